@@ -1,0 +1,118 @@
+import datetime
+
+from freehold.v1 import types_pb2 as _types_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Authorization(_message.Message):
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Authorization.State]
+        STATE_OFFERED: _ClassVar[Authorization.State]
+        STATE_REVIEW: _ClassVar[Authorization.State]
+        STATE_AUTHORIZED: _ClassVar[Authorization.State]
+        STATE_ACTIVE: _ClassVar[Authorization.State]
+        STATE_OVERDUE: _ClassVar[Authorization.State]
+        STATE_RETURN_CLAIMED: _ClassVar[Authorization.State]
+        STATE_SETTLED: _ClassVar[Authorization.State]
+        STATE_DECLINED: _ClassVar[Authorization.State]
+        STATE_REVERSED: _ClassVar[Authorization.State]
+        STATE_EXPIRED: _ClassVar[Authorization.State]
+    STATE_UNSPECIFIED: Authorization.State
+    STATE_OFFERED: Authorization.State
+    STATE_REVIEW: Authorization.State
+    STATE_AUTHORIZED: Authorization.State
+    STATE_ACTIVE: Authorization.State
+    STATE_OVERDUE: Authorization.State
+    STATE_RETURN_CLAIMED: Authorization.State
+    STATE_SETTLED: Authorization.State
+    STATE_DECLINED: Authorization.State
+    STATE_REVERSED: Authorization.State
+    STATE_EXPIRED: Authorization.State
+    class Custody(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CUSTODY_UNSPECIFIED: _ClassVar[Authorization.Custody]
+        CUSTODY_IN_STATION: _ClassVar[Authorization.Custody]
+        CUSTODY_OUT: _ClassVar[Authorization.Custody]
+        CUSTODY_UNKNOWN: _ClassVar[Authorization.Custody]
+        CUSTODY_MISSING: _ClassVar[Authorization.Custody]
+        CUSTODY_SOLD: _ClassVar[Authorization.Custody]
+    CUSTODY_UNSPECIFIED: Authorization.Custody
+    CUSTODY_IN_STATION: Authorization.Custody
+    CUSTODY_OUT: Authorization.Custody
+    CUSTODY_UNKNOWN: Authorization.Custody
+    CUSTODY_MISSING: Authorization.Custody
+    CUSTODY_SOLD: Authorization.Custody
+    class Collection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        COLLECTION_UNSPECIFIED: _ClassVar[Authorization.Collection]
+        COLLECTION_NONE: _ClassVar[Authorization.Collection]
+        COLLECTION_DUE: _ClassVar[Authorization.Collection]
+        COLLECTION_PAYING: _ClassVar[Authorization.Collection]
+        COLLECTION_PAID: _ClassVar[Authorization.Collection]
+        COLLECTION_REFUND_PENDING: _ClassVar[Authorization.Collection]
+    COLLECTION_UNSPECIFIED: Authorization.Collection
+    COLLECTION_NONE: Authorization.Collection
+    COLLECTION_DUE: Authorization.Collection
+    COLLECTION_PAYING: Authorization.Collection
+    COLLECTION_PAID: Authorization.Collection
+    COLLECTION_REFUND_PENDING: Authorization.Collection
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    ASSET_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CUSTODY_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_BAND_FIELD_NUMBER: _ClassVar[int]
+    DEPOSIT_ASKED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    HELD_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    HELD_CASH_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
+    REFUND_PAYABLE_FIELD_NUMBER: _ClassVar[int]
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    product_id: str
+    asset_id: str
+    state: Authorization.State
+    custody: Authorization.Custody
+    collection: Authorization.Collection
+    offer: _types_pb2.Offer
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    score_band: _types_pb2.ScoreBand
+    deposit_asked: _types_pb2.Money
+    held: _types_pb2.Money
+    held_credit: _types_pb2.Money
+    held_cash: _types_pb2.Money
+    captured: _types_pb2.Money
+    due: _types_pb2.Money
+    refund_payable: _types_pb2.Money
+    decision_id: str
+    model_id: str
+    policy_revision: int
+    create_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    close_time: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,104 @@
+import datetime
+
+from buf.validate import validate_pb2 as _validate_pb2
+from freehold.v1 import authorization_pb2 as _authorization_pb2
+from freehold.v1 import types_pb2 as _types_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class User(_message.Message):
+    __slots__ = ("user_id", "features", "as_of", "scoring_consent")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    SCORING_CONSENT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    features: _containers.ScalarMap[str, float]
+    as_of: _timestamp_pb2.Timestamp
+    scoring_consent: bool
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ...) -> None: ...
+
+class PutUsersRequest(_message.Message):
+    __slots__ = ("request_id", "users")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    users: _containers.RepeatedCompositeFieldContainer[User]
+    def __init__(self, request_id: _Optional[str] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
+
+class PutUsersResponse(_message.Message):
+    __slots__ = ("profiles",)
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    profiles: _containers.RepeatedCompositeFieldContainer[CreditProfile]
+    def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
+
+class CreditProfile(_message.Message):
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_FIELD_NUMBER: _ClassVar[int]
+    CUT_PENDING_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_BAND_FIELD_NUMBER: _ClassVar[int]
+    UNSCORABLE_REASON_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    limit: _types_pb2.Money
+    available: _types_pb2.Money
+    held: _types_pb2.Money
+    drawn: _types_pb2.Money
+    cut_pending: _types_pb2.Money
+    score: int
+    score_band: _types_pb2.ScoreBand
+    unscorable_reason: str
+    feature_version: int
+    as_of: _timestamp_pb2.Timestamp
+    model_id: str
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ...) -> None: ...
+
+class GetCreditProfileRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class GetCreditProfileResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: CreditProfile
+    def __init__(self, profile: _Optional[_Union[CreditProfile, _Mapping]] = ...) -> None: ...
+
+class RecordPaymentRequest(_message.Message):
+    __slots__ = ("request_id", "authorization", "payment_reference", "amount")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    authorization: str
+    payment_reference: str
+    amount: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class RecordPaymentResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
