@@ -1,0 +1,242 @@
+"""The `freehold` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from service.clock import Clock, SandboxClock, SystemClock
+from service.domain.access import new_key
+from service.domain.errors import FreeholdError
+from service.storage.database import open_database
+
+DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
+
+
+def _open(url: str) -> Engine:
+    try:
+        return open_database(url)
+    except (ArgumentError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--database") from error
+
+
+def _now_us() -> int:
+    return SystemClock().now_us()
+
+
+def _report(record: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    for name, value in record.items():
+        click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+database_option = click.option(
+    "--database", required=True, envvar="FREEHOLD_DATABASE", help=DATABASE_HELP
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+@click.version_option(package_name="freehold")
+def cli() -> None:
+    """Freehold: credit-based, deposit-free authorizations."""
+
+
+@cli.command()
+@database_option
+def migrate(database: str) -> None:
+    """Create the schema, or bring it up to date, with the default limits and policies."""
+    from service.storage.admin import install_defaults
+    from service.storage.migrate import migrate as apply
+
+    engine = _open(database)
+    apply(engine)
+    install_defaults(engine)
+    click.echo("database is up to date")
+
+
+@cli.group()
+def operator() -> None:
+    """Rental operators."""
+
+
+@operator.command("create")
+@click.argument("operator_id")
+@click.option("--name", required=True, help="The operator's name.")
+@click.option(
+    "--fee-bps",
+    type=click.IntRange(0, 10_000),
+    default=300,
+    show_default=True,
+    help="Freehold's fee on captures, in basis points.",
+)
+@database_option
+@json_option
+def create_operator(
+    operator_id: str, name: str, fee_bps: int, database: str, as_json: bool
+) -> None:
+    """Register an operator with the default products and print its API key, once."""
+    from service.storage import admin
+
+    engine, key = _open(database), new_key()
+    admin.create_operator(engine, operator_id, name, fee_bps, _now_us())
+    admin.add_key(engine, key, operator_id, _now_us())
+    _report({"operator_id": operator_id, "api_key": key}, as_json)
+
+
+@operator.command("create-key")
+@click.argument("operator_id")
+@database_option
+@json_option
+def create_operator_key(operator_id: str, database: str, as_json: bool) -> None:
+    """Print a further API key of an operator, once."""
+    from service.storage import admin
+
+    key = new_key()
+    admin.add_key(_open(database), key, operator_id, _now_us())
+    _report({"operator_id": operator_id, "api_key": key}, as_json)
+
+
+@cli.group()
+def platform() -> None:
+    """The platform itself."""
+
+
+@platform.command("create-key")
+@database_option
+@json_option
+def create_platform_key(database: str, as_json: bool) -> None:
+    """Print an API key of the platform, once."""
+    from service.storage import admin
+
+    key = new_key()
+    admin.add_key(_open(database), key, None, _now_us())
+    _report({"api_key": key}, as_json)
+
+
+@cli.command("revoke-key")
+@database_option
+def revoke_key(database: str) -> None:
+    """End an API key, read from standard input so that it stays out of the shell's history."""
+    from service.storage import admin
+
+    key = click.get_text_stream("stdin").readline().strip()
+    admin.revoke_key(_open(database), key, _now_us())
+    click.echo("key revoked")
+
+
+@cli.command()
+@click.option(
+    "--spec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="TOML description of the data set.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the model, its manifest and its figures.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    help="Processes that train at the same time.",
+)
+def train(spec: Path, out: Path, jobs: int) -> None:
+    """Train the credit model, cross-validate it, and print its figures."""
+    from models.report import print_metrics
+    from models.train import train as run
+
+    print_metrics(run(spec, out, jobs=jobs))
+
+
+@cli.command()
+@click.option("--listen", default="127.0.0.1:50051", show_default=True, help="HOST:PORT")
+@database_option
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder that `freehold train` wrote.",
+)
+@click.option(
+    "--sandbox",
+    metavar="INSTANT",
+    help="Serve with a clock that starts at this instant (ISO 8601) and moves only by "
+    "SandboxService.AdvanceClock.",
+)
+def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
+    """Serve the API until SIGTERM."""
+    from models.scorer import ModelScorer
+    from service.app import Parts
+    from service.app import serve as run
+    from service.config import LIMITS
+    from service.ids import RandomIds
+    from service.logs import configure_logs
+    from service.rpc.server import AddressInUse
+    from service.storage.migrate import is_current
+    from service.storage.store import SqlStore
+
+    configure_logs()
+    engine = _open(database)
+    if not is_current(engine):
+        raise click.ClickException("the database is not up to date: run freehold migrate first")
+    clock = _clock(sandbox)
+    parts = Parts(SqlStore(engine), ModelScorer.load(model), clock, RandomIds(), LIMITS)
+    try:
+        asyncio.run(run(parts, listen))
+    except AddressInUse as error:
+        raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
+
+
+def _clock(sandbox: str | None) -> Clock:
+    if sandbox is None:
+        return SystemClock()
+    try:
+        start = datetime.fromisoformat(sandbox)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--sandbox") from error
+    if start.tzinfo is None:
+        start = start.replace(tzinfo=UTC)
+    return SandboxClock(int(start.timestamp()) * 1_000_000)
+
+
+@cli.command()
+@database_option
+def verify(database: str) -> None:
+    """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    from service.storage.verify import verify_books
+
+    found = verify_books(_open(database))
+    click.echo(
+        f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
+    )
+    if found.fault is not None:
+        raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
+    click.echo("books verified")
+
+
+def main() -> None:
+    """Runs the command; what Freehold or the database refuses is one line, not a traceback."""
+    try:
+        cli()
+    except FreeholdError as error:
+        raise SystemExit(f"Error: {error.message}") from error
+    except SQLAlchemyError as error:
+        raise SystemExit(f"Error: the database refused: {type(error).__name__}") from error
+
+
+if __name__ == "__main__":
+    main()

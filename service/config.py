@@ -1,0 +1,46 @@
+"""Every limit of the server, in one place, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.engine.committer import CommitLimits
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of queues, batches, retries, messages and waits.
+
+    Sizes are bytes, times seconds unless the name says otherwise.
+    """
+
+    commit: CommitLimits = field(default_factory=CommitLimits)
+    max_attempts: int = 8
+    """How often a batch is decided anew when another process changed its rows."""
+    max_message_bytes: int = 64 * KIB
+    max_bulk_message_bytes: int = 4 * MIB
+    max_connection_age_grace_s: float = 10.0
+    max_concurrent_streams: int = 1024
+    keepalive_s: float = 60.0
+    keepalive_timeout_s: float = 20.0
+    min_ping_interval_s: float = 10.0
+    min_time_left_s: float = 0.005
+    """A call whose deadline is nearer than this is refused before the write."""
+    drain_s: float = 10.0
+    """How long calls under way may take to finish when the server stops."""
+    sweep_interval_s: float = 1.0
+    sweep_portion: int = 256
+    key_cache_s: float = 2.0
+    """How long a key is believed before it is looked up again; bounds a revocation's delay."""
+    max_cached_keys: int = 4096
+    reader_threads: int = 8
+    bulk_in_flight: int = 64
+    """Commands of one bulk call that wait in the queue together."""
+
+
+LIMITS = Limits()
+CURRENCY = "CNY"
+"""The currency of the limits that follow from scores."""

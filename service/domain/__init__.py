@@ -1,0 +1,1 @@
+"""Pure rules of credit, holds and money; imports only the standard library."""

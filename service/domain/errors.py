@@ -1,0 +1,158 @@
+"""Everything that Freehold refuses, as one tree.
+
+    FreeholdError
+    ├── InvalidInput            malformed, missing, out of range: one violation a field
+    ├── Unauthenticated         no key, unknown key, revoked key
+    ├── PermissionDenied        the key lacks a scope
+    ├── NotFound                no such resource for this caller
+    ├── RequestIdReused         the request id came before with another body
+    ├── PaymentReferenceReused  the payment was recorded before
+    ├── IllegalState            the state does not allow the command
+    ├── VersionMismatch         the expected version is stale
+    ├── Exhausted               line, queue or quota is used up
+    ├── Unavailable             not done or unknown: a retry with the same id tells
+    ├── DeadlineTooNear         refused before the write
+    ├── InternalFault           a defect; the text carries an id and nothing else
+    └── InvariantBroken         a defect seen by a guard; answered as an InternalFault
+
+Each error has a stable `reason` (upper snake case) and string `metadata`; `rpc/status.py` has
+the one table from this tree to gRPC status codes. Texts never hold personal data, SQL or
+secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class FreeholdError(Exception):
+    """Root of the tree; never raised itself."""
+
+    def __init__(
+        self, reason: str, message: str, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+
+class Violation(NamedTuple):
+    """One broken input rule: the field's path, a stable rule id, a sentence."""
+
+    field: str
+    rule: str
+    description: str
+
+
+class InvalidInput(FreeholdError):
+    """The request itself is wrong; sending it again cannot help."""
+
+    def __init__(self, violations: Sequence[Violation], reason: str = "INVALID_INPUT") -> None:
+        fields = ", ".join(violation.field for violation in violations) or "message"
+        super().__init__(reason, f"invalid input: {fields}")
+        self.violations = tuple(violations)
+
+    @classmethod
+    def of(cls, field: str, rule: str, description: str) -> InvalidInput:
+        """An error with a single violation."""
+        return cls([Violation(field, rule, description)])
+
+
+class Unauthenticated(FreeholdError):
+    """Nobody that we know is calling."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+
+
+class PermissionDenied(FreeholdError):
+    """The caller is known and its key lacks `scope`."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("SCOPE_MISSING", f"the key lacks the scope {scope}", {"scope": scope})
+
+
+class NotFound(FreeholdError):
+    """No such resource, or not one that this caller may know of."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind.upper()}_NOT_FOUND", f"{kind} not found", {kind: name})
+
+
+class RequestIdReused(FreeholdError):
+    """The request id was used before, for another method or body."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            "REQUEST_ID_REUSED",
+            f"the request id was used before with another {field}",
+            {"field": field},
+        )
+
+
+class PaymentReferenceReused(FreeholdError):
+    """The payment was recorded before, under another request id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            "PAYMENT_REFERENCE_REUSED",
+            "the payment reference was recorded before",
+            {"payment_reference": reference},
+        )
+
+
+class IllegalState(FreeholdError):
+    """The command is not allowed in the authorization's present state."""
+
+    def __init__(self, reason: str, message: str, state: str) -> None:
+        super().__init__(reason, message, {"state": state})
+
+
+class VersionMismatch(FreeholdError):
+    """Somebody else changed the authorization in between."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(
+            "VERSION_MISMATCH",
+            "the authorization has another version",
+            {"expected_version": str(expected), "version": str(actual)},
+        )
+
+
+class Exhausted(FreeholdError):
+    """Something limited is used up; `retry_after_ms` says when a retry may help."""
+
+    def __init__(self, reason: str, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(reason, message)
+        self.retry_after_ms = retry_after_ms
+
+
+class Unavailable(FreeholdError):
+    """Not done, or its outcome is unknown; the same request id finds out."""
+
+    def __init__(self, reason: str, message: str, retry_after_ms: int | None = 100) -> None:
+        super().__init__(reason, message)
+        self.retry_after_ms = retry_after_ms
+
+
+class DeadlineTooNear(FreeholdError):
+    """Too little of the caller's time is left to finish; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("DEADLINE_TOO_NEAR", "too little time is left; nothing was written")
+
+
+class InternalFault(FreeholdError):
+    """A defect in Freehold; the log has the details under `fault_id`."""
+
+    def __init__(self, fault_id: str) -> None:
+        super().__init__("INTERNAL", f"internal fault {fault_id}", {"fault_id": fault_id})
+
+
+class InvariantBroken(FreeholdError):
+    """A rule that holds by construction did not hold; nothing may be written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("INVARIANT_BROKEN", message)

@@ -1,0 +1,209 @@
+"""Two books, double entry: the credit line of a person, and money.
+
+An entry moves an amount from one account to another within one book and currency, so that
+every entry, and with it every transaction, sums to zero by its form. The balances of a
+person's accounts stand in one row, the line; those of accounts that many share (cash, what
+operators are owed, income) are sums over entries and never a row that all requests write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.domain.errors import InvariantBroken
+
+
+class Account(StrEnum):
+    """Accounts of both books; whose they are, the entry's user and operator say."""
+
+    # line book
+    AVAILABLE = "available"
+    HELD = "held"
+    DRAWN = "drawn"
+    LIMIT_CONTROL = "limit_control"
+    # money book
+    CASH = "cash"
+    RECEIVABLE = "receivable"
+    DEPOSIT = "deposit"
+    OPERATOR_PAYABLE = "operator_payable"
+    REFUND_PAYABLE = "refund_payable"
+    FEE_INCOME = "fee_income"
+
+
+class Book(StrEnum):
+    """The two books."""
+
+    LINE = "line"
+    MONEY = "money"
+
+
+LINE_BOOK = frozenset({Account.AVAILABLE, Account.HELD, Account.DRAWN, Account.LIMIT_CONTROL})
+
+# The accounts of one person, each with the column of the line that keeps its balance and with
+# the sign that a debit has on it: assets grow by debits, what is owed to others by credits.
+LINE_COLUMNS: dict[Account, tuple[str, int]] = {
+    Account.AVAILABLE: ("available_minor", 1),
+    Account.HELD: ("held_minor", 1),
+    Account.DRAWN: ("drawn_minor", 1),
+    Account.LIMIT_CONTROL: ("limit_minor", -1),
+    Account.RECEIVABLE: ("receivable_minor", 1),
+    Account.DEPOSIT: ("deposit_minor", -1),
+    Account.REFUND_PAYABLE: ("refund_payable_minor", -1),
+}
+
+
+def book_of(account: Account) -> Book:
+    """The book that an account belongs to."""
+    return Book.LINE if account in LINE_BOOK else Book.MONEY
+
+
+class Posting(NamedTuple):
+    """Debit one account, credit another; `amount_minor` is positive."""
+
+    debit: Account
+    credit: Account
+    amount_minor: int
+
+
+@dataclass(slots=True)
+class Line:
+    """A person's balances in one currency, in minor units; `version` counts the entries.
+
+    limit = available + held + drawn, and no balance is ever negative.
+    """
+
+    user_id: str
+    currency: str
+    limit_minor: int = 0
+    available_minor: int = 0
+    held_minor: int = 0
+    drawn_minor: int = 0
+    cut_pending_minor: int = 0
+    receivable_minor: int = 0
+    deposit_minor: int = 0
+    refund_payable_minor: int = 0
+    version: int = 0
+
+    def copy(self) -> Line:
+        """An independent line with the same balances."""
+        return Line(
+            self.user_id,
+            self.currency,
+            self.limit_minor,
+            self.available_minor,
+            self.held_minor,
+            self.drawn_minor,
+            self.cut_pending_minor,
+            self.receivable_minor,
+            self.deposit_minor,
+            self.refund_payable_minor,
+            self.version,
+        )
+
+
+class Entry(NamedTuple):
+    """One posted movement, with the balances after it (None for shared accounts).
+
+    `sequence` is the line's version after the entry; `transaction_sequence` is the sequence of the
+    first entry of the same transaction. Times are microseconds since the epoch, UTC.
+    """
+
+    user_id: str
+    currency: str
+    sequence: int
+    transaction_sequence: int
+    operator_id: str
+    authorization_id: str
+    book: Book
+    debit: Account
+    credit: Account
+    amount_minor: int
+    debit_after_minor: int | None
+    credit_after_minor: int | None
+    event_us: int
+    ledger_us: int
+
+
+def _move(line: Line, account: Account, amount_minor: int) -> int | None:
+    """Adds a debit (a credit if negative) to an account; returns the balance after, if kept."""
+    kept = LINE_COLUMNS.get(account)
+    if kept is None:
+        return None
+    column, sign = kept
+    balance: int = getattr(line, column) + sign * amount_minor
+    if balance < 0:
+        # The rules above this function decide what is allowed; getting here is a defect, and
+        # the database's CHECK would refuse it as well.
+        raise InvariantBroken(f"negative balance of {account}")
+    setattr(line, column, balance)
+    return balance
+
+
+def post(
+    line: Line,
+    postings: Iterable[Posting],
+    *,
+    operator_id: str,
+    authorization_id: str,
+    event_us: int,
+    ledger_us: int,
+) -> list[Entry]:
+    """Posts one transaction to the line, in place, and returns its entries.
+
+    Releases pay a pending cut of the limit first (`cut_pending_minor`). Postings of zero are
+    left out. Raises InvariantBroken when a balance would become negative; the line is then
+    spoilt and must be dropped.
+    """
+    entries: list[Entry] = []
+    transaction = line.version + 1
+
+    def enter(debit: Account, credit: Account, amount_minor: int) -> None:
+        debit_after = _move(line, debit, amount_minor)
+        credit_after = _move(line, credit, -amount_minor)
+        line.version += 1
+        entries.append(
+            Entry(
+                line.user_id,
+                line.currency,
+                line.version,
+                transaction,
+                operator_id,
+                authorization_id,
+                book_of(debit),
+                debit,
+                credit,
+                amount_minor,
+                debit_after,
+                credit_after,
+                event_us,
+                ledger_us,
+            )
+        )
+
+    for posting in postings:
+        if posting.amount_minor < 0:
+            raise InvariantBroken("negative posting")
+        if posting.amount_minor:
+            enter(posting.debit, posting.credit, posting.amount_minor)
+    cut_minor = min(line.cut_pending_minor, line.available_minor)
+    if cut_minor > 0:
+        line.cut_pending_minor -= cut_minor
+        enter(Account.LIMIT_CONTROL, Account.AVAILABLE, cut_minor)
+    return entries
+
+
+def set_limit(line: Line, limit_minor: int) -> list[Posting]:
+    """Postings that bring the limit to a new value; updates `cut_pending_minor` in place.
+
+    A raise is available at once. A cut takes what is available now; the rest is pending and
+    is taken from each release.
+    """
+    change_minor = limit_minor - line.limit_minor
+    if change_minor >= 0:
+        line.cut_pending_minor = 0
+        return [Posting(Account.AVAILABLE, Account.LIMIT_CONTROL, change_minor)]
+    line.cut_pending_minor = -change_minor
+    return []

@@ -1,0 +1,105 @@
+"""From score to deposit: which offer the policy makes and which one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.domain.catalog import Policy
+from service.domain.money import share_minor
+
+
+class Offer(StrEnum):
+    """The deposit asked for; the order is from the mildest to the strictest."""
+
+    ZERO = "ZERO"
+    REDUCED = "REDUCED"
+    FULL = "FULL"
+
+
+class Reason(StrEnum):
+    """Stable codes of why an offer is what it is."""
+
+    SCORE_BELOW_ZERO_DEPOSIT = "SCORE_BELOW_ZERO_DEPOSIT"
+    SCORE_BELOW_REDUCED_DEPOSIT = "SCORE_BELOW_REDUCED_DEPOSIT"
+    NO_FEATURES = "NO_FEATURES"
+    NO_CONSENT = "NO_CONSENT"
+    FEATURES_STALE = "FEATURES_STALE"
+    LINE_EXHAUSTED = "LINE_EXHAUSTED"
+    OFFER_NOT_ACCEPTED = "OFFER_NOT_ACCEPTED"
+    CANCELLED_BEFORE_ARRIVAL = "CANCELLED_BEFORE_ARRIVAL"
+
+
+ALL_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
+STRICTNESS = {offer: rank for rank, offer in enumerate(ALL_OFFERS)}
+MAX_REASONS = 4
+
+
+class Split(NamedTuple):
+    """A deposit in two parts, in minor units."""
+
+    credit_minor: int
+    cash_minor: int
+
+
+class Choice(NamedTuple):
+    """The offer that is made and why; `offer` None is a decline."""
+
+    offer: Offer | None
+    split: Split
+    reasons: tuple[str, ...]
+
+
+def offer_for_score(score: int | None, policy: Policy) -> tuple[Offer, tuple[str, ...]]:
+    """The mildest offer that the policy allows at this score, and why no milder one.
+
+    A person who cannot be scored (`score` None) gets the full deposit; the caller knows why.
+    """
+    if score is None:
+        return Offer.FULL, ()
+    if score >= policy.zero_from_score:
+        return Offer.ZERO, ()
+    if score >= policy.reduced_from_score:
+        return Offer.REDUCED, (Reason.SCORE_BELOW_ZERO_DEPOSIT,)
+    return Offer.FULL, (Reason.SCORE_BELOW_REDUCED_DEPOSIT,)
+
+
+def split_deposit(offer: Offer, deposit_minor: int, policy: Policy) -> Split:
+    """Divides the deposit between credit and cash; the two parts add up to it exactly."""
+    if offer is Offer.ZERO:
+        return Split(deposit_minor, 0)
+    if offer is Offer.FULL:
+        return Split(0, deposit_minor)
+    credit_minor = share_minor(deposit_minor, policy.reduced_credit_share_bp)
+    return Split(credit_minor, deposit_minor - credit_minor)
+
+
+def choose(
+    score: int | None,
+    unscorable_reason: str | None,
+    accepted: Sequence[Offer],
+    available_minor: int,
+    deposit_minor: int,
+    policy: Policy,
+) -> Choice:
+    """Takes the policy's offer, or a stricter one that the caller accepts and the line bears.
+
+    `accepted` is the caller's order; empty means every offer, the mildest first.
+    """
+    mildest, reasons = offer_for_score(score, policy)
+    if unscorable_reason is not None:
+        reasons = (unscorable_reason, *reasons)
+    order = accepted or ALL_OFFERS
+    rank = STRICTNESS[mildest]
+    allowed = [offer for offer in order if offer is mildest]
+    allowed += [offer for offer in order if STRICTNESS[offer] > rank]
+    if not allowed:
+        reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
+    for offer in allowed:
+        split = split_deposit(offer, deposit_minor, policy)
+        if split.credit_minor <= available_minor:
+            return Choice(offer, split, reasons[:MAX_REASONS])
+        if Reason.LINE_EXHAUSTED not in reasons:
+            reasons = (Reason.LINE_EXHAUSTED, *reasons)
+    return Choice(None, Split(0, 0), reasons[:MAX_REASONS])

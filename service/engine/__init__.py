@@ -1,0 +1,1 @@
+"""Applies batches of commands: prefetch, decide in order, write, commit, answer."""

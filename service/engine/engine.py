@@ -1,0 +1,251 @@
+"""Applies one batch: score, read, decide in order, write, commit; then the answers.
+
+All calls that change something pass through `Engine.apply`, one batch at a time; there is no
+other way to write.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from service.clock import Clock
+from service.domain.errors import (
+    DeadlineTooNear,
+    FreeholdError,
+    InternalFault,
+    InvariantBroken,
+    RequestIdReused,
+    Unavailable,
+)
+from service.engine.assess import Assessor
+from service.engine.changes import Changes
+from service.engine.commands import (
+    Authorize,
+    Confirm,
+    Expire,
+    PutUser,
+    RecordPayment,
+    Reverse,
+    ReverseByOrigin,
+    Settle,
+    StartRental,
+    Work,
+)
+from service.engine.decide import Context, decide
+from service.engine.ports import (
+    Conflict,
+    OutcomeUnknown,
+    StorageFailed,
+    Store,
+    Transaction,
+)
+from service.engine.records import TOMBSTONE, RequestRecord
+from service.ids import Ids
+
+Result = bytes | FreeholdError
+
+
+class FaultLog(Protocol):
+    """Where a defect's details go; the caller sees only the id."""
+
+    def __call__(self, fault_id: str, error: BaseException) -> None: ...
+
+
+class Engine:
+    """Decides batches of commands against one store; called by one thread at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        assessor: Assessor,
+        clock: Clock,
+        ids: Ids,
+        *,
+        currency: str,
+        build: str,
+        max_attempts: int,
+        log_fault: FaultLog,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._assessor = assessor
+        self._currency = currency
+        self._build = build
+        self._max_attempts = max_attempts
+        self._log_fault = log_fault
+        self._catalog = store.catalog()
+
+    def apply(self, batch: Sequence[Work]) -> list[Result]:
+        """The answer, or the refusal, of each work in order; never raises.
+
+        When it returns, what it answered is committed. An answer that could not be proved
+        committed is Unavailable.
+        """
+        try:
+            return self._apply_together(batch)
+        except OutcomeUnknown as error:
+            self._fault(error)
+            return [_unknown() for _ in batch]
+        except (Conflict, StorageFailed, InvariantBroken, ValueError) as error:
+            if len(batch) > 1:
+                # One work must not take the others down: from here on each goes alone.
+                return [result for work in batch for result in self.apply([work])]
+            return [self._refusal(error)]
+        except Exception as error:
+            return [self._refusal(error) for _ in batch]
+
+    def _refusal(self, error: Exception) -> FreeholdError:
+        fault = self._fault(error)
+        if isinstance(error, Conflict):
+            return Unavailable("CONTENTION", "other processes changed the same rows; retry")
+        if isinstance(error, StorageFailed):
+            return Unavailable("STORAGE_UNAVAILABLE", "the database refused; nothing was written")
+        return fault
+
+    def _fault(self, error: BaseException) -> InternalFault:
+        fault_id = secrets.token_hex(8)
+        self._log_fault(fault_id, error)
+        return InternalFault(fault_id)
+
+    def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
+        context = self._context(batch)
+        for attempt in range(1, self._max_attempts + 1):
+            try:
+                with self._store.begin() as transaction:
+                    changes = self._read(batch, transaction)
+                    results = [self._decide(work, changes, context) for work in batch]
+                    transaction.write(changes)
+                return results
+            except Conflict:
+                if attempt == self._max_attempts:
+                    raise
+        raise InvariantBroken("no attempt was made")
+
+    def _context(self, batch: Sequence[Work]) -> Context:
+        self._refresh_catalog(batch)
+        return Context(
+            now_us=self._clock.now_us(),
+            ids=self._ids,
+            catalog=self._catalog,
+            currency=self._currency,
+            model_id=self._assessor.model_id,
+            scale_version=self._assessor.scale_version,
+            schema_id=self._assessor.schema_id,
+            build=self._build,
+            assessments=self._assessor.assess(batch),
+        )
+
+    def _refresh_catalog(self, batch: Sequence[Work]) -> None:
+        """Reads the catalog again when a call names a product that is not in it."""
+        products = self._catalog.products
+        if any(
+            isinstance(work.command, Authorize)
+            and (work.caller, work.command.product_id) not in products
+            for work in batch
+        ):
+            self._catalog = self._store.catalog()
+
+    def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
+        """All rows that the batch may touch, in as few statements as there are tables."""
+        changes = Changes()
+        requests = {(work.caller, work.request_id) for work in batch if work.request_id}
+        users: set[str] = set()
+        registered: set[str] = set()
+        authorizations: set[tuple[str, str]] = set()
+        items: set[tuple[str, str]] = set()
+        payments: set[tuple[str, str]] = set()
+        origins: list[tuple[str, str]] = []
+        for work in batch:
+            command = work.command
+            users.add(command.user_id)
+            match command:
+                case Authorize():
+                    registered.add(command.user_id)
+                    if command.asset_id:
+                        items.add((work.caller, command.asset_id))
+                case PutUser():
+                    registered.add(command.user_id)
+                case ReverseByOrigin():
+                    origins.append((work.caller, command.authorize_request_id))
+                case Confirm() | RecordPayment():
+                    authorizations.add((command.user_id, command.authorization_id))
+                    payments.add((work.caller, command.payment_reference))
+                case StartRental():
+                    authorizations.add((command.user_id, command.authorization_id))
+                    if command.asset_id:
+                        items.add((work.caller, command.asset_id))
+                case Settle() | Reverse() | Expire():
+                    authorizations.add((command.user_id, command.authorization_id))
+        changes.base_requests = transaction.requests(requests.union(origins))
+        for key in origins:
+            origin = changes.base_requests.get(key)
+            if origin is not None and origin.authorization_id:
+                authorizations.add((origin.user_id, origin.authorization_id))
+        if registered:
+            changes.base_users = transaction.users(registered)
+        changes.base_lines = transaction.lines(users)
+        if authorizations:
+            changes.base_authorizations = transaction.authorizations(authorizations)
+            items.update(
+                (authorization.operator_id, authorization.asset_id)
+                for authorization in changes.base_authorizations.values()
+                if authorization.asset_id
+            )
+        if items:
+            changes.base_items = transaction.open_items(items)
+        if payments:
+            changes.base_payments = transaction.payments(payments)
+        return changes
+
+    def _decide(self, work: Work, changes: Changes, context: Context) -> Result:
+        """One work's result; what it writes joins the batch only if all of it succeeded."""
+        try:
+            first = changes.request(work.caller, work.request_id) if work.request_id else None
+            if first is not None and first.method != TOMBSTONE:
+                return _replay(work, first)
+            if first is not None and not isinstance(work.command, Authorize):
+                raise RequestIdReused("method")
+            if work.deadline is not None and work.deadline <= time.monotonic():
+                raise DeadlineTooNear
+            decided = decide(work, changes, context)
+            answer = work.encode(decided.answer)
+        except InvariantBroken as error:
+            return self._fault(error)
+        except FreeholdError as error:
+            return error
+        except Exception as error:
+            return self._fault(error)
+        changes.merge(decided.draft)
+        if work.request_id:
+            changes.requests[work.caller, work.request_id] = RequestRecord(
+                work.caller,
+                work.request_id,
+                work.method,
+                work.body,
+                answer,
+                decided.user_id,
+                decided.authorization_id,
+                context.now_us,
+            )
+        return answer
+
+
+def _replay(work: Work, first: RequestRecord) -> Result:
+    """The first answer again, or which field differs from the first request."""
+    if first.method != work.method:
+        return RequestIdReused("method")
+    if first.body != work.body:
+        field = work.differing_field(first.body)
+        if field is not None:
+            return RequestIdReused(field)
+    return first.answer
+
+
+def _unknown() -> Unavailable:
+    return Unavailable(
+        "OUTCOME_UNKNOWN", "the commit's outcome is unknown; the same request id tells it"
+    )

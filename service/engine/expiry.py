@@ -1,0 +1,69 @@
+"""The sweeper: ends offers and holds that nobody picked up, through the same committer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service.clock import Clock
+from service.domain.errors import FreeholdError
+from service.engine.commands import Answer, Expire, Work
+from service.engine.committer import Committer
+from service.engine.ports import Store
+
+
+def _no_answer(_: Answer) -> bytes:
+    return b""
+
+
+def _no_difference(_: bytes) -> str | None:
+    return None
+
+
+class Sweeper:
+    """Looks for what has lapsed, in bounded portions, and submits its expiry."""
+
+    def __init__(
+        self, store: Store, committer: Committer, clock: Clock, *, portion: int, interval_s: float
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._portion = portion
+        self._interval_s = interval_s
+
+    async def sweep(self) -> int:
+        """Expires all that has lapsed by now; returns how many."""
+        expired = 0
+        while True:
+            lapsed = await asyncio.to_thread(
+                self._store.lapsed, self._clock.now_us(), self._portion
+            )
+            results = await asyncio.gather(
+                *(self._expire(user_id, name) for user_id, name in lapsed)
+            )
+            expired += sum(results)
+            # A portion that moved nothing would come again: leave it to the next round.
+            if len(lapsed) < self._portion or not any(results):
+                return expired
+
+    async def run(self) -> None:
+        """Sweeps at intervals until cancelled."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(self._interval_s)
+
+    async def _expire(self, user_id: str, authorization_id: str) -> bool:
+        work = Work(
+            caller="",
+            request_id="",
+            method="Expire",
+            body=b"",
+            command=Expire(user_id, authorization_id),
+            encode=_no_answer,
+            differing_field=_no_difference,
+        )
+        try:
+            await self._committer.submit(work)
+        except FreeholdError:
+            return False  # confirmed, closed or refused in between; the next round looks again
+        return True

@@ -1,0 +1,43 @@
+"""Reads a person's line with the score it rests on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from service.domain.errors import NotFound
+from service.domain.ledger import Line
+from service.domain.policy import Reason
+from service.engine.assess import Assessor
+from service.engine.commands import Profile
+from service.engine.decide import NOT_ASSESSED, UNSCORED_BAND
+from service.engine.ports import Store
+
+
+class ProfileStore(Store, Protocol):
+    """A store that also reads single lines."""
+
+    def line(self, user_id: str, currency: str) -> Line | None:
+        """One line as it stands."""
+        ...
+
+
+def read_profile(store: ProfileStore, assessor: Assessor, user_id: str, currency: str) -> Profile:
+    """The person's profile as of now; raises NotFound for a person never seen."""
+    features = store.features([user_id]).get(user_id)
+    if features is None:
+        raise NotFound("user", user_id)
+    assessment = NOT_ASSESSED
+    if features.snapshot is not None:
+        assessment = assessor.assess_snapshot(features.snapshot)
+        if not features.user.scoring_consent:
+            assessment = assessment._replace(scored=None, unscorable_reason=Reason.NO_CONSENT)
+    scored = assessment.scored
+    return Profile(
+        line=store.line(user_id, currency) or Line(user_id, currency),
+        score=scored.score if scored else None,
+        band=scored.band if scored else UNSCORED_BAND,
+        unscorable_reason=assessment.unscorable_reason or "",
+        feature_version=assessment.feature_version,
+        as_of_us=assessment.as_of_us,
+        model_id=assessor.model_id if scored else "",
+    )

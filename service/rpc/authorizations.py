@@ -1,0 +1,243 @@
+"""AuthorizationService: convert, call, convert."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from freehold.v1 import authorization_service_pb2 as pb
+from google.protobuf.message import Message
+
+from service.domain.access import Scope
+from service.domain.authorization import Authorization, State
+from service.domain.errors import InvalidInput, InvariantBroken, NotFound
+from service.engine.commands import (
+    Answer,
+    Authorize,
+    Command,
+    Confirm,
+    Reverse,
+    ReverseByOrigin,
+    Settle,
+    StartRental,
+    Work,
+)
+from service.engine.committer import Committer
+from service.rpc import convert
+from service.rpc.pipeline import Call, Method
+from service.rpc.validation import differing_field
+
+M = TypeVar("M", bound=Message)
+
+SERVICE = "freehold.v1.AuthorizationService"
+DEFAULT_PAGE = 50
+
+
+class AuthorizationReader(Protocol):
+    """Reads authorizations outside any write transaction."""
+
+    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
+        """One authorization as it stands."""
+        ...
+
+    def list_authorizations(
+        self, operator_id: str, *, after: str, limit: int, user_id: str, state: State | None
+    ) -> Sequence[Authorization]:
+        """An operator's authorizations after an id, in the order of their ids."""
+        ...
+
+
+def work_for(
+    call: Call[Any],
+    method: str,
+    caller: str,
+    command: Command,
+    encode: Callable[[Answer], bytes],
+) -> Work:
+    """A call as the engine takes it."""
+    message = call.message
+    return Work(
+        caller=caller,
+        request_id=message.request_id,
+        method=method,
+        body=call.body,
+        command=command,
+        encode=encode,
+        differing_field=lambda first: differing_field(type(message), first, message),
+        deadline=call.deadline,
+    )
+
+
+class AuthorizationServicer:
+    """The calls of rental operators."""
+
+    def __init__(
+        self, committer: Committer, reader: AuthorizationReader, readers: Executor
+    ) -> None:
+        self._committer = committer
+        self._reader = reader
+        self._readers = readers
+
+    def methods(self, max_bytes: int) -> list[Method[Any]]:
+        """The service's methods with their scopes."""
+        read, write = Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE
+        return [
+            Method("Authorize", pb.AuthorizeRequest, write, self.authorize, max_bytes),
+            Method(
+                "ConfirmAuthorization",
+                pb.ConfirmAuthorizationRequest,
+                write,
+                self.confirm,
+                max_bytes,
+            ),
+            Method("StartRental", pb.StartRentalRequest, write, self.start_rental, max_bytes),
+            Method("GetAuthorization", pb.GetAuthorizationRequest, read, self.get, max_bytes),
+            Method("ListAuthorizations", pb.ListAuthorizationsRequest, read, self.list, max_bytes),
+            Method(
+                "SettleAuthorization", pb.SettleAuthorizationRequest, write, self.settle, max_bytes
+            ),
+            Method(
+                "ReverseAuthorization",
+                pb.ReverseAuthorizationRequest,
+                write,
+                self.reverse,
+                max_bytes,
+            ),
+        ]
+
+    async def authorize(self, call: Call[pb.AuthorizeRequest]) -> bytes:
+        """Score, decide, hold."""
+        message = call.message
+        window = message.pickup_window if message.HasField("pickup_window") else None
+        command = Authorize(
+            user_id=message.user_id,
+            product_id=message.product_id,
+            asset_id=message.asset_id,
+            start=convert.START_OF[message.start],
+            accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
+            pickup_window_us=None if window is None else window.ToMicroseconds(),
+        )
+        return await self._submit(call, "Authorize", command, convert.encode_authorize)
+
+    async def confirm(self, call: Call[pb.ConfirmAuthorizationRequest]) -> bytes:
+        """Hold both parts of an offer."""
+        message = call.message
+        command = Confirm(
+            *convert.split_name(message.name),
+            payment_reference=message.payment_reference,
+            paid=convert.money(message.paid),
+            expected_version=_expected(message),
+        )
+        return await self._submit(call, "ConfirmAuthorization", command, convert.encode_confirm)
+
+    async def start_rental(self, call: Call[pb.StartRentalRequest]) -> bytes:
+        """The item was picked up."""
+        message = call.message
+        command = StartRental(
+            *convert.split_name(message.name),
+            asset_id=message.asset_id,
+            expected_version=_expected(message),
+        )
+        return await self._submit(call, "StartRental", command, convert.encode_start)
+
+    async def settle(self, call: Call[pb.SettleAuthorizationRequest]) -> bytes:
+        """Capture an amount."""
+        message = call.message
+        command = Settle(
+            *convert.split_name(message.name),
+            amount=convert.money(message.amount),
+            final=message.final if message.HasField("final") else True,
+            expected_version=_expected(message),
+        )
+        return await self._submit(call, "SettleAuthorization", command, convert.encode_settle)
+
+    async def reverse(self, call: Call[pb.ReverseAuthorizationRequest]) -> bytes:
+        """Give everything back."""
+        message = call.message
+        command: Reverse | ReverseByOrigin
+        if message.WhichOneof("target") == "name":
+            command = Reverse(
+                *convert.split_name(message.name), expected_version=_expected(message)
+            )
+        else:
+            command = ReverseByOrigin(
+                message.origin.user_id,
+                message.origin.authorize_request_id,
+                expected_version=_expected(message),
+            )
+        return await self._submit(call, "ReverseAuthorization", command, convert.encode_reverse)
+
+    async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:
+        """One authorization."""
+        key = convert.split_name(call.message.name)
+        found = await self._read(partial(self._reader.authorization, *key))
+        if found is None or found.operator_id != call.principal.operator_id:
+            raise NotFound("authorization", key[1])
+        message = convert.authorization_message(found)
+        return pb.GetAuthorizationResponse(authorization=message).SerializeToString()
+
+    async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
+        """A page of authorizations."""
+        message = call.message
+        size = message.page_size or DEFAULT_PAGE
+        filters = [message.user_id, message.state]
+        after = _read_token(message.page_token, filters)
+        page = await self._read(
+            partial(
+                self._reader.list_authorizations,
+                _operator(call),
+                after=after,
+                limit=size + 1,
+                user_id=message.user_id,
+                state=convert.STATE_OF.get(message.state),
+            )
+        )
+        more = len(page) > size
+        response = pb.ListAuthorizationsResponse(
+            authorizations=[convert.authorization_message(it) for it in page[:size]],
+            next_page_token=_token(page[size - 1].authorization_id, filters) if more else "",
+        )
+        return response.SerializeToString()
+
+    async def _submit(
+        self, call: Call[Any], method: str, command: Command, encode: Callable[[Answer], bytes]
+    ) -> bytes:
+        work = work_for(call, method, _operator(call), command, encode)
+        return await self._committer.submit(work)
+
+    async def _read(self, read: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+
+def _operator(call: Call[Any]) -> str:
+    operator_id = call.principal.operator_id
+    if operator_id is None:
+        raise InvariantBroken("an operator's call without an operator")
+    return operator_id
+
+
+def _expected(message: Any) -> int | None:
+    return message.expected_version if message.HasField("expected_version") else None
+
+
+def _token(after: str, filters: Sequence[object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([after, *filters]).encode()).decode()
+
+
+def _read_token(token: str, filters: Sequence[object]) -> str:
+    """The id after which the page begins; raises InvalidInput for another query's token."""
+    if not token:
+        return ""
+    try:
+        after, *rest = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, binascii.Error, TypeError) as error:
+        raise InvalidInput.of("page_token", "page_token.form", "is not a page token") from error
+    if rest != list(filters) or not isinstance(after, str):
+        raise InvalidInput.of("page_token", "page_token.query", "belongs to another query")
+    return after

@@ -1,0 +1,138 @@
+"""CreditService: convert, call, convert."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+from freehold.v1 import credit_service_pb2 as pb
+
+from service.domain.access import Scope
+from service.domain.errors import InvalidInput, Violation
+from service.engine.assess import Assessor, pack
+from service.engine.commands import PutUser, RecordPayment, Work
+from service.engine.committer import Committer
+from service.engine.profile import ProfileStore, read_profile
+from service.engine.records import PLATFORM
+from service.rpc import convert
+from service.rpc.authorizations import work_for
+from service.rpc.pipeline import Call, Method
+from service.rpc.validation import differing_field
+
+SERVICE = "freehold.v1.CreditService"
+
+
+class CreditServicer:
+    """The platform's calls about people and payments."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        store: ProfileStore,
+        assessor: Assessor,
+        readers: Executor,
+        *,
+        currency: str,
+        bulk_in_flight: int,
+    ) -> None:
+        self._committer = committer
+        self._store = store
+        self._assessor = assessor
+        self._readers = readers
+        self._currency = currency
+        self._bulk_in_flight = bulk_in_flight
+
+    def methods(self, max_bytes: int, max_bulk_bytes: int) -> list[Method[Any]]:
+        """The service's methods with their scopes."""
+        return [
+            Method(
+                "PutUsers", pb.PutUsersRequest, Scope.USERS_WRITE, self.put_users, max_bulk_bytes
+            ),
+            Method(
+                "GetCreditProfile",
+                pb.GetCreditProfileRequest,
+                Scope.PROFILES_READ,
+                self.get_profile,
+                max_bytes,
+            ),
+            Method(
+                "RecordPayment",
+                pb.RecordPaymentRequest,
+                Scope.PAYMENTS_WRITE,
+                self.record_payment,
+                max_bytes,
+            ),
+        ]
+
+    async def put_users(self, call: Call[pb.PutUsersRequest]) -> bytes:
+        """Register people; each is a transaction and a request record of its own."""
+        users = call.message.users
+        self._check(users)
+        answers: list[bytes] = []
+        for start in range(0, len(users), self._bulk_in_flight):
+            portion = users[start : start + self._bulk_in_flight]
+            works = [self._put(call, user) for user in portion]
+            answers += await asyncio.gather(*map(self._committer.submit, works))
+        profiles = [pb.CreditProfile.FromString(answer) for answer in answers]
+        return pb.PutUsersResponse(profiles=profiles).SerializeToString()
+
+    def _check(self, users: Any) -> None:
+        """Refuses unknown features and people named twice, all at once."""
+        known = frozenset(self._assessor.raw_names)
+        violations = []
+        seen: set[str] = set()
+        for place, user in enumerate(users):
+            if user.user_id in seen:
+                violations.append(
+                    Violation(f"users[{place}].user_id", "users.unique", "named twice")
+                )
+            seen.add(user.user_id)
+            violations += [
+                Violation(
+                    f"users[{place}].features[{name!r}]",
+                    "features.known",
+                    "the served model has no such feature",
+                )
+                for name in user.features
+                if name not in known
+            ]
+        if violations:
+            raise InvalidInput(violations)
+
+    def _put(self, call: Call[pb.PutUsersRequest], user: pb.User) -> Work:
+        raw = pack([user.features.get(name, math.nan) for name in self._assessor.raw_names])
+        return Work(
+            caller=PLATFORM,
+            request_id=f"{call.message.request_id}/{user.user_id}",
+            method="PutUsers",
+            body=user.SerializeToString(deterministic=True),
+            command=PutUser(
+                user.user_id, raw, convert.instant_us(user.as_of), user.scoring_consent
+            ),
+            encode=convert.encode_profile,
+            differing_field=lambda first: differing_field(pb.User, first, user),
+            deadline=call.deadline,
+        )
+
+    async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
+        """A person's line and score."""
+        read = partial(
+            read_profile, self._store, self._assessor, call.message.user_id, self._currency
+        )
+        profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        message = convert.profile_message(profile)
+        return pb.GetCreditProfileResponse(profile=message).SerializeToString()
+
+    async def record_payment(self, call: Call[pb.RecordPaymentRequest]) -> bytes:
+        """A payment for what was captured on credit."""
+        message = call.message
+        command = RecordPayment(
+            *convert.split_name(message.authorization),
+            payment_reference=message.payment_reference,
+            amount=convert.money(message.amount),
+        )
+        work = work_for(call, "RecordPayment", PLATFORM, command, convert.encode_payment)
+        return await self._committer.submit(work)

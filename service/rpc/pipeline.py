@@ -1,0 +1,110 @@
+"""The way of every call: who, may they, in time, well formed; then the handler; then a status.
+
+Methods take and give bytes, so that a message that cannot be parsed is an INVALID_ARGUMENT of
+ours and an answer kept in the database is sent as it is.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from service.domain.access import Principal, Scope
+from service.domain.errors import (
+    DeadlineTooNear,
+    Exhausted,
+    FreeholdError,
+    InternalFault,
+    InvariantBroken,
+    PermissionDenied,
+)
+from service.rpc.keys import KeyRing
+from service.rpc.status import DETAILS_KEY, code_of, details_of
+from service.rpc.validation import parse
+
+M = TypeVar("M", bound=Message)
+
+log = structlog.get_logger("freehold.rpc")
+
+
+@dataclass(slots=True)
+class Call(Generic[M]):
+    """One call: its message, the bytes it came in, who sent it, and until when it matters."""
+
+    message: M
+    body: bytes
+    principal: Principal
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[M]):
+    """A method of a service: what it takes, what a caller needs for it, and what it does."""
+
+    name: str
+    kind: type[M]
+    scope: Scope
+    handle: Callable[[Call[M]], Awaitable[bytes]]
+    max_bytes: int
+
+
+class Pipeline:
+    """Wraps methods for gRPC."""
+
+    def __init__(self, keys: KeyRing, *, min_time_left_s: float) -> None:
+        self._keys = keys
+        self._min_time_left_s = min_time_left_s
+
+    def handlers(self, service: str, methods: list[Method[Any]]) -> grpc.GenericRpcHandler:
+        """The gRPC handlers of one service."""
+        return grpc.method_handlers_generic_handler(
+            service,
+            {
+                method.name: grpc.unary_unary_rpc_method_handler(self._wrap(method))
+                for method in methods
+            },
+        )
+
+    def _wrap(self, method: Method[Any]) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        async def call(body: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+            try:
+                principal = await self._keys.principal(context.invocation_metadata() or ())
+                if method.scope not in principal.scopes:
+                    raise PermissionDenied(method.scope)
+                if len(body) > method.max_bytes:
+                    raise Exhausted("MESSAGE_TOO_LARGE", f"at most {method.max_bytes} bytes")
+                left_s = context.time_remaining()
+                if left_s is not None and left_s < self._min_time_left_s:
+                    raise DeadlineTooNear
+                deadline = None if left_s is None else time.monotonic() + left_s
+                message = parse(method.kind, body)
+                return await method.handle(Call(message, body, principal, deadline))
+            except InvariantBroken as error:
+                refusal: FreeholdError = _fault(method.name, error)
+            except FreeholdError as error:
+                refusal = error
+            except Exception as error:
+                refusal = _fault(method.name, error)
+            return await _refuse(context, refusal)
+
+        return call
+
+
+def _fault(method: str, error: Exception) -> InternalFault:
+    fault_id = secrets.token_hex(8)
+    log.error("fault", fault_id=fault_id, method=method, exc_info=error)
+    return InternalFault(fault_id)
+
+
+async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: FreeholdError) -> NoReturn:
+    await context.abort(
+        code_of(error), error.message, trailing_metadata=((DETAILS_KEY, details_of(error)),)
+    )
+    raise error  # abort does not return; this says so to the reader and the type checker

@@ -1,0 +1,92 @@
+"""The gRPC server: services, health, reflection, limits of the transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from freehold.v1 import (
+    authorization_service_pb2,
+    credit_service_pb2,
+    ledger_service_pb2,
+    sandbox_service_pb2,
+)
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service.config import Limits
+from service.rpc.pipeline import Method, Pipeline
+
+_DESCRIPTORS = (
+    authorization_service_pb2.DESCRIPTOR,
+    credit_service_pb2.DESCRIPTOR,
+    ledger_service_pb2.DESCRIPTOR,
+    sandbox_service_pb2.DESCRIPTOR,
+)
+
+
+class AddressInUse(Exception):
+    """Somebody listens there already, or the address cannot be bound."""
+
+
+class GrpcServer:
+    """A grpc.aio server with Freehold's services on it."""
+
+    def __init__(
+        self, pipeline: Pipeline, services: dict[str, list[Method[Any]]], limits: Limits
+    ) -> None:
+        self._server = grpc.aio.server(options=_options(limits))
+        self._health = health.aio.HealthServicer()
+        self._services = tuple(services)
+        for service, methods in services.items():
+            self._server.add_generic_rpc_handlers((pipeline.handlers(service, methods),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, address: str) -> int:
+        """Binds and serves; returns the port. Raises AddressInUse."""
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise AddressInUse(address) from error
+        if port == 0:
+            raise AddressInUse(address)
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        return int(port)
+
+    async def stop(self, grace_s: float) -> None:
+        """Tells health checkers, accepts nothing new, lets calls under way finish."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *self._services):
+            await self._health.set(service, status)
+
+
+def known_services() -> frozenset[str]:
+    """Full names of every service in the contract."""
+    return frozenset(
+        service.full_name
+        for descriptor in _DESCRIPTORS
+        for service in descriptor.services_by_name.values()
+    )
+
+
+def _options(limits: Limits) -> list[tuple[str, Any]]:
+    return [
+        # A second server on the same port must fail, not share the calls silently.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.max_bulk_message_bytes),
+        ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
+        ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        (
+            "grpc.http2.min_recv_ping_interval_without_data_ms",
+            int(limits.min_ping_interval_s * 1000),
+        ),
+    ]

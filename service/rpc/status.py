@@ -1,0 +1,83 @@
+"""The one table from Freehold's errors to gRPC status, with the details that clients read."""
+
+from __future__ import annotations
+
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from service.domain.errors import (
+    DeadlineTooNear,
+    Exhausted,
+    FreeholdError,
+    IllegalState,
+    InternalFault,
+    InvalidInput,
+    NotFound,
+    PaymentReferenceReused,
+    PermissionDenied,
+    RequestIdReused,
+    Unauthenticated,
+    Unavailable,
+    VersionMismatch,
+)
+
+DOMAIN = "freehold"
+DETAILS_KEY = "grpc-status-details-bin"
+
+CODES: dict[type[FreeholdError], StatusCode] = {
+    InvalidInput: StatusCode.INVALID_ARGUMENT,
+    Unauthenticated: StatusCode.UNAUTHENTICATED,
+    PermissionDenied: StatusCode.PERMISSION_DENIED,
+    NotFound: StatusCode.NOT_FOUND,
+    RequestIdReused: StatusCode.ALREADY_EXISTS,
+    PaymentReferenceReused: StatusCode.ALREADY_EXISTS,
+    IllegalState: StatusCode.FAILED_PRECONDITION,
+    VersionMismatch: StatusCode.ABORTED,
+    Exhausted: StatusCode.RESOURCE_EXHAUSTED,
+    Unavailable: StatusCode.UNAVAILABLE,
+    DeadlineTooNear: StatusCode.DEADLINE_EXCEEDED,
+    InternalFault: StatusCode.INTERNAL,
+}
+
+
+def code_of(error: FreeholdError) -> StatusCode:
+    """The gRPC status code of an error."""
+    return CODES.get(type(error), StatusCode.INTERNAL)
+
+
+def details_of(error: FreeholdError) -> bytes:
+    """A serialized google.rpc.Status: ErrorInfo, and BadRequest or RetryInfo where they apply."""
+    details = [
+        _any(
+            error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+        )
+    ]
+    if isinstance(error, InvalidInput):
+        bad = error_details_pb2.BadRequest()
+        for violation in error.violations:
+            bad.field_violations.add(
+                field=violation.field,
+                reason=violation.rule,
+                description=violation.description,
+            )
+        details.append(_any(bad))
+    if isinstance(error, Exhausted | Unavailable) and error.retry_after_ms is not None:
+        delay = Duration()
+        delay.FromMilliseconds(error.retry_after_ms)
+        details.append(_any(error_details_pb2.RetryInfo(retry_delay=delay)))
+    code: int = code_of(error).value[0]
+    status = status_pb2.Status(code=code, message=error.message, details=details)
+    serialized: bytes = status.SerializeToString()
+    return serialized
+
+
+def _any(
+    message: (
+        error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo
+    ),
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

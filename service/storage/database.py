@@ -1,0 +1,62 @@
+"""Opening a database: one place for the settings that durability rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+SQLITE_BUSY_MS = 5_000
+SQLITE_CACHE_KIB = 65_536
+# A checkpoint copies the log back into the file; larger portions cost less a call.
+SQLITE_CHECKPOINT_PAGES = 8_192
+
+
+def open_database(url: str) -> Engine:
+    """An engine for SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://…`).
+
+    SQLite runs in WAL mode with synchronous=FULL, so that what was committed survives a power
+    cut, and begins every transaction that writes with BEGIN IMMEDIATE. Raises ValueError for
+    another kind of database.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(url)
+    if parsed.get_backend_name() == "postgresql":
+        # Positional parameters, so that rows are handed to the driver as they are.
+        return create_engine(url, paramstyle="format", pool_pre_ping=True)
+    raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
+
+
+def _open_sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # The driver must not begin transactions by itself: `begin` below does.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes, on a connection of its own; commits on leaving the block."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection

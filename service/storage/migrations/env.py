@@ -1,0 +1,15 @@
+"""How Alembic runs: on the connection that `service.storage.migrate` hands it."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from service.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,416 @@
+"""First schema.
+
+Revision: 0001; the first.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("key_hash", sa.String(length=64), nullable=False),
+        sa.Column("operator_id", sa.String(length=200), nullable=True),
+        sa.Column("scopes", sa.String(length=1024), nullable=False),
+        sa.Column("create_us", sa.BigInteger(), nullable=False),
+        sa.Column("revoke_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_api_keys")),
+    )
+    op.create_table(
+        "authorizations",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("product_id", sa.String(length=200), nullable=False),
+        sa.Column("asset_id", sa.String(length=200), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("state", sa.String(length=200), nullable=False),
+        sa.Column("custody", sa.String(length=200), nullable=False),
+        sa.Column("start", sa.String(length=200), nullable=False),
+        sa.Column("offer", sa.String(length=16), nullable=True),
+        sa.Column("reasons", sa.String(length=512), nullable=False),
+        sa.Column("band", sa.String(length=1), nullable=False),
+        sa.Column("decision_id", sa.String(length=200), nullable=False),
+        sa.Column("model_id", sa.String(length=200), nullable=False),
+        sa.Column("policy_revision", sa.Integer(), nullable=False),
+        sa.Column("fee_bp", sa.Integer(), nullable=False),
+        sa.Column("credit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("cash_minor", sa.BigInteger(), nullable=False),
+        sa.Column("create_us", sa.BigInteger(), nullable=False),
+        sa.Column("expire_us", sa.BigInteger(), nullable=True),
+        sa.Column("start_us", sa.BigInteger(), nullable=True),
+        sa.Column("close_us", sa.BigInteger(), nullable=True),
+        sa.Column("pickup_window_us", sa.BigInteger(), nullable=False),
+        sa.Column("held_credit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("held_cash_minor", sa.BigInteger(), nullable=False),
+        sa.Column("captured_minor", sa.BigInteger(), nullable=False),
+        sa.Column("captured_credit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("fee_minor", sa.BigInteger(), nullable=False),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=False),
+        sa.Column("refund_payable_minor", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "custody IN ('IN_STATION', 'OUT', 'UNKNOWN', 'MISSING', 'SOLD')",
+            name=op.f("ck_authorizations_custody_known"),
+        ),
+        sa.CheckConstraint(
+            "offer IS NULL OR offer IN ('ZERO', 'REDUCED', 'FULL')",
+            name=op.f("ck_authorizations_offer_known"),
+        ),
+        sa.CheckConstraint(
+            "start IN ('IMMEDIATE', 'ON_PICKUP')", name=op.f("ck_authorizations_start_known")
+        ),
+        sa.CheckConstraint(
+            "state IN ('OFFERED', 'REVIEW', 'AUTHORIZED', 'ACTIVE', 'OVERDUE', 'RETURN_CLAIMED', 'SETTLED', 'DECLINED', 'REVERSED', 'EXPIRED')",
+            name=op.f("ck_authorizations_state_known"),
+        ),
+        sa.CheckConstraint(
+            "state NOT IN ('ACTIVE', 'OVERDUE', 'RETURN_CLAIMED') OR expire_us IS NULL",
+            name=op.f("ck_authorizations_custody_keeps_the_hold"),
+        ),
+        sa.CheckConstraint(
+            "state NOT IN ('SETTLED', 'DECLINED', 'REVERSED', 'EXPIRED', 'OFFERED', 'REVIEW') OR held_credit_minor + held_cash_minor = 0",
+            name=op.f("ck_authorizations_closed_holds_nothing"),
+        ),
+        sa.CheckConstraint(
+            "captured_credit_minor + held_credit_minor <= credit_minor",
+            name=op.f("ck_authorizations_credit_within_authorized"),
+        ),
+        sa.CheckConstraint(
+            "captured_credit_minor >= 0",
+            name=op.f("ck_authorizations_captured_credit_minor_not_negative"),
+        ),
+        sa.CheckConstraint(
+            "captured_minor - captured_credit_minor + held_cash_minor <= cash_minor",
+            name=op.f("ck_authorizations_cash_within_authorized"),
+        ),
+        sa.CheckConstraint(
+            "captured_minor >= 0", name=op.f("ck_authorizations_captured_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "cash_minor >= 0", name=op.f("ck_authorizations_cash_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "credit_minor >= 0", name=op.f("ck_authorizations_credit_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "fee_minor <= captured_minor", name=op.f("ck_authorizations_fee_within_captured")
+        ),
+        sa.CheckConstraint("fee_minor >= 0", name=op.f("ck_authorizations_fee_minor_not_negative")),
+        sa.CheckConstraint(
+            "held_cash_minor >= 0", name=op.f("ck_authorizations_held_cash_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "held_credit_minor >= 0", name=op.f("ck_authorizations_held_credit_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "paid_minor <= captured_credit_minor",
+            name=op.f("ck_authorizations_paid_within_captured"),
+        ),
+        sa.CheckConstraint(
+            "paid_minor >= 0", name=op.f("ck_authorizations_paid_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "refund_payable_minor >= 0",
+            name=op.f("ck_authorizations_refund_payable_minor_not_negative"),
+        ),
+        sa.PrimaryKeyConstraint("user_id", "authorization_id", name=op.f("pk_authorizations")),
+    )
+    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_authorizations_expire_us",
+            ["expire_us"],
+            unique=False,
+            sqlite_where=sa.text("expire_us IS NOT NULL"),
+            postgresql_where=sa.text("expire_us IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_authorizations_operator_id", ["operator_id", "authorization_id"], unique=False
+        )
+
+    op.create_table(
+        "decisions",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("decision_id", sa.String(length=200), nullable=False),
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("decide_us", sa.BigInteger(), nullable=False),
+        sa.Column("model_id", sa.String(length=200), nullable=False),
+        sa.Column("scale_version", sa.String(length=200), nullable=False),
+        sa.Column("feature_version", sa.BigInteger(), nullable=False),
+        sa.Column("margin", sa.String(length=32), nullable=False),
+        sa.Column("score", sa.Integer(), nullable=True),
+        sa.Column("unscorable_reason", sa.String(length=64), nullable=True),
+        sa.Column("scoring_consent", sa.Boolean(), nullable=False),
+        sa.Column("product_id", sa.String(length=200), nullable=False),
+        sa.Column("product_revision", sa.Integer(), nullable=False),
+        sa.Column("policy_id", sa.String(length=200), nullable=False),
+        sa.Column("policy_revision", sa.Integer(), nullable=False),
+        sa.Column("line_limit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("line_held_minor", sa.BigInteger(), nullable=False),
+        sa.Column("line_drawn_minor", sa.BigInteger(), nullable=False),
+        sa.Column("line_version", sa.BigInteger(), nullable=False),
+        sa.Column("offer", sa.String(length=16), nullable=True),
+        sa.Column("reasons", sa.String(length=512), nullable=False),
+        sa.Column("build", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "decision_id", name=op.f("pk_decisions")),
+    )
+    op.create_table(
+        "entries",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("transaction_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.Column("book", sa.String(length=200), nullable=False),
+        sa.Column("debit", sa.String(length=200), nullable=False),
+        sa.Column("credit", sa.String(length=200), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("debit_after_minor", sa.BigInteger(), nullable=True),
+        sa.Column("credit_after_minor", sa.BigInteger(), nullable=True),
+        sa.Column("event_us", sa.BigInteger(), nullable=False),
+        sa.Column("ledger_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("book IN ('line', 'money')", name=op.f("ck_entries_book_known")),
+        sa.CheckConstraint(
+            "credit IN ('available', 'held', 'drawn', 'limit_control', 'cash', 'receivable', 'deposit', 'operator_payable', 'refund_payable', 'fee_income')",
+            name=op.f("ck_entries_credit_known"),
+        ),
+        sa.CheckConstraint(
+            "debit IN ('available', 'held', 'drawn', 'limit_control', 'cash', 'receivable', 'deposit', 'operator_payable', 'refund_payable', 'fee_income')",
+            name=op.f("ck_entries_debit_known"),
+        ),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_entries_amount_positive")),
+        sa.CheckConstraint(
+            "credit_after_minor >= 0", name=op.f("ck_entries_credit_after_not_negative")
+        ),
+        sa.CheckConstraint("debit <> credit", name=op.f("ck_entries_two_accounts")),
+        sa.CheckConstraint(
+            "debit_after_minor >= 0", name=op.f("ck_entries_debit_after_not_negative")
+        ),
+        sa.CheckConstraint(
+            "sequence >= transaction_sequence", name=op.f("ck_entries_sequence_after_transaction")
+        ),
+        sa.PrimaryKeyConstraint("user_id", "currency", "sequence", name=op.f("pk_entries")),
+    )
+    op.create_table(
+        "feature_schemas",
+        sa.Column("schema_id", sa.String(length=64), nullable=False),
+        sa.Column("names", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("schema_id", name=op.f("pk_feature_schemas")),
+    )
+    op.create_table(
+        "feature_snapshots",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("schema_id", sa.String(length=64), nullable=False),
+        sa.Column("raw", sa.LargeBinary(), nullable=False),
+        sa.Column("as_of_us", sa.BigInteger(), nullable=False),
+        sa.Column("record_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "version", name=op.f("pk_feature_snapshots")),
+    )
+    op.create_table(
+        "limit_steps",
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("from_score", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("limit_minor", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "limit_minor >= 0", name=op.f("ck_limit_steps_limit_minor_not_negative")
+        ),
+        sa.PrimaryKeyConstraint("currency", "from_score", name=op.f("pk_limit_steps")),
+    )
+    op.create_table(
+        "lines",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("limit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("available_minor", sa.BigInteger(), nullable=False),
+        sa.Column("held_minor", sa.BigInteger(), nullable=False),
+        sa.Column("drawn_minor", sa.BigInteger(), nullable=False),
+        sa.Column("cut_pending_minor", sa.BigInteger(), nullable=False),
+        sa.Column("receivable_minor", sa.BigInteger(), nullable=False),
+        sa.Column("deposit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("refund_payable_minor", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "available_minor >= 0", name=op.f("ck_lines_available_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "cut_pending_minor >= 0", name=op.f("ck_lines_cut_pending_minor_not_negative")
+        ),
+        sa.CheckConstraint("deposit_minor >= 0", name=op.f("ck_lines_deposit_minor_not_negative")),
+        sa.CheckConstraint("drawn_minor >= 0", name=op.f("ck_lines_drawn_minor_not_negative")),
+        sa.CheckConstraint("held_minor >= 0", name=op.f("ck_lines_held_minor_not_negative")),
+        sa.CheckConstraint(
+            "limit_minor = available_minor + held_minor + drawn_minor",
+            name=op.f("ck_lines_limit_is_the_sum"),
+        ),
+        sa.CheckConstraint("limit_minor >= 0", name=op.f("ck_lines_limit_minor_not_negative")),
+        sa.CheckConstraint(
+            "receivable_minor >= 0", name=op.f("ck_lines_receivable_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "refund_payable_minor >= 0", name=op.f("ck_lines_refund_payable_minor_not_negative")
+        ),
+        sa.CheckConstraint("version >= 0", name=op.f("ck_lines_version_not_negative")),
+        sa.PrimaryKeyConstraint("user_id", "currency", name=op.f("pk_lines")),
+    )
+    op.create_table(
+        "open_items",
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("asset_id", sa.String(length=200), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("operator_id", "asset_id", name=op.f("pk_open_items")),
+    )
+    op.create_table(
+        "operators",
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("fee_bp", sa.Integer(), nullable=False),
+        sa.Column("create_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("fee_bp BETWEEN 0 AND 10000", name=op.f("ck_operators_fee_is_a_share")),
+        sa.PrimaryKeyConstraint("operator_id", name=op.f("pk_operators")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("event", sa.String(length=200), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_version", sa.BigInteger(), nullable=False),
+        sa.Column("event_us", sa.BigInteger(), nullable=False),
+        sa.Column("record_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_outbox")),
+    )
+    op.create_table(
+        "payments",
+        sa.Column("caller", sa.String(length=200), nullable=False),
+        sa.Column("payment_reference", sa.String(length=200), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("record_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_payments_amount_positive")),
+        sa.PrimaryKeyConstraint("caller", "payment_reference", name=op.f("pk_payments")),
+    )
+    op.create_table(
+        "policies",
+        sa.Column("policy_id", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("zero_from_score", sa.Integer(), nullable=False),
+        sa.Column("reduced_from_score", sa.Integer(), nullable=False),
+        sa.Column("reduced_credit_share_bp", sa.Integer(), nullable=False),
+        sa.Column("offer_window_us", sa.BigInteger(), nullable=False),
+        sa.Column("pickup_window_us", sa.BigInteger(), nullable=False),
+        sa.Column("max_feature_age_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "reduced_credit_share_bp BETWEEN 0 AND 10000",
+            name=op.f("ck_policies_credit_share_is_a_share"),
+        ),
+        sa.CheckConstraint(
+            "zero_from_score >= reduced_from_score", name=op.f("ck_policies_cut_offs_in_order")
+        ),
+        sa.PrimaryKeyConstraint("policy_id", "revision", name=op.f("pk_policies")),
+    )
+    op.create_table(
+        "products",
+        sa.Column("operator_id", sa.String(length=200), nullable=False),
+        sa.Column("product_id", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("category", sa.String(length=200), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("deposit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("replacement_minor", sa.BigInteger(), nullable=False),
+        sa.Column("policy_id", sa.String(length=200), nullable=False),
+        sa.Column("policy_revision", sa.Integer(), nullable=False),
+        sa.Column("start_fee_minor", sa.BigInteger(), nullable=False),
+        sa.Column("free_minutes", sa.Integer(), nullable=False),
+        sa.Column("interval_minutes", sa.Integer(), nullable=False),
+        sa.Column("interval_price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("day_cap_minor", sa.BigInteger(), nullable=False),
+        sa.Column("buy_out_minor", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "buy_out_minor >= 0", name=op.f("ck_products_buy_out_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "day_cap_minor >= 0", name=op.f("ck_products_day_cap_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "deposit_minor >= 0", name=op.f("ck_products_deposit_minor_not_negative")
+        ),
+        sa.CheckConstraint("free_minutes >= 0", name=op.f("ck_products_free_minutes_not_negative")),
+        sa.CheckConstraint("interval_minutes > 0", name=op.f("ck_products_interval_positive")),
+        sa.CheckConstraint(
+            "interval_price_minor >= 0", name=op.f("ck_products_interval_price_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "replacement_minor >= 0", name=op.f("ck_products_replacement_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "start_fee_minor >= 0", name=op.f("ck_products_start_fee_minor_not_negative")
+        ),
+        sa.PrimaryKeyConstraint("operator_id", "product_id", "revision", name=op.f("pk_products")),
+    )
+    op.create_table(
+        "requests",
+        sa.Column("caller", sa.String(length=200), nullable=False),
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("method", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("authorization_id", sa.String(length=200), nullable=False),
+        sa.Column("record_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("caller", "request_id", name=op.f("pk_requests")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("scoring_consent", sa.Boolean(), nullable=False),
+        sa.Column("feature_version", sa.BigInteger(), nullable=False),
+        sa.Column("create_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("users")
+    op.drop_table("requests")
+    op.drop_table("products")
+    op.drop_table("policies")
+    op.drop_table("payments")
+    op.drop_table("outbox")
+    op.drop_table("operators")
+    op.drop_table("open_items")
+    op.drop_table("lines")
+    op.drop_table("limit_steps")
+    op.drop_table("feature_snapshots")
+    op.drop_table("feature_schemas")
+    op.drop_table("entries")
+    op.drop_table("decisions")
+    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+        batch_op.drop_index("ix_authorizations_operator_id")
+        batch_op.drop_index(
+            "ix_authorizations_expire_us",
+            sqlite_where=sa.text("expire_us IS NOT NULL"),
+            postgresql_where=sa.text("expire_us IS NOT NULL"),
+        )
+
+    op.drop_table("authorizations")
+    op.drop_table("api_keys")

@@ -1,0 +1,374 @@
+"""The store: reads and writes of whole batches, and the single reads beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from service.domain.authorization import Authorization, State
+from service.domain.catalog import Operator, Policy, Product, Tariff
+from service.domain.credit import LimitStep
+from service.domain.ledger import Line
+from service.engine.changes import Changes
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.records import (
+    Catalog,
+    FeatureSnapshot,
+    OpenItem,
+    PaymentRecord,
+    RequestRecord,
+    UserFeatures,
+    UserRecord,
+)
+from service.storage import rows
+from service.storage import tables as t
+from service.storage.database import writing
+from service.storage.statements import RowStatement, Statements
+
+SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
+
+
+def _retryable(error: DBAPIError) -> bool:
+    """Whether PostgreSQL asks for the transaction to be run again."""
+    return getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES
+
+
+class SqlTransaction:
+    """One write transaction on one connection."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    def _read(self, statement: Any, keys: Iterable[tuple[str, ...]]) -> Sequence[Any]:
+        wanted = sorted(keys)
+        if not wanted:
+            return ()
+        return self._connection.execute(statement, {"keys": json.dumps(wanted)}).fetchall()
+
+    def requests(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RequestRecord]:
+        """Request records by (caller, request id)."""
+        found = self._read(self._statements.select_requests, keys)
+        return {(row[0], row[1]): RequestRecord(*row) for row in found}
+
+    def users(self, keys: Iterable[str]) -> dict[str, UserRecord]:
+        """People by id."""
+        found = self._read(self._statements.select_users, [(key,) for key in keys])
+        return {row[0]: UserRecord(*row) for row in found}
+
+    def lines(self, keys: Iterable[str]) -> dict[tuple[str, str], Line]:
+        """Every line of these people, by (user id, currency)."""
+        found = self._read(self._statements.select_lines, [(key,) for key in keys])
+        return {(row[0], row[1]): Line(*row) for row in found}
+
+    def authorizations(
+        self, keys: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], Authorization]:
+        """Authorizations by (user id, authorization id)."""
+        found = self._read(self._statements.select_authorizations, keys)
+        return {(row[0], row[1]): rows.authorization_of(row) for row in found}
+
+    def open_items(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], OpenItem]:
+        """Items in open rentals, by (operator id, asset id)."""
+        found = self._read(self._statements.select_open_items, keys)
+        return {(row[0], row[1]): OpenItem(*row) for row in found}
+
+    def payments(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], PaymentRecord]:
+        """Payments by (caller, payment reference)."""
+        found = self._read(self._statements.select_payments, keys)
+        return {(row[0], row[1]): PaymentRecord(*row) for row in found}
+
+    def write(self, changes: Changes) -> None:
+        """Writes a batch, one statement a table; Conflict when a row was taken by others."""
+        s = self._statements
+        self._write_users(changes)
+        self._write_lines(changes)
+        self._insert(s.insert_entries, map(rows.entry_values, changes.entries))
+        self._write_authorizations(changes)
+        self._insert(s.insert_decisions, map(rows.decision_values, changes.decisions))
+        self._write_requests(changes)
+        self._write_items(changes)
+        self._insert(s.insert_payments, changes.payments.values())
+        self._insert(s.insert_outbox, changes.events)
+
+    def _write_users(self, changes: Changes) -> None:
+        s = self._statements
+        new, changed = [], []
+        for user_id, user in changes.users.items():
+            base = changes.base_users.get(user_id)
+            values = rows.user_values(user)
+            if base is None:
+                new.append(values)
+            else:
+                changed.append((*values[1:], user_id, base.feature_version))
+        self._insert(s.insert_users, new)
+        self._update(s.update_users, changed)
+        self._insert(s.insert_snapshots, changes.snapshots)
+
+    def _write_lines(self, changes: Changes) -> None:
+        s = self._statements
+        new, changed = [], []
+        for key, line in changes.lines.items():
+            base = changes.base_lines.get(key)
+            values = rows.line_values(line)
+            if base is None:
+                new.append(values)
+            else:
+                changed.append((*values[2:], *key, base.version))
+        self._insert(s.insert_lines, new)
+        self._update(s.update_lines, changed)
+
+    def _write_authorizations(self, changes: Changes) -> None:
+        s = self._statements
+        new, changed = [], []
+        for key, authorization in changes.authorizations.items():
+            base = changes.base_authorizations.get(key)
+            values = rows.authorization_values(authorization)
+            if base is None:
+                new.append(values)
+            else:
+                changed.append((*values[2:], *key, base.version))
+        self._insert(s.insert_authorizations, new)
+        self._update(s.update_authorizations, changed)
+
+    def _write_requests(self, changes: Changes) -> None:
+        """Inserts the batch's records; a record over a tombstone takes the tombstone's place."""
+        s = self._statements
+        replaced = [
+            (base.caller, base.request_id, base.method)
+            for key, base in changes.base_requests.items()
+            if key in changes.requests
+        ]
+        self._update(s.delete_requests, replaced)
+        self._insert(s.insert_requests, changes.requests.values())
+
+    def _write_items(self, changes: Changes) -> None:
+        s = self._statements
+        gone, claimed = [], []
+        for key, item in changes.items.items():
+            base = changes.base_items.get(key)
+            if base == item:
+                continue
+            if base is not None:
+                gone.append((*key, base.authorization_id))
+            if item is not None:
+                claimed.append(tuple(item))
+        self._update(s.delete_open_items, gone)
+        self._insert(s.insert_open_items, claimed)
+
+    def _insert(self, statement: RowStatement, values: Iterable[tuple[Any, ...]]) -> None:
+        many = list(values)
+        if many:
+            self._connection.exec_driver_sql(statement.sql, many)
+
+    def _update(self, statement: RowStatement, values: list[tuple[Any, ...]]) -> None:
+        """Changes exactly one row for each element, or raises Conflict."""
+        if not values:
+            return
+        result = self._connection.exec_driver_sql(statement.sql, values)
+        if result.rowcount != len(values):
+            raise Conflict(f"{len(values) - result.rowcount} rows changed in between")
+
+
+class SqlStore:
+    """A store on SQLite or PostgreSQL, through SQLAlchemy Core."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._statements = Statements(engine)
+        self._writer: Connection | None = None
+        self._schemas: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def engine(self) -> Engine:
+        """The database behind the store."""
+        return self._engine
+
+    @contextmanager
+    def begin(self) -> Iterator[SqlTransaction]:
+        """Opens a write transaction on the store's one writing connection."""
+        try:
+            connection = self._writing_connection()
+            transaction = connection.begin()
+        except SQLAlchemyError as error:
+            self._drop_writer()
+            raise StorageFailed("no transaction could be begun") from error
+        try:
+            yield SqlTransaction(connection, self._statements)
+        except IntegrityError as error:
+            self._roll_back(transaction.rollback)
+            raise Conflict("a key was taken or a rule of the database broken") from error
+        except DBAPIError as error:
+            self._roll_back(transaction.rollback)
+            if _retryable(error):
+                raise Conflict("serialization failure") from error
+            raise StorageFailed("the database refused a statement") from error
+        except BaseException:
+            self._roll_back(transaction.rollback)
+            raise
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            # PostgreSQL's word that the transaction was rolled back is certain; all else is not.
+            self._roll_back(transaction.rollback)
+            if _retryable(error):
+                raise Conflict("serialization failure at commit") from error
+            if self._engine.dialect.name == "sqlite" and isinstance(error, OperationalError):
+                # SQLite says no before anything of the commit counts; it is rolled back.
+                raise StorageFailed("the database refused the commit") from error
+            raise OutcomeUnknown("the commit was not answered") from error
+
+    def _writing_connection(self) -> Connection:
+        if self._writer is None or self._writer.closed:
+            self._writer = self._engine.connect().execution_options(writes=True)
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._roll_back(writer.close)
+
+    def _roll_back(self, undo: Callable[[], None]) -> None:
+        try:
+            undo()
+        except SQLAlchemyError:
+            # The connection is of no use; the database rolls back what it did not commit.
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.invalidate()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._drop_writer()
+        self._engine.dispose()
+
+    # -- reads outside a write transaction -------------------------------------------------
+
+    def features(self, keys: Iterable[str]) -> dict[str, UserFeatures]:
+        """People with their latest features."""
+        wanted = {"keys": json.dumps([(key,) for key in keys])}
+        with self._engine.connect() as connection:
+            found = connection.execute(self._statements.select_features, wanted).fetchall()
+        return {
+            row[0]: UserFeatures(
+                UserRecord(*row[:4]),
+                None if row[4] is None else FeatureSnapshot(row[0], row[2], *row[4:]),
+            )
+            for row in found
+        }
+
+    def feature_names(self, schema_id: str) -> tuple[str, ...]:
+        """The order of the raw values of a schema; empty if unknown."""
+        if schema_id not in self._schemas:
+            query = select(t.feature_schemas.c.names).where(
+                t.feature_schemas.c.schema_id == schema_id
+            )
+            with self._engine.connect() as connection:
+                names = connection.scalar(query)
+            if names is None:
+                return ()
+            self._schemas[schema_id] = tuple(json.loads(names))
+        return self._schemas[schema_id]
+
+    def save_feature_schema(self, schema_id: str, names: Sequence[str]) -> None:
+        """Records an order of raw values; a schema known already is left alone."""
+        if self.feature_names(schema_id):
+            return
+        row = {"schema_id": schema_id, "names": json.dumps(list(names))}
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(t.feature_schemas), row)
+        except IntegrityError:
+            return  # another process was first; the id is a hash of the names
+
+    def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+        """Offers and holds not picked up that have ended by now, the earliest first."""
+        a = t.authorizations.c
+        query = (
+            select(a.user_id, a.authorization_id)
+            .where(a.expire_us.is_not(None), a.expire_us <= now_us)
+            .order_by(a.expire_us)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
+        """One authorization as it stands."""
+        a = t.authorizations.c
+        query = select(t.authorizations).where(
+            a.user_id == user_id, a.authorization_id == authorization_id
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else rows.authorization_of(row)
+
+    def list_authorizations(
+        self, operator_id: str, *, after: str, limit: int, user_id: str, state: State | None
+    ) -> list[Authorization]:
+        """An operator's authorizations with ids after `after`, in the order of their ids."""
+        a = t.authorizations.c
+        query = select(t.authorizations).where(
+            a.operator_id == operator_id, a.authorization_id > after
+        )
+        if user_id:
+            query = query.where(a.user_id == user_id)
+        if state is not None:
+            query = query.where(a.state == str(state))
+        query = query.order_by(a.authorization_id).limit(limit)
+        with self._engine.connect() as connection:
+            return [rows.authorization_of(row) for row in connection.execute(query)]
+
+    def line(self, user_id: str, currency: str) -> Line | None:
+        """One line as it stands."""
+        query = select(t.lines).where(t.lines.c.user_id == user_id, t.lines.c.currency == currency)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Line(*row)
+
+    def catalog(self) -> Catalog:
+        """Operators, their products in the latest revision, and the limits."""
+        with self._engine.connect() as connection:
+            operators = {
+                row.operator_id: Operator(row.operator_id, row.name, row.fee_bp)
+                for row in connection.execute(select(t.operators))
+            }
+            policies = {
+                (row.policy_id, row.revision): Policy(*row)
+                for row in connection.execute(select(t.policies))
+            }
+            products = {}
+            for row in connection.execute(select(t.products).order_by(t.products.c.revision)):
+                products[row.operator_id, row.product_id] = _product(row, policies)
+            steps: dict[str, tuple[LimitStep, ...]] = {}
+            by_score = select(t.limit_steps).order_by(t.limit_steps.c.from_score.desc())
+            for row in connection.execute(by_score):
+                step = LimitStep(row.from_score, row.limit_minor)
+                steps[row.currency] = (*steps.get(row.currency, ()), step)
+        return Catalog(operators, products, steps)
+
+
+def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:
+    return Product(
+        operator_id=row.operator_id,
+        product_id=row.product_id,
+        revision=row.revision,
+        category=row.category,
+        currency=row.currency,
+        deposit_minor=row.deposit_minor,
+        replacement_minor=row.replacement_minor,
+        tariff=Tariff(
+            start_fee_minor=row.start_fee_minor,
+            free_minutes=row.free_minutes,
+            interval_minutes=row.interval_minutes,
+            interval_price_minor=row.interval_price_minor,
+            day_cap_minor=row.day_cap_minor,
+            buy_out_minor=row.buy_out_minor,
+        ),
+        policy=policies[row.policy_id, row.policy_revision],
+    )

@@ -1,0 +1,352 @@
+"""The tables, with the invariants that the database itself keeps.
+
+`user_id` leads the primary key of every table that a command touches, so that the schema can
+be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
+id), `open_items` (operator, asset) and `payments` (payer of record, reference). Amounts are
+minor units; columns ending in `_us` are microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    text,
+)
+
+from service.domain.authorization import Custody, Start, State
+from service.domain.ledger import Account, Book
+from service.domain.policy import Offer
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only for a column of exactly this type.
+SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, String(200), primary_key=True)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, String(200), nullable=False)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _among(column: str, values: type[State | Custody | Start | Offer | Book | Account]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
+def _not_negative(*columns: str) -> list[CheckConstraint]:
+    return [CheckConstraint(f"{column} >= 0", f"{column}_not_negative") for column in columns]
+
+
+operators = Table(
+    "operators",
+    metadata,
+    _key("operator_id"),
+    _text("name"),
+    Column("fee_bp", Integer, nullable=False),
+    _number("create_us"),
+    CheckConstraint("fee_bp BETWEEN 0 AND 10000", "fee_is_a_share"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    # NULL: a key of the platform itself
+    Column("operator_id", String(128), nullable=True),
+    Column("scopes", String(1024), nullable=False),
+    _number("create_us"),
+    Column("revoke_us", BigInteger, nullable=True),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    _key("policy_id"),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("zero_from_score", Integer, nullable=False),
+    Column("reduced_from_score", Integer, nullable=False),
+    Column("reduced_credit_share_bp", Integer, nullable=False),
+    _number("offer_window_us"),
+    _number("pickup_window_us"),
+    _number("max_feature_age_us"),
+    CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
+    CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
+)
+
+products = Table(
+    "products",
+    metadata,
+    _key("operator_id"),
+    _key("product_id"),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    _text("category"),
+    Column("currency", String(3), nullable=False),
+    _number("deposit_minor"),
+    _number("replacement_minor"),
+    _text("policy_id"),
+    Column("policy_revision", Integer, nullable=False),
+    _number("start_fee_minor"),
+    Column("free_minutes", Integer, nullable=False),
+    Column("interval_minutes", Integer, nullable=False),
+    _number("interval_price_minor"),
+    _number("day_cap_minor"),
+    _number("buy_out_minor"),
+    *_not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
+    *_not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
+    CheckConstraint("interval_minutes > 0", "interval_positive"),
+)
+
+limit_steps = Table(
+    "limit_steps",
+    metadata,
+    Column("currency", String(3), primary_key=True),
+    Column("from_score", Integer, primary_key=True, autoincrement=False),
+    _number("limit_minor"),
+    *_not_negative("limit_minor"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _key("user_id"),
+    Column("scoring_consent", Boolean, nullable=False),
+    # 0: no features yet
+    _number("feature_version"),
+    _number("create_us"),
+)
+
+feature_snapshots = Table(
+    "feature_snapshots",
+    metadata,
+    _key("user_id"),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    # names the order of the values, see feature_schemas
+    Column("schema_id", String(64), nullable=False),
+    # little-endian float64
+    Column("raw", LargeBinary, nullable=False),
+    _number("as_of_us"),
+    _number("record_us"),
+)
+
+feature_schemas = Table(
+    "feature_schemas",
+    metadata,
+    Column("schema_id", String(64), primary_key=True),
+    # JSON list of the names, in order
+    Column("names", String, nullable=False),
+)
+
+lines = Table(
+    "lines",
+    metadata,
+    _key("user_id"),
+    Column("currency", String(3), primary_key=True),
+    _number("limit_minor"),
+    _number("available_minor"),
+    _number("held_minor"),
+    _number("drawn_minor"),
+    _number("cut_pending_minor"),
+    _number("receivable_minor"),
+    _number("deposit_minor"),
+    _number("refund_payable_minor"),
+    _number("version"),
+    *_not_negative("limit_minor", "available_minor", "held_minor", "drawn_minor"),
+    *_not_negative("cut_pending_minor", "receivable_minor", "deposit_minor"),
+    *_not_negative("refund_payable_minor", "version"),
+    CheckConstraint("limit_minor = available_minor + held_minor + drawn_minor", "limit_is_the_sum"),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    _key("user_id"),
+    Column("currency", String(3), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _number("transaction_sequence"),
+    _text("operator_id"),
+    _text("authorization_id"),
+    _text("book"),
+    _text("debit"),
+    _text("credit"),
+    _number("amount_minor"),
+    Column("debit_after_minor", BigInteger, nullable=True),
+    Column("credit_after_minor", BigInteger, nullable=True),
+    _number("event_us"),
+    _number("ledger_us"),
+    CheckConstraint("amount_minor > 0", "amount_positive"),
+    CheckConstraint("debit <> credit", "two_accounts"),
+    CheckConstraint("sequence >= transaction_sequence", "sequence_after_transaction"),
+    CheckConstraint("debit_after_minor >= 0", "debit_after_not_negative"),
+    CheckConstraint("credit_after_minor >= 0", "credit_after_not_negative"),
+    CheckConstraint(_among("book", Book), "book_known"),
+    CheckConstraint(_among("debit", Account), "debit_known"),
+    CheckConstraint(_among("credit", Account), "credit_known"),
+)
+
+authorizations = Table(
+    "authorizations",
+    metadata,
+    _key("user_id"),
+    _key("authorization_id"),
+    _text("operator_id"),
+    _text("request_id"),
+    _text("product_id"),
+    _text("asset_id"),
+    Column("currency", String(3), nullable=False),
+    _text("state"),
+    _text("custody"),
+    _text("start"),
+    Column("offer", String(16), nullable=True),
+    Column("reasons", String(512), nullable=False),
+    Column("band", String(1), nullable=False),
+    _text("decision_id"),
+    _text("model_id"),
+    Column("policy_revision", Integer, nullable=False),
+    Column("fee_bp", Integer, nullable=False),
+    _number("credit_minor"),
+    _number("cash_minor"),
+    _number("create_us"),
+    Column("expire_us", BigInteger, nullable=True),
+    Column("start_us", BigInteger, nullable=True),
+    Column("close_us", BigInteger, nullable=True),
+    _number("pickup_window_us"),
+    _number("held_credit_minor"),
+    _number("held_cash_minor"),
+    _number("captured_minor"),
+    _number("captured_credit_minor"),
+    _number("fee_minor"),
+    _number("paid_minor"),
+    _number("refund_payable_minor"),
+    _number("version"),
+    *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
+    *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
+    *_not_negative("refund_payable_minor"),
+    CheckConstraint(
+        "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
+    ),
+    CheckConstraint(
+        "captured_minor - captured_credit_minor + held_cash_minor <= cash_minor",
+        "cash_within_authorized",
+    ),
+    CheckConstraint("paid_minor <= captured_credit_minor", "paid_within_captured"),
+    CheckConstraint("fee_minor <= captured_minor", "fee_within_captured"),
+    CheckConstraint(
+        "state NOT IN ('SETTLED', 'DECLINED', 'REVERSED', 'EXPIRED', 'OFFERED', 'REVIEW')"
+        " OR held_credit_minor + held_cash_minor = 0",
+        "closed_holds_nothing",
+    ),
+    CheckConstraint(
+        "state NOT IN ('ACTIVE', 'OVERDUE', 'RETURN_CLAIMED') OR expire_us IS NULL",
+        "custody_keeps_the_hold",
+    ),
+    CheckConstraint(_among("state", State), "state_known"),
+    CheckConstraint(_among("custody", Custody), "custody_known"),
+    CheckConstraint(_among("start", Start), "start_known"),
+    CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
+    Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    Index(
+        "ix_authorizations_expire_us",
+        "expire_us",
+        sqlite_where=text("expire_us IS NOT NULL"),
+        postgresql_where=text("expire_us IS NOT NULL"),
+    ),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _key("user_id"),
+    _key("decision_id"),
+    _text("operator_id"),
+    # the request record with this id keeps the bytes that were asked
+    _text("request_id"),
+    _number("decide_us"),
+    _text("model_id"),
+    _text("scale_version"),
+    _number("feature_version"),
+    # hexadecimal float64; empty when nobody was scored
+    Column("margin", String(32), nullable=False),
+    Column("score", Integer, nullable=True),
+    Column("unscorable_reason", String(64), nullable=True),
+    Column("scoring_consent", Boolean, nullable=False),
+    _text("product_id"),
+    Column("product_revision", Integer, nullable=False),
+    _text("policy_id"),
+    Column("policy_revision", Integer, nullable=False),
+    Column("line_limit_minor", BigInteger, nullable=False),
+    Column("line_held_minor", BigInteger, nullable=False),
+    Column("line_drawn_minor", BigInteger, nullable=False),
+    Column("line_version", BigInteger, nullable=False),
+    Column("offer", String(16), nullable=True),
+    Column("reasons", String(512), nullable=False),
+    _text("build"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    _key("caller"),
+    _key("request_id"),
+    _text("method"),
+    Column("body", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    _text("user_id"),
+    _text("authorization_id"),
+    _number("record_us"),
+)
+
+open_items = Table(
+    "open_items",
+    metadata,
+    _key("operator_id"),
+    _key("asset_id"),
+    _text("user_id"),
+    _text("authorization_id"),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    _key("caller"),
+    _key("payment_reference"),
+    _text("user_id"),
+    _text("authorization_id"),
+    _number("amount_minor"),
+    Column("currency", String(3), nullable=False),
+    _number("record_us"),
+    CheckConstraint("amount_minor > 0", "amount_positive"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("sequence", SERIAL, primary_key=True, autoincrement=True),
+    _text("event"),
+    _text("user_id"),
+    _text("authorization_id"),
+    _number("authorization_version"),
+    _number("event_us"),
+    _number("record_us"),
+)
