@@ -55,9 +55,7 @@ def generate(out: Path, scratch: Path) -> None:
     """Writes all stubs below `out`."""
     rules = scratch / "rules.binpb"
     write_rules(rules)
-    run_protoc(
-        f"--descriptor_set_in={rules}", f"--python_out={out}", f"--pyi_out={out}", RULES
-    )
+    run_protoc(f"--descriptor_set_in={rules}", f"--python_out={out}", f"--pyi_out={out}", RULES)
     # The package's own protos of the well-known types are replaced by the set's.
     run_protoc(
         f"--descriptor_set_in={rules}",

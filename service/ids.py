@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_EPOCH_US = 1_577_836_800_000_000
+"""2020-01-01; 50 bits of microseconds last until 2055."""
 
 
 class Ids(Protocol):
@@ -16,26 +20,31 @@ class Ids(Protocol):
         ...
 
 
-def _base32(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        digits.append(_ALPHABET[number & 31])
-        number >>= 5
-    return "".join(reversed(digits))
+def _base32(number: int) -> str:
+    """Fifty bits as ten characters."""
+    return (
+        _PAIRS[number >> 40 & 1023]
+        + _PAIRS[number >> 30 & 1023]
+        + _PAIRS[number >> 20 & 1023]
+        + _PAIRS[number >> 10 & 1023]
+        + _PAIRS[number & 1023]
+    )
 
 
 class RandomIds:
-    """Eleven characters of time (microseconds, 55 bits) and nine of chance (45 bits).
+    """Ten characters of time (microseconds) and ten of chance, 50 bits each.
 
-    Time first keeps the indexes of an append-mostly table dense.
+    Time first keeps the indexes of append-mostly tables dense. An id is a name and no secret:
+    what protects an authorization is the key of its operator.
     """
 
     def __init__(self) -> None:
+        self._chance = random.Random(secrets.randbits(256))
         self._prefix_us = -1
         self._prefix = ""
 
     def new(self, now_us: int) -> str:
         """A fresh id of 20 characters that sorts by time."""
         if now_us != self._prefix_us:
-            self._prefix_us, self._prefix = now_us, _base32(now_us, 11)
-        return self._prefix + _base32(secrets.randbits(45), 9)
+            self._prefix_us, self._prefix = now_us, _base32(now_us - _EPOCH_US)
+        return self._prefix + _base32(self._chance.getrandbits(50))

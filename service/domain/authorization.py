@@ -11,7 +11,6 @@ authorization's currency, times microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -73,8 +72,7 @@ PAYABLE_AGAIN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
+class Authorization(NamedTuple):
     """One authorization as it is stored; see the contract for the meaning of the parts.
 
     `credit_minor` and `cash_minor` are what was authorized or offered; `held_credit_minor` and
@@ -160,8 +158,7 @@ def _refuse(authorization: Authorization, command: str) -> IllegalState:
 def _hold(authorization: Authorization, now_us: int) -> Authorization:
     """Both parts held: ACTIVE at once, or AUTHORIZED until it is picked up."""
     immediate = authorization.start is Start.IMMEDIATE
-    return replace(
-        authorization,
+    return authorization._replace(
         state=State.ACTIVE if immediate else State.AUTHORIZED,
         custody=Custody.OUT if immediate else Custody.IN_STATION,
         held_credit_minor=authorization.credit_minor,
@@ -190,8 +187,7 @@ def confirm(
     if authorization.cash_minor == 0:
         raise _refuse(authorization, "ConfirmAuthorization")
     if authorization.state in PAYABLE_AGAIN:
-        owed = replace(
-            authorization,
+        owed = authorization._replace(
             refund_payable_minor=authorization.refund_payable_minor + paid_minor,
             version=authorization.version + 1,
         )
@@ -206,8 +202,7 @@ def confirm(
         )
     if authorization.credit_minor > available_minor:
         raise Exhausted("LINE_EXHAUSTED", "the credit line no longer bears the offer's credit part")
-    held = replace(
-        _hold(authorization, now_us),
+    held = _hold(authorization, now_us)._replace(
         refund_payable_minor=excess_minor,
         version=authorization.version + 1,
     )
@@ -228,8 +223,7 @@ def start_rental(authorization: Authorization, asset_id: str, now_us: int) -> St
         raise _refuse(authorization, "StartRental")
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
         raise InvalidInput.of("asset_id", "asset_id.differs", "another item was authorized")
-    started = replace(
-        authorization,
+    started = authorization._replace(
         state=State.ACTIVE,
         custody=Custody.OUT,
         asset_id=asset_id or authorization.asset_id,
@@ -249,8 +243,7 @@ def _release(authorization: Authorization) -> tuple[Posting, Posting]:
 
 def _closed(authorization: Authorization, state: State, close_us: int) -> Authorization:
     """Everything still held is given back; cash becomes owed to the user."""
-    return replace(
-        authorization,
+    return authorization._replace(
         state=state,
         custody=Custody.IN_STATION,
         expire_us=None,
@@ -292,8 +285,7 @@ def settle(authorization: Authorization, amount_minor: int, final: bool, now_us:
         Posting(Account.RECEIVABLE, Account.OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
         Posting(Account.RECEIVABLE, Account.FEE_INCOME, fee_credit_minor),
     )
-    captured = replace(
-        authorization,
+    captured = authorization._replace(
         held_credit_minor=authorization.held_credit_minor - credit_minor,
         held_cash_minor=authorization.held_cash_minor - cash_minor,
         captured_minor=captured_minor,
@@ -301,7 +293,7 @@ def settle(authorization: Authorization, amount_minor: int, final: bool, now_us:
         fee_minor=fee_minor,
     )
     if not final:
-        counted = replace(captured, version=authorization.version + 1)
+        counted = captured._replace(version=authorization.version + 1)
         return Step(counted, postings, "authorization.captured")
     return Step(
         _closed(captured, State.SETTLED, now_us),
@@ -350,8 +342,7 @@ def pay(authorization: Authorization, amount_minor: int) -> Step:
         raise IllegalState("NOTHING_DUE", "nothing was captured on credit", authorization.state)
     paid_minor = min(amount_minor, authorization.due_minor)
     excess_minor = amount_minor - paid_minor
-    paid = replace(
-        authorization,
+    paid = authorization._replace(
         paid_minor=authorization.paid_minor + paid_minor,
         refund_payable_minor=authorization.refund_payable_minor + excess_minor,
         version=authorization.version + 1,

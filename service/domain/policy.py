@@ -77,7 +77,7 @@ def split_deposit(offer: Offer, deposit_minor: int, policy: Policy) -> Split:
 
 def choose(
     score: int | None,
-    unscorable_reason: str | None,
+    why: Sequence[str],
     accepted: Sequence[Offer],
     available_minor: int,
     deposit_minor: int,
@@ -85,11 +85,13 @@ def choose(
 ) -> Choice:
     """Takes the policy's offer, or a stricter one that the caller accepts and the line bears.
 
-    `accepted` is the caller's order; empty means every offer, the mildest first.
+    `why` are the model's reasons for the score, or the reason why there is none; they follow
+    the policy's own. `accepted` is the caller's order; empty means every offer, the mildest
+    first.
     """
     mildest, reasons = offer_for_score(score, policy)
-    if unscorable_reason is not None:
-        reasons = (unscorable_reason, *reasons)
+    if mildest is not Offer.ZERO:
+        reasons = (*reasons, *why)
     order = accepted or ALL_OFFERS
     rank = STRICTNESS[mildest]
     allowed = [offer for offer in order if offer is mildest]

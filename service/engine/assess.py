@@ -7,14 +7,14 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from typing_extensions import TypeIs
 
 from service.engine.commands import Authorize, PutUser, Work
-from service.engine.decide import Assessment
+from service.engine.decide import UNKNOWN_PERSON, Assessed, Assessment
 from service.engine.ports import Scorer, Store, Unscorable
-from service.engine.records import FeatureSnapshot, Scored
+from service.engine.records import FeatureSnapshot, Scored, UserFeatures
 
 VALUE_BYTES = 8
 
@@ -59,60 +59,78 @@ class Assessor:
         self.schema_id = schema_id_of(self.raw_names)
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
-    def assess(self, batch: Sequence[Work]) -> dict[str, Assessment]:
-        """Assessments by user id, for each Authorize and PutUser of the batch.
+    def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
+        """Assesses the people of every Authorize, as stored, and of every PutUser, as sent.
 
-        A person who is put and authorized in one batch is assessed on the features being put.
+        Scores below `explain_below` come with the model's reasons.
         """
-        put = {
-            work.command.user_id: work.command
-            for work in batch
-            if isinstance(work.command, PutUser)
-        }
-        asked = {
-            work.command.user_id for work in batch if isinstance(work.command, Authorize)
-        }.difference(put)
-        known = self._store.features(asked) if asked else {}
-        users: list[str] = []
-        rows: list[bytes] = []
-        versions: list[tuple[int, int]] = []
-        for user_id, features in known.items():
-            snapshot = features.snapshot
-            if snapshot is not None:
-                users.append(user_id)
-                rows.append(self._in_order(snapshot.schema_id, snapshot.raw))
-                versions.append((snapshot.version, snapshot.as_of_us))
-        for user_id, command in put.items():
-            users.append(user_id)
-            rows.append(command.raw)
-            versions.append((0, command.as_of_us))
-        results = self._score(rows) if rows else ()
-        return {
-            user_id: _assessment(version, as_of_us, result)
-            for user_id, (version, as_of_us), result in zip(users, versions, results, strict=True)
-        }
+        asking = {work.command.user_id for work in batch if isinstance(work.command, Authorize)}
+        people = self._store.features(asking) if asking else {}
+        put = [work.command for work in batch if isinstance(work.command, PutUser)]
+        rows = [
+            self._in_order(features.snapshot)
+            for features in people.values()
+            if features.snapshot is not None
+        ]
+        results = self._score([*rows, *(command.raw for command in put)], explain_below)
+        following = iter(results)
+        return Assessed(
+            asking={
+                user_id: _assessment(features, following) for user_id, features in people.items()
+            },
+            put={
+                command.user_id: Assessment(
+                    command.scoring_consent, 0, command.as_of_us, *next(following)
+                )
+                for command in put
+            },
+        )
 
-    def assess_snapshot(self, snapshot: FeatureSnapshot) -> Assessment:
-        """What the model says of one set of raw values, for reading a profile."""
-        row = self._in_order(snapshot.schema_id, snapshot.raw)
-        return _assessment(snapshot.version, snapshot.as_of_us, self._score([row])[0])
+    def assess_one(self, features: UserFeatures) -> Assessment:
+        """What the model says of one person as stored; without reasons."""
+        rows = [] if features.snapshot is None else [self._in_order(features.snapshot)]
+        return _assessment(features, iter(self._score(rows, 0)))
 
-    def _score(self, rows: Sequence[bytes]) -> Sequence[Scored | Unscorable]:
+    def _score(self, rows: Sequence[bytes], explain_below: int) -> list[_Verdict]:
+        """A score with its reasons, or the reason why there is none, for each row."""
+        if not rows:
+            return []
         with self._turn:
-            return self._scorer.score(rows)
+            results = self._scorer.score(rows)
+            low = [
+                place
+                for place, result in enumerate(results)
+                if not _is_unscorable(result) and result.score < explain_below
+            ]
+            reasons = dict(
+                zip(low, self._scorer.reasons([rows[place] for place in low]), strict=True)
+                if low
+                else ()
+            )
+        return [
+            (None, (result.reason,)) if _is_unscorable(result) else (result, reasons.get(place, ()))
+            for place, result in enumerate(results)
+        ]
 
-    def _in_order(self, schema_id: str, raw: bytes) -> bytes:
-        """Raw values of an older schema in the order of the served model; unknown ones missing."""
-        if schema_id == self.schema_id:
-            return raw
-        old = dict(zip(self._store.feature_names(schema_id), unpack(raw), strict=True))
+    def _in_order(self, snapshot: FeatureSnapshot) -> bytes:
+        """Raw values in the order of the served model; what an older schema lacks is missing."""
+        if snapshot.schema_id == self.schema_id:
+            return snapshot.raw
+        names = self._store.feature_names(snapshot.schema_id)
+        old = dict(zip(names, unpack(snapshot.raw), strict=True))
         return pack([old.get(name, math.nan) for name in self.raw_names])
 
 
-def _assessment(version: int, as_of_us: int, result: Scored | Unscorable) -> Assessment:
-    if _is_unscorable(result):
-        return Assessment(version, as_of_us, None, result.reason)
-    return Assessment(version, as_of_us, result, None)
+_Verdict = tuple[Scored | None, tuple[str, ...]]
+
+
+def _assessment(features: UserFeatures, verdicts: Iterator[_Verdict]) -> Assessment:
+    """The person's assessment; takes the next verdict if there are features."""
+    user, snapshot = features.user, features.snapshot
+    if snapshot is None:
+        return UNKNOWN_PERSON._replace(scoring_consent=user.scoring_consent)
+    scored, why = next(verdicts)
+    return Assessment(user.scoring_consent, snapshot.version, snapshot.as_of_us, scored, why)
 
 
 def _is_unscorable(result: Scored | Unscorable) -> TypeIs[Unscorable]:

@@ -59,27 +59,37 @@ UNSCORED_BAND = ""
 
 
 class Assessment(NamedTuple):
-    """What the model said of a person's latest features.
+    """What is known of a person who was registered, and what the model said of the features.
 
-    `scored` None: cannot be scored, and `unscorable_reason` says why.
+    `scored` None: cannot be scored, and `why` says the reason. Otherwise `why` are the model's
+    reasons for a score that does not reach the mildest offer.
     """
 
+    scoring_consent: bool
     feature_version: int
     as_of_us: int | None
     scored: Scored | None
-    unscorable_reason: str | None
+    why: tuple[str, ...]
+
+    def cannot(self, reason: str) -> Assessment:
+        """The same person, not to be scored for this reason."""
+        return self._replace(scored=None, why=(reason,))
 
 
-NOT_ASSESSED = Assessment(0, None, None, Reason.NO_FEATURES)
+UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))
+
+
+class Assessed(NamedTuple):
+    """Assessments by user id: of those who ask, as stored; of those who are put, as sent."""
+
+    asking: Mapping[str, Assessment]
+    put: Mapping[str, Assessment]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The circumstances of a batch: one instant, the terms, and what the model said.
-
-    `assessments` holds an entry for each person of an Authorize or PutUser whose features are
-    known; it was made before the transaction began.
-    """
+    """The circumstances of a batch: one instant, the terms, and what the model said before
+    the transaction began."""
 
     now_us: int
     ids: Ids
@@ -89,7 +99,7 @@ class Context:
     scale_version: str
     schema_id: str
     build: str
-    assessments: Mapping[str, Assessment]
+    assessed: Assessed
 
 
 class Decided(NamedTuple):
@@ -135,8 +145,8 @@ def _authorize(work: Work, command: Authorize, changes: Changes, context: Contex
         _require_free(changes, work.caller, command.asset_id)
     record = changes.request(work.caller, work.request_id)
     cancelled = record is not None and record.method == TOMBSTONE
-    user = changes.user(command.user_id)
-    assessment = _assess(context.assessments.get(command.user_id), user, product, context.now_us)
+    known = context.assessed.asking.get(command.user_id)
+    assessment = _as_policy_allows(known or UNKNOWN_PERSON, product, context.now_us)
     old_line = changes.line(command.user_id, product.currency)
     line = old_line.copy() if old_line else Line(command.user_id, product.currency)
     if cancelled:
@@ -144,7 +154,7 @@ def _authorize(work: Work, command: Authorize, changes: Changes, context: Contex
     else:
         choice = choose(
             assessment.scored.score if assessment.scored else None,
-            assessment.unscorable_reason,
+            assessment.why,
             command.accept_offers,
             line.available_minor,
             product.deposit_minor,
@@ -153,9 +163,9 @@ def _authorize(work: Work, command: Authorize, changes: Changes, context: Contex
     draft = Draft()
     if old_line is None:
         draft.line = line
-    if user is None:
+    if known is None and changes.user(command.user_id) is None:
         draft.user = UserRecord(command.user_id, False, 0, context.now_us)
-    decision = _decision(work, product, line, user, assessment, choice, context)
+    decision = _decision(work, product, line, assessment, choice, context)
     draft.decision = decision
     asked = _asked(work, command, product, choice, assessment, decision.decision_id, context)
     if choice.offer is Offer.ZERO:
@@ -170,17 +180,15 @@ def _authorize(work: Work, command: Authorize, changes: Changes, context: Contex
     return Decided(draft, result, command.user_id, result.authorization_id)
 
 
-def _assess(
-    assessment: Assessment | None, user: UserRecord | None, product: Product, now_us: int
-) -> Assessment:
+def _as_policy_allows(assessment: Assessment, product: Product, now_us: int) -> Assessment:
     """The assessment as the policy lets it count: with consent, and not too old."""
-    if assessment is None or user is None:
-        return NOT_ASSESSED
-    if not user.scoring_consent:
-        return assessment._replace(scored=None, unscorable_reason=Reason.NO_CONSENT)
+    if assessment.scored is None:
+        return assessment
+    if not assessment.scoring_consent:
+        return assessment.cannot(Reason.NO_CONSENT)
     as_of_us = assessment.as_of_us
     if as_of_us is not None and now_us - as_of_us > product.policy.max_feature_age_us:
-        return assessment._replace(scored=None, unscorable_reason=Reason.FEATURES_STALE)
+        return assessment.cannot(Reason.FEATURES_STALE)
     return assessment
 
 
@@ -188,7 +196,6 @@ def _decision(
     work: Work,
     product: Product,
     line: Line,
-    user: UserRecord | None,
     assessment: Assessment,
     choice: Choice,
     context: Context,
@@ -205,8 +212,8 @@ def _decision(
         feature_version=assessment.feature_version,
         margin_hex=scored.margin.hex() if scored else "",
         score=scored.score if scored else None,
-        unscorable_reason=assessment.unscorable_reason,
-        scoring_consent=user is not None and user.scoring_consent,
+        unscorable_reason=None if scored else assessment.why[0],
+        scoring_consent=assessment.scoring_consent,
         product_id=product.product_id,
         product_revision=product.revision,
         policy_id=product.policy.policy_id,
@@ -367,9 +374,9 @@ def _put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     old_line = changes.line(command.user_id, context.currency)
     line = old_line.copy() if old_line else Line(command.user_id, context.currency)
     version = (old_user.feature_version if old_user else 0) + 1
-    assessment = context.assessments[command.user_id]
+    assessment = context.assessed.put[command.user_id]
     if not command.scoring_consent:
-        assessment = assessment._replace(scored=None, unscorable_reason=Reason.NO_CONSENT)
+        assessment = assessment.cannot(Reason.NO_CONSENT)
     score = assessment.scored.score if assessment.scored else None
     user = UserRecord(
         command.user_id,
@@ -395,7 +402,7 @@ def _put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
         line=line,
         score=score,
         band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
-        unscorable_reason=assessment.unscorable_reason or "",
+        unscorable_reason="" if assessment.scored else assessment.why[0],
         feature_version=version,
         as_of_us=command.as_of_us,
         model_id=context.model_id if assessment.scored else "",

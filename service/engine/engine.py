@@ -42,7 +42,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records import TOMBSTONE, RequestRecord
+from service.engine.records import TOMBSTONE, Catalog, RequestRecord
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -77,7 +77,13 @@ class Engine:
         self._build = build
         self._max_attempts = max_attempts
         self._log_fault = log_fault
-        self._catalog = store.catalog()
+        self._use_catalog(store.catalog())
+
+    def _use_catalog(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        cut_offs = [product.policy.zero_from_score for product in catalog.products.values()]
+        # Whoever reaches every product's mildest offer needs no reasons.
+        self._explain_below = max(cut_offs, default=0)
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer, or the refusal, of each work in order; never raises.
@@ -112,8 +118,8 @@ class Engine:
         return InternalFault(fault_id)
 
     def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
-        context = self._context(batch)
         for attempt in range(1, self._max_attempts + 1):
+            context = self._context(batch)
             try:
                 with self._store.begin() as transaction:
                     changes = self._read(batch, transaction)
@@ -136,7 +142,7 @@ class Engine:
             scale_version=self._assessor.scale_version,
             schema_id=self._assessor.schema_id,
             build=self._build,
-            assessments=self._assessor.assess(batch),
+            assessed=self._assessor.assess(batch, self._explain_below),
         )
 
     def _refresh_catalog(self, batch: Sequence[Work]) -> None:
@@ -147,7 +153,7 @@ class Engine:
             and (work.caller, work.command.product_id) not in products
             for work in batch
         ):
-            self._catalog = self._store.catalog()
+            self._use_catalog(self._store.catalog())
 
     def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
         """All rows that the batch may touch, in as few statements as there are tables."""
@@ -164,7 +170,6 @@ class Engine:
             users.add(command.user_id)
             match command:
                 case Authorize():
-                    registered.add(command.user_id)
                     if command.asset_id:
                         items.add((work.caller, command.asset_id))
                 case PutUser():

@@ -126,3 +126,7 @@ class Scorer(Protocol):
     def score(self, rows: Sequence[bytes]) -> Sequence[Scored | Unscorable]:
         """Scores rows of `len(raw_names)` little-endian float64 together, in order."""
         ...
+
+    def reasons(self, rows: Sequence[bytes]) -> Sequence[tuple[str, ...]]:
+        """For each row up to four stable codes of what lowers its score most, the worst first."""
+        ...

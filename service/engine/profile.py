@@ -9,7 +9,7 @@ from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.assess import Assessor
 from service.engine.commands import Profile
-from service.engine.decide import NOT_ASSESSED, UNSCORED_BAND
+from service.engine.decide import UNSCORED_BAND
 from service.engine.ports import Store
 
 
@@ -26,17 +26,15 @@ def read_profile(store: ProfileStore, assessor: Assessor, user_id: str, currency
     features = store.features([user_id]).get(user_id)
     if features is None:
         raise NotFound("user", user_id)
-    assessment = NOT_ASSESSED
-    if features.snapshot is not None:
-        assessment = assessor.assess_snapshot(features.snapshot)
-        if not features.user.scoring_consent:
-            assessment = assessment._replace(scored=None, unscorable_reason=Reason.NO_CONSENT)
+    assessment = assessor.assess_one(features)
+    if not assessment.scoring_consent:
+        assessment = assessment.cannot(Reason.NO_CONSENT)
     scored = assessment.scored
     return Profile(
         line=store.line(user_id, currency) or Line(user_id, currency),
         score=scored.score if scored else None,
         band=scored.band if scored else UNSCORED_BAND,
-        unscorable_reason=assessment.unscorable_reason or "",
+        unscorable_reason="" if scored else assessment.why[0],
         feature_version=assessment.feature_version,
         as_of_us=assessment.as_of_us,
         model_id=assessor.model_id if scored else "",

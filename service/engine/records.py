@@ -67,8 +67,8 @@ class Decision(NamedTuple):
     scored. Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
-    user_id: str
     decision_id: str
+    user_id: str
     operator_id: str
     request_id: str
     decide_us: int

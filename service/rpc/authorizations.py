@@ -179,8 +179,7 @@ class AuthorizationServicer:
         found = await self._read(partial(self._reader.authorization, *key))
         if found is None or found.operator_id != call.principal.operator_id:
             raise NotFound("authorization", key[1])
-        message = convert.authorization_message(found)
-        return pb.GetAuthorizationResponse(authorization=message).SerializeToString()
+        return convert.encode_get(found)
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """A page of authorizations."""
@@ -198,11 +197,11 @@ class AuthorizationServicer:
                 state=convert.STATE_OF.get(message.state),
             )
         )
-        more = len(page) > size
-        response = pb.ListAuthorizationsResponse(
-            authorizations=[convert.authorization_message(it) for it in page[:size]],
-            next_page_token=_token(page[size - 1].authorization_id, filters) if more else "",
-        )
+        response = pb.ListAuthorizationsResponse()
+        for found in page[:size]:
+            convert.write_authorization(found, response.authorizations.add())
+        if len(page) > size:
+            response.next_page_token = _token(page[size - 1].authorization_id, filters)
         return response.SerializeToString()
 
     async def _submit(

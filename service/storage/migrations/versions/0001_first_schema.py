@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_hash", sa.String(length=64), nullable=False),
-        sa.Column("operator_id", sa.String(length=200), nullable=True),
+        sa.Column("operator_id", sa.String(length=128), nullable=True),
         sa.Column("scopes", sa.String(length=1024), nullable=False),
         sa.Column("create_us", sa.BigInteger(), nullable=False),
         sa.Column("revoke_us", sa.BigInteger(), nullable=True),
@@ -59,18 +59,18 @@ def upgrade() -> None:
         sa.Column("refund_payable_minor", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "custody IN ('IN_STATION', 'OUT', 'UNKNOWN', 'MISSING', 'SOLD')",
+            "custody = 'IN_STATION' OR custody = 'OUT' OR custody = 'UNKNOWN' OR custody = 'MISSING' OR custody = 'SOLD'",
             name=op.f("ck_authorizations_custody_known"),
         ),
         sa.CheckConstraint(
-            "offer IS NULL OR offer IN ('ZERO', 'REDUCED', 'FULL')",
+            "offer IS NULL OR offer = 'ZERO' OR offer = 'REDUCED' OR offer = 'FULL'",
             name=op.f("ck_authorizations_offer_known"),
         ),
         sa.CheckConstraint(
-            "start IN ('IMMEDIATE', 'ON_PICKUP')", name=op.f("ck_authorizations_start_known")
+            "start = 'IMMEDIATE' OR start = 'ON_PICKUP'", name=op.f("ck_authorizations_start_known")
         ),
         sa.CheckConstraint(
-            "state IN ('OFFERED', 'REVIEW', 'AUTHORIZED', 'ACTIVE', 'OVERDUE', 'RETURN_CLAIMED', 'SETTLED', 'DECLINED', 'REVERSED', 'EXPIRED')",
+            "state = 'OFFERED' OR state = 'REVIEW' OR state = 'AUTHORIZED' OR state = 'ACTIVE' OR state = 'OVERDUE' OR state = 'RETURN_CLAIMED' OR state = 'SETTLED' OR state = 'DECLINED' OR state = 'REVERSED' OR state = 'EXPIRED'",
             name=op.f("ck_authorizations_state_known"),
         ),
         sa.CheckConstraint(
@@ -139,8 +139,8 @@ def upgrade() -> None:
 
     op.create_table(
         "decisions",
-        sa.Column("user_id", sa.String(length=200), nullable=False),
         sa.Column("decision_id", sa.String(length=200), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
         sa.Column("operator_id", sa.String(length=200), nullable=False),
         sa.Column("request_id", sa.String(length=200), nullable=False),
         sa.Column("decide_us", sa.BigInteger(), nullable=False),
@@ -162,7 +162,7 @@ def upgrade() -> None:
         sa.Column("offer", sa.String(length=16), nullable=True),
         sa.Column("reasons", sa.String(length=512), nullable=False),
         sa.Column("build", sa.String(length=200), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "decision_id", name=op.f("pk_decisions")),
+        sa.PrimaryKeyConstraint("decision_id", "user_id", name=op.f("pk_decisions")),
     )
     op.create_table(
         "entries",
@@ -180,13 +180,13 @@ def upgrade() -> None:
         sa.Column("credit_after_minor", sa.BigInteger(), nullable=True),
         sa.Column("event_us", sa.BigInteger(), nullable=False),
         sa.Column("ledger_us", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("book IN ('line', 'money')", name=op.f("ck_entries_book_known")),
+        sa.CheckConstraint("book = 'line' OR book = 'money'", name=op.f("ck_entries_book_known")),
         sa.CheckConstraint(
-            "credit IN ('available', 'held', 'drawn', 'limit_control', 'cash', 'receivable', 'deposit', 'operator_payable', 'refund_payable', 'fee_income')",
+            "credit = 'available' OR credit = 'held' OR credit = 'drawn' OR credit = 'limit_control' OR credit = 'cash' OR credit = 'receivable' OR credit = 'deposit' OR credit = 'operator_payable' OR credit = 'refund_payable' OR credit = 'fee_income'",
             name=op.f("ck_entries_credit_known"),
         ),
         sa.CheckConstraint(
-            "debit IN ('available', 'held', 'drawn', 'limit_control', 'cash', 'receivable', 'deposit', 'operator_payable', 'refund_payable', 'fee_income')",
+            "debit = 'available' OR debit = 'held' OR debit = 'drawn' OR debit = 'limit_control' OR debit = 'cash' OR debit = 'receivable' OR debit = 'deposit' OR debit = 'operator_payable' OR debit = 'refund_payable' OR debit = 'fee_income'",
             name=op.f("ck_entries_debit_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_entries_amount_positive")),

@@ -1,0 +1,40 @@
+# The README's two commands. Each sets up .venv by itself.
+
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check stubs clean
+
+demo: .venv/.installed
+	.venv/bin/python -m service.demo
+
+test: .venv/.installed-dev
+	.venv/bin/python -m pytest
+
+# House rules: style, types, who imports whom, the contract and its stubs.
+check: .venv/.installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+	.venv/bin/python proto/generate.py --lint
+	.venv/bin/python proto/generate.py --check
+
+stubs: .venv/.installed-dev
+	.venv/bin/python proto/generate.py
+
+.venv/.installed: requirements.txt pyproject.toml
+	@echo "Setting up .venv (about a minute the first time) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --requirement requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	@$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .freehold

@@ -1,0 +1,100 @@
+"""A bare grpc.aio server with Authorize's messages: the ceiling of a unary call in Python.
+
+It parses each request and serialises an answer of the size and fields of a real one, as the
+generated code does, and does nothing else: no key, no checks, no score, no ledger, no disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+from freehold.v1 import authorization_pb2, authorization_service_pb2, types_pb2
+from freehold.v1.authorization_service_pb2_grpc import (
+    AuthorizationServiceServicer,
+    add_AuthorizationServiceServicer_to_server,
+)
+
+
+def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
+    """An answer with the fields of an ACTIVE authorization, for when no real one was recorded."""
+    deposit = types_pb2.Money(currency_code="CNY", amount_minor=19_900)
+    nothing = types_pb2.Money(currency_code="CNY", amount_minor=0)
+    answer = authorization_pb2.Authorization(
+        name="users/12345/authorizations/0123456789abcdefghij",
+        request_id="00000000-0000-4000-8000-000000000000",
+        product_id="bike",
+        asset_id="asset-00000000",
+        state=authorization_pb2.Authorization.STATE_ACTIVE,
+        custody=authorization_pb2.Authorization.CUSTODY_OUT,
+        collection=authorization_pb2.Authorization.COLLECTION_NONE,
+        offer=types_pb2.OFFER_ZERO,
+        score_band=types_pb2.SCORE_BAND_B,
+        deposit_asked=nothing,
+        held=deposit,
+        held_credit=deposit,
+        held_cash=nothing,
+        captured=nothing,
+        due=nothing,
+        refund_payable=nothing,
+        decision_id="0123456789abcdefghij",
+        model_id="0123456789abcdef",
+        policy_revision=1,
+        version=1,
+    )
+    answer.create_time.FromNanoseconds(1_700_000_000_123_456_000)
+    answer.start_time.FromNanoseconds(1_700_000_000_123_456_000)
+    return authorization_service_pb2.AuthorizeResponse(authorization=answer)
+
+
+class _Echo(AuthorizationServiceServicer):
+    def __init__(self, answer: authorization_service_pb2.AuthorizeResponse) -> None:
+        self._answer = answer
+
+    async def Authorize(
+        self, request: authorization_service_pb2.AuthorizeRequest, context: Any
+    ) -> authorization_service_pb2.AuthorizeResponse:
+        return self._answer
+
+
+async def serve(listen: str, answer: authorization_service_pb2.AuthorizeResponse) -> None:
+    """Answer until SIGTERM; logs ``serving`` and ``stopped`` to stderr like the real server."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server = grpc.aio.server()
+    add_AuthorizationServiceServicer_to_server(_Echo(answer), server)  # type: ignore[no-untyped-call]
+    server.add_insecure_port(listen)
+    await server.start()
+    _log("serving")
+    await stop.wait()
+    await server.stop(1.0)
+    _log("stopped")
+
+
+def _log(event: str) -> None:
+    print(json.dumps({"event": event}), file=sys.stderr, flush=True)
+
+
+@click.command()
+@click.option("--listen", required=True, help="HOST:PORT to listen on.")
+@click.option(
+    "--answer",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A recorded AuthorizeResponse to answer with, serialised.",
+)
+def main(listen: str, answer: Path | None) -> None:
+    """Serve the echo until SIGTERM."""
+    message = canned_answer()
+    if answer is not None:
+        message = authorization_service_pb2.AuthorizeResponse.FromString(answer.read_bytes())
+    asyncio.run(serve(listen, message))
+
+
+if __name__ == "__main__":
+    main()

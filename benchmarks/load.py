@@ -1,0 +1,225 @@
+"""The load generator: a closed loop of Authorize calls from a process of its own.
+
+Closed loop: so many callers, each sending its next call when the last was answered. A slow
+server is therefore asked less often, and latencies are those of a caller who waits in line.
+
+All messages are distinct and serialised before the clock starts; answers are parsed as any
+client parses them, and counted after it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import grpc
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+
+from benchmarks.harness import BenchmarkError, percentile
+from benchmarks.processes import busy_seconds, cpu_seconds, spawn
+
+_METHOD = "/freehold.v1.AuthorizationService/Authorize"
+_DEADLINE_S = 10.0
+_SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run against one server.
+
+    port        on 127.0.0.1
+    server_pid  whose CPU time is read around the run
+    key         API key, sent as ``authorization: Bearer KEY``
+    product_id  what is rented
+    in_flight   callers, each with one call under way
+    warm_up     calls made before the clock starts
+    users       one id per call, warm-up first: the run makes len(users) calls in all
+    seed        request ids and asset ids follow from it
+    """
+
+    port: int
+    server_pid: int
+    key: str
+    product_id: str
+    in_flight: int
+    warm_up: int
+    users: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run measured; everything but `acknowledged` is of the calls after the warm-up.
+
+    acknowledged      calls answered with OK, warm-up included
+    errors            calls not answered with OK, warm-up included
+    first_errors      a few of them, as text
+    calls_per_s       answered with OK, per second of wall time
+    latency_ms_*      of calls answered with OK, milliseconds
+    wall_s            seconds of wall time
+    load_cpu_share    CPU time of the generator / wall time; near 1 it is the bottleneck
+    server_cpu_share  CPU time of the server / wall time
+    other_cpu_share   CPU time of everything else on the machine / wall time
+    server_cpu_us     CPU microseconds of the server per call
+    states            answers by state of the authorization, warm-up included
+    held              answers whose hold is on the credit line, warm-up included
+    request_bytes     mean serialised size of a request
+    response_bytes    mean serialised size of an answer
+    sample            an ACTIVE answer, serialised, in hexadecimal; empty when there was none
+    """
+
+    acknowledged: int
+    errors: int
+    first_errors: list[str]
+    calls_per_s: float
+    latency_ms_p50: float
+    latency_ms_p99: float
+    latency_ms_max: float
+    wall_s: float
+    load_cpu_share: float
+    server_cpu_share: float
+    other_cpu_share: float
+    server_cpu_us: float
+    states: dict[str, int]
+    held: int
+    request_bytes: float
+    response_bytes: float
+    sample: str
+
+
+def messages(job: Job) -> list[bytes]:
+    """One serialised AuthorizeRequest per user, each with its own request id and item."""
+    source = random.Random(job.seed)
+    return [
+        AuthorizeRequest(
+            request_id=str(uuid.UUID(int=source.getrandbits(128), version=4)),
+            user_id=user,
+            product_id=job.product_id,
+            asset_id=f"{job.seed:x}-{number:08d}",
+            start=AuthorizeRequest.START_IMMEDIATE,
+        ).SerializeToString()
+        for number, user in enumerate(job.users)
+    ]
+
+
+async def run(job: Job) -> Report:
+    """Run the job in this process. Raises BenchmarkError when no call was answered with OK."""
+    requests = messages(job)
+    answers: list[AuthorizeResponse] = []
+    errors: list[str] = []
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{job.port}", options=options) as channel:
+        call = channel.unary_unary(_METHOD, response_deserializer=AuthorizeResponse.FromString)
+        warm_up = requests[: job.warm_up]
+        await _drive(call, job, iter(warm_up), answers, errors)
+        warm = len(answers)
+        gc.collect()
+        gc.freeze()  # the generator's own collections would show as the server's latency
+        gc.disable()
+        server, load, busy = cpu_seconds(job.server_pid), time.process_time(), busy_seconds()
+        started = time.perf_counter()
+        latencies = await _drive(call, job, iter(requests[job.warm_up :]), answers, errors)
+        wall = time.perf_counter() - started
+        server = cpu_seconds(job.server_pid) - server
+        load = time.process_time() - load
+        busy = busy_seconds() - busy
+        gc.enable()
+    measured = len(answers) - warm
+    if measured == 0:
+        raise BenchmarkError(f"no call was answered: {'; '.join(errors[:_SHOWN_ERRORS])}")
+    latencies.sort()
+    return Report(
+        acknowledged=len(answers),
+        errors=len(errors),
+        first_errors=errors[:_SHOWN_ERRORS],
+        calls_per_s=measured / wall,
+        latency_ms_p50=percentile(latencies, 0.50) * 1e3,
+        latency_ms_p99=percentile(latencies, 0.99) * 1e3,
+        latency_ms_max=latencies[-1] * 1e3,
+        wall_s=wall,
+        load_cpu_share=load / wall,
+        server_cpu_share=server / wall,
+        other_cpu_share=max(0.0, busy - server - load) / wall,
+        server_cpu_us=server / measured * 1e6,
+        states=_states(answers),
+        held=sum(a.authorization.held_credit.amount_minor > 0 for a in answers),
+        request_bytes=sum(map(len, requests)) / len(requests),
+        response_bytes=sum(a.ByteSize() for a in answers) / len(answers),
+        sample=_sample(answers),
+    )
+
+
+async def _drive(
+    call: Any,
+    job: Job,
+    requests: Iterator[bytes],
+    answers: list[AuthorizeResponse],
+    errors: list[str],
+) -> list[float]:
+    """Send all requests, `in_flight` at a time; latencies in seconds of those answered with OK."""
+    metadata = (("authorization", f"Bearer {job.key}"),)
+    latencies: list[float] = []
+    clock = time.perf_counter
+
+    async def caller() -> None:
+        for request in requests:
+            sent = clock()
+            try:
+                answer = await call(request, metadata=metadata, timeout=_DEADLINE_S)
+            except grpc.aio.AioRpcError as error:
+                errors.append(f"{error.code().name}: {error.details()}")
+            else:
+                latencies.append(clock() - sent)
+                answers.append(answer)
+
+    await asyncio.gather(*(caller() for _ in range(job.in_flight)))
+    return latencies
+
+
+def _states(answers: list[AuthorizeResponse]) -> dict[str, int]:
+    counts = Counter(answer.authorization.state for answer in answers)
+    return {
+        Authorization.State.Name(state).removeprefix("STATE_"): count
+        for state, count in counts.most_common()
+    }
+
+
+def _sample(answers: list[AuthorizeResponse]) -> str:
+    for answer in answers:
+        if answer.authorization.state == Authorization.STATE_ACTIVE:
+            return answer.SerializeToString().hex()
+    return ""
+
+
+def generate(job: Job, *, core: int) -> Report:
+    """Run the job in a fresh process pinned to `core`. Raises BenchmarkError."""
+    with spawn(
+        ["benchmarks.load"], core=core, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        out, error = child.communicate(json.dumps(asdict(job)).encode())
+    if child.returncode != 0:
+        raise BenchmarkError(f"the load generator failed:\n{error.decode(errors='replace')}")
+    return Report(**json.loads(out))
+
+
+def main() -> None:
+    """Read a Job as JSON from stdin, run it, write its Report as JSON to stdout."""
+    content = json.load(sys.stdin)
+    job = Job(**content | {"users": tuple(content["users"])})
+    json.dump(asdict(asyncio.run(run(job))), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

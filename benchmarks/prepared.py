@@ -1,0 +1,147 @@
+"""Freehold ready to be measured: a database with people in it, and servers on copies of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import numpy as np
+from freehold.v1.credit_service_pb2 import PutUsersRequest, PutUsersResponse, User
+
+from benchmarks.harness import BenchmarkError
+from benchmarks.processes import Server, command, free_port
+from models import dataset, spec, train
+
+PRODUCT = "bike"
+
+_SPEC = Path(__file__).resolve().parent.parent / "models" / "data" / "taiwan.toml"
+_PUT_USERS = "/freehold.v1.CreditService/PutUsers"
+_PUT_USERS_LIMIT_S = 60.0
+_USERS_PER_CALL = 500
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A database with everybody in it and nothing authorized.
+
+    database  SQLite file, closed and whole
+    model     directory of the served model
+    key       API key of an operator that rents out PRODUCT
+    users     ids of the people, in the order to use them up
+    """
+
+    database: Path
+    model: Path
+    key: str
+    users: tuple[str, ...]
+
+
+def prepare(work: Path, model: Path, people: int, seed: int) -> Prepared:
+    """Train if there is no model, then migrate, create the keys, load so many people.
+
+    The files go to the folder `work`; the order of people follows from `seed`.
+    """
+    if not model.exists():
+        train.train(_SPEC, model, progress=False)
+    database = work / "prepared.db"
+    url = f"sqlite:///{database}"
+    command("service.cli", "migrate", "--database", url)
+    operator = json.loads(
+        command(
+            "service.cli", "operator", "create", "bench", "--name", "Bench", "--fee-bps", "300",
+            "--database", url, "--json",
+        )
+    )  # fmt: skip
+    platform = json.loads(
+        command("service.cli", "platform", "create-key", "--database", url, "--json")
+    )
+    with serve(database, model, work / "prepare.log", None) as server:
+        users = _load_users(server.port, platform["api_key"], people, seed)
+    return Prepared(_checkpoint(database), model, operator["api_key"], users)
+
+
+def serve(database: Path, model: Path, log: Path, core: int | None) -> Server:
+    """A Freehold server, pinned to `core` unless that is None; its log lines go to `log`."""
+    port = free_port()
+    arguments = [
+        "service.cli", "serve", "--listen", f"127.0.0.1:{port}",
+        "--database", f"sqlite:///{database}", "--model", str(model),
+    ]  # fmt: skip
+    return Server(arguments, core=core, port=port, log=log)
+
+
+def copy(prepared: Prepared, target: Path) -> Path:
+    """A copy of the prepared database at `target`."""
+    shutil.copyfile(prepared.database, target)
+    return target
+
+
+def count_rows(database: Path) -> dict[str, int]:
+    """Rows of the authorizations table by state, the most frequent first."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        found = connection.execute(
+            "SELECT state, COUNT(*) FROM authorizations GROUP BY state ORDER BY 2 DESC"
+        ).fetchall()
+    return {str(state): int(count) for state, count in found}
+
+
+def people(data: dataset.Dataset, names: Sequence[str], count: int, seed: int) -> Iterator[User]:
+    """So many people with consent and the features of a row of the data each, in shuffled order.
+
+    After the last row the same real features come again in the same order, under further ids.
+    """
+    order = np.random.default_rng(seed).permutation(len(data.ids)).tolist()
+    as_of = datetime.now(UTC) - timedelta(minutes=1)
+    for number in range(count):
+        lap, place = divmod(number, len(order))
+        row = order[place]
+        values = zip(names, data.raw[row].tolist(), strict=True)
+        user = User(
+            user_id=f"{data.ids[row]}~{lap}" if lap else data.ids[row],
+            features={name: value for name, value in values if not math.isnan(value)},
+            scoring_consent=True,
+        )
+        user.as_of.FromDatetime(as_of)
+        yield user
+
+
+def _load_users(port: int, key: str, count: int, seed: int) -> tuple[str, ...]:
+    """Load people over PutUsers; their ids in order."""
+    described = spec.load(_SPEC)
+    users = list(people(dataset.load(described), described.raw_names, count, seed))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        put = channel.unary_unary(
+            _PUT_USERS,
+            request_serializer=PutUsersRequest.SerializeToString,
+            response_deserializer=PutUsersResponse.FromString,
+        )
+        for start in range(0, count, _USERS_PER_CALL):
+            request = PutUsersRequest(
+                request_id=f"load-{start}", users=users[start : start + _USERS_PER_CALL]
+            )
+            try:
+                put(
+                    request,
+                    metadata=(("authorization", f"Bearer {key}"),),
+                    timeout=_PUT_USERS_LIMIT_S,
+                )
+            except grpc.RpcError as error:
+                raise BenchmarkError(f"PutUsers failed: {error}") from error
+    return tuple(user.user_id for user in users)
+
+
+def _checkpoint(database: Path) -> Path:
+    """Move what the write-ahead log holds into the file, so that a copy of the file is whole."""
+    with closing(sqlite3.connect(database)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise BenchmarkError(f"{database} is still in use")
+    return database

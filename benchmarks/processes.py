@@ -1,0 +1,167 @@
+"""Servers in processes of their own, each pinned to one core."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.harness import BenchmarkError
+
+_START_LIMIT_S = 60.0
+_STOP_LIMIT_S = 30.0
+_ROOT = Path(__file__).resolve().parent.parent
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def two_cores() -> tuple[int, int]:
+    """(core for the server, core for the load); the same one twice where there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[min(1, len(cores) - 1)]
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment() -> dict[str, str]:
+    """This process' environment, with the repository importable from a plain checkout."""
+    paths = [str(_ROOT), str(_ROOT / "proto"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+
+
+def spawn(arguments: Sequence[str], *, core: int | None, **pipes: Any) -> subprocess.Popen[bytes]:
+    """Start ``python -m ARGUMENTS``, pinned to `core` from its first instruction.
+
+    A child inherits the affinity of the thread that starts it, so the thread moves for a moment;
+    pinning the child afterwards would miss the threads that it had started by then.
+    """
+    before = os.sched_getaffinity(0)
+    try:
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=environment(), cwd=_ROOT, **pipes
+        )
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def command(*arguments: str) -> str:
+    """Run ``python -m ARGUMENTS`` to its end and give its stdout; raises BenchmarkError."""
+    with spawn(
+        arguments, core=None, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        out, error = child.communicate()
+    if child.returncode != 0:
+        raise BenchmarkError(
+            f"python -m {' '.join(arguments[:3])} failed:\n{error.decode(errors='replace')}"
+        )
+    return out.decode()
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds, user and system, that all threads of a process have used so far."""
+    # The name, in brackets, may itself hold spaces and brackets.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def busy_seconds() -> float:
+    """CPU seconds that all cores together have been busy since boot, by whomever."""
+    with Path("/proc/stat").open(encoding="utf-8") as lines:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = (
+            int(field) for field in lines.readline().split()[1:9]
+        )
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+
+
+class Server:
+    """One server process; a context manager. Its JSON log lines go to a file.
+
+    The process is up when it has logged ``"event": "serving"``.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], *, core: int | None, port: int, log: Path
+    ) -> None:
+        self.port = port
+        self._arguments = arguments
+        self._core = core
+        self._log = log
+        self._stopped: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as sink:
+            self._child = spawn(
+                self._arguments, core=self._core, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            )
+        deadline = time.monotonic() + _START_LIMIT_S
+        while self._event("serving") is None:
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self._end()
+                raise BenchmarkError(f"the server did not start:\n{self._tail()}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        clean = self._end()
+        self._stopped = self._event("stopped") or {}
+        if error is None and not clean:
+            raise BenchmarkError(f"the server did not stop cleanly:\n{self._tail()}")
+
+    @property
+    def pid(self) -> int:
+        """Process id, once entered."""
+        return self._child.pid
+
+    @property
+    def stopped(self) -> dict[str, Any]:
+        """The fields of the ``"event": "stopped"`` line, once the process has ended; else {}."""
+        return self._stopped
+
+    def _end(self) -> bool:
+        """Ask, then insist; whether asking was enough."""
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+            try:
+                self._child.wait(_STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        return self._child.returncode == 0
+
+    def _event(self, name: str) -> dict[str, Any] | None:
+        found = None
+        for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if name not in line:
+                continue
+            try:
+                content = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(content, dict) and content.get("event") == name:
+                found = content
+        return found
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-20:])

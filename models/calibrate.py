@@ -1,0 +1,94 @@
+"""Platt scaling: one slope and one intercept on the margin.
+
+Two numbers keep the order of people strictly, and cannot reach a PD of 0 or 1; steps fitted
+freely (isotonic regression) do neither.
+Source: J. Platt, "Probabilistic outputs for support vector machines", 1999; the fit is Newton's
+method as in Lin, Lin and Weng, "A note on Platt's probabilistic outputs", 2007, without their
+smoothed targets, which matter only for samples of a few dozen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import TrainingError
+
+Floats = NDArray[np.float64]
+
+_MAX_STEPS = 100
+
+
+class Platt(NamedTuple):
+    """Log-odds of bad = a * margin + b."""
+
+    a: float
+    b: float
+
+    def log_odds(self, margin: Floats) -> Floats:
+        """Calibrated log-odds of bad, the shape of `margin`."""
+        return self.a * margin + self.b
+
+    def probability(self, margin: Floats) -> Floats:
+        """Calibrated PD, the shape of `margin`."""
+        return sigmoid(self.log_odds(margin))
+
+
+def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
+    """Maximum-likelihood (a, b) for (n,) margins and labels (1 = bad).
+
+    The margins must come from fits that did not see the labels, else the slope is flattered.
+    Raises TrainingError where margins do not vary, separate the classes, or rank them the wrong
+    way round (a <= 0).
+    """
+    if margin.shape[0] == 0 or not float(np.ptp(margin)) > 0.0:
+        raise TrainingError("Platt: the margins do not vary")
+    centre, spread = float(margin.mean()), float(margin.std())
+    z = (margin - centre) / spread  # standardised: the Newton step is then well conditioned
+    y = label.astype(np.float64)
+    slope, intercept = 1.0, 0.0
+    loss = _loss(z, y, slope, intercept)
+    for _ in range(_MAX_STEPS):
+        p = sigmoid(slope * z + intercept)
+        w = p * (1.0 - p)
+        g1, g0 = float(np.dot(p - y, z)), float(np.sum(p - y))
+        h11, h10, h00 = float(np.dot(w * z, z)), float(np.dot(w, z)), float(np.sum(w))
+        det = h11 * h00 - h10 * h10
+        if not det > 0.0 or abs(slope) > 1e3:
+            raise TrainingError("Platt: the margins separate the classes")
+        d1, d0 = (h00 * g1 - h10 * g0) / det, (h11 * g0 - h10 * g1) / det
+        step = 1.0
+        while (tried := _loss(z, y, slope - step * d1, intercept - step * d0)) > loss:
+            step *= 0.5
+            if step < 1e-10:
+                break
+        if step < 1e-10:
+            break
+        slope, intercept, loss = slope - step * d1, intercept - step * d0, tried
+        if max(abs(step * d1), abs(step * d0)) < 1e-12:
+            break
+    if slope <= 0.0:
+        raise TrainingError("Platt: a higher margin goes with fewer bad; the model ranks nothing")
+    return Platt(a=slope / spread, b=intercept - slope * centre / spread)
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)) without overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
+
+
+def sigmoid_one(x: float) -> float:
+    """`sigmoid` of one Python float; for information only, never for a score."""
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def _loss(z: Floats, y: Floats, slope: float, intercept: float) -> float:
+    x = slope * z + intercept
+    return float(np.sum(np.logaddexp(0.0, x) - y * x))

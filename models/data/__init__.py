@@ -1,0 +1,1 @@
+"""Shipped data sets: for each a spec (TOML), the data, and its derive function."""

@@ -1,0 +1,152 @@
+"""Why a score is not higher: exact SHAP values, summed by reason group, by table look-up.
+
+What a leaf adds to a column's SHAP value depends only on which of the columns on its path point
+to it. In a tree of at most seven comparisons these follow from the seven bits that
+`models.tables` computes anyway, so that a tree's values for all 128 patterns are worked out once,
+already summed by reason group, and a row costs one look-up a tree.
+
+The values are those of path-dependent TreeSHAP (Lundberg et al., "From local explanations to
+global understanding with explainable AI for trees", 2020), written out per leaf: with d columns
+on the path, column f gets the leaf's value times, S running over the sets of the other columns,
+
+    (p_f - w_f) * sum over S of |S|! (d - |S| - 1)! / d! * (product of p in S) * (of w outside S)
+
+where p is 1 if the row satisfies all of the column's comparisons on the path, else 0, and w is
+the share of training rows that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tables import NODES, PATTERNS, Patterns, Tree
+
+Floats = NDArray[np.float64]
+
+MOST_REASONS = 4
+
+# A node of a tree and whether the path goes right there.
+_Step = tuple[int, bool]
+
+# (7, 128): whether a pattern goes right at a node, 1 or 0.
+_GOES_RIGHT = np.arange(PATTERNS) >> np.arange(NODES)[:, None] & 1
+
+
+class Explainer:
+    """Contributions of reason groups to the margin, of rows of derived values."""
+
+    groups: tuple[str, ...]
+
+    def __init__(
+        self, trees: list[Tree], patterns: Patterns, column_groups: Sequence[str | None]
+    ) -> None:
+        """`column_groups` names the reason group of each derived column, None for none."""
+        self.groups = tuple(sorted({g for g in column_groups if g is not None}))
+        position = {name: j for j, name in enumerate(self.groups)}
+        # Columns without a group share a last one, which is never given as a reason.
+        ungrouped = len(self.groups)
+        column = [ungrouped if g is None else position[g] for g in column_groups]
+        width = ungrouped + 1
+        self._patterns = patterns
+        self._table = _table(trees, column, width)
+
+    def contributions(self, x: Floats) -> Floats:
+        """(n, k) derived values to (n, groups) log-odds added by each group; positive is worse."""
+        index = self._patterns.index(x)
+        total = np.empty((x.shape[0], self._table.shape[1]))
+        # Row by row, so that the order of summation cannot depend on the size of the batch.
+        for i in range(x.shape[0]):
+            self._table.take(index[i], axis=0).sum(axis=0, out=total[i])
+        return total[:, : len(self.groups)]
+
+    def reasons(self, x: Floats) -> list[tuple[str, ...]]:
+        """For each row up to four groups that worsen the margin, the worst first."""
+        found = []
+        for row in self.contributions(x).tolist():
+            ranked = sorted(range(len(row)), key=lambda j: (-row[j], j))
+            found.append(tuple(self.groups[j] for j in ranked[:MOST_REASONS] if row[j] > 0.0))
+        return found
+
+
+def _table(trees: list[Tree], column_group: Sequence[int], width: int) -> Floats:
+    """(trees * 128, width): what each pattern of each tree adds to each reason group."""
+    table = np.zeros((len(trees), PATTERNS, width))
+    # Leaves with the same number of columns on their path are worked out together.
+    alike: dict[int, list[tuple[int, int, dict[int, list[_Step]]]]] = {}
+    for t, tree in enumerate(trees):
+        for leaf, path in _paths(tree):
+            steps: dict[int, list[_Step]] = {}
+            for step in path:
+                steps.setdefault(tree.feature[step[0]], []).append(step)
+            alike.setdefault(len(steps), []).append((t, leaf, steps))
+    for leaves in alike.values():
+        share = np.array([[_share(trees[t], s) for s in steps.values()] for t, _, steps in leaves])
+        shap = _leaf_shap(share)
+        for values, (t, leaf, steps) in zip(shap, leaves, strict=True):
+            # Which of the path's columns point to the leaf, as a number from 0 to 2^d - 1.
+            met = np.zeros(PATTERNS, dtype=np.intp)
+            for i, taken in enumerate(steps.values()):
+                met |= _satisfied(taken) << i
+            spread = values[met] * trees[t].leaf_value[leaf]
+            for i, feature in enumerate(steps):
+                table[t, :, column_group[feature]] += spread[:, i]
+    return table.reshape(len(trees) * PATTERNS, width)
+
+
+def _leaf_shap(share: Floats) -> Floats:
+    """(leaves, d) shares of rows that meet each column to (leaves, 2^d, d) SHAP values.
+
+    Of leaves of value 1; entry r is for rows of data that meet column i where bit i of r is set.
+    """
+    leaves, d = share.shape
+    bit = (np.arange(2**d)[:, None] >> np.arange(d) & 1).astype(np.float64)
+    values = np.zeros((leaves, 2**d, d))
+    for i in range(d):
+        others = [j for j in range(d) if j != i]
+        for size in range(d):
+            weight = factorial(size) * factorial(d - size - 1) / factorial(d)
+            for chosen in combinations(others, size):
+                product = np.full((leaves, 2**d), weight)
+                for j in others:
+                    product *= bit[:, j] if j in chosen else share[:, j, None]
+                values[:, :, i] += product
+        values[:, :, i] *= bit[:, i] - share[:, i, None]
+    return values
+
+
+def _paths(tree: Tree) -> list[tuple[int, list[_Step]]]:
+    """Each leaf with the (node, goes right) steps from the root to it."""
+    found: list[tuple[int, list[_Step]]] = []
+    open_: list[tuple[int, list[_Step]]] = [(0, [])] if tree.feature else []
+    while open_:
+        node, path = open_.pop()
+        for right, child in ((False, tree.left[node]), (True, tree.right[node])):
+            way = [*path, (node, right)]
+            if child < 0:
+                found.append((-child - 1, way))
+            else:
+                open_.append((child, way))
+    return found
+
+
+def _share(tree: Tree, steps: list[_Step]) -> float:
+    """Product of the shares of training rows that took these steps at their nodes."""
+    product = 1.0
+    for node, right in steps:
+        child = tree.right[node] if right else tree.left[node]
+        count = tree.leaf_count[-child - 1] if child < 0 else tree.node_count[child]
+        product *= count / tree.node_count[node]
+    return product
+
+
+def _satisfied(steps: list[_Step]) -> NDArray[np.intp]:
+    """(128,) 1 where a pattern takes all of these steps, else 0."""
+    met = np.ones(PATTERNS, dtype=np.intp)
+    for node, right in steps:
+        met &= _GOES_RIGHT[node] if right else 1 - _GOES_RIGHT[node]
+    return met

@@ -1,0 +1,82 @@
+"""From raw columns to the columns that the model sees.
+
+A derive function takes (n, k_raw) float64 and returns (n, k_derived) float64, and must give a
+row alone the same bits as the row inside any batch. Its module's source is hashed into the
+model's manifest: the figures of a model hold for one text of the function only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DeriveError
+
+Floats = NDArray[np.float64]
+Derive = Callable[[Floats], Floats]
+
+IDENTITY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+def source_sha256(function: str | None) -> str:
+    """Hexadecimal sha256 of the source of the function's whole module, helpers included.
+
+    Read without running the module, so that a loader can refuse it unexecuted. Line ends are
+    normalised first: a checkout that rewrites them does not make another function. Raises
+    DeriveError where the module has no source.
+    """
+    if function is None:
+        return IDENTITY_SHA256
+    module = function.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise DeriveError(f"{module}: cannot be found ({error})") from error
+    if found is None or found.origin is None or not found.has_location:
+        raise DeriveError(f"{module}: has no source file")
+    try:
+        source = Path(found.origin).read_bytes()
+    except OSError as error:
+        raise DeriveError(f"{module}: source cannot be read ({error.strerror})") from error
+    return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def resolve(function: str | None) -> Derive:
+    """The function that "package.module:name" names, or the identity. Raises DeriveError."""
+    if function is None:
+        return _identity
+    module, _, name = function.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DeriveError(f"{function}: cannot be imported ({error})") from error
+    if not callable(found):
+        raise DeriveError(f"{function}: is not a function")
+    derive: Derive = found
+    return derive
+
+
+def apply(derive: Derive, raw: Floats, width: int) -> Floats:
+    """Run `derive` on (n, k_raw) and check that (n, width) float64 came back."""
+    derived = derive(raw)
+    if not isinstance(derived, np.ndarray) or derived.dtype != np.float64:
+        raise DeriveError("the derive function must return a float64 array")
+    if derived.shape != (raw.shape[0], width):
+        raise DeriveError(
+            f"the derive function returned shape {derived.shape}, "
+            f"the spec names {width} columns for {raw.shape[0]} rows"
+        )
+    if np.isinf(derived).any():
+        raise DeriveError("the derive function returned an infinite value")
+    return derived
+
+
+def _identity(raw: Floats) -> Floats:
+    # Adding zero copies, and turns -0.0 into 0.0 as every derive function should.
+    return raw + 0.0

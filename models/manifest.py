@@ -1,0 +1,272 @@
+"""A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
+
+The manifest says what the model is and promises a sha256 for everything it rests on. Its own
+identity, the model id, is the sha256 of its canonical JSON without `model_id` and `created_at`,
+so that the same inputs give the same id whenever and however parallel they are trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models import features, scorecard
+from models.calibrate import Platt
+from models.dataset import id_hash
+from models.errors import (
+    DeriveError,
+    IncompatibleError,
+    ModelDirectoryError,
+    TamperedError,
+)
+from models.scorecard import Scale
+from models.spec import Derived, Feature
+
+SCHEMA = 1
+MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
+
+# The parts of each document that tell when, not what.
+_UNHASHED = ("model_id", "created_at")
+_METRICS_UNHASHED = ("seconds", "created_at")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One row whose margin and score every load must reproduce to the bit."""
+
+    raw: tuple[float, ...]
+    margin: float
+    score: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A verified manifest and the model's text that it vouches for.
+
+    `document` is the whole JSON, for what has no field here (parameters, versions, reference
+    histograms, fold hashes).
+    """
+
+    model_id: str
+    created_at: str
+    outcome: str
+    horizon: str
+    population: str
+    base_rate: float
+    raw: tuple[Feature, ...]
+    derived: tuple[Derived, ...]
+    derive_function: str | None
+    platt: Platt
+    scale: Scale
+    scale_version: str
+    training_id_salt: str
+    training_id_hashes: frozenset[str]
+    golden: tuple[Golden, ...]
+    model_text: str = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """Names of the raw columns in the order that a row has them."""
+        return tuple(f.name for f in self.raw)
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """One text for one document: sorted keys, no spaces, no NaN, ASCII only."""
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    ).encode("ascii")
+
+
+def model_id(document: Mapping[str, Any]) -> str:
+    """Hexadecimal sha256 of the manifest without its own id and its time stamp."""
+    return _sha256(canonical({k: v for k, v in document.items() if k not in _UNHASHED}))
+
+
+def metrics_sha256(metrics: Mapping[str, Any]) -> str:
+    """Hexadecimal sha256 of the metrics without their durations and time stamp."""
+    return _sha256(canonical({k: v for k, v in metrics.items() if k not in _METRICS_UNHASHED}))
+
+
+def raw_column(feature: Feature) -> dict[str, Any]:
+    """A raw column of the manifest's schema."""
+    bounds = (feature.minimum, feature.maximum)
+    low, high = (None if abs(v) == float("inf") else v for v in bounds)
+    return {
+        "name": feature.name,
+        "type": feature.type,
+        "missing": feature.missing,
+        "special": list(feature.special),
+        "actionable": feature.actionable,
+        "reason_group": feature.reason_group,
+        "min": low,
+        "max": high,
+    }
+
+
+def derived_column(derived: Derived) -> dict[str, Any]:
+    """A derived column of the manifest's schema."""
+    return {
+        "name": derived.name,
+        "monotone": derived.monotone,
+        "reason_group": derived.reason_group,
+    }
+
+
+def write(
+    directory: Path, document: Mapping[str, Any], model_text: str, metrics: Mapping[str, Any]
+) -> str:
+    """Write the three files and return the model id.
+
+    Each file is replaced as a whole and the manifest last: a directory left half written is one
+    whose hashes do not agree, which `read` refuses.
+    """
+    full = {**document, "model_id": model_id(document)}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / MODEL, model_text.encode("utf-8"))
+        pretty = json.dumps(metrics, indent=2, allow_nan=False)
+        _replace(directory / METRICS, (pretty + "\n").encode("utf-8"))
+        _replace(directory / MANIFEST, (json.dumps(full, indent=1) + "\n").encode("utf-8"))
+    except OSError as error:
+        raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
+    return str(full["model_id"])
+
+
+def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
+    """Read a model directory and verify every hash in it; no model is parsed, no code imported.
+
+    Raises ModelDirectoryError (absent, unreadable), IncompatibleError (schema or scale of
+    another build), TamperedError (any hash, or `expected_id`, differs).
+    """
+    directory = Path(directory)
+    document = _json(directory / MANIFEST)
+    if document.get("schema") != SCHEMA:
+        raise IncompatibleError(f"manifest schema {document.get('schema')!r} is not {SCHEMA}")
+    stored_id = document.get("model_id")
+    if model_id(document) != stored_id:
+        raise TamperedError(f"{MANIFEST}: its content does not hash to its model id")
+    if expected_id is not None and stored_id != expected_id:
+        raise TamperedError(f"{MANIFEST}: model id is {stored_id}, expected {expected_id}")
+    try:
+        model_text = _verified_model(directory, document)
+        if metrics_sha256(_json(directory / METRICS)) != document["metrics_sha256"]:
+            raise TamperedError(f"{METRICS}: differs from what the manifest promises")
+        _verify_derive(document["derive"])
+        return _manifest(document, model_text)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelDirectoryError(f"{MANIFEST}: is malformed ({error!r})") from error
+
+
+def is_training_id(manifest: Manifest, row_id: str) -> bool:
+    """Whether the model was fitted on the person with this id."""
+    return id_hash(manifest.training_id_salt, row_id) in manifest.training_id_hashes
+
+
+def _verified_model(directory: Path, document: Mapping[str, Any]) -> str:
+    content = _bytes(directory / MODEL)
+    if _sha256(content) != document["model_sha256"]:
+        raise TamperedError(f"{MODEL}: differs from what the manifest promises")
+    return content.decode("utf-8")
+
+
+def _verify_derive(derive: Mapping[str, Any]) -> None:
+    try:
+        found = features.source_sha256(derive["function"])
+    except DeriveError as error:
+        raise IncompatibleError(str(error)) from error
+    if found != derive["sha256"]:
+        raise TamperedError(f"{derive['function']}: its source is not the one trained with")
+
+
+def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
+    scale = document["scale"]
+    if scale["version"] != scorecard.VERSION:
+        raise IncompatibleError(f"scale {scale['version']!r} is not {scorecard.VERSION!r}")
+    platt = Platt(*(float.fromhex(document["platt"][k]) for k in ("a", "b")))
+    stored_scale = Scale(*(float.fromhex(scale[k]) for k in ("a", "b")))
+    if stored_scale != scorecard.scale(platt):
+        raise TamperedError("scale: a and b do not follow from platt")
+    training = document["training_ids"]
+    hashes = training["sha256"]
+    if any(not _SHA256.fullmatch(h) for h in hashes):
+        raise ModelDirectoryError("training_ids: has something that is not a sha256")
+    label = document["label"]
+    return Manifest(
+        model_id=document["model_id"],
+        created_at=document["created_at"],
+        outcome=label["outcome"],
+        horizon=label["horizon"],
+        population=label["population"],
+        base_rate=label["base_rate"],
+        raw=tuple(_raw_feature(c) for c in document["raw"]),
+        derived=tuple(
+            Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
+        ),
+        derive_function=document["derive"]["function"],
+        platt=platt,
+        scale=stored_scale,
+        scale_version=scale["version"],
+        training_id_salt=training["salt"],
+        training_id_hashes=frozenset(hashes),
+        golden=tuple(
+            Golden(
+                tuple(float.fromhex(v) for v in g["raw"]), float.fromhex(g["margin"]), g["score"]
+            )
+            for g in document["golden"]
+        ),
+        model_text=model_text,
+        document=document,
+    )
+
+
+def _raw_feature(column: Mapping[str, Any]) -> Feature:
+    infinity = float("inf")
+    return Feature(
+        name=column["name"],
+        type=column["type"],
+        role="input",
+        missing=column["missing"],
+        special=tuple(column["special"]),
+        monotone=0,
+        actionable=column["actionable"],
+        reason_group=column["reason_group"],
+        minimum=-infinity if column["min"] is None else column["min"],
+        maximum=infinity if column["max"] is None else column["max"],
+        groups=(),
+        group_names=(),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(_bytes(path))
+    except ValueError as error:
+        raise ModelDirectoryError(f"{path.name}: is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise ModelDirectoryError(f"{path.name}: is not a JSON object")
+    return document
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelDirectoryError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,107 @@
+"""A few worker processes that end with their parent's work, whatever ends it.
+
+Not the standard pools: the executor of concurrent.futures waits for running tasks on an
+interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are
+spawned, not forked, because OpenMP, which LightGBM uses, does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Generator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from models.errors import TrainingError
+
+_S = TypeVar("_S")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+_GRACE_SECONDS = 5.0
+
+
+def run(
+    work: Callable[[_S, _T], _R], state: _S, tasks: Sequence[_T], jobs: int
+) -> Generator[tuple[int, _R], None, None]:
+    """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes.
+
+    `work` must be a module's function; state, tasks and results must pickle. What `work` raises
+    is raised here; a worker that dies is a TrainingError. Tasks start in order. Use the iterator
+    inside contextlib.closing: closing it, or any exception, interrupts included, ends the
+    processes.
+    """
+    if not tasks:
+        return
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, BaseProcess] = {}
+    try:
+        for _ in range(max(1, min(jobs, len(tasks)))):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+            process.start()
+            theirs.close()
+            workers[ours] = process
+        waiting = iter(enumerate(tasks))
+        busy: set[Connection] = set()
+        for pipe in workers:
+            pipe.send(state)
+            pipe.send(next(waiting))
+            busy.add(pipe)
+        while busy:
+            for ready in wait(list(busy)):
+                if not isinstance(ready, Connection):
+                    continue
+                index, result = _receive(ready, workers[ready])
+                following = next(waiting, None)
+                if following is None:
+                    busy.discard(ready)
+                else:
+                    ready.send(following)
+                yield index, result
+    except BrokenPipeError as error:
+        raise TrainingError("a worker process died") from error
+    finally:
+        _end(workers)
+
+
+def _receive(pipe: Connection, process: BaseProcess) -> tuple[int, Any]:
+    try:
+        index, result, failure = pipe.recv()
+    except (EOFError, ConnectionResetError) as error:
+        process.join(_GRACE_SECONDS)
+        raise TrainingError(f"a worker process died (exit code {process.exitcode})") from error
+    if failure is not None:
+        raise failure
+    return index, result
+
+
+def _end(workers: dict[Connection, BaseProcess]) -> None:
+    for pipe, process in workers.items():
+        process.terminate()
+        pipe.close()
+    for process in workers.values():
+        process.join(_GRACE_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
+    """A worker: answers tasks until its pipe closes, which a dead parent's does as well."""
+    # An interrupt from the terminal reaches the whole group; only the parent shall act on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        state = pipe.recv()
+        while True:
+            index, task = pipe.recv()
+            answer: tuple[int, Any, Exception | None]
+            try:
+                answer = (index, work(state, task), None)
+            except Exception as error:  # the parent raises it
+                answer = (index, None, error)
+            pipe.send(answer)
+    except (EOFError, OSError):
+        return

@@ -1,0 +1,43 @@
+"""Reference histograms: how each raw feature was spread over the training rows.
+
+A later sample counted over the same bins gives the population stability index. Special values
+and missing ones have bins of their own, because a jump there is a change of meaning, not of size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import Feature
+
+Floats = NDArray[np.float64]
+
+BINS = 10
+
+
+def histogram(feature: Feature, values: Floats) -> dict[str, Any]:
+    """Counts of (n,) training values, ready for JSON.
+
+    `edges` (ascending, as hexadecimal floats) cut the ordinary values into len(edges) + 1 bins,
+    each open below and closed above; `counts` are theirs. `special` maps a value's text to its
+    count, `missing` counts NaN.
+    """
+    missing = np.isnan(values)
+    special = np.isin(values, feature.special)
+    ordinary = values[~missing & ~special]
+    edges = np.empty(0)
+    if ordinary.shape[0]:
+        inner = np.linspace(0.0, 1.0, BINS + 1)[1:-1]
+        edges = np.unique(np.quantile(ordinary, inner, method="inverted_cdf"))
+    bins = np.searchsorted(edges, ordinary, side="left")
+    return {
+        "name": feature.name,
+        "n": int(values.shape[0]),
+        "edges": [float(e).hex() for e in edges],
+        "counts": np.bincount(bins, minlength=edges.shape[0] + 1).tolist(),
+        "special": {repr(v): int((values == v).sum()) for v in feature.special},
+        "missing": int(missing.sum()),
+    }

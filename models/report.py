@@ -1,0 +1,144 @@
+"""The metrics of a training run as a risk officer reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Metrics = Mapping[str, Any]
+
+
+def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
+    """Print what `models.train.train` returned, or what `metrics.json` holds, as tables."""
+    console = console or Console()
+    console.print(_headline(metrics))
+    console.print(_bands(metrics))
+    for table in _fairness(metrics):
+        console.print(table)
+    gain = metrics["gain"]
+    console.print(
+        f"Gain over the binned logistic regression: {gain['auc_mean']:+.4f} AUC "
+        f"[{gain['interval'][0]:+.4f}, {gain['interval'][1]:+.4f}] ({gain['method']}, "
+        f"{gain['folds']} folds)."
+    )
+    console.print(
+        f"Outcome: {metrics['outcome']} ({metrics['horizon']}; {metrics['population']}). "
+        f"{metrics['bad']:,} bad of {metrics['rows']:,}. The score ranks; unless the outcome is "
+        "rental_loss it prices nothing."
+    )
+    console.print(f"Monotone in: {metrics['monotone_in']}.")
+    if "model_id" in metrics:
+        console.print(f"Model {metrics['model_id']}", soft_wrap=True)
+    console.print(f"{metrics['seconds']} s")
+
+
+def _headline(metrics: Metrics) -> Table:
+    table = Table(title="How well it ranks, and whether its probabilities are true")
+    table.add_column("")
+    columns = [(f"CV, seeds {_seeds(metrics['model'])}", "model")]
+    columns += [
+        (f"CV, seeds {_seeds(metrics[key])}", key) for key in metrics if key.startswith("model_s")
+    ]
+    columns.append(("logistic on bins", "baseline"))
+    for title, _ in columns:
+        table.add_column(title, justify="right")
+    holdout = metrics["holdout"]
+    table.add_column(f"served, hold-out (n {holdout['n']:,})", justify="right")
+    area = holdout["auc"]
+    served = {
+        "auc": f"{area['value']:.4f} [{area['interval'][0]:.4f}, {area['interval'][1]:.4f}]",
+        "ks": f"{holdout['ks']:.4f}",
+        "brier": f"{holdout['brier']:.5f}",
+    }
+    for name, title, digits in (
+        ("auc", "AUC", 4), ("ks", "KS", 4), ("brier", "Brier", 5)
+    ):  # fmt: skip
+        cells = [
+            f"{metrics[key][name]['mean']:.{digits}f} ± {metrics[key][name]['sd']:.{digits}f}"
+            for _, key in columns
+        ]
+        table.add_row(title, *cells, served[name])
+    for name, title, digits in (
+        ("ece", "ECE, worst seed", 4),
+        ("ece_noise_floor", "ECE of a perfect model", 4),
+        ("calibration_slope", "calibration slope (ideal 1)", 3),
+        ("calibration_intercept", "calibration intercept (ideal 0)", 3),
+        ("calibration_in_the_large", "calibration in the large (ideal 0)", 3),
+    ):
+        cells = [_figure(metrics[key].get(name), digits) for _, key in columns]
+        table.add_row(title, *cells, _figure(holdout[name], digits))
+    table.caption = "± is the standard deviation over folds; brackets are 95 % intervals."
+    return table
+
+
+def _bands(metrics: Metrics) -> Table:
+    table = Table(title="Score bands on the hold-out")
+    for title in ("Band", "From", "People", "Share", "Bad rate", "95 % interval"):
+        table.add_column(title, justify="left" if title == "Band" else "right")
+    for row in metrics["score_bands"]:
+        table.add_row(
+            row["band"],
+            str(row["from_score"]),
+            f"{row['n']:,}",
+            _percent(row["share"]),
+            _percent(row["bad_rate"]),
+            _interval(row["interval"]),
+        )
+    return table
+
+
+def _fairness(metrics: Metrics) -> list[Table]:
+    fairness = metrics["fairness"]
+    small = fairness["small_group"]
+    tables = []
+    for attribute in fairness["attributes"]:
+        table = Table(
+            title=f"{attribute['attribute']} (not trained on): approved from "
+            f"{fairness['approved_from_score']}, hold-out; shown, not gated",
+            caption=f"Ratio and gap to {attribute['compared_with']}. "
+            f"* fewer than {small} people: no conclusion.",
+        )
+        for title in ("Group", "People", "Approved", "Ratio", "Good payers approved", "Gap"):
+            table.add_column(title, justify="left" if title == "Group" else "right")
+        for group in attribute["groups"]:
+            approval, good = group["approval"], group["approval_of_good"]
+            table.add_row(
+                group["group"] + ("*" if group["small"] else ""),
+                f"{group['n']:,}",
+                f"{_percent(approval['value'])} {_interval(approval['interval'])}",
+                _with_interval(group["ratio"]),
+                f"{_percent(good['value'])} {_interval(good['interval'])}",
+                _with_interval(group["gap_of_good"]),
+            )
+        tables.append(table)
+    return tables
+
+
+def _seeds(figures: Metrics) -> str:
+    return ", ".join(str(s) for s in figures["seeds"])
+
+
+def _figure(value: Any, digits: int) -> str:
+    if value is None:
+        return "n/a"
+    if isinstance(value, dict):
+        value = value["worst"]
+    return f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100.0 * value:.1f} %"
+
+
+def _interval(bounds: list[float]) -> str:
+    return f"[{100.0 * bounds[0]:.0f}, {100.0 * bounds[1]:.0f}]"
+
+
+def _with_interval(figure: Metrics | None) -> str:
+    if figure is None:
+        return "n/a"
+    low, high = figure["interval"]
+    return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}]"

@@ -1,0 +1,465 @@
+"""The spec: one TOML file that says what the data are and what may be learned from them.
+
+Every table and key is listed in `_KEYS`; an unknown key is an error, because a misspelt
+``monotone`` would otherwise silently lift a constraint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.errors import SpecError
+
+ROLES = ("input", "protected", "excluded")
+TYPES = ("number", "integer", "code")
+MISSING = ("reject", "nan")
+COMPRESSIONS = ("none", "xz", "gz")
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "": ("data", "label", "id", "time", "feature", "derive", "validation", "model"),
+    "data": (
+        "path", "format", "compression", "delimiter", "encoding", "header", "columns", "sha256",
+    ),
+    "label": ("column", "bad", "good", "horizon", "outcome", "population"),
+    "id": ("column",),
+    "time": ("column", "oot_from"),
+    "feature": (
+        "name", "type", "role", "missing", "special", "monotone", "actionable", "reason_group",
+        "min", "max", "groups", "group_names",
+    ),
+    "derive": ("function", "column"),
+    "derive.column": ("name", "monotone", "reason_group"),
+    "validation": ("folds", "seeds", "extra_seeds"),
+    "model": (
+        "trees", "learning_rate", "depth", "min_child_samples", "subsample", "colsample",
+        "lambda_l2", "max_bin", "seed",
+    ),
+}  # fmt: skip
+
+_UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the file is and how it is written; `sha256` is of the uncompressed bytes."""
+
+    path: Path
+    format: str
+    compression: str
+    delimiter: str
+    encoding: str
+    header: bool
+    columns: tuple[str, ...]
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """Which values of which column are bad and good, and what the outcome means."""
+
+    column: str
+    bad: tuple[str, ...]
+    good: tuple[str, ...]
+    horizon: str
+    outcome: str
+    population: str
+
+
+@dataclass(frozen=True)
+class Time:
+    """Rows at or after `oot_from` (ISO text, compared as text) are the hold-out."""
+
+    column: str
+    oot_from: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One raw column.
+
+    `minimum` and `maximum` bound the declared domain, inclusive. `groups` cuts a protected
+    column into len(groups) + 1 groups by their lower bounds; `group_names` names them.
+    """
+
+    name: str
+    type: str
+    role: str
+    missing: str
+    special: tuple[float, ...]
+    monotone: int
+    actionable: bool
+    reason_group: str | None
+    minimum: float
+    maximum: float
+    groups: tuple[float, ...]
+    group_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """One column the model sees: its name, direction (PD per value) and reason group."""
+
+    name: str
+    monotone: int
+    reason_group: str | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Stratified folds; `seeds` make the headline, `extra_seeds` are printed beside it."""
+
+    folds: int
+    seeds: tuple[int, ...]
+    extra_seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Parameters of the boosted trees."""
+
+    trees: int
+    learning_rate: float
+    depth: int
+    min_child_samples: int
+    subsample: float
+    colsample: float
+    lambda_l2: float
+    max_bin: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A validated spec. `sha256` is of the TOML file's bytes."""
+
+    path: Path
+    sha256: str
+    data: Data
+    label: Label
+    id_column: str
+    time: Time | None
+    features: tuple[Feature, ...]
+    derive_function: str | None
+    derived: tuple[Derived, ...]
+    validation: Validation
+    recipe: Recipe
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """Features the model may see, in raw order."""
+        return tuple(f for f in self.features if f.role == "input")
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """Names of the input features, in raw order."""
+        return tuple(f.name for f in self.inputs)
+
+    @property
+    def protected(self) -> tuple[Feature, ...]:
+        """Features used only to measure fairness."""
+        return tuple(f for f in self.features if f.role == "protected")
+
+
+class _Table:
+    """A TOML table with the path that its errors name."""
+
+    def __init__(self, key: str, value: object, allowed: tuple[str, ...]) -> None:
+        if not isinstance(value, dict):
+            raise SpecError(key or "spec", "must be a table")
+        self.key = key
+        self.value: dict[str, Any] = value
+        for name in value:
+            if name not in allowed:
+                raise SpecError(self.at(name), f"unknown key; known are {', '.join(allowed)}")
+
+    def at(self, name: str) -> str:
+        return f"{self.key}.{name}" if self.key else name
+
+    def _get(self, name: str, default: object) -> Any:
+        if name in self.value:
+            return self.value[name]
+        if default is ...:
+            raise SpecError(self.at(name), "is missing")
+        return default
+
+    def text(self, name: str, default: object = ...) -> str:
+        value = self._get(name, default)
+        if not isinstance(value, str) or not value:
+            raise SpecError(self.at(name), "must be a non-empty string")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return self.text(name) if name in self.value else None
+
+    def choice(self, name: str, choices: tuple[str, ...], default: object = ...) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise SpecError(self.at(name), f"must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._get(name, default)
+        if not isinstance(value, bool):
+            raise SpecError(self.at(name), "must be true or false")
+        return value
+
+    def integer(self, name: str, low: int, high: int, default: object = ...) -> int:
+        value = self._get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise SpecError(self.at(name), f"must be an integer from {low} to {high}")
+        return value
+
+    def number(self, name: str, low: float, high: float, default: object = ...) -> float:
+        value = self._get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpecError(self.at(name), "must be a number")
+        if not low <= value <= high:
+            raise SpecError(self.at(name), f"must be from {low} to {high}")
+        return float(value)
+
+    def list_of(
+        self, name: str, kinds: type | tuple[type, ...], default: object = ...
+    ) -> list[Any]:
+        value = self._get(name, default)
+        if not isinstance(value, list | tuple):
+            raise SpecError(self.at(name), "must be an array")
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, kinds):
+                raise SpecError(self.at(name), f"has an element of the wrong type: {item!r}")
+        if len(set(value)) != len(value):
+            raise SpecError(self.at(name), "names a value twice")
+        return list(value)
+
+
+def load(path: Path) -> Spec:
+    """Read and validate the spec at `path`.
+
+    The data path inside is relative to the spec's own folder. Raises SpecError, whose `key`
+    names the offending place, for anything unreadable, missing, unknown or contradictory.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        tree = tomllib.loads(raw.decode("utf-8"))
+    except OSError as error:
+        raise SpecError(str(path), f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), f"is not TOML ({error})") from error
+    return parse(tree, path=path, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
+    """Validate an already parsed TOML tree. Raises SpecError."""
+    top = _Table("", tree, _KEYS[""])
+    features = _features(top)
+    label = _label(top)
+    id_table = _Table("id", top._get("id", ...), _KEYS["id"])
+    id_column = id_table.text("column")
+    time = _time(top)
+    taken = {label.column: "label.column", id_column: "id.column"}
+    if label.column == id_column:
+        raise SpecError("id.column", "is the label's column")
+    if time is not None and time.column in taken:
+        raise SpecError("time.column", f"is also {taken[time.column]}")
+    for index, feature in enumerate(features):
+        if feature.name in taken:
+            raise SpecError(f"feature[{index}].name", f"is also {taken[feature.name]}")
+    function, derived = _derive(top, features)
+    return Spec(
+        path=path,
+        sha256=sha256,
+        data=_data(top, path.parent),
+        label=label,
+        id_column=id_column,
+        time=time,
+        features=features,
+        derive_function=function,
+        derived=derived,
+        validation=_validation(top),
+        recipe=_recipe(top),
+    )
+
+
+def _data(top: _Table, folder: Path) -> Data:
+    table = _Table("data", top._get("data", ...), _KEYS["data"])
+    sha256 = table.optional_text("sha256")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise SpecError("data.sha256", "must be 64 lower-case hexadecimal digits")
+    delimiter = table.text("delimiter", ",")
+    if len(delimiter) != 1:
+        raise SpecError("data.delimiter", "must be one character")
+    header = table.flag("header", True)
+    columns = tuple(table.list_of("columns", str, []))
+    if not header and not columns:
+        raise SpecError("data.columns", "is needed where the file has no header")
+    return Data(
+        path=folder / table.text("path"),
+        format=table.choice("format", ("csv",)),
+        compression=table.choice("compression", COMPRESSIONS, "none"),
+        delimiter=delimiter,
+        encoding=table.text("encoding", "utf-8"),
+        header=header,
+        columns=columns,
+        sha256=sha256,
+    )
+
+
+def _label(top: _Table) -> Label:
+    table = _Table("label", top._get("label", ...), _KEYS["label"])
+    bad = tuple(str(v) for v in table.list_of("bad", (str, int)))
+    good = tuple(str(v) for v in table.list_of("good", (str, int)))
+    for name, values in (("bad", bad), ("good", good)):
+        if not values:
+            raise SpecError(f"label.{name}", "must not be empty")
+    both = sorted(set(bad) & set(good))
+    if both:
+        raise SpecError("label.good", f"shares {both[0]!r} with label.bad")
+    return Label(
+        column=table.text("column"),
+        bad=bad,
+        good=good,
+        horizon=table.text("horizon"),
+        outcome=table.text("outcome"),
+        population=table.text("population"),
+    )
+
+
+def _time(top: _Table) -> Time | None:
+    if "time" not in top.value:
+        return None
+    table = _Table("time", top.value["time"], _KEYS["time"])
+    return Time(column=table.text("column"), oot_from=table.text("oot_from"))
+
+
+def _features(top: _Table) -> tuple[Feature, ...]:
+    items = top._get("feature", ...)
+    if not isinstance(items, list) or not items:
+        raise SpecError("feature", "must be a non-empty array of tables")
+    features = tuple(_feature(index, item) for index, item in enumerate(items))
+    _unique("feature", [f.name for f in features])
+    if not any(f.role == "input" for f in features):
+        raise SpecError("feature", "has no column with role input")
+    return features
+
+
+def _feature(index: int, item: object) -> Feature:
+    table = _Table(f"feature[{index}]", item, _KEYS["feature"])
+    role = table.choice("role", ROLES)
+    low = table.number("min", -math.inf, math.inf, -math.inf)
+    high = table.number("max", -math.inf, math.inf, math.inf)
+    if low > high:
+        raise SpecError(table.at("max"), "is below min")
+    groups = tuple(float(v) for v in table.list_of("groups", (int, float), []))
+    if groups and role != "protected":
+        raise SpecError(table.at("groups"), "belongs to a protected column")
+    if list(groups) != sorted(groups):
+        raise SpecError(table.at("groups"), "must ascend")
+    names = tuple(table.list_of("group_names", str, []))
+    if (groups or names) and len(names) != len(groups) + 1:
+        raise SpecError(table.at("group_names"), f"must name {len(groups) + 1} groups")
+    monotone = table.integer("monotone", -1, 1, 0)
+    if monotone and role != "input":
+        raise SpecError(table.at("monotone"), "belongs to an input column")
+    return Feature(
+        name=table.text("name"),
+        type=table.choice("type", TYPES),
+        role=role,
+        missing=table.choice("missing", MISSING, "reject"),
+        special=tuple(float(v) for v in table.list_of("special", (int, float), [])),
+        monotone=monotone,
+        actionable=table.flag("actionable", False),
+        reason_group=_reason_group(table),
+        minimum=low,
+        maximum=high,
+        groups=groups,
+        group_names=names,
+    )
+
+
+def _reason_group(table: _Table) -> str | None:
+    value = table.optional_text("reason_group")
+    if value is not None and not _UPPER_SNAKE.fullmatch(value):
+        raise SpecError(table.at("reason_group"), f"must be UPPER_SNAKE_CASE, not {value!r}")
+    return value
+
+
+def _derive(top: _Table, features: tuple[Feature, ...]) -> tuple[str | None, tuple[Derived, ...]]:
+    inputs = [f for f in features if f.role == "input"]
+    if "derive" not in top.value:
+        # Without a derive function the model sees the raw columns as they are.
+        return None, tuple(Derived(f.name, f.monotone, f.reason_group) for f in inputs)
+    for index, feature in enumerate(features):
+        if feature.monotone:
+            raise SpecError(
+                f"feature[{index}].monotone",
+                "cannot bind a raw column behind a derive function; set it at derive.column",
+            )
+    table = _Table("derive", top.value["derive"], _KEYS["derive"])
+    function = table.text("function")
+    if not _FUNCTION.fullmatch(function):
+        raise SpecError("derive.function", "must read package.module:function")
+    items = table._get("column", ...)
+    if not isinstance(items, list) or not items:
+        raise SpecError("derive.column", "must be a non-empty array of tables")
+    derived = []
+    for index, item in enumerate(items):
+        column = _Table(f"derive.column[{index}]", item, _KEYS["derive.column"])
+        derived.append(
+            Derived(
+                name=column.text("name"),
+                monotone=column.integer("monotone", -1, 1, 0),
+                reason_group=_reason_group(column),
+            )
+        )
+    _unique("derive.column", [d.name for d in derived])
+    hidden = {f.name for f in features if f.role != "input"}
+    for index, column_ in enumerate(derived):
+        if column_.name in hidden:
+            raise SpecError(f"derive.column[{index}].name", "is not an input column")
+        if any(c in column_.name for c in ' \t",:[]{}'):
+            raise SpecError(f"derive.column[{index}].name", "has a character the model text bars")
+    return function, tuple(derived)
+
+
+def _validation(top: _Table) -> Validation:
+    table = _Table("validation", top._get("validation", ...), _KEYS["validation"])
+    seeds = tuple(table.list_of("seeds", int))
+    extra = tuple(table.list_of("extra_seeds", int, []))
+    if not seeds:
+        raise SpecError("validation.seeds", "must not be empty")
+    for name, values in (("seeds", seeds), ("extra_seeds", extra)):
+        if any(not 0 <= s < 2**31 for s in values):
+            raise SpecError(f"validation.{name}", "must be from 0 to 2147483647")
+    if set(seeds) & set(extra):
+        raise SpecError("validation.extra_seeds", "repeats a headline seed")
+    return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
+
+
+def _recipe(top: _Table) -> Recipe:
+    table = _Table("model", top._get("model", {}), _KEYS["model"])
+    return Recipe(
+        trees=table.integer("trees", 1, 10_000, 700),
+        learning_rate=table.number("learning_rate", 1e-4, 1.0, 0.04),
+        depth=table.integer("depth", 1, 10, 3),
+        min_child_samples=table.integer("min_child_samples", 1, 1_000_000, 100),
+        subsample=table.number("subsample", 0.05, 1.0, 0.8),
+        colsample=table.number("colsample", 0.01, 1.0, 0.5),
+        lambda_l2=table.number("lambda_l2", 0.0, 1e6, 10.0),
+        max_bin=table.integer("max_bin", 2, 65_535, 255),
+        seed=table.integer("seed", 0, 2**31 - 1, 0),
+    )
+
+
+def _unique(key: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            raise SpecError(f"{key}[{index}].name", f"repeats {name!r}")
+        seen.add(name)

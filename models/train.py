@@ -1,0 +1,187 @@
+"""From a spec to a model directory: fit, calibrate, judge, write.
+
+What is fitted, for the shipped spec 36 boosted models and 30 logistic regressions:
+
+- the served model, without the hold-out, and five models inside its training rows whose
+  out-of-fold margins fit its Platt calibrator;
+- for each seed one model a fold on all rows, which give the figures of the model, and on the
+  same folds the binned logistic regression that it is compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from models import (
+    calibrate,
+    dataset,
+    features,
+    fits,
+    manifest,
+    metrics,
+    parallel,
+    reference,
+    scorecard,
+    spec,
+)
+
+Floats = NDArray[np.float64]
+
+GOLDEN_ROWS = 32
+
+
+def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -> dict[str, Any]:
+    """Train the model of `spec_path`, write the directory `out`, return its metrics.
+
+    The same spec, data, derive function and library versions give the same model id for any
+    `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
+    """
+    started = time.perf_counter()
+    the_spec = spec.load(Path(spec_path))
+    data = dataset.load(the_spec)
+    derive = features.resolve(the_spec.derive_function)
+    derive_sha256 = features.source_sha256(the_spec.derive_function)
+    x = features.apply(derive, data.raw, len(the_spec.derived))
+    state = fits.State(x, data.label, the_spec, dataset.holdout_indices(data, the_spec))
+    results = _run(state, jobs, progress)
+    model_text, holdout_margin = results[fits.Task("served", 0, 0)]
+
+    training = np.setdiff1d(np.arange(data.label.shape[0]), state.holdout)
+    inner = fits.inner_folds(state, training)
+    margin = np.empty(training.shape[0])
+    for k in range(the_spec.validation.folds):
+        margin[inner == k] = results[fits.Task("inner", 0, k)]
+    platt = calibrate.fit(margin, data.label[training])
+    scale = scorecard.scale(platt)
+
+    figures = metrics.collect(state, data, results, platt, scale, holdout_margin)
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    document = {
+        "schema": manifest.SCHEMA,
+        "created_at": created_at,
+        "model_sha256": hashlib.sha256(model_text.encode("utf-8")).hexdigest(),
+        "metrics_sha256": manifest.metrics_sha256(figures),
+        "spec_sha256": the_spec.sha256,
+        "data_sha256": data.sha256,
+        "derive": {"function": the_spec.derive_function, "sha256": derive_sha256},
+        "raw": [manifest.raw_column(f) for f in the_spec.inputs],
+        "derived": [manifest.derived_column(d) for d in the_spec.derived],
+        "monotone_in": "derived columns, each by itself; not in the raw columns",
+        "label": {
+            "column": the_spec.label.column,
+            "outcome": the_spec.label.outcome,
+            "horizon": the_spec.label.horizon,
+            "population": the_spec.label.population,
+            "base_rate": float(data.label[training].mean()),
+            "rows": int(training.shape[0]),
+            "bad": int(data.label[training].sum()),
+        },
+        "platt": {"a": platt.a.hex(), "b": platt.b.hex()},
+        "scale": {"version": scorecard.VERSION, "a": scale.a.hex(), "b": scale.b.hex()},
+        "training_ids": _training_ids(the_spec, data, training),
+        "folds": _fold_hashes(state, inner),
+        "reference": [
+            reference.histogram(f, data.raw[training, j]) for j, f in enumerate(the_spec.inputs)
+        ],
+        "golden": _golden(model_text, derive, state, data.raw[training], scale),
+        "parameters": fits.parameters(the_spec),
+        "trees": the_spec.recipe.trees,
+        "seeds": {
+            "headline": list(the_spec.validation.seeds),
+            "extra": list(the_spec.validation.extra_seeds),
+            "model": the_spec.recipe.seed,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "lightgbm": version("lightgbm"),
+            "numpy": version("numpy"),
+            "scikit-learn": version("scikit-learn"),
+            "scipy": version("scipy"),
+        },
+    }
+    figures["created_at"] = created_at
+    figures["seconds"] = round(time.perf_counter() - started, 1)
+    written = manifest.write(Path(out), document, model_text, figures)
+    return {"model_id": written, **figures}
+
+
+def _run(state: fits.State, jobs: int, progress: bool) -> metrics.Results:
+    tasks = fits.tasks(state.spec)
+    results: metrics.Results = {}
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    )  # fmt: skip
+    with Progress(*columns, disable=not progress) as bar:
+        line = bar.add_task("Fitting", total=len(tasks))
+        with closing(parallel.run(fits.work, state, tasks, jobs)) as arriving:
+            for index, result in arriving:
+                results[tasks[index]] = result
+                bar.advance(line)
+    return results
+
+
+def _training_ids(
+    the_spec: spec.Spec, data: dataset.Dataset, training: dataset.Indices
+) -> dict[str, Any]:
+    # The salt follows from the inputs, so that the model id does too. It keeps hashes of two data
+    # sets apart; it does not hide an id that can be guessed.
+    salt = hashlib.sha256(f"training ids {data.sha256} {the_spec.sha256}".encode()).hexdigest()
+    return {
+        "salt": salt,
+        "what": "sha256 of salt + id, UTF-8, sorted",
+        "sha256": dataset.id_hashes(salt, (data.ids[i] for i in training)),
+    }
+
+
+def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
+    """sha256 of the fold numbers, one byte a row in the file's order, for each seed."""
+    validation = state.spec.validation
+    digests = {
+        str(seed): hashlib.sha256(
+            dataset.stratified_folds(state.label, validation.folds, seed).tobytes()
+        ).hexdigest()
+        for seed in (*validation.seeds, *validation.extra_seeds)
+    }
+    return {
+        "count": validation.folds,
+        "sha256_by_seed": digests,
+        "sha256_calibration": hashlib.sha256(inner.tobytes()).hexdigest(),
+    }
+
+
+def _golden(
+    model_text: str,
+    derive: features.Derive,
+    state: fits.State,
+    raw: Floats,
+    scale: scorecard.Scale,
+) -> list[dict[str, Any]]:
+    """Rows that every load must reproduce: real values column by column, but nobody's row.
+
+    Each column is drawn from the training rows by itself, so that the manifest gives no one away.
+    The margins come from the text as a server will parse it.
+    """
+    bits = np.random.PCG64(state.spec.recipe.seed)
+    picked = bits.random_raw(GOLDEN_ROWS * raw.shape[1]) % np.uint64(raw.shape[0])
+    rows = np.take_along_axis(
+        raw, picked.astype(np.int64).reshape(GOLDEN_ROWS, raw.shape[1]), axis=0
+    )
+    booster = lightgbm.Booster(model_str=model_text)
+    derived = features.apply(derive, rows, len(state.spec.derived))
+    margins = fits.margin_of(booster, derived).tolist()
+    return [
+        {"raw": [v.hex() for v in row], "margin": m.hex(), "score": scale.score(m)}
+        for row, m in zip(rows.tolist(), margins, strict=True)
+    ]

@@ -1,0 +1,416 @@
+"""A typed client of Freehold for rental operators and for the platform.
+
+    from freehold.client import Client
+    from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+
+    with Client("freehold.example:443", key) as client:
+        answer = client.authorize(
+            AuthorizeRequest(request_id="r-1", user_id="u-1", product_id="bike")
+        )
+
+`Client` blocks, `AsyncClient` is awaited; both take their methods from `_Methods`, where every
+call of the contract is written once. A call that changes something carries a `request_id`, so
+sending the same request again is always safe, and the client does so by itself: UNAVAILABLE is
+retried by gRPC's own retry policy (`SERVICE_CONFIG`), RESOURCE_EXHAUSTED by the client, and only
+where the server's google.rpc.RetryInfo says when. Both are bounded in number and by the call's
+deadline. Any other failure is a `FreeholdError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+import grpc
+import grpc.aio
+from freehold.v1 import authorization_service_pb2 as authorization
+from freehold.v1 import credit_service_pb2 as credit
+from freehold.v1 import ledger_service_pb2 as ledger
+from freehold.v1 import sandbox_service_pb2 as sandbox
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+DEFAULT_TIMEOUT_S = 10.0
+"""Deadline of a call with all of its retries, in seconds."""
+
+MAX_ATTEMPTS = 4
+"""How often one request is sent at most, for either kind of retry."""
+
+SERVICE_CONFIG: Mapping[str, object] = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": MAX_ATTEMPTS,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+"""gRPC's service config: UNAVAILABLE is sent again, unchanged, with backoff and jitter."""
+
+_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.enable_retries", 1),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+)
+_DETAILS_KEY = "grpc-status-details-bin"
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+# The same two where a protocol only takes the one and only gives the other.
+Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
+Response_co = TypeVar("Response_co", bound=Message, covariant=True)
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field that the server refused: its path in the request, and why."""
+
+    field: str
+    description: str
+
+
+class FreeholdError(Exception):
+    """A call that failed.
+
+    code              the gRPC status code
+    reason            stable, upper snake case, from google.rpc.ErrorInfo; empty when the failure
+                      did not come from Freehold itself (nobody listens, deadline exceeded)
+    message           for people; may change
+    metadata          of the ErrorInfo, such as the state that forbade the call
+    field_violations  of google.rpc.BadRequest, for INVALID_ARGUMENT
+    retry_delay_s     of google.rpc.RetryInfo; None when a retry does not help
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str],
+        field_violations: Sequence[FieldViolation],
+        retry_delay_s: float | None = None,
+    ) -> None:
+        super().__init__(code, reason, message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata)
+        self.field_violations = tuple(field_violations)
+        self.retry_delay_s = retry_delay_s
+
+    def __str__(self) -> str:
+        head = f"{self.code.name} {self.reason}".rstrip()
+        fields = "".join(f"; {v.field}: {v.description}" for v in self.field_violations)
+        return f"{head}: {self.message}{fields}"
+
+
+def parse_error(error: grpc.RpcError) -> FreeholdError:
+    """The typed form of what gRPC raised.
+
+    Details that are absent or damaged leave the code and the message, never another exception.
+    """
+    code: grpc.StatusCode = error.code() or grpc.StatusCode.UNKNOWN
+    status = _status(error.trailing_metadata())
+    info, bad_request, retry = ErrorInfo(), BadRequest(), None
+    for detail in status.details:
+        try:
+            if detail.Is(ErrorInfo.DESCRIPTOR):
+                detail.Unpack(info)
+            elif detail.Is(BadRequest.DESCRIPTOR):
+                detail.Unpack(bad_request)
+            elif detail.Is(RetryInfo.DESCRIPTOR):
+                retry = RetryInfo()
+                detail.Unpack(retry)
+        except DecodeError:
+            continue
+    delay = retry.retry_delay if retry is not None else None
+    return FreeholdError(
+        code,
+        info.reason,
+        status.message or error.details() or "",
+        info.metadata,
+        [FieldViolation(v.field, v.description) for v in bad_request.field_violations],
+        delay.seconds + delay.nanos / 1e9 if delay is not None else None,
+    )
+
+
+def _status(metadata: Any) -> Status:
+    """The status among the trailing metadata, or an empty one."""
+    for key, value in metadata or ():
+        if key == _DETAILS_KEY:
+            try:
+                return Status.FromString(value)
+            except (DecodeError, TypeError):
+                break
+    return Status()
+
+
+class Call(Protocol[Request_contra, Response_co]):
+    """A blocking call. `timeout_s` replaces the client's default deadline."""
+
+    def __call__(
+        self, request: Request_contra, *, timeout_s: float | None = None
+    ) -> Response_co: ...
+
+
+class AsyncCall(Protocol[Request_contra, Response_co]):
+    """An awaited call. `timeout_s` replaces the client's default deadline."""
+
+    def __call__(
+        self, request: Request_contra, *, timeout_s: float | None = None
+    ) -> Awaitable[Response_co]: ...
+
+
+class _Method(Generic[Request, Response]):
+    """One method of the contract: a call when read from a client, blocking or awaited."""
+
+    def __init__(self, service: str, request: type[Request], response: type[Response]) -> None:
+        # The contract names every request after its method (buf's STANDARD rules).
+        name = request.DESCRIPTOR.name.removesuffix("Request")
+        self.path = f"/freehold.v1.{service}/{name}"
+        self.request = request
+        self.response = response
+
+    @overload
+    def __get__(self, client: None, owner: type[_Methods]) -> _Method[Request, Response]: ...
+    @overload
+    def __get__(self, client: Client, owner: type[_Methods]) -> Call[Request, Response]: ...
+    @overload
+    def __get__(
+        self, client: AsyncClient, owner: type[_Methods]
+    ) -> AsyncCall[Request, Response]: ...
+
+    def __get__(self, client: _Methods | None, owner: type[_Methods]) -> Any:
+        return self if client is None else client._bound(self)
+
+
+class _Methods:
+    """Every method of the contract, for both clients.
+
+    The authorization methods want an operator's key, the others a platform's.
+    """
+
+    authorize = _Method(
+        "AuthorizationService",
+        authorization.AuthorizeRequest,
+        authorization.AuthorizeResponse,
+    )
+    confirm_authorization = _Method(
+        "AuthorizationService",
+        authorization.ConfirmAuthorizationRequest,
+        authorization.ConfirmAuthorizationResponse,
+    )
+    start_rental = _Method(
+        "AuthorizationService",
+        authorization.StartRentalRequest,
+        authorization.StartRentalResponse,
+    )
+    get_authorization = _Method(
+        "AuthorizationService",
+        authorization.GetAuthorizationRequest,
+        authorization.GetAuthorizationResponse,
+    )
+    list_authorizations = _Method(
+        "AuthorizationService",
+        authorization.ListAuthorizationsRequest,
+        authorization.ListAuthorizationsResponse,
+    )
+    settle_authorization = _Method(
+        "AuthorizationService",
+        authorization.SettleAuthorizationRequest,
+        authorization.SettleAuthorizationResponse,
+    )
+    reverse_authorization = _Method(
+        "AuthorizationService",
+        authorization.ReverseAuthorizationRequest,
+        authorization.ReverseAuthorizationResponse,
+    )
+    put_users = _Method("CreditService", credit.PutUsersRequest, credit.PutUsersResponse)
+    get_credit_profile = _Method(
+        "CreditService", credit.GetCreditProfileRequest, credit.GetCreditProfileResponse
+    )
+    record_payment = _Method(
+        "CreditService", credit.RecordPaymentRequest, credit.RecordPaymentResponse
+    )
+    verify_books = _Method("LedgerService", ledger.VerifyBooksRequest, ledger.VerifyBooksResponse)
+    advance_clock = _Method(
+        "SandboxService", sandbox.AdvanceClockRequest, sandbox.AdvanceClockResponse
+    )
+
+    def __init__(self, key: str, timeout_s: float) -> None:
+        self._metadata = (("authorization", f"Bearer {key}"),)
+        self._timeout_s = timeout_s
+        self._calls: dict[str, Any] = {}
+
+    def _bound(self, method: _Method[Any, Any]) -> Any:
+        """The call for this client, made once per method."""
+        call = self._calls.get(method.path)
+        if call is None:
+            call = self._calls[method.path] = self._make(method)
+        return call
+
+    def _make(self, method: _Method[Any, Any]) -> Any:
+        raise NotImplementedError
+
+    def _pause_s(self, error: FreeholdError, attempt: int, deadline: float) -> float | None:
+        """How long to wait before sending again; None where that would not help."""
+        if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.retry_delay_s is None:
+            return None
+        if attempt >= MAX_ATTEMPTS or time.monotonic() + error.retry_delay_s >= deadline:
+            return None
+        return error.retry_delay_s
+
+
+class Client(_Methods):
+    """Blocking client of one server with one key; may be shared by threads.
+
+    The channel is encrypted, with `credentials` or the system's roots, because the key travels
+    on it; `plaintext=True` is for servers on the same host.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        plaintext: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        super().__init__(key, timeout_s)
+        secrets = _credentials(credentials, plaintext)
+        self._channel = (
+            grpc.insecure_channel(target, options=_OPTIONS)
+            if secrets is None
+            else grpc.secure_channel(target, secrets, options=_OPTIONS)
+        )
+
+    def _make(self, method: _Method[Any, Any]) -> Callable[..., Message]:
+        send = self._channel.unary_unary(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+
+        def call(request: Message, *, timeout_s: float | None = None) -> Message:
+            deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+            attempt = 1
+            while True:
+                try:
+                    answer: Message = send(
+                        request,
+                        timeout=max(0.0, deadline - time.monotonic()),
+                        metadata=self._metadata,
+                    )
+                    return answer
+                except grpc.RpcError as raised:
+                    error = parse_error(raised)
+                pause_s = self._pause_s(error, attempt, deadline)
+                if pause_s is None:
+                    raise error
+                time.sleep(pause_s)
+                attempt += 1
+
+        return call
+
+    def close(self) -> None:
+        """Close the channel; calls under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Methods):
+    """Awaited client of one server with one key; belongs to the event loop that made it.
+
+    Arguments as for `Client`.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        plaintext: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        super().__init__(key, timeout_s)
+        secrets = _credentials(credentials, plaintext)
+        self._channel = (
+            grpc.aio.insecure_channel(target, options=_OPTIONS)
+            if secrets is None
+            else grpc.aio.secure_channel(target, secrets, options=_OPTIONS)
+        )
+
+    def _make(self, method: _Method[Any, Any]) -> Callable[..., Awaitable[Message]]:
+        send = self._channel.unary_unary(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+
+        async def call(request: Message, *, timeout_s: float | None = None) -> Message:
+            deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+            attempt = 1
+            while True:
+                try:
+                    answer: Message = await send(
+                        request,
+                        timeout=max(0.0, deadline - time.monotonic()),
+                        metadata=self._metadata,
+                    )
+                    return answer
+                except grpc.RpcError as raised:
+                    error = parse_error(raised)
+                pause_s = self._pause_s(error, attempt, deadline)
+                if pause_s is None:
+                    raise error
+                await asyncio.sleep(pause_s)
+                attempt += 1
+
+        return call
+
+    async def close(self) -> None:
+        """Close the channel; calls under way are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _credentials(
+    credentials: grpc.ChannelCredentials | None, plaintext: bool
+) -> grpc.ChannelCredentials | None:
+    if plaintext and credentials is not None:
+        raise ValueError("credentials make no sense on a plaintext channel")
+    if plaintext:
+        return None
+    return grpc.ssl_channel_credentials() if credentials is None else credentials

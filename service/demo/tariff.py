@@ -1,0 +1,83 @@
+"""What the three products cost, what is asked as deposit, and what an item is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CURRENCY = "CNY"
+_DAY_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Prices in fen and times in minutes; the cap holds for each 24 hours from the start."""
+
+    start_fee_minor: int
+    free_minutes: int
+    interval_minutes: int
+    interval_price_minor: int
+    day_cap_minor: int
+
+    def fee_minor(self, duration_s: int) -> int:
+        """The fee of a rental of `duration_s` seconds, in fen.
+
+        Every full 24 hours cost the cap; the rest costs at most the cap. The start fee and the
+        free minutes count once, in the first 24 hours.
+        """
+        day_s = _DAY_MINUTES * 60
+        days, rest_s = divmod(max(0, duration_s), day_s)
+        if days == 0:
+            billable_s = max(0, rest_s - self.free_minutes * 60)
+            return min(self.day_cap_minor, self.start_fee_minor + self._intervals_minor(billable_s))
+        return days * self.day_cap_minor + min(self.day_cap_minor, self._intervals_minor(rest_s))
+
+    def _intervals_minor(self, seconds: int) -> int:
+        """Every started interval is paid in full."""
+        return -(-seconds // (self.interval_minutes * 60)) * self.interval_price_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product of the operator; amounts in fen."""
+
+    product_id: str
+    title: str
+    deposit_minor: int
+    replacement_minor: int
+    share_percent: int
+    tariff: Tariff
+
+    def charge_minor(self, duration_s: int, held_minor: int) -> int:
+        """What is settled: the fee, never above the hold."""
+        return min(held_minor, self.tariff.fee_minor(duration_s))
+
+
+PRODUCTS = (
+    Product("bike", "Bike", 19_900, 120_000, 50, Tariff(150, 0, 15, 100, 3_000)),
+    Product("power-bank", "Power bank", 9_900, 8_000, 30, Tariff(0, 5, 30, 150, 3_000)),
+    Product("umbrella", "Umbrella", 5_900, 4_500, 20, Tariff(0, 15, 60, 100, 1_000)),
+)
+"""Deposits, values and tariffs as a new operator of the server has them; the mix of the day, by
+`share_percent`, is assumed."""
+
+
+def yuan(amount_minor: int) -> str:
+    """Fen as yuan with two decimals, exactly: 1234567 is "12,345.67"."""
+    sign = "-" if amount_minor < 0 else ""
+    whole, rest = divmod(abs(amount_minor), 100)
+    return f"{sign}{whole:,}.{rest:02d}"
+
+
+def assumptions() -> list[str]:
+    """One sentence for each product."""
+    sentences = []
+    for p in PRODUCTS:
+        t = p.tariff
+        sentences.append(
+            f"{p.title}: {p.share_percent} % of rentals; deposit {yuan(p.deposit_minor)} yuan, "
+            f"replacement value {yuan(p.replacement_minor)} yuan; tariff {yuan(t.start_fee_minor)} "
+            f"yuan to start, {t.free_minutes} free minutes, then "
+            f"{yuan(t.interval_price_minor)} yuan for every started {t.interval_minutes} minutes, "
+            f"at most {yuan(t.day_cap_minor)} yuan in 24 hours; never more than the hold."
+        )
+    return sentences

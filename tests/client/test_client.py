@@ -1,0 +1,323 @@
+"""The client, against a small server on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from freehold.client import (
+    MAX_ATTEMPTS,
+    AsyncClient,
+    Client,
+    FieldViolation,
+    FreeholdError,
+    _Method,
+    _Methods,
+)
+from freehold.v1 import (
+    authorization_service_pb2,
+    authorization_service_pb2_grpc,
+    credit_service_pb2,
+    ledger_service_pb2,
+    sandbox_service_pb2,
+)
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+Answer = Callable[[AuthorizeRequest, grpc.ServicerContext], AuthorizeResponse]
+REQUEST = AuthorizeRequest(request_id="r-1", user_id="u-1", product_id="bike")
+
+
+class FakeServer(authorization_service_pb2_grpc.AuthorizationServiceServicer):
+    """Answers Authorize from a list of functions; the last one answers for good."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = [accept]
+        self.requests: list[AuthorizeRequest] = []
+        self.metadata: dict[str, str | bytes] = {}
+        self.remaining_s: float = 0.0
+        self.address = ""
+
+    def Authorize(
+        self, request: AuthorizeRequest, context: grpc.ServicerContext
+    ) -> AuthorizeResponse:
+        self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
+        self.remaining_s = context.time_remaining()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer(request, context)
+
+
+def accept(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
+    response = AuthorizeResponse()
+    response.authorization.request_id = request.request_id
+    return response
+
+
+def refuse(code: grpc.StatusCode, message: str, *details: Message) -> Answer:
+    def answer(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
+        status = Status(code=code.value[0], message=message)
+        for detail in details:
+            packed = AnyMessage()
+            packed.Pack(detail)
+            status.details.append(packed)
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        context.abort(code, message)
+        raise AssertionError("abort returned")
+
+    return answer
+
+
+def retry_info(delay_s: float) -> RetryInfo:
+    info = RetryInfo()
+    info.retry_delay.FromNanoseconds(int(delay_s * 1e9))
+    return info
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    servicer = FakeServer()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        server = grpc.server(pool)
+        register = authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server
+        register(servicer, server)  # type: ignore[no-untyped-call]
+        servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        yield servicer
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def client(fake: FakeServer) -> Iterator[Client]:
+    with Client(fake.address, "key-1", plaintext=True) as client:
+        yield client
+
+
+def ask(fake: FakeServer, key: str = "key-1", timeout_s: float = 10) -> AuthorizeResponse:
+    """One call of the awaited client, in an event loop of its own."""
+
+    async def talk() -> AuthorizeResponse:
+        async with AsyncClient(fake.address, key, plaintext=True, timeout_s=timeout_s) as client:
+            return await client.authorize(REQUEST)
+
+    return asyncio.run(talk())
+
+
+def test_key_and_deadline(fake: FakeServer, client: Client) -> None:
+    """Every call carries the key as a bearer token and has a deadline."""
+    assert client.authorize(REQUEST).authorization.request_id == "r-1"
+    assert fake.metadata["authorization"] == "Bearer key-1"
+    assert 8 < fake.remaining_s < 10.5
+    client.authorize(REQUEST, timeout_s=3)
+    assert 1 < fake.remaining_s < 3.5
+
+
+def test_async_key_and_deadline(fake: FakeServer) -> None:
+    """The awaited client sends the same key and deadline as the blocking one."""
+    answer = ask(fake, "key-2", timeout_s=4)
+    assert answer.authorization.request_id == "r-1"
+    assert fake.metadata["authorization"] == "Bearer key-2"
+    assert 2 < fake.remaining_s < 4.5
+
+
+def test_typed_error(fake: FakeServer, client: Client) -> None:
+    """A refusal arrives as code, reason, message, metadata and field violations."""
+    fake.answers = [
+        refuse(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "two fields are wrong",
+            ErrorInfo(reason="INVALID_FIELDS", domain="freehold", metadata={"n": "2"}),
+            BadRequest(
+                field_violations=[
+                    BadRequest.FieldViolation(field="user_id", description="is empty"),
+                    BadRequest.FieldViolation(field="start", description="is unknown"),
+                ]
+            ),
+        )
+    ]
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST)
+    error = caught.value
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.reason, error.message) == ("INVALID_FIELDS", "two fields are wrong")
+    assert error.metadata == {"n": "2"}
+    assert error.field_violations == (
+        FieldViolation("user_id", "is empty"),
+        FieldViolation("start", "is unknown"),
+    )
+    assert error.retry_delay_s is None
+    assert str(error) == (
+        "INVALID_ARGUMENT INVALID_FIELDS: two fields are wrong; "
+        "user_id: is empty; start: is unknown"
+    )
+    assert len(fake.requests) == 1
+
+
+def test_async_typed_error(fake: FakeServer) -> None:
+    """The awaited client raises the same typed error."""
+    fake.answers = [
+        refuse(grpc.StatusCode.NOT_FOUND, "no such thing", ErrorInfo(reason="NOT_THERE"))
+    ]
+    with pytest.raises(FreeholdError) as caught:
+        ask(fake)
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.NOT_FOUND, "NOT_THERE")
+
+
+def test_damaged_details(fake: FakeServer, client: Client) -> None:
+    """Details that cannot be read leave the code and the message."""
+
+    def answer(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
+        context.set_trailing_metadata((("grpc-status-details-bin", b"\xff\xff\xff"),))
+        context.abort(grpc.StatusCode.ABORTED, "stale")
+        raise AssertionError("abort returned")
+
+    fake.answers = [answer]
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST)
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.ABORTED, "")
+    assert caught.value.message == "stale"
+
+
+def test_unavailable_is_sent_again_unchanged(fake: FakeServer, client: Client) -> None:
+    """UNAVAILABLE is retried with the same request by gRPC's own policy."""
+    fake.answers = [
+        refuse(grpc.StatusCode.UNAVAILABLE, "not yet"),
+        refuse(grpc.StatusCode.UNAVAILABLE, "not yet"),
+        accept,
+    ]
+    assert client.authorize(REQUEST).authorization.request_id == "r-1"
+    assert fake.requests == [REQUEST] * 3
+
+
+def test_async_unavailable_is_sent_again(fake: FakeServer) -> None:
+    """The awaited client retries UNAVAILABLE as well."""
+    fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "not yet"), accept]
+    ask(fake)
+    assert fake.requests == [REQUEST] * 2
+
+
+def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:
+    """A server that stays unavailable is asked a bounded number of times."""
+    fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "gone", ErrorInfo(reason="DRAINING"))]
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST)
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert len(fake.requests) == MAX_ATTEMPTS
+
+
+def test_exhausted_with_retry_info_is_sent_again(fake: FakeServer, client: Client) -> None:
+    """RESOURCE_EXHAUSTED is retried after the delay that RetryInfo names."""
+    fake.answers = [
+        refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full", retry_info(0.2)),
+        accept,
+    ]
+    began = time.monotonic()
+    client.authorize(REQUEST)
+    assert time.monotonic() - began >= 0.2
+    assert fake.requests == [REQUEST] * 2
+
+
+def test_async_exhausted_with_retry_info(fake: FakeServer) -> None:
+    """The awaited client retries RESOURCE_EXHAUSTED, and gives up after the bound."""
+    fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(0.01))]
+    with pytest.raises(FreeholdError) as caught:
+        ask(fake)
+    assert caught.value.retry_delay_s == pytest.approx(0.01)
+    assert len(fake.requests) == MAX_ATTEMPTS
+
+
+def test_exhausted_without_retry_info_is_final(fake: FakeServer, client: Client) -> None:
+    """RESOURCE_EXHAUSTED without RetryInfo, such as an exhausted line, is not retried."""
+    fake.answers = [
+        refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "line", ErrorInfo(reason="LINE_EXHAUSTED"))
+    ]
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST)
+    assert caught.value.reason == "LINE_EXHAUSTED"
+    assert len(fake.requests) == 1
+
+
+def test_no_wait_beyond_the_deadline(fake: FakeServer, client: Client) -> None:
+    """A delay longer than the deadline is not waited for."""
+    fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(30))]
+    began = time.monotonic()
+    with pytest.raises(FreeholdError):
+        client.authorize(REQUEST, timeout_s=2)
+    assert time.monotonic() - began < 2
+    assert len(fake.requests) == 1
+
+
+def test_slow_server_exceeds_the_deadline(fake: FakeServer, client: Client) -> None:
+    """A server that does not answer in time is a DEADLINE_EXCEEDED with an empty reason."""
+
+    def answer(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
+        time.sleep(0.5)
+        return accept(request, context)
+
+    fake.answers = [answer]
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST, timeout_s=0.1)
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
+
+
+def test_nobody_listens(unused_address: str) -> None:
+    """Where nobody listens the error is UNAVAILABLE, within the deadline."""
+    with (
+        Client(unused_address, "key", plaintext=True) as client,
+        pytest.raises(FreeholdError) as caught,
+    ):
+        client.authorize(REQUEST, timeout_s=2)
+    assert caught.value.code in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    )
+
+
+@pytest.fixture
+def unused_address() -> str:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_plaintext_with_credentials_is_refused() -> None:
+    """A plaintext channel with credentials is a contradiction and refused."""
+    with pytest.raises(ValueError, match="plaintext"):
+        Client("127.0.0.1:1", "key", plaintext=True, credentials=grpc.ssl_channel_credentials())
+
+
+def test_keys_travel_encrypted_by_default(fake: FakeServer) -> None:
+    """Without plaintext=True a client does not talk to a server that has no certificate."""
+    with Client(fake.address, "key") as client, pytest.raises(FreeholdError):
+        client.authorize(REQUEST, timeout_s=1)
+    assert fake.requests == []
+
+
+def test_every_method_of_the_contract() -> None:
+    """The client has every method of every service, with its request and answer."""
+    declared = {
+        f"/{service.full_name}/{method.name}": (method.input_type, method.output_type)
+        for file in (
+            authorization_service_pb2,
+            credit_service_pb2,
+            ledger_service_pb2,
+            sandbox_service_pb2,
+        )
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    offered = {
+        member.path: (member.request.DESCRIPTOR, member.response.DESCRIPTOR)
+        for member in vars(_Methods).values()
+        if isinstance(member, _Method)
+    }
+    assert offered == declared

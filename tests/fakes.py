@@ -1,0 +1,216 @@
+"""The one place for stand-ins: a scorer that scores as told, ids that count, a server in a thread.
+
+Everything else in the tests is real: SQLite files, gRPC sockets, the engine itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+from service.app import App, Parts
+from service.clock import Clock, SandboxClock
+from service.config import Limits
+from service.domain.access import new_key
+from service.engine.assess import Assessor, unpack
+from service.engine.commands import Answer, Command, PutUser, Work
+from service.engine.engine import Engine, Result
+from service.engine.records import PLATFORM
+from service.storage import admin
+from service.storage.database import open_database
+from service.storage.migrate import migrate
+from service.storage.store import SqlStore
+
+START_US = 1_780_272_000_000_000
+"""2026-06-01T00:00:00Z, where the tests' clocks begin."""
+MINUTE_US = 60_000_000
+OPERATOR = "city"
+OTHER_OPERATOR = "harbour"
+BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
+
+
+class FakeScored(NamedTuple):
+    """A score as told."""
+
+    margin: float
+    pd: float
+    score: int
+    band: str
+
+
+class FakeUnscorable(NamedTuple):
+    """A refusal as told."""
+
+    reason: str
+
+
+class FakeScorer:
+    """Gives the first raw value back as the score; NaN cannot be scored."""
+
+    model_id = "fake-model"
+    scale_version = "fake-scale"
+    raw_names = ("score", "other")
+
+    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
+        """Scores rows together, in order."""
+        return [self._one(unpack(row)[0]) for row in rows]
+
+    def reasons(self, rows: Sequence[bytes]) -> list[tuple[str, ...]]:
+        """The second raw value, if positive, is what lowers the score."""
+        return [("HIGH_OTHER",) if unpack(row)[1] > 0 else () for row in rows]
+
+    def _one(self, value: float) -> FakeScored | FakeUnscorable:
+        if math.isnan(value):
+            return FakeUnscorable("MISSING_FEATURE")
+        score = int(value)
+        band = next((band for bound, band in BANDS if score >= bound), "E")
+        return FakeScored(margin=(600 - score) / 72.0, pd=0.2, score=score, band=band)
+
+
+class CountingIds:
+    """Ids that count, so that runs repeat."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def new(self, now_us: int) -> str:
+        """The next id."""
+        return f"{next(self._numbers):020d}"
+
+
+def new_database(url: str) -> SqlStore:
+    """A migrated database with the default terms and two operators."""
+    engine = open_database(url)
+    migrate(engine)
+    admin.install_defaults(engine)
+    admin.create_operator(engine, OPERATOR, "City", 300, START_US)
+    admin.create_operator(engine, OTHER_OPERATOR, "Harbour", 250, START_US)
+    return SqlStore(engine)
+
+
+def encode(answer: Answer) -> bytes:
+    """An answer's bytes that tell answers apart."""
+    return repr(answer).encode()
+
+
+class Desk:
+    """An engine on a real database, with a clock in the test's hand."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.store = store
+        self.clock = SandboxClock(START_US)
+        self.faults: list[BaseException] = []
+        self.answers: dict[str, Answer] = {}
+        self.engine = Engine(
+            store,
+            Assessor(store, FakeScorer()),
+            self.clock,
+            CountingIds(),
+            currency="CNY",
+            build="test",
+            max_attempts=3,
+            log_fault=lambda _id, error: self.faults.append(error),
+        )
+        self._requests = itertools.count(1)
+
+    def work(
+        self,
+        command: Command,
+        *,
+        request_id: str | None = None,
+        caller: str = OPERATOR,
+        body: bytes | None = None,
+    ) -> Work:
+        """A call; its body stands for what the client sent, its id is fresh unless given."""
+        name = request_id if request_id is not None else f"request-{next(self._requests)}"
+        content = repr(command).encode() if body is None else body
+
+        def keep(answer: Answer) -> bytes:
+            self.answers[name] = answer
+            return encode(answer)
+
+        def differing(first: bytes) -> str | None:
+            return None if first == content else "body"
+
+        return Work(caller, name, type(command).__name__, content, command, keep, differing)
+
+    def apply(self, *works: Work) -> list[Result]:
+        """The results of one batch."""
+        return self.engine.apply(list(works))
+
+    def do(
+        self, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
+    ) -> Answer:
+        """The answer to one command; raises what it was refused with."""
+        work = self.work(command, request_id=request_id, caller=caller)
+        (result,) = self.apply(work)
+        if isinstance(result, Exception):
+            raise result
+        return self.answers[work.request_id]
+
+    def put_user(self, user_id: str, score: float, *, consent: bool = True) -> Answer:
+        """Registers a person whom the model will give this score."""
+        raw = _raw(score)
+        return self.do(PutUser(user_id, raw, START_US, consent), caller=PLATFORM)
+
+
+def _raw(score: float) -> bytes:
+    from service.engine.assess import pack
+
+    return pack([score, 0.0])
+
+
+class Served(NamedTuple):
+    """A server that is up: where, with which keys, on which store and clock."""
+
+    address: str
+    operator_key: str
+    other_operator_key: str
+    platform_key: str
+    store: SqlStore
+    clock: Clock
+    app: App
+    loop: asyncio.AbstractEventLoop
+
+    def channel(self) -> grpc.Channel:
+        """A fresh channel to the server."""
+        return grpc.insecure_channel(self.address)
+
+
+@contextmanager
+def serving(
+    folder: Path, *, limits: Limits | None = None, clock: Clock | None = None
+) -> Iterator[Served]:
+    """A real server on a real socket and a SQLite file, in a thread of its own."""
+    store = new_database(f"sqlite:///{folder / 'freehold.db'}")
+    keys = [new_key() for _ in range(3)]
+    for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):
+        admin.add_key(store.engine, key, owner, START_US)
+    used_clock = clock or SandboxClock(START_US)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="server")
+    thread.start()
+
+    async def make() -> tuple[App, int]:
+        app = App(Parts(store, FakeScorer(), used_clock, CountingIds(), limits or Limits()))
+        return app, await app.start("127.0.0.1:0")
+
+    try:
+        app, port = asyncio.run_coroutine_threadsafe(make(), loop).result(30)
+        try:
+            yield Served(
+                f"127.0.0.1:{port}", *keys, store=store, clock=used_clock, app=app, loop=loop
+            )
+        finally:
+            asyncio.run_coroutine_threadsafe(app.stop(), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+
+from models import dataset, explain, manifest, tables
+from models.data import taiwan
+from models.scorer import ModelScorer
+
+
+def test_contributions_equal_treeshap(small_directory: Path, shipped_data: dataset.Dataset) -> None:
+    """Group contributions equal the summed columns of LightGBM's own SHAP values to 1e-9."""
+    read = manifest.read(small_directory)
+    trees = tables.parse(read.model_text)
+    groups = [d.reason_group for d in read.derived]
+    explainer = explain.Explainer(trees, tables.Patterns(trees), groups)
+    x = taiwan.derive(shipped_data.raw[:300])
+    booster = lightgbm.Booster(model_str=read.model_text)
+    by_column = np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))[:, :-1]
+    for j, name in enumerate(explainer.groups):
+        expected = by_column[:, [g == name for g in groups]].sum(axis=1)
+        np.testing.assert_allclose(explainer.contributions(x)[:, j], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("leaves", [2, 4, 8])
+def test_contributions_hold_for_any_shape_of_tree(leaves: int) -> None:
+    """Paths that ask one column twice, and columns without a group, are exact as well."""
+    generator = np.random.default_rng(leaves)
+    x = generator.normal(size=(2_000, 3))
+    y = (np.sin(3 * x[:, 0]) + x[:, 1] * x[:, 2] > 0).astype(int)
+    parameters = {"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(x, y), 30)
+    trees = tables.parse(booster.model_to_string())
+    explainer = explain.Explainer(trees, tables.Patterns(trees), ["B", None, "A"])
+    assert explainer.groups == ("A", "B")
+    by_column = np.asarray(booster.predict(x[:200], pred_contrib=True))
+    found = explainer.contributions(x[:200])
+    np.testing.assert_allclose(found, by_column[:, [2, 0]], rtol=0, atol=1e-9)
+
+
+def test_reasons_are_the_worst_groups_first(
+    scorer: ModelScorer, shipped_data: dataset.Dataset
+) -> None:
+    """A person months late is told so first; nobody gets more than four codes or one twice."""
+    row = shipped_data.raw[0].copy()
+    row[1:7] = 4.0
+    rows = [row.tobytes(), b"", *(r.tobytes() for r in shipped_data.raw[:50])]
+    reasons = scorer.reasons(rows)
+    assert reasons[0][0] == "RECENT_LATE_PAYMENT"
+    assert reasons[1] == ()
+    for codes in reasons:
+        assert len(codes) == len(set(codes)) <= 4
+    assert reasons == [scorer.reasons([r])[0] for r in rows]
+    assert scorer.reasons([]) == []

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+from models import dataset, manifest, spec
+from models.errors import (
+    IncompatibleError,
+    ModelDirectoryError,
+    ModelError,
+    TamperedError,
+)
+from models.scorer import ModelScorer
+
+
+@pytest.fixture
+def directory(small_directory: Path, tmp_path: Path) -> Path:
+    """A copy of the small model that a test may spoil."""
+    return Path(shutil.copytree(small_directory, tmp_path / "model"))
+
+
+def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: bool) -> None:
+    """Change the manifest; `forge` makes its model id agree with the change."""
+    path = directory / manifest.MANIFEST
+    document = json.loads(path.read_text())
+    change(document)
+    if forge:
+        document["model_id"] = manifest.model_id(document)
+    path.write_text(json.dumps(document))
+
+
+def test_directory_holds_text_only(small_directory: Path) -> None:
+    """A model directory is three text files, none of which can be executed or unpickled."""
+    assert sorted(p.name for p in small_directory.iterdir()) == [
+        "manifest.json",
+        "metrics.json",
+        "model.txt",
+    ]
+    for path in small_directory.iterdir():
+        path.read_text(encoding="utf-8")
+
+
+def test_manifest_says_what_the_model_is(small_directory: Path) -> None:
+    """Outcome, horizon, population, base rate, schema and provenance stand in the manifest."""
+    read = manifest.read(small_directory)
+    assert read.outcome == "card_default_next_month"
+    assert 0.1 < read.base_rate < 0.4
+    assert len(read.raw_names) == 19
+    assert len(read.derived) == 47
+    assert len(read.golden) == 32
+    for key in ("reference", "folds", "parameters", "seeds", "versions", "spec_sha256"):
+        assert read.document[key]
+
+
+def test_time_is_no_part_of_the_id(directory: Path) -> None:
+    """The model id does not depend on when the model was trained."""
+    before = manifest.read(directory).model_id
+    edit(directory, lambda d: d.update(created_at="2001-01-01T00:00:00+00:00"), forge=False)
+    assert manifest.read(directory).model_id == before
+
+
+@pytest.mark.parametrize("name", ["model.txt", "metrics.json"])
+def test_altered_files_are_refused_before_parsing(
+    directory: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One changed byte of the model or its metrics is found before LightGBM sees anything."""
+    path = directory / name
+    text = path.read_text()
+    position = next(i for i in range(len(text) // 2, len(text)) if text[i] in "12345678")
+    path.write_text(text[:position] + "9" + text[position + 1 :])
+
+    def parsed(*_: object, **__: object) -> None:
+        raise AssertionError("LightGBM was asked to parse an unverified model")
+
+    monkeypatch.setattr(lightgbm, "Booster", parsed)
+    with pytest.raises(TamperedError, match=name):
+        ModelScorer.load(directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["platt"].update(a=(2.0).hex()),
+        lambda d: d["label"].update(outcome="rental_loss"),
+        lambda d: d["raw"].reverse(),
+        lambda d: d["golden"][0].update(score=700),
+        lambda d: d["training_ids"]["sha256"].pop(),
+    ],
+)
+def test_altered_manifest_is_refused(
+    directory: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """Any change of the manifest breaks its model id."""
+    edit(directory, change, forge=False)
+    with pytest.raises(TamperedError, match="does not hash"):
+        manifest.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda d: d.update(schema=99), IncompatibleError),
+        (lambda d: d["scale"].update(version="other"), IncompatibleError),
+        (lambda d: d["scale"].update(b=(1.0).hex()), TamperedError),
+        (lambda d: d["platt"].update(a="one"), ModelDirectoryError),
+        (lambda d: d["training_ids"].update(sha256=["x"]), ModelDirectoryError),
+        (lambda d: d.pop("raw"), ModelDirectoryError),
+        (lambda d: d.update(golden=[]), ModelDirectoryError),
+        (lambda d: d["golden"][0]["raw"].pop(), ModelDirectoryError),
+        (lambda d: d["golden"][0].update(score=351), TamperedError),
+        (lambda d: d["golden"][0].update(margin=(0.25).hex()), TamperedError),
+        (lambda d: d["derived"].reverse(), IncompatibleError),
+        (lambda d: d["derive"].update(function="models.features:apply"), TamperedError),
+        (lambda d: d["derive"].update(function="no.such:f"), IncompatibleError),
+    ],
+)
+def test_forged_manifest_is_refused(
+    directory: Path, change: Callable[[dict[str, Any]], object], error: type[ModelError]
+) -> None:
+    """A change that also forges the model id is still caught by schema, scale or golden rows."""
+    edit(directory, change, forge=True)
+    with pytest.raises(error):
+        ModelScorer.load(directory)
+
+
+def test_expected_id_is_enforced(small_directory: Path) -> None:
+    """A caller that knows the model id gets that model or an error."""
+    known = manifest.read(small_directory).model_id
+    assert ModelScorer.load(small_directory, expected_id=known).model_id == known
+    with pytest.raises(TamperedError, match="expected"):
+        ModelScorer.load(small_directory, expected_id="0" * 64)
+
+
+def test_incomplete_directories_are_refused(directory: Path, tmp_path: Path) -> None:
+    """An absent directory, an absent file and broken JSON are typed errors."""
+    with pytest.raises(ModelDirectoryError):
+        manifest.read(tmp_path / "none")
+    (directory / "model.txt").unlink()
+    with pytest.raises(ModelDirectoryError, match=r"model\.txt"):
+        manifest.read(directory)
+    (directory / "manifest.json").write_text("{")
+    with pytest.raises(ModelDirectoryError, match="not JSON"):
+        manifest.read(directory)
+
+
+def test_training_ids_and_holdout_are_disjoint(
+    small_directory: Path, small_spec_path: Path
+) -> None:
+    """The manifest knows everyone the model was fitted on, and nobody of the hold-out."""
+    read = manifest.read(small_directory)
+    the_spec = spec.load(small_spec_path)
+    data = dataset.load(the_spec)
+    holdout = set(dataset.holdout_indices(data, the_spec).tolist())
+    assert len(read.training_id_hashes) == len(data.ids) - len(holdout)
+    for i, row_id in enumerate(data.ids):
+        assert manifest.is_training_id(read, row_id) == (i not in holdout)
+
+
+def test_golden_rows_are_nobodys(small_directory: Path, small_spec_path: Path) -> None:
+    """Golden rows are mixed from several people: none is a row of the data."""
+    people = {row.tobytes() for row in dataset.load(spec.load(small_spec_path)).raw}
+    for golden in manifest.read(small_directory).golden:
+        assert np.array(golden.raw).tobytes() not in people
+
+
+def test_reference_histograms_count_every_training_row(small_directory: Path) -> None:
+    """Ordinary, special and missing counts of each raw feature add up to the training rows."""
+    read = manifest.read(small_directory)
+    for column in read.document["reference"]:
+        counted = sum(column["counts"]) + sum(column["special"].values()) + column["missing"]
+        assert counted == column["n"] == len(read.training_id_hashes)
+        assert len(column["counts"]) == len(column["edges"]) + 1

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import dataset, manifest, scorecard, tables
+from models.data import taiwan
+from models.errors import IncompatibleError
+from models.scorer import ModelScorer, Scored, Unscorable
+
+
+def changed(row: np.ndarray, position: int, value: float) -> bytes:
+    copy = row.copy()
+    copy[position] = value
+    return copy.tobytes()
+
+
+def test_raw_lightgbm_is_the_oracle(
+    scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
+) -> None:
+    """Served margins equal Booster.predict's on the derived columns, bit for bit."""
+    booster = lightgbm.Booster(model_file=str(small_directory / "model.txt"))
+    raw = shipped_data.raw[:5_000]
+    expected = booster.predict(taiwan.derive(raw), raw_score=True, num_threads=1)
+    answers = scorer.score([row.tobytes() for row in raw])
+    margins = [a.margin for a in answers if isinstance(a, Scored)]
+    assert np.array(margins).tobytes() == np.asarray(expected).tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 29_999), min_size=1, max_size=64))
+def test_a_row_alone_scores_as_in_a_batch(
+    scorer: ModelScorer, shipped_data: dataset.Dataset, picked: list[int]
+) -> None:
+    """Company changes no bit of a row's margin, nor its score."""
+    rows = [shipped_data.raw[i].tobytes() for i in picked]
+    together = scorer.score(rows)
+    assert together == [scorer.score([row])[0] for row in rows]
+
+
+def test_score_is_the_scale_of_the_margin(
+    scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
+) -> None:
+    """Score, band and PD follow from the margin by the manifest's scale and Platt."""
+    read = manifest.read(small_directory)
+    for answer in scorer.score([row.tobytes() for row in shipped_data.raw[:200]]):
+        assert isinstance(answer, Scored)
+        x = read.platt.a * answer.margin + read.platt.b
+        assert answer.pd == pytest.approx(1 / (1 + math.exp(-x)))
+        assert answer.score == read.scale.score(answer.margin)
+        assert answer.score == pytest.approx(600 + 50 * math.log2(math.exp(-x) / 4), abs=0.51)
+        assert answer.band == scorecard.band(answer.score)
+
+
+def test_rows_that_cannot_be_scored_say_why_and_disturb_nobody(
+    scorer: ModelScorer, shipped_data: dataset.Dataset
+) -> None:
+    """Missing, infinite, out-of-domain, fractional and malformed rows each get their code."""
+    row = shipped_data.raw[0]
+    good = row.tobytes()
+    missing, wrong = Unscorable("MISSING_FEATURE"), Unscorable("FEATURE_OUT_OF_RANGE")
+    cases = [
+        (good, None),
+        (changed(row, 3, math.nan), missing),
+        (changed(row, 0, math.inf), wrong),
+        (b"", Unscorable("MALFORMED_FEATURES")),
+        (changed(row, 18, -1.0), wrong),
+        (changed(row, 1, 0.5), wrong),
+        (good[:-8], Unscorable("MALFORMED_FEATURES")),
+        (changed(row, 7, -math.inf), wrong),
+        (changed(row, 0, 0.0), wrong),
+        (good, None),
+    ]
+    answers = scorer.score([c[0] for c in cases])
+    alone = scorer.score([good])[0]
+    for (_, expected), answer in zip(cases, answers, strict=True):
+        assert answer == (alone if expected is None else expected)
+    assert scorer.score([]) == []
+    assert scorer.score([b"x", changed(row, 3, math.nan)])[1] == missing
+
+
+def test_scorer_names_what_it_serves(scorer: ModelScorer, small_directory: Path) -> None:
+    """Model id, scale version, outcome and raw names are those of the manifest."""
+    read = manifest.read(small_directory)
+    assert scorer.model_id == read.model_id
+    assert scorer.scale_version == scorecard.VERSION
+    assert scorer.outcome == "card_default_next_month"
+    assert scorer.raw_names == read.raw_names
+    assert scorer.raw_names[0] == "LIMIT_BAL"
+
+
+def test_fitted_model_respects_the_monotone_signs(
+    scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
+) -> None:
+    """Moving one constrained derived column never moves the margin against its sign."""
+    read = manifest.read(small_directory)
+    booster = lightgbm.Booster(model_str=read.model_text)
+    x = taiwan.derive(shipped_data.raw[:60])
+    constrained = [(j, d.monotone) for j, d in enumerate(read.derived) if d.monotone]
+    assert len(constrained) >= 20
+    for j, sign in constrained:
+        grid = np.unique(np.quantile(taiwan.derive(shipped_data.raw)[:, j], np.linspace(0, 1, 9)))
+        swept = np.repeat(x, grid.shape[0], axis=0)
+        swept[:, j] = np.tile(grid, x.shape[0])
+        margin = np.asarray(booster.predict(swept, raw_score=True)).reshape(x.shape[0], -1)
+        assert (sign * np.diff(margin, axis=1) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("leaves", [2, 5, 8])
+def test_tables_equal_lightgbm_on_any_shallow_trees(leaves: int) -> None:
+    """Look-up tables give LightGBM's bits for trees of up to seven splits, of any shape."""
+    generator = np.random.default_rng(leaves)
+    x = np.round(generator.normal(size=(3_000, 5)), 1)
+    y = (x[:, 0] * x[:, 1] + generator.normal(size=3_000) > 0).astype(int)
+    parameters = {"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(x, y), 40)
+    trees = tables.parse(booster.model_to_string())
+    margin = tables.Margins(trees, tables.Patterns(trees)).margin(x)
+    assert margin.tobytes() == np.asarray(booster.predict(x, raw_score=True)).tobytes()
+
+
+def test_trees_that_tables_cannot_hold_are_refused() -> None:
+    """More than seven splits, or splits on missing values, are left to LightGBM."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2_000, 3))
+    y = (x.sum(axis=1) > 0).astype(int)
+    parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1}
+    deep = lightgbm.train({**parameters, "num_leaves": 31}, lightgbm.Dataset(x, y), 3)
+    with pytest.raises(IncompatibleError, match="splits"):
+        tables.parse(deep.model_to_string())
+    x[::3, 0] = np.nan
+    holes = lightgbm.train({**parameters, "num_leaves": 4}, lightgbm.Dataset(x, y), 3)
+    with pytest.raises(IncompatibleError, match="missing"):
+        tables.parse(holes.model_to_string())

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from models import errors, manifest, parallel, report, train
+from models.errors import ModelError, SpecError, TrainingError
+
+
+def test_same_inputs_give_the_same_model_id_whatever_the_jobs(
+    small_spec_path: Path, small_directory: Path, tmp_path: Path
+) -> None:
+    """One process or two: the same model id, the same model text, the same figures."""
+    alone = train.train(small_spec_path, tmp_path / "alone", progress=False, jobs=1)
+    assert alone["model_id"] == manifest.read(small_directory).model_id
+    assert (tmp_path / "alone" / "model.txt").read_bytes() == (
+        small_directory / "model.txt"
+    ).read_bytes()
+
+
+def test_metrics_hold_every_promised_figure(small_directory: Path) -> None:
+    """Figures of the model, of the baseline, of the gain and of the served model are all there."""
+    metrics = json.loads((small_directory / "metrics.json").read_text())
+    for key in ("model", "model_seeds_3_3"):
+        for name in ("auc", "brier", "ks"):
+            assert set(metrics[key][name]) == {"mean", "sd", "by_fold"}
+        assert metrics[key]["ece"]["worst"] == max(metrics[key]["ece"]["by_seed"])
+        assert metrics[key]["ece_noise_floor"] > 0
+        assert "worst" in metrics[key]["calibration_slope"]
+        assert "worst" in metrics[key]["calibration_intercept"]
+    assert "Nadeau-Bengio" in metrics["gain"]["method"]
+    low, high = metrics["gain"]["interval"]
+    assert low < metrics["gain"]["auc_mean"] < high
+    assert metrics["holdout"]["auc"]["n"] == 500
+    assert sum(b["n"] for b in metrics["score_bands"]) == 500
+    assert [a["attribute"] for a in metrics["fairness"]["attributes"]] == [
+        "SEX", "EDUCATION", "MARRIAGE", "AGE",
+    ]  # fmt: skip
+    assert metrics["fairness"]["gated"] is False
+    assert metrics["seconds"] > 0
+
+
+def test_report_prints_every_table(small_directory: Path) -> None:
+    """The printed report has the headline, the bands, the fairness tables and the warning."""
+    metrics = json.loads((small_directory / "metrics.json").read_text())
+    console = Console(file=io.StringIO(), width=160)
+    report.print_metrics(metrics, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for expected in ("AUC", "Brier", "ECE, worst seed", "Bad rate", "AGE", "prices nothing"):
+        assert expected in text
+
+
+def test_a_wrong_spec_writes_nothing(tmp_path: Path) -> None:
+    """Training on a spec that is not valid raises and leaves no directory."""
+    (tmp_path / "spec.toml").write_text("[data]\n")
+    with pytest.raises(SpecError):
+        train.train(tmp_path / "spec.toml", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_return_results_under_their_index() -> None:
+    """Each result comes with the index of its task, from more tasks than workers."""
+    assert sorted(parallel.run(os.path.join, "a", ["b", "c", "d"], jobs=2)) == [
+        (0, "a/b"), (1, "a/c"), (2, "a/d"),
+    ]  # fmt: skip
+    assert list(parallel.run(os.path.join, "a", [], jobs=2)) == []
+
+
+def test_a_workers_exception_is_raised_here() -> None:
+    """What the work raises reaches the caller as itself."""
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.run(divmod, 1, [1, 0], jobs=1))
+
+
+def test_a_dead_worker_is_an_error_not_a_hang() -> None:
+    """A worker that is killed ends the run with a TrainingError."""
+    with pytest.raises(TrainingError, match="died"):
+        list(parallel.run(operator.call, os._exit, [3], jobs=1))
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_leaves_no_process(
+    small_spec_path: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """Interrupted, or even killed, a training leaves no worker behind and no model."""
+    longer = small_spec_path.parent / f"longer_{sent.name}.toml"
+    longer.write_text(small_spec_path.read_text().replace("trees = 30", "trees = 9000"))
+    code = (
+        "import sys; from pathlib import Path; from models.train import train;"
+        "train(Path(sys.argv[1]), Path(sys.argv[2]), progress=False, jobs=2)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(longer), str(tmp_path / "out")],
+        cwd=Path(train.__file__).parents[1],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while len(_children(parent.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.0)
+        workers = _children(parent.pid)
+        assert len(workers) >= 2
+        parent.send_signal(sent)
+        parent.wait(timeout=15)
+        deadline = time.monotonic() + 15
+        while any(_alive(p) for p in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [p for p in workers if _alive(p)] == []
+        assert not (tmp_path / "out").exists()
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_errors_are_one_tree() -> None:
+    """Whatever the package raises on purpose is a ModelError."""
+    raised = [e for e in vars(errors).values() if isinstance(e, type)]
+    assert all(issubclass(e, ModelError) for e in raised)
