@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def revoke_key(database: str) -> None:
     """End an API key, read from standard input so that it stays out of the shell's history."""
     from service.storage import admin
 
-    key = click.get_text_stream("stdin").readline().strip()
+    key = sys.stdin.readline().strip()
     admin.revoke_key(_open(database), key, _now_us())
     click.echo("key revoked")
 

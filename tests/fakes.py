@@ -22,7 +22,9 @@ from service.domain.access import new_key
 from service.engine.assess import Assessor, unpack
 from service.engine.commands import Answer, Command, PutUser, Work
 from service.engine.engine import Engine, Result
+from service.engine.ports import Scorer
 from service.engine.records import PLATFORM
+from service.ids import Ids
 from service.storage import admin
 from service.storage.database import open_database
 from service.storage.migrate import migrate
@@ -103,16 +105,18 @@ def encode(answer: Answer) -> bytes:
 class Desk:
     """An engine on a real database, with a clock in the test's hand."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(
+        self, store: SqlStore, *, ids: Ids | None = None, scorer: Scorer | None = None
+    ) -> None:
         self.store = store
         self.clock = SandboxClock(START_US)
         self.faults: list[BaseException] = []
         self.answers: dict[str, Answer] = {}
         self.engine = Engine(
             store,
-            Assessor(store, FakeScorer()),
+            Assessor(store, scorer or FakeScorer()),
             self.clock,
-            CountingIds(),
+            ids or CountingIds(),
             currency="CNY",
             build="test",
             max_attempts=3,

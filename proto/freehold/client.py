@@ -28,13 +28,14 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
 from freehold.v1 import authorization_service_pb2 as authorization
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import ledger_service_pb2 as ledger
 from freehold.v1 import sandbox_service_pb2 as sandbox
-from google.protobuf.message import DecodeError, Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
 
 DEFAULT_TIMEOUT_S = 10.0
 """Deadline of a call with all of its retries, in seconds."""

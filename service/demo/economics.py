@@ -96,7 +96,7 @@ def deposit_for_everyone(rides: Iterable[Ride], abandonment_percent: int) -> Wor
     items = sum(item_loss_minor(r.replacement_minor, r.deposit_minor) for r in rides if r.lost)
     cash = sum(r.deposit_minor * (r.duration_s + REFUND_AFTER_S) for r in rides if not r.lost)
     return World(
-        name=f"deposit for everyone, {abandonment_percent} % walk away",
+        name=f"deposit, {abandonment_percent} % leave",
         rides=len(rides) * stay // 100,
         fees_minor=sum(r.fee_minor for r in rides if not r.lost) * stay // 100,
         unpaid_minor=0,

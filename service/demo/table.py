@@ -15,9 +15,9 @@ from service.demo.report import MODEL_FIGURES, Findings, figure
 from service.demo.tariff import PRODUCTS, yuan
 
 _OFFER_TITLES = {
-    "ZERO": "deposit waived",
-    "REDUCED": "reduced: half cash",
-    "FULL": "full deposit in cash",
+    "ZERO": "waived",
+    "REDUCED": "half in cash",
+    "FULL": "full in cash",
     "DECLINED": "declined",
 }
 _END_TITLES = {
@@ -27,7 +27,7 @@ _END_TITLES = {
     "REVERSED": "reversed: cancelled free of charge",
     "EXPIRED_OFFER": "expired: offer not confirmed",
     "EXPIRED_UNPICKED": "expired: reserved, not picked up",
-    "DECLINED": "declined: undone before it arrived, or no offer left",
+    "DECLINED": "declined: undone before it arrived",
     tally.OPEN: "still open",
 }
 
@@ -59,7 +59,7 @@ def show(console: Console, found: Findings, metrics: Mapping[str, Any]) -> None:
 
 def _table(title: str, first: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     return table
@@ -75,13 +75,13 @@ def _with_interval(rate: Rate) -> str:
     if interval is None:
         return "-"
     low, high = interval
-    return f"{rate.hits / rate.n * 100:.2f} ({low * 100:.2f} to {high * 100:.2f})"
+    return f"{rate.hits / rate.n * 100:.2f} ({low * 100:.2f}-{high * 100:.2f})"
 
 
 def _rentals(found: Findings) -> RenderableType:
     offers = (*tally.OFFERS, "DECLINED")
     table = _table(
-        "Rentals asked for, by product and answer",
+        "Rentals asked for, by product and deposit asked",
         "product",
         *(_OFFER_TITLES[o] for o in offers),
         "all",
@@ -131,7 +131,7 @@ def _bad_rates(found: Findings) -> RenderableType:
         "settled",
         "bad per rental",
         "bad per person",
-        "card default of these people",
+        "their card default",
     )
     for group in found.groups:
         table.add_row(
@@ -168,7 +168,7 @@ def _losses(found: Findings) -> RenderableType:
 
 def _worlds(found: Findings) -> RenderableType:
     table = _table(
-        "The same day under other rules, in yuan (operator and Freehold together)",
+        "The same day under other rules, in yuan, operator and Freehold together",
         "rule",
         "rentals",
         "fees",
@@ -191,6 +191,10 @@ def _worlds(found: Findings) -> RenderableType:
 
 
 def _break_even(found: Findings) -> str:
+    lead = (
+        "Deposit, N % leave: everybody is asked for the deposit in cash and N % walk away. Free "
+        "for everyone: nobody is asked for anything.\n"
+    )
     if found.break_even is None:
         verdict = "Deposit for everyone has no positive result, so there is no break-even."
     elif found.break_even <= 0:
@@ -209,15 +213,15 @@ def _break_even(found: Findings) -> str:
     walked = percent(tally.walked_away(found.ended).value, 1)
     verdict += f" As run, {walked} of those who were asked for cash walked away."
     return (
-        f"{verdict} Waiving deposits gave up {yuan(found.forgone_interest_minor)} yuan of float. "
-        f"Of the result as run, before interest, {yuan(found.operator_minor)} yuan are the "
+        f"{lead}{verdict} Waiving deposits gave up {yuan(found.forgone_interest_minor)} yuan of "
+        f"float. Of the result as run, before interest, {yuan(found.operator_minor)} yuan are the "
         f"operator's and {yuan(found.platform_minor)} yuan Freehold's, who bears the unpaid credit."
     )
 
 
 def _cutoffs(found: Findings) -> RenderableType:
     table = _table(
-        "Approvals against card default at four cut-offs, in % (real labels, the server's scores)",
+        "Card default at four cut-offs, in % (real labels, the server's scores)",
         "score from",
         "approved",
         "bad among approved",
@@ -236,19 +240,23 @@ def _cutoffs(found: Findings) -> RenderableType:
 
 
 def _model(metrics: Mapping[str, Any]) -> RenderableType:
-    table = _table("The model: figures of next-month card default", "", *MODEL_FIGURES)
+    table = _table("The model, figures of next-month card default", "", *MODEL_FIGURES)
     model, holdout = metrics["model"], metrics["holdout"]
     table.add_row(
-        "cross-validated, all rows (ECE: worst seed)",
+        "cross-validated *",
         *(f"{figure(model[name]):.4f}" for name in MODEL_FIGURES),
     )
     low, high = holdout["auc"]["interval"]
     table.add_row(
-        f"served model, {holdout['auc']['n']:,} unseen people",
-        f"{holdout['auc']['value']:.4f} ({low:.4f} to {high:.4f})",
+        "served, hold-out",
+        f"{holdout['auc']['value']:.4f} ({low:.4f}-{high:.4f})",
         *(f"{float(holdout[n]):.4f}" if n in holdout else "-" for n in MODEL_FIGURES[1:]),
     )
-    return table
+    note = (
+        f"* all rows, mean over the folds; ece is that of the worst seed. Hold-out: the served "
+        f"model on {holdout['auc']['n']:,} people whom it never saw, with a 95 % interval."
+    )
+    return Group(table, note)
 
 
 def _speed(found: Findings) -> RenderableType:

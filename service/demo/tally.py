@@ -265,7 +265,7 @@ def as_run(ended: Sequence[Ended]) -> World:
         if not e.record.lost
     )
     return World(
-        name="as run, deposit by credit",
+        name="as run",
         rides=len(settled),
         fees_minor=fees_minor(settled),
         unpaid_minor=sum(e.unpaid_minor for e in settled),

@@ -65,6 +65,7 @@ class Start(StrEnum):
 CAPTURABLE = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
 REVERSIBLE = frozenset({State.OFFERED, State.AUTHORIZED, State.ACTIVE})
 LAPSING = frozenset({State.OFFERED, State.AUTHORIZED})
+HOLDING = CAPTURABLE | {State.AUTHORIZED}
 # An offer paid too late, or paid twice: the money is owed back, the state stays.
 PAYABLE_AGAIN = frozenset(
     {State.AUTHORIZED, State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED}

@@ -32,8 +32,7 @@ class RequestRecord(NamedTuple):
 TOMBSTONE = "tombstone"
 
 
-@dataclass(frozen=True, slots=True)
-class UserRecord:
+class UserRecord(NamedTuple):
     """A person; `feature_version` 0 means no features yet."""
 
     user_id: str

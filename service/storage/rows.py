@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.ledger import Account, Book, Entry, Line
 from service.domain.policy import Offer
-from service.engine.records import Decision, UserRecord
+from service.engine.records import Decision
 
 Values = tuple[Any, ...]
 
@@ -90,8 +90,3 @@ def decision_values(decision: Decision) -> Values:
         ",".join(decision.reasons),
         decision.build,
     )
-
-
-def user_values(user: UserRecord) -> Values:
-    """A row of `users`."""
-    return (user.user_id, user.scoring_consent, user.feature_version, user.create_us)

@@ -101,11 +101,10 @@ class SqlTransaction:
         new, changed = [], []
         for user_id, user in changes.users.items():
             base = changes.base_users.get(user_id)
-            values = rows.user_values(user)
             if base is None:
-                new.append(values)
+                new.append(user)
             else:
-                changed.append((*values[1:], user_id, base.feature_version))
+                changed.append((*user[1:], user_id, base.feature_version))
         self._insert(s.insert_users, new)
         self._update(s.update_users, changed)
         self._insert(s.insert_snapshots, changes.snapshots)
@@ -254,13 +253,15 @@ class SqlStore:
         wanted = {"keys": json.dumps([(key,) for key in keys])}
         with self._engine.connect() as connection:
             found = connection.execute(self._statements.select_features, wanted).fetchall()
-        return {
-            row[0]: UserFeatures(
-                UserRecord(*row[:4]),
-                None if row[4] is None else FeatureSnapshot(row[0], row[2], *row[4:]),
+        people = {}
+        for user_id, consent, version, create_us, schema_id, raw, as_of_us, record_us in found:
+            people[user_id] = UserFeatures(
+                UserRecord(user_id, bool(consent), version, create_us),
+                None
+                if schema_id is None
+                else FeatureSnapshot(user_id, version, schema_id, raw, as_of_us, record_us),
             )
-            for row in found
-        }
+        return people
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
         """The order of the raw values of a schema; empty if unknown."""

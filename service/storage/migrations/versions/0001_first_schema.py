@@ -59,27 +59,27 @@ def upgrade() -> None:
         sa.Column("refund_payable_minor", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "custody = 'IN_STATION' OR custody = 'OUT' OR custody = 'UNKNOWN' OR custody = 'MISSING' OR custody = 'SOLD'",
+            "custody = 'IN_STATION' OR custody = 'MISSING' OR custody = 'OUT' OR custody = 'SOLD' OR custody = 'UNKNOWN'",
             name=op.f("ck_authorizations_custody_known"),
         ),
         sa.CheckConstraint(
-            "offer IS NULL OR offer = 'ZERO' OR offer = 'REDUCED' OR offer = 'FULL'",
+            "expire_us IS NULL OR state = 'AUTHORIZED' OR state = 'OFFERED'",
+            name=op.f("ck_authorizations_custody_keeps_the_hold"),
+        ),
+        sa.CheckConstraint(
+            "held_credit_minor + held_cash_minor = 0 OR state = 'ACTIVE' OR state = 'AUTHORIZED' OR state = 'OVERDUE' OR state = 'RETURN_CLAIMED'",
+            name=op.f("ck_authorizations_only_open_states_hold"),
+        ),
+        sa.CheckConstraint(
+            "offer IS NULL OR offer = 'FULL' OR offer = 'REDUCED' OR offer = 'ZERO'",
             name=op.f("ck_authorizations_offer_known"),
         ),
         sa.CheckConstraint(
             "start = 'IMMEDIATE' OR start = 'ON_PICKUP'", name=op.f("ck_authorizations_start_known")
         ),
         sa.CheckConstraint(
-            "state = 'OFFERED' OR state = 'REVIEW' OR state = 'AUTHORIZED' OR state = 'ACTIVE' OR state = 'OVERDUE' OR state = 'RETURN_CLAIMED' OR state = 'SETTLED' OR state = 'DECLINED' OR state = 'REVERSED' OR state = 'EXPIRED'",
+            "state = 'ACTIVE' OR state = 'AUTHORIZED' OR state = 'DECLINED' OR state = 'EXPIRED' OR state = 'OFFERED' OR state = 'OVERDUE' OR state = 'RETURN_CLAIMED' OR state = 'REVERSED' OR state = 'REVIEW' OR state = 'SETTLED'",
             name=op.f("ck_authorizations_state_known"),
-        ),
-        sa.CheckConstraint(
-            "state NOT IN ('ACTIVE', 'OVERDUE', 'RETURN_CLAIMED') OR expire_us IS NULL",
-            name=op.f("ck_authorizations_custody_keeps_the_hold"),
-        ),
-        sa.CheckConstraint(
-            "state NOT IN ('SETTLED', 'DECLINED', 'REVERSED', 'EXPIRED', 'OFFERED', 'REVIEW') OR held_credit_minor + held_cash_minor = 0",
-            name=op.f("ck_authorizations_closed_holds_nothing"),
         ),
         sa.CheckConstraint(
             "captured_credit_minor + held_credit_minor <= credit_minor",
@@ -182,11 +182,11 @@ def upgrade() -> None:
         sa.Column("ledger_us", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("book = 'line' OR book = 'money'", name=op.f("ck_entries_book_known")),
         sa.CheckConstraint(
-            "credit = 'available' OR credit = 'held' OR credit = 'drawn' OR credit = 'limit_control' OR credit = 'cash' OR credit = 'receivable' OR credit = 'deposit' OR credit = 'operator_payable' OR credit = 'refund_payable' OR credit = 'fee_income'",
+            "credit = 'available' OR credit = 'cash' OR credit = 'deposit' OR credit = 'drawn' OR credit = 'fee_income' OR credit = 'held' OR credit = 'limit_control' OR credit = 'operator_payable' OR credit = 'receivable' OR credit = 'refund_payable'",
             name=op.f("ck_entries_credit_known"),
         ),
         sa.CheckConstraint(
-            "debit = 'available' OR debit = 'held' OR debit = 'drawn' OR debit = 'limit_control' OR debit = 'cash' OR debit = 'receivable' OR debit = 'deposit' OR debit = 'operator_payable' OR debit = 'refund_payable' OR debit = 'fee_income'",
+            "debit = 'available' OR debit = 'cash' OR debit = 'deposit' OR debit = 'drawn' OR debit = 'fee_income' OR debit = 'held' OR debit = 'limit_control' OR debit = 'operator_payable' OR debit = 'receivable' OR debit = 'refund_payable'",
             name=op.f("ck_entries_debit_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_entries_amount_positive")),

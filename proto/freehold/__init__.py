@@ -1,0 +1,1 @@
+"""The public contract of Freehold and a small client for it."""

@@ -1,0 +1,197 @@
+"""What the rpc benchmark sends, sums up and refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+
+from benchmarks import echo, load, prepared, processes, rpc
+from benchmarks.__main__ import main
+from benchmarks.harness import BenchmarkError
+from models import dataset
+
+_JOB = load.Job(
+    port=1, server_pid=1, key="k", product_id="bike", in_flight=4, warm_up=2,
+    users=tuple(f"u{n}" for n in range(40)), seed=7,
+)  # fmt: skip
+
+_REPORT = load.Report(
+    acknowledged=10, errors=0, first_errors=[], calls_per_s=1000.0, latency_ms_p50=1.0,
+    latency_ms_p99=2.0, latency_ms_max=3.0, wall_s=1.0, load_cpu_share=0.5, server_cpu_share=0.9,
+    other_cpu_share=0.0, server_cpu_us=200.0, states={"ACTIVE": 10}, held=10, request_bytes=90.0,
+    response_bytes=250.0, sample="",
+)  # fmt: skip
+
+_STOPPED = {"batches": 5, "commands": 20, "batch_mean": 4.0, "batch_histogram": {"4": 5}}
+
+
+def _table(path: Path, states: list[str]) -> Path:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE authorizations (state TEXT)")
+    connection.executemany("INSERT INTO authorizations VALUES (?)", [(s,) for s in states])
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_every_message_is_distinct() -> None:
+    """Each call has a valid version 4 request id, a person and an item of its own."""
+    sent = [AuthorizeRequest.FromString(m) for m in load.messages(_JOB)]
+    assert len({m.request_id for m in sent}) == len(sent)
+    assert all(m.request_id[14] == "4" and len(m.request_id) == 36 for m in sent)
+    assert tuple(m.user_id for m in sent) == _JOB.users
+    assert len({m.asset_id for m in sent}) == len(sent)
+    assert {m.start for m in sent} == {AuthorizeRequest.START_IMMEDIATE}
+
+
+def test_messages_follow_from_the_seed() -> None:
+    """The same seed gives the same bytes to both servers, another round's seed none of them."""
+    assert load.messages(_JOB) == load.messages(replace(_JOB, port=2, in_flight=9))
+    assert not set(load.messages(_JOB)) & set(load.messages(replace(_JOB, seed=8)))
+
+
+def test_people_are_distinct_and_real() -> None:
+    """Each person has a real row's values, missing ones left out; further laps have further ids."""
+    data = dataset.Dataset(
+        ids=("a", "b", "c"),
+        raw=np.array([[1.0, 10.0], [2.0, math.nan], [3.0, 30.0]]),
+        label=np.zeros(3, dtype=np.int8), protected={}, time=None, dropped=0, sha256="",
+    )  # fmt: skip
+    real = {"a": {"x": 1.0, "y": 10.0}, "b": {"x": 2.0}, "c": {"x": 3.0, "y": 30.0}}
+    found = list(prepared.people(data, ("x", "y"), 7, seed=1))
+    ids = [person.user_id for person in found]
+    assert sorted(ids[:3]) == ["a", "b", "c"]
+    assert ids[3:6] == [f"{one}~1" for one in ids[:3]]
+    assert ids[6] == f"{ids[0]}~2"
+    for person in found:
+        assert dict(person.features) == real[person.user_id[0]]
+        assert person.scoring_consent
+
+
+def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
+    """Fewer rows in the database than calls answered with OK is a failure, more is not."""
+    rows = prepared.count_rows(_table(tmp_path / "a.db", ["ACTIVE"] * 8 + ["DECLINED"]))
+    assert rows == {"ACTIVE": 8, "DECLINED": 1}
+    rpc.check_rows(rows, 9)
+    rpc.check_rows(rows, 8)
+    with pytest.raises(BenchmarkError, match=r"10 calls .* only 9 authorizations"):
+        rpc.check_rows(rows, 10)
+
+
+def test_answers_without_holds_fail_the_benchmark() -> None:
+    """When most calls held nothing, the figure would be of declining, and is refused."""
+    rpc.check_held(50, 100)
+    with pytest.raises(BenchmarkError, match="49 of 100"):
+        rpc.check_held(49, 100)
+
+
+def test_level_sums_up_its_rounds() -> None:
+    """A level gives each round's ratio its place in the median, and adds up what was answered."""
+    echoes = [replace(_REPORT, calls_per_s=c) for c in (1000.0, 2000.0, 1000.0)]
+    authorizes = [
+        replace(_REPORT, calls_per_s=c, latency_ms_p99=6.0, server_cpu_us=400.0)
+        for c in (600.0, 1000.0, 700.0)
+    ]
+    level = rpc.level_of(64, echoes, authorizes, _STOPPED, {"ACTIVE": 30})
+    assert (level.ratio.median, level.ratio.min, level.ratio.max) == (0.6, 0.5, 0.7)
+    assert level.p99_ratio.median == 3.0
+    assert level.cpu_ratio.median == 0.5
+    assert level.batch_mean == 4.0
+    assert level.batches == {"4": 5}
+    assert level.acknowledged == 30
+    assert level.held == 30
+
+
+@pytest.mark.parametrize("text", ["", "8,", "0", "8,8", "eight"])
+def test_levels_that_make_no_sense_are_refused(text: str) -> None:
+    """Numbers in flight are distinct, whole and positive, or the command says so."""
+    result = CliRunner().invoke(main, ["rpc", "--in-flight", text])
+    assert result.exit_code == 2
+    assert "8,64,128" in result.output
+
+
+def test_a_failed_benchmark_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark that cannot vouch for its figures prints why, writes no file and exits 1."""
+
+    def fails(*_: object) -> None:
+        raise BenchmarkError("only 9 rows")
+
+    monkeypatch.setattr(rpc, "_measure", fails)
+    out = tmp_path / "rpc.json"
+    result = CliRunner().invoke(main, ["rpc", "--folder", str(tmp_path), "--json", str(out)])
+    assert result.exit_code == 1
+    assert "only 9 rows" in result.output
+    assert not out.exists()
+
+
+def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The JSON names the headline, its level and all levels; the table says it in words."""
+    levels = [
+        rpc.level_of(n, [_REPORT], [replace(_REPORT, calls_per_s=c)], _STOPPED, {"ACTIVE": 10})
+        for n, c in ((8, 400.0), (64, 620.0))
+    ]
+    monkeypatch.setattr(rpc, "_measure", lambda *_: levels)
+    out = tmp_path / "rpc.json"
+    result = CliRunner().invoke(main, ["rpc", "--folder", str(tmp_path), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    content = json.loads(out.read_text())
+    assert content["name"] == "rpc"
+    assert content["ratio"] == 0.62
+    assert content["ratio_in_flight"] == 64
+    assert content["p99_ratio"] == 1.0
+    assert content["levels"] == [asdict(level) for level in levels]
+    assert {"rounds", "seed", "machine", "commit"} <= content.keys()
+    assert "0.62" in result.output
+    assert "mean batch" in result.output
+
+
+def test_the_canned_answer_has_the_fields_of_a_hold() -> None:
+    """The echo's own answer is an ACTIVE authorization with a hold and all its amounts."""
+    answer = echo.canned_answer().authorization
+    assert answer.state == Authorization.STATE_ACTIVE
+    assert answer.held == answer.held_credit
+    assert answer.HasField("refund_payable")
+    assert len(answer.SerializeToString()) > 200
+
+
+def test_generator_and_echo_work_together(tmp_path: Path) -> None:
+    """From a pinned process of its own the generator gets the recorded answer to every call."""
+    recorded = AuthorizeResponse()
+    recorded.authorization.state = Authorization.STATE_ACTIVE
+    recorded.authorization.held_credit.amount_minor = 19_900
+    answer = tmp_path / "answer.bin"
+    answer.write_bytes(recorded.SerializeToString())
+    server_core, load_core = processes.two_cores()
+    port = processes.free_port()
+    with processes.Server(
+        ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--answer", str(answer)],
+        core=server_core, port=port, log=tmp_path / "echo.log",
+    ) as server:  # fmt: skip
+        job = replace(_JOB, port=port, server_pid=server.pid)
+        report = load.generate(job, core=load_core)
+    assert server.stopped == {"event": "stopped"}
+    assert (report.acknowledged, report.errors, report.held) == (40, 0, 40)
+    assert report.states == {"ACTIVE": 40}
+    assert bytes.fromhex(report.sample) == answer.read_bytes()
+    assert report.response_bytes == len(answer.read_bytes())
+    assert report.request_bytes == sum(map(len, load.messages(job))) / 40
+    assert 0 < report.latency_ms_p50 <= report.latency_ms_p99 <= report.latency_ms_max
+    assert report.calls_per_s > 0
+
+
+def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
+    """A server that ends before it serves fails the benchmark with the end of its log."""
+    with (
+        pytest.raises(BenchmarkError, match="--listen"),
+        processes.Server(["benchmarks.echo"], core=None, port=1, log=tmp_path / "log"),
+    ):
+        pass

@@ -1,0 +1,135 @@
+"""The whole demo in small, with a real server process and a model that is quick to train."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import models
+from models import train
+from tests.demo.test_server import left_behind
+
+SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Spec and folder of a model of few trees, judged on one seed, on the shipped data."""
+    folder = tmp_path_factory.mktemp("model")
+    text = SHIPPED.read_text()
+    for name, value in (
+        ("path", f'"{SHIPPED.parent}/taiwan_credit_default.csv.xz"'),
+        ("seeds", "[0]"),
+        ("extra_seeds", "[]"),
+        ("trees", "30"),
+    ):
+        lines = [
+            f"{name} = {value}" if line.split("=")[0].strip() == name else line
+            for line in text.splitlines()
+        ]
+        text = "\n".join(lines)
+    spec = folder / "quick.toml"
+    spec.write_text(text)
+    train.train(spec, folder / "model", progress=False, jobs=2)
+    return spec, folder / "model"
+
+
+def command(trained: tuple[Path, Path], out: Path, *more: str) -> list[str]:
+    spec, model = trained
+    return [
+        *(sys.executable, "-m", "service.demo", "--out", str(out)),
+        *("--spec", str(spec), "--model", str(model)),
+        *more,
+    ]
+
+
+def small_day(trained: tuple[Path, Path], out: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(trained, out, "--rentals", "200", "--people", "100", "--seed", "3"),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_small_day(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """A small day ends with verified books, a report, and no process left; the same seed gives
+    the same day, to the last fen.
+    """
+    reports = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        done = small_day(trained, out)
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads((out / "report.json").read_text())
+        assert (report["people"], report["authorizations"], report["seed"]) == (100, 200, 3)
+        assert report["books_verified"] is True
+        assert report["books"]["authorizations"] == 200
+        assert sum(report["by_end_state"].values()) == 200
+        assert report["by_end_state"]["STILL_OPEN"] == 0
+        assert sum(report["by_decision"].values()) == 200
+        assert report["batch_mean"] >= 1
+        assert str(out / "report.json") in done.stdout.split()[-8:]
+        assert left_behind(str(out)) == []
+        reports.append(report)
+    for key in ("by_category_and_offer", "by_end_state", "waived_minor", "economics", "cutoffs"):
+        assert reports[0][key] == reports[1][key]
+
+
+def test_interrupted_in_the_middle(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """Ctrl-C in the middle of the day stops the server and leaves no process."""
+    out = tmp_path / "demo"
+    process = subprocess.Popen(
+        command(trained, out),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        log = out / "server.log"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if log.exists() and '"serving"' in log.read_text():
+                break
+            time.sleep(0.05)
+        time.sleep(2)
+        assert len(left_behind(str(out))) == 2, "demo and server"
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Interrupted; nothing is left running." in said
+    assert left_behind(str(out)) == []
+    assert '"stopped"' in log.read_text()
+
+
+def test_people_of_the_training_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """The demo refuses people whom the model was trained on."""
+    spec, model = trained
+    other = tmp_path / "other.toml"
+    text = "\n".join(
+        "seeds = [7]" if line.split("=")[0].strip() == "seeds" else line
+        for line in spec.read_text().splitlines()
+    )
+    other.write_text(text)
+    done = subprocess.run(
+        command((other, model), tmp_path / "demo", "--rentals", "10"),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "used to train this model" in done.stderr
+    assert not (tmp_path / "demo" / "freehold.db").exists()

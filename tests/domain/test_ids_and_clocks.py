@@ -1,0 +1,54 @@
+"""Identifiers and instants."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from service.clock import SandboxClock, SystemClock
+from service.ids import RandomIds
+
+NOW_US = 1_780_272_000_000_000
+YEAR_US = 365 * 86_400 * 1_000_000
+
+
+def test_ids_are_short_and_plain() -> None:
+    """An id is 20 characters of 0-9 and a-v, and every id is new, within one instant too."""
+    ids = RandomIds()
+    made = [ids.new(NOW_US) for _ in range(1_000)]
+    assert all(re.fullmatch(r"[0-9a-v]{20}", each) for each in made)
+    assert len(set(made)) == 1_000
+
+
+@pytest.mark.parametrize("step_us", [1, 31, 32, 1_000_000, YEAR_US, 20 * YEAR_US])
+def test_ids_sort_by_time(step_us: int) -> None:
+    """An id of a later instant sorts after, from the next microsecond to twenty years on."""
+    ids = RandomIds()
+    early, late = ids.new(NOW_US), ids.new(NOW_US + step_us)
+    assert early < late
+    assert ids.new(NOW_US) < late
+
+
+def test_ids_of_two_sources_differ() -> None:
+    """Two processes that make ids at one instant do not make the same."""
+    assert RandomIds().new(NOW_US) != RandomIds().new(NOW_US)
+
+
+def test_the_systems_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the machine's clock is set back, the last answer is given until time catches up."""
+    machine = iter([5_000_999, 3_000_000, 5_001_000, 9_000_000])
+    monkeypatch.setattr(time, "time_ns", lambda: next(machine))
+    clock = SystemClock()
+    assert [clock.now_us() for _ in range(4)] == [5_000, 5_000, 5_001, 9_000]
+
+
+def test_the_sandboxs_clock_stands_until_it_is_moved() -> None:
+    """A sandbox's clock stands still, moves on when told, and refuses to go back."""
+    clock = SandboxClock(NOW_US)
+    assert clock.now_us() == clock.now_us() == NOW_US
+    assert clock.advance(NOW_US + 5)
+    assert clock.advance(NOW_US + 5)
+    assert not clock.advance(NOW_US + 4)
+    assert clock.now_us() == NOW_US + 5

@@ -1,0 +1,231 @@
+"""The two books: entries, balances, limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain.errors import InvariantBroken
+from service.domain.ledger import (
+    LINE_COLUMNS,
+    Account,
+    Book,
+    Entry,
+    Line,
+    Posting,
+    book_of,
+    post,
+    set_limit,
+)
+
+A = Account
+LINE_ACCOUNTS = {A.AVAILABLE, A.HELD, A.DRAWN, A.LIMIT_CONTROL}
+
+
+def enter(line: Line, *postings: Posting) -> list[Entry]:
+    """One transaction."""
+    return post(
+        line, postings, operator_id="city", authorization_id="a-1", event_us=5, ledger_us=9
+    )
+
+
+def line_of(limit_minor: int) -> Line:
+    """A line with a limit, all of it available."""
+    line = Line("u-1", "CNY")
+    enter(line, *set_limit(line, limit_minor))
+    return line
+
+
+def test_line_book_and_money_book() -> None:
+    """Available, held, drawn and limit control are the line book; the rest is the money book."""
+    assert {account for account in Account if book_of(account) is Book.LINE} == LINE_ACCOUNTS
+    assert {account for account in Account if book_of(account) is Book.MONEY} == (
+        set(Account) - LINE_ACCOUNTS
+    )
+
+
+def test_an_entry_says_everything() -> None:
+    """An entry has whose it is, its numbers, book, accounts, amount, balances after and times."""
+    line = line_of(1_000)
+    (entry,) = enter(line, Posting(A.HELD, A.AVAILABLE, 300))
+    assert entry == Entry(
+        user_id="u-1",
+        currency="CNY",
+        sequence=2,
+        transaction_sequence=2,
+        operator_id="city",
+        authorization_id="a-1",
+        book=Book.LINE,
+        debit=A.HELD,
+        credit=A.AVAILABLE,
+        amount_minor=300,
+        debit_after_minor=300,
+        credit_after_minor=700,
+        event_us=5,
+        ledger_us=9,
+    )
+
+
+def test_sequences_count_on_and_name_their_transaction() -> None:
+    """Entries of a line are numbered without a gap; a transaction is named by its first entry."""
+    line = line_of(1_000)
+    first = enter(line, Posting(A.HELD, A.AVAILABLE, 300), Posting(A.CASH, A.DEPOSIT, 20))
+    second = enter(line, Posting(A.AVAILABLE, A.HELD, 300), Posting(A.DEPOSIT, A.REFUND_PAYABLE, 20))
+    numbers = [(entry.sequence, entry.transaction_sequence) for entry in first + second]
+    assert numbers == [(2, 2), (3, 2), (4, 4), (5, 4)]
+    assert line.version == 5
+
+
+def test_shared_accounts_keep_no_balance() -> None:
+    """Cash, operator payables and fee income have no balance after: they are sums of entries."""
+    line = line_of(0)
+    (paid,) = enter(line, Posting(A.CASH, A.DEPOSIT, 20))
+    assert (paid.debit_after_minor, paid.credit_after_minor) == (None, 20)
+    (fee,) = enter(line, Posting(A.DEPOSIT, A.FEE_INCOME, 5))
+    assert (fee.debit_after_minor, fee.credit_after_minor) == (15, None)
+    (share,) = enter(line, Posting(A.DEPOSIT, A.OPERATOR_PAYABLE, 15))
+    assert (share.debit_after_minor, share.credit_after_minor) == (0, None)
+
+
+def test_postings_of_zero_are_left_out() -> None:
+    """A posting of nothing makes no entry and uses no number."""
+    line = line_of(1_000)
+    entries = enter(line, Posting(A.HELD, A.AVAILABLE, 0), Posting(A.CASH, A.DEPOSIT, 1))
+    assert [entry.debit for entry in entries] == [A.CASH]
+    assert enter(line) == []
+    assert line.version == 2
+
+
+@pytest.mark.parametrize(
+    ("debit", "credit"),
+    [(A.HELD, A.AVAILABLE), (A.AVAILABLE, A.HELD), (A.DRAWN, A.HELD), (A.AVAILABLE, A.DRAWN),
+     (A.LIMIT_CONTROL, A.AVAILABLE), (A.CASH, A.RECEIVABLE), (A.DEPOSIT, A.OPERATOR_PAYABLE),
+     (A.REFUND_PAYABLE, A.CASH)],
+)  # fmt: skip
+def test_no_balance_goes_below_zero(debit: Account, credit: Account) -> None:
+    """A movement that takes one unit more than there is is refused as a broken invariant."""
+    with pytest.raises(InvariantBroken, match="negative balance"):
+        enter(line_of(0), Posting(debit, credit, 1))
+
+
+def test_a_balance_may_be_used_up() -> None:
+    """A movement of all there is is allowed."""
+    line = line_of(1)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 1))
+    assert (line.available_minor, line.held_minor) == (0, 1)
+
+
+def test_a_negative_posting_is_refused() -> None:
+    """Amounts are positive: a movement back names the accounts the other way round."""
+    with pytest.raises(InvariantBroken, match="negative posting"):
+        enter(line_of(10), Posting(A.AVAILABLE, A.HELD, -1))
+
+
+def test_a_raise_is_available_at_once() -> None:
+    """Raising the limit posts avail / limit_control for the difference."""
+    line = line_of(1_000)
+    assert set_limit(line, 1_500) == [Posting(A.AVAILABLE, A.LIMIT_CONTROL, 500)]
+    enter(line, *set_limit(line, 1_500))
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (1_500, 1_500, 0)
+
+
+def test_a_cut_takes_what_is_available() -> None:
+    """A cut within what is available is taken at once: limit_control / avail."""
+    line = line_of(1_000)
+    entries = enter(line, *set_limit(line, 400))
+    assert [(e.debit, e.credit, e.amount_minor) for e in entries] == [
+        (A.LIMIT_CONTROL, A.AVAILABLE, 600)
+    ]
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (400, 400, 0)
+
+
+def test_the_rest_of_a_cut_is_taken_from_each_release() -> None:
+    """What is held or drawn cannot be cut now; it is pending and taken from each release."""
+    line = line_of(1_000)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 900))
+    enter(line, *set_limit(line, 300))
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (900, 0, 600)
+    entries = enter(line, Posting(A.AVAILABLE, A.HELD, 400))
+    assert [(e.debit, e.amount_minor) for e in entries] == [
+        (A.AVAILABLE, 400), (A.LIMIT_CONTROL, 400),
+    ]  # fmt: skip
+    assert entries[1].transaction_sequence == entries[0].sequence
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (500, 0, 200)
+    enter(line, Posting(A.AVAILABLE, A.HELD, 500))
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (300, 300, 0)
+
+
+def test_a_raise_ends_a_pending_cut() -> None:
+    """A limit set at or above the present one leaves no cut pending."""
+    line = line_of(1_000)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 1_000))
+    enter(line, *set_limit(line, 0))
+    assert line.cut_pending_minor == 1_000
+    enter(line, *set_limit(line, 1_000))
+    assert line.cut_pending_minor == 0
+    enter(line, Posting(A.AVAILABLE, A.HELD, 1_000))
+    assert (line.limit_minor, line.available_minor) == (1_000, 1_000)
+
+
+def test_a_second_cut_replaces_the_first() -> None:
+    """A later cut counts from the present limit; pending cuts do not add up."""
+    line = line_of(1_000)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 1_000))
+    enter(line, *set_limit(line, 400))
+    enter(line, *set_limit(line, 300))
+    assert line.cut_pending_minor == 700
+
+
+def test_a_copy_is_independent() -> None:
+    """Posting to a copy of a line leaves the line as it was."""
+    line = line_of(1_000)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 100), Posting(A.CASH, A.DEPOSIT, 7))
+    enter(line, *set_limit(line, 0))
+    copy = line.copy()
+    assert copy == line
+    enter(copy, Posting(A.AVAILABLE, A.HELD, 100))
+    assert copy != line
+    assert line.held_minor == 100
+
+
+MOVES = [
+    (A.HELD, A.AVAILABLE), (A.AVAILABLE, A.HELD), (A.DRAWN, A.HELD), (A.AVAILABLE, A.DRAWN),
+    (A.CASH, A.DEPOSIT), (A.DEPOSIT, A.REFUND_PAYABLE), (A.RECEIVABLE, A.OPERATOR_PAYABLE),
+    (A.CASH, A.RECEIVABLE),
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(MOVES), st.integers(0, 500)) | st.integers(0, 1_000), max_size=30
+    )
+)
+def test_balances_are_the_sums_of_the_entries(
+    steps: list[tuple[tuple[Account, Account], int] | int],
+) -> None:
+    """After any movements and limits, each balance is what the entries add up to, none is
+    negative, and limit = available + held + drawn."""
+    line = Line("u-1", "CNY")
+    entries: list[Entry] = []
+    for step in steps:
+        trial = line.copy()
+        try:
+            if isinstance(step, int):
+                entries += enter(trial, *set_limit(trial, step))
+            else:
+                (debit, credit), amount_minor = step
+                entries += enter(trial, Posting(debit, credit, amount_minor))
+        except InvariantBroken:
+            continue
+        line = trial
+    for account, (column, sign) in LINE_COLUMNS.items():
+        total = sum(
+            entry.amount_minor * ((entry.debit is account) - (entry.credit is account))
+            for entry in entries
+        )
+        assert getattr(line, column) == sign * total >= 0
+    assert line.limit_minor == line.available_minor + line.held_minor + line.drawn_minor
+    assert [entry.sequence for entry in entries] == list(range(1, line.version + 1))
+    assert all(entry.book is book_of(entry.debit) is book_of(entry.credit) for entry in entries)
+    assert line.cut_pending_minor == 0 or line.available_minor == 0

@@ -1,0 +1,157 @@
+"""Short forms of the calls that the tests of the engine make."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from service.domain.authorization import Authorization, Start
+from service.domain.errors import FreeholdError
+from service.domain.ledger import Line
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine.commands import (
+    Answer,
+    Authorize,
+    Command,
+    Confirm,
+    Profile,
+    RecordPayment,
+    Reverse,
+    ReverseByOrigin,
+    Settle,
+    StartRental,
+)
+from service.engine.engine import Result
+from service.storage import tables as t
+from tests.fakes import OPERATOR, Desk
+
+CNY = "CNY"
+ALL = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
+
+
+def authorize(
+    user_id: str = "ann",
+    product_id: str = "bike",
+    asset_id: str = "",
+    *,
+    start: Start = Start.IMMEDIATE,
+    accept: tuple[Offer, ...] = (),
+    window_us: int | None = None,
+) -> Authorize:
+    """Somebody wants a bike."""
+    return Authorize(user_id, product_id, asset_id, start, accept, window_us)
+
+
+def pick_up(user_id: str = "ann", product_id: str = "bike", asset_id: str = "") -> Authorize:
+    """Somebody will pick a bike up."""
+    return authorize(user_id, product_id, asset_id, start=Start.ON_PICKUP)
+
+
+def confirm(
+    it: Authorization,
+    paid_minor: int | None = None,
+    *,
+    reference: str = "pay-1",
+    currency: str = CNY,
+    version: int | None = None,
+) -> Confirm:
+    """The cash part was paid, exactly unless told otherwise."""
+    paid = Money(currency, it.cash_minor if paid_minor is None else paid_minor)
+    return Confirm(it.user_id, it.authorization_id, reference, paid, version)
+
+
+def start(it: Authorization, asset_id: str = "", *, version: int | None = None) -> StartRental:
+    """The item was picked up."""
+    return StartRental(it.user_id, it.authorization_id, asset_id, version)
+
+
+def settle(
+    it: Authorization,
+    amount_minor: int,
+    *,
+    final: bool = True,
+    currency: str = CNY,
+    version: int | None = None,
+) -> Settle:
+    """The item came back."""
+    return Settle(
+        it.user_id, it.authorization_id, Money(currency, amount_minor), final, version
+    )
+
+
+def reverse(it: Authorization, *, version: int | None = None) -> Reverse:
+    """Nothing was taken."""
+    return Reverse(it.user_id, it.authorization_id, version)
+
+
+def reverse_origin(user_id: str, request_id: str) -> ReverseByOrigin:
+    """An Authorize is to be undone, whether it has arrived or not."""
+    return ReverseByOrigin(user_id, request_id, None)
+
+
+def pay(
+    it: Authorization, amount_minor: int, *, reference: str = "pay-9", currency: str = CNY
+) -> RecordPayment:
+    """What was captured on credit was paid."""
+    return RecordPayment(
+        it.user_id, it.authorization_id, reference, Money(currency, amount_minor)
+    )
+
+
+def rental(
+    desk: Desk, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
+) -> Authorization:
+    """The authorization that a command answers."""
+    answer = desk.do(command, request_id=request_id, caller=caller)
+    assert isinstance(answer, Authorization)
+    return answer
+
+
+def profile(answer: Answer) -> Profile:
+    """The profile that a PutUser answers."""
+    assert isinstance(answer, Profile)
+    return answer
+
+
+def refused(
+    desk: Desk, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
+) -> FreeholdError:
+    """What a command is refused with."""
+    with pytest.raises(FreeholdError) as caught:
+        desk.do(command, request_id=request_id, caller=caller)
+    return caught.value
+
+
+def reason(result: Result) -> str:
+    """The reason of a refusal; empty for an answer."""
+    return result.reason if isinstance(result, FreeholdError) else ""
+
+
+def line(desk: Desk, user_id: str = "ann") -> Line:
+    """The person's line as it is stored."""
+    return desk.store.line(user_id, CNY) or Line(user_id, CNY)
+
+
+def balances(desk: Desk, user_id: str = "ann") -> tuple[int, int, int, int]:
+    """Limit, available, held, drawn."""
+    it = line(desk, user_id)
+    return it.limit_minor, it.available_minor, it.held_minor, it.drawn_minor
+
+
+def stored(desk: Desk, it: Authorization) -> Authorization:
+    """The authorization as it is stored."""
+    found = desk.store.authorization(it.user_id, it.authorization_id)
+    assert found is not None
+    return found
+
+
+def counts(desk: Desk) -> dict[str, int]:
+    """The number of rows in every table."""
+    with desk.store.engine.connect() as connection:
+        return {
+            table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+            for table in t.metadata.sorted_tables
+        }
+
+

@@ -1,0 +1,43 @@
+"""Desks whose books are verified after every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.storage.database import open_database
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.faults import FaultyStore
+from tests.fakes import Desk
+
+
+@pytest.fixture
+def desk(store: SqlStore) -> Iterator[Desk]:
+    """An engine on a fresh database, where Ann scores 700, Ben 550 and Cem 450."""
+    made = Desk(store)
+    made.put_user("ann", 700)
+    made.put_user("ben", 550)
+    made.put_user("cem", 450)
+    yield made
+    assert verify_books(store.engine).fault is None
+
+
+@pytest.fixture
+def faulty(file: Path) -> Iterator[FaultyStore]:
+    """A store that can be told to fail."""
+    store = FaultyStore(open_database(f"sqlite:///{file}"))
+    yield store
+    assert verify_books(store.engine).fault is None
+    store.close()
+
+
+@pytest.fixture
+def shaky(faulty: FaultyStore) -> Desk:
+    """An engine on a store that can be told to fail; Ann scores 700."""
+    made = Desk(faulty)
+    made.put_user("ann", 700)
+    faulty.transactions = 0
+    return made

@@ -1,0 +1,16 @@
+"""One server for the tests of a file; a test that stops, blocks or floods one starts its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes import serving
+from tests.rpc.support import Desks, desks
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
+    with serving(tmp_path_factory.mktemp("server")) as served, desks(served) as callers:
+        yield callers

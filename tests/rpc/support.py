@@ -1,0 +1,504 @@
+"""What the tests over the wire share: raw calls by name, refusals taken apart, rentals made."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import grpc
+from freehold.v1 import (
+    authorization_service_pb2,
+    credit_service_pb2,
+    ledger_service_pb2,
+    sandbox_service_pb2,
+)
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    ConfirmAuthorizationRequest,
+    ConfirmAuthorizationResponse,
+    GetAuthorizationRequest,
+    GetAuthorizationResponse,
+    ListAuthorizationsRequest,
+    ListAuthorizationsResponse,
+    ReverseAuthorizationRequest,
+    ReverseAuthorizationResponse,
+    SettleAuthorizationRequest,
+    SettleAuthorizationResponse,
+    StartRentalRequest,
+    StartRentalResponse,
+)
+from freehold.v1.credit_service_pb2 import (
+    CreditProfile,
+    GetCreditProfileRequest,
+    GetCreditProfileResponse,
+    PutUsersRequest,
+    PutUsersResponse,
+    RecordPaymentRequest,
+    RecordPaymentResponse,
+    User,
+)
+from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
+from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
+from freehold.v1.types_pb2 import Money
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from service.app import App, Parts
+from service.clock import SandboxClock
+from service.config import Limits
+from service.domain.access import new_key
+from service.storage import admin
+from service.storage.store import SqlStore
+from tests.fakes import (
+    OPERATOR,
+    OTHER_OPERATOR,
+    START_US,
+    CountingIds,
+    FakeScored,
+    FakeScorer,
+    FakeUnscorable,
+    Served,
+    new_database,
+)
+
+T = TypeVar("T")
+
+START_S = START_US // 1_000_000
+TIMEOUT_S = 30.0
+"""How long a test waits for anything; reached only when something is wrong."""
+NOWHERE = f"users/nobody/authorizations/{'0' * 20}"
+BIKE_MINOR = 19_900
+UMBRELLA_MINOR = 5_900
+
+
+class Rpc(NamedTuple):
+    """One method of the contract, as the descriptors have it."""
+
+    service: str
+    name: str
+    request: type[Message]
+    response: type[Message]
+
+    @property
+    def path(self) -> str:
+        """The HTTP/2 path."""
+        return f"/{self.service}/{self.name}"
+
+
+def _rpcs() -> Iterator[Rpc]:
+    modules = (
+        authorization_service_pb2,
+        credit_service_pb2,
+        ledger_service_pb2,
+        sandbox_service_pb2,
+    )
+    for module in modules:
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                yield Rpc(
+                    service.full_name,
+                    method.name,
+                    message_factory.GetMessageClass(method.input_type),
+                    message_factory.GetMessageClass(method.output_type),
+                )
+
+
+RPCS = {rpc.name: rpc for rpc in _rpcs()}
+OPERATOR_RPCS = tuple(it.name for it in RPCS.values() if it.service.endswith("nService"))
+PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
+
+
+class Refused(Exception):
+    """A call that did not end with OK: its status, taken apart."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(f"{error.code()}: {error.details()}")
+        self.code: grpc.StatusCode = error.code()
+        self.message: str = error.details()
+        self.trailers = [
+            (name, value if isinstance(value, bytes) else value.encode())
+            for name, value in error.trailing_metadata() or ()
+        ]
+        self.raw = next((v for name, v in self.trailers if name == "grpc-status-details-bin"), None)
+        self.status = Status.FromString(self.raw or b"")
+
+    def _detail(self, kind: type[Any]) -> Any:
+        found = [detail for detail in self.status.details if detail.Is(kind.DESCRIPTOR)]
+        if not found:
+            return None
+        assert len(found) == 1
+        unpacked = kind()
+        found[0].Unpack(unpacked)
+        return unpacked
+
+    @property
+    def info(self) -> ErrorInfo:
+        """The ErrorInfo that every refusal of Freehold carries; checked for its shape."""
+        info: ErrorInfo | None = self._detail(ErrorInfo)
+        assert info is not None, f"no ErrorInfo: {self}"
+        assert info.domain == "freehold"
+        assert info.reason
+        assert info.reason == info.reason.upper()
+        assert self.status.code == self.code.value[0]
+        assert self.status.message == self.message
+        return info
+
+    @property
+    def reason(self) -> str:
+        """The stable reason."""
+        return self.info.reason
+
+    @property
+    def fields(self) -> set[str]:
+        """Paths of the fields that were named as wrong."""
+        bad: BadRequest | None = self._detail(BadRequest)
+        assert bad is not None, f"no BadRequest: {self}"
+        assert all(it.reason and it.description for it in bad.field_violations)
+        return {it.field for it in bad.field_violations}
+
+    @property
+    def retry_s(self) -> float | None:
+        """When a retry may help, if it may."""
+        retry: RetryInfo | None = self._detail(RetryInfo)
+        return None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9
+
+
+class Caller:
+    """Somebody with a key (or without one) and a connection."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, address: str, key: str | None) -> None:
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+        self.metadata: tuple[tuple[str, str], ...] = (
+            () if key is None else (("authorization", f"Bearer {key}"),)
+        )
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def send(
+        self,
+        name: str,
+        request: Message | bytes,
+        *,
+        timeout: float = TIMEOUT_S,
+        metadata: Sequence[tuple[str, str]] | None = None,
+    ) -> bytes:
+        """The answer's bytes; raises Refused."""
+        body = request if isinstance(request, bytes) else request.SerializeToString()
+        call = self._channel.unary_unary(RPCS[name].path)
+        sent = self.metadata if metadata is None else metadata
+        try:
+            answer: bytes = call(body, timeout=timeout, metadata=sent)
+        except grpc.RpcError as error:
+            raise Refused(error) from error
+        return answer
+
+    def refused(self, name: str, request: Message | bytes, **options: Any) -> Refused:
+        """The refusal of a call that must be refused."""
+        try:
+            self.send(name, request, **options)
+        except Refused as error:
+            return error
+        raise AssertionError(f"{name} was not refused: {request!r}")
+
+    def fresh(self, prefix: str = "r") -> str:
+        """An id that no test used before."""
+        return f"{prefix}-{next(self._numbers)}"
+
+    # -- the calls, with what a test does not care about filled in ---------------------------
+
+    def authorize(
+        self, user_id: str, product_id: str = "bike", *, request_id: str = "", **parts: Any
+    ) -> Authorization:
+        """An Authorize; the other fields by keyword."""
+        request = AuthorizeRequest(
+            request_id=request_id or self.fresh(), user_id=user_id, product_id=product_id, **parts
+        )
+        return AuthorizeResponse.FromString(self.send("Authorize", request)).authorization
+
+    def confirm(
+        self, name: str, paid_minor: int, *, reference: str = "", request_id: str = ""
+    ) -> Authorization:
+        """A ConfirmAuthorization in yuan."""
+        request = ConfirmAuthorizationRequest(
+            request_id=request_id or self.fresh(),
+            name=name,
+            payment_reference=reference or self.fresh("pay"),
+            paid=yuan(paid_minor),
+        )
+        answer = self.send("ConfirmAuthorization", request)
+        return ConfirmAuthorizationResponse.FromString(answer).authorization
+
+    def start(self, name: str, asset_id: str = "", *, request_id: str = "") -> Authorization:
+        """A StartRental."""
+        request = StartRentalRequest(
+            request_id=request_id or self.fresh(), name=name, asset_id=asset_id
+        )
+        return StartRentalResponse.FromString(self.send("StartRental", request)).authorization
+
+    def get(self, name: str) -> Authorization:
+        """A GetAuthorization."""
+        answer = self.send("GetAuthorization", GetAuthorizationRequest(name=name))
+        return GetAuthorizationResponse.FromString(answer).authorization
+
+    def page(self, **parts: Any) -> ListAuthorizationsResponse:
+        """A ListAuthorizations."""
+        answer = self.send("ListAuthorizations", ListAuthorizationsRequest(**parts))
+        return ListAuthorizationsResponse.FromString(answer)
+
+    def settle(
+        self, name: str, amount_minor: int, *, request_id: str = "", **parts: Any
+    ) -> Authorization:
+        """A SettleAuthorization in yuan."""
+        request = SettleAuthorizationRequest(
+            request_id=request_id or self.fresh(), name=name, amount=yuan(amount_minor), **parts
+        )
+        answer = self.send("SettleAuthorization", request)
+        return SettleAuthorizationResponse.FromString(answer).authorization
+
+    def reverse(self, name: str, *, request_id: str = "", **parts: Any) -> Authorization:
+        """A ReverseAuthorization by name."""
+        request = ReverseAuthorizationRequest(
+            request_id=request_id or self.fresh(), name=name, **parts
+        )
+        answer = self.send("ReverseAuthorization", request)
+        return ReverseAuthorizationResponse.FromString(answer).authorization
+
+    def put(self, *users: User, request_id: str = "") -> list[CreditProfile]:
+        """A PutUsers."""
+        request = PutUsersRequest(request_id=request_id or self.fresh("put"), users=users)
+        return list(PutUsersResponse.FromString(self.send("PutUsers", request)).profiles)
+
+    def person(self, score: float = 620.0, **parts: Any) -> str:
+        """A fresh person with this score; the id."""
+        user = user_with(self.fresh("person"), score, **parts)
+        self.put(user)
+        return user.user_id
+
+    def profile(self, user_id: str) -> CreditProfile:
+        """A GetCreditProfile."""
+        answer = self.send("GetCreditProfile", GetCreditProfileRequest(user_id=user_id))
+        return GetCreditProfileResponse.FromString(answer).profile
+
+    def pay(
+        self, authorization: str, amount_minor: int, *, reference: str = "", request_id: str = ""
+    ) -> Authorization:
+        """A RecordPayment in yuan."""
+        request = RecordPaymentRequest(
+            request_id=request_id or self.fresh(),
+            authorization=authorization,
+            payment_reference=reference or self.fresh("pay"),
+            amount=yuan(amount_minor),
+        )
+        return RecordPaymentResponse.FromString(self.send("RecordPayment", request)).authorization
+
+    def verify(self) -> VerifyBooksResponse:
+        """A VerifyBooks."""
+        return VerifyBooksResponse.FromString(self.send("VerifyBooks", VerifyBooksRequest()))
+
+
+class Desks(NamedTuple):
+    """A server with its three callers."""
+
+    served: Served
+    operator: Caller
+    other: Caller
+    platform: Caller
+
+    def caller_for(self, name: str) -> Caller:
+        """Whoever has the scope for a method."""
+        return self.operator if name in OPERATOR_RPCS else self.platform
+
+
+@contextmanager
+def desks(served: Served) -> Iterator[Desks]:
+    """Callers for each of the server's keys."""
+    keys = (served.operator_key, served.other_operator_key, served.platform_key)
+    callers = [Caller(served.address, key) for key in keys]
+    try:
+        yield Desks(served, *callers)
+    finally:
+        for caller in callers:
+            caller.close()
+
+
+def yuan(amount_minor: int) -> Money:
+    """An amount in fen."""
+    return Money(currency_code="CNY", amount_minor=amount_minor)
+
+
+def user_with(user_id: str, score: float, *, consent: bool = True, as_of_s: int = START_S) -> User:
+    """A person whom the fake model gives this score."""
+    user = User(user_id=user_id, features={"score": score}, scoring_consent=consent)
+    user.as_of.seconds = as_of_s
+    return user
+
+
+def example(name: str) -> Message:
+    """A well-formed message of a method, with every field set and nothing behind it."""
+    sample: Message
+    match name:
+        case "Authorize":
+            sample = AuthorizeRequest(
+                request_id="example",
+                user_id="somebody",
+                product_id="bike",
+                asset_id="bike-1",
+                start=AuthorizeRequest.START_ON_PICKUP,
+                accept_offers=[1, 2],
+            )
+            sample.pickup_window.seconds = 60
+        case "ConfirmAuthorization":
+            sample = ConfirmAuthorizationRequest(
+                request_id="example",
+                name=NOWHERE,
+                payment_reference="pay-1",
+                paid=yuan(100),
+                expected_version=1,
+            )
+        case "StartRental":
+            sample = StartRentalRequest(
+                request_id="example", name=NOWHERE, asset_id="bike-1", expected_version=1
+            )
+        case "GetAuthorization":
+            sample = GetAuthorizationRequest(name=NOWHERE)
+        case "ListAuthorizations":
+            sample = ListAuthorizationsRequest(
+                page_size=10, page_token="token", user_id="somebody", state=4
+            )
+        case "SettleAuthorization":
+            sample = SettleAuthorizationRequest(
+                request_id="example",
+                name=NOWHERE,
+                amount=yuan(100),
+                final=True,
+                expected_version=1,
+            )
+        case "ReverseAuthorization":
+            sample = ReverseAuthorizationRequest(
+                request_id="example", name=NOWHERE, expected_version=1
+            )
+        case "PutUsers":
+            sample = PutUsersRequest(request_id="example", users=[user_with("somebody", 600)])
+        case "GetCreditProfile":
+            sample = GetCreditProfileRequest(user_id="somebody")
+        case "RecordPayment":
+            sample = RecordPaymentRequest(
+                request_id="example",
+                authorization=NOWHERE,
+                payment_reference="pay-1",
+                amount=yuan(100),
+            )
+        case "VerifyBooks":
+            sample = VerifyBooksRequest()
+        case "AdvanceClock":
+            sample = AdvanceClockRequest()
+            sample.now.seconds = START_S
+        case _:
+            raise AssertionError(f"no example of {name}")
+    return sample
+
+
+def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:
+    """What each task gave, or how it was refused; all start at one barrier, each in a thread."""
+    barrier = threading.Barrier(len(tasks))
+    results: list[T | Refused | BaseException] = [AssertionError("never ran")] * len(tasks)
+
+    def run(place: int, task: Callable[[], T]) -> None:
+        try:
+            barrier.wait(TIMEOUT_S)
+            results[place] = task()
+        except BaseException as error:
+            results[place] = error
+
+    threads = [
+        threading.Thread(target=run, args=(place, task)) for place, task in enumerate(tasks)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * TIMEOUT_S)
+    answers: list[T | Refused] = []
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Refused):
+            raise result
+        answers.append(result)
+    return answers
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for a condition; fails when it does not come."""
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.005)
+
+
+class GatedScorer(FakeScorer):
+    """Waits at a gate while it is closed, and so keeps the writer busy; tells when it is there."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
+        """Scores once the gate is open."""
+        self.entered.set()
+        assert self.gate.wait(TIMEOUT_S)
+        return super().score(rows)
+
+
+@contextmanager
+def serving_parts(
+    folder: Path,
+    *,
+    scorer: FakeScorer | None = None,
+    limits: Limits | None = None,
+    store_of: Callable[[SqlStore], SqlStore] = lambda store: store,
+) -> Iterator[Served]:
+    """Like `fakes.serving`, with a scorer and a store of the test's own."""
+    store = store_of(new_database(f"sqlite:///{folder / 'freehold.db'}"))
+    keys = [new_key() for _ in range(3)]
+    for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):
+        admin.add_key(store.engine, key, owner, START_US)
+    clock = SandboxClock(START_US)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="server")
+    thread.start()
+
+    async def make() -> tuple[App, int]:
+        parts = Parts(store, scorer or FakeScorer(), clock, CountingIds(), limits or Limits())
+        app = App(parts)
+        return app, await app.start("127.0.0.1:0")
+
+    try:
+        app, port = asyncio.run_coroutine_threadsafe(make(), loop).result(TIMEOUT_S)
+        try:
+            yield Served(f"127.0.0.1:{port}", *keys, store=store, clock=clock, app=app, loop=loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(app.stop(), loop).result(TIMEOUT_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(TIMEOUT_S)
+        loop.close()

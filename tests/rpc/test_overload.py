@@ -1,0 +1,366 @@
+"""Too many calls, too little time, a server that stops, a defect: what the caller is told."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+import structlog
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from freehold.v1.credit_service_pb2 import PutUsersRequest
+
+from service.config import Limits
+from service.engine.committer import CommitLimits
+from service.storage.database import writing
+from service.storage.store import SqlStore, SqlTransaction
+from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, serving
+from tests.rpc.support import (
+    RPCS,
+    START_S,
+    TIMEOUT_S,
+    Caller,
+    Desks,
+    GatedScorer,
+    Refused,
+    desks,
+    example,
+    serving_parts,
+    until,
+    user_with,
+)
+
+SECRET = "postgresql://freehold:hunter2@db/freehold: person 11010519491231002X"
+TELLTALES = ("hunter2", "postgresql", "11010519491231002X", "Traceback", "SELECT", "RuntimeError")
+
+
+class Background:
+    """Calls that wait for their answer in threads of their own."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self.results: list[bytes | Refused] = []
+
+    def start(self, call: Callable[[], bytes]) -> None:
+        """Starts one call."""
+
+        def run() -> None:
+            try:
+                self.results.append(call())
+            except Refused as error:
+                self.results.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self._threads.append(thread)
+
+    def join(self) -> list[bytes | Refused]:
+        """Everything that was answered."""
+        for thread in self._threads:
+            thread.join(TIMEOUT_S)
+        assert len(self.results) == len(self._threads)
+        return self.results
+
+
+@contextmanager
+def closed(scorer: GatedScorer) -> Iterator[Background]:
+    """A gate that is closed inside the block and open again after it, however it ends."""
+    background = Background()
+    scorer.entered.clear()
+    scorer.gate.clear()
+    try:
+        yield background
+    finally:
+        scorer.gate.set()
+        background.join()
+
+
+def rental(caller: Caller, user_id: str) -> AuthorizeRequest:
+    return AuthorizeRequest(request_id=caller.fresh(), user_id=user_id, product_id="umbrella")
+
+
+# -- the queue -----------------------------------------------------------------------------
+
+
+def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
+    """When the queue is full a call is RESOURCE_EXHAUSTED with RetryInfo, and not stored."""
+    scorer = GatedScorer()
+    limits = Limits(commit=CommitLimits(max_queue=2, max_batch=1))
+    with (
+        serving_parts(tmp_path, scorer=scorer, limits=limits) as served,
+        desks(served) as desk,
+    ):
+        people = [desk.platform.person() for _ in range(4)]
+        requests = [rental(desk.operator, user_id) for user_id in people]
+        with closed(scorer) as waiting:
+            waiting.start(lambda: desk.operator.send("Authorize", requests[0]))
+            assert scorer.entered.wait(TIMEOUT_S)
+            for place in (1, 2):
+                request = requests[place]
+                waiting.start(lambda request=request: desk.operator.send("Authorize", request))
+                until(lambda place=place: served.app.committer.waiting == place, "queued")
+            refusal = desk.operator.refused("Authorize", requests[3])
+            assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refusal.reason == "QUEUE_FULL"
+            assert refusal.retry_s is not None
+            assert 0 < refusal.retry_s < 60
+            # Reads need no place in the queue.
+            assert not desk.operator.page().authorizations
+        assert all(isinstance(it, bytes) for it in waiting.results)
+        desk.operator.send("Authorize", requests[3])
+        assert len(desk.operator.page().authorizations) == 4
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", sorted(RPCS))
+def test_a_deadline_too_near_is_refused_before_the_write(tmp_path: Path, method: str) -> None:
+    """With too little time left every call is DEADLINE_EXCEEDED."""
+    limits = Limits(min_time_left_s=2 * TIMEOUT_S)
+    with serving(tmp_path, limits=limits) as served, desks(served) as desk:
+        refusal = desk.caller_for(method).refused(method, example(method), timeout=TIMEOUT_S)
+        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert refusal.reason == "DEADLINE_TOO_NEAR"
+
+
+def test_nothing_is_written_when_the_deadline_is_too_near(tmp_path: Path) -> None:
+    """A call refused for its deadline left nothing, and a retry with the same id is the first."""
+    limits = Limits(min_time_left_s=TIMEOUT_S)
+    with serving(tmp_path, limits=limits) as served, desks(served) as desk:
+        patient = 4 * TIMEOUT_S
+        user = user_with("slow", 620)
+        body = PutUsersRequest(request_id="put", users=[user])
+        desk.platform.send("PutUsers", body, timeout=patient)
+        request = rental(desk.operator, "slow")
+        refusal = desk.operator.refused("Authorize", request, timeout=TIMEOUT_S / 2)
+        assert refusal.reason == "DEADLINE_TOO_NEAR"
+        assert served.store.list_authorizations(
+            "city", after="", limit=9, user_id="", state=None
+        ) == []
+        answer = desk.operator.send("Authorize", request, timeout=patient)
+        assert AuthorizeResponse.FromString(answer).authorization.version == 1
+
+
+def test_a_call_whose_time_ran_out_in_the_queue_is_not_written(tmp_path: Path) -> None:
+    """When the deadline passes in the queue nothing is written, and a retry starts afresh."""
+    scorer, short_s = GatedScorer(), 0.5
+    with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
+        request = rental(desk.operator, desk.platform.person())
+        batches = served.app.committer.statistics.batches
+        with closed(scorer):
+            refusal = desk.operator.refused("Authorize", request, timeout=short_s)
+            assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+            if scorer.entered.wait(1):
+                # The server knows the deadline as an instant not later than this one.
+                end = time.monotonic() + short_s
+                until(lambda: time.monotonic() > end, "the deadline")
+        if scorer.entered.is_set():
+            until(lambda: served.app.committer.statistics.batches > batches, "the batch ended")
+        assert not desk.operator.page().authorizations
+        first = desk.operator.send("Authorize", request)
+        assert AuthorizeResponse.FromString(first).authorization.state == (
+            Authorization.STATE_ACTIVE
+        )
+        assert desk.operator.send("Authorize", request) == first
+
+
+def test_a_caller_who_hangs_up_finds_the_answer_later(tmp_path: Path) -> None:
+    """A call cancelled while it is being decided is decided once; a retry gives that answer."""
+    scorer = GatedScorer()
+    with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
+        request = rental(desk.operator, desk.platform.person())
+        with closed(scorer), served.channel() as channel:
+            call = channel.unary_unary(RPCS["Authorize"].path).future(
+                request.SerializeToString(), timeout=TIMEOUT_S, metadata=desk.operator.metadata
+            )
+            assert scorer.entered.wait(TIMEOUT_S)
+            call.cancel()
+        until(lambda: len(desk.operator.page().authorizations) == 1, "decided")
+        (stored,) = desk.operator.page().authorizations
+        answer = AuthorizeResponse.FromString(desk.operator.send("Authorize", request))
+        assert answer.authorization == stored
+        assert len(desk.operator.page().authorizations) == 1
+
+
+# -- stopping ------------------------------------------------------------------------------
+
+
+def test_while_shutting_down_calls_are_unavailable(tmp_path: Path) -> None:
+    """Once the writer is closed every call that changes something is UNAVAILABLE."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        user_id = desk.platform.person()
+        name = desk.operator.authorize(user_id, "umbrella").name
+        asyncio.run_coroutine_threadsafe(served.app.committer.close(), served.loop).result(
+            TIMEOUT_S
+        )
+        with pytest.raises(Refused) as refusal:
+            desk.operator.settle(name, 0)
+        assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
+        assert refusal.value.reason == "SHUTTING_DOWN"
+        assert refusal.value.retry_s is not None
+        assert desk.operator.get(name).state == Authorization.STATE_ACTIVE
+
+
+def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
+    """A stop answers the calls under way and refuses new ones as UNAVAILABLE."""
+    scorer = GatedScorer()
+    with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
+        people = [desk.platform.person() for _ in range(5)]
+        with closed(scorer) as waiting:
+            for user_id in people:
+                request = rental(desk.operator, user_id)
+                waiting.start(lambda request=request: desk.operator.send("Authorize", request))
+            assert scorer.entered.wait(TIMEOUT_S)
+            until(
+                lambda: served.app.committer.waiting + served_now(scorer, served.app) >= 5,
+                "all are waiting",
+            )
+            stopping = asyncio.run_coroutine_threadsafe(served.app.stop(), served.loop)
+
+            def refused() -> bool:
+                try:
+                    desk.platform.verify()
+                except Refused as error:
+                    assert error.code is grpc.StatusCode.UNAVAILABLE
+                    return True
+                return False
+
+            until(refused, "new calls are refused")
+            assert not stopping.done()
+        stopping.result(TIMEOUT_S)
+        states = {
+            AuthorizeResponse.FromString(it).authorization.state
+            for it in waiting.results
+            if isinstance(it, bytes)
+        }
+        assert len([it for it in waiting.results if isinstance(it, bytes)]) == 5
+        assert states == {Authorization.STATE_ACTIVE}
+
+
+def served_now(scorer: GatedScorer, app: object) -> int:
+    """Works that the writer has taken out of the queue and not finished."""
+    return 5 if scorer.entered.is_set() else 0
+
+
+# -- a defect ------------------------------------------------------------------------------
+
+
+class BrokenScorer(FakeScorer):
+    """Fails as long as it is told to, with a text that nobody may see."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
+        """Scores, or fails."""
+        if self.broken:
+            raise RuntimeError(SECRET)
+        return super().score(rows)
+
+
+class BrokenStore(SqlStore):
+    """Fails as long as it is told to, in writes and in reads."""
+
+    broken = False
+
+    @contextmanager
+    def begin(self) -> Iterator[SqlTransaction]:
+        """A transaction, or a failure."""
+        if self.broken:
+            raise RuntimeError(SECRET)
+        with super().begin() as transaction:
+            yield transaction
+
+    def authorization(self, user_id: str, authorization_id: str):  # type: ignore[no-untyped-def]
+        """A read, or a failure."""
+        if self.broken:
+            raise RuntimeError(SECRET)
+        return super().authorization(user_id, authorization_id)
+
+
+def check_fault(refusal: Refused, logged: list[dict[str, object]]) -> None:
+    """INTERNAL with an id and nothing else, and the id stands in the log."""
+    assert refusal.code is grpc.StatusCode.INTERNAL
+    fault_id = refusal.info.metadata["fault_id"]
+    assert refusal.reason == "INTERNAL"
+    assert dict(refusal.info.metadata) == {"fault_id": fault_id}
+    assert re.fullmatch(r"[0-9a-f]{16}", fault_id)
+    assert refusal.message == f"internal fault {fault_id}"
+    assert len(refusal.status.details) == 1
+    told = repr(refusal.trailers) + refusal.message
+    assert not [word for word in TELLTALES if word in told]
+    assert [it for it in logged if it.get("fault_id") == fault_id]
+
+
+def test_a_defect_in_the_model_is_an_id_and_no_more(tmp_path: Path) -> None:
+    """A model that fails is INTERNAL with a fault id that the log has; the next call works."""
+    scorer = BrokenScorer()
+    with (
+        structlog.testing.capture_logs() as logged,
+        serving_parts(tmp_path, scorer=scorer) as served,
+        desks(served) as desk,
+    ):
+        request = rental(desk.operator, desk.platform.person())
+        scorer.broken = True
+        first = desk.operator.refused("Authorize", request)
+        again = desk.operator.refused("Authorize", request)
+        check_fault(first, list(logged))  # type: ignore[arg-type]
+        check_fault(again, list(logged))  # type: ignore[arg-type]
+        assert first.message != again.message
+        scorer.broken = False
+        desk.operator.send("Authorize", request)
+        assert desk.platform.verify().verified
+
+
+def test_a_defect_in_the_store_is_an_id_and_no_more(tmp_path: Path) -> None:
+    """A store that fails is INTERNAL with a fault id for writes and reads; the next call works."""
+    stores: list[BrokenStore] = []
+
+    def broken(store: SqlStore) -> SqlStore:
+        stores.append(BrokenStore(store.engine))
+        return stores[0]
+
+    with (
+        structlog.testing.capture_logs() as logged,
+        serving_parts(tmp_path, store_of=broken) as served,
+        desks(served) as desk,
+    ):
+        request = rental(desk.operator, desk.platform.person())
+        name = AuthorizeResponse.FromString(
+            desk.operator.send("Authorize", request)
+        ).authorization.name
+        second = rental(desk.operator, desk.platform.person())
+        stores[0].broken = True
+        check_fault(desk.operator.refused("Authorize", second), list(logged))  # type: ignore[arg-type]
+        with pytest.raises(Refused) as refusal:
+            desk.operator.get(name)
+        check_fault(refusal.value, list(logged))  # type: ignore[arg-type]
+        stores[0].broken = False
+        desk.operator.send("Authorize", second)
+        assert desk.operator.get(name).state == Authorization.STATE_ACTIVE
+        assert START_S > 0
+
+
+def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
+    """While another process holds the database a write is UNAVAILABLE, and free to retry."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        request = rental(desk.operator, desk.platform.person())
+        with writing(served.store.engine):
+            refusal = desk.operator.refused("Authorize", request)
+            assert refusal.code is grpc.StatusCode.UNAVAILABLE
+            assert refusal.reason == "STORAGE_UNAVAILABLE"
+            assert refusal.retry_s is not None
+        assert not desk.operator.page().authorizations
+        desk.operator.send("Authorize", request)
+
+
+class _Desk(Desks):
+    """For readers of the types above."""
