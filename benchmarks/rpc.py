@@ -44,6 +44,7 @@ _HEADLINE_IN_FLIGHT = 64
 _LEAST_HELD_SHARE = 0.5
 _PROBE_CALLS = 64
 _SATURATED = 0.95
+_BUSY = 0.25
 
 
 @dataclass(frozen=True)
@@ -332,6 +333,12 @@ def _show(console: Console, content: dict[str, Any], levels: Sequence[Level]) ->
             f"At {', '.join(map(str, saturated))} in flight the generator's own core was full: "
             "the echo could have been faster, so the ratio flatters Authorize; the CPU per call "
             "does not."
+        )
+    others = max(m.authorize.other_cpu_share.median for m in levels)
+    if others > _BUSY:
+        console.print(
+            f"Other processes took {others:.0%} of a core meanwhile: these figures are of a busy "
+            "machine."
         )
 
 

@@ -96,36 +96,45 @@ class ModelScorer:
         company.
         """
         derived, refused = self._admit(rows)
-        margins: list[float] = self._margins(derived).tolist() if derived.shape[0] else []
-        scale, platt, bands = self._scale, self._platt, self._bands
-        scored: list[Scored | Unscorable] = []
-        for margin in margins:
-            score = scale.score(margin)
-            scored.append(
-                Scored(
-                    margin,
-                    sigmoid_one(platt.a * margin + platt.b),
-                    score,
-                    bands[score - scorecard.LOWEST],
-                )
-            )
+        scored = self._scored(derived)
         if not refused:
-            return scored
+            return list(scored)
         following = iter(scored)
         return [
             Unscorable(refused[i]) if i in refused else next(following) for i in range(len(rows))
         ]
 
-    def reasons(self, rows: Sequence[bytes]) -> list[tuple[str, ...]]:
-        """For each row up to four reason groups that lower its score most, the worst first.
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> list[tuple[Scored | Unscorable, tuple[str, ...]]]:
+        """Scores as `score` gives them, with up to four reason groups that lower them most.
 
-        Exact SHAP contributions to the margin, summed by the spec's reason groups; only groups
-        that lower the score are named. A row that cannot be scored has none.
+        The worst group comes first. Reasons are exact SHAP contributions to the margin, summed
+        by the spec's reason groups; only groups that lower the score are named, and only for
+        scores less than `below`.
         """
         derived, refused = self._admit(rows)
-        found = self._explain(derived) if derived.shape[0] else []
-        following = iter(found)
-        return [() if i in refused else next(following) for i in range(len(rows))]
+        scored = self._scored(derived)
+        low = [i for i, row in enumerate(scored) if row.score < below]
+        reasons = dict(zip(low, self._explain(derived[low]), strict=True)) if low else {}
+        explained = [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
+        if not refused:
+            return list(explained)
+        following = iter(explained)
+        return [
+            (Unscorable(refused[i]), ()) if i in refused else next(following)
+            for i in range(len(rows))
+        ]
+
+    def _scored(self, derived: Floats) -> list[Scored]:
+        margins: list[float] = self._margins(derived).tolist() if derived.shape[0] else []
+        scale, platt, bands = self._scale, self._platt, self._bands
+        scored = []
+        for margin in margins:
+            score = scale.score(margin)
+            pd = sigmoid_one(platt.a * margin + platt.b)
+            scored.append(Scored(margin, pd, score, bands[score - scorecard.LOWEST]))
+        return scored
 
     def _explain(self, derived: Floats) -> list[tuple[str, ...]]:
         if self._explainer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -142,6 +143,17 @@ def _log_fault(fault_id: str, error: BaseException) -> None:
     log.error("fault", fault_id=fault_id, exc_info=error)
 
 
+def _calm_collector() -> None:
+    """Keeps the garbage collector from walking what lives as long as the server.
+
+    A full collection over the imported libraries stopped every call for about 100 ms. What is
+    there now is set aside; calls make few cycles, so that young objects may gather.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 async def serve(parts: Parts, address: str) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns."""
     stopping = asyncio.Event()
@@ -149,6 +161,7 @@ async def serve(parts: Parts, address: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = App(parts)
+    _calm_collector()
     port = await app.start(address)
     host = address.rpartition(":")[0]
     log.info(

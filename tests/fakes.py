@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import grpc
+
 from service.app import App, Parts
 from service.clock import Clock, SandboxClock
 from service.config import Limits
@@ -60,13 +61,18 @@ class FakeScorer:
     scale_version = "fake-scale"
     raw_names = ("score", "other")
 
-    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
-        """Scores rows together, in order."""
-        return [self._one(unpack(row)[0]) for row in rows]
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> list[tuple[FakeScored | FakeUnscorable, tuple[str, ...]]]:
+        """Scores rows together, in order; the second raw value, if positive, lowers the score."""
+        return [self._explained(*unpack(row), below) for row in rows]
 
-    def reasons(self, rows: Sequence[bytes]) -> list[tuple[str, ...]]:
-        """The second raw value, if positive, is what lowers the score."""
-        return [("HIGH_OTHER",) if unpack(row)[1] > 0 else () for row in rows]
+    def _explained(
+        self, value: float, other: float, below: int
+    ) -> tuple[FakeScored | FakeUnscorable, tuple[str, ...]]:
+        result = self._one(value)
+        low = isinstance(result, FakeScored) and result.score < below
+        return result, ("HIGH_OTHER",) if low and other > 0 else ()
 
     def _one(self, value: float) -> FakeScored | FakeUnscorable:
         if math.isnan(value):

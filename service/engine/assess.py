@@ -96,20 +96,10 @@ class Assessor:
         if not rows:
             return []
         with self._turn:
-            results = self._scorer.score(rows)
-            low = [
-                place
-                for place, result in enumerate(results)
-                if not _is_unscorable(result) and result.score < explain_below
-            ]
-            reasons = dict(
-                zip(low, self._scorer.reasons([rows[place] for place in low]), strict=True)
-                if low
-                else ()
-            )
+            results = self._scorer.score_with_reasons(rows, explain_below)
         return [
-            (None, (result.reason,)) if _is_unscorable(result) else (result, reasons.get(place, ()))
-            for place, result in enumerate(results)
+            (None, (result.reason,)) if _is_unscorable(result) else (result, why)
+            for result, why in results
         ]
 
     def _in_order(self, snapshot: FeatureSnapshot) -> bytes:

@@ -123,10 +123,12 @@ class Scorer(Protocol):
     @property
     def raw_names(self) -> tuple[str, ...]: ...
 
-    def score(self, rows: Sequence[bytes]) -> Sequence[Scored | Unscorable]:
-        """Scores rows of `len(raw_names)` little-endian float64 together, in order."""
-        ...
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> Sequence[tuple[Scored | Unscorable, tuple[str, ...]]]:
+        """Scores rows of `len(raw_names)` little-endian float64 together, in order.
 
-    def reasons(self, rows: Sequence[bytes]) -> Sequence[tuple[str, ...]]:
-        """For each row up to four stable codes of what lowers its score most, the worst first."""
+        A score less than `below` comes with up to four stable codes of what lowers it most, the
+        worst first.
+        """
         ...

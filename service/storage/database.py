@@ -11,6 +11,8 @@ from sqlalchemy.engine import make_url
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
+# Every size of every statement of a batch stays prepared.
+SQLITE_CACHED_STATEMENTS = 1_024
 # A checkpoint copies the log back into the file; larger portions cost less a call.
 SQLITE_CHECKPOINT_PAGES = 8_192
 
@@ -32,7 +34,8 @@ def open_database(url: str) -> Engine:
 
 
 def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    connect = {"check_same_thread": False, "cached_statements": SQLITE_CACHED_STATEMENTS}
+    engine = create_engine(url, connect_args=connect)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

@@ -69,6 +69,19 @@ def authorization_values(it: Authorization) -> Values:
     )
 
 
+def authorization_changes(it: Authorization) -> Values:
+    """What may change of an authorization, in the order of the table."""
+    return (
+        it.asset_id,
+        str(it.state),
+        str(it.custody),
+        it.expire_us,
+        it.start_us,
+        it.close_us,
+        *it[24:],
+    )
+
+
 def authorization_of(row: Row[Any]) -> Authorization:
     """The authorization of a row of `authorizations`."""
     values: list[Any] = list(row)

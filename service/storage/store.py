@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Row, insert, select
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from service.domain.authorization import Authorization, State
@@ -28,28 +31,29 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import writing
-from service.storage.statements import RowStatement, Statements
+from service.storage.statements import RowsStatement, Statements, Values
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 
 
-def _retryable(error: DBAPIError) -> bool:
+def _retryable(error: BaseException | None) -> bool:
     """Whether PostgreSQL asks for the transaction to be run again."""
-    return getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES
+    return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
 
 
 class SqlTransaction:
     """One write transaction on one connection."""
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
-        self._connection = connection
+    def __init__(self, cursor: DBAPICursor, statements: Statements) -> None:
+        self._cursor = cursor
         self._statements = statements
 
-    def _read(self, statement: Any, keys: Iterable[tuple[str, ...]]) -> Sequence[Any]:
+    def _read(self, statement: str, keys: Iterable[tuple[str, ...]]) -> Sequence[Any]:
         wanted = sorted(keys)
         if not wanted:
             return ()
-        return self._connection.execute(statement, {"keys": json.dumps(wanted)}).fetchall()
+        self._cursor.execute(statement, (json.dumps(wanted),))
+        return self._cursor.fetchall()
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RequestRecord]:
         """Request records by (caller, request id)."""
@@ -127,11 +131,10 @@ class SqlTransaction:
         new, changed = [], []
         for key, authorization in changes.authorizations.items():
             base = changes.base_authorizations.get(key)
-            values = rows.authorization_values(authorization)
             if base is None:
-                new.append(values)
+                new.append(rows.authorization_values(authorization))
             else:
-                changed.append((*values[2:], *key, base.version))
+                changed.append((*rows.authorization_changes(authorization), *key, base.version))
         self._insert(s.insert_authorizations, new)
         self._update(s.update_authorizations, changed)
 
@@ -139,11 +142,15 @@ class SqlTransaction:
         """Inserts the batch's records; a record over a tombstone takes the tombstone's place."""
         s = self._statements
         replaced = [
-            (base.caller, base.request_id, base.method)
+            {
+                "key_caller": base.caller,
+                "key_request_id": base.request_id,
+                "key_method": base.method,
+            }
             for key, base in changes.base_requests.items()
             if key in changes.requests
         ]
-        self._update(s.delete_requests, replaced)
+        self._delete(s.delete_requests, replaced)
         self._insert(s.insert_requests, changes.requests.values())
 
     def _write_items(self, changes: Changes) -> None:
@@ -157,21 +164,30 @@ class SqlTransaction:
                 gone.append((*key, base.authorization_id))
             if item is not None:
                 claimed.append(tuple(item))
-        self._update(s.delete_open_items, gone)
+        self._delete(s.delete_open_items, gone)
         self._insert(s.insert_open_items, claimed)
 
-    def _insert(self, statement: RowStatement, values: Iterable[tuple[Any, ...]]) -> None:
+    def _insert(self, statement: RowsStatement, values: Iterable[Values]) -> None:
         many = list(values)
         if many:
-            self._connection.exec_driver_sql(statement.sql, many)
+            self._cursor.execute(statement.text(len(many)), tuple(chain.from_iterable(many)))
 
-    def _update(self, statement: RowStatement, values: list[tuple[Any, ...]]) -> None:
+    def _update(self, statement: RowsStatement, values: Sequence[Values]) -> None:
         """Changes exactly one row for each element, or raises Conflict."""
-        if not values:
-            return
-        result = self._connection.exec_driver_sql(statement.sql, values)
-        if result.rowcount != len(values):
-            raise Conflict(f"{len(values) - result.rowcount} rows changed in between")
+        if values:
+            self._cursor.execute(statement.text(len(values)), tuple(chain.from_iterable(values)))
+            _require(self._cursor.rowcount, len(values))
+
+    def _delete(self, statement: str, values: Sequence[Values]) -> None:
+        """Deletes exactly one row for each element, or raises Conflict."""
+        for keys in values:
+            self._cursor.execute(statement, keys)
+            _require(self._cursor.rowcount, 1)
+
+
+def _require(changed: int, expected: int) -> None:
+    if changed != expected:
+        raise Conflict(f"{expected - changed} rows were changed by others")
 
 
 class SqlStore:
@@ -180,7 +196,10 @@ class SqlStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._statements = Statements(engine)
+        self._driver: Any = engine.dialect.loaded_dbapi
         self._writer: Connection | None = None
+        self._reader: PoolProxiedConnection | None = None
+        self._reading = threading.Lock()
         self._schemas: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -198,11 +217,11 @@ class SqlStore:
             self._drop_writer()
             raise StorageFailed("no transaction could be begun") from error
         try:
-            yield SqlTransaction(connection, self._statements)
-        except IntegrityError as error:
+            yield SqlTransaction(connection.connection.cursor(), self._statements)
+        except self._driver.IntegrityError as error:
             self._roll_back(transaction.rollback)
             raise Conflict("a key was taken or a rule of the database broken") from error
-        except DBAPIError as error:
+        except self._driver.Error as error:
             self._roll_back(transaction.rollback)
             if _retryable(error):
                 raise Conflict("serialization failure") from error
@@ -215,7 +234,7 @@ class SqlStore:
         except DBAPIError as error:
             # PostgreSQL's word that the transaction was rolled back is certain; all else is not.
             self._roll_back(transaction.rollback)
-            if _retryable(error):
+            if _retryable(error.orig):
                 raise Conflict("serialization failure at commit") from error
             if self._engine.dialect.name == "sqlite" and isinstance(error, OperationalError):
                 # SQLite says no before anything of the commit counts; it is rolled back.
@@ -241,18 +260,39 @@ class SqlStore:
             if writer is not None:
                 writer.invalidate()
 
+    def _reading_connection(self) -> PoolProxiedConnection:
+        """A connection for single reads, each a transaction of its own."""
+        if self._reader is None:
+            self._reader = self._engine.raw_connection()
+            if self._engine.dialect.name == "postgresql":
+                cast(Any, self._reader.driver_connection).autocommit = True
+        return self._reader
+
+    def _drop_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.invalidate()
+
     def close(self) -> None:
         """Closes every connection."""
         self._drop_writer()
+        with self._reading:
+            self._drop_reader()
         self._engine.dispose()
 
     # -- reads outside a write transaction -------------------------------------------------
 
     def features(self, keys: Iterable[str]) -> dict[str, UserFeatures]:
         """People with their latest features."""
-        wanted = {"keys": json.dumps([(key,) for key in keys])}
-        with self._engine.connect() as connection:
-            found = connection.execute(self._statements.select_features, wanted).fetchall()
+        wanted = json.dumps([(key,) for key in keys])
+        with self._reading:
+            cursor = self._reading_connection().cursor()
+            try:
+                cursor.execute(self._statements.select_features, (wanted,))
+                found = cursor.fetchall()
+            except self._driver.Error as error:
+                self._drop_reader()
+                raise StorageFailed("the database refused to read") from error
         people = {}
         for user_id, consent, version, create_us, schema_id, raw, as_of_us, record_us in found:
             people[user_id] = UserFeatures(

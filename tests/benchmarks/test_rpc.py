@@ -154,6 +154,20 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert "mean batch" in result.output
 
 
+def test_doubtful_circumstances_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator that had no CPU left, and a machine busy with other work, are named as such."""
+    echo_report = replace(_REPORT, load_cpu_share=0.99)
+    busy = replace(_REPORT, other_cpu_share=0.8)
+    level = rpc.level_of(64, [echo_report], [busy], _STOPPED, {"ACTIVE": 10})
+    monkeypatch.setattr(rpc, "_measure", lambda *_: [level])
+    result = CliRunner().invoke(main, ["rpc", "--folder", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "generator's own core was full" in result.output
+    assert "took 80% of a core" in result.output
+
+
 def test_the_canned_answer_has_the_fields_of_a_hold() -> None:
     """The echo's own answer is an ACTIVE authorization with a hold and all its amounts."""
     answer = echo.canned_answer().authorization

@@ -136,9 +136,9 @@ def test_a_confirmation_that_the_line_no_longer_bears(desk: Desk) -> None:
     after a release."""
     offers = [rental(desk, authorize("ben")) for _ in range(3)]
     held = [rental(desk, confirm(it, reference=f"pay-{n}")) for n, it in enumerate(offers[:2])]
-    assert refused(desk, confirm(offers[2]), request_id="again").reason == "LINE_EXHAUSTED"
+    assert refused(desk, confirm(offers[2], reference="pay-2"), request_id="again").reason == "LINE_EXHAUSTED"
     rental(desk, reverse(held[0]))
-    assert rental(desk, confirm(offers[2]), request_id="again").state is State.ACTIVE
+    assert rental(desk, confirm(offers[2], reference="pay-2"), request_id="again").state is State.ACTIVE
 
 
 def test_an_exhausted_line_falls_to_the_next_offer(desk: Desk) -> None:

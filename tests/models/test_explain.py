@@ -48,10 +48,17 @@ def test_reasons_are_the_worst_groups_first(
     row = shipped_data.raw[0].copy()
     row[1:7] = 4.0
     rows = [row.tobytes(), b"", *(r.tobytes() for r in shipped_data.raw[:50])]
-    reasons = scorer.reasons(rows)
+
+    def reasons_of(given: list[bytes]) -> list[tuple[str, ...]]:
+        return [why for _, why in scorer.score_with_reasons(given, 1000)]
+
+    reasons = reasons_of(rows)
     assert reasons[0][0] == "RECENT_LATE_PAYMENT"
     assert reasons[1] == ()
     for codes in reasons:
         assert len(codes) == len(set(codes)) <= 4
-    assert reasons == [scorer.reasons([r])[0] for r in rows]
-    assert scorer.reasons([]) == []
+    assert reasons == [reasons_of([r])[0] for r in rows]
+    assert reasons_of([]) == []
+    scored = scorer.score(rows)
+    assert [row for row, _ in scorer.score_with_reasons(rows, 1000)] == scored
+    assert all(why == () for _, why in scorer.score_with_reasons(rows, 0))

@@ -47,7 +47,7 @@ from freehold.v1.credit_service_pb2 import (
 )
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
 from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
-from freehold.v1.types_pb2 import Money
+from freehold.v1.types_pb2 import OFFER_REDUCED, OFFER_ZERO, Money
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -156,7 +156,7 @@ class Refused(Exception):
     @property
     def reason(self) -> str:
         """The stable reason."""
-        return self.info.reason
+        return str(self.info.reason)
 
     @property
     def fields(self) -> set[str]:
@@ -365,7 +365,7 @@ def example(name: str) -> Message:
                 product_id="bike",
                 asset_id="bike-1",
                 start=AuthorizeRequest.START_ON_PICKUP,
-                accept_offers=[1, 2],
+                accept_offers=[OFFER_ZERO, OFFER_REDUCED],
             )
             sample.pickup_window.seconds = 60
         case "ConfirmAuthorization":
@@ -384,7 +384,10 @@ def example(name: str) -> Message:
             sample = GetAuthorizationRequest(name=NOWHERE)
         case "ListAuthorizations":
             sample = ListAuthorizationsRequest(
-                page_size=10, page_token="token", user_id="somebody", state=4
+                page_size=10,
+                page_token="token",
+                user_id="somebody",
+                state=Authorization.STATE_ACTIVE,
             )
         case "SettleAuthorization":
             sample = SettleAuthorizationRequest(
@@ -431,9 +434,7 @@ def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:
         except BaseException as error:
             results[place] = error
 
-    threads = [
-        threading.Thread(target=run, args=(place, task)) for place, task in enumerate(tasks)
-    ]
+    threads = [threading.Thread(target=run, args=(place, task)) for place, task in enumerate(tasks)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -444,6 +445,14 @@ def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:
             raise result
         answers.append(result)
     return answers
+
+
+def outcome(call: Callable[[], T]) -> T | Refused:
+    """What a call gave, or how it was refused."""
+    try:
+        return call()
+    except Refused as error:
+        return error
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -462,11 +471,10 @@ class GatedScorer(FakeScorer):
         self.gate.set()
         self.entered = threading.Event()
 
-    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
-        """Scores once the gate is open."""
+    def _one(self, value: float) -> FakeScored | FakeUnscorable:
         self.entered.set()
         assert self.gate.wait(TIMEOUT_S)
-        return super().score(rows)
+        return super()._one(value)
 
 
 @contextmanager
@@ -495,7 +503,7 @@ def serving_parts(
     try:
         app, port = asyncio.run_coroutine_threadsafe(make(), loop).result(TIMEOUT_S)
         try:
-            yield Served(f"127.0.0.1:{port}", *keys, store=store, clock=clock, app=app, loop=loop)
+            yield Served(f"127.0.0.1:{port}", keys[0], keys[1], keys[2], store, clock, app, loop)
         finally:
             asyncio.run_coroutine_threadsafe(app.stop(), loop).result(TIMEOUT_S)
     finally:

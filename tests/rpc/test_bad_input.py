@@ -15,7 +15,13 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.credit_service_pb2 import GetCreditProfileRequest, PutUsersRequest, User
 from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
-from freehold.v1.types_pb2 import OFFER_ZERO, Money
+from freehold.v1.types_pb2 import (
+    OFFER_FULL,
+    OFFER_REDUCED,
+    OFFER_UNSPECIFIED,
+    OFFER_ZERO,
+    Money,
+)
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -33,6 +39,7 @@ from tests.rpc.support import (
     Desks,
     Refused,
     example,
+    outcome,
     until,
     user_with,
     yuan,
@@ -99,9 +106,7 @@ def _leaves(
             yield Leaf(method, path, FieldDescriptor.TYPE_MESSAGE, put_time)
         elif field.message_type is not None and field.is_repeated:
             for place, item in enumerate(value):
-                yield from _leaves(
-                    method, item, (*steps, (field.name, place)), f"{path}[{place}]."
-                )
+                yield from _leaves(method, item, (*steps, (field.name, place)), f"{path}[{place}].")
         elif field.message_type is not None:
             yield from _leaves(method, value, (*steps, (field.name, None)), f"{path}.")
         elif field.is_repeated:
@@ -171,7 +176,7 @@ def test_bad_value_names_its_field(desk: Desks, leaf: Leaf, value: Any) -> None:
 def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
     """When every field is bad, every field is named, each by its own path."""
     request = example(method)
-    expected = set()
+    expected: set[str] = set()
     for leaf in (leaf for leaf in LEAVES if leaf.method == method and leaf.kind in BAD):
         value = BAD[leaf.kind][0]
         if leaf.kind == FieldDescriptor.TYPE_ENUM:
@@ -221,10 +226,11 @@ def test_origin_fields_are_named(desk: Desks, field: str, value: str) -> None:
 
 def test_offers_are_taken_once_and_never_unspecified(desk: Desks) -> None:
     """Accepted offers named twice, or too many, or unspecified, are refused."""
+    one, two, three = OFFER_ZERO, OFFER_REDUCED, OFFER_FULL
     for offers, fields in (
-        ([1, 1], {"accept_offers"}),
-        ([0], {"accept_offers[0]"}),
-        ([1, 2, 3, 1], {"accept_offers"}),
+        ([one, one], {"accept_offers"}),
+        ([OFFER_UNSPECIFIED], {"accept_offers[0]"}),
+        ([one, two, three, one], {"accept_offers"}),
     ):
         request = AuthorizeRequest(
             request_id="r", user_id="u", product_id="bike", accept_offers=offers
@@ -353,10 +359,8 @@ def test_a_message_above_its_limit_is_refused(desk: Desks, method: str) -> None:
     assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     if method != "PutUsers":  # the bulk limit is the transport's own, which has no details
         assert refusal.reason == "MESSAGE_TOO_LARGE"
-    try:
-        caller.send(method, padded(example(method), limit))
-    except Refused as error:
-        assert error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED
+    result = outcome(lambda: caller.send(method, padded(example(method), limit)))
+    assert isinstance(result, bytes) or result.code is not grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def padded(message: Message, size: int) -> bytes:
@@ -422,13 +426,12 @@ def test_a_revoked_key_ends(desk: Desks) -> None:
         admin.revoke_key(engine, key, START_US)
 
         def ended() -> bool:
-            try:
-                caller.page()
-            except Refused as error:
-                assert error.code is grpc.StatusCode.UNAUTHENTICATED
-                assert error.reason == "KEY_UNKNOWN"
-                return True
-            return False
+            result = outcome(caller.page)
+            if not isinstance(result, Refused):
+                return False
+            assert result.code is grpc.StatusCode.UNAUTHENTICATED
+            assert result.reason == "KEY_UNKNOWN"
+            return True
 
         until(ended, "the key is refused")
     finally:
@@ -493,9 +496,7 @@ def test_anothers_request_id_is_not_reached(desk: Desks) -> None:
     mine = desk.operator.authorize(user_id, "umbrella", request_id=desk.operator.fresh("mine"))
     answers = []
     for origin_id in (mine.request_id, desk.other.fresh("never")):
-        origin = ReverseAuthorizationRequest.Origin(
-            user_id=user_id, authorize_request_id=origin_id
-        )
+        origin = ReverseAuthorizationRequest.Origin(user_id=user_id, authorize_request_id=origin_id)
         request = ReverseAuthorizationRequest(request_id=desk.other.fresh(), origin=origin)
         answers.append(desk.other.send("ReverseAuthorization", request))
     assert answers[0] == answers[1]
@@ -545,7 +546,7 @@ def test_a_persons_name_must_fit_the_authorization(desk: Desks) -> None:
     moved = f"users/{desk.platform.person()}/authorizations/{name.rpartition('/')[2]}"
     with pytest.raises(Refused, match="NOT_FOUND"):
         desk.operator.get(moved)
-    assert NOWHERE != moved
+    assert moved != NOWHERE
 
 
 # -- currencies ----------------------------------------------------------------------------
@@ -832,9 +833,7 @@ def test_an_item_in_use_is_refused_and_free_to_retry(desk: Desks) -> None:
     assert refusal.value.reason == "ASSET_IN_USE"
     assert desk.other.authorize(user_id, "umbrella", asset_id=asset_id).state == S.STATE_ACTIVE
     desk.operator.settle(rental.name, 0)
-    second = desk.operator.authorize(
-        user_id, "umbrella", asset_id=asset_id, request_id=request_id
-    )
+    second = desk.operator.authorize(user_id, "umbrella", asset_id=asset_id, request_id=request_id)
     assert second.state == S.STATE_ACTIVE
 
 

@@ -6,32 +6,34 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import structlog
-from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1 import authorization_pb2 as pb
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 from freehold.v1.credit_service_pb2 import PutUsersRequest
 
 from service.config import Limits
+from service.domain.authorization import Authorization
 from service.engine.committer import CommitLimits
 from service.storage.database import writing
 from service.storage.store import SqlStore, SqlTransaction
 from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, serving
 from tests.rpc.support import (
     RPCS,
-    START_S,
     TIMEOUT_S,
     Caller,
-    Desks,
     GatedScorer,
     Refused,
     desks,
     example,
+    outcome,
     serving_parts,
     until,
     user_with,
@@ -100,12 +102,11 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
         people = [desk.platform.person() for _ in range(4)]
         requests = [rental(desk.operator, user_id) for user_id in people]
         with closed(scorer) as waiting:
-            waiting.start(lambda: desk.operator.send("Authorize", requests[0]))
+            waiting.start(partial(desk.operator.send, "Authorize", requests[0]))
             assert scorer.entered.wait(TIMEOUT_S)
-            for place in (1, 2):
-                request = requests[place]
-                waiting.start(lambda request=request: desk.operator.send("Authorize", request))
-                until(lambda place=place: served.app.committer.waiting == place, "queued")
+            for request in requests[1:3]:
+                waiting.start(partial(desk.operator.send, "Authorize", request))
+            until(lambda: served.app.committer.waiting == 2, "the queue is full")
             refusal = desk.operator.refused("Authorize", requests[3])
             assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert refusal.reason == "QUEUE_FULL"
@@ -142,9 +143,10 @@ def test_nothing_is_written_when_the_deadline_is_too_near(tmp_path: Path) -> Non
         request = rental(desk.operator, "slow")
         refusal = desk.operator.refused("Authorize", request, timeout=TIMEOUT_S / 2)
         assert refusal.reason == "DEADLINE_TOO_NEAR"
-        assert served.store.list_authorizations(
-            "city", after="", limit=9, user_id="", state=None
-        ) == []
+        assert (
+            served.store.list_authorizations("city", after="", limit=9, user_id="", state=None)
+            == []
+        )
         answer = desk.operator.send("Authorize", request, timeout=patient)
         assert AuthorizeResponse.FromString(answer).authorization.version == 1
 
@@ -167,7 +169,7 @@ def test_a_call_whose_time_ran_out_in_the_queue_is_not_written(tmp_path: Path) -
         assert not desk.operator.page().authorizations
         first = desk.operator.send("Authorize", request)
         assert AuthorizeResponse.FromString(first).authorization.state == (
-            Authorization.STATE_ACTIVE
+            pb.Authorization.STATE_ACTIVE
         )
         assert desk.operator.send("Authorize", request) == first
 
@@ -206,32 +208,30 @@ def test_while_shutting_down_calls_are_unavailable(tmp_path: Path) -> None:
         assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
         assert refusal.value.reason == "SHUTTING_DOWN"
         assert refusal.value.retry_s is not None
-        assert desk.operator.get(name).state == Authorization.STATE_ACTIVE
+        assert desk.operator.get(name).state == pb.Authorization.STATE_ACTIVE
 
 
 def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
-    """A stop answers the calls under way and refuses new ones as UNAVAILABLE."""
-    scorer = GatedScorer()
-    with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
+    """A stop answers the calls under way, the queued ones too, and takes no new ones."""
+    scorer, limits = GatedScorer(), Limits(commit=CommitLimits(max_batch=1))
+    with (
+        serving_parts(tmp_path, scorer=scorer, limits=limits) as served,
+        desks(served) as desk,
+    ):
         people = [desk.platform.person() for _ in range(5)]
         with closed(scorer) as waiting:
             for user_id in people:
                 request = rental(desk.operator, user_id)
-                waiting.start(lambda request=request: desk.operator.send("Authorize", request))
+                waiting.start(partial(desk.operator.send, "Authorize", request))
             assert scorer.entered.wait(TIMEOUT_S)
-            until(
-                lambda: served.app.committer.waiting + served_now(scorer, served.app) >= 5,
-                "all are waiting",
-            )
+            until(lambda: served.app.committer.waiting == 4, "the others wait in the queue")
             stopping = asyncio.run_coroutine_threadsafe(served.app.stop(), served.loop)
 
             def refused() -> bool:
-                try:
-                    desk.platform.verify()
-                except Refused as error:
-                    assert error.code is grpc.StatusCode.UNAVAILABLE
-                    return True
-                return False
+                result = outcome(desk.platform.verify)
+                # gRPC itself cancels a call that meets the very moment of the stop.
+                codes = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+                return isinstance(result, Refused) and result.code in codes
 
             until(refused, "new calls are refused")
             assert not stopping.done()
@@ -242,12 +242,7 @@ def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
             if isinstance(it, bytes)
         }
         assert len([it for it in waiting.results if isinstance(it, bytes)]) == 5
-        assert states == {Authorization.STATE_ACTIVE}
-
-
-def served_now(scorer: GatedScorer, app: object) -> int:
-    """Works that the writer has taken out of the queue and not finished."""
-    return 5 if scorer.entered.is_set() else 0
+        assert states == {pb.Authorization.STATE_ACTIVE}
 
 
 # -- a defect ------------------------------------------------------------------------------
@@ -259,11 +254,10 @@ class BrokenScorer(FakeScorer):
     def __init__(self) -> None:
         self.broken = False
 
-    def score(self, rows: Sequence[bytes]) -> list[FakeScored | FakeUnscorable]:
-        """Scores, or fails."""
+    def _one(self, value: float) -> FakeScored | FakeUnscorable:
         if self.broken:
             raise RuntimeError(SECRET)
-        return super().score(rows)
+        return super()._one(value)
 
 
 class BrokenStore(SqlStore):
@@ -279,14 +273,14 @@ class BrokenStore(SqlStore):
         with super().begin() as transaction:
             yield transaction
 
-    def authorization(self, user_id: str, authorization_id: str):  # type: ignore[no-untyped-def]
+    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
         """A read, or a failure."""
         if self.broken:
             raise RuntimeError(SECRET)
         return super().authorization(user_id, authorization_id)
 
 
-def check_fault(refusal: Refused, logged: list[dict[str, object]]) -> None:
+def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) -> None:
     """INTERNAL with an id and nothing else, and the id stands in the log."""
     assert refusal.code is grpc.StatusCode.INTERNAL
     fault_id = refusal.info.metadata["fault_id"]
@@ -312,8 +306,8 @@ def test_a_defect_in_the_model_is_an_id_and_no_more(tmp_path: Path) -> None:
         scorer.broken = True
         first = desk.operator.refused("Authorize", request)
         again = desk.operator.refused("Authorize", request)
-        check_fault(first, list(logged))  # type: ignore[arg-type]
-        check_fault(again, list(logged))  # type: ignore[arg-type]
+        check_fault(first, logged)
+        check_fault(again, logged)
         assert first.message != again.message
         scorer.broken = False
         desk.operator.send("Authorize", request)
@@ -339,14 +333,13 @@ def test_a_defect_in_the_store_is_an_id_and_no_more(tmp_path: Path) -> None:
         ).authorization.name
         second = rental(desk.operator, desk.platform.person())
         stores[0].broken = True
-        check_fault(desk.operator.refused("Authorize", second), list(logged))  # type: ignore[arg-type]
+        check_fault(desk.operator.refused("Authorize", second), logged)
         with pytest.raises(Refused) as refusal:
             desk.operator.get(name)
-        check_fault(refusal.value, list(logged))  # type: ignore[arg-type]
+        check_fault(refusal.value, logged)
         stores[0].broken = False
         desk.operator.send("Authorize", second)
-        assert desk.operator.get(name).state == Authorization.STATE_ACTIVE
-        assert START_S > 0
+        assert desk.operator.get(name).state == pb.Authorization.STATE_ACTIVE
 
 
 def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
@@ -360,7 +353,3 @@ def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
             assert refusal.retry_s is not None
         assert not desk.operator.page().authorizations
         desk.operator.send("Authorize", request)
-
-
-class _Desk(Desks):
-    """For readers of the types above."""

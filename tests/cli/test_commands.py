@@ -1,0 +1,355 @@
+"""The commands of the shell, run in the process as a person would type them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import cli
+from service.domain.access import OPERATOR_SCOPES, PLATFORM_SCOPES, hash_key
+from service.storage.admin import find_principal
+from service.storage.database import open_database
+from service.storage.store import SqlStore
+from tests.fakes import Desk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def invoke(*words: str, stdin: str = "") -> Result:
+    """One command, in this process."""
+    return CliRunner(env={"FREEHOLD_DATABASE": None}).invoke(cli, words, input=stdin)
+
+
+def shell(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """One command as a process of its own, with what `main` makes of errors."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    path = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**kept, "PYTHONPATH": path, **environment},
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The single line in which a command was refused."""
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "freehold.db"
+
+
+@pytest.fixture
+def url(file: Path) -> str:
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def migrated(url: str) -> str:
+    assert invoke("migrate", "--database", url).exit_code == 0
+    return url
+
+
+def rows(file: Path, query: str) -> list[Any]:
+    connection = sqlite3.connect(file)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_migrate_twice_changes_nothing(url: str, file: Path) -> None:
+    """A second migrate succeeds and leaves the schema and the default terms as they are."""
+    tables = ("sqlite_master", "limit_steps", "policies")
+    queries = [f"SELECT * FROM {table}" for table in tables]
+    assert invoke("migrate", "--database", url).output == "database is up to date\n"
+    first = [rows(file, query) for query in queries]
+    assert all(first)
+    assert invoke("migrate", "--database", url).exit_code == 0
+    assert [rows(file, query) for query in queries] == first
+
+
+def test_migrate_keeps_what_is_there(migrated: str, file: Path) -> None:
+    """A migrate of a database in use keeps its operators, keys and changed terms."""
+    key = json.loads(operator(migrated, "city").output)["api_key"]
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 500")
+    connection.commit()
+    connection.close()
+    assert invoke("migrate", "--database", migrated).exit_code == 0
+    assert rows(file, "SELECT limit_minor FROM limit_steps WHERE from_score = 500") == [(1,)]
+    engine = open_database(migrated)
+    assert find_principal(engine, hash_key(key)) is not None
+    engine.dispose()
+
+
+def operator(url: str, operator_id: str, *options: str) -> Result:
+    return invoke(
+        "operator", "create", operator_id, "--name", "City", "--database", url, "--json", *options
+    )
+
+
+def test_an_operator_is_created_with_its_key_and_products(migrated: str, file: Path) -> None:
+    """operator create prints the operator and its key as JSON, once; only the hash is kept."""
+    done = operator(migrated, "city", "--fee-bps", "250")
+    assert done.exit_code == 0
+    answer = json.loads(done.output)
+    assert set(answer) == {"operator_id", "api_key"}
+    key = answer["api_key"]
+    assert key.startswith("fh_")
+    assert done.output.count(key) == 1
+    assert rows(file, "SELECT operator_id, name, fee_bp FROM operators") == [("city", "City", 250)]
+    assert {row[0] for row in rows(file, "SELECT product_id FROM products")} == {
+        "bike",
+        "umbrella",
+        "power-bank",
+    }
+    engine = open_database(migrated)
+    principal = find_principal(engine, hash_key(key))
+    engine.dispose()
+    assert principal is not None
+    assert (principal.operator_id, principal.scopes) == ("city", OPERATOR_SCOPES)
+    for kept in file.parent.glob("freehold.db*"):
+        assert key.encode() not in kept.read_bytes()
+
+
+def test_without_json_the_key_is_a_line_to_read(migrated: str) -> None:
+    """Without --json the same is printed as lines for a person."""
+    done = invoke("operator", "create", "city", "--name", "City", "--database", migrated)
+    assert done.exit_code == 0
+    first, second = done.output.splitlines()
+    assert first == "operator id: city"
+    assert second.startswith("api key: fh_")
+
+
+def test_an_operator_is_created_once(migrated: str) -> None:
+    """A second operator with the same id is refused with one line and changes nothing."""
+    assert operator(migrated, "city").exit_code == 0
+    words = ("operator", "create", "city", "--name", "Other", "--database", migrated)
+    assert "city exists" in refused(shell(*words))
+
+
+@pytest.mark.parametrize("operator_id", ["City", "platform", "a b", "", "-a", "x" * 64, "é", "a\n"])
+def test_an_operators_id_has_a_form(migrated: str, file: Path, operator_id: str) -> None:
+    """An operator's id is lower-case letters, digits and hyphens, and never the platform's."""
+    done = invoke("operator", "create", "--name", "N", "--database", migrated, "--", operator_id)
+    assert done.exit_code == 1
+    assert getattr(done.exception, "reason", "") == "INVALID_INPUT"
+    assert rows(file, "SELECT count(*) FROM operators") == [(0,)]
+    assert rows(file, "SELECT count(*) FROM api_keys") == [(0,)]
+
+
+@pytest.mark.parametrize("fee", ["-1", "10001", "3%", "1.5"])
+def test_a_fee_is_a_share(migrated: str, fee: str) -> None:
+    """A fee outside 0 to 10,000 basis points is refused by its option's name."""
+    done = operator(migrated, "city", "--fee-bps", fee)
+    assert done.exit_code == 2
+    assert "--fee-bps" in done.output
+
+
+def test_an_operator_may_have_further_keys(migrated: str) -> None:
+    """operator create-key prints a further key of an operator that is there, and only then."""
+    operator(migrated, "city")
+    done = invoke("operator", "create-key", "city", "--database", migrated, "--json")
+    answer = json.loads(done.output)
+    assert answer["operator_id"] == "city"
+    engine = open_database(migrated)
+    principal = find_principal(engine, hash_key(answer["api_key"]))
+    engine.dispose()
+    assert principal is not None
+    assert principal.operator_id == "city"
+    words = ("operator", "create-key", "nobody", "--database", migrated)
+    assert "operator not found" in refused(shell(*words))
+
+
+def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
+    """platform create-key prints a key that has every scope but the operators'."""
+    done = invoke("platform", "create-key", "--database", migrated, "--json")
+    engine = open_database(migrated)
+    principal = find_principal(engine, hash_key(json.loads(done.output)["api_key"]))
+    engine.dispose()
+    assert principal is not None
+    assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
+    assert not PLATFORM_SCOPES & OPERATOR_SCOPES
+
+
+def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
+    """revoke-key reads the key from standard input, ends it, and ends it only once."""
+    key = json.loads(operator(migrated, "city").output)["api_key"]
+    done = invoke("revoke-key", "--database", migrated, stdin=f"{key}\n")
+    assert (done.exit_code, done.output) == (0, "key revoked\n")
+    engine = open_database(migrated)
+    assert find_principal(engine, hash_key(key)) is None
+    engine.dispose()
+    for again in (key, "fh_never", ""):
+        line = refused(shell("revoke-key", "--database", migrated, stdin=again))
+        assert "key not found" in line
+        assert not again or again not in line
+
+
+# -- verify --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def books(migrated: str) -> str:
+    """A database in which one person rented, paid nothing, and rents again."""
+    from service.domain.authorization import Authorization, Start
+    from service.domain.money import Money
+    from service.engine.commands import Authorize, Settle
+
+    operator(migrated, "city")
+    store = SqlStore(open_database(migrated))
+    desk = Desk(store)
+    desk.put_user("u-1", 620)
+    for asset_id in ("bike-1", "bike-2"):
+        rental = desk.do(Authorize("u-1", "umbrella", asset_id, Start.IMMEDIATE, (), None))
+        assert isinstance(rental, Authorization)
+        if asset_id == "bike-1":
+            amount = Money("CNY", 500)
+            desk.do(Settle("u-1", rental.authorization_id, amount, True, None))
+    store.close()
+    return migrated
+
+
+def test_verify_says_that_the_books_are_right(books: str) -> None:
+    """verify prints what it looked at and exits with 0 when nothing is wrong."""
+    done = invoke("verify", "--database", books)
+    assert done.exit_code == 0
+    counted, verdict = done.output.splitlines()
+    assert counted == "1 lines, 7 entries, 2 authorizations"
+    assert verdict == "books verified"
+
+
+def test_verify_of_empty_books(migrated: str) -> None:
+    """Books without a single line are right."""
+    assert "0 lines" in invoke("verify", "--database", migrated).output
+
+
+FAULTS = {
+    "a balance": (
+        "UPDATE lines SET available_minor = available_minor - 1, limit_minor = limit_minor - 1",
+        "BALANCE_STORED at lines/u-1/CNY",
+    ),
+    "an entry's amount": (
+        "UPDATE entries SET amount_minor = amount_minor + 1 WHERE sequence = 2",
+        "BALANCE_AFTER at entries/u-1/CNY/2",
+    ),
+    "an entry lost": (
+        "DELETE FROM entries WHERE sequence = 2",
+        "ENTRY_MISSING at entries/u-1/CNY/3: expected 2",
+    ),
+    "the last entry lost": (
+        "DELETE FROM entries WHERE sequence = 7",
+        "ENTRY_MISSING at lines/u-1/CNY",
+    ),
+    "a capture": (
+        "UPDATE authorizations SET captured_minor = captured_minor - 1 WHERE state = 'SETTLED'",
+        "AUTHORIZATION_AMOUNT at users/u-1/authorizations/",
+    ),
+    "an authorization lost": (
+        "DELETE FROM authorizations WHERE state = 'ACTIVE'",
+        "ENTRY_WITHOUT_AUTHORIZATION at users/u-1/authorizations/",
+    ),
+    "a line lost": ("DELETE FROM lines", "ENTRY_WITHOUT_LINE at entries/u-1/CNY/1"),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_verify_names_the_wrong_row(books: str, file: Path, fault: str) -> None:
+    """verify exits with 1 and names the rule and the row when something is wrong."""
+    statement, expected = FAULTS[fault]
+    connection = sqlite3.connect(file)
+    assert connection.execute(statement).rowcount == 1 or fault == "a balance"
+    connection.commit()
+    connection.close()
+    done = invoke("verify", "--database", books)
+    assert done.exit_code == 1
+    assert expected in done.output
+    assert "books verified" not in done.output
+
+
+# -- databases -----------------------------------------------------------------------------
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "migrate": ("migrate",),
+    "operator create": ("operator", "create", "city", "--name", "City"),
+    "operator create-key": ("operator", "create-key", "city"),
+    "platform create-key": ("platform", "create-key"),
+    "revoke-key": ("revoke-key",),
+    "verify": ("verify",),
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("bad", ["mysql://localhost/x", "no url at all", "", "oracle://x"])
+def test_a_bad_database_url_is_named(command: str, bad: str) -> None:
+    """A database URL that cannot be used is refused by its option's name in every command."""
+    done = invoke(*COMMANDS[command], "--database", bad, stdin="key\n")
+    assert done.exit_code == 2
+    assert "--database" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_database_is_required(command: str) -> None:
+    """Without --database every command says that it is missing."""
+    done = invoke(*COMMANDS[command])
+    assert done.exit_code == 2
+    assert "--database" in done.output
+
+
+def test_the_database_may_come_from_the_environment(url: str) -> None:
+    """FREEHOLD_DATABASE stands for --database."""
+    done = shell("migrate", FREEHOLD_DATABASE=url)
+    assert (done.returncode, done.stdout) == (0, "database is up to date\n")
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"migrate"}))
+def test_without_a_schema_the_database_refuses_in_one_line(url: str, command: str) -> None:
+    """Commands on a database that was not migrated are refused with one line, without SQL."""
+    line = refused(shell(*COMMANDS[command], "--database", url, stdin="fh_key\n"))
+    assert "database" in line
+    assert "SELECT" not in line
+    assert "fh_" not in line
+
+
+def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    """A file that is not a database, or a folder that is not there, is refused with one line."""
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database\n" * 100)
+    for path in (text, tmp_path / "none" / "freehold.db"):
+        line = refused(shell("migrate", "--database", f"sqlite:///{path}"))
+        assert "database" in line
+    assert text.read_text() == "not a database\n" * 100
+
+
+def test_help_needs_nothing() -> None:
+    """--help works for every command and names its options."""
+    pages: list[Callable[[], Result]] = [
+        lambda words=words: invoke(*words[:2], "--help")  # type: ignore[misc]
+        for words in (("serve",), ("train",), *COMMANDS.values())
+        if len(words) < 2 or words[0] in ("operator", "platform")
+    ]
+    for page in pages:
+        done = page()
+        assert done.exit_code == 0
+        assert "Usage:" in done.output

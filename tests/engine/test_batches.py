@@ -1,0 +1,203 @@
+"""A batch: commands in order, each whole or not at all."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from service.domain.authorization import Authorization, State
+from service.domain.errors import DeadlineTooNear, InternalFault
+from service.domain.policy import Offer
+from service.engine.commands import Answer, Expire, PutUser
+from service.engine.engine import Result
+from service.engine.records import PLATFORM
+from tests.engine.calls import (
+    authorize,
+    balances,
+    confirm,
+    counts,
+    pay,
+    pick_up,
+    reason,
+    rental,
+    reverse,
+    settle,
+    stored,
+)
+from tests.fakes import MINUTE_US, START_US, CountingIds, Desk
+
+
+def test_later_commands_see_earlier_ones(desk: Desk) -> None:
+    """A command sees what the commands before it in the batch have decided."""
+    zero = (Offer.ZERO,)
+    works = [desk.work(authorize(accept=zero), request_id=f"r-{n}") for n in range(3)]
+    desk.apply(*works)
+    states = [desk.answers[f"r-{n}"].state for n in range(3)]  # type: ignore[union-attr]
+    assert states == [State.ACTIVE, State.ACTIVE, State.DECLINED]
+    assert balances(desk) == (50_000, 10_200, 39_800, 0)
+
+
+def test_a_whole_life_in_one_batch(desk: Desk) -> None:
+    """Confirming, capturing, settling and paying may all stand in one batch."""
+    it = rental(desk, authorize("ben"))
+    results = desk.apply(
+        desk.work(confirm(it)),
+        desk.work(settle(it, 10_000, final=False)),
+        desk.work(settle(it, 100)),
+        desk.work(pay(it, 150, reference="p"), request_id="last"),
+    )
+    assert all(isinstance(result, bytes) for result in results)
+    last = desk.answers["last"]
+    assert isinstance(last, Authorization)
+    assert (last.state, last.captured_minor, last.due_minor, last.version) == (
+        State.SETTLED, 10_100, 0, 5,
+    )  # fmt: skip
+    assert stored(desk, it) == last
+    assert balances(desk, "ben") == (20_000, 20_000, 0, 0)
+
+
+def test_answers_stand_in_the_order_of_the_batch(desk: Desk) -> None:
+    """Every work gets its own answer, refusals among them."""
+    it = rental(desk, authorize())
+    results = desk.apply(
+        desk.work(authorize(product_id="tank")),
+        desk.work(settle(it, 10), request_id="s"),
+        desk.work(reverse(it)),
+        desk.work(authorize("ben", "umbrella"), request_id="a"),
+    )
+    assert [reason(result) for result in results] == [
+        "PRODUCT_NOT_FOUND", "", "ILLEGAL_TRANSITION", "",
+    ]  # fmt: skip
+
+
+def test_a_refused_command_leaves_nothing(desk: Desk) -> None:
+    """A refusal within a batch writes nothing of its command and hinders no other."""
+    it = rental(desk, authorize())
+    before = counts(desk)
+    refusal, _ = desk.apply(desk.work(settle(it, 99_999)), desk.work(settle(it, 5)))
+    assert reason(refusal) == "INVALID_INPUT"
+    after = counts(desk)
+    assert after["requests"] == before["requests"] + 1
+    assert after["outbox"] == before["outbox"] + 1
+
+
+def broken(_: Answer) -> bytes:
+    """An encoder with a defect."""
+    raise KeyError("the caller must not see this")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_answer_that_cannot_be_encoded_leaves_nothing(desk: Desk, alone: bool) -> None:
+    """A defect in making the answer is an internal fault with an id and nothing else, and nothing
+    of the command is written; the rest of the batch is."""
+    before = counts(desk)
+    work = desk.work(authorize(asset_id="bike-7"), request_id="r")
+    work.encode = broken
+    others = [] if alone else [desk.work(authorize("ben", "umbrella"), request_id="s")]
+    fault, *rest = desk.apply(work, *others)
+    assert isinstance(fault, InternalFault)
+    assert "caller" not in str(fault)
+    assert fault.metadata["fault_id"] in str(fault)
+    assert [type(error) for error in desk.faults] == [KeyError]
+    assert all(isinstance(result, bytes) for result in rest)
+    assert counts(desk)["authorizations"] == before["authorizations"] + len(rest)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+    assert rental(desk, authorize(asset_id="bike-7"), request_id="r").state is State.ACTIVE
+
+
+def test_one_poisonous_command_does_not_take_the_others_down(desk: Desk) -> None:
+    """A command that the database cannot take is refused alone; the others of its batch are
+    answered and written once."""
+    poison = desk.work(authorize("zoe", asset_id="\ud800"), request_id="poison")
+    results = desk.apply(
+        desk.work(authorize(), request_id="a"), poison, desk.work(authorize("ben"), request_id="b")
+    )
+    assert [type(result) for result in results] == [bytes, InternalFault, bytes]
+    assert counts(desk)["authorizations"] == 2
+    assert balances(desk) == (50_000, 30_100, 19_900, 0)
+
+
+def test_features_of_a_wrong_size_do_not_take_the_others_down(desk: Desk) -> None:
+    """Features that the model cannot even read are a fault of their own command."""
+    results = desk.apply(
+        desk.work(PutUser("zoe", b"short", START_US, True), caller=PLATFORM),
+        desk.work(authorize()),
+    )
+    assert [type(result) for result in results] == [InternalFault, bytes]
+    assert desk.store.line("zoe", "CNY") is None
+
+
+def test_a_command_that_is_too_late_is_refused_before_the_write(desk: Desk) -> None:
+    """A command whose deadline has passed is refused and writes nothing; the same id is free."""
+    before = counts(desk)
+    work = desk.work(authorize(), request_id="r")
+    work.deadline = time.monotonic() - 0.001
+    (result,) = desk.apply(work)
+    assert isinstance(result, DeadlineTooNear)
+    assert counts(desk) == before
+    work.deadline = time.monotonic() + 3_600
+    (first,) = desk.apply(work)
+    assert isinstance(first, bytes)
+    work.deadline = time.monotonic() - 0.001
+    assert desk.apply(work) == [first]
+
+
+def test_one_clock_reading_a_batch(desk: Desk) -> None:
+    """All commands of a batch are decided at one instant."""
+    readings: list[int] = []
+    now_us = desk.clock.now_us
+
+    class Ticking:
+        """Goes on with every reading."""
+
+        def now_us(self) -> int:
+            readings.append(now_us() + len(readings))
+            return readings[-1]
+
+    desk.engine._clock = Ticking()
+    desk.apply(*(desk.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(5)))
+    made = {desk.answers[f"r-{n}"].create_us for n in range(5)}  # type: ignore[union-attr]
+    assert len(made) == len(readings) == 1
+
+
+def test_an_empty_batch(desk: Desk) -> None:
+    """A batch of nothing writes nothing."""
+    before = counts(desk)
+    nothing: list[Result] = []
+    assert desk.apply() == nothing
+    assert counts(desk) == before
+
+
+def test_expiry_needs_no_request_record(desk: Desk) -> None:
+    """The sweeper's expiry ends what has lapsed, is refused for what has not, and leaves no
+    request record."""
+    it = rental(desk, pick_up())
+    before = counts(desk)["requests"]
+    expire = Expire("ann", it.authorization_id)
+    (early,) = desk.apply(desk.work(expire, request_id=""))
+    assert reason(early) == "NOT_LAPSED"
+    desk.clock.advance(START_US + 30 * MINUTE_US)
+    done, again = desk.apply(desk.work(expire, request_id=""), desk.work(expire, request_id=""))
+    assert isinstance(done, bytes)
+    assert reason(again) == "NOT_LAPSED"
+    (unknown,) = desk.apply(desk.work(Expire("ann", "nothing"), request_id=""))
+    assert reason(unknown) == "AUTHORIZATION_NOT_FOUND"
+    assert counts(desk)["requests"] == before
+    assert stored(desk, it).close_us == START_US + 30 * MINUTE_US
+
+
+def test_ids_are_not_used_twice(desk: Desk) -> None:
+    """Two processes with ids of their own work on one database."""
+
+    class OtherIds(CountingIds):
+        """Ids of another process."""
+
+        def new(self, now_us: int) -> str:
+            return "v" + super().new(now_us)[1:]
+
+    other = Desk(desk.store, ids=OtherIds())
+    one = rental(desk, authorize(product_id="umbrella"), request_id="one")
+    two = rental(other, authorize(product_id="umbrella"), request_id="two")
+    assert one.authorization_id != two.authorization_id
+    assert balances(desk) == (50_000, 38_200, 11_800, 0)

@@ -1,0 +1,350 @@
+"""The committer: one bounded queue, one writer, one transaction a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeVar
+
+import pytest
+
+from service.domain.errors import Exhausted, NotFound, Unavailable
+from service.engine.commands import Work
+from service.engine.committer import (
+    ArrivalRate,
+    CommitLimits,
+    CommitStatistics,
+    Committer,
+    linger_s,
+)
+from service.engine.engine import Result
+from tests.engine.calls import authorize, counts
+from tests.fakes import Desk
+
+T = TypeVar("T")
+HANG_S = 30.0
+AT_ONCE = CommitLimits(max_queue=4, max_batch=2, min_arrivals=1e9)
+PATIENT = CommitLimits(max_queue=16, max_batch=3, max_linger_s=HANG_S, min_arrivals=0.0)
+
+
+def run(main: Coroutine[object, object, T]) -> T:
+    """Runs to the end, or fails instead of hanging."""
+    return asyncio.run(asyncio.wait_for(main, HANG_S))
+
+
+def echo(works: Sequence[Work]) -> list[Result]:
+    """Answers every work with its request id."""
+    return [work.request_id.encode() for work in works]
+
+
+class Gate:
+    """Holds the writer inside a batch until it is opened."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self._open = threading.Event()
+        self._entered = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def apply(self, works: Sequence[Work]) -> list[Result]:
+        """Waits for the gate, then answers."""
+        self.batches.append([work.request_id for work in works])
+        self._loop.call_soon_threadsafe(self._entered.set)
+        if not self._open.wait(HANG_S):
+            raise TimeoutError
+        return echo(works)
+
+    async def entered(self) -> None:
+        """Returns once the writer holds a batch."""
+        await self._entered.wait()
+
+    def open(self) -> None:
+        """Lets the writer go on for good."""
+        self._open.set()
+
+
+@pytest.fixture
+def work(desk: Desk) -> Callable[[str], Work]:
+    """Makes works by request id."""
+    return lambda name: desk.work(authorize(product_id="umbrella"), request_id=name)
+
+
+Make = Callable[[str], Work]
+
+
+# -- the linger rule -------------------------------------------------------------------------
+
+LIMITS = CommitLimits(max_batch=64, max_linger_s=0.004, min_arrivals=4.0)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_second", "waiting", "pause_s"),
+    [
+        (0.0, 1, 0.0),  # nobody comes
+        (999.0, 1, 0.0),  # fewer than four within 4 ms
+        (1_000.0, 1, 0.004),  # four within 4 ms
+        (8_000.0, 1, 0.004),  # half a batch in exactly 4 ms
+        (16_000.0, 1, 0.002),  # half a batch in 2 ms
+        (64_000.0, 1, 0.0005),
+        (16_000.0, 63, 0.002),
+        (16_000.0, 64, 0.0),  # the batch is full
+        (16_000.0, 500, 0.0),
+    ],
+)
+def test_the_writer_lingers_only_for_company(
+    rate_per_second: float, waiting: int, pause_s: float
+) -> None:
+    """The writer lingers for half a batch, at most the limit, and only when enough are expected."""
+    assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
+
+
+def test_the_rate_follows_the_arrivals() -> None:
+    """The rate of arrivals is an average that follows within a few windows, up and down."""
+    rate = ArrivalRate(0.05)
+    assert rate.measure(100.0) == 0.0
+    for step in range(1, 41):
+        for _ in range(50):
+            rate.count()
+        rate.measure(100.0 + step * 0.05)
+    assert rate.per_second == pytest.approx(1_000, rel=0.01)
+    for step in range(41, 81):
+        rate.measure(100.0 + step * 0.05)
+    assert rate.per_second == pytest.approx(0, abs=1)
+
+
+def test_the_rate_is_not_measured_within_a_window() -> None:
+    """Within one window the rate stays, and what arrived counts in the next measurement."""
+    rate = ArrivalRate(0.05)
+    rate.measure(100.0)
+    rate.count()
+    assert rate.measure(100.049) == 0.0
+    assert rate.measure(100.2) == pytest.approx(1 / 0.2)
+
+
+# -- batches ---------------------------------------------------------------------------------
+
+
+def test_every_caller_gets_the_own_answer(work: Make) -> None:
+    """Answers come back to their callers, refusals as exceptions."""
+
+    def apply(works: Sequence[Work]) -> list[Result]:
+        return [
+            NotFound("user", "x") if w.request_id == "bad" else w.request_id.encode() for w in works
+        ]
+
+    async def main() -> list[bytes | BaseException]:
+        committer = Committer(apply, AT_ONCE)
+        committer.start()
+        names = ["a", "bad", "b"]
+        results = await asyncio.gather(
+            *(committer.submit(work(name)) for name in names), return_exceptions=True
+        )
+        await committer.close()
+        return results
+
+    first, refusal, second = run(main())
+    assert (first, second) == (b"a", b"b")
+    assert isinstance(refusal, NotFound)
+
+
+def test_what_waits_together_is_one_batch(work: Make) -> None:
+    """While a batch is under way arrivals gather, and are taken in order, a batch at a time."""
+
+    async def main() -> tuple[list[list[str]], CommitStatistics]:
+        gate = Gate()
+        committer = Committer(gate.apply, AT_ONCE)
+        committer.start()
+        first = asyncio.create_task(committer.submit(work("a")))
+        await gate.entered()
+        rest = [asyncio.create_task(committer.submit(work(name))) for name in "bcd"]
+        await asyncio.sleep(0)
+        assert committer.waiting == 3
+        gate.open()
+        await asyncio.gather(first, *rest)
+        await committer.close()
+        return gate.batches, committer.statistics
+
+    batches, statistics = run(main())
+    assert batches == [["a"], ["b", "c"], ["d"]]
+    assert (statistics.batches, statistics.commands) == (3, 4)
+    assert statistics.sizes == {1: 2, 2: 1}
+    assert statistics.batch_mean == pytest.approx(4 / 3)
+
+
+def test_no_batches_no_mean() -> None:
+    """Before the first batch the mean is 0."""
+    assert CommitStatistics().batch_mean == 0.0
+
+
+def test_the_writer_goes_as_soon_as_the_batch_is_full(work: Make) -> None:
+    """A writer that lingers stops lingering when the batch is full."""
+
+    async def main() -> list[list[str]]:
+        gate = Gate()
+        gate.open()
+        committer = Committer(gate.apply, PATIENT)
+        committer.start()
+        first = asyncio.create_task(committer.submit(work("a")))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert committer.waiting == 1
+        await asyncio.gather(first, *(committer.submit(work(name)) for name in "bc"))
+        await committer.close()
+        return gate.batches
+
+    assert run(main()) == [["a", "b", "c"]]
+
+
+def test_the_writer_lingers_no_longer_than_it_may(work: Make) -> None:
+    """When nobody else comes the batch is taken after the pause."""
+
+    async def main() -> bytes:
+        committer = Committer(echo, CommitLimits(max_linger_s=0.001, min_arrivals=0.0))
+        committer.start()
+        answer = await committer.submit(work("a"))
+        await committer.close()
+        return answer
+
+    assert run(main()) == b"a"
+
+
+def test_a_full_queue_refuses(work: Make) -> None:
+    """When the queue is full a call is refused at once, to be retried, and the others pass."""
+
+    async def main() -> tuple[Exhausted, list[bytes]]:
+        gate = Gate()
+        committer = Committer(gate.apply, AT_ONCE)
+        committer.start()
+        waiting = [asyncio.create_task(committer.submit(work("a")))]
+        await gate.entered()
+        waiting += [asyncio.create_task(committer.submit(work(name))) for name in "bcde"]
+        await asyncio.sleep(0)
+        with pytest.raises(Exhausted) as refused:
+            await committer.submit(work("f"))
+        gate.open()
+        answers = await asyncio.gather(*waiting)
+        assert await committer.submit(work("f")) == b"f"
+        await committer.close()
+        return refused.value, answers
+
+    refusal, answers = run(main())
+    assert (refusal.reason, refusal.retry_after_ms) == ("QUEUE_FULL", 100)
+    assert answers == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_closing_finishes_what_is_queued(work: Make) -> None:
+    """Closing answers everything in the queue, and refuses what comes after."""
+
+    async def main() -> tuple[list[bytes], Unavailable]:
+        gate = Gate()
+        committer = Committer(gate.apply, AT_ONCE)
+        committer.start()
+        waiting = [asyncio.create_task(committer.submit(work("a")))]
+        await gate.entered()
+        waiting += [asyncio.create_task(committer.submit(work(name))) for name in "bcd"]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(committer.close())
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as refused:
+            await committer.submit(work("e"))
+        gate.open()
+        await closing
+        assert all(task.done() for task in waiting)
+        return await asyncio.gather(*waiting), refused.value
+
+    answers, refusal = run(main())
+    assert answers == [b"a", b"b", b"c", b"d"]
+    assert refusal.reason == "SHUTTING_DOWN"
+
+
+def test_closing_does_not_wait_for_company(work: Make) -> None:
+    """A writer that lingers goes on at once when the server stops."""
+
+    async def main() -> bytes:
+        committer = Committer(echo, PATIENT)
+        committer.start()
+        waiting = asyncio.create_task(committer.submit(work("a")))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert committer.waiting == 1
+        await committer.close()
+        return await waiting
+
+    assert run(main()) == b"a"
+
+
+def test_a_committer_that_never_started_closes() -> None:
+    """Closing before the start is no error."""
+
+    async def main() -> None:
+        await Committer(echo, AT_ONCE).close()
+
+    run(main())
+
+
+def test_a_caller_who_goes_away_does_not_break_the_batch(work: Make) -> None:
+    """A cancelled call is carried out with its batch, and the others get their answers."""
+
+    async def main() -> tuple[list[list[str]], bytes]:
+        gate = Gate()
+        committer = Committer(gate.apply, AT_ONCE)
+        committer.start()
+        gone = [asyncio.create_task(committer.submit(work("a")))]
+        await gate.entered()
+        gone.append(asyncio.create_task(committer.submit(work("b"))))
+        stays = asyncio.create_task(committer.submit(work("c")))
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        gate.open()
+        answer = await stays
+        await committer.close()
+        return gate.batches, answer
+
+    assert run(main()) == ([["a"], ["b", "c"]], b"c")
+
+
+def test_a_retry_finds_the_answer_of_a_caller_who_went_away(desk: Desk, work: Make) -> None:
+    """What a cancelled call decided stands, and a retry with its id gets the answer."""
+
+    async def main() -> bytes:
+        gate = Gate()
+
+        def apply(works: Sequence[Work]) -> list[Result]:
+            results = desk.engine.apply(works)
+            gate.apply(works)
+            return results
+
+        committer = Committer(apply, AT_ONCE)
+        committer.start()
+        gone = asyncio.create_task(committer.submit(work("r")))
+        await gate.entered()
+        gone.cancel()
+        gate.open()
+        answer = await committer.submit(work("r"))
+        await committer.close()
+        return answer
+
+    answer = run(main())
+    assert answer == repr(desk.answers["r"]).encode()
+    assert counts(desk)["authorizations"] == 1
+
+
+def test_many_callers_on_a_real_engine(desk: Desk, work: Make) -> None:
+    """Two hundred concurrent calls of twenty ids have twenty effects."""
+
+    async def main() -> list[bytes]:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        answers = await asyncio.gather(
+            *(committer.submit(work(f"r-{n % 20}")) for n in range(200))
+        )
+        await committer.close()
+        return answers
+
+    answers = run(main())
+    assert len(set(answers)) == 20
+    assert answers[:20] * 10 == answers
+    assert counts(desk)["authorizations"] == 20

@@ -1,0 +1,154 @@
+"""One item is in one open rental of its operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.authorization import State
+from service.domain.policy import Offer
+from service.engine.commands import Expire
+from tests.engine.calls import (
+    authorize,
+    confirm,
+    counts,
+    pick_up,
+    reason,
+    refused,
+    rental,
+    reverse,
+    settle,
+    start,
+    stored,
+)
+from tests.fakes import MINUTE_US, OTHER_OPERATOR, START_US, Desk
+
+ITEM = "bike-7"
+
+
+def test_an_item_is_rented_once(desk: Desk) -> None:
+    """An item in an open rental cannot be authorized again, and the refusal writes nothing."""
+    rental(desk, authorize(asset_id=ITEM))
+    before = counts(desk)
+    error = refused(desk, authorize("ben", "umbrella", ITEM))
+    assert (error.reason, error.metadata) == ("ASSET_IN_USE", {"state": "IN_USE"})
+    assert counts(desk) == before
+
+
+def test_an_item_is_rented_once_in_a_batch(desk: Desk) -> None:
+    """Of two who want one item in the same batch the first gets it."""
+    first, second = desk.apply(
+        desk.work(authorize(asset_id=ITEM)), desk.work(authorize("ben", "umbrella", ITEM))
+    )
+    assert isinstance(first, bytes)
+    assert reason(second) == "ASSET_IN_USE"
+    assert counts(desk)["open_items"] == 1
+
+
+def test_items_are_the_operators(desk: Desk) -> None:
+    """Two operators may use the same item id."""
+    rental(desk, authorize(asset_id=ITEM))
+    assert rental(desk, authorize(asset_id=ITEM), caller=OTHER_OPERATOR).state is State.ACTIVE
+
+
+def test_no_item_named_none_claimed(desk: Desk) -> None:
+    """Rentals that name no item do not exclude each other."""
+    rental(desk, authorize())
+    rental(desk, authorize())
+    assert counts(desk)["open_items"] == 0
+
+
+@pytest.mark.parametrize("end", ["settle", "reverse", "expire"])
+def test_an_item_is_free_after_its_rental(desk: Desk, end: str) -> None:
+    """Settling, reversing and expiring free the item, for the next command of the same batch too."""
+    it = rental(desk, pick_up(asset_id=ITEM) if end == "expire" else authorize(asset_id=ITEM))
+    if end == "expire":
+        desk.clock.advance(START_US + 30 * MINUTE_US)
+        last = desk.work(Expire("ann", it.authorization_id), request_id="")
+    else:
+        last = desk.work(settle(it, 0) if end == "settle" else reverse(it))
+    _, second = desk.apply(last, desk.work(authorize("ben", "umbrella", ITEM), request_id="r"))
+    assert isinstance(second, bytes)
+    assert refused(desk, authorize(asset_id=ITEM)).reason == "ASSET_IN_USE"
+
+
+def test_a_partial_capture_keeps_the_item(desk: Desk) -> None:
+    """A capture that is not final leaves the item in its rental."""
+    rental(desk, settle(rental(desk, authorize(asset_id=ITEM)), 100, final=False))
+    assert refused(desk, authorize(asset_id=ITEM)).reason == "ASSET_IN_USE"
+
+
+def test_an_offer_does_not_claim(desk: Desk) -> None:
+    """An offer leaves the item free; the first to confirm gets it, the second is refused."""
+    ben, cem = (rental(desk, authorize(who, asset_id=ITEM)) for who in ("ben", "cem"))
+    assert counts(desk)["open_items"] == 0
+    rental(desk, confirm(cem, reference="p"))
+    assert refused(desk, confirm(ben, reference="q")).reason == "ASSET_IN_USE"
+    assert stored(desk, ben).state is State.OFFERED
+
+
+def test_a_refused_confirmation_uses_no_payment(desk: Desk) -> None:
+    """A confirmation refused because of the item may use the same payment later."""
+    ben = rental(desk, authorize("ben", asset_id=ITEM))
+    other = rental(desk, authorize(asset_id=ITEM))
+    assert refused(desk, confirm(ben, reference="p")).reason == "ASSET_IN_USE"
+    rental(desk, settle(other, 0))
+    assert rental(desk, confirm(ben, reference="p")).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("end", ["expire", "reverse", "pay late"])
+def test_the_end_of_an_offer_frees_nobody_elses_claim(desk: Desk, end: str) -> None:
+    """An offer for an item that somebody else has taken meanwhile ends without freeing it."""
+    offer = rental(desk, authorize("ben", asset_id=ITEM))
+    taken = rental(desk, authorize(asset_id=ITEM))
+    if end == "reverse":
+        rental(desk, reverse(offer))
+    else:
+        desk.clock.advance(START_US + 15 * MINUTE_US)
+        if end == "expire":
+            rental(desk, Expire("ben", offer.authorization_id), request_id="")
+        else:
+            assert rental(desk, confirm(offer)).state is State.EXPIRED
+    assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
+    rental(desk, settle(taken, 0))
+    assert counts(desk)["open_items"] == 0
+
+
+def test_a_late_payment_frees_no_later_claim(desk: Desk) -> None:
+    """A payment that comes after the end of a hold does not free the item from its next rental."""
+    held = rental(desk, confirm(rental(desk, pick_up("ben", asset_id=ITEM)), reference="p"))
+    desk.clock.advance(START_US + 30 * MINUTE_US)
+    rental(desk, Expire("ben", held.authorization_id), request_id="")
+    rental(desk, authorize(asset_id=ITEM))
+    rental(desk, confirm(held, reference="q"))
+    assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
+
+
+def test_a_declined_authorize_claims_nothing(desk: Desk) -> None:
+    """Who is declined does not keep the item from others."""
+    assert rental(desk, authorize("cem", "bike", ITEM, accept=(Offer.ZERO,))).offer is None
+    assert counts(desk)["open_items"] == 0
+
+
+def test_an_item_named_at_the_pick_up(desk: Desk) -> None:
+    """An item first named at the pick-up is claimed there, and refused when it is in use."""
+    one, other = rental(desk, pick_up()), rental(desk, pick_up())
+    assert rental(desk, start(one, ITEM)).asset_id == ITEM
+    assert refused(desk, start(other, ITEM)).reason == "ASSET_IN_USE"
+    assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
+    assert rental(desk, start(other, "bike-8")).state is State.ACTIVE
+
+
+def test_two_pick_ups_of_one_item_in_a_batch(desk: Desk) -> None:
+    """Of two pick-ups that name one item in the same batch the first gets it."""
+    one, other = rental(desk, pick_up()), rental(desk, pick_up())
+    first, second = desk.apply(desk.work(start(one, ITEM)), desk.work(start(other, ITEM)))
+    assert isinstance(first, bytes)
+    assert reason(second) == "ASSET_IN_USE"
+
+
+def test_a_pick_up_of_the_authorized_item(desk: Desk) -> None:
+    """Naming the authorized item again at the pick-up is no second claim."""
+    it = rental(desk, pick_up(asset_id=ITEM))
+    assert rental(desk, start(it, ITEM)).state is State.ACTIVE
+    rental(desk, settle(it, 0))
+    assert counts(desk)["open_items"] == 0

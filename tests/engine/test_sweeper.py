@@ -1,0 +1,166 @@
+"""The sweeper: ends offers and holds that nobody picked up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Engine
+
+from service.clock import Clock
+from service.domain.authorization import State
+from service.engine.committer import CommitLimits, Committer
+from service.engine.expiry import Sweeper
+from service.storage.database import open_database
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
+from tests.fakes import MINUTE_US, START_US, Desk
+
+T = TypeVar("T")
+HANG_S = 30.0
+OFFER_END_US = START_US + 15 * MINUTE_US
+PICKUP_END_US = START_US + 30 * MINUTE_US
+
+
+class WatchedStore(SqlStore):
+    """Remembers what was asked, and may name authorizations that have not lapsed."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.portions: list[int] = []
+        self.stale: list[tuple[str, str]] = []
+
+    def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+        """What the store says, after what is stale."""
+        found = (self.stale + super().lapsed(now_us, limit))[:limit]
+        self.portions.append(len(found))
+        return found
+
+
+@pytest.fixture
+def watched(file: Path) -> Iterator[WatchedStore]:
+    """A fresh watched store."""
+    store = WatchedStore(open_database(f"sqlite:///{file}"))
+    yield store
+    assert verify_books(store.engine).fault is None
+    store.close()
+
+
+@pytest.fixture
+def hall(watched: WatchedStore) -> Desk:
+    """An engine on it, with Ann at 700."""
+    desk = Desk(watched)
+    desk.put_user("ann", 700)
+    return desk
+
+
+def sweep(desk: Desk, portion: int = 100) -> int:
+    """One sweep through a committer of its own."""
+
+    async def main() -> int:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        sweeper = Sweeper(desk.store, committer, desk.clock, portion=portion, interval_s=1.0)
+        swept = await sweeper.sweep()
+        await committer.close()
+        return swept
+
+    return run(main())
+
+
+def run(main: Coroutine[object, object, T]) -> T:
+    """Runs to the end, or fails instead of hanging."""
+    return asyncio.run(asyncio.wait_for(main, HANG_S))
+
+
+def test_what_has_lapsed_expires(hall: Desk) -> None:
+    """A sweep expires what has ended by now and nothing else, and gives the holds back."""
+    offer = rental(hall, authorize("new"))
+    hold = rental(hall, pick_up())
+    active = rental(hall, authorize())
+    assert sweep(hall) == 0
+    hall.clock.advance(OFFER_END_US)
+    assert sweep(hall) == 1
+    assert stored(hall, offer).state is State.EXPIRED
+    assert stored(hall, hold).state is State.AUTHORIZED
+    hall.clock.advance(PICKUP_END_US + 60 * MINUTE_US)
+    assert sweep(hall) == 1
+    assert stored(hall, hold).close_us == PICKUP_END_US
+    assert stored(hall, active).state is State.ACTIVE
+    assert balances(hall) == (50_000, 30_100, 19_900, 0)
+    assert sweep(hall) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "portion", "portions"),
+    [(7, 3, [3, 3, 1]), (6, 3, [3, 3, 0]), (2, 3, [2]), (0, 3, [0])],
+)
+def test_a_sweep_takes_bounded_portions(
+    hall: Desk, watched: WatchedStore, count: int, portion: int, portions: list[int]
+) -> None:
+    """A sweep asks for bounded portions until all is expired."""
+    for n in range(count):
+        rental(hall, authorize(f"new-{n}"))
+    hall.clock.advance(OFFER_END_US)
+    assert sweep(hall, portion) == count
+    assert watched.portions == portions
+
+
+def test_what_was_closed_meanwhile_is_left_alone(hall: Desk, watched: WatchedStore) -> None:
+    """What was reversed, or never was, by the time of its expiry does not stop a sweep."""
+    gone = rental(hall, authorize("new-1"))
+    rental(hall, reverse(gone))
+    rental(hall, authorize("new-2"))
+    watched.stale = [("new-1", gone.authorization_id), ("ghost", "0" * 20)]
+    hall.clock.advance(OFFER_END_US)
+    assert sweep(hall) == 1
+    assert stored(hall, gone).state is State.REVERSED
+
+
+def test_a_portion_that_does_not_move_is_left_to_the_next_round(
+    hall: Desk, watched: WatchedStore
+) -> None:
+    """When nothing of a full portion can be expired the sweep ends instead of turning in circles."""
+    watched.stale = [("ghost", f"{n:020d}") for n in range(3)]
+    assert sweep(hall, 3) == 0
+    assert watched.portions == [3]
+
+
+def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
+    """The sweeper sweeps again and again."""
+
+    class Counted:
+        """Counts how often the time is asked for."""
+
+        def __init__(self, clock: Clock) -> None:
+            self.asked = 0
+            self.third = asyncio.Event()
+            self._clock = clock
+
+        def now_us(self) -> int:
+            self.asked += 1
+            if self.asked == 3:
+                self.third.set()
+            return self._clock.now_us()
+
+    async def main() -> None:
+        committer = Committer(hall.engine.apply, CommitLimits())
+        committer.start()
+        clock = Counted(hall.clock)
+        task = asyncio.create_task(
+            Sweeper(hall.store, committer, clock, portion=9, interval_s=0.0).run()
+        )
+        await clock.third.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await committer.close()
+
+    offer = rental(hall, authorize("new"))
+    hall.clock.advance(OFFER_END_US)
+    run(main())
+    assert stored(hall, offer).state is State.EXPIRED

@@ -1,0 +1,168 @@
+"""Conflicts, failures and lost answers of the database."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.authorization import State
+from service.domain.errors import Unavailable
+from service.engine.assess import pack
+from service.engine.commands import PutUser
+from service.engine.records import PLATFORM
+from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored
+from tests.engine.faults import Fault, FaultyStore
+from tests.fakes import START_US, CountingIds, Desk, encode
+
+
+class OtherIds(CountingIds):
+    """Ids of another process."""
+
+    def new(self, now_us: int) -> str:
+        return "v" + super().new(now_us)[1:]
+
+
+@pytest.fixture
+def rival(faulty: FaultyStore, shaky: Desk) -> Desk:
+    """Another process on the same database."""
+    return Desk(faulty, ids=OtherIds())
+
+
+def test_a_conflict_is_decided_anew(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
+    """When another process changed a line first, the batch is decided anew on what is there now."""
+    zero = authorize()
+    rental(shaky, zero)
+    faulty.plan = [Fault.CONFLICT]
+    faulty.interlude = lambda: rental(rival, zero, request_id="rival")
+    it = rental(shaky, zero, request_id="r")
+    assert (it.state, it.offer, it.reasons) == (State.OFFERED, "REDUCED", ("LINE_EXHAUSTED",))
+    assert balances(shaky) == (50_000, 10_200, 39_800, 0)
+    assert counts(shaky)["authorizations"] == 3
+
+
+def test_a_conflict_over_an_item(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
+    """When another process took the item first, the batch decided anew is refused."""
+    faulty.plan = [Fault.CONFLICT]
+    faulty.interlude = lambda: rental(rival, authorize(asset_id="bike-7"), request_id="rival")
+    (result,) = shaky.apply(shaky.work(authorize(asset_id="bike-7")))
+    assert reason(result) == "ASSET_IN_USE"
+
+
+def test_a_conflict_over_a_request_id(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
+    """When another process applied the same request first, its answer is given."""
+    faulty.plan = [Fault.CONFLICT]
+    faulty.interlude = lambda: rental(rival, authorize(), request_id="r")
+    (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert result == encode(rival.answers["r"])
+    assert counts(shaky)["authorizations"] == 1
+
+
+def test_a_person_registered_meanwhile(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
+    """After a conflict the person is assessed anew, on what another process recorded."""
+    faulty.plan = [Fault.CONFLICT]
+    zoe = PutUser("zoe", pack([700.0, 0.0]), START_US, True)
+    faulty.interlude = lambda: rival.do(zoe, request_id="rival", caller=PLATFORM)
+    it = rental(shaky, authorize("zoe"), request_id="r")
+    assert (it.state, it.band) == (State.ACTIVE, "A")
+
+
+def test_endless_conflicts_are_given_up(shaky: Desk, faulty: FaultyStore) -> None:
+    """After the bounded number of attempts a conflict is UNAVAILABLE, and nothing is written."""
+    before = counts(shaky)
+    faulty.plan = [Fault.CONFLICT] * 3
+    (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert isinstance(result, Unavailable)
+    assert (result.reason, result.retry_after_ms) == ("CONTENTION", 100)
+    assert faulty.transactions == 3
+    assert counts(shaky) == before
+    assert rental(shaky, authorize(), request_id="r").state is State.ACTIVE
+
+
+def test_a_batch_in_conflict_is_taken_apart(shaky: Desk, faulty: FaultyStore) -> None:
+    """A batch that meets conflict after conflict is applied one by one; one that meets them still
+    is refused alone."""
+    faulty.plan = [Fault.CONFLICT] * 3 + [Fault.NONE] + [Fault.CONFLICT] * 3
+    results = shaky.apply(
+        *(shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3))
+    )
+    assert [reason(result) for result in results] == ["", "CONTENTION", ""]
+    assert counts(shaky)["authorizations"] == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.AWAY, Fault.FAILED])
+def test_a_failed_transaction_writes_nothing(
+    shaky: Desk, faulty: FaultyStore, fault: Fault
+) -> None:
+    """When the database is away or refuses, the answer is UNAVAILABLE, nothing is written, and
+    the same id may be retried."""
+    before = counts(shaky)
+    faulty.plan = [fault]
+    (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert isinstance(result, Unavailable)
+    assert result.reason == "STORAGE_UNAVAILABLE"
+    assert counts(shaky) == before
+    assert rental(shaky, authorize(), request_id="r").state is State.ACTIVE
+
+
+def test_a_failed_batch_is_tried_one_by_one(shaky: Desk, faulty: FaultyStore) -> None:
+    """When the transaction of a batch fails, each command has a transaction of its own."""
+    faulty.plan = [Fault.FAILED, Fault.FAILED]
+    results = shaky.apply(
+        *(shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3))
+    )
+    assert [reason(result) for result in results] == ["STORAGE_UNAVAILABLE", "", ""]
+    assert counts(shaky)["authorizations"] == 2
+
+
+@pytest.mark.parametrize(("fault", "written"), [(Fault.LOST, 1), (Fault.UNKNOWN, 0)])
+def test_an_unknown_outcome_is_never_a_failure(
+    shaky: Desk, faulty: FaultyStore, fault: Fault, written: int
+) -> None:
+    """When the answer to COMMIT is lost, the answer is UNAVAILABLE with OUTCOME_UNKNOWN; a retry
+    with the same id tells the truth, and there is one effect either way."""
+    faulty.plan = [fault]
+    (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert isinstance(result, Unavailable)
+    assert result.reason == "OUTCOME_UNKNOWN"
+    assert counts(shaky)["authorizations"] == written
+    decided = shaky.answers["r"]
+    (truth,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert truth == encode(shaky.answers["r"])
+    assert (truth == encode(decided)) is bool(written)
+    assert balances(shaky) == (50_000, 30_100, 19_900, 0)
+    assert counts(shaky)["authorizations"] == 1
+
+
+def test_an_unknown_outcome_of_a_batch(shaky: Desk, faulty: FaultyStore) -> None:
+    """When the outcome of a batch is unknown, none of its commands is tried again by the engine,
+    refusals among them are unknown too, and retries tell."""
+    it = rental(shaky, authorize(), request_id="first")
+    faulty.plan = [Fault.LOST]
+    works = [
+        shaky.work(settle(it, 10), request_id="s"),
+        shaky.work(settle(it, 10), request_id="t"),
+        shaky.work(authorize(), request_id="a"),
+    ]
+    results = shaky.apply(*works)
+    assert [reason(result) for result in results] == ["OUTCOME_UNKNOWN"] * 3
+    assert stored(shaky, it).captured_minor == 10
+    retried = shaky.apply(*works)
+    assert [reason(result) for result in retried] == ["", "ILLEGAL_TRANSITION", ""]
+    assert counts(shaky)["authorizations"] == 2
+    assert balances(shaky) == (50_000, 30_090, 19_900, 10)
+
+
+def test_a_lost_answer_after_a_conflict(shaky: Desk, faulty: FaultyStore) -> None:
+    """A second attempt whose outcome is unknown is unknown as well."""
+    faulty.plan = [Fault.CONFLICT, Fault.LOST]
+    (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert reason(result) == "OUTCOME_UNKNOWN"
+    shaky.apply(shaky.work(authorize(), request_id="r"))
+    assert counts(shaky)["authorizations"] == 1
+
+
+def test_every_trouble_is_logged(shaky: Desk, faulty: FaultyStore) -> None:
+    """What the caller is not told goes to the log."""
+    faulty.plan = [Fault.LOST, Fault.FAILED]
+    shaky.apply(shaky.work(authorize(), request_id="r"))
+    shaky.apply(shaky.work(authorize(), request_id="s"))
+    assert [type(error).__name__ for error in shaky.faults] == ["OutcomeUnknown", "StorageFailed"]

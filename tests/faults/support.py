@@ -1,0 +1,189 @@
+"""The real server as a process, a small real model, and clients that retry."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import models
+from models import dataset, spec, train
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+
+
+def train_small(folder: Path) -> Path:
+    """A model directory: the shipped spec on 1,500 people, with few trees."""
+    with lzma.open(SHIPPED.with_name("taiwan_credit_default.csv.xz"), "rt") as source:
+        lines = [next(source) for _ in range(1501)]
+    (folder / "small.csv").write_text("".join(lines), encoding="utf-8")
+    text = SHIPPED.read_text(encoding="utf-8")
+    for pattern, new in (
+        (r"(?m)^sha256.*$", ""),
+        (r"taiwan_credit_default\.csv\.xz", "small.csv"),
+        (r'compression = "xz"', 'compression = "none"'),
+        (r"(?m)^seeds = \[[^]]*\]", "seeds = [0]"),
+        (r"(?m)^extra_seeds = \[[^]]*\]", "extra_seeds = [3]"),
+        (r"(?m)^folds = \d+", "folds = 3"),
+        (r"(?m)^trees = \d+", "trees = 10"),
+        (r"(?m)^min_child_samples = \d+", "min_child_samples = 20"),
+    ):
+        text, count = re.subn(pattern, new, text)
+        assert count == 1, pattern
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    train.train(path, folder / "model", progress=False, jobs=2)
+    return folder / "model"
+
+
+def people(folder: Path, count: int) -> list[dict[str, float]]:
+    """Raw features of real people of the small data set, by name."""
+    small = spec.load(folder.parent / "small.toml")
+    data = dataset.load(small)
+    names = small.raw_names
+    return [
+        {name: float(number) for name, number in zip(names, row, strict=True) if number == number}
+        for row in data.raw[:count]
+    ]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child: only what the server needs, and where its code is."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))}
+
+
+def command(*arguments: str) -> list[str]:
+    """The words that run a command of the shell."""
+    return [sys.executable, "-m", "service.cli", *arguments]
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a command of the shell to its end."""
+    return subprocess.run(
+        command(*arguments),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+        env=environment(),
+        cwd=ROOT,
+    )
+
+
+class Server:
+    """One server process; its log is read line by line."""
+
+    def __init__(self, database: str, model: Path, listen: str, *options: str) -> None:
+        words = command("serve", "--listen", listen, "--database", database)
+        self.log = ""
+        self.process = subprocess.Popen(
+            [*words, "--model", str(model), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            cwd=ROOT,
+        )
+
+    def _read(self, seconds: float) -> bool:
+        """Takes what the log has within this time; False at its end."""
+        assert self.process.stderr is not None
+        ready, _, _ = select.select([self.process.stderr], [], [], seconds)
+        if not ready:
+            return True
+        portion = os.read(self.process.stderr.fileno(), 65_536)
+        self.log += portion.decode()
+        return bool(portion)
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """The first log line with this event; fails when the process ends before it."""
+        end = time.monotonic() + START_TIMEOUT_S
+        open_ = True
+        while time.monotonic() < end:
+            for line in self.lines():
+                if line.get("event") == event:
+                    return line
+            assert open_, f"the server ended without {event!r}:\n{self.log[-3000:]}"
+            open_ = self._read(0.5)
+        raise AssertionError(f"no {event!r} in time:\n{self.log[-3000:]}")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Whole lines of the log; each must be a JSON object."""
+        found = []
+        for line in self.log.split("\n")[:-1]:
+            parsed = json.loads(line)
+            assert isinstance(parsed, dict)
+            found.append(parsed)
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL, and the process is gone."""
+        self.process.kill()
+        self.process.wait(STOP_TIMEOUT_S)
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit code, with the whole log read."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self) -> int:
+        """Reads the log to its end and returns the exit code."""
+        end = time.monotonic() + STOP_TIMEOUT_S
+        while self._read(0.5):
+            assert time.monotonic() < end, "the server did not stop"
+        return self.process.wait(STOP_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Ends the process whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_TIMEOUT_S)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+@contextmanager
+def server(database: str, model: Path, listen: str, *options: str) -> Iterator[Server]:
+    """A server process that does not outlive the block."""
+    started = Server(database, model, listen, *options)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def prepare(database: str, operator_id: str = "city") -> tuple[str, str]:
+    """A migrated database with an operator; its key and the platform's."""
+    assert run("migrate", "--database", database).returncode == 0
+    keys = []
+    for words in (
+        ["operator", "create", operator_id, "--name", "City"],
+        ["platform", "create-key"],
+    ):
+        done = run(*words, "--database", database, "--json")
+        assert done.returncode == 0, done.stderr
+        keys.append(json.loads(done.stdout)["api_key"])
+    return keys[0], keys[1]
+
+
+def one_line(text: str) -> str:
+    """The only line of a message for people; fails on a traceback."""
+    lines: Sequence[str] = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]

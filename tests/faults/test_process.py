@@ -1,0 +1,152 @@
+"""The server process: what it refuses to start with, and what its log tells."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+from freehold.v1.credit_service_pb2 import PutUsersRequest, User
+
+from tests.faults.load import AS_OF_S, Connection, Sent
+from tests.faults.support import (
+    command,
+    environment,
+    one_line,
+    people,
+    prepare,
+    run,
+    server,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    assert run("migrate", "--database", url).returncode == 0
+    return url
+
+
+def refused(*arguments: str) -> str:
+    """The text of a server that must not start."""
+    done = run("serve", *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_second_server_on_the_same_port_is_refused(database: str, model: Path) -> None:
+    """A second server on one port exits with an error that names the address; the first goes on."""
+    with server(database, model, "127.0.0.1:0") as first:
+        address = first.wait_for("serving")["address"]
+        said = refused(
+            "--listen", address, "--database", database, "--model", str(model)
+        ).splitlines()
+        assert said[-1].startswith("Error: ")
+        assert address in said[-1]
+        assert first.process.poll() is None
+        assert first.terminate() == 0
+
+
+def test_a_database_without_schema_is_refused(tmp_path: Path, model: Path) -> None:
+    """A database that was not migrated is refused with one line that says what to do."""
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
+    assert "migrate" in one_line(said)
+
+
+def test_an_unknown_kind_of_database_is_refused(model: Path) -> None:
+    """A database URL of another kind, or none at all, is refused without a traceback."""
+    for url in ("mysql://localhost/freehold", "not a url"):
+        said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
+        assert "Error: " in said.splitlines()[-1]
+
+
+def test_a_missing_model_is_refused(database: str, tmp_path: Path) -> None:
+    """A model folder that is not there is refused without a traceback."""
+    said = refused(
+        "--listen", "127.0.0.1:0", "--database", database, "--model", str(tmp_path / "none")
+    )
+    assert "--model" in said.splitlines()[-1]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [("model.txt", flip), ("model.txt", cut), ("manifest.json", flip), ("manifest.json", cut)],
+)
+def test_a_tampered_model_is_refused(
+    database: str, model: Path, tmp_path: Path, file: str, damage: Callable[[Path], None]
+) -> None:
+    """A model folder of which one file was altered or cut is never served."""
+    copy = tmp_path / "model"
+    shutil.copytree(model, copy)
+    damage(copy / file)
+    done = run(*("serve", "--listen", "127.0.0.1:0"), "--database", database, "--model", str(copy))
+    assert done.returncode == 1
+    assert file in done.stderr.splitlines()[-1] or "model id" in done.stderr.splitlines()[-1]
+    assert '"serving"' not in done.stderr
+
+
+def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> None:
+    """Every log line is a JSON object with time and level; no person and no key is in it."""
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    keys = prepare(url)
+    person = "person-11010519491231002X"
+    with server(url, model, "127.0.0.1:0") as running:
+        address = running.wait_for("serving")["address"]
+        connection = Connection(address, *keys)
+        user = User(user_id=person, features=people(model, 1)[0], scoring_consent=True)
+        user.as_of.seconds = AS_OF_S
+        connection.send(Sent("PutUsers", PutUsersRequest(request_id="p", users=[user]), True))
+        request = AuthorizeRequest(request_id="a", user_id=person, product_id="umbrella")
+        connection.send(Sent("Authorize", request, False))
+        connection.close()
+        assert running.terminate() == 0
+        lines = running.lines()
+    assert [line["event"] for line in lines] == ["serving", "stopping", "stopped"]
+    assert all(line["level"] == "info" for line in lines)
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+    assert running.log.endswith("\n")
+    assert not [secret for secret in (person, *keys) if secret in running.log]
+
+
+def test_an_interrupt_stops_in_order_too(database: str, model: Path) -> None:
+    """SIGINT drains like SIGTERM: exit code 0 and no traceback."""
+    import signal
+
+    with server(database, model, "127.0.0.1:0") as running:
+        running.wait_for("serving")
+        running.process.send_signal(signal.SIGINT)
+        assert running.finish() == 0
+    assert running.lines()[-1]["event"] == "stopped"
+
+
+def test_a_sandbox_says_so(database: str, model: Path) -> None:
+    """A server with a clock of its own says in its first line that it is a sandbox."""
+    with server(database, model, "127.0.0.1:0", "--sandbox", "2026-06-01T00:00:00Z") as running:
+        assert running.wait_for("serving")["sandbox"] is True
+    done = subprocess.run(
+        command("serve", "--database", database, "--model", str(model), "--sandbox", "yesterday"),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "--sandbox" in done.stderr.splitlines()[-1]
+    assert not [line for line in done.stderr.splitlines() if line.startswith("{") and json]

@@ -1,0 +1,716 @@
+"""Every method of the contract as an operator and the platform meet it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from freehold.v1 import authorization_pb2, types_pb2
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    ConfirmAuthorizationRequest,
+    ListAuthorizationsResponse,
+    ReverseAuthorizationRequest,
+    ReverseAuthorizationResponse,
+    SettleAuthorizationRequest,
+    StartRentalRequest,
+)
+from freehold.v1.credit_service_pb2 import PutUsersRequest, RecordPaymentRequest
+from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest, AdvanceClockResponse
+from freehold.v1.types_pb2 import (
+    OFFER_FULL,
+    OFFER_REDUCED,
+    OFFER_UNSPECIFIED,
+    OFFER_ZERO,
+    SCORE_BAND_A,
+    SCORE_BAND_C,
+    SCORE_BAND_D,
+    SCORE_BAND_UNSPECIFIED,
+)
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from service.clock import SystemClock
+from service.config import Limits
+from tests.fakes import serving
+from tests.rpc.support import (
+    BIKE_MINOR,
+    RPCS,
+    START_S,
+    TIMEOUT_S,
+    UMBRELLA_MINOR,
+    Desks,
+    Refused,
+    desks,
+    example,
+    user_with,
+    yuan,
+)
+
+A = Authorization
+ON_PICKUP = AuthorizeRequest.START_ON_PICKUP
+
+
+def advance(desk: Desks, seconds: int) -> AdvanceClockResponse:
+    """Moves the clock by so many seconds."""
+    request = AdvanceClockRequest()
+    request.now.FromMicroseconds(desk.served.clock.now_us() + seconds * 1_000_000)
+    return AdvanceClockResponse.FromString(desk.platform.send("AdvanceClock", request))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Desks]:
+    """A server of the test's own, for its clock and its counts."""
+    with serving(tmp_path) as served, desks(served) as callers:
+        yield callers
+
+
+# -- the common rental ---------------------------------------------------------------------
+
+
+def test_the_common_rental_is_two_calls(desk: Desks) -> None:
+    """Authorize answers ACTIVE with the item out, and SettleAuthorization closes and releases."""
+    user_id = desk.platform.person()
+    active = desk.operator.authorize(user_id, "bike", asset_id="bike-77")
+    assert (active.state, active.custody) == (A.STATE_ACTIVE, A.CUSTODY_OUT)
+    assert (active.offer, active.score_band) == (OFFER_ZERO, SCORE_BAND_C)
+    assert active.held == active.held_credit == yuan(BIKE_MINOR)
+    assert active.deposit_asked == active.held_cash == active.captured == yuan(0)
+    assert active.HasField("start_time")
+    assert not active.HasField("expire_time")
+    assert active.name.startswith(f"users/{user_id}/authorizations/")
+    settled = desk.operator.settle(active.name, 450)
+    assert (settled.state, settled.custody) == (A.STATE_SETTLED, A.CUSTODY_IN_STATION)
+    assert settled.collection == A.COLLECTION_DUE
+    assert settled.captured == settled.due == yuan(450)
+    assert settled.held == yuan(0)
+    assert settled.version == 2
+    assert settled.HasField("close_time")
+    assert desk.operator.get(active.name) == settled
+    line = desk.platform.profile(user_id)
+    assert (line.held, line.drawn, line.available) == (yuan(0), yuan(450), yuan(29_550))
+
+
+def test_an_immediate_hold_never_lapses(own: Desks) -> None:
+    """An ACTIVE authorization is not expired, however late it is."""
+    name = own.operator.authorize(own.platform.person(), "bike").name
+    assert advance(own, 300 * 86_400).expired == 0
+    assert own.operator.get(name).state == A.STATE_ACTIVE
+    assert own.operator.settle(name, 100).state == A.STATE_SETTLED
+
+
+def test_nothing_taken_is_reversed(desk: Desks) -> None:
+    """ReverseAuthorization gives the whole hold back and charges nothing."""
+    user_id = desk.platform.person()
+    active = desk.operator.authorize(user_id, "bike")
+    back = desk.operator.reverse(active.name)
+    assert (back.state, back.collection) == (A.STATE_REVERSED, A.COLLECTION_NONE)
+    assert back.held == back.captured == yuan(0)
+    assert desk.platform.profile(user_id).available == yuan(30_000)
+
+
+def test_several_captures_and_a_final_one(desk: Desks) -> None:
+    """Captures that are not final keep the rest held; the final one releases it."""
+    active = desk.operator.authorize(desk.platform.person(), "bike")
+    one = desk.operator.settle(active.name, 1_000, final=False)
+    assert (one.state, one.captured, one.held) == (A.STATE_ACTIVE, yuan(1_000), yuan(18_900))
+    two = desk.operator.settle(active.name, 500, final=False, expected_version=2)
+    assert (two.captured, two.version) == (yuan(1_500), 3)
+    done = desk.operator.settle(active.name, 0)
+    assert (done.state, done.captured, done.held) == (A.STATE_SETTLED, yuan(1_500), yuan(0))
+
+
+def test_the_whole_hold_can_be_captured(desk: Desks) -> None:
+    """A capture of all that is held closes without a rest."""
+    active = desk.operator.authorize(desk.platform.person(), "bike")
+    done = desk.operator.settle(active.name, BIKE_MINOR)
+    assert (done.state, done.due) == (A.STATE_SETTLED, yuan(BIKE_MINOR))
+
+
+# -- pick-up -------------------------------------------------------------------------------
+
+
+def test_a_pick_up_starts_the_rental(desk: Desks) -> None:
+    """START_ON_PICKUP answers AUTHORIZED with a deadline; StartRental makes it ACTIVE."""
+    held = desk.operator.authorize(desk.platform.person(), "bike", start=ON_PICKUP)
+    assert (held.state, held.custody) == (A.STATE_AUTHORIZED, A.CUSTODY_IN_STATION)
+    assert held.expire_time.seconds - held.create_time.seconds == 30 * 60
+    assert not held.HasField("start_time")
+    asset_id = desk.operator.fresh("asset")
+    active = desk.operator.start(held.name, asset_id)
+    assert (active.state, active.custody) == (A.STATE_ACTIVE, A.CUSTODY_OUT)
+    assert active.asset_id == asset_id
+    assert active.HasField("start_time")
+    assert not active.HasField("expire_time")
+    with pytest.raises(Refused, match="another open rental"):
+        desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
+
+
+def test_the_pick_up_window_is_the_shorter_one(desk: Desks) -> None:
+    """A pick-up window shorter than the policy's holds; a longer one is cut to the policy's."""
+    for asked_s, given_s in ((90, 90), (7 * 86_400, 30 * 60)):
+        request = AuthorizeRequest(start=ON_PICKUP)
+        request.pickup_window.seconds = asked_s
+        held = desk.operator.authorize(
+            desk.platform.person(), "umbrella", start=ON_PICKUP, pickup_window=request.pickup_window
+        )
+        assert held.expire_time.seconds - held.create_time.seconds == given_s
+
+
+def test_another_item_is_not_handed_out(desk: Desks) -> None:
+    """StartRental with an item other than the authorized one is refused at its field."""
+    held = desk.operator.authorize(
+        desk.platform.person(), "bike", start=ON_PICKUP, asset_id=desk.operator.fresh("asset")
+    )
+    with pytest.raises(Refused) as refusal:
+        desk.operator.start(held.name, "quite-another")
+    assert refusal.value.fields == {"asset_id"}
+    assert desk.operator.start(held.name).asset_id == held.asset_id
+
+
+def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
+    """AdvanceClock expires offers and unpicked holds at their instant and counts them."""
+    keeper, waiting, asker = (own.platform.person(score) for score in (620, 620, 550))
+    active = own.operator.authorize(keeper, "umbrella", asset_id="umbrella-1")
+    held = own.operator.authorize(waiting, "bike", start=ON_PICKUP, asset_id="bike-1")
+    offered = own.operator.authorize(asker, "bike")
+    assert offered.state == A.STATE_OFFERED
+    assert offered.expire_time.seconds - offered.create_time.seconds == 15 * 60
+    assert advance(own, 15 * 60 - 1).expired == 0
+    assert advance(own, 1).expired == 1
+    ended = own.operator.get(offered.name)
+    assert (ended.state, ended.close_time) == (A.STATE_EXPIRED, offered.expire_time)
+    answer = advance(own, 3_600)
+    assert answer.expired == 1
+    assert answer.now.seconds == START_S + 15 * 60 + 3_600
+    late = own.operator.get(held.name)
+    assert (late.state, late.close_time, late.held) == (
+        A.STATE_EXPIRED,
+        held.expire_time,
+        yuan(0),
+    )
+    assert own.platform.profile(waiting).held == yuan(0)
+    # The item is free again.
+    own.operator.authorize(waiting, "umbrella", asset_id="bike-1")
+    assert own.operator.get(active.name).state == A.STATE_ACTIVE
+    assert advance(own, 0).expired == 0
+    assert own.platform.verify().verified
+
+
+# -- offers --------------------------------------------------------------------------------
+
+
+def test_a_reduced_offer_is_confirmed(desk: Desks) -> None:
+    """A reduced offer asks for half in cash, and its confirmation holds both parts."""
+    user_id = desk.platform.person(510)
+    offered = desk.operator.authorize(user_id, "bike")
+    assert (offered.state, offered.offer) == (A.STATE_OFFERED, OFFER_REDUCED)
+    assert list(offered.reasons) == ["SCORE_BELOW_ZERO_DEPOSIT"]
+    assert (offered.deposit_asked, offered.held) == (yuan(9_950), yuan(0))
+    active = desk.operator.confirm(offered.name, 10_000)
+    assert (active.state, active.custody) == (A.STATE_ACTIVE, A.CUSTODY_OUT)
+    assert (active.held_credit, active.held_cash) == (yuan(9_950), yuan(9_950))
+    assert active.refund_payable == yuan(50)
+    # The cash part is used first.
+    done = desk.operator.settle(active.name, 1_000)
+    assert (done.due, done.refund_payable) == (yuan(0), yuan(50 + 8_950))
+    assert done.collection == A.COLLECTION_REFUND_PENDING
+    assert desk.platform.profile(user_id).available == yuan(10_000)
+
+
+def test_an_offer_for_pick_up_is_confirmed_to_authorized(desk: Desks) -> None:
+    """An offer for a later pick-up becomes AUTHORIZED with a deadline, then ACTIVE."""
+    offered = desk.operator.authorize(desk.platform.person(400), "umbrella", start=ON_PICKUP)
+    assert offered.offer == OFFER_FULL
+    held = desk.operator.confirm(offered.name, UMBRELLA_MINOR)
+    assert (held.state, held.held_cash) == (A.STATE_AUTHORIZED, yuan(UMBRELLA_MINOR))
+    assert held.HasField("expire_time")
+    assert desk.operator.start(held.name).state == A.STATE_ACTIVE
+
+
+def test_a_late_payment_is_owed_back(own: Desks) -> None:
+    """A payment for an expired offer, and a second one for a held one, are owed to the user."""
+    offered = own.operator.authorize(own.platform.person(550), "bike")
+    advance(own, 3_600)
+    late = own.operator.confirm(offered.name, 9_950)
+    assert (late.state, late.refund_payable) == (A.STATE_EXPIRED, yuan(9_950))
+    second = own.operator.authorize(own.platform.person(550), "bike")
+    own.operator.confirm(second.name, 9_950)
+    twice = own.operator.confirm(second.name, 9_950)
+    assert (twice.state, twice.held_cash) == (A.STATE_ACTIVE, yuan(9_950))
+    assert twice.refund_payable == yuan(9_950)
+    assert own.platform.verify().verified
+
+
+def test_who_cannot_be_scored_is_asked_for_the_full_deposit(desk: Desks) -> None:
+    """Without features or consent the offer is the full deposit with its own reason."""
+    stranger = desk.operator.authorize(desk.operator.fresh("stranger"), "bike")
+    assert (stranger.offer, list(stranger.reasons)) == (OFFER_FULL, ["NO_FEATURES"])
+    assert (stranger.score_band, stranger.model_id) == (SCORE_BAND_UNSPECIFIED, "")
+    private = desk.operator.authorize(desk.platform.person(800, consent=False), "bike")
+    assert (private.offer, list(private.reasons)) == (OFFER_FULL, ["NO_CONSENT"])
+    assert private.score_band == SCORE_BAND_UNSPECIFIED
+    assert stranger.deposit_asked == private.deposit_asked == yuan(BIKE_MINOR)
+
+
+def test_features_grow_too_old(own: Desks) -> None:
+    """Features older than the policy allows are not scored."""
+    user_id = own.platform.person(700)
+    advance(own, 401 * 86_400)
+    stale = own.operator.authorize(user_id, "bike")
+    assert (stale.offer, list(stale.reasons)) == (OFFER_FULL, ["FEATURES_STALE"])
+
+
+# -- what operators do not learn -----------------------------------------------------------
+
+
+def test_an_operator_learns_a_band_and_no_score() -> None:
+    """The authorization has no field for a score or for anything of the person's line."""
+    fields = {field.name for field in Authorization.DESCRIPTOR.fields}
+    assert not [name for name in fields if "limit" in name or "available" in name]
+    assert {name for name in fields if "score" in name} == {"score_band"}
+    assert not {"drawn", "pd", "probability", "line", "cut_pending"} & fields
+    reachable = {
+        field.message_type.full_name
+        for field in Authorization.DESCRIPTOR.fields
+        if field.message_type is not None
+    }
+    assert reachable == {types_pb2.Money.DESCRIPTOR.full_name, "google.protobuf.Timestamp"}
+    assert authorization_pb2.DESCRIPTOR.name == "freehold/v1/authorization.proto"
+
+
+def test_an_exhausted_line_reveals_no_amount(own: Desks) -> None:
+    """Two people whose lines differ get the same answer when the line does not suffice."""
+    answers = []
+    for score, others in ((620, "bike"), (660, "bike")):  # limits 300 and 500 yuan
+        user_id = own.platform.person(score)
+        own.other.authorize(user_id, others)
+        if score == 660:
+            own.other.authorize(user_id, others)
+        answer = own.operator.authorize(user_id, "bike")
+        assert list(answer.reasons) == ["LINE_EXHAUSTED"]
+        # The next offer that the line bears is taken inside the same transaction.
+        assert (answer.offer, answer.state) == (OFFER_REDUCED, A.STATE_OFFERED)
+        for field in ("name", "request_id", "decision_id", "score_band"):
+            answer.ClearField(field)
+        answers.append(answer)
+    assert answers[0] == answers[1]
+
+
+def test_no_accepted_offer_left_is_a_decline(desk: Desks) -> None:
+    """When the line does not suffice and no other offer is accepted the answer is DECLINED."""
+    user_id = desk.platform.person(600)
+    desk.other.authorize(user_id, "bike")
+    declined = desk.operator.authorize(user_id, "bike", accept_offers=[OFFER_ZERO])
+    assert (declined.state, declined.offer) == (A.STATE_DECLINED, OFFER_UNSPECIFIED)
+    assert list(declined.reasons) == ["LINE_EXHAUSTED"]
+    assert declined.held == declined.deposit_asked == yuan(0)
+
+
+def test_a_confirmation_that_the_line_does_not_bear_holds_nothing(desk: Desks) -> None:
+    """An offer whose credit part no longer fits is RESOURCE_EXHAUSTED, and stays an offer."""
+    user_id = desk.platform.person(500)  # 100 yuan
+    first = desk.operator.authorize(user_id, "bike")
+    second = desk.other.authorize(user_id, "bike")
+    desk.operator.confirm(first.name, 9_950)
+    with pytest.raises(Refused) as refusal:
+        desk.other.confirm(second.name, 9_950)
+    assert refusal.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal.value.reason == "LINE_EXHAUSTED"
+    assert not refusal.value.info.metadata
+    assert not [sign for sign in refusal.value.message if sign.isdigit()]
+    assert desk.other.get(second.name).state == A.STATE_OFFERED
+
+
+# -- reversal by origin --------------------------------------------------------------------
+
+
+def by_origin(desk: Desks, user_id: str, origin_id: str) -> ReverseAuthorizationResponse:
+    origin = ReverseAuthorizationRequest.Origin(user_id=user_id, authorize_request_id=origin_id)
+    request = ReverseAuthorizationRequest(request_id=desk.operator.fresh(), origin=origin)
+    return ReverseAuthorizationResponse.FromString(
+        desk.operator.send("ReverseAuthorization", request)
+    )
+
+
+def test_reversed_by_the_request_id_of_its_authorize(desk: Desks) -> None:
+    """A reversal may name the Authorize call instead of the authorization."""
+    rental = desk.operator.authorize(desk.platform.person(), "bike")
+    user_id = rental.name.split("/")[1]
+    answer = by_origin(desk, user_id, rental.request_id)
+    assert not answer.tombstone
+    assert answer.authorization.state == A.STATE_REVERSED
+    with pytest.raises(Refused, match="NOT_FOUND"):
+        by_origin(desk, "somebody-else", rental.request_id)
+
+
+def test_a_tombstone_stops_a_late_authorize(desk: Desks) -> None:
+    """A reversal that comes before its Authorize makes the late Authorize a decline."""
+    user_id, late_id = desk.platform.person(), desk.operator.fresh("late")
+    for _ in range(2):
+        answer = by_origin(desk, user_id, late_id)
+        assert answer.tombstone
+        assert not answer.HasField("authorization")
+    late = desk.operator.authorize(user_id, "bike", request_id=late_id)
+    assert late.state == A.STATE_DECLINED
+    assert list(late.reasons) == ["CANCELLED_BEFORE_ARRIVAL"]
+    assert desk.operator.authorize(user_id, "bike", request_id=late_id) == late
+    assert desk.platform.profile(user_id).held == yuan(0)
+
+
+# -- lists ---------------------------------------------------------------------------------
+
+
+def names(page: ListAuthorizationsResponse) -> list[str]:
+    return [it.name for it in page.authorizations]
+
+
+def test_pages_are_stable_under_inserts(own: Desks) -> None:
+    """Pages give every authorization once, the oldest first, whatever is added meanwhile."""
+    made = [own.operator.authorize(own.platform.person(), "umbrella").name for _ in range(7)]
+    first = own.operator.page(page_size=3)
+    assert names(first) == made[:3]
+    made.append(own.operator.authorize(own.platform.person(), "umbrella").name)
+    second = own.operator.page(page_size=3, page_token=first.next_page_token)
+    assert names(second) == made[3:6]
+    own.operator.reverse(made[0])
+    third = own.operator.page(page_size=3, page_token=second.next_page_token)
+    assert names(third) == made[6:]
+    assert third.next_page_token == ""
+    assert own.operator.page(page_size=3, page_token=first.next_page_token) == second
+
+
+def test_a_page_that_ends_exactly_has_no_next(own: Desks) -> None:
+    """A last page that is full has no token, and the default size is fifty."""
+    user_ids = [own.operator.fresh("stranger") for _ in range(51)]
+    made = [own.operator.authorize(user_id, "umbrella").name for user_id in user_ids]
+    whole = own.operator.page(page_size=51)
+    assert (names(whole), whole.next_page_token) == (made, "")
+    first = own.operator.page()
+    assert names(first) == made[:50]
+    assert names(own.operator.page(page_token=first.next_page_token)) == made[50:]
+    assert names(own.operator.page(page_size=1000)) == made
+
+
+def test_lists_are_filtered(desk: Desks) -> None:
+    """A list can be of one person, of one state, or of both."""
+    user_id = desk.platform.person(700)
+    one = desk.operator.authorize(user_id, "umbrella")
+    two = desk.operator.authorize(user_id, "bike")
+    desk.operator.settle(two.name, 0)
+    assert names(desk.operator.page(user_id=user_id)) == [one.name, two.name]
+    active = desk.operator.page(user_id=user_id, state=A.STATE_ACTIVE)
+    assert names(active) == [one.name]
+    assert one.name in names(desk.operator.page(state=A.STATE_ACTIVE, page_size=1000))
+    assert names(desk.operator.page(user_id=user_id, state=A.STATE_EXPIRED)) == []
+
+
+def test_a_token_belongs_to_its_query(desk: Desks) -> None:
+    """A page token sent with other filters, or a made-up one, is refused at its field."""
+    user_id = desk.platform.person(700)
+    for _ in range(2):
+        desk.operator.authorize(user_id, "umbrella")
+    token = desk.operator.page(user_id=user_id, page_size=1).next_page_token
+    assert token
+    for parts in (
+        {"page_token": token},
+        {"page_token": token, "user_id": "another"},
+        {"page_token": token, "user_id": user_id, "state": A.STATE_ACTIVE},
+        {"page_token": "made-up"},
+        {"page_token": "AAAA"},
+        {"page_token": "W10="},  # []
+        {"page_token": "NQ=="},  # 5
+        {"page_token": "é"},
+        {"page_token": token[:-3], "user_id": user_id},
+    ):
+        with pytest.raises(Refused) as refusal:
+            desk.operator.page(**parts)
+        assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal.value.fields == {"page_token"}
+
+
+def test_a_token_gives_no_other_operators_page(desk: Desks) -> None:
+    """A page token of one operator shows another operator only its own authorizations."""
+    user_id = desk.platform.person(700)
+    for _ in range(3):
+        desk.operator.authorize(user_id, "umbrella")
+    token = desk.operator.page(user_id=user_id, page_size=1).next_page_token
+    assert names(desk.other.page(user_id=user_id, page_token=token)) == []
+
+
+# -- the platform --------------------------------------------------------------------------
+
+
+def test_people_get_limits_from_their_scores(desk: Desks) -> None:
+    """PutUsers answers one profile for each person, in order, with the limit of the score."""
+    scores = {700: 50_000, 600: 30_000, 550: 20_000, 500: 10_000, 499: 0}
+    users = [user_with(desk.platform.fresh("person"), score) for score in scores]
+    profiles = desk.platform.put(*users)
+    assert [it.user_id for it in profiles] == [it.user_id for it in users]
+    assert [it.score for it in profiles] == list(scores)
+    assert [it.limit.amount_minor for it in profiles] == list(scores.values())
+    assert [it.feature_version for it in profiles] == [1] * 5
+    for profile in profiles:
+        assert desk.platform.profile(profile.user_id) == profile
+        assert profile.as_of.seconds == START_S
+        assert profile.model_id == "fake-model"
+    assert profiles[0].score_band == SCORE_BAND_A
+    assert profiles[2].score_band == SCORE_BAND_D
+
+
+def test_a_cut_waits_for_the_holds(desk: Desks) -> None:
+    """A limit cut below what is held is pending and taken from the release."""
+    user_id = desk.platform.person(600)
+    rental = desk.operator.authorize(user_id, "bike")
+    (cut,) = desk.platform.put(user_with(user_id, 400))
+    assert (cut.available, cut.held) == (yuan(0), yuan(BIKE_MINOR))
+    assert cut.cut_pending == yuan(BIKE_MINOR)
+    assert cut.feature_version == 2
+    desk.operator.reverse(rental.name)
+    after = desk.platform.profile(user_id)
+    assert after.limit == after.available == after.cut_pending == yuan(0)
+
+
+def test_who_may_not_be_scored_has_a_profile_without_a_score(desk: Desks) -> None:
+    """Without consent or without a usable value the profile says why there is no score."""
+    private = user_with(desk.platform.fresh("person"), 700, consent=False)
+    empty = user_with(desk.platform.fresh("person"), 700)
+    empty.features.clear()
+    for user, reason in ((private, "NO_CONSENT"), (empty, "MISSING_FEATURE")):
+        (profile,) = desk.platform.put(user)
+        assert (profile.score, profile.score_band) == (0, SCORE_BAND_UNSPECIFIED)
+        assert (profile.unscorable_reason, profile.model_id) == (reason, "")
+        assert profile.limit == yuan(0)
+        assert desk.platform.profile(user.user_id) == profile
+
+
+def test_a_bulk_of_a_thousand(desk: Desks) -> None:
+    """A thousand people go in one call."""
+    prefix = desk.platform.fresh("bulk")
+    profiles = desk.platform.put(*[user_with(f"{prefix}-{n}", 600) for n in range(1000)])
+    assert len(profiles) == 1000
+    assert desk.platform.profile(f"{prefix}-999").limit == yuan(30_000)
+
+
+def test_a_bulk_is_taken_up_where_it_stopped(desk: Desks) -> None:
+    """PutUsers again with the same id adds those still missing and changes nobody else."""
+    prefix, request_id = desk.platform.fresh("bulk"), desk.platform.fresh("put")
+    users = [user_with(f"{prefix}-{n}", 600) for n in range(5)]
+    part = desk.platform.put(*users[:3], request_id=request_id)
+    whole = desk.platform.put(*users, request_id=request_id)
+    assert whole[:3] == part
+    assert [it.feature_version for it in whole] == [1] * 5
+    again = PutUsersRequest(request_id=request_id, users=users)
+    assert desk.platform.send("PutUsers", again) == desk.platform.send("PutUsers", again)
+    assert desk.platform.profile(users[0].user_id).feature_version == 1
+
+
+def test_payments_free_the_line(desk: Desks) -> None:
+    """A payment in part frees as much of the line; what is too much is owed back."""
+    user_id = desk.platform.person()
+    name = desk.operator.settle(desk.operator.authorize(user_id, "bike").name, 1_000).name
+    part = desk.platform.pay(name, 400)
+    assert (part.collection, part.due) == (A.COLLECTION_PAYING, yuan(600))
+    assert desk.platform.profile(user_id).drawn == yuan(600)
+    over = desk.platform.pay(name, 700)
+    assert (over.due, over.refund_payable) == (yuan(0), yuan(100))
+    assert over.collection == A.COLLECTION_REFUND_PENDING
+    assert desk.platform.profile(user_id).available == yuan(30_000)
+    more = desk.platform.pay(name, 5)
+    assert more.refund_payable == yuan(105)
+    exact = desk.operator.settle(desk.operator.authorize(user_id, "bike").name, 1_000).name
+    assert desk.platform.pay(exact, 1_000).collection == A.COLLECTION_PAID
+
+
+def test_the_books_are_verified(own: Desks) -> None:
+    """VerifyBooks counts lines, entries and authorizations and finds nothing wrong."""
+    empty = own.platform.verify()
+    assert (empty.verified, empty.lines, empty.entries) == (True, 0, 0)
+    assert not empty.HasField("fault")
+    name = own.operator.authorize(own.platform.person(), "bike").name
+    own.operator.settle(name, 100)
+    found = own.platform.verify()
+    assert (found.verified, found.lines, found.authorizations) == (True, 1, 1)
+    # limit, hold, drawn, receivable in two parts, release
+    assert found.entries == 6
+
+
+def test_a_wrong_row_is_named(own: Desks) -> None:
+    """VerifyBooks names the rule and the row when a stored balance is not what the entries say."""
+    user_id = own.platform.person()
+    with own.served.store.engine.connect().execution_options(writes=True) as connection:
+        connection.exec_driver_sql(
+            "UPDATE lines SET available_minor = available_minor + 1, limit_minor = limit_minor + 1"
+        )
+        connection.commit()
+    found = own.platform.verify()
+    assert not found.verified
+    assert (found.fault.rule, found.fault.row) == ("BALANCE_STORED", f"lines/{user_id}/CNY")
+
+
+# -- replay --------------------------------------------------------------------------------
+
+
+def replayable(desk: Desks) -> Iterator[tuple[str, Message]]:
+    """A call of every method that changes something, ready to be sent."""
+    operator, platform = desk.operator, desk.platform
+    yield (
+        "Authorize",
+        AuthorizeRequest(
+            request_id=operator.fresh(), user_id=platform.person(), product_id="umbrella"
+        ),
+    )
+    offered = operator.authorize(platform.person(550), "bike")
+    yield (
+        "ConfirmAuthorization",
+        ConfirmAuthorizationRequest(
+            request_id=operator.fresh(),
+            name=offered.name,
+            payment_reference=operator.fresh("pay"),
+            paid=yuan(9_950),
+            expected_version=1,
+        ),
+    )
+    held = operator.authorize(platform.person(), "bike", start=ON_PICKUP)
+    yield "StartRental", StartRentalRequest(request_id=operator.fresh(), name=held.name)
+    active = operator.authorize(platform.person(), "bike")
+    yield (
+        "SettleAuthorization",
+        SettleAuthorizationRequest(
+            request_id=operator.fresh(), name=active.name, amount=yuan(700), final=False
+        ),
+    )
+    free = operator.authorize(platform.person(), "bike")
+    yield (
+        "ReverseAuthorization",
+        ReverseAuthorizationRequest(request_id=operator.fresh(), name=free.name),
+    )
+    origin = ReverseAuthorizationRequest.Origin(
+        user_id="nobody", authorize_request_id=operator.fresh("never")
+    )
+    yield (
+        "ReverseAuthorization",
+        ReverseAuthorizationRequest(request_id=operator.fresh(), origin=origin),
+    )
+    yield (
+        "PutUsers",
+        PutUsersRequest(
+            request_id=platform.fresh(), users=[user_with(platform.fresh("person"), 600)]
+        ),
+    )
+    yield (
+        "RecordPayment",
+        RecordPaymentRequest(
+            request_id=platform.fresh(),
+            authorization=active.name,
+            payment_reference=platform.fresh("pay"),
+            amount=yuan(300),
+        ),
+    )
+
+
+def test_a_replay_is_the_first_answer_byte_for_byte(own: Desks) -> None:
+    """A call sent again gets the first answer's bytes, also when the world has moved on."""
+    first = []
+    for method, request in replayable(own):
+        answer = own.caller_for(method).send(method, request)
+        assert own.caller_for(method).send(method, request) == answer
+        first.append((method, request, answer))
+    changing = {
+        name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
+    }
+    assert {method for method, _, _ in first} == changing
+    for rental in own.operator.page(state=A.STATE_ACTIVE).authorizations:
+        own.operator.settle(rental.name, 0)
+    advance(own, 86_400)
+    books = own.platform.verify()
+    for method, request, answer in first:
+        assert own.caller_for(method).send(method, request) == answer
+    assert own.platform.verify() == books
+
+
+def test_a_replay_needs_no_canonical_bytes(desk: Desks) -> None:
+    """The same request with its fields in another order is the same request."""
+    request = AuthorizeRequest(
+        request_id=desk.operator.fresh(), user_id=desk.platform.person(), product_id="umbrella"
+    )
+    answer = desk.operator.send("Authorize", request)
+    product = AuthorizeRequest(product_id="umbrella").SerializeToString()
+    request.ClearField("product_id")
+    assert desk.operator.send("Authorize", product + request.SerializeToString()) == answer
+
+
+# -- health, reflection, sandbox -----------------------------------------------------------
+
+
+def test_health_is_serving_for_every_service(desk: Desks) -> None:
+    """Health checks need no key and say SERVING for the server and each service."""
+    with desk.served.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", *{rpc.service for rpc in RPCS.values()}):
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as refusal:
+            stub.Check(health_pb2.HealthCheckRequest(service="no.such"), timeout=TIMEOUT_S)
+        assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_health_watchers_see_the_drain(tmp_path: Path) -> None:
+    """Who watches the health sees NOT_SERVING before the connection ends."""
+    seen: list[int] = []
+    told = threading.Event()
+
+    def watch(channel: grpc.Channel) -> None:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            for answer in stub.Watch(health_pb2.HealthCheckRequest(), timeout=2 * TIMEOUT_S):
+                seen.append(answer.status)
+                told.set()
+        except grpc.RpcError:
+            return
+
+    with serving(tmp_path, limits=Limits(drain_s=1.0)) as served:
+        channel = served.channel()
+        thread = threading.Thread(target=watch, args=(channel,))
+        thread.start()
+        assert told.wait(TIMEOUT_S)
+    thread.join(TIMEOUT_S)
+    channel.close()
+    assert not thread.is_alive()
+    assert seen == [
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    ]
+
+
+def reflected(desk: Desks) -> set[str]:
+    with desk.served.channel() as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=TIMEOUT_S)
+        return {it.name for it in answer.list_services_response.service}
+
+
+def test_reflection_lists_what_is_served(desk: Desks) -> None:
+    """Reflection lists the four services of the contract, health and itself."""
+    assert reflected(desk) == {
+        *{rpc.service for rpc in RPCS.values()},
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+def test_a_real_clock_cannot_be_moved(tmp_path: Path) -> None:
+    """With the machine's clock there is no SandboxService, and offers expire by themselves."""
+    with serving(tmp_path, clock=SystemClock()) as served, desks(served) as desk:
+        refusal = desk.platform.refused("AdvanceClock", example("AdvanceClock"))
+        assert refusal.code is grpc.StatusCode.UNIMPLEMENTED
+        assert "freehold.v1.SandboxService" not in reflected(desk)
+        name = desk.operator.authorize("stranger", "bike").name
+        assert desk.operator.get(name).state == A.STATE_OFFERED
+        assert desk.platform.verify().verified
