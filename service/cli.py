@@ -13,6 +13,7 @@ import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from models.errors import ModelError
 from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
@@ -32,18 +33,21 @@ def _now_us() -> int:
     return SystemClock().now_us()
 
 
-def _report(record: dict[str, str], as_json: bool) -> None:
-    if as_json:
+def _report(record: dict[str, str], as_json: bool, key_only: bool) -> None:
+    if key_only:
+        click.echo(record["api_key"])
+    elif as_json:
         click.echo(json.dumps(record))
-        return
-    for name, value in record.items():
-        click.echo(f"{name.replace('_', ' ')}: {value}")
+    else:
+        for name, value in record.items():
+            click.echo(f"{name.replace('_', ' ')}: {value}")
 
 
 database_option = click.option(
     "--database", required=True, envvar="FREEHOLD_DATABASE", help=DATABASE_HELP
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 
 
 @click.group()
@@ -82,8 +86,9 @@ def operator() -> None:
 )
 @database_option
 @json_option
+@key_only_option
 def create_operator(
-    operator_id: str, name: str, fee_bps: int, database: str, as_json: bool
+    operator_id: str, name: str, fee_bps: int, database: str, as_json: bool, key_only: bool
 ) -> None:
     """Register an operator with the default products and print its API key, once."""
     from service.storage import admin
@@ -91,20 +96,21 @@ def create_operator(
     engine, key = _open(database), new_key()
     admin.create_operator(engine, operator_id, name, fee_bps, _now_us())
     admin.add_key(engine, key, operator_id, _now_us())
-    _report({"operator_id": operator_id, "api_key": key}, as_json)
+    _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
 @operator.command("create-key")
 @click.argument("operator_id")
 @database_option
 @json_option
-def create_operator_key(operator_id: str, database: str, as_json: bool) -> None:
+@key_only_option
+def create_operator_key(operator_id: str, database: str, as_json: bool, key_only: bool) -> None:
     """Print a further API key of an operator, once."""
     from service.storage import admin
 
     key = new_key()
     admin.add_key(_open(database), key, operator_id, _now_us())
-    _report({"operator_id": operator_id, "api_key": key}, as_json)
+    _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
 @cli.group()
@@ -115,13 +121,14 @@ def platform() -> None:
 @platform.command("create-key")
 @database_option
 @json_option
-def create_platform_key(database: str, as_json: bool) -> None:
+@key_only_option
+def create_platform_key(database: str, as_json: bool, key_only: bool) -> None:
     """Print an API key of the platform, once."""
     from service.storage import admin
 
     key = new_key()
     admin.add_key(_open(database), key, None, _now_us())
-    _report({"api_key": key}, as_json)
+    _report({"api_key": key}, as_json, key_only)
 
 
 @cli.command("revoke-key")
@@ -235,6 +242,8 @@ def main() -> None:
         cli()
     except FreeholdError as error:
         raise SystemExit(f"Error: {error.message}") from error
+    except ModelError as error:
+        raise SystemExit(f"Error: {error}") from error
     except SQLAlchemyError as error:
         raise SystemExit(f"Error: the database refused: {type(error).__name__}") from error
 

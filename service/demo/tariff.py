@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from importlib import resources
 
 CURRENCY = "CNY"
 _DAY_MINUTES = 24 * 60
@@ -52,13 +54,34 @@ class Product:
         return min(held_minor, self.tariff.fee_minor(duration_s))
 
 
-PRODUCTS = (
-    Product("bike", "Bike", 19_900, 120_000, 50, Tariff(150, 0, 15, 100, 3_000)),
-    Product("power-bank", "Power bank", 9_900, 8_000, 30, Tariff(0, 5, 30, 150, 3_000)),
-    Product("umbrella", "Umbrella", 5_900, 4_500, 20, Tariff(0, 15, 60, 100, 1_000)),
-)
-"""Deposits, values and tariffs as a new operator of the server has them; the mix of the day, by
-`share_percent`, is assumed."""
+_MIX = {"bike": ("Bike", 50), "power-bank": ("Power bank", 30), "umbrella": ("Umbrella", 20)}
+"""Title and assumed share of the day's rentals, in percent, by product."""
+
+
+def _default_products() -> tuple[Product, ...]:
+    text = resources.files("service").joinpath("data/defaults.toml").read_text("utf-8")
+    terms = {product["product_id"]: product for product in tomllib.loads(text)["product"]}
+    return tuple(
+        Product(
+            product_id=name,
+            title=title,
+            deposit_minor=terms[name]["deposit_minor"],
+            replacement_minor=terms[name]["replacement_minor"],
+            share_percent=share,
+            tariff=Tariff(
+                start_fee_minor=terms[name]["start_fee_minor"],
+                free_minutes=terms[name]["free_minutes"],
+                interval_minutes=terms[name]["interval_minutes"],
+                interval_price_minor=terms[name]["interval_price_minor"],
+                day_cap_minor=terms[name]["day_cap_minor"],
+            ),
+        )
+        for name, (title, share) in _MIX.items()
+    )
+
+
+PRODUCTS = _default_products()
+"""Deposits, values and tariffs as a new operator of the server has them."""
 
 
 def yuan(amount_minor: int) -> str:

@@ -142,11 +142,7 @@ class SqlTransaction:
         """Inserts the batch's records; a record over a tombstone takes the tombstone's place."""
         s = self._statements
         replaced = [
-            {
-                "key_caller": base.caller,
-                "key_request_id": base.request_id,
-                "key_method": base.method,
-            }
+            (base.caller, base.request_id, base.method)
             for key, base in changes.base_requests.items()
             if key in changes.requests
         ]
