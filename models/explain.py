@@ -24,7 +24,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tables import NODES, PATTERNS, Patterns, Tree
+from models.tables import NODES, PATTERNS, Tree, sum_trees
 
 Floats = NDArray[np.float64]
 
@@ -42,38 +42,33 @@ class Explainer:
 
     groups: tuple[str, ...]
 
-    def __init__(
-        self, trees: list[Tree], patterns: Patterns, column_groups: Sequence[str | None]
-    ) -> None:
+    def __init__(self, trees: list[Tree], column_groups: Sequence[str | None]) -> None:
         """`column_groups` names the reason group of each derived column, None for none."""
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
         position = {name: j for j, name in enumerate(self.groups)}
-        # Columns without a group share a last one, which is never given as a reason.
-        ungrouped = len(self.groups)
-        column = [ungrouped if g is None else position[g] for g in column_groups]
-        width = ungrouped + 1
-        self._patterns = patterns
-        self._table = _table(trees, column, width)
+        column = [None if g is None else position[g] for g in column_groups]
+        # At least two columns, for `sum_trees`.
+        self._width = max(2, len(self.groups))
+        self._table = _table(trees, column, self._width)
 
-    def contributions(self, x: Floats) -> Floats:
-        """(n, k) derived values to (n, groups) log-odds added by each group; positive is worse."""
-        index = self._patterns.index(x)
-        total = np.empty((x.shape[0], self._table.shape[1]))
-        # Row by row, so that the order of summation cannot depend on the size of the batch.
-        for i in range(x.shape[0]):
-            self._table.take(index[i], axis=0).sum(axis=0, out=total[i])
-        return total[:, : len(self.groups)]
+    def contributions(self, index: NDArray[np.intp]) -> Floats:
+        """(trees, n) of `Patterns.index` to (n, groups) log-odds added; positive is worse."""
+        trees, rows = index.shape
+        values = self._table.take(index, axis=0, mode="clip")
+        total = sum_trees(values.reshape(trees, rows * self._width))
+        return total.reshape(rows, self._width)[:, : len(self.groups)]
 
-    def reasons(self, x: Floats) -> list[tuple[str, ...]]:
-        """For each row up to four groups that worsen the margin, the worst first."""
+    def reasons(self, index: NDArray[np.intp]) -> list[tuple[str, ...]]:
+        """For each column of `index` up to four groups that worsen the margin, worst first."""
         found = []
-        for row in self.contributions(x).tolist():
-            ranked = sorted(range(len(row)), key=lambda j: (-row[j], j))
-            found.append(tuple(self.groups[j] for j in ranked[:MOST_REASONS] if row[j] > 0.0))
+        # Negated, so that equal contributions rank by name.
+        for row in (-self.contributions(index)).tolist():
+            ranked = sorted(zip(row, self.groups, strict=True))
+            found.append(tuple([name for value, name in ranked[:MOST_REASONS] if value < 0.0]))
         return found
 
 
-def _table(trees: list[Tree], column_group: Sequence[int], width: int) -> Floats:
+def _table(trees: list[Tree], column_group: Sequence[int | None], width: int) -> Floats:
     """(trees * 128, width): what each pattern of each tree adds to each reason group."""
     table = np.zeros((len(trees), PATTERNS, width))
     # Leaves with the same number of columns on their path are worked out together.
@@ -94,7 +89,8 @@ def _table(trees: list[Tree], column_group: Sequence[int], width: int) -> Floats
                 met |= _satisfied(taken) << i
             spread = values[met] * trees[t].leaf_value[leaf]
             for i, feature in enumerate(steps):
-                table[t, :, column_group[feature]] += spread[:, i]
+                if (group := column_group[feature]) is not None:
+                    table[t, :, group] += spread[:, i]
     return table.reshape(len(trees) * PATTERNS, width)
 
 

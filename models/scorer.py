@@ -24,6 +24,9 @@ MISSING_FEATURE = "MISSING_FEATURE"
 FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 MALFORMED_FEATURES = "MALFORMED_FEATURES"
 
+# Rows looked up at once: more would leave the processor's cache.
+_BLOCK = 64
+
 _LARGEST = sys.float_info.max
 
 
@@ -40,6 +43,14 @@ class Unscorable(NamedTuple):
     """Why a row has no score: one of this module's stable codes."""
 
     reason: str
+
+
+class _Tables(NamedTuple):
+    """The fast way to margins and reasons; one index serves both."""
+
+    patterns: tables.Patterns
+    margins: tables.Margins
+    explainer: explain.Explainer
 
 
 class ModelScorer:
@@ -74,8 +85,7 @@ class ModelScorer:
             raise ModelDirectoryError(f"model.txt: LightGBM cannot read it ({error})") from error
         if self._booster.feature_name() != [d.name for d in verified.derived]:
             raise IncompatibleError("model.txt: its features are not the manifest's")
-        self._tables: tables.Margins | None = None
-        self._explainer: explain.Explainer | None = None
+        self._tables: _Tables | None = None
         self._build_tables()
         self._check_golden_rows()
 
@@ -96,7 +106,7 @@ class ModelScorer:
         company.
         """
         derived, refused = self._admit(rows)
-        scored = self._scored(derived)
+        scored = self._scored(self._margins(derived))
         if not refused:
             return list(scored)
         following = iter(scored)
@@ -114,10 +124,9 @@ class ModelScorer:
         scores less than `below`.
         """
         derived, refused = self._admit(rows)
-        scored = self._scored(derived)
-        low = [i for i, row in enumerate(scored) if row.score < below]
-        reasons = dict(zip(low, self._explain(derived[low]), strict=True)) if low else {}
-        explained = [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
+        explained: list[tuple[Scored, tuple[str, ...]]] = []
+        for start in range(0, derived.shape[0], _BLOCK):
+            explained += self._explained(derived[start : start + _BLOCK], below)
         if not refused:
             return list(explained)
         following = iter(explained)
@@ -126,20 +135,32 @@ class ModelScorer:
             for i in range(len(rows))
         ]
 
-    def _scored(self, derived: Floats) -> list[Scored]:
-        margins: list[float] = self._margins(derived).tolist() if derived.shape[0] else []
+    def _explained(self, derived: Floats, below: int) -> list[tuple[Scored, tuple[str, ...]]]:
+        """Scores and reasons of one block of rows."""
+        if self._tables is None:
+            scored = self._scored(self._oracle(derived))
+            if any(row.score < below for row in scored):
+                raise IncompatibleError(
+                    "reasons need trees of at most 7 splits without missing values"
+                )
+            return [(row, ()) for row in scored]
+        index = self._tables.patterns.index(derived)
+        scored = self._scored(self._tables.margins.margin(index)[: derived.shape[0]])
+        low = [i for i, row in enumerate(scored) if row.score < below]
+        if not low:
+            return [(row, ()) for row in scored]
+        found = self._tables.explainer.reasons(index.take(low, axis=1))
+        reasons = dict(zip(low, found, strict=True))
+        return [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
+
+    def _scored(self, margins: Floats) -> list[Scored]:
         scale, platt, bands = self._scale, self._platt, self._bands
         scored = []
-        for margin in margins:
+        for margin in margins.tolist():
             score = scale.score(margin)
             pd = sigmoid_one(platt.a * margin + platt.b)
             scored.append(Scored(margin, pd, score, bands[score - scorecard.LOWEST]))
         return scored
-
-    def _explain(self, derived: Floats) -> list[tuple[str, ...]]:
-        if self._explainer is None:
-            raise IncompatibleError("reasons need trees of at most 7 splits without missing values")
-        return self._explainer.reasons(derived)
 
     def _build_tables(self) -> None:
         """The fast ways where the trees fit; where they do not, LightGBM itself gives margins."""
@@ -149,13 +170,17 @@ class ModelScorer:
             return
         patterns = tables.Patterns(trees)
         groups = [d.reason_group for d in self.manifest.derived]
-        self._tables = tables.Margins(trees, patterns)
-        self._explainer = explain.Explainer(trees, patterns, groups)
+        self._tables = _Tables(patterns, tables.Margins(trees), explain.Explainer(trees, groups))
 
     def _margins(self, derived: Floats) -> Floats:
-        if self._tables is not None:
-            return self._tables.margin(derived)
-        return self._oracle(derived)
+        if self._tables is None:
+            return self._oracle(derived)
+        margins = np.empty(derived.shape[0])
+        for start in range(0, derived.shape[0], _BLOCK):
+            block = derived[start : start + _BLOCK]
+            index = self._tables.patterns.index(block)
+            margins[start : start + _BLOCK] = self._tables.margins.margin(index)[: block.shape[0]]
+        return margins
 
     def _oracle(self, derived: Floats) -> Floats:
         return np.asarray(
@@ -210,7 +235,9 @@ class ModelScorer:
         promised = np.array([g.margin for g in golden]).tobytes()
         if self._oracle(derived).tobytes() != promised:
             raise TamperedError("golden rows: this runtime gives other margins")
-        if self._margins(derived).tobytes() != promised:
+        together = self._margins(derived)
+        alone = np.concatenate([self._margins(row) for row in np.split(derived, len(golden))])
+        if together.tobytes() != promised or alone.tobytes() != promised:
             raise TamperedError("golden rows: the tables give other margins")
         for g in golden:
             if self._scale.score(g.margin) != g.score:

@@ -99,6 +99,7 @@ class App:
             store,
             assessor,
             self._readers,
+            clock=parts.clock,
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
@@ -133,7 +134,8 @@ class App:
             self._sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sweeping
-        await self._server.stop(self._parts.limits.drain_s)
+        limits = self._parts.limits
+        await self._server.stop(limits.drain_s, limits.notice_s)
         await self.committer.close()
         self._readers.shutdown()
         self._parts.store.close()

@@ -19,6 +19,9 @@ from service.domain.access import new_key
 from service.domain.errors import FreeholdError
 from service.storage.database import open_database
 
+# gRPC's core writes lines of its own to standard error; what matters of them we say ourselves.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
 
 
@@ -198,6 +201,7 @@ def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
     from service.storage.store import SqlStore
 
     configure_logs()
+    _check_address(listen)
     engine = _open(database)
     if not is_current(engine):
         raise click.ClickException("the database is not up to date: run freehold migrate first")
@@ -207,6 +211,12 @@ def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
         asyncio.run(run(parts, listen))
     except AddressInUse as error:
         raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
+
+
+def _check_address(listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise click.BadParameter(f"{listen} is not HOST:PORT", param_hint="--listen")
 
 
 def _clock(sandbox: str | None) -> Clock:

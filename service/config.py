@@ -31,6 +31,8 @@ class Limits:
     """A call whose deadline is nearer than this is refused before the write."""
     drain_s: float = 10.0
     """How long calls under way may take to finish when the server stops."""
+    notice_s: float = 0.25
+    """How long new calls are still answered, with UNAVAILABLE, before the server stops."""
     sweep_interval_s: float = 1.0
     sweep_portion: int = 256
     key_cache_s: float = 2.0

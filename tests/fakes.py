@@ -65,11 +65,12 @@ class FakeScorer:
         self, rows: Sequence[bytes], below: int
     ) -> list[tuple[FakeScored | FakeUnscorable, tuple[str, ...]]]:
         """Scores rows together, in order; the second raw value, if positive, lowers the score."""
-        return [self._explained(*unpack(row), below) for row in rows]
+        return [self._explained(unpack(row), below) for row in rows]
 
     def _explained(
-        self, value: float, other: float, below: int
+        self, values: Sequence[float], below: int
     ) -> tuple[FakeScored | FakeUnscorable, tuple[str, ...]]:
+        value, other = values
         result = self._one(value)
         low = isinstance(result, FakeScored) and result.score < below
         return result, ("HIGH_OTHER",) if low and other > 0 else ()
@@ -196,7 +197,11 @@ class Served(NamedTuple):
 
 @contextmanager
 def serving(
-    folder: Path, *, limits: Limits | None = None, clock: Clock | None = None
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    clock: Clock | None = None,
+    scorer: Scorer | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in a thread of its own."""
     store = new_database(f"sqlite:///{folder / 'freehold.db'}")
@@ -209,14 +214,24 @@ def serving(
     thread.start()
 
     async def make() -> tuple[App, int]:
-        app = App(Parts(store, FakeScorer(), used_clock, CountingIds(), limits or Limits()))
+        app = App(
+            Parts(store, scorer or FakeScorer(), used_clock, CountingIds(), limits or Limits())
+        )
         return app, await app.start("127.0.0.1:0")
 
     try:
         app, port = asyncio.run_coroutine_threadsafe(make(), loop).result(30)
         try:
+            operator_key, other_operator_key, platform_key = keys
             yield Served(
-                f"127.0.0.1:{port}", *keys, store=store, clock=used_clock, app=app, loop=loop
+                address=f"127.0.0.1:{port}",
+                operator_key=operator_key,
+                other_operator_key=other_operator_key,
+                platform_key=platform_key,
+                store=store,
+                clock=used_clock,
+                app=app,
+                loop=loop,
             )
         finally:
             asyncio.run_coroutine_threadsafe(app.stop(), loop).result(30)

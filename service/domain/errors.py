@@ -50,8 +50,9 @@ class InvalidInput(FreeholdError):
     """The request itself is wrong; sending it again cannot help."""
 
     def __init__(self, violations: Sequence[Violation], reason: str = "INVALID_INPUT") -> None:
-        fields = ", ".join(violation.field for violation in violations) or "message"
-        super().__init__(reason, f"invalid input: {fields}")
+        fields = [violation.field for violation in violations] or ["message"]
+        more = f" and {len(fields) - 20} more" if len(fields) > 20 else ""
+        super().__init__(reason, f"invalid input: {', '.join(fields[:20])}{more}")
         self.violations = tuple(violations)
 
     @classmethod

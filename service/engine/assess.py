@@ -79,9 +79,7 @@ class Assessor:
                 user_id: _assessment(features, following) for user_id, features in people.items()
             },
             put={
-                command.user_id: Assessment(
-                    command.scoring_consent, 0, command.as_of_us, *next(following)
-                )
+                command: Assessment(command.scoring_consent, 0, command.as_of_us, *next(following))
                 for command in put
             },
         )

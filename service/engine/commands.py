@@ -84,6 +84,11 @@ class PutUser:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBulk:
+    """Records the request id of a bulk call, whose people are then put one by one."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPayment:
     """A payment for what was captured on credit."""
 
@@ -102,7 +107,7 @@ class Expire:
 
 
 AuthorizationCommand = Confirm | StartRental | Settle | Reverse | RecordPayment
-Command = Authorize | AuthorizationCommand | ReverseByOrigin | PutUser | Expire
+Command = Authorize | AuthorizationCommand | ReverseByOrigin | OpenBulk | PutUser | Expire
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,12 @@ class Profile:
     model_id: str
 
 
-Answer = Authorization | Tombstone | Profile
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Nothing but the request was recorded."""
+
+
+Answer = Authorization | Tombstone | Profile | Recorded
 
 
 @dataclass(slots=True)

@@ -30,8 +30,10 @@ from service.engine.commands import (
     Authorize,
     Confirm,
     Expire,
+    OpenBulk,
     Profile,
     PutUser,
+    Recorded,
     RecordPayment,
     Reverse,
     ReverseByOrigin,
@@ -80,10 +82,10 @@ UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))
 
 
 class Assessed(NamedTuple):
-    """Assessments by user id: of those who ask, as stored; of those who are put, as sent."""
+    """Assessments: of those who ask, by user id, as stored; of those who are put, as sent."""
 
     asking: Mapping[str, Assessment]
-    put: Mapping[str, Assessment]
+    put: Mapping[PutUser, Assessment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return _reverse(work.caller, command, changes, context)
         case ReverseByOrigin():
             return _reverse_by_origin(work.caller, command, changes, context)
+        case OpenBulk():
+            return Decided(Draft(), Recorded(), "", "")
         case PutUser():
             return _put_user(command, changes, context)
         case RecordPayment():
@@ -374,7 +378,7 @@ def _put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     old_line = changes.line(command.user_id, context.currency)
     line = old_line.copy() if old_line else Line(command.user_id, context.currency)
     version = (old_user.feature_version if old_user else 0) + 1
-    assessment = context.assessed.put[command.user_id]
+    assessment = context.assessed.put[command]
     if not command.scoring_consent:
         assessment = assessment.cannot(Reason.NO_CONSENT)
     score = assessment.scored.score if assessment.scored else None

@@ -26,6 +26,7 @@ from service.engine.commands import (
     Authorize,
     Confirm,
     Expire,
+    OpenBulk,
     PutUser,
     RecordPayment,
     Reverse,
@@ -96,13 +97,14 @@ class Engine:
         except OutcomeUnknown as error:
             self._fault(error)
             return [_unknown() for _ in batch]
-        except (Conflict, StorageFailed, InvariantBroken, ValueError) as error:
+        except StorageFailed as error:
+            refusal = self._refusal(error)
+            return [refusal for _ in batch]
+        except Exception as error:
             if len(batch) > 1:
                 # One work must not take the others down: from here on each goes alone.
                 return [result for work in batch for result in self.apply([work])]
             return [self._refusal(error)]
-        except Exception as error:
-            return [self._refusal(error) for _ in batch]
 
     def _refusal(self, error: Exception) -> FreeholdError:
         fault = self._fault(error)
@@ -167,7 +169,8 @@ class Engine:
         origins: list[tuple[str, str]] = []
         for work in batch:
             command = work.command
-            users.add(command.user_id)
+            if not isinstance(command, OpenBulk):
+                users.add(command.user_id)
             match command:
                 case Authorize():
                     if command.asset_id:

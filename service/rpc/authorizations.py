@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -37,6 +38,7 @@ M = TypeVar("M", bound=Message)
 
 SERVICE = "freehold.v1.AuthorizationService"
 DEFAULT_PAGE = 50
+AUTHORIZATION_ID = re.compile(r"[0-9a-v]{20}")
 
 
 class AuthorizationReader(Protocol):
@@ -121,7 +123,9 @@ class AuthorizationServicer:
             asset_id=message.asset_id,
             start=convert.START_OF[message.start],
             accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-            pickup_window_us=None if window is None else window.ToMicroseconds(),
+            pickup_window_us=(
+                None if window is None else convert.instant_us(window, "pickup_window")
+            ),
         )
         return await self._submit(call, "Authorize", command, convert.encode_authorize)
 
@@ -234,9 +238,11 @@ def _read_token(token: str, filters: Sequence[object]) -> str:
     if not token:
         return ""
     try:
-        after, *rest = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error, TypeError) as error:
+        after, *rest = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, TypeError, RecursionError) as error:
         raise InvalidInput.of("page_token", "page_token.form", "is not a page token") from error
-    if rest != list(filters) or not isinstance(after, str):
+    if not isinstance(after, str) or not AUTHORIZATION_ID.fullmatch(after):
+        raise InvalidInput.of("page_token", "page_token.form", "is not a page token")
+    if rest != list(filters):
         raise InvalidInput.of("page_token", "page_token.query", "belongs to another query")
     return after

@@ -9,10 +9,11 @@ from freehold.v1 import authorization_pb2 as pb
 from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import types_pb2 as types
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
-from service.domain.errors import InvariantBroken
+from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine.commands import Answer, Profile, Tombstone
@@ -40,8 +41,10 @@ def timestamp(instant_us: int | None) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=micros * 1000)
 
 
-def instant_us(message: Timestamp) -> int:
-    """Microseconds since the epoch, floored."""
+def instant_us(message: Timestamp | Duration, field: str) -> int:
+    """Microseconds since the epoch, or of a duration, floored; InvalidInput for odd nanoseconds."""
+    if not 0 <= message.nanos < 1_000_000_000:
+        raise InvalidInput.of(f"{field}.nanos", "nanos.range", "must be from 0 to 999999999")
     return message.seconds * 1_000_000 + message.nanos // 1000
 
 
@@ -192,6 +195,11 @@ def encode_reverse(answer: Answer) -> bytes:
 def encode_payment(answer: Answer) -> bytes:
     """The bytes of a RecordPaymentResponse."""
     return _encode(credit.RecordPaymentResponse(), answer)
+
+
+def encode_nothing(_answer: Answer) -> bytes:
+    """No bytes: the answer to what is only recorded."""
+    return b""
 
 
 def encode_profile(answer: Answer) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from concurrent.futures import Executor
 from functools import partial
@@ -10,10 +11,11 @@ from typing import Any
 
 from freehold.v1 import credit_service_pb2 as pb
 
+from service.clock import Clock
 from service.domain.access import Scope
-from service.domain.errors import InvalidInput, Violation
+from service.domain.errors import InvalidInput, RequestIdReused, Violation
 from service.engine.assess import Assessor, pack
-from service.engine.commands import PutUser, RecordPayment, Work
+from service.engine.commands import OpenBulk, PutUser, RecordPayment, Work
 from service.engine.committer import Committer
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
@@ -23,6 +25,21 @@ from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
+
+
+def _whole(call: Call[pb.PutUsersRequest]) -> Work:
+    """The bulk call's own request record: the same id always means the same people."""
+    people = "\n".join(user.user_id for user in call.message.users).encode()
+    return Work(
+        caller=PLATFORM,
+        request_id=call.message.request_id,
+        method="PutUsers",
+        body=hashlib.sha256(people).digest(),
+        command=OpenBulk(),
+        encode=convert.encode_nothing,
+        differing_field=lambda _first: "users",
+        deadline=call.deadline,
+    )
 
 
 class CreditServicer:
@@ -35,6 +52,7 @@ class CreditServicer:
         assessor: Assessor,
         readers: Executor,
         *,
+        clock: Clock,
         currency: str,
         bulk_in_flight: int,
     ) -> None:
@@ -42,6 +60,7 @@ class CreditServicer:
         self._store = store
         self._assessor = assessor
         self._readers = readers
+        self._clock = clock
         self._currency = currency
         self._bulk_in_flight = bulk_in_flight
 
@@ -71,17 +90,20 @@ class CreditServicer:
         """Register people; each is a transaction and a request record of its own."""
         users = call.message.users
         self._check(users)
+        await self._committer.submit(_whole(call))
         answers: list[bytes] = []
         for start in range(0, len(users), self._bulk_in_flight):
             portion = users[start : start + self._bulk_in_flight]
-            works = [self._put(call, user) for user in portion]
-            answers += await asyncio.gather(*map(self._committer.submit, works))
+            answers += await asyncio.gather(
+                *(self._put(call, place, user) for place, user in enumerate(portion, start))
+            )
         profiles = [pb.CreditProfile.FromString(answer) for answer in answers]
         return pb.PutUsersResponse(profiles=profiles).SerializeToString()
 
     def _check(self, users: Any) -> None:
         """Refuses unknown features and people named twice, all at once."""
         known = frozenset(self._assessor.raw_names)
+        now_us = self._clock.now_us()
         violations = []
         seen: set[str] = set()
         for place, user in enumerate(users):
@@ -90,6 +112,10 @@ class CreditServicer:
                     Violation(f"users[{place}].user_id", "users.unique", "named twice")
                 )
             seen.add(user.user_id)
+            if convert.instant_us(user.as_of, f"users[{place}].as_of") > now_us:
+                violations.append(
+                    Violation(f"users[{place}].as_of", "as_of.future", "lies in the future")
+                )
             violations += [
                 Violation(
                     f"users[{place}].features[{name!r}]",
@@ -102,20 +128,24 @@ class CreditServicer:
         if violations:
             raise InvalidInput(violations)
 
-    def _put(self, call: Call[pb.PutUsersRequest], user: pb.User) -> Work:
+    async def _put(self, call: Call[pb.PutUsersRequest], place: int, user: pb.User) -> bytes:
         raw = pack([user.features.get(name, math.nan) for name in self._assessor.raw_names])
-        return Work(
+        work = Work(
             caller=PLATFORM,
             request_id=f"{call.message.request_id}/{user.user_id}",
             method="PutUsers",
             body=user.SerializeToString(deterministic=True),
             command=PutUser(
-                user.user_id, raw, convert.instant_us(user.as_of), user.scoring_consent
+                user.user_id, raw, convert.instant_us(user.as_of, "as_of"), user.scoring_consent
             ),
             encode=convert.encode_profile,
             differing_field=lambda first: differing_field(pb.User, first, user),
             deadline=call.deadline,
         )
+        try:
+            return await self._committer.submit(work)
+        except RequestIdReused as error:
+            raise RequestIdReused(f"users[{place}].{error.metadata['field']}") from error
 
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
         """A person's line and score."""

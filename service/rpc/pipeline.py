@@ -24,9 +24,11 @@ from service.domain.errors import (
     InternalFault,
     InvariantBroken,
     PermissionDenied,
+    Unavailable,
 )
+from service.engine.ports import StorageFailed
 from service.rpc.keys import KeyRing
-from service.rpc.status import DETAILS_KEY, code_of, details_of
+from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.validation import parse
 
 M = TypeVar("M", bound=Message)
@@ -61,6 +63,11 @@ class Pipeline:
     def __init__(self, keys: KeyRing, *, min_time_left_s: float) -> None:
         self._keys = keys
         self._min_time_left_s = min_time_left_s
+        self._closing = False
+
+    def close(self) -> None:
+        """From now on every new call is refused as UNAVAILABLE."""
+        self._closing = True
 
     def handlers(self, service: str, methods: list[Method[Any]]) -> grpc.GenericRpcHandler:
         """The gRPC handlers of one service."""
@@ -75,6 +82,8 @@ class Pipeline:
     def _wrap(self, method: Method[Any]) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def call(body: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
             try:
+                if self._closing:
+                    raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
                 principal = await self._keys.principal(context.invocation_metadata() or ())
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
@@ -86,8 +95,13 @@ class Pipeline:
                 deadline = None if left_s is None else time.monotonic() + left_s
                 message = parse(method.kind, body)
                 return await method.handle(Call(message, body, principal, deadline))
+            except StorageFailed as error:
+                _fault(method.name, error)
+                refusal: FreeholdError = Unavailable(
+                    "STORAGE_UNAVAILABLE", "the database is away; retry"
+                )
             except InvariantBroken as error:
-                refusal: FreeholdError = _fault(method.name, error)
+                refusal = _fault(method.name, error)
             except FreeholdError as error:
                 refusal = error
             except Exception as error:
@@ -105,6 +119,6 @@ def _fault(method: str, error: Exception) -> InternalFault:
 
 async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: FreeholdError) -> NoReturn:
     await context.abort(
-        code_of(error), error.message, trailing_metadata=((DETAILS_KEY, details_of(error)),)
+        code_of(error), text_of(error), trailing_metadata=((DETAILS_KEY, details_of(error)),)
     )
     raise error  # abort does not return; this says so to the reader and the type checker

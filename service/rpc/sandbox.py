@@ -37,7 +37,7 @@ class SandboxServicer:
 
     async def advance(self, call: Call[pb.AdvanceClockRequest]) -> bytes:
         """Set the clock forward."""
-        if not self._clock.advance(convert.instant_us(call.message.now)):
+        if not self._clock.advance(convert.instant_us(call.message.now, "now")):
             raise InvalidInput.of("now", "now.forward", "the clock only goes forward")
         expired = await self._sweep()
         response = pb.AdvanceClockResponse(

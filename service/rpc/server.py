@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -35,6 +36,7 @@ class GrpcServer:
     def __init__(
         self, pipeline: Pipeline, services: dict[str, list[Method[Any]]], limits: Limits
     ) -> None:
+        self._pipeline = pipeline
         self._server = grpc.aio.server(options=_options(limits))
         self._health = health.aio.HealthServicer()
         self._services = tuple(services)
@@ -56,9 +58,15 @@ class GrpcServer:
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return int(port)
 
-    async def stop(self, grace_s: float) -> None:
-        """Tells health checkers, accepts nothing new, lets calls under way finish."""
+    async def stop(self, grace_s: float, notice_s: float) -> None:
+        """Tells health checkers, refuses what is new, lets calls under way finish.
+
+        For `notice_s` new calls are answered UNAVAILABLE; what arrives after that, gRPC itself
+        cuts off.
+        """
         await self._health.enter_graceful_shutdown()
+        self._pipeline.close()
+        await asyncio.sleep(notice_s)
         await self._server.stop(grace_s)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
@@ -79,7 +87,8 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
     return [
         # A second server on the same port must fail, not share the calls silently.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.max_bulk_message_bytes),
+        # Above our own limits, so that the refusal is ours, with its reason.
+        ("grpc.max_receive_message_length", 2 * limits.max_bulk_message_bytes),
         ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),

@@ -26,6 +26,10 @@ from service.domain.errors import (
 DOMAIN = "freehold"
 DETAILS_KEY = "grpc-status-details-bin"
 
+# Trailers are limited to 8 KiB; a longer one would reach the client as another error.
+MOST_VIOLATIONS = 16
+MOST_CHARACTERS = 120
+
 CODES: dict[type[FreeholdError], StatusCode] = {
     InvalidInput: StatusCode.INVALID_ARGUMENT,
     Unauthenticated: StatusCode.UNAUTHENTICATED,
@@ -47,6 +51,11 @@ def code_of(error: FreeholdError) -> StatusCode:
     return CODES.get(type(error), StatusCode.INTERNAL)
 
 
+def text_of(error: FreeholdError) -> str:
+    """The sentence that callers read, cut to what fits a trailer."""
+    return error.message[: 2 * MOST_CHARACTERS]
+
+
 def details_of(error: FreeholdError) -> bytes:
     """A serialized google.rpc.Status: ErrorInfo, and BadRequest or RetryInfo where they apply."""
     details = [
@@ -56,11 +65,11 @@ def details_of(error: FreeholdError) -> bytes:
     ]
     if isinstance(error, InvalidInput):
         bad = error_details_pb2.BadRequest()
-        for violation in error.violations:
+        for violation in error.violations[:MOST_VIOLATIONS]:
             bad.field_violations.add(
-                field=violation.field,
+                field=violation.field[:MOST_CHARACTERS],
                 reason=violation.rule,
-                description=violation.description,
+                description=violation.description[:MOST_CHARACTERS],
             )
         details.append(_any(bad))
     if isinstance(error, Exhausted | Unavailable) and error.retry_after_ms is not None:
@@ -68,7 +77,7 @@ def details_of(error: FreeholdError) -> bytes:
         delay.FromMilliseconds(error.retry_after_ms)
         details.append(_any(error_details_pb2.RetryInfo(retry_delay=delay)))
     code: int = code_of(error).value[0]
-    status = status_pb2.Status(code=code, message=error.message, details=details)
+    status = status_pb2.Status(code=code, message=text_of(error), details=details)
     serialized: bytes = status.SerializeToString()
     return serialized
 

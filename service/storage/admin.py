@@ -13,7 +13,7 @@ from service.domain.access import OPERATOR_SCOPES, PLATFORM_SCOPES, Principal, S
 from service.domain.errors import FreeholdError, InvalidInput, NotFound
 from service.engine.records import PLATFORM
 from service.storage import tables as t
-from service.storage.database import writing
+from service.storage.database import reading, writing
 
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MINUTE_US = 60_000_000
@@ -119,7 +119,7 @@ def find_principal(engine: Engine, key_hash: str) -> Principal | None:
     query = select(t.api_keys.c.operator_id, t.api_keys.c.scopes).where(
         t.api_keys.c.key_hash == key_hash, t.api_keys.c.revoke_us.is_(None)
     )
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         row = connection.execute(query).first()
     if row is None:
         return None

@@ -8,6 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.engine.ports import StorageFailed
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -29,13 +32,13 @@ def open_database(url: str) -> Engine:
         return _open_sqlite(url)
     if parsed.get_backend_name() == "postgresql":
         # Positional parameters, so that rows are handed to the driver as they are.
-        return create_engine(url, paramstyle="format", pool_pre_ping=True)
+        return create_engine(url, paramstyle="format", pool_pre_ping=True, hide_parameters=True)
     raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
 
 
 def _open_sqlite(url: str) -> Engine:
     connect = {"check_same_thread": False, "cached_statements": SQLITE_CACHED_STATEMENTS}
-    engine = create_engine(url, connect_args=connect)
+    engine = create_engine(url, connect_args=connect, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -56,6 +59,16 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
     return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection to read from; raises StorageFailed when the database is away."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StorageFailed("the database refused to read") from error
 
 
 @contextmanager

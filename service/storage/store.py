@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 from service.domain.authorization import Authorization, State
 from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
+from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
@@ -30,7 +31,7 @@ from service.engine.records import (
 )
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import writing
+from service.storage.database import reading, writing
 from service.storage.statements import RowsStatement, Statements, Values
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
@@ -221,7 +222,9 @@ class SqlStore:
             self._roll_back(transaction.rollback)
             if _retryable(error):
                 raise Conflict("serialization failure") from error
-            raise StorageFailed("the database refused a statement") from error
+            if isinstance(error, self._driver.OperationalError | self._driver.InterfaceError):
+                raise StorageFailed("the database is away or full") from error
+            raise InvariantBroken("the database does not understand a statement") from error
         except BaseException:
             self._roll_back(transaction.rollback)
             raise
@@ -305,7 +308,7 @@ class SqlStore:
             query = select(t.feature_schemas.c.names).where(
                 t.feature_schemas.c.schema_id == schema_id
             )
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 names = connection.scalar(query)
             if names is None:
                 return ()
@@ -332,7 +335,7 @@ class SqlStore:
             .order_by(a.expire_us)
             .limit(limit)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
@@ -341,7 +344,7 @@ class SqlStore:
         query = select(t.authorizations).where(
             a.user_id == user_id, a.authorization_id == authorization_id
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.authorization_of(row)
 
@@ -358,19 +361,19 @@ class SqlStore:
         if state is not None:
             query = query.where(a.state == str(state))
         query = query.order_by(a.authorization_id).limit(limit)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [rows.authorization_of(row) for row in connection.execute(query)]
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line as it stands."""
         query = select(t.lines).where(t.lines.c.user_id == user_id, t.lines.c.currency == currency)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else Line(*row)
 
     def catalog(self) -> Catalog:
         """Operators, their products in the latest revision, and the limits."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             operators = {
                 row.operator_id: Operator(row.operator_id, row.name, row.fee_bp)
                 for row in connection.execute(select(t.operators))

@@ -141,6 +141,21 @@ def test_without_json_the_key_is_a_line_to_read(migrated: str) -> None:
     assert second.startswith("api key: fh_")
 
 
+def test_a_key_alone_is_for_scripts(migrated: str) -> None:
+    """With --key-only every command that makes a key prints the key and nothing else."""
+    operator(migrated, "city")
+    for words in (
+        ("operator", "create", "harbour", "--name", "Harbour"),
+        ("operator", "create-key", "city"),
+        ("platform", "create-key"),
+    ):
+        done = invoke(*words, "--database", migrated, "--key-only")
+        assert done.exit_code == 0
+        engine = open_database(migrated)
+        assert find_principal(engine, hash_key(done.output.removesuffix("\n"))) is not None
+        engine.dispose()
+
+
 def test_an_operator_is_created_once(migrated: str) -> None:
     """A second operator with the same id is refused with one line and changes nothing."""
     assert operator(migrated, "city").exit_code == 0

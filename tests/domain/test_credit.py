@@ -6,7 +6,12 @@ import pytest
 
 from service.domain.credit import LimitStep, limit_for
 
-STEPS = (LimitStep(650, 50_000), LimitStep(600, 30_000), LimitStep(550, 20_000), LimitStep(500, 10_000))
+STEPS = (
+    LimitStep(650, 50_000),
+    LimitStep(600, 30_000),
+    LimitStep(550, 20_000),
+    LimitStep(500, 10_000),
+)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from service.clock import SandboxClock, SystemClock
 from service.ids import RandomIds
 
 NOW_US = 1_780_272_000_000_000
+YEAR_2020_US = 1_577_836_800_000_000
 YEAR_US = 365 * 86_400 * 1_000_000
 
 
@@ -29,6 +30,15 @@ def test_ids_sort_by_time(step_us: int) -> None:
     early, late = ids.new(NOW_US), ids.new(NOW_US + step_us)
     assert early < late
     assert ids.new(NOW_US) < late
+
+
+@pytest.mark.parametrize("power", range(50))
+def test_ids_sort_at_every_carry(power: int) -> None:
+    """Until 2055 an id sorts after those of all instants before it, whatever bits of time differ."""
+    ids = RandomIds()
+    before, after = YEAR_2020_US + 2**power - 1, YEAR_2020_US + 2**power
+    assert ids.new(YEAR_2020_US) <= ids.new(before)[:10] + "v" * 10
+    assert ids.new(before)[:10] < ids.new(after)[:10]
 
 
 def test_ids_of_two_sources_differ() -> None:

@@ -25,9 +25,7 @@ LINE_ACCOUNTS = {A.AVAILABLE, A.HELD, A.DRAWN, A.LIMIT_CONTROL}
 
 def enter(line: Line, *postings: Posting) -> list[Entry]:
     """One transaction."""
-    return post(
-        line, postings, operator_id="city", authorization_id="a-1", event_us=5, ledger_us=9
-    )
+    return post(line, postings, operator_id="city", authorization_id="a-1", event_us=5, ledger_us=9)
 
 
 def line_of(limit_minor: int) -> Line:
@@ -71,7 +69,9 @@ def test_sequences_count_on_and_name_their_transaction() -> None:
     """Entries of a line are numbered without a gap; a transaction is named by its first entry."""
     line = line_of(1_000)
     first = enter(line, Posting(A.HELD, A.AVAILABLE, 300), Posting(A.CASH, A.DEPOSIT, 20))
-    second = enter(line, Posting(A.AVAILABLE, A.HELD, 300), Posting(A.DEPOSIT, A.REFUND_PAYABLE, 20))
+    second = enter(
+        line, Posting(A.AVAILABLE, A.HELD, 300), Posting(A.DEPOSIT, A.REFUND_PAYABLE, 20)
+    )
     numbers = [(entry.sequence, entry.transaction_sequence) for entry in first + second]
     assert numbers == [(2, 2), (3, 2), (4, 4), (5, 4)]
     assert line.version == 5

@@ -133,7 +133,11 @@ def test_an_exhausted_line_falls_to_the_next_offer(
 
 @pytest.mark.parametrize(
     ("accepted", "offer"),
-    [((ZERO, FULL, REDUCED), FULL), ((FULL, REDUCED, ZERO), FULL), ((REDUCED, FULL, ZERO), REDUCED)],
+    [
+        ((ZERO, FULL, REDUCED), FULL),
+        ((FULL, REDUCED, ZERO), FULL),
+        ((REDUCED, FULL, ZERO), REDUCED),
+    ],
 )
 def test_the_next_offer_is_the_callers_next(accepted: tuple[Offer, ...], offer: Offer) -> None:
     """After an exhausted line the stricter offers are tried in the caller's order."""

@@ -75,9 +75,7 @@ def settle(
     version: int | None = None,
 ) -> Settle:
     """The item came back."""
-    return Settle(
-        it.user_id, it.authorization_id, Money(currency, amount_minor), final, version
-    )
+    return Settle(it.user_id, it.authorization_id, Money(currency, amount_minor), final, version)
 
 
 def reverse(it: Authorization, *, version: int | None = None) -> Reverse:
@@ -94,9 +92,7 @@ def pay(
     it: Authorization, amount_minor: int, *, reference: str = "pay-9", currency: str = CNY
 ) -> RecordPayment:
     """What was captured on credit was paid."""
-    return RecordPayment(
-        it.user_id, it.authorization_id, reference, Money(currency, amount_minor)
-    )
+    return RecordPayment(it.user_id, it.authorization_id, reference, Money(currency, amount_minor))
 
 
 def rental(
@@ -153,5 +149,3 @@ def counts(desk: Desk) -> dict[str, int]:
             table.name: connection.scalar(select(func.count()).select_from(table)) or 0
             for table in t.metadata.sorted_tables
         }
-
-

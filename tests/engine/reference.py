@@ -13,7 +13,6 @@ from service.engine.commands import (
     Command,
     Confirm,
     Expire,
-    PutUser,
     RecordPayment,
     Reverse,
     ReverseByOrigin,
@@ -31,6 +30,7 @@ FEE_BP = {"city": 300, "harbour": 250}
 LIMITS = ((650, 50_000), (600, 30_000), (550, 20_000), (500, 10_000))
 OFFERS = ["ZERO", "REDUCED", "FULL"]
 TOMBSTONE = "tombstone"
+FOLLOWING = (Confirm, StartRental, Settle, Reverse, RecordPayment, Expire)
 UNSEEN: Row = {"score": None, "consent": False, "as_of_us": 0, "features": 0}
 
 
@@ -74,12 +74,12 @@ class Reference:
         return answer
 
     def _carry_out(self, caller: str, request_id: str, command: Command, now_us: int) -> Any:
-        if isinstance(command, PutUser):
-            raise TypeError("use put_user")
         if isinstance(command, Authorize):
             return self._authorize(caller, request_id, command, now_us)
         if isinstance(command, ReverseByOrigin):
             return self._reverse_by_origin(caller, command, now_us)
+        if not isinstance(command, FOLLOWING):
+            raise TypeError(f"the reference does not know {type(command).__name__}")
         key = self.origin.get((command.user_id, command.authorization_id))
         if key is None or (caller != key[0] and caller != "platform"):
             raise Refused("AUTHORIZATION_NOT_FOUND")
@@ -137,7 +137,13 @@ class Reference:
         return dict(it)
 
     def _offer(
-        self, person: Row, zero_from: int, asked: Authorize, deposit: int, available: int, now_us: int
+        self,
+        person: Row,
+        zero_from: int,
+        asked: Authorize,
+        deposit: int,
+        available: int,
+        now_us: int,
     ) -> tuple[str | None, list[str]]:
         score, why = person["score"], None
         if not person["features"]:

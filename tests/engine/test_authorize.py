@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from service.domain.authorization import Custody, Start, State
 from service.domain.policy import Offer
-from service.engine.commands import PutUser
 from service.engine.assess import pack
+from service.engine.commands import PutUser
 from service.engine.records import PLATFORM
 from service.storage import tables as t
 from tests.engine.calls import (
@@ -92,7 +92,11 @@ def test_a_pick_up_has_half_an_hour(desk: Desk) -> None:
     assert it.expire_us == START_US + 30 * MINUTE_US
     desk.clock.advance(it.expire_us - 1)
     it = rental(desk, start(it))
-    assert (it.state, it.start_us, it.expire_us) == (State.ACTIVE, START_US + 30 * MINUTE_US - 1, None)
+    assert (it.state, it.start_us, it.expire_us) == (
+        State.ACTIVE,
+        START_US + 30 * MINUTE_US - 1,
+        None,
+    )
 
 
 @pytest.mark.parametrize(("asked_min", "given_min"), [(10, 10), (30, 30), (31, 30), (None, 30)])
@@ -136,9 +140,15 @@ def test_a_confirmation_that_the_line_no_longer_bears(desk: Desk) -> None:
     after a release."""
     offers = [rental(desk, authorize("ben")) for _ in range(3)]
     held = [rental(desk, confirm(it, reference=f"pay-{n}")) for n, it in enumerate(offers[:2])]
-    assert refused(desk, confirm(offers[2], reference="pay-2"), request_id="again").reason == "LINE_EXHAUSTED"
+    assert (
+        refused(desk, confirm(offers[2], reference="pay-2"), request_id="again").reason
+        == "LINE_EXHAUSTED"
+    )
     rental(desk, reverse(held[0]))
-    assert rental(desk, confirm(offers[2], reference="pay-2"), request_id="again").state is State.ACTIVE
+    assert (
+        rental(desk, confirm(offers[2], reference="pay-2"), request_id="again").state
+        is State.ACTIVE
+    )
 
 
 def test_an_exhausted_line_falls_to_the_next_offer(desk: Desk) -> None:

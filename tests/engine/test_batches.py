@@ -156,7 +156,9 @@ def test_one_clock_reading_a_batch(desk: Desk) -> None:
             return readings[-1]
 
     desk.engine._clock = Ticking()
-    desk.apply(*(desk.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(5)))
+    desk.apply(
+        *(desk.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(5))
+    )
     made = {desk.answers[f"r-{n}"].create_us for n in range(5)}  # type: ignore[union-attr]
     assert len(made) == len(readings) == 1
 

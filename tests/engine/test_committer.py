@@ -338,9 +338,7 @@ def test_many_callers_on_a_real_engine(desk: Desk, work: Make) -> None:
     async def main() -> list[bytes]:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        answers = await asyncio.gather(
-            *(committer.submit(work(f"r-{n % 20}")) for n in range(200))
-        )
+        answers = await asyncio.gather(*(committer.submit(work(f"r-{n % 20}")) for n in range(200)))
         await committer.close()
         return answers
 

@@ -59,7 +59,7 @@ def test_no_item_named_none_claimed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("end", ["settle", "reverse", "expire"])
 def test_an_item_is_free_after_its_rental(desk: Desk, end: str) -> None:
-    """Settling, reversing and expiring free the item, for the next command of the same batch too."""
+    """Settling, reversing and expiring free the item, in the same batch already."""
     it = rental(desk, pick_up(asset_id=ITEM) if end == "expire" else authorize(asset_id=ITEM))
     if end == "expire":
         desk.clock.advance(START_US + 30 * MINUTE_US)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import select
@@ -25,7 +26,7 @@ from tests.engine.calls import (
     reverse,
     settle,
 )
-from tests.fakes import START_US, Desk, FakeScorer
+from tests.fakes import START_US, Desk, FakeScored, FakeScorer, FakeUnscorable
 
 
 @pytest.mark.parametrize(
@@ -165,17 +166,15 @@ class NewerScorer(FakeScorer):
     """A model that reads one more value, in another order."""
 
     model_id = "newer"
-    raw_names = ("income", "other", "score")
+    raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
 
-    def score(self, rows):  # type: ignore[no-untyped-def]
-        """Checks the order, then scores by the last value."""
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> list[tuple[FakeScored | FakeUnscorable, tuple[str, ...]]]:
+        """Scores by the last value; the first is one that older features lack."""
         values = [unpack(row) for row in rows]
         assert all(math.isnan(each[0]) for each in values)
-        return super().score([pack([each[2], each[1]]) for each in values])
-
-    def reasons(self, rows):  # type: ignore[no-untyped-def]
-        """The second value still counts."""
-        return super().reasons([pack([unpack(row)[2], unpack(row)[1]]) for row in rows])
+        return super().score_with_reasons([pack([each[2], each[1]]) for each in values], below)
 
 
 def test_features_of_an_older_model_are_put_in_order(desk: Desk) -> None:

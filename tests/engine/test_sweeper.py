@@ -124,7 +124,7 @@ def test_what_was_closed_meanwhile_is_left_alone(hall: Desk, watched: WatchedSto
 def test_a_portion_that_does_not_move_is_left_to_the_next_round(
     hall: Desk, watched: WatchedStore
 ) -> None:
-    """When nothing of a full portion can be expired the sweep ends instead of turning in circles."""
+    """When nothing of a full portion can be expired the sweep ends, and does not go in circles."""
     watched.stale = [("ghost", f"{n:020d}") for n in range(3)]
     assert sweep(hall, 3) == 0
     assert watched.portions == [3]

@@ -45,9 +45,7 @@ def test_the_late_authorizes_answer_is_kept(desk: Desk) -> None:
 
 def test_in_one_batch_too(desk: Desk) -> None:
     """A tombstone works on an Authorize that comes later in the same batch."""
-    desk.apply(
-        desk.work(reverse_origin("ann", "r")), desk.work(authorize(), request_id="r")
-    )
+    desk.apply(desk.work(reverse_origin("ann", "r")), desk.work(authorize(), request_id="r"))
     assert desk.answers["r"].state is State.DECLINED  # type: ignore[union-attr]
     assert balances(desk) == (50_000, 50_000, 0, 0)
 

@@ -103,14 +103,18 @@ def test_a_failed_transaction_writes_nothing(
     assert rental(shaky, authorize(), request_id="r").state is State.ACTIVE
 
 
-def test_a_failed_batch_is_tried_one_by_one(shaky: Desk, faulty: FaultyStore) -> None:
-    """When the transaction of a batch fails, each command has a transaction of its own."""
-    faulty.plan = [Fault.FAILED, Fault.FAILED]
-    results = shaky.apply(
-        *(shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3))
-    )
-    assert [reason(result) for result in results] == ["STORAGE_UNAVAILABLE", "", ""]
-    assert counts(shaky)["authorizations"] == 2
+@pytest.mark.parametrize("fault", [Fault.AWAY, Fault.FAILED])
+def test_a_failed_batch_is_refused_together(shaky: Desk, faulty: FaultyStore, fault: Fault) -> None:
+    """When the transaction of a batch fails all its commands are UNAVAILABLE after one attempt,
+    nothing of them is written, and retries pass."""
+    before = counts(shaky)
+    faulty.plan = [fault]
+    works = [shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3)]
+    results = shaky.apply(*works)
+    assert [reason(result) for result in results] == ["STORAGE_UNAVAILABLE"] * 3
+    assert faulty.transactions == 1
+    assert counts(shaky) == before
+    assert [reason(result) for result in shaky.apply(*works)] == [""] * 3
 
 
 @pytest.mark.parametrize(("fault", "written"), [(Fault.LOST, 1), (Fault.UNKNOWN, 0)])

@@ -115,9 +115,10 @@ class Server:
         end = time.monotonic() + START_TIMEOUT_S
         open_ = True
         while time.monotonic() < end:
-            for line in self.lines():
-                if line.get("event") == event:
-                    return line
+            for line in self.log.split("\n")[:-1]:
+                found = json.loads(line) if line.startswith("{") else {}
+                if found.get("event") == event:
+                    return dict(found)
             assert open_, f"the server ended without {event!r}:\n{self.log[-3000:]}"
             open_ = self._read(0.5)
         raise AssertionError(f"no {event!r} in time:\n{self.log[-3000:]}")
@@ -126,10 +127,18 @@ class Server:
         """Whole lines of the log; each must be a JSON object."""
         found = []
         for line in self.log.split("\n")[:-1]:
-            parsed = json.loads(line)
-            assert isinstance(parsed, dict)
+            try:
+                parsed = json.loads(line)
+            except ValueError:
+                parsed = None
+            assert isinstance(parsed, dict), f"a line of the log is no JSON object:\n{self.log}"
             found.append(parsed)
         return found
+
+    def events(self) -> list[str]:
+        """The events of the log in order; what others print between them is passed over."""
+        lines = self.log.split("\n")[:-1]
+        return [json.loads(line)["event"] for line in lines if line.startswith("{")]
 
     def kill(self) -> None:
         """SIGKILL, and the process is gone."""

@@ -16,13 +16,14 @@ def test_contributions_equal_treeshap(small_directory: Path, shipped_data: datas
     read = manifest.read(small_directory)
     trees = tables.parse(read.model_text)
     groups = [d.reason_group for d in read.derived]
-    explainer = explain.Explainer(trees, tables.Patterns(trees), groups)
+    explainer = explain.Explainer(trees, groups)
     x = taiwan.derive(shipped_data.raw[:300])
     booster = lightgbm.Booster(model_str=read.model_text)
     by_column = np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))[:, :-1]
+    found = explainer.contributions(tables.Patterns(trees).index(x))
     for j, name in enumerate(explainer.groups):
         expected = by_column[:, [g == name for g in groups]].sum(axis=1)
-        np.testing.assert_allclose(explainer.contributions(x)[:, j], expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found[:, j], expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("leaves", [2, 4, 8])
@@ -34,11 +35,42 @@ def test_contributions_hold_for_any_shape_of_tree(leaves: int) -> None:
     parameters = {"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}
     booster = lightgbm.train(parameters, lightgbm.Dataset(x, y), 30)
     trees = tables.parse(booster.model_to_string())
-    explainer = explain.Explainer(trees, tables.Patterns(trees), ["B", None, "A"])
-    assert explainer.groups == ("A", "B")
     by_column = np.asarray(booster.predict(x[:200], pred_contrib=True))
-    found = explainer.contributions(x[:200])
+    index = tables.Patterns(trees).index(x[:200])
+    explainer = explain.Explainer(trees, ["B", None, "A"])
+    assert explainer.groups == ("A", "B")
+    found = explainer.contributions(index)
     np.testing.assert_allclose(found, by_column[:, [2, 0]], rtol=0, atol=1e-9)
+    lonely = explain.Explainer(trees, [None, "A", None])
+    assert lonely.groups == ("A",)
+    for rows in range(71):
+        assert explainer.contributions(index[:, :rows]).tolist() == found[:rows].tolist()
+        expected = by_column[:rows, [1]]
+        found_one = lonely.contributions(index[:, :rows])
+        np.testing.assert_allclose(found_one, expected, rtol=0, atol=1e-9)
+
+
+def test_reasons_are_the_largest_sums_of_treeshap(
+    scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
+) -> None:
+    """Reasons are the groups of the largest positive sums of LightGBM's SHAP values, in order."""
+    read = manifest.read(small_directory)
+    groups = [d.reason_group for d in read.derived]
+    names = sorted({g for g in groups if g is not None})
+    raw = shipped_data.raw[:3_000]
+    booster = lightgbm.Booster(model_str=read.model_text)
+    x = taiwan.derive(raw)
+    by_column = np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))[:, :-1]
+    by_group = np.stack(
+        [by_column[:, [g == name for g in groups]].sum(axis=1) for name in names], axis=1
+    )
+    rows = [row.tobytes() for row in raw]
+    for (_, why), sums in zip(scorer.score_with_reasons(rows, 951), by_group, strict=True):
+        worst = np.sort(sums)[::-1][: len(why)]
+        given = sums[[names.index(code) for code in why]]
+        np.testing.assert_allclose(given, worst, rtol=0, atol=1e-9)
+        assert (given > -1e-9).all()
+        assert len(why) == 4 or (sums > 1e-9).sum() <= len(why)
 
 
 def test_reasons_are_the_worst_groups_first(

@@ -44,6 +44,26 @@ def test_a_row_alone_scores_as_in_a_batch(
     assert together == [scorer.score([row])[0] for row in rows]
 
 
+def test_batches_of_every_size_give_the_bits_of_one_row(
+    scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
+) -> None:
+    """Alone and in batches of 1 to 70: LightGBM's margin, the same score, the same reasons."""
+    booster = lightgbm.Booster(model_file=str(small_directory / "model.txt"))
+    raw = shipped_data.raw[: sum(range(71))]
+    expected = np.asarray(booster.predict(taiwan.derive(raw), raw_score=True, num_threads=1))
+    rows = [row.tobytes() for row in raw]
+    alone = [scorer.score_with_reasons([row], 600)[0] for row in rows]
+    margins = [row.margin for row, _ in alone if isinstance(row, Scored)]
+    assert np.array(margins).tobytes() == expected.tobytes()
+    assert 0.1 < np.mean([why != () for _, why in alone]) < 0.9
+    start = 0
+    for size in range(1, 71):
+        batch = slice(start, start + size)
+        assert scorer.score_with_reasons(rows[batch], 600) == alone[batch], size
+        assert scorer.score(rows[batch]) == [row for row, _ in alone[batch]], size
+        start += size
+
+
 def test_score_is_the_scale_of_the_margin(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
@@ -121,8 +141,27 @@ def test_tables_equal_lightgbm_on_any_shallow_trees(leaves: int) -> None:
     parameters = {"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}
     booster = lightgbm.train(parameters, lightgbm.Dataset(x, y), 40)
     trees = tables.parse(booster.model_to_string())
-    margin = tables.Margins(trees, tables.Patterns(trees)).margin(x)
-    assert margin.tobytes() == np.asarray(booster.predict(x, raw_score=True)).tobytes()
+    patterns, margins = tables.Patterns(trees), tables.Margins(trees)
+    expected = np.asarray(booster.predict(x, raw_score=True))
+    for rows in (*range(1, 71), 3_000):
+        margin = margins.margin(patterns.index(x[-rows:]))[:rows]
+        assert margin.tobytes() == expected[-rows:].tobytes(), rows
+
+
+@pytest.mark.parametrize("trees", [1, 2, 9, 500])
+def test_trees_are_added_in_their_order(trees: int) -> None:
+    """Whatever the number of columns, each is added up from the first tree to the last."""
+    generator = np.random.default_rng(trees)
+    wide = generator.normal(size=(trees, 512)) * 10.0 ** generator.integers(-8, 8, (trees, 512))
+    expected = []
+    for column in wide.T.tolist():
+        total = 0.0
+        for value in column:
+            total += value
+        expected.append(total)
+    for columns in (*range(2, 71), 448, 512):
+        values = np.ascontiguousarray(wide[:, :columns])
+        assert tables.sum_trees(values).tolist() == expected[:columns], columns
 
 
 def test_trees_that_tables_cannot_hold_are_refused() -> None:

@@ -402,7 +402,7 @@ def example(name: str) -> Message:
                 request_id="example", name=NOWHERE, expected_version=1
             )
         case "PutUsers":
-            sample = PutUsersRequest(request_id="example", users=[user_with("somebody", 600)])
+            sample = PutUsersRequest(request_id="example-bulk", users=[user_with("somebody", 600)])
         case "GetCreditProfile":
             sample = GetCreditProfileRequest(user_id="somebody")
         case "RecordPayment":

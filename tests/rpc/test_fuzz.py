@@ -10,13 +10,24 @@ from typing import Any
 
 import grpc
 import pytest
+from freehold.v1.authorization_service_pb2 import AuthorizeResponse
+from freehold.v1.types_pb2 import Money
 from google.protobuf.descriptor import FieldDescriptor as F
 from google.protobuf.message import Message
 
 from service.domain.errors import InvalidInput
 from service.rpc.status import details_of
 from service.rpc.validation import parse
-from tests.rpc.support import NOWHERE, RPCS, Desks, Refused, example, outcome
+from tests.rpc.support import (
+    NOWHERE,
+    RPCS,
+    Desks,
+    Refused,
+    example,
+    outcome,
+    together,
+    user_with,
+)
 
 SEED = 20_260_601
 IN_PROCESS = 4_000
@@ -178,3 +189,86 @@ def test_any_bytes_over_the_wire_are_answered(desk: Desks) -> None:
     seen = check_over_the_wire(desk, bodies(OVER_THE_WIRE, SEED))
     assert seen[grpc.StatusCode.INVALID_ARGUMENT] > seen[grpc.StatusCode.OK] > 0
     assert desk.platform.verify().verified
+
+
+def plausible(desk: Desks, names: list[str], chance: random.Random) -> tuple[str, Message]:
+    """A well-formed call about few people, items, payments and request ids, so that they meet."""
+
+    def pick(prefix: str, count: int) -> str:
+        return f"{prefix}-{chance.randrange(count)}"
+
+    request_id, person = pick("id", 60), pick("fuzzed", 5)
+    name = chance.choice(names) if names else NOWHERE
+    amount = Money(
+        currency_code=chance.choices(("CNY", "USD"), (20, 1))[0],
+        amount_minor=chance.choice((0, 1, 99, 2_950, 9_950, 19_900, 19_901, 10**12)),
+    )
+    version = chance.choice((None, None, None, 1, 2, 3))
+    method = chance.choice(sorted(set(NAMES) - {"VerifyBooks"}))
+    request: Any = RPCS[method].request()
+    fields = request.DESCRIPTOR.fields_by_name
+    if "request_id" in fields:
+        request.request_id = request_id
+    if "name" in fields:
+        request.name = name
+    if "user_id" in fields:
+        request.user_id = person
+    if "payment_reference" in fields:
+        request.payment_reference = pick("pay", 30)
+    if "asset_id" in fields and chance.random() < 0.6:
+        request.asset_id = pick("asset", 4)
+    if "expected_version" in fields and version is not None:
+        request.expected_version = version
+    match method:
+        case "Authorize":
+            request.product_id = chance.choice(("bike", "umbrella", "power-bank", "boat"))
+            request.start = chance.randrange(3)
+            request.accept_offers.extend(chance.sample((1, 2, 3), chance.randrange(4)))
+            if chance.random() < 0.3:
+                request.pickup_window.nanos = chance.randrange(1, 10**9)
+        case "ConfirmAuthorization":
+            request.paid.CopyFrom(amount)
+        case "SettleAuthorization":
+            request.amount.CopyFrom(amount)
+            request.final = chance.random() < 0.5
+        case "ReverseAuthorization" if chance.random() < 0.5:
+            request.origin.user_id = person
+            request.origin.authorize_request_id = pick("id", 60)
+        case "PutUsers":
+            score = chance.choice((300.0, 510.0, 560.0, 620.0, 800.0))
+            request.users.append(user_with(person, score, consent=chance.random() < 0.9))
+        case "RecordPayment":
+            request.authorization = name
+            request.amount.CopyFrom(amount)
+        case "AdvanceClock":
+            now_us = desk.served.clock.now_us() + chance.choice((0, 1, 60, 1_000)) * 1_000_000
+            request.now.FromMicroseconds(now_us)
+    return method, request
+
+
+def test_any_order_of_calls_keeps_the_books(desk: Desks) -> None:
+    """Calls in any order from several clients end in OK or a reasoned refusal; the books verify."""
+
+    def client(seed: int) -> Counter[grpc.StatusCode]:
+        chance, seen, names = random.Random(seed), Counter[grpc.StatusCode](), list[str]()
+        for _ in range(150):
+            method, request = plausible(desk, names, chance)
+            result = outcome(partial(desk.caller_for(method).send, method, request))
+            if isinstance(result, Refused):
+                assert result.reason
+                assert result.code not in BUGS, (method, request, str(result))
+                seen[result.code] += 1
+                continue
+            seen[grpc.StatusCode.OK] += 1
+            if method == "Authorize":
+                names.append(AuthorizeResponse.FromString(result).authorization.name)
+        return seen
+
+    results = together([partial(client, SEED + number) for number in range(4)])
+    seen = sum((it for it in results if isinstance(it, Counter)), Counter[grpc.StatusCode]())
+    assert seen.total() == 600
+    assert seen[grpc.StatusCode.OK] > 60
+    assert seen[grpc.StatusCode.ALREADY_EXISTS] > 0
+    assert seen[grpc.StatusCode.FAILED_PRECONDITION] > 0
+    books = desk.platform.verify()
+    assert books.verified, books

@@ -28,7 +28,7 @@ from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'freehold/v1/authorization_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\xeb\x03\n\x10\x41uthorizeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x30\n\x07user_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x33\n\nproduct_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x31\n\x08\x61sset_id\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12<\n\x05start\x18\x05 \x01(\x0e\x32#.freehold.v1.AuthorizeRequest.StartB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12>\n\raccept_offers\x18\x06 \x03(\x0e\x32\x12.freehold.v1.OfferB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12@\n\rpickup_window\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$*\x00\"H\n\x05Start\x12\x15\n\x11START_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTART_IMMEDIATE\x10\x01\x12\x13\n\x0fSTART_ON_PICKUP\x10\x02\"F\n\x11\x41uthorizeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xc6\x02\n\x1b\x43onfirmAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12:\n\x11payment_reference\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12(\n\x04paid\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"Q\n\x1c\x43onfirmAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\x8a\x02\n\x12StartRentalRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12\x31\n\x08\x61sset_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12&\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"H\n\x13StartRentalResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"j\n\x17GetAuthorizationRequest\x12O\n\x04name\x18\x01 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\"M\n\x18GetAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xc5\x01\n\x19ListAuthorizationsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x30\n\x07user_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32 .freehold.v1.Authorization.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"i\n\x1aListAuthorizationsResponse\x12\x32\n\x0e\x61uthorizations\x18\x01 \x03(\x0b\x32\x1a.freehold.v1.Authorization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa9\x02\n\x1aSettleAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12*\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x12\n\x05\x66inal\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12&\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x01\x88\x01\x01\x42\x08\n\x06_finalB\x13\n\x11_expected_version\"P\n\x1bSettleAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xb1\x03\n\x1bReverseAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12Q\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$H\x00\x12\x41\n\x06origin\x18\x03 \x01(\x0b\x32/.freehold.v1.ReverseAuthorizationRequest.OriginH\x00\x12&\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x01\x88\x01\x01\x1ay\n\x06Origin\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12=\n\x14\x61uthorize_request_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$B\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\x42\x13\n\x11_expected_version\"d\n\x1cReverseAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12\x11\n\ttombstone\x18\x02 \x01(\x08\x32\xce\x05\n\x14\x41uthorizationService\x12L\n\tAuthorize\x12\x1d.freehold.v1.AuthorizeRequest\x1a\x1e.freehold.v1.AuthorizeResponse\"\x00\x12m\n\x14\x43onfirmAuthorization\x12(.freehold.v1.ConfirmAuthorizationRequest\x1a).freehold.v1.ConfirmAuthorizationResponse\"\x00\x12R\n\x0bStartRental\x12\x1f.freehold.v1.StartRentalRequest\x1a .freehold.v1.StartRentalResponse\"\x00\x12\x61\n\x10GetAuthorization\x12$.freehold.v1.GetAuthorizationRequest\x1a%.freehold.v1.GetAuthorizationResponse\"\x00\x12g\n\x12ListAuthorizations\x12&.freehold.v1.ListAuthorizationsRequest\x1a\'.freehold.v1.ListAuthorizationsResponse\"\x00\x12j\n\x13SettleAuthorization\x12\'.freehold.v1.SettleAuthorizationRequest\x1a(.freehold.v1.SettleAuthorizationResponse\"\x00\x12m\n\x14ReverseAuthorization\x12(.freehold.v1.ReverseAuthorizationRequest\x1a).freehold.v1.ReverseAuthorizationResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'freehold/v1/authorization_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\xed\x03\n\x10\x41uthorizeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x30\n\x07user_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x33\n\nproduct_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x31\n\x08\x61sset_id\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12<\n\x05start\x18\x05 \x01(\x0e\x32#.freehold.v1.AuthorizeRequest.StartB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12>\n\raccept_offers\x18\x06 \x03(\x0e\x32\x12.freehold.v1.OfferB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x42\n\rpickup_window\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"H\n\x05Start\x12\x15\n\x11START_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTART_IMMEDIATE\x10\x01\x12\x13\n\x0fSTART_ON_PICKUP\x10\x02\"F\n\x11\x41uthorizeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xc6\x02\n\x1b\x43onfirmAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12:\n\x11payment_reference\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12(\n\x04paid\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"Q\n\x1c\x43onfirmAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\x8a\x02\n\x12StartRentalRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12\x31\n\x08\x61sset_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12&\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"H\n\x13StartRentalResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"j\n\x17GetAuthorizationRequest\x12O\n\x04name\x18\x01 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\"M\n\x18GetAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xc5\x01\n\x19ListAuthorizationsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x30\n\x07user_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32 .freehold.v1.Authorization.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"i\n\x1aListAuthorizationsResponse\x12\x32\n\x0e\x61uthorizations\x18\x01 \x03(\x0b\x32\x1a.freehold.v1.Authorization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa9\x02\n\x1aSettleAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12*\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x12\n\x05\x66inal\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12&\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x01\x88\x01\x01\x42\x08\n\x06_finalB\x13\n\x11_expected_version\"P\n\x1bSettleAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xb1\x03\n\x1bReverseAuthorizationRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12Q\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$H\x00\x12\x41\n\x06origin\x18\x03 \x01(\x0b\x32/.freehold.v1.ReverseAuthorizationRequest.OriginH\x00\x12&\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x01\x88\x01\x01\x1ay\n\x06Origin\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12=\n\x14\x61uthorize_request_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$B\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\x42\x13\n\x11_expected_version\"d\n\x1cReverseAuthorizationResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12\x11\n\ttombstone\x18\x02 \x01(\x08\x32\xce\x05\n\x14\x41uthorizationService\x12L\n\tAuthorize\x12\x1d.freehold.v1.AuthorizeRequest\x1a\x1e.freehold.v1.AuthorizeResponse\"\x00\x12m\n\x14\x43onfirmAuthorization\x12(.freehold.v1.ConfirmAuthorizationRequest\x1a).freehold.v1.ConfirmAuthorizationResponse\"\x00\x12R\n\x0bStartRental\x12\x1f.freehold.v1.StartRentalRequest\x1a .freehold.v1.StartRentalResponse\"\x00\x12\x61\n\x10GetAuthorization\x12$.freehold.v1.GetAuthorizationRequest\x1a%.freehold.v1.GetAuthorizationResponse\"\x00\x12g\n\x12ListAuthorizations\x12&.freehold.v1.ListAuthorizationsRequest\x1a\'.freehold.v1.ListAuthorizationsResponse\"\x00\x12j\n\x13SettleAuthorization\x12\'.freehold.v1.SettleAuthorizationRequest\x1a(.freehold.v1.SettleAuthorizationResponse\"\x00\x12m\n\x14ReverseAuthorization\x12(.freehold.v1.ReverseAuthorizationRequest\x1a).freehold.v1.ReverseAuthorizationResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,7 +48,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHORIZEREQUEST'].fields_by_name['accept_offers']._loaded_options = None
   _globals['_AUTHORIZEREQUEST'].fields_by_name['accept_offers']._serialized_options = b'\272H\020\222\001\r\020\003\030\001\"\007\202\001\004\020\001 \000'
   _globals['_AUTHORIZEREQUEST'].fields_by_name['pickup_window']._loaded_options = None
-  _globals['_AUTHORIZEREQUEST'].fields_by_name['pickup_window']._serialized_options = b'\272H\013\252\001\010\"\004\010\200\365$*\000'
+  _globals['_AUTHORIZEREQUEST'].fields_by_name['pickup_window']._serialized_options = b'\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
   _globals['_CONFIRMAUTHORIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CONFIRMAUTHORIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_CONFIRMAUTHORIZATIONREQUEST'].fields_by_name['name']._loaded_options = None
@@ -98,37 +98,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVERSEAUTHORIZATIONREQUEST'].fields_by_name['expected_version']._loaded_options = None
   _globals['_REVERSEAUTHORIZATIONREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_AUTHORIZEREQUEST']._serialized_start=176
-  _globals['_AUTHORIZEREQUEST']._serialized_end=667
-  _globals['_AUTHORIZEREQUEST_START']._serialized_start=595
-  _globals['_AUTHORIZEREQUEST_START']._serialized_end=667
-  _globals['_AUTHORIZERESPONSE']._serialized_start=669
-  _globals['_AUTHORIZERESPONSE']._serialized_end=739
-  _globals['_CONFIRMAUTHORIZATIONREQUEST']._serialized_start=742
-  _globals['_CONFIRMAUTHORIZATIONREQUEST']._serialized_end=1068
-  _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_start=1070
-  _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_end=1151
-  _globals['_STARTRENTALREQUEST']._serialized_start=1154
-  _globals['_STARTRENTALREQUEST']._serialized_end=1420
-  _globals['_STARTRENTALRESPONSE']._serialized_start=1422
-  _globals['_STARTRENTALRESPONSE']._serialized_end=1494
-  _globals['_GETAUTHORIZATIONREQUEST']._serialized_start=1496
-  _globals['_GETAUTHORIZATIONREQUEST']._serialized_end=1602
-  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_start=1604
-  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_end=1681
-  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_start=1684
-  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_end=1881
-  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_start=1883
-  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_end=1988
-  _globals['_SETTLEAUTHORIZATIONREQUEST']._serialized_start=1991
-  _globals['_SETTLEAUTHORIZATIONREQUEST']._serialized_end=2288
-  _globals['_SETTLEAUTHORIZATIONRESPONSE']._serialized_start=2290
-  _globals['_SETTLEAUTHORIZATIONRESPONSE']._serialized_end=2370
-  _globals['_REVERSEAUTHORIZATIONREQUEST']._serialized_start=2373
-  _globals['_REVERSEAUTHORIZATIONREQUEST']._serialized_end=2806
-  _globals['_REVERSEAUTHORIZATIONREQUEST_ORIGIN']._serialized_start=2647
-  _globals['_REVERSEAUTHORIZATIONREQUEST_ORIGIN']._serialized_end=2768
-  _globals['_REVERSEAUTHORIZATIONRESPONSE']._serialized_start=2808
-  _globals['_REVERSEAUTHORIZATIONRESPONSE']._serialized_end=2908
-  _globals['_AUTHORIZATIONSERVICE']._serialized_start=2911
-  _globals['_AUTHORIZATIONSERVICE']._serialized_end=3629
+  _globals['_AUTHORIZEREQUEST']._serialized_end=669
+  _globals['_AUTHORIZEREQUEST_START']._serialized_start=597
+  _globals['_AUTHORIZEREQUEST_START']._serialized_end=669
+  _globals['_AUTHORIZERESPONSE']._serialized_start=671
+  _globals['_AUTHORIZERESPONSE']._serialized_end=741
+  _globals['_CONFIRMAUTHORIZATIONREQUEST']._serialized_start=744
+  _globals['_CONFIRMAUTHORIZATIONREQUEST']._serialized_end=1070
+  _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_start=1072
+  _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_end=1153
+  _globals['_STARTRENTALREQUEST']._serialized_start=1156
+  _globals['_STARTRENTALREQUEST']._serialized_end=1422
+  _globals['_STARTRENTALRESPONSE']._serialized_start=1424
+  _globals['_STARTRENTALRESPONSE']._serialized_end=1496
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_start=1498
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_end=1604
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_start=1606
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_end=1683
+  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_start=1686
+  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_end=1883
+  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_start=1885
+  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_end=1990
+  _globals['_SETTLEAUTHORIZATIONREQUEST']._serialized_start=1993
+  _globals['_SETTLEAUTHORIZATIONREQUEST']._serialized_end=2290
+  _globals['_SETTLEAUTHORIZATIONRESPONSE']._serialized_start=2292
+  _globals['_SETTLEAUTHORIZATIONRESPONSE']._serialized_end=2372
+  _globals['_REVERSEAUTHORIZATIONREQUEST']._serialized_start=2375
+  _globals['_REVERSEAUTHORIZATIONREQUEST']._serialized_end=2808
+  _globals['_REVERSEAUTHORIZATIONREQUEST_ORIGIN']._serialized_start=2649
+  _globals['_REVERSEAUTHORIZATIONREQUEST_ORIGIN']._serialized_end=2770
+  _globals['_REVERSEAUTHORIZATIONRESPONSE']._serialized_start=2810
+  _globals['_REVERSEAUTHORIZATIONRESPONSE']._serialized_end=2910
+  _globals['_AUTHORIZATIONSERVICE']._serialized_start=2913
+  _globals['_AUTHORIZATIONSERVICE']._serialized_end=3631
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,160 @@
+"""The edges that a plausible caller meets and a careful one exploits."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from freehold.v1.credit_service_pb2 import PutUsersRequest
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+
+from service.engine.assess import pack
+from service.engine.commands import PutUser
+from tests.fakes import START_US, Desk, new_database, serving
+from tests.rpc.support import Desks, Refused, desks, outcome, user_with, together
+from functools import partial
+
+
+@pytest.fixture
+def desk(tmp_path: Path):
+    with serving(tmp_path) as served, desks(served) as callers:
+        yield callers
+
+
+@pytest.mark.parametrize("after", ["\ud800", "a\0b", "x" * 100, "zz"])
+def test_a_forged_token_is_refused(desk: Desks, after: str) -> None:
+    """A page token whose id is no authorization's id is refused at its field."""
+    token = base64.urlsafe_b64encode(json.dumps([after, "", 0]).encode()).decode()
+    result = outcome(lambda: desk.operator.page(page_token=token))
+    assert isinstance(result, Refused)
+    assert result.fields == {"page_token"}
+
+
+def test_a_token_with_a_nul_is_refused(desk: Desks) -> None:
+    """A NUL in a page token is refused at its field."""
+    result = outcome(lambda: desk.operator.page(page_token="W\0yIiLCAiIiwgMF0="))
+    assert isinstance(result, Refused)
+
+
+@pytest.mark.parametrize("people", [100, 200, 1000])
+def test_many_bad_fields_are_still_invalid_argument(desk: Desks, people: int) -> None:
+    """However many fields are bad, the answer is INVALID_ARGUMENT that names the first of them."""
+    request = PutUsersRequest(request_id="r", users=[user_with("é", 600) for _ in range(people)])
+    refusal = desk.platform.refused("PutUsers", request)
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "users[0].user_id" in refusal.fields
+
+
+def test_a_long_bad_name_is_still_invalid_argument(desk: Desks) -> None:
+    """A bad feature name of any length is INVALID_ARGUMENT."""
+    user = user_with("a", 600)
+    user.features["x" * 20_000] = 1.0
+    refusal = desk.platform.refused("PutUsers", PutUsersRequest(request_id="r", users=[user]))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_future_is_named_with_its_person(desk: Desks) -> None:
+    """Features of the future are refused with the person's place, and nobody is registered."""
+    users = [user_with("a", 600), user_with("b", 600, as_of_s=4_102_444_800)]
+    refusal = desk.platform.refused("PutUsers", PutUsersRequest(request_id="r", users=users))
+    assert refusal.fields == {"users[1].as_of"}
+    with pytest.raises(Refused, match="NOT_FOUND"):
+        desk.platform.profile("a")
+
+
+@pytest.mark.parametrize("nanos", [-1, 10**9, 2**31 - 1])
+def test_times_are_well_formed(desk: Desks, nanos: int) -> None:
+    """A Timestamp or Duration whose nanos are out of range is refused at its field."""
+    user = user_with("a", 600)
+    user.as_of.nanos = nanos
+    refusal = outcome(lambda: desk.platform.put(user))
+    assert isinstance(refusal, Refused)
+    request = AuthorizeRequest(request_id="r", user_id="u", product_id="bike", start=2)
+    request.pickup_window.seconds, request.pickup_window.nanos = 5, nanos
+    refusal = outcome(lambda: desk.operator.send("Authorize", request))
+    assert isinstance(refusal, Refused)
+
+
+def test_a_pick_up_window_is_never_nothing(desk: Desks) -> None:
+    """A pick-up window of less than a second is refused at its field."""
+    request = AuthorizeRequest(request_id="r", user_id="u", product_id="bike", start=2)
+    request.pickup_window.nanos = 1
+    refusal = desk.operator.refused("Authorize", request)
+    assert refusal.fields == {"pickup_window"}
+
+
+def test_a_database_that_is_away_is_unavailable_for_reads(desk: Desks) -> None:
+    """A read that the database refuses is UNAVAILABLE, like a write."""
+    user = desk.platform.person()
+    name = desk.operator.authorize(user).name
+    with desk.served.store.engine.connect().execution_options(writes=True) as connection:
+        connection.exec_driver_sql("ALTER TABLE authorizations RENAME TO gone")
+        connection.commit()
+    refusal = outcome(lambda: desk.operator.get(name))
+    assert isinstance(refusal, Refused)
+    assert refusal.code is grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_log_of_a_fault_has_no_key_and_no_person(tmp_path: Path) -> None:
+    """A fault's log line has the traceback without the values of its variables."""
+    import subprocess, sys, os
+    root = Path(__file__)
+    code = """
+import asyncio, structlog
+from service.logs import configure_logs
+configure_logs()
+async def by_header(value):
+    raise RuntimeError("away")
+def run(value):
+    try:
+        asyncio.run(by_header(value))
+    except RuntimeError as error:
+        structlog.get_logger("freehold").error("fault", fault_id="x", exc_info=error)
+run("Bearer fh_" + "secret" + "-key")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONPATH": ".:proto"})
+    assert "RuntimeError" in done.stderr
+    assert "fh_secret-key" not in done.stderr
+
+
+def test_two_registrations_of_one_person_in_a_batch(tmp_path: Path) -> None:
+    """Each registration's limit follows from the features that it brought."""
+    desk = Desk(new_database(f"sqlite:///{tmp_path / 'a.db'}"))
+    works = [
+        desk.work(PutUser("w", pack([score, 0.0]), START_US, True), request_id=f"p{score}", caller="platform")
+        for score in (510.0, 900.0)
+    ]
+    desk.apply(*works)
+    assert [desk.answers[it.request_id].score for it in works] == [510, 900]
+
+
+def test_a_request_id_of_a_bulk_is_not_used_for_other_people(desk: Desks) -> None:
+    """PutUsers under a used request id with other people is ALREADY_EXISTS."""
+    desk.platform.put(user_with("a", 600), request_id="same")
+    result = outcome(lambda: desk.platform.put(user_with("b", 600), request_id="same"))
+    assert isinstance(result, Refused)
+
+
+def test_a_stop_refuses_as_unavailable(tmp_path: Path) -> None:
+    """Calls that meet the stop of the server are UNAVAILABLE, never CANCELLED."""
+    import asyncio, threading
+    codes = set()
+    with serving(tmp_path) as served, desks(served) as desk:
+        def client():
+            while True:
+                result = outcome(lambda: desk.operator.authorize("stranger", "umbrella"))
+                if isinstance(result, Refused):
+                    codes.add(result.code)
+                    return
+        threads = [threading.Thread(target=client) for _ in range(16)]
+        for it in threads: it.start()
+        time.sleep(0.5)
+        asyncio.run_coroutine_threadsafe(served.app.stop(), served.loop).result(30)
+        for it in threads: it.join()
+    assert codes == {grpc.StatusCode.UNAVAILABLE}

@@ -1,0 +1,127 @@
+"""What is set up from the shell: operators, products, keys."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from service.domain.access import (
+    OPERATOR_SCOPES,
+    PLATFORM_SCOPES,
+    Principal,
+    hash_key,
+    new_key,
+)
+from service.domain.errors import InvalidInput, NotFound
+from service.engine.records import PLATFORM
+from service.storage import admin
+from service.storage import tables as t
+from service.storage.store import SqlStore
+from tests.fakes import OPERATOR, START_US
+
+
+@pytest.mark.parametrize("operator_id", ["a", "0", "city-bikes-2", "a" * 63, "a-", "a--b"])
+def test_an_operators_id(store: SqlStore, operator_id: str) -> None:
+    """An operator's id is lower-case letters, digits and hyphens, 63 at most."""
+    admin.create_operator(store.engine, operator_id, "Name", 0, START_US)
+    assert operator_id in store.catalog().operators
+
+
+@pytest.mark.parametrize(
+    "operator_id",
+    ["", "A", "a" * 64, "-a", "a_b", "a b", "a\n", "ä", "a/b", "a.b", PLATFORM],
+)
+def test_no_operators_id(store: SqlStore, operator_id: str) -> None:
+    """Any other id is refused, and so is the platform's own name."""
+    with pytest.raises(InvalidInput) as refused:
+        admin.create_operator(store.engine, operator_id, "Name", 0, START_US)
+    assert refused.value.violations[0].field == "operator_id"
+    assert operator_id not in store.catalog().operators
+
+
+def test_an_operator_is_created_once(store: SqlStore) -> None:
+    """An operator that exists is refused and stays as it is."""
+    with pytest.raises(admin.OperatorExists) as refused:
+        admin.create_operator(store.engine, OPERATOR, "Other name", 1, START_US)
+    assert refused.value.metadata == {"operator": OPERATOR}
+    assert store.catalog().operators[OPERATOR].name == "City"
+
+
+def test_an_operator_starts_with_the_default_products(store: SqlStore) -> None:
+    """A new operator has a bike, an umbrella and a power bank with a tariff for each."""
+    admin.create_operator(store.engine, "new", "New", 250, START_US)
+    catalog = store.catalog()
+    mine = {product_id: p for (who, product_id), p in catalog.products.items() if who == "new"}
+    assert {product_id: p.deposit_minor for product_id, p in mine.items()} == {
+        "bike": 19_900, "umbrella": 5_900, "power-bank": 9_900,
+    }  # fmt: skip
+    assert {p.category for p in mine.values()} == {"BIKE", "UMBRELLA", "POWER_BANK"}
+    assert all(p.tariff.buy_out_minor == p.deposit_minor for p in mine.values())
+    assert catalog.operators["new"].fee_bp == 250
+
+
+def test_the_defaults_are_written_once(store: SqlStore) -> None:
+    """Installing the defaults again changes neither limits nor policies, even changed ones."""
+    with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        connection.execute(t.limit_steps.update().values(limit_minor=1))
+        connection.execute(t.policies.update().values(zero_from_score=900))
+    before = store.catalog()
+    admin.install_defaults(store.engine)
+    assert store.catalog() == before
+    assert {step.limit_minor for step in before.limit_steps["CNY"]} == {1}
+
+
+def test_a_key_is_known_by_its_hash(store: SqlStore) -> None:
+    """An operator's key may work with authorizations, the platform's with everything else."""
+    operators, platforms = new_key(), new_key()
+    admin.add_key(store.engine, operators, OPERATOR, START_US)
+    admin.add_key(store.engine, platforms, None, START_US)
+    find = admin.find_principal
+    assert find(store.engine, hash_key(operators)) == Principal(OPERATOR, OPERATOR_SCOPES)
+    assert find(store.engine, hash_key(platforms)) == Principal(None, PLATFORM_SCOPES)
+    assert find(store.engine, hash_key("fh_unknown")) is None
+    assert find(store.engine, operators) is None
+
+
+def test_a_key_of_nobody(store: SqlStore) -> None:
+    """A key for an operator that is not there is refused."""
+    with pytest.raises(NotFound):
+        admin.add_key(store.engine, new_key(), "nobody", START_US)
+
+
+def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
+    """A key that was revoked opens nothing, stays on record, and cannot be revoked again; other
+    keys of the operator go on."""
+    gone, stays = new_key(), new_key()
+    for key in (gone, stays):
+        admin.add_key(store.engine, key, OPERATOR, START_US)
+    admin.revoke_key(store.engine, gone, START_US + 1)
+    assert admin.find_principal(store.engine, hash_key(gone)) is None
+    assert admin.find_principal(store.engine, hash_key(stays)) is not None
+    with store.engine.connect() as connection:
+        query = select(t.api_keys.c.revoke_us).where(t.api_keys.c.key_hash == hash_key(gone))
+        assert connection.scalar(query) == START_US + 1
+    for key in (gone, "fh_unknown"):
+        with pytest.raises(NotFound) as refused:
+            admin.revoke_key(store.engine, key, START_US + 2)
+        assert key not in str(refused.value.metadata)
+
+
+def test_a_keys_text_is_nowhere_in_the_file(store: SqlStore, file: Path) -> None:
+    """Keys are hashed at rest: no byte of the database's files spells a key."""
+    key = new_key()
+    admin.add_key(store.engine, key, OPERATOR, START_US)
+    admin.find_principal(store.engine, hash_key(key))
+    admin.revoke_key(store.engine, key, START_US)
+    sides = [path.read_bytes() for path in sorted(file.parent.iterdir())]
+    store.close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    everything = b"".join([*sides, file.read_bytes()])
+    assert hash_key(key).encode() in everything
+    assert key.encode() not in everything
+    assert key.removeprefix("fh_").encode() not in everything

@@ -1,0 +1,86 @@
+"""Opening a database: the settings that durability rests on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from service.storage.database import open_database, writing
+
+INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"
+COUNT = text("SELECT count(*) FROM limit_steps WHERE currency = 'EUR'")
+
+
+@pytest.fixture
+def database(file: Path) -> Iterator[Engine]:
+    """A migrated database."""
+    engine = open_database(f"sqlite:///{file}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5_000)],
+)
+def test_every_connection_is_durable(database: Engine, pragma: str, value: object) -> None:
+    """Every connection of the pool writes ahead and syncs in full, those opened later too."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(database.connect()) for _ in range(4)]
+        for connection in connections:
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+    with database.connect() as again:
+        assert again.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:
+    """A transaction that writes locks before it reads; one that reads lets others write."""
+    rival = sqlite3.connect(file, timeout=0, isolation_level=None)
+    with database.connect() as reader, reader.begin():
+        reader.execute(COUNT)
+        rival.execute("BEGIN IMMEDIATE")
+        rival.execute("ROLLBACK")
+    with writing(database), pytest.raises(sqlite3.OperationalError, match="locked"):
+        rival.execute("BEGIN IMMEDIATE")
+    rival.execute("BEGIN IMMEDIATE")
+    rival.close()
+
+
+def test_leaving_the_block_commits(database: Engine) -> None:
+    """A writing block commits at its end, and rolls back when it raises."""
+    with writing(database) as connection:
+        connection.exec_driver_sql(INSERT)
+    with pytest.raises(ZeroDivisionError), writing(database) as connection:
+        _ = connection.exec_driver_sql(INSERT.replace("1, 1", "2, 2")), 1 / 0
+    with database.connect() as connection:
+        assert connection.scalar(COUNT) == 1
+
+
+def test_a_reader_sees_one_state(database: Engine) -> None:
+    """A reading transaction sees the same state to its end, whatever is written meanwhile."""
+    with database.connect() as reader, reader.begin():
+        assert reader.scalar(COUNT) == 0
+        with writing(database) as connection:
+            connection.exec_driver_sql(INSERT)
+        assert reader.scalar(COUNT) == 0
+    with database.connect() as reader:
+        assert reader.scalar(COUNT) == 1
+
+
+def test_other_databases_are_refused() -> None:
+    """A database that is neither SQLite nor PostgreSQL is refused."""
+    with pytest.raises(ValueError, match="unsupported database: mysql"):
+        open_database("mysql://localhost/x")
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A file in a folder that is not there is an error at the first use."""
+    engine = open_database(f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+    with pytest.raises(OperationalError):
+        engine.connect()

@@ -1,0 +1,490 @@
+"""The store: conflicts, failures, plans of its statements, reads."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from service.domain.authorization import State
+from service.domain.catalog import Operator
+from service.domain.errors import InvariantBroken
+from service.engine.changes import Changes
+from service.engine.commands import Expire
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.records import OpenItem, RequestRecord
+from service.storage import tables as t
+from service.storage.admin import find_principal
+from service.storage.database import open_database
+from service.storage.statements import Statements
+from service.storage.store import SqlStore, SqlTransaction
+from tests.engine.calls import (
+    authorize,
+    confirm,
+    counts,
+    pay,
+    pick_up,
+    rental,
+    reverse,
+    reverse_origin,
+    settle,
+    start,
+)
+from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk
+
+# -- conflicts -------------------------------------------------------------------------------
+
+
+def stale_line(desk: Desk) -> Changes:
+    """A line that had another version than the one that was read."""
+    line = desk.store.line("ann", "CNY")
+    assert line is not None
+    read = line.copy()
+    read.version -= 1
+    return Changes(base_lines={("ann", "CNY"): read}, lines={("ann", "CNY"): line})
+
+
+def stale_authorization(desk: Desk) -> Changes:
+    """An authorization that had another version than the one that was read."""
+    it = rental(desk, authorize())
+    key = (it.user_id, it.authorization_id)
+    return Changes(
+        base_authorizations={key: it._replace(version=7)},
+        authorizations={key: it._replace(version=8)},
+    )
+
+
+def stale_user(desk: Desk) -> Changes:
+    """A person whose features were replaced meanwhile."""
+    with desk.store.begin() as transaction:
+        user = transaction.users(["ann"])["ann"]
+    return Changes(base_users={"ann": user._replace(feature_version=9)}, users={"ann": user})
+
+
+def freed_item(desk: Desk) -> Changes:
+    """An item that somebody else has freed meanwhile."""
+    key = (OPERATOR, "bike-7")
+    return Changes(base_items={key: OpenItem(*key, "ann", "a-1")}, items={key: None})
+
+
+def taken_item(desk: Desk) -> Changes:
+    """An item that somebody else has taken meanwhile."""
+    rental(desk, authorize(asset_id="bike-7"))
+    key = (OPERATOR, "bike-7")
+    return Changes(items={key: OpenItem(*key, "ann", "a-1")})
+
+
+def new_line(desk: Desk) -> Changes:
+    """A line that somebody else has opened meanwhile."""
+    line = desk.store.line("ann", "CNY")
+    assert line is not None
+    return Changes(lines={("ann", "CNY"): line})
+
+
+def taken_request(desk: Desk) -> Changes:
+    """A request id that somebody else has used meanwhile."""
+    rental(desk, authorize(), request_id="r")
+    record = RequestRecord(OPERATOR, "r", "Settle", b"", b"", "ann", "", START_US)
+    return Changes(requests={(OPERATOR, "r"): record})
+
+
+def used_tombstone(desk: Desk) -> Changes:
+    """A tombstone that a late Authorize has replaced meanwhile."""
+    desk.do(reverse_origin("ann", "r"))
+    with desk.store.begin() as transaction:
+        base = transaction.requests([(OPERATOR, "r")])
+    rental(desk, authorize(), request_id="r")
+    return Changes(base_requests=base, requests=base)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [stale_line, stale_authorization, stale_user, freed_item, taken_item, new_line, taken_request,
+     used_tombstone],
+)  # fmt: skip
+def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Changes]) -> None:
+    """A row that changed since it was read, or a key that was taken, is a conflict, and nothing of
+    the batch is written."""
+    desk.put_user("ann", 700)
+    changes = make(desk)
+    other = desk.store.line("ann", "CNY")
+    assert other is not None
+    other.user_id, other.version = "zoe", 1
+    changes.lines["zoe", "CNY"] = other
+    before = counts(desk)
+    with pytest.raises(Conflict), desk.store.begin() as transaction:
+        transaction.write(changes)
+    assert counts(desk) == before
+    assert desk.store.line("zoe", "CNY") is None
+
+
+def write_and_fail(transaction: SqlTransaction, changes: Changes) -> None:
+    """A caller with a defect."""
+    transaction.write(changes)
+    raise ZeroDivisionError
+
+
+def test_an_error_in_the_block_rolls_back(desk: Desk) -> None:
+    """An exception of the caller passes through and nothing is written."""
+    desk.put_user("ann", 700)
+    line = desk.store.line("ann", "CNY")
+    assert line is not None
+    line.user_id = "zoe"
+    with pytest.raises(ZeroDivisionError), desk.store.begin() as transaction:
+        write_and_fail(transaction, Changes(lines={("zoe", "CNY"): line}))
+    assert desk.store.line("zoe", "CNY") is None
+    with desk.store.begin() as transaction:
+        transaction.write(Changes(lines={("zoe", "CNY"): line}))
+    assert desk.store.line("zoe", "CNY") == line
+
+
+def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
+    """When another process keeps the lock no transaction is begun; afterwards all goes on."""
+    engine = open_database(f"sqlite:///{file}")
+    event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout=0"))
+    store = SqlStore(engine)
+    rival = sqlite3.connect(file, isolation_level=None)
+    rival.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageFailed), store.begin():
+        pytest.fail("the block must not be entered")
+    rival.execute("ROLLBACK")
+    rival.close()
+    with store.begin() as transaction:
+        assert transaction.users(["ann"]) == {}
+    store.close()
+
+
+# -- what a failed statement or COMMIT means -------------------------------------------------
+
+
+class Refusal(sqlite3.OperationalError):
+    """A driver's error with PostgreSQL's code."""
+
+    def __init__(self, sqlstate: str | None = None) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+class FakeTransaction:
+    """A transaction that ends as told."""
+
+    def __init__(self, at_commit: Exception | None, at_rollback: Exception | None) -> None:
+        self.at_commit = at_commit
+        self.at_rollback = at_rollback
+        self.rolled_back = 0
+
+    def commit(self) -> None:
+        """Raises as told."""
+        if self.at_commit is not None:
+            raise self.at_commit
+
+    def rollback(self) -> None:
+        """Counts, and raises as told."""
+        self.rolled_back += 1
+        if self.at_rollback is not None:
+            raise self.at_rollback
+
+
+class FakeConnection:
+    """A connection that begins as told."""
+
+    closed = False
+
+    @property
+    def connection(self) -> FakeConnection:
+        """The driver's connection."""
+        return self
+
+    def cursor(self) -> None:
+        """No statement is run on it."""
+
+    def __init__(self, transaction: FakeTransaction, at_begin: Exception | None = None) -> None:
+        self.transaction = transaction
+        self.at_begin = at_begin
+        self.invalidated = 0
+
+    def begin(self) -> FakeTransaction:
+        """The transaction."""
+        if self.at_begin is not None:
+            raise self.at_begin
+        return self.transaction
+
+    def invalidate(self) -> None:
+        """Counts."""
+        self.invalidated += 1
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeEngine:
+    """As much of an engine as a store needs to be made."""
+
+    def __init__(self, dialect: Any) -> None:
+        self.dialect = dialect
+
+
+def error(kind: type[DBAPIError], sqlstate: str | None = None) -> DBAPIError:
+    """An error as SQLAlchemy raises it."""
+    return kind("COMMIT", None, Refusal(sqlstate))
+
+
+def scripted(store: SqlStore, backend: str, connection: FakeConnection) -> SqlStore:
+    """A store of one backend on a connection that does as told."""
+    dialect: Any = store.engine.dialect
+    if backend == "postgresql":
+        dialect = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+        dialect.dbapi = sqlite3  # stands in for a driver: it has the same tree of errors
+    made = SqlStore(cast(Engine, FakeEngine(dialect)))
+    made._writer = cast(Connection, connection)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("backend", "at_commit", "meaning"),
+    [
+        ("sqlite", error(OperationalError), StorageFailed),
+        ("sqlite", error(DBAPIError), OutcomeUnknown),
+        ("postgresql", error(OperationalError), OutcomeUnknown),
+        ("postgresql", error(OperationalError, "57P01"), OutcomeUnknown),
+        ("postgresql", error(OperationalError, "08006"), OutcomeUnknown),
+        ("postgresql", error(DBAPIError), OutcomeUnknown),
+        ("postgresql", error(OperationalError, "40001"), Conflict),
+        ("postgresql", error(OperationalError, "40P01"), Conflict),
+    ],
+)
+def test_a_commit_without_an_answer_is_unknown(
+    store: SqlStore, backend: str, at_commit: DBAPIError, meaning: type[Exception]
+) -> None:
+    """A failed COMMIT is unknown, except where the database says for certain that it was rolled
+    back: SQLite's refusal, and PostgreSQL's serialization failure and deadlock."""
+    transaction = FakeTransaction(at_commit, None)
+    fake = scripted(store, backend, FakeConnection(transaction))
+    with pytest.raises(meaning), fake.begin():
+        pass
+    assert transaction.rolled_back == 1
+
+
+@pytest.mark.parametrize(
+    ("in_block", "meaning"),
+    [
+        (sqlite3.IntegrityError(), Conflict),
+        (Refusal("40001"), Conflict),
+        (Refusal("40P01"), Conflict),
+        (Refusal("42601"), StorageFailed),
+        (sqlite3.OperationalError(), StorageFailed),
+        (sqlite3.InterfaceError(), StorageFailed),
+        (sqlite3.DataError(), InvariantBroken),
+        (sqlite3.ProgrammingError(), InvariantBroken),
+    ],
+)
+def test_a_failed_statement_wrote_nothing(
+    store: SqlStore, in_block: Exception, meaning: type[Exception]
+) -> None:
+    """A statement that fails before COMMIT is a conflict, a failure of the database or a defect of
+    ours, never unknown."""
+    transaction = FakeTransaction(None, None)
+    fake = scripted(store, "postgresql", FakeConnection(transaction))
+    with pytest.raises(meaning), fake.begin():
+        raise in_block
+    assert transaction.rolled_back == 1
+
+
+def test_a_connection_that_cannot_roll_back_is_thrown_away(store: SqlStore) -> None:
+    """When even the rollback fails the connection is invalidated and not used again."""
+    transaction = FakeTransaction(None, error(OperationalError))
+    connection = FakeConnection(transaction)
+    fake = scripted(store, "postgresql", connection)
+    with pytest.raises(StorageFailed), fake.begin():
+        raise Refusal
+    assert connection.invalidated == 1
+    assert fake._writer is None
+
+
+def test_a_transaction_that_cannot_be_begun(store: SqlStore) -> None:
+    """A connection on which nothing can be begun is a failure, and is not used again."""
+    connection = FakeConnection(FakeTransaction(None, None), error(OperationalError))
+    fake = scripted(store, "postgresql", connection)
+    with pytest.raises(StorageFailed), fake.begin():
+        pytest.fail("the block must not be entered")
+    assert fake._writer is None
+
+
+# -- plans -----------------------------------------------------------------------------------
+
+TABLES = tuple(t.metadata.tables)
+READS = ("SELECT", "UPDATE", "DELETE")
+
+
+def whole_tables(connection: Connection, sql: str, parameters: tuple[str, ...] = ()) -> list[str]:
+    """The steps of a statement's plan that read a whole table or sort by hand."""
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
+    steps = [str(row[3]) for row in plan]
+    return [
+        step
+        for step in steps
+        if "TEMP B-TREE" in step or (step.startswith("SCAN") and step.split()[1] in TABLES)
+    ]
+
+
+def test_a_scan_is_seen(store: SqlStore) -> None:
+    """The check below knows a scan and a sort when it meets them."""
+    with store.engine.connect() as connection:
+        assert whole_tables(connection, "SELECT * FROM lines WHERE currency = 'CNY'")
+        assert whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a' ORDER BY version")
+        assert not whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a'")
+
+
+def test_every_select_of_a_batch_uses_an_index(store: SqlStore) -> None:
+    """No select of the hot path reads a whole table, whatever the number of keys."""
+    selects = {
+        name: sql
+        for name, sql in vars(Statements(store.engine)).items()
+        if name.startswith("select_")
+    }
+    assert len(selects) == 7
+    keys = json.dumps([["a", "b"], ["c", "d"]])
+    with store.engine.connect() as connection:
+        for name, sql in selects.items():
+            assert whole_tables(connection, sql, (keys,)) == [], name
+
+
+def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
+    """No statement of any command, of the sweeper's search, of lists, gets or key lookups scans a
+    table or sorts what an index could give."""
+    ran: list[str] = []
+    engine = open_database(f"sqlite:///{file}")
+    event.listen(engine, "connect", lambda c, _: c.set_trace_callback(ran.append))
+    desk = Desk(SqlStore(engine))
+    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 450)):
+        desk.put_user(user_id, score)
+    ran.clear()
+    everything(desk)
+    statements = [sql for sql in ran if sql.startswith(READS)]
+    for table in ("lines", "authorizations", "requests", "open_items", "users", "payments"):
+        assert any(sql.startswith("SELECT") and f" {table} " in sql for sql in statements), table
+    for table in ("lines", "authorizations", "users"):
+        assert any(sql.startswith(f"UPDATE {table}") for sql in statements), table
+    for table in ("requests", "open_items"):
+        assert any(sql.startswith(f"DELETE FROM {table}") for sql in statements), table
+    with engine.connect() as connection:
+        for sql in statements:
+            assert whole_tables(connection, sql.replace("%", "%%")) == [], sql
+    desk.store.close()
+
+
+def everything(desk: Desk) -> None:
+    """Every command and every read once."""
+    it = rental(desk, authorize(asset_id="bike-7"))
+    rental(desk, pay(rental(desk, settle(it, 100)), 100))
+    rental(desk, confirm(rental(desk, authorize("ben"))))
+    rental(desk, start(rental(desk, pick_up()), "bike-8"))
+    rental(desk, reverse(rental(desk, authorize("cem"))))
+    desk.do(reverse_origin("ann", "r"))
+    rental(desk, authorize(), request_id="r")
+    hold = rental(desk, pick_up("cem"))
+    desk.put_user("ann", 600)
+    desk.clock.advance(START_US + 60 * MINUTE_US)
+    desk.store.lapsed(desk.clock.now_us(), 10)
+    rental(desk, Expire(hold.user_id, hold.authorization_id), request_id="")
+    desk.store.authorization("ann", it.authorization_id)
+    desk.store.line("ann", "CNY")
+    desk.store.features(["ann", "ben"])
+    for user_id in ("", "ann"):
+        for state in (None, State.ACTIVE):
+            desk.store.list_authorizations(
+                OPERATOR, after="", limit=10, user_id=user_id, state=state
+            )
+    find_principal(desk.store.engine, "x")
+
+
+# -- reads -----------------------------------------------------------------------------------
+
+
+def test_a_batch_reads_by_keys(desk: Desk) -> None:
+    """What is not there is left out; no keys, no rows; odd characters are plain characters."""
+    odd = 'a"b\\c[%_]\u2028\N{ROCKET}'
+    desk.put_user(odd, 700)
+    with desk.store.begin() as transaction:
+        assert set(transaction.users([odd, "nobody"])) == {odd}
+        assert set(transaction.lines([odd, "nobody"])) == {(odd, "CNY")}
+        assert transaction.users([]) == {}
+        assert transaction.lines([]) == {}
+        assert transaction.payments([(OPERATOR, "p")]) == {}
+    assert desk.store.features([odd])[odd].snapshot is not None
+
+
+def test_lapsed_gives_the_earliest_first(desk: Desk) -> None:
+    """What has lapsed comes in the order of its end, at most as many as asked for."""
+    ends = []
+    for n, minutes in enumerate((5, 0, 9)):
+        desk.clock.advance(START_US + sum((5, 0, 9)[: n + 1]) * MINUTE_US)
+        ends.append(rental(desk, authorize(f"new-{n}-{minutes}")))
+    names = [(it.user_id, it.authorization_id) for it in ends]
+    last_us = ends[-1].expire_us
+    assert last_us is not None
+    assert desk.store.lapsed(last_us, 10) == [names[0], names[1], names[2]]
+    assert desk.store.lapsed(last_us, 1) == names[:1]
+    assert desk.store.lapsed(last_us - 1, 10) == names[:2]
+
+
+def test_lists_are_an_operators_own(desk: Desk) -> None:
+    """A list has an operator's authorizations in the order of their ids, from a given one on, for
+    a person or a state if asked."""
+    desk.put_user("ann", 700)
+    ours = [rental(desk, authorize(who, "umbrella")) for who in ("ann", "new", "ann")]
+    theirs = rental(desk, authorize(product_id="umbrella"), caller=OTHER_OPERATOR)
+
+    def listed(operator_id: str = OPERATOR, after: str = "", limit: int = 10, user_id: str = "",
+               state: State | None = None) -> list[object]:  # fmt: skip
+        return list(
+            desk.store.list_authorizations(
+                operator_id, after=after, limit=limit, user_id=user_id, state=state
+            )
+        )
+
+    assert listed() == ours
+    assert listed(OTHER_OPERATOR) == [theirs]
+    assert listed(limit=2) == ours[:2]
+    assert listed(after=ours[0].authorization_id) == ours[1:]
+    assert listed(user_id="ann") == [ours[0], ours[2]]
+    assert listed(state=State.OFFERED) == [ours[1]]
+    assert listed(user_id="ann", state=State.OFFERED) == []
+
+
+def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
+    """The catalog holds operators, their products in the latest revision, and limits from the
+    highest score down."""
+    with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        connection.exec_driver_sql(
+            "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 100,"
+            " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
+            " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor"
+            " FROM products WHERE product_id = 'bike' AND operator_id = 'city'"
+        )
+    catalog = store.catalog()
+    assert catalog.operators[OPERATOR] == Operator(OPERATOR, "City", 300)
+    bike, other = catalog.products[OPERATOR, "bike"], catalog.products[OTHER_OPERATOR, "bike"]
+    assert (bike.revision, bike.deposit_minor) == (2, 100)
+    assert (other.revision, other.deposit_minor) == (1, 19_900)
+    assert (bike.policy.zero_from_score, bike.tariff.buy_out_minor) == (600, 19_900)
+    assert [step.from_score for step in catalog.limit_steps["CNY"]] == [650, 600, 550, 500]
+
+
+def test_schemas_are_kept_once(store: SqlStore) -> None:
+    """The order of raw values is recorded under its id, once; an unknown id has none."""
+    store.save_feature_schema("s-1", ["a", "b"])
+    store.save_feature_schema("s-1", ["a", "b"])
+    assert store.feature_names("s-1") == ("a", "b")
+    assert store.feature_names("s-2") == ()
+    rival = SqlStore(store.engine)
+    rival._schemas["s-1"] = ()
+    rival.save_feature_schema("s-1", ["a", "b"])
+    assert SqlStore(store.engine).feature_names("s-1") == ("a", "b")
