@@ -95,9 +95,7 @@ class Server:
     The process is up when it has logged ``"event": "serving"``.
     """
 
-    def __init__(
-        self, arguments: Sequence[str], *, core: int | None, port: int, log: Path
-    ) -> None:
+    def __init__(self, arguments: Sequence[str], *, core: int | None, port: int, log: Path) -> None:
         self.port = port
         self._arguments = arguments
         self._core = core

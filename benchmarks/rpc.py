@@ -109,17 +109,39 @@ class Plan:
 @click.command()
 @click.option("--in-flight", default="8,64,128", show_default=True, help="Levels, with commas.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--calls", default=4000, show_default=True, type=click.IntRange(100),
-              help="Timed calls of each server in each round of each level.")
-@click.option("--warm-up", default=400, show_default=True, type=click.IntRange(1),
-              help="Calls before the clock starts; their rows are counted too.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32),
-              help="Request ids and the order of people follow from it.")
-@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="A model directory; without it one is trained once into .freehold/model.")
-@click.option("--folder", default=_ROOT / ".freehold", show_default=".freehold",
-              type=click.Path(file_okay=False, path_type=Path),
-              help="Where the database files go; on a disk, or the figures flatter.")
+@click.option(
+    "--calls",
+    default=4000,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Timed calls of each server in each round of each level.",
+)
+@click.option(
+    "--warm-up",
+    default=400,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Calls before the clock starts; their rows are counted too.",
+)
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**32),
+    help="Request ids and the order of people follow from it.",
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A model directory; without it one is trained once into .freehold/model.",
+)
+@click.option(
+    "--folder",
+    default=_ROOT / ".freehold",
+    show_default=".freehold",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the database files go; on a disk, or the figures flatter.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(

@@ -154,9 +154,7 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert "mean batch" in result.output
 
 
-def test_doubtful_circumstances_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doubtful_circumstances_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that had no CPU left, and a machine busy with other work, are named as such."""
     echo_report = replace(_REPORT, load_cpu_share=0.99)
     busy = replace(_REPORT, other_cpu_share=0.8)

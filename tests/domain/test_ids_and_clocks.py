@@ -34,7 +34,7 @@ def test_ids_sort_by_time(step_us: int) -> None:
 
 @pytest.mark.parametrize("power", range(50))
 def test_ids_sort_at_every_carry(power: int) -> None:
-    """Until 2055 an id sorts after those of all instants before it, whatever bits of time differ."""
+    """Until 2055 an id sorts after those of all instants before it, whatever bits differ."""
     ids = RandomIds()
     before, after = YEAR_2020_US + 2**power - 1, YEAR_2020_US + 2**power
     assert ids.new(YEAR_2020_US) <= ids.new(before)[:10] + "v" * 10

@@ -210,25 +210,29 @@ class Rentals(RuleBasedStateMachine):
         self.numbers += 1
         return f"{prefix}-{self.numbers}"
 
+    def first(self, call: Call) -> Any:
+        """What the call's request id was first carried out for; not yet: the Authorize itself."""
+        carried_out = self.reference.requests.get(call[:2])
+        asked = call.command if isinstance(call.command, Authorize) else None
+        return asked if carried_out in (None, TOMBSTONE) else carried_out
+
     def draw_call(self, data: st.DataObject) -> Call:
         """Any call: sensible ones mostly, and every kind of nonsense."""
         kind = data.draw(st.sampled_from(KINDS), label="kind")
         caller = data.draw(st.sampled_from(OPERATORS), label="caller")
-        mine = [call for call in self.calls if call.caller != PLATFORM]
-        if kind in ("retry", "reuse") and mine:
-            old = data.draw(st.sampled_from(mine), label="old")
-            if kind == "retry":
+        sent = [call for call in self.calls if not isinstance(call.command, PutUser)]
+        if kind in ("retry", "reuse") and sent:
+            old = data.draw(st.sampled_from(sent), label="old")
+            # An id is reused where its first use was carried out, or was an Authorize as well.
+            if kind == "retry" or not isinstance(self.first(old), Authorize | Settle | Confirm):
                 return old
             return Call(old.caller, old.request_id, self.draw_authorize(data))
-        if kind == "origin" and mine:
-            old = data.draw(
-                st.sampled_from([c for c in mine if isinstance(c.command, Authorize)] or mine)
-            )
-            if isinstance(old.command, Authorize):
-                return Call(
-                    old.caller, self.fresh(old.caller),
-                    ReverseByOrigin(data.draw(st.sampled_from(USERS)), old.request_id, None),
-                )  # fmt: skip
+        origins = [call for call in sent if isinstance(self.first(call), Authorize)]
+        if kind == "origin" and origins:
+            old = data.draw(st.sampled_from(origins), label="old")
+            user_id = data.draw(st.sampled_from([self.first(old).user_id] * 3 + [*USERS]))
+            undo = ReverseByOrigin(user_id, old.request_id, None)
+            return Call(old.caller, self.fresh(old.caller), undo)
         if kind == "origin unseen":
             user_id = data.draw(st.sampled_from(USERS))
             # The very next Authorize with this id will meet the tombstone.
