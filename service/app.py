@@ -81,6 +81,7 @@ class App:
             parts.clock,
             portion=limits.sweep_portion,
             interval_s=limits.sweep_interval_s,
+            log_fault=_log_fault,
         )
         self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
         keys = KeyRing(

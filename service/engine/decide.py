@@ -43,6 +43,7 @@ from service.engine.commands import (
     Work,
 )
 from service.engine.records import (
+    AUTHORIZE,
     PLATFORM,
     TOMBSTONE,
     Catalog,
@@ -341,7 +342,7 @@ def _reverse_by_origin(
             )
         )
         return Decided(draft, Tombstone(), command.user_id, "")
-    if origin.user_id != command.user_id:
+    if origin.user_id != command.user_id or origin.method not in (AUTHORIZE, TOMBSTONE):
         raise NotFound("authorization", command.authorize_request_id)
     if origin.method == TOMBSTONE:
         return Decided(Draft(), Tombstone(), command.user_id, "")

@@ -98,8 +98,8 @@ class Engine:
             self._fault(error)
             return [_unknown() for _ in batch]
         except StorageFailed as error:
-            refusal = self._refusal(error)
-            return [refusal for _ in batch]
+            self._fault(error)
+            return [_away() for _ in batch]
         except Exception as error:
             if len(batch) > 1:
                 # One work must not take the others down: from here on each goes alone.
@@ -110,8 +110,6 @@ class Engine:
         fault = self._fault(error)
         if isinstance(error, Conflict):
             return Unavailable("CONTENTION", "other processes changed the same rows; retry")
-        if isinstance(error, StorageFailed):
-            return Unavailable("STORAGE_UNAVAILABLE", "the database refused; nothing was written")
         return fault
 
     def _fault(self, error: BaseException) -> InternalFault:
@@ -251,6 +249,10 @@ def _replay(work: Work, first: RequestRecord) -> Result:
         if field is not None:
             return RequestIdReused(field)
     return first.answer
+
+
+def _away() -> Unavailable:
+    return Unavailable("STORAGE_UNAVAILABLE", "the database refused; nothing was written")
 
 
 def _unknown() -> Unavailable:

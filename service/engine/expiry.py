@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError
 from service.engine.commands import Answer, Expire, Work
 from service.engine.committer import Committer
+from service.engine.engine import FaultLog
 from service.engine.ports import Store
 
 
@@ -23,13 +25,21 @@ class Sweeper:
     """Looks for what has lapsed, in bounded portions, and submits its expiry."""
 
     def __init__(
-        self, store: Store, committer: Committer, clock: Clock, *, portion: int, interval_s: float
+        self,
+        store: Store,
+        committer: Committer,
+        clock: Clock,
+        *,
+        portion: int,
+        interval_s: float,
+        log_fault: FaultLog,
     ) -> None:
         self._store = store
         self._committer = committer
         self._clock = clock
         self._portion = portion
         self._interval_s = interval_s
+        self._log_fault = log_fault
 
     async def sweep(self) -> int:
         """Expires all that has lapsed by now; returns how many."""
@@ -49,7 +59,11 @@ class Sweeper:
     async def run(self) -> None:
         """Sweeps at intervals until cancelled."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except Exception as error:
+                # What could not be read or ended now is looked for again in the next round.
+                self._log_fault(secrets.token_hex(8), error)
             await asyncio.sleep(self._interval_s)
 
     async def _expire(self, user_id: str, authorization_id: str) -> bool:

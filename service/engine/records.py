@@ -30,6 +30,8 @@ class RequestRecord(NamedTuple):
 
 
 TOMBSTONE = "tombstone"
+AUTHORIZE = "Authorize"
+"""The method whose request ids a reversal may name."""
 
 
 class UserRecord(NamedTuple):

@@ -30,6 +30,7 @@ from service.engine.commands import (
     Work,
 )
 from service.engine.committer import Committer
+from service.engine.records import AUTHORIZE
 from service.rpc import convert
 from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
@@ -90,7 +91,7 @@ class AuthorizationServicer:
         """The service's methods with their scopes."""
         read, write = Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE
         return [
-            Method("Authorize", pb.AuthorizeRequest, write, self.authorize, max_bytes),
+            Method(AUTHORIZE, pb.AuthorizeRequest, write, self.authorize, max_bytes),
             Method(
                 "ConfirmAuthorization",
                 pb.ConfirmAuthorizationRequest,
@@ -127,7 +128,7 @@ class AuthorizationServicer:
                 None if window is None else convert.instant_us(window, "pickup_window")
             ),
         )
-        return await self._submit(call, "Authorize", command, convert.encode_authorize)
+        return await self._submit(call, AUTHORIZE, command, convert.encode_authorize)
 
     async def confirm(self, call: Call[pb.ConfirmAuthorizationRequest]) -> bytes:
         """Hold both parts of an offer."""

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, Row, insert, select
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from service.domain.authorization import Authorization, State
 from service.domain.catalog import Operator, Policy, Product, Tariff
@@ -35,6 +35,8 @@ from service.storage.database import reading, writing
 from service.storage.statements import RowsStatement, Statements, Values
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
+# After an I/O error at the commit the log may hold it all the same; these are certain.
+SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
 
 
 def _retryable(error: BaseException | None) -> bool:
@@ -235,8 +237,8 @@ class SqlStore:
             self._roll_back(transaction.rollback)
             if _retryable(error.orig):
                 raise Conflict("serialization failure at commit") from error
-            if self._engine.dialect.name == "sqlite" and isinstance(error, OperationalError):
-                # SQLite says no before anything of the commit counts; it is rolled back.
+            if getattr(error.orig, "sqlite_errorname", "") in SQLITE_REFUSALS:
+                # SQLite said no before anything of the commit counted; it is rolled back.
                 raise StorageFailed("the database refused the commit") from error
             raise OutcomeUnknown("the commit was not answered") from error
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
-from service.engine.commands import Answer, Expire, PutUser
+from service.engine.assess import pack, unpack
+from service.engine.commands import Answer, Expire, OpenBulk, PutUser
 from service.engine.engine import Result
 from service.engine.records import PLATFORM
+from service.storage.store import SqlStore
 from tests.engine.calls import (
     authorize,
     balances,
@@ -19,13 +22,22 @@ from tests.engine.calls import (
     counts,
     pay,
     pick_up,
+    profile,
     reason,
     rental,
     reverse,
     settle,
     stored,
 )
-from tests.fakes import MINUTE_US, START_US, CountingIds, Desk
+from tests.fakes import (
+    MINUTE_US,
+    START_US,
+    CountingIds,
+    Desk,
+    FakeScored,
+    FakeScorer,
+    FakeUnscorable,
+)
 
 
 def test_later_commands_see_earlier_ones(desk: Desk) -> None:
@@ -203,3 +215,65 @@ def test_ids_are_not_used_twice(desk: Desk) -> None:
     two = rental(other, authorize(product_id="umbrella"), request_id="two")
     assert one.authorization_id != two.authorization_id
     assert balances(desk) == (50_000, 38_200, 11_800, 0)
+
+
+def test_a_retried_registration_does_not_speak_for_a_newer_one(desk: Desk) -> None:
+    """A registration and the retry of an older one in one batch: the new one is scored on its own
+    features, and the retry gets its first answer."""
+    old = PutUser("zoe", pack([700.0, 0.0]), START_US, True)
+    new = PutUser("zoe", pack([400.0, 0.0]), START_US, True)
+    (first,) = desk.apply(desk.work(old, request_id="old", caller=PLATFORM))
+    _, again = desk.apply(
+        desk.work(new, request_id="new", caller=PLATFORM),
+        desk.work(old, request_id="old", caller=PLATFORM),
+    )
+    assert again == first
+    assert profile(desk.answers["new"]).score == 400
+    assert balances(desk, "zoe") == (0, 0, 0, 0)
+
+
+def test_a_refused_registration_decides_nothing(desk: Desk) -> None:
+    """Features that are refused do not count for an Authorize of the same batch."""
+    better = PutUser("cem", pack([900.0, 0.0]), START_US + 1, True)
+    refusal, _ = desk.apply(
+        desk.work(better, caller=PLATFORM), desk.work(authorize("cem"), request_id="r")
+    )
+    assert reason(refusal) == "INVALID_INPUT"
+    answer = desk.answers["r"]
+    assert isinstance(answer, Authorization)
+    assert (answer.offer, answer.band) == (Offer.FULL, "E")
+
+
+class FragileScorer(FakeScorer):
+    """Breaks on one person's features."""
+
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> list[tuple[FakeScored | FakeUnscorable, tuple[str, ...]]]:
+        """Raises for a score of 13."""
+        if any(unpack(row)[0] == 13 for row in rows):
+            raise RuntimeError("the model broke")
+        return super().score_with_reasons(rows, below)
+
+
+def test_features_that_break_the_model_do_not_take_the_others_down(store: SqlStore) -> None:
+    """Features on which the model raises are a fault of their own command alone."""
+    desk = Desk(store, scorer=FragileScorer())
+    desk.put_user("ann", 700)
+    results = desk.apply(
+        desk.work(authorize()),
+        desk.work(PutUser("zoe", pack([13.0, 0.0]), START_US, True), caller=PLATFORM),
+        desk.work(authorize("new")),
+    )
+    assert [type(result) for result in results] == [bytes, InternalFault, bytes]
+    assert desk.store.line("zoe", "CNY") is None
+
+
+def test_a_bulk_call_has_a_request_id(desk: Desk) -> None:
+    """The id of a bulk call is recorded like any other: a retry passes, another body is refused."""
+    first = desk.work(OpenBulk(), request_id="r", caller=PLATFORM, body=b"people")
+    (answer,) = desk.apply(first)
+    assert isinstance(answer, bytes)
+    assert desk.apply(first) == [answer]
+    (other,) = desk.apply(desk.work(OpenBulk(), request_id="r", caller=PLATFORM, body=b"others"))
+    assert reason(other) == "REQUEST_ID_REUSED"

@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.domain.authorization import State
 from service.engine.committer import CommitLimits, Committer
 from service.engine.expiry import Sweeper
+from service.engine.ports import StorageFailed
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -64,7 +65,14 @@ def sweep(desk: Desk, portion: int = 100) -> int:
     async def main() -> int:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        sweeper = Sweeper(desk.store, committer, desk.clock, portion=portion, interval_s=1.0)
+        sweeper = Sweeper(
+            desk.store,
+            committer,
+            desk.clock,
+            portion=portion,
+            interval_s=1.0,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
         swept = await sweeper.sweep()
         await committer.close()
         return swept
@@ -131,7 +139,18 @@ def test_a_portion_that_does_not_move_is_left_to_the_next_round(
 
 
 def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
-    """The sweeper sweeps again and again."""
+    """The sweeper sweeps again and again, also after the database was away."""
+
+    class AwayOnce(SqlStore):
+        """Fails the first time that it is asked for what has lapsed."""
+
+        away = True
+
+        def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+            if self.away:
+                self.away = False
+                raise StorageFailed("as told")
+            return super().lapsed(now_us, limit)
 
     class Counted:
         """Counts how often the time is asked for."""
@@ -151,9 +170,15 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
         committer = Committer(hall.engine.apply, CommitLimits())
         committer.start()
         clock = Counted(hall.clock)
-        task = asyncio.create_task(
-            Sweeper(hall.store, committer, clock, portion=9, interval_s=0.0).run()
+        sweeper = Sweeper(
+            AwayOnce(hall.store.engine),
+            committer,
+            clock,
+            portion=9,
+            interval_s=0.0,
+            log_fault=lambda _id, error: hall.faults.append(error),
         )
+        task = asyncio.create_task(sweeper.run())
         await clock.third.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -164,3 +189,4 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
     hall.clock.advance(OFFER_END_US)
     run(main())
     assert stored(hall, offer).state is State.EXPIRED
+    assert [type(error) for error in hall.faults] == [StorageFailed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import State
+from service.domain.authorization import Start, State
 from service.domain.policy import Offer
 from service.engine.commands import Tombstone
 from tests.engine.calls import (
@@ -116,3 +116,11 @@ def test_the_origin_is_the_callers_own(desk: Desk) -> None:
     rental(desk, authorize(), request_id="r")
     assert desk.do(reverse_origin("ann", "r"), caller=OTHER_OPERATOR) == Tombstone()
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
+
+
+def test_only_an_authorize_is_undone_by_its_request_id(desk: Desk) -> None:
+    """The request id of another call names no authorization to reverse."""
+    it = rental(desk, authorize(start=Start.ON_PICKUP))
+    desk.do(pick_up(it), request_id="start")
+    error = refused(desk, reverse_origin("ann", "start"))
+    assert error.reason == "AUTHORIZATION_NOT_FOUND"

@@ -165,11 +165,12 @@ def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
 
 
 class Refusal(sqlite3.OperationalError):
-    """A driver's error with PostgreSQL's code."""
+    """A driver's error with PostgreSQL's code, or SQLite's name for it."""
 
-    def __init__(self, sqlstate: str | None = None) -> None:
+    def __init__(self, sqlstate: str | None = None, name: str | None = None) -> None:
         super().__init__(sqlstate)
         self.sqlstate = sqlstate
+        self.sqlite_errorname = name or ""
 
 
 class FakeTransaction:
@@ -231,9 +232,11 @@ class FakeEngine:
         self.dialect = dialect
 
 
-def error(kind: type[DBAPIError], sqlstate: str | None = None) -> DBAPIError:
-    """An error as SQLAlchemy raises it."""
-    return kind("COMMIT", None, Refusal(sqlstate))
+def error(
+    kind: type[DBAPIError], sqlstate: str | None = None, name: str | None = None
+) -> DBAPIError:
+    """An error as SQLAlchemy raises it, with PostgreSQL's state or SQLite's name for it."""
+    return kind("COMMIT", None, Refusal(sqlstate, name))
 
 
 def scripted(store: SqlStore, backend: str, connection: FakeConnection) -> SqlStore:
@@ -250,7 +253,9 @@ def scripted(store: SqlStore, backend: str, connection: FakeConnection) -> SqlSt
 @pytest.mark.parametrize(
     ("backend", "at_commit", "meaning"),
     [
-        ("sqlite", error(OperationalError), StorageFailed),
+        ("sqlite", error(OperationalError, name="SQLITE_FULL"), StorageFailed),
+        ("sqlite", error(OperationalError, name="SQLITE_BUSY"), StorageFailed),
+        ("sqlite", error(OperationalError, name="SQLITE_IOERR_FSYNC"), OutcomeUnknown),
         ("sqlite", error(DBAPIError), OutcomeUnknown),
         ("postgresql", error(OperationalError), OutcomeUnknown),
         ("postgresql", error(OperationalError, "57P01"), OutcomeUnknown),
