@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import Start, State
+from service.domain.authorization import State
 from service.domain.policy import Offer
-from service.engine.commands import Tombstone
+from service.engine.commands import StartRental, Tombstone
 from tests.engine.calls import (
     authorize,
     balances,
@@ -120,7 +120,7 @@ def test_the_origin_is_the_callers_own(desk: Desk) -> None:
 
 def test_only_an_authorize_is_undone_by_its_request_id(desk: Desk) -> None:
     """The request id of another call names no authorization to reverse."""
-    it = rental(desk, authorize(start=Start.ON_PICKUP))
-    desk.do(pick_up(it), request_id="start")
+    it = rental(desk, pick_up())
+    desk.do(StartRental(it.user_id, it.authorization_id, "", None), request_id="start")
     error = refused(desk, reverse_origin("ann", "start"))
     assert error.reason == "AUTHORIZATION_NOT_FOUND"
