@@ -89,7 +89,11 @@ class App:
             cache_s=limits.key_cache_s,
             max_cached=limits.max_cached_keys,
         )
-        pipeline = Pipeline(keys, min_time_left_s=limits.min_time_left_s)
+        pipeline = Pipeline(
+            keys,
+            min_time_left_s=limits.min_time_left_s,
+            max_calls=limits.max_calls_a_caller,
+        )
         self._server = GrpcServer(pipeline, self._services(assessor), limits)
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -143,7 +147,9 @@ class App:
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:
-    log.error("fault", fault_id=fault_id, exc_info=error)
+    # A log that cannot be written (closed pipe, full disk) must not stop the calls.
+    with suppress(Exception):
+        log.error("fault", fault_id=fault_id, exc_info=error)
 
 
 def _calm_collector() -> None:

@@ -28,7 +28,7 @@ DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
 def _open(url: str) -> Engine:
     try:
         return open_database(url)
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError, ImportError) as error:
         raise click.BadParameter(str(error), param_hint="--database") from error
 
 
@@ -228,6 +228,8 @@ def _clock(sandbox: str | None) -> Clock:
         raise click.BadParameter(str(error), param_hint="--sandbox") from error
     if start.tzinfo is None:
         start = start.replace(tzinfo=UTC)
+    if not 2020 <= start.year < 2055:
+        raise click.BadParameter("from 2020 to 2054", param_hint="--sandbox")
     return SandboxClock(int(start.timestamp()) * 1_000_000)
 
 

@@ -22,8 +22,11 @@ class Limits:
     """How often a batch is decided anew when another process changed its rows."""
     max_message_bytes: int = 64 * KIB
     max_bulk_message_bytes: int = 4 * MIB
-    max_connection_age_grace_s: float = 10.0
     max_concurrent_streams: int = 1024
+    max_calls: int = 8192
+    """Calls under way in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
+    max_calls_a_caller: int = 1024
+    """Calls under way of one operator, or of the platform; a share that leaves room for others."""
     keepalive_s: float = 60.0
     keepalive_timeout_s: float = 20.0
     min_ping_interval_s: float = 10.0

@@ -130,6 +130,9 @@ class Exhausted(FreeholdError):
         self.retry_after_ms = retry_after_ms
 
 
+UNKNOWN = "the commit's outcome is unknown; the same request id tells it"
+
+
 class Unavailable(FreeholdError):
     """Not done, or its outcome is unknown; the same request id finds out."""
 
@@ -139,10 +142,10 @@ class Unavailable(FreeholdError):
 
 
 class DeadlineTooNear(FreeholdError):
-    """Too little of the caller's time is left to finish; nothing was written."""
+    """Too little of the caller's time is left to finish; this attempt wrote nothing."""
 
     def __init__(self) -> None:
-        super().__init__("DEADLINE_TOO_NEAR", "too little time is left; nothing was written")
+        super().__init__("DEADLINE_TOO_NEAR", "too little time is left for this attempt")
 
 
 class InternalFault(FreeholdError):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from service.domain.errors import InvalidInput
 
-MAX_AMOUNT_MINOR = 10**12
-
 
 @dataclass(frozen=True, slots=True)
 class Money:

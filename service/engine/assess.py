@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from typing_extensions import TypeIs
 
+from service.domain.policy import Reason
 from service.engine.commands import Authorize, PutUser, Work
 from service.engine.decide import UNKNOWN_PERSON, Assessed, Assessment
 from service.engine.ports import Scorer, Store, Unscorable
@@ -70,23 +71,31 @@ class Assessor:
         rows = [
             self._in_order(features.snapshot)
             for features in people.values()
-            if features.snapshot is not None
+            if features.snapshot is not None and features.user.scoring_consent
         ]
-        results = self._score([*rows, *(command.raw for command in put)], explain_below)
+        rows += [command.raw for command in put if command.scoring_consent]
+        results = self._score(rows, explain_below)
         following = iter(results)
         return Assessed(
             asking={
                 user_id: _assessment(features, following) for user_id, features in people.items()
             },
             put={
-                command: Assessment(command.scoring_consent, 0, command.as_of_us, *next(following))
+                command: Assessment(
+                    command.scoring_consent,
+                    0,
+                    command.as_of_us,
+                    *(next(following) if command.scoring_consent else NO_CONSENT),
+                )
                 for command in put
             },
         )
 
     def assess_one(self, features: UserFeatures) -> Assessment:
         """What the model says of one person as stored; without reasons."""
-        rows = [] if features.snapshot is None else [self._in_order(features.snapshot)]
+        snapshot = features.snapshot
+        scorable = snapshot is not None and features.user.scoring_consent
+        rows = [self._in_order(snapshot)] if snapshot is not None and scorable else []
         return _assessment(features, iter(self._score(rows, 0)))
 
     def _score(self, rows: Sequence[bytes], explain_below: int) -> list[_Verdict]:
@@ -110,6 +119,7 @@ class Assessor:
 
 
 _Verdict = tuple[Scored | None, tuple[str, ...]]
+NO_CONSENT: _Verdict = (None, (Reason.NO_CONSENT,))
 
 
 def _assessment(features: UserFeatures, verdicts: Iterator[_Verdict]) -> Assessment:
@@ -117,7 +127,7 @@ def _assessment(features: UserFeatures, verdicts: Iterator[_Verdict]) -> Assessm
     user, snapshot = features.user, features.snapshot
     if snapshot is None:
         return UNKNOWN_PERSON._replace(scoring_consent=user.scoring_consent)
-    scored, why = next(verdicts)
+    scored, why = next(verdicts) if user.scoring_consent else NO_CONSENT
     return Assessment(user.scoring_consent, snapshot.version, snapshot.as_of_us, scored, why)
 
 

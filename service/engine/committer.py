@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from service.domain.errors import Exhausted, FreeholdError, Unavailable
+from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.commands import Work
 from service.engine.engine import Result
 
@@ -148,7 +148,11 @@ class Committer:
                 self._queue.popleft() for _ in range(min(len(self._queue), self._limits.max_batch))
             ]
             works = [work for work, _ in taken]
-            results = await loop.run_in_executor(self._thread, self._apply, works)
+            try:
+                results = await loop.run_in_executor(self._thread, self._apply, works)
+            except Exception:
+                # `apply` promises not to raise; the writer must not end over a broken promise.
+                results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1

@@ -186,11 +186,9 @@ def _authorize(work: Work, command: Authorize, changes: Changes, context: Contex
 
 
 def _as_policy_allows(assessment: Assessment, product: Product, now_us: int) -> Assessment:
-    """The assessment as the policy lets it count: with consent, and not too old."""
+    """The assessment as the policy lets it count: not too old."""
     if assessment.scored is None:
         return assessment
-    if not assessment.scoring_consent:
-        return assessment.cannot(Reason.NO_CONSENT)
     as_of_us = assessment.as_of_us
     if as_of_us is not None and now_us - as_of_us > product.policy.max_feature_age_us:
         return assessment.cannot(Reason.FEATURES_STALE)
@@ -380,8 +378,6 @@ def _put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     line = old_line.copy() if old_line else Line(command.user_id, context.currency)
     version = (old_user.feature_version if old_user else 0) + 1
     assessment = context.assessed.put[command]
-    if not command.scoring_consent:
-        assessment = assessment.cannot(Reason.NO_CONSENT)
     score = assessment.scored.score if assessment.scored else None
     user = UserRecord(
         command.user_id,

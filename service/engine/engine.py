@@ -13,6 +13,7 @@ from typing import Protocol
 
 from service.clock import Clock
 from service.domain.errors import (
+    UNKNOWN,
     DeadlineTooNear,
     FreeholdError,
     InternalFault,
@@ -146,13 +147,14 @@ class Engine:
         )
 
     def _refresh_catalog(self, batch: Sequence[Work]) -> None:
-        """Reads the catalog again when a call names a product that is not in it."""
-        products = self._catalog.products
-        if any(
-            isinstance(work.command, Authorize)
-            and (work.caller, work.command.product_id) not in products
+        """Reads the catalog again when a call names a product that was added since."""
+        unknown = {
+            (work.caller, work.command.product_id)
             for work in batch
-        ):
+            if isinstance(work.command, Authorize)
+        }.difference(self._catalog.products)
+        # Asked one by one, so that made-up names do not make the writer read everything.
+        if any(self._store.has_product(*key) for key in unknown):
             self._use_catalog(self._store.catalog())
 
     def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
@@ -186,6 +188,9 @@ class Engine:
                         items.add((work.caller, command.asset_id))
                 case Settle() | Reverse() | Expire():
                     authorizations.add((command.user_id, command.authorization_id))
+        # The lines first: on PostgreSQL this waits for whoever changes them, and what is read
+        # after it, the record of the same request above all, is what they left.
+        changes.base_lines = transaction.lines(users)
         changes.base_requests = transaction.requests(requests.union(origins))
         for key in origins:
             origin = changes.base_requests.get(key)
@@ -193,7 +198,6 @@ class Engine:
                 authorizations.add((origin.user_id, origin.authorization_id))
         if registered:
             changes.base_users = transaction.users(registered)
-        changes.base_lines = transaction.lines(users)
         if authorizations:
             changes.base_authorizations = transaction.authorizations(authorizations)
             items.update(
@@ -256,6 +260,4 @@ def _away() -> Unavailable:
 
 
 def _unknown() -> Unavailable:
-    return Unavailable(
-        "OUTCOME_UNKNOWN", "the commit's outcome is unknown; the same request id tells it"
-    )
+    return Unavailable("OUTCOME_UNKNOWN", UNKNOWN)

@@ -86,7 +86,7 @@ class Store(Protocol):
         ...
 
     def features(self, keys: Iterable[UserKey]) -> dict[UserKey, UserFeatures]:
-        """People with their latest features, read outside any write transaction."""
+        """People with their latest features; by the writing thread, before it begins."""
         ...
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
@@ -99,6 +99,10 @@ class Store(Protocol):
 
     def lapsed(self, now_us: int, limit: int) -> list[AuthorizationKey]:
         """Offers and holds not picked up that have ended by now, the earliest first."""
+        ...
+
+    def has_product(self, operator_id: str, product_id: str) -> bool:
+        """Whether an operator rents such a product out."""
         ...
 
     def catalog(self) -> Catalog:

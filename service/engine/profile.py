@@ -6,15 +6,18 @@ from typing import Protocol
 
 from service.domain.errors import NotFound
 from service.domain.ledger import Line
-from service.domain.policy import Reason
 from service.engine.assess import Assessor
 from service.engine.commands import Profile
 from service.engine.decide import UNSCORED_BAND
-from service.engine.ports import Store
+from service.engine.records import UserFeatures
 
 
-class ProfileStore(Store, Protocol):
-    """A store that also reads single lines."""
+class ProfileStore(Protocol):
+    """Reads one person, for any thread."""
+
+    def person(self, user_id: str) -> UserFeatures | None:
+        """One person with the latest features."""
+        ...
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line as it stands."""
@@ -23,12 +26,10 @@ class ProfileStore(Store, Protocol):
 
 def read_profile(store: ProfileStore, assessor: Assessor, user_id: str, currency: str) -> Profile:
     """The person's profile as of now; raises NotFound for a person never seen."""
-    features = store.features([user_id]).get(user_id)
+    features = store.person(user_id)
     if features is None:
         raise NotFound("user", user_id)
     assessment = assessor.assess_one(features)
-    if not assessment.scoring_consent:
-        assessment = assessment.cannot(Reason.NO_CONSENT)
     scored = assessment.scored
     return Profile(
         line=store.line(user_id, currency) or Line(user_id, currency),

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from freehold.v1 import authorization_service_pb2 as pb
-from google.protobuf.message import Message
 
 from service.domain.access import Scope
 from service.domain.authorization import Authorization, State
@@ -27,15 +26,12 @@ from service.engine.commands import (
     ReverseByOrigin,
     Settle,
     StartRental,
-    Work,
 )
 from service.engine.committer import Committer
 from service.engine.records import AUTHORIZE
 from service.rpc import convert
 from service.rpc.pipeline import Call, Method
-from service.rpc.validation import differing_field
-
-M = TypeVar("M", bound=Message)
+from service.rpc.work import work_for
 
 SERVICE = "freehold.v1.AuthorizationService"
 DEFAULT_PAGE = 50
@@ -54,27 +50,6 @@ class AuthorizationReader(Protocol):
     ) -> Sequence[Authorization]:
         """An operator's authorizations after an id, in the order of their ids."""
         ...
-
-
-def work_for(
-    call: Call[Any],
-    method: str,
-    caller: str,
-    command: Command,
-    encode: Callable[[Answer], bytes],
-) -> Work:
-    """A call as the engine takes it."""
-    message = call.message
-    return Work(
-        caller=caller,
-        request_id=message.request_id,
-        method=method,
-        body=call.body,
-        command=command,
-        encode=encode,
-        differing_field=lambda first: differing_field(type(message), first, message),
-        deadline=call.deadline,
-    )
 
 
 class AuthorizationServicer:
@@ -171,6 +146,10 @@ class AuthorizationServicer:
                 *convert.split_name(message.name), expected_version=_expected(message)
             )
         else:
+            if message.origin.authorize_request_id == message.request_id:
+                raise InvalidInput.of(
+                    "origin.authorize_request_id", "request_id.differs", "needs an id of its own"
+                )
             command = ReverseByOrigin(
                 message.origin.user_id,
                 message.origin.authorize_request_id,

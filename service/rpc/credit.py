@@ -20,9 +20,9 @@ from service.engine.committer import Committer
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
 from service.rpc import convert
-from service.rpc.authorizations import work_for
 from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
+from service.rpc.work import work_for
 
 SERVICE = "freehold.v1.CreditService"
 

@@ -25,27 +25,30 @@ class KeyRing:
         self._lookup = lookup
         self._cache_s = cache_s
         self._max_cached = max_cached
-        self._known: dict[str, tuple[Principal, float]] = {}
+        self._known: dict[str | bytes, tuple[Principal, float]] = {}
 
-    async def principal(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
-        """The caller; raises Unauthenticated."""
+    def known(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal | None:
+        """The caller, if the key was looked up a short while ago."""
         for name, value in metadata:
             if name == HEADER:
-                return await self._by_header(value)
-        raise Unauthenticated("KEY_MISSING", "no API key: send authorization: Bearer KEY")
+                known = self._known.get(value)
+                if known is not None and time.monotonic() < known[1]:
+                    return known[0]
+                return None
+        return None
 
-    async def _by_header(self, value: str | bytes) -> Principal:
+    async def principal(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
+        """The caller, looked up now; raises Unauthenticated."""
+        value = next((value for name, value in metadata if name == HEADER), None)
+        if value is None:
+            raise Unauthenticated("KEY_MISSING", "no API key: send authorization: Bearer KEY")
         if not isinstance(value, str) or not value.startswith(PREFIX):
             raise Unauthenticated("KEY_MALFORMED", "send authorization: Bearer KEY")
-        known = self._known.get(value)
-        now = time.monotonic()
-        if known is not None and now < known[1]:
-            return known[0]
         principal = await asyncio.to_thread(self._lookup, hash_key(value[len(PREFIX) :]))
         if principal is None:
             self._known.pop(value, None)
             raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
         if len(self._known) >= self._max_cached:
             self._known.clear()
-        self._known[value] = (principal, now + self._cache_s)
+        self._known[value] = (principal, time.monotonic() + self._cache_s)
         return principal

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -60,8 +62,10 @@ class Method(Generic[M]):
 class Pipeline:
     """Wraps methods for gRPC."""
 
-    def __init__(self, keys: KeyRing, *, min_time_left_s: float) -> None:
+    def __init__(self, keys: KeyRing, *, min_time_left_s: float, max_calls: int) -> None:
         self._keys = keys
+        self._max_calls = max_calls
+        self._under_way: Counter[str | None] = Counter()
         self._min_time_left_s = min_time_left_s
         self._closing = False
 
@@ -84,7 +88,10 @@ class Pipeline:
             try:
                 if self._closing:
                     raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
-                principal = await self._keys.principal(context.invocation_metadata() or ())
+                metadata = context.invocation_metadata() or ()
+                principal = self._keys.known(metadata)
+                if principal is None:
+                    principal = await self._keys.principal(metadata)
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
@@ -93,8 +100,15 @@ class Pipeline:
                 if left_s is not None and left_s < self._min_time_left_s:
                     raise DeadlineTooNear
                 deadline = None if left_s is None else time.monotonic() + left_s
-                message = parse(method.kind, body)
-                return await method.handle(Call(message, body, principal, deadline))
+                caller = principal.operator_id
+                if self._under_way[caller] >= self._max_calls:
+                    raise Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)
+                self._under_way[caller] += 1
+                try:
+                    message = parse(method.kind, body)
+                    return await method.handle(Call(message, body, principal, deadline))
+                finally:
+                    self._under_way[caller] -= 1
             except StorageFailed as error:
                 _fault(method.name, error)
                 refusal: FreeholdError = Unavailable(
@@ -113,7 +127,8 @@ class Pipeline:
 
 def _fault(method: str, error: Exception) -> InternalFault:
     fault_id = secrets.token_hex(8)
-    log.error("fault", fault_id=fault_id, method=method, exc_info=error)
+    with suppress(Exception):  # a log that cannot be written must not stop the calls
+        log.error("fault", fault_id=fault_id, method=method, exc_info=error)
     return InternalFault(fault_id)
 
 

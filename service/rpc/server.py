@@ -6,24 +6,11 @@ import asyncio
 from typing import Any
 
 import grpc
-from freehold.v1 import (
-    authorization_service_pb2,
-    credit_service_pb2,
-    ledger_service_pb2,
-    sandbox_service_pb2,
-)
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.config import Limits
 from service.rpc.pipeline import Method, Pipeline
-
-_DESCRIPTORS = (
-    authorization_service_pb2.DESCRIPTOR,
-    credit_service_pb2.DESCRIPTOR,
-    ledger_service_pb2.DESCRIPTOR,
-    sandbox_service_pb2.DESCRIPTOR,
-)
 
 
 class AddressInUse(Exception):
@@ -37,7 +24,9 @@ class GrpcServer:
         self, pipeline: Pipeline, services: dict[str, list[Method[Any]]], limits: Limits
     ) -> None:
         self._pipeline = pipeline
-        self._server = grpc.aio.server(options=_options(limits))
+        self._server = grpc.aio.server(
+            options=_options(limits), maximum_concurrent_rpcs=limits.max_calls
+        )
         self._health = health.aio.HealthServicer()
         self._services = tuple(services)
         for service, methods in services.items():
@@ -74,15 +63,6 @@ class GrpcServer:
             await self._health.set(service, status)
 
 
-def known_services() -> frozenset[str]:
-    """Full names of every service in the contract."""
-    return frozenset(
-        service.full_name
-        for descriptor in _DESCRIPTORS
-        for service in descriptor.services_by_name.values()
-    )
-
-
 def _options(limits: Limits) -> list[tuple[str, Any]]:
     return [
         # A second server on the same port must fail, not share the calls silently.
@@ -90,6 +70,9 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         # Above our own limits, so that the refusal is ours, with its reason.
         ("grpc.max_receive_message_length", 2 * limits.max_bulk_message_bytes),
         ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
+        # gRPC's own queue would cut calls off with CANCELLED, before they can be refused properly.
+        ("grpc.server.max_pending_requests", limits.max_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_calls),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),

@@ -17,7 +17,7 @@ SQLITE_CACHE_KIB = 65_536
 # Every size of every statement of a batch stays prepared.
 SQLITE_CACHED_STATEMENTS = 1_024
 # A checkpoint copies the log back into the file; larger portions cost less a call.
-SQLITE_CHECKPOINT_PAGES = 8_192
+SQLITE_CHECKPOINT_PAGES = 16_384
 
 
 def open_database(url: str) -> Engine:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, insert, select
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -35,8 +34,14 @@ from service.storage.database import reading, writing
 from service.storage.statements import RowsStatement, Statements, Values
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
+BROKEN_RULES = frozenset({"23514", "23502", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_NOTNULL"})
 # After an I/O error at the commit the log may hold it all the same; these are certain.
 SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
+
+
+def _code(error: BaseException) -> str:
+    """PostgreSQL's state or SQLite's name of an error."""
+    return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", ""))
 
 
 def _retryable(error: BaseException | None) -> bool:
@@ -197,8 +202,6 @@ class SqlStore:
         self._statements = Statements(engine)
         self._driver: Any = engine.dialect.loaded_dbapi
         self._writer: Connection | None = None
-        self._reader: PoolProxiedConnection | None = None
-        self._reading = threading.Lock()
         self._schemas: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -219,7 +222,11 @@ class SqlStore:
             yield SqlTransaction(connection.connection.cursor(), self._statements)
         except self._driver.IntegrityError as error:
             self._roll_back(transaction.rollback)
-            raise Conflict("a key was taken or a rule of the database broken") from error
+            # Without the driver's text, in which PostgreSQL quotes the row.
+            code = _code(error)
+            if code in BROKEN_RULES:
+                raise InvariantBroken(f"a CHECK of the database was broken ({code})") from None
+            raise Conflict(f"a key was taken ({code})") from None
         except self._driver.Error as error:
             self._roll_back(transaction.rollback)
             if _retryable(error):
@@ -261,48 +268,34 @@ class SqlStore:
             if writer is not None:
                 writer.invalidate()
 
-    def _reading_connection(self) -> PoolProxiedConnection:
-        """A connection for single reads, each a transaction of its own."""
-        if self._reader is None:
-            self._reader = self._engine.raw_connection()
-            if self._engine.dialect.name == "postgresql":
-                cast(Any, self._reader.driver_connection).autocommit = True
-        return self._reader
-
-    def _drop_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.invalidate()
-
     def close(self) -> None:
         """Closes every connection."""
         self._drop_writer()
-        with self._reading:
-            self._drop_reader()
         self._engine.dispose()
 
     # -- reads outside a write transaction -------------------------------------------------
 
     def features(self, keys: Iterable[str]) -> dict[str, UserFeatures]:
-        """People with their latest features."""
-        wanted = json.dumps([(key,) for key in keys])
-        with self._reading:
-            cursor = self._reading_connection().cursor()
-            try:
-                cursor.execute(self._statements.select_features, (wanted,))
-                found = cursor.fetchall()
-            except self._driver.Error as error:
-                self._drop_reader()
-                raise StorageFailed("the database refused to read") from error
-        people = {}
-        for user_id, consent, version, create_us, schema_id, raw, as_of_us, record_us in found:
-            people[user_id] = UserFeatures(
-                UserRecord(user_id, bool(consent), version, create_us),
-                None
-                if schema_id is None
-                else FeatureSnapshot(user_id, version, schema_id, raw, as_of_us, record_us),
+        """People with their latest features; for the thread that writes, before it begins.
+
+        On the writing connection, because a second one forgets all pages that it had read
+        whenever the first commits.
+        """
+        try:
+            cursor = self._writing_connection().connection.cursor()
+            cursor.execute(self._statements.select_features, (_as_keys(keys),))
+            return _people(cursor.fetchall())
+        except (self._driver.Error, SQLAlchemyError) as error:
+            self._drop_writer()
+            raise StorageFailed("the database refused to read") from error
+
+    def person(self, user_id: str) -> UserFeatures | None:
+        """One person with the latest features; for any thread."""
+        with reading(self._engine) as connection:
+            found = connection.exec_driver_sql(
+                self._statements.select_features, (_as_keys([user_id]),)
             )
-        return people
+            return _people(found.fetchall()).get(user_id)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
         """The order of the raw values of a schema; empty if unknown."""
@@ -373,6 +366,13 @@ class SqlStore:
             row = connection.execute(query).first()
         return None if row is None else Line(*row)
 
+    def has_product(self, operator_id: str, product_id: str) -> bool:
+        """Whether an operator rents such a product out."""
+        p = t.products.c
+        query = select(p.revision).where(p.operator_id == operator_id, p.product_id == product_id)
+        with reading(self._engine) as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def catalog(self) -> Catalog:
         """Operators, their products in the latest revision, and the limits."""
         with reading(self._engine) as connection:
@@ -393,6 +393,22 @@ class SqlStore:
                 step = LimitStep(row.from_score, row.limit_minor)
                 steps[row.currency] = (*steps.get(row.currency, ()), step)
         return Catalog(operators, products, steps)
+
+
+def _as_keys(user_ids: Iterable[str]) -> str:
+    return json.dumps([(user_id,) for user_id in user_ids])
+
+
+def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
+    people = {}
+    for user_id, consent, version, create_us, schema_id, raw, as_of_us, record_us in found:
+        people[user_id] = UserFeatures(
+            UserRecord(user_id, bool(consent), version, create_us),
+            None
+            if schema_id is None
+            else FeatureSnapshot(user_id, version, schema_id, raw, as_of_us, record_us),
+        )
+    return people
 
 
 def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:

@@ -148,10 +148,10 @@ class Reference:
         score, why = person["score"], None
         if not person["features"]:
             why = "NO_FEATURES"
-        elif score is None:
-            why = "MISSING_FEATURE"
         elif not person["consent"]:
             why = "NO_CONSENT"
+        elif score is None:
+            why = "MISSING_FEATURE"
         elif now_us - person["as_of_us"] > FEATURES_LAST_US:
             why = "FEATURES_STALE"
         if why is not None:
