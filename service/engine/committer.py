@@ -24,13 +24,17 @@ Apply = Callable[[Sequence[Work]], list[Result]]
 class CommitLimits:
     """Bounds of the queue and the batch.
 
-    The writer lingers at most `max_linger_s`, at most as long as half a batch takes to arrive,
-    and only when at least `min_arrivals` calls are expected meanwhile.
+    The writer lingers at most `max_linger_s`, at most as long as a batch takes to arrive, and
+    only when at least `min_arrivals` calls are expected meanwhile. It stops waiting when nothing
+    arrived for `quiet_s`, or for `patience_s` while fewer wait than the last batch had: callers
+    who wait for their answers come back together.
     """
 
     max_queue: int = 4096
     max_batch: int = 64
-    max_linger_s: float = 0.004
+    max_linger_s: float = 0.010
+    quiet_s: float = 0.001
+    patience_s: float = 0.003
     min_arrivals: float = 4.0
     rate_window_s: float = 0.05
 
@@ -76,7 +80,7 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
     """How long to wait for more calls before taking a batch, in seconds."""
     if waiting >= limits.max_batch or rate_per_second <= 0:
         return 0.0
-    pause = min(limits.max_linger_s, limits.max_batch / 2 / rate_per_second)
+    pause = min(limits.max_linger_s, limits.max_batch / rate_per_second)
     return pause if pause * rate_per_second >= limits.min_arrivals else 0.0
 
 
@@ -90,6 +94,7 @@ class Committer:
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
+        self._last_batch = 0
         self._rate = ArrivalRate(limits.rate_window_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="committer")
         self._task: asyncio.Task[None] | None = None
@@ -153,6 +158,7 @@ class Committer:
             except Exception:
                 # `apply` promises not to raise; the writer must not end over a broken promise.
                 results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
+            self._last_batch = len(works)
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1
@@ -165,8 +171,16 @@ class Committer:
                     future.set_result(result)
 
     async def _linger(self, pause: float) -> None:
+        """Waits until a batch is full, or the pause is over, or nothing arrives any more."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + pause
         self._filled.clear()
-        try:
-            await asyncio.wait_for(self._filled.wait(), pause)
-        except TimeoutError:
-            return
+        limits, waiting = self._limits, -1
+        while waiting < len(self._queue) < limits.max_batch and loop.time() < end:
+            waiting = len(self._queue)
+            fewer = 4 * waiting < 3 * self._last_batch
+            quiet_s = limits.patience_s if fewer else limits.quiet_s
+            slice_end = loop.call_later(quiet_s, self._filled.set)
+            await self._filled.wait()
+            slice_end.cancel()
+            self._filled.clear()

@@ -84,10 +84,10 @@ LIMITS = CommitLimits(max_batch=64, max_linger_s=0.004, min_arrivals=4.0)
         (0.0, 1, 0.0),  # nobody comes
         (999.0, 1, 0.0),  # fewer than four within 4 ms
         (1_000.0, 1, 0.004),  # four within 4 ms
-        (8_000.0, 1, 0.004),  # half a batch in exactly 4 ms
-        (16_000.0, 1, 0.002),  # half a batch in 2 ms
-        (64_000.0, 1, 0.0005),
-        (16_000.0, 63, 0.002),
+        (16_000.0, 1, 0.004),  # a batch in exactly 4 ms
+        (32_000.0, 1, 0.002),  # a batch in 2 ms
+        (128_000.0, 1, 0.0005),
+        (32_000.0, 63, 0.002),
         (16_000.0, 64, 0.0),  # the batch is full
         (16_000.0, 500, 0.0),
     ],
@@ -95,7 +95,7 @@ LIMITS = CommitLimits(max_batch=64, max_linger_s=0.004, min_arrivals=4.0)
 def test_the_writer_lingers_only_for_company(
     rate_per_second: float, waiting: int, pause_s: float
 ) -> None:
-    """The writer lingers for half a batch, at most the limit, and only when enough are expected."""
+    """The writer lingers for a batch, at most the limit, and only when enough are expected."""
     assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
 
 
