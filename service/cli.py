@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -190,6 +189,8 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 )
 def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
     """Serve the API until SIGTERM."""
+    import uvloop
+
     from models.scorer import ModelScorer
     from service.app import Parts
     from service.app import serve as run
@@ -208,7 +209,7 @@ def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
     clock = _clock(sandbox)
     parts = Parts(SqlStore(engine), ModelScorer.load(model), clock, RandomIds(), LIMITS)
     try:
-        asyncio.run(run(parts, listen))
+        uvloop.run(run(parts, listen))
     except AddressInUse as error:
         raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
 

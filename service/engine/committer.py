@@ -178,7 +178,7 @@ class Committer:
         limits, waiting = self._limits, -1
         while waiting < len(self._queue) < limits.max_batch and loop.time() < end:
             waiting = len(self._queue)
-            fewer = 4 * waiting < 3 * self._last_batch
+            fewer = 8 * waiting < 7 * self._last_batch
             quiet_s = limits.patience_s if fewer else limits.quiet_s
             slice_end = loop.call_later(quiet_s, self._filled.set)
             await self._filled.wait()
