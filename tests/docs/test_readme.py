@@ -54,3 +54,8 @@ def test_every_folder_of_the_map_is_there() -> None:
         if path.is_dir() and not path.name.startswith("_")
     }
     assert rooms <= named
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    """The README has no placeholders."""
+    assert re.findall(r"@[A-Z]+@", README) == []

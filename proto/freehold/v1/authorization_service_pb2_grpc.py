@@ -98,7 +98,9 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmAuthorization(self, request, context):
-        """Accepts an offer whose cash part was paid, and holds both parts.
+        """Accepts an offer whose cash part was paid, and holds both parts. When it is refused (the line
+        or the item was taken meanwhile) the payment is not recorded: give it back, or reverse the
+        offer and confirm again to have it recorded as owed to the user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
