@@ -76,7 +76,6 @@ class Record:
     """What the operator was told about one rental, from the answers alone; amounts in fen.
 
     offer              the offer in force when Authorize was answered; None when declined
-    went_out           the item was handed out
     held_credit_minor, held_cash_minor  the two parts when the hold was placed
     asked_s, closed_s  simulated seconds from the first midnight
     lost               settled at the hold because the item was not returned
@@ -94,7 +93,6 @@ class Record:
     due_minor: int = 0
     asked_s: int = 0
     closed_s: int = 0
-    went_out: bool = False
     lost: bool = False
     confirm_refused: bool = False
 
@@ -396,7 +394,6 @@ class Driver:
         record.held_cash_minor = told.held_cash.amount_minor
         rental = record.rental
         if rental.fate is Fate.CANCEL:
-            record.went_out = told.state == Authorization.STATE_ACTIVE
             self._next(record, rental.cancel_after_s, Step.REVERSE)
         elif told.state == Authorization.STATE_ACTIVE:
             self._out(record)
@@ -404,7 +401,6 @@ class Driver:
             self._next(record, rental.pickup_after_s, Step.START)
 
     def _out(self, record: Record) -> None:
-        record.went_out = True
         if record.rental.lost:
             self._next(record, LOST_AFTER_S, Step.SETTLE_LOST)
         else:
