@@ -19,7 +19,7 @@ from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
 from service.engine.committer import Committer
 from service.engine.engine import Engine
-from service.engine.expiry import Sweeper
+from service.engine.sweeper import Sweeper
 from service.engine.ports import Scorer
 from service.ids import Ids
 from service.rpc import authorizations, credit, ledger, sandbox

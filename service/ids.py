@@ -19,6 +19,10 @@ class Ids(Protocol):
         """A fresh id of 20 characters (0-9, a-v) that sorts by time."""
         ...
 
+    def key(self) -> bytes:
+        """A fresh secret of 16 bytes."""
+        ...
+
 
 def _base32(number: int) -> str:
     """Fifty bits as ten characters."""
@@ -48,3 +52,7 @@ class RandomIds:
         if now_us != self._prefix_us:
             self._prefix_us, self._prefix = now_us, _base32(now_us - _EPOCH_US)
         return self._prefix + _base32(self._chance.getrandbits(50))
+
+    def key(self) -> bytes:
+        """A fresh secret of 16 bytes."""
+        return secrets.token_bytes(16)

@@ -93,6 +93,10 @@ class CountingIds:
         """The next id."""
         return f"{next(self._numbers):020d}"
 
+    def key(self) -> bytes:
+        """The next secret."""
+        return next(self._numbers).to_bytes(16, "big")
+
 
 def new_database(url: str) -> SqlStore:
     """A migrated database with the default terms and two operators."""

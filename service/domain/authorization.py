@@ -1,12 +1,15 @@
-"""The life of an authorization: which command is allowed when, and what it posts.
+"""An authorization: its three states, its amounts, and which command is allowed when.
 
-    OFFERED ──confirm──▶ AUTHORIZED ──start──▶ ACTIVE ──settle──▶ SETTLED
-       │                     │                   │
-       └──expire / reverse───┴──────reverse──────┘──▶ EXPIRED / REVERSED
+    OFFERED ──confirm──▶ AUTHORIZED ──start──▶ ACTIVE ◀──▶ OVERDUE ──settle──▶ SETTLED
+       │        REVIEW       │                   │  ▲        │  ▲
+       │          │          │                   ▼  └─contest─┼──┘
+       └──expire / reverse───┴──────reverse──────┤  RETURN_CLAIMED
+                  └──▶ DECLINED                  └──▶ EXPIRED / REVERSED
 
-Every function is pure: it takes an authorization and returns a new one with the postings that
-belong to the step; nothing here reads a clock or a database. Amounts are minor units of the
-authorization's currency, times microseconds since the epoch, UTC.
+Every function of this and the neighbouring files (`holding`, `returning`, `collecting`,
+`timers`) is pure: it takes an authorization and gives a new one with the postings that belong to
+the step; nothing reads a clock or a database. Amounts are minor units of the authorization's
+currency, times microseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.errors import Exhausted, IllegalState, InvalidInput, VersionMismatch
-from service.domain.ledger import Account, Posting
-from service.domain.money import share_minor
+from service.domain.errors import IllegalState, VersionMismatch
+from service.domain.ladder import LADDER
+from service.domain.ledger import Posting
 from service.domain.policy import Offer
+from service.domain.transitions import Transition
 
 
 class State(StrEnum):
@@ -46,13 +50,16 @@ class Custody(StrEnum):
 
 
 class Collection(StrEnum):
-    """How far the captured amount has been collected."""
+    """How far the captured amount has been collected; the first that applies, in this order."""
 
-    NONE = "NONE"
-    DUE = "DUE"
-    PAYING = "PAYING"
-    PAID = "PAID"
+    WRITTEN_OFF = "WRITTEN_OFF"
+    DISPUTED = "DISPUTED"
     REFUND_PENDING = "REFUND_PENDING"
+    REFUNDED = "REFUNDED"
+    PAYING = "PAYING"
+    DUE = "DUE"
+    PAID = "PAID"
+    NONE = "NONE"
 
 
 class Start(StrEnum):
@@ -62,23 +69,92 @@ class Start(StrEnum):
     ON_PICKUP = "ON_PICKUP"
 
 
+class TransferKind(StrEnum):
+    """Which way money is to be moved by the payment rail."""
+
+    DEBIT = "DEBIT"
+    """From the person, for what is due."""
+    PAYOUT = "PAYOUT"
+    """To the person, of what is owed back."""
+
+
+class Act(StrEnum):
+    """What can be asked of an authorization; the names are those of the calls."""
+
+    CONFIRM = "ConfirmAuthorization"
+    RESOLVE_REVIEW = "ResolveReview"
+    START = "StartRental"
+    INCREMENT = "IncrementAuthorization"
+    DECREASE = "DecreaseAuthorization"
+    EXTEND = "ExtendRental"
+    SETTLE = "SettleAuthorization"
+    REVERSE = "ReverseAuthorization"
+    CLAIM_RETURN = "ClaimReturn"
+    CONTEST_RETURN = "ContestReturn"
+    REPORT_LOST = "ReportLost"
+    REPORT_FOUND = "ReportFound"
+    RECORD_PAYMENT = "RecordPayment"
+    RECORD_PAID_ELSEWHERE = "RecordPaidElsewhere"
+    LOWER_CHARGE = "LowerCharge"
+    REFUND = "RefundCharge"
+    PAY_OUT = "PayOutRefund"
+    OPEN_DISPUTE = "OpenDispute"
+    RESOLVE_DISPUTE = "ResolveDispute"
+    RECORD_CHARGE_BACK = "RecordChargeBack"
+    RESOLVE_CHARGE_BACK = "ResolveChargeBack"
+    SET_PROVISION = "SetProvision"
+    PROPOSE_WRITE_OFF = "ProposeWriteOff"
+    APPROVE_WRITE_OFF = "ApproveWriteOff"
+
+
 CAPTURABLE = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
-REVERSIBLE = frozenset({State.OFFERED, State.AUTHORIZED, State.ACTIVE})
-LAPSING = frozenset({State.OFFERED, State.AUTHORIZED})
+LAPSING = frozenset({State.OFFERED, State.REVIEW, State.AUTHORIZED})
 HOLDING = CAPTURABLE | {State.AUTHORIZED}
-# An offer paid too late, or paid twice: the money is owed back, the state stays.
-PAYABLE_AGAIN = frozenset(
-    {State.AUTHORIZED, State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED}
-    | {State.SETTLED, State.REVERSED, State.EXPIRED}
-)
+CLOSED = frozenset({State.SETTLED, State.DECLINED, State.REVERSED, State.EXPIRED})
+CHARGED = CAPTURABLE | {State.SETTLED}
+"""Where something may have been captured."""
+
+ALLOWED: dict[Act, frozenset[State]] = {
+    # An offer paid too late, or paid twice: the money is owed back, the state stays.
+    Act.CONFIRM: frozenset(State) - {State.REVIEW},
+    Act.RESOLVE_REVIEW: frozenset({State.REVIEW}),
+    Act.START: frozenset({State.AUTHORIZED}),
+    Act.INCREMENT: frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE}),
+    Act.DECREASE: HOLDING,
+    Act.EXTEND: frozenset({State.ACTIVE, State.OVERDUE}),
+    Act.SETTLE: CAPTURABLE,
+    Act.REVERSE: LAPSING | {State.ACTIVE},
+    Act.CLAIM_RETURN: frozenset({State.ACTIVE, State.OVERDUE}),
+    Act.CONTEST_RETURN: frozenset({State.RETURN_CLAIMED}),
+    Act.REPORT_LOST: frozenset({State.OVERDUE}),
+    Act.REPORT_FOUND: frozenset({State.SETTLED}),
+    Act.RECORD_PAYMENT: CHARGED,
+    Act.RECORD_PAID_ELSEWHERE: CHARGED,
+    Act.LOWER_CHARGE: CHARGED,
+    Act.REFUND: CHARGED,
+    Act.PAY_OUT: frozenset(State) - {State.REVIEW, State.OFFERED},
+    Act.OPEN_DISPUTE: CHARGED,
+    Act.RESOLVE_DISPUTE: CHARGED,
+    Act.RECORD_CHARGE_BACK: CHARGED,
+    Act.RESOLVE_CHARGE_BACK: CHARGED,
+    Act.SET_PROVISION: frozenset({State.SETTLED}),
+    Act.PROPOSE_WRITE_OFF: frozenset({State.SETTLED}),
+    Act.APPROVE_WRITE_OFF: frozenset({State.SETTLED}),
+}
+"""In which states each command is allowed; amounts and custody may forbid it besides."""
 
 
 class Authorization(NamedTuple):
     """One authorization as it is stored; see the contract for the meaning of the parts.
 
-    `credit_minor` and `cash_minor` are what was authorized or offered; `held_credit_minor` and
-    `held_cash_minor` are what is still held. `captured_minor` = cash used + credit used, and
-    `fee_minor` is the operator's fee on it.
+    Authorized: `credit_minor` + `cash_minor`, of which `held_credit_minor` and
+    `held_cash_minor` are still held. Captured: `captured_minor`, of which
+    `captured_credit_minor` on credit; `conceded_minor` of it was given up by the operator again,
+    and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
+    (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
+    back after payment; `refund_payable_minor` is owed to the person in cash. Times are
+    microseconds since the epoch, UTC; `wake_us` is the next instant at which time alone changes
+    something.
     """
 
     user_id: str
@@ -86,32 +162,52 @@ class Authorization(NamedTuple):
     operator_id: str
     request_id: str
     product_id: str
-    asset_id: str
+    product_revision: int
+    parent_id: str
+    group_id: str
     currency: str
-    state: State
-    custody: Custody
     start: Start
     offer: Offer | None
-    reasons: tuple[str, ...]
     band: str
     decision_id: str
     model_id: str
     policy_revision: int
     fee_bp: int
+    create_us: int
+    pickup_window_us: int
+    rental_period_us: int
+    asset_id: str
+    state: State
+    custody: Custody
+    reasons: tuple[str, ...]
     credit_minor: int
     cash_minor: int
-    create_us: int
     expire_us: int | None = None
     start_us: int | None = None
+    due_us: int | None = None
+    lost_us: int | None = None
+    claim_us: int | None = None
+    claim_until_us: int | None = None
     close_us: int | None = None
-    pickup_window_us: int = 0
+    sold_us: int | None = None
+    wake_us: int | None = None
     held_credit_minor: int = 0
     held_cash_minor: int = 0
     captured_minor: int = 0
     captured_credit_minor: int = 0
+    conceded_minor: int = 0
     fee_minor: int = 0
     paid_minor: int = 0
+    lowered_minor: int = 0
+    disputed_minor: int = 0
+    charged_back_minor: int = 0
+    refunded_minor: int = 0
     refund_payable_minor: int = 0
+    provisioned_minor: int = 0
+    written_off_minor: int = 0
+    recovered_minor: int = 0
+    write_off_by: str = ""
+    rung: int = 0
     version: int = 1
 
     @property
@@ -120,26 +216,100 @@ class Authorization(NamedTuple):
         return f"users/{self.user_id}/authorizations/{self.authorization_id}"
 
     @property
+    def held_minor(self) -> int:
+        """Held now, both parts together."""
+        return self.held_credit_minor + self.held_cash_minor
+
+    @property
     def due_minor(self) -> int:
-        """Captured on credit and not yet paid."""
-        return self.captured_credit_minor - self.paid_minor
+        """Captured on credit, and neither paid nor lowered, disputed or written off."""
+        return (
+            self.captured_credit_minor
+            - self.paid_minor
+            - self.lowered_minor
+            - self.disputed_minor
+            - self.written_off_minor
+        )
+
+    @property
+    def refundable_minor(self) -> int:
+        """Captured and paid, and neither given back nor charged back."""
+        cash_minor = self.captured_minor - self.captured_credit_minor
+        return cash_minor + self.paid_minor - self.refunded_minor - self.charged_back_minor
+
+    @property
+    def unrecovered_minor(self) -> int:
+        """Written off and not recovered."""
+        return self.written_off_minor - self.recovered_minor
 
     @property
     def collection(self) -> Collection:
         """Derived from the stored amounts, the first that applies."""
+        if self.written_off_minor:
+            return Collection.WRITTEN_OFF
+        if self.disputed_minor or self.charged_back_minor:
+            return Collection.DISPUTED
         if self.refund_payable_minor:
             return Collection.REFUND_PENDING
+        if self.refunded_minor:
+            return Collection.REFUNDED
         if self.due_minor:
             return Collection.PAYING if self.paid_minor else Collection.DUE
         return Collection.PAID if self.captured_minor else Collection.NONE
 
 
+class Transfer(NamedTuple):
+    """An amount to be moved by the payment rail, in minor units."""
+
+    kind: TransferKind
+    amount_minor: int
+
+
 class Step(NamedTuple):
-    """What one command does to an authorization: its next version, what it posts, its name."""
+    """What one command, or one instant, does to an authorization.
+
+    Its next version, what is posted, what happened and when, and what the payment rail is to do.
+    """
 
     authorization: Authorization
     postings: tuple[Posting, ...]
-    event: str
+    transition: Transition
+    event_us: int
+    transfer: Transfer | None = None
+
+
+def step(
+    authorization: Authorization,
+    postings: tuple[Posting, ...],
+    transition: Transition,
+    event_us: int,
+    transfer: Transfer | None = None,
+) -> Step:
+    """The next version of a changed authorization, with its next wake-up."""
+    following = authorization._replace(
+        version=authorization.version + 1, wake_us=next_wake_us(authorization)
+    )
+    return Step(following, postings, transition, event_us, transfer)
+
+
+def next_wake_us(it: Authorization) -> int | None:
+    """When time alone changes something next; None: never."""
+    match it.state:
+        case State.OFFERED | State.REVIEW | State.AUTHORIZED:
+            return it.expire_us
+        case State.ACTIVE:
+            return it.due_us
+        case State.OVERDUE:
+            return it.lost_us
+        case State.RETURN_CLAIMED:
+            return it.claim_until_us
+        case State.SETTLED:
+            instants = [it.sold_us] if it.custody is Custody.MISSING and it.sold_us else []
+            if it.due_minor and it.close_us is not None and it.rung < len(LADDER):
+                instants.append(it.close_us + LADDER[it.rung].after_us)
+            return min(instants, default=None)
+        case _:
+            return None
 
 
 def check_version(authorization: Authorization, expected: int | None) -> None:
@@ -148,212 +318,16 @@ def check_version(authorization: Authorization, expected: int | None) -> None:
         raise VersionMismatch(expected, authorization.version)
 
 
-def _refuse(authorization: Authorization, command: str) -> IllegalState:
+def refuse(authorization: Authorization, act: Act) -> IllegalState:
+    """The refusal of a command in the present state."""
     return IllegalState(
         "ILLEGAL_TRANSITION",
-        f"{command} is not allowed in state {authorization.state}",
+        f"{act} is not allowed in state {authorization.state}",
         authorization.state,
     )
 
 
-def _hold(authorization: Authorization, now_us: int) -> Authorization:
-    """Both parts held: ACTIVE at once, or AUTHORIZED until it is picked up."""
-    immediate = authorization.start is Start.IMMEDIATE
-    return authorization._replace(
-        state=State.ACTIVE if immediate else State.AUTHORIZED,
-        custody=Custody.OUT if immediate else Custody.IN_STATION,
-        held_credit_minor=authorization.credit_minor,
-        held_cash_minor=authorization.cash_minor,
-        expire_us=None if immediate else now_us + authorization.pickup_window_us,
-        start_us=now_us if immediate else None,
-    )
-
-
-def grant(authorization: Authorization, now_us: int) -> Step:
-    """A new authorization whose offer asks for no cash: the credit part is held at once."""
-    held = _hold(authorization, now_us)
-    postings = (Posting(Account.HELD, Account.AVAILABLE, held.credit_minor),)
-    return Step(held, postings, f"authorization.{held.state.lower()}")
-
-
-def confirm(
-    authorization: Authorization, paid_minor: int, available_minor: int, now_us: int
-) -> Step:
-    """The cash part was paid: hold both parts; what is too much, late or double is owed back.
-
-    Raises IllegalState for a declined or reviewed authorization or one that asked for no cash,
-    InvalidInput when less was paid than asked for, Exhausted when the line no longer bears the
-    credit part.
-    """
-    if authorization.cash_minor == 0:
-        raise _refuse(authorization, "ConfirmAuthorization")
-    if authorization.state in PAYABLE_AGAIN:
-        owed = authorization._replace(
-            refund_payable_minor=authorization.refund_payable_minor + paid_minor,
-            version=authorization.version + 1,
-        )
-        postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, paid_minor),)
-        return Step(owed, postings, "authorization.payment_owed_back")
-    if authorization.state is not State.OFFERED:
-        raise _refuse(authorization, "ConfirmAuthorization")
-    excess_minor = paid_minor - authorization.cash_minor
-    if excess_minor < 0:
-        raise InvalidInput.of(
-            "paid.amount_minor", "paid.too_little", f"the offer asks for {authorization.cash_minor}"
-        )
-    if authorization.credit_minor > available_minor:
-        raise Exhausted("LINE_EXHAUSTED", "the credit line no longer bears the offer's credit part")
-    held = _hold(authorization, now_us)._replace(
-        refund_payable_minor=excess_minor,
-        version=authorization.version + 1,
-    )
-    return Step(
-        held,
-        (
-            Posting(Account.HELD, Account.AVAILABLE, held.credit_minor),
-            Posting(Account.CASH, Account.DEPOSIT, held.cash_minor),
-            Posting(Account.CASH, Account.REFUND_PAYABLE, excess_minor),
-        ),
-        f"authorization.{held.state.lower()}",
-    )
-
-
-def start_rental(authorization: Authorization, asset_id: str, now_us: int) -> Step:
-    """The item was picked up; from now on the hold cannot lapse."""
-    if authorization.state is not State.AUTHORIZED:
-        raise _refuse(authorization, "StartRental")
-    if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
-        raise InvalidInput.of("asset_id", "asset_id.differs", "another item was authorized")
-    started = authorization._replace(
-        state=State.ACTIVE,
-        custody=Custody.OUT,
-        asset_id=asset_id or authorization.asset_id,
-        expire_us=None,
-        start_us=now_us,
-        version=authorization.version + 1,
-    )
-    return Step(started, (), "authorization.active")
-
-
-def _release(authorization: Authorization) -> tuple[Posting, Posting]:
-    return (
-        Posting(Account.AVAILABLE, Account.HELD, authorization.held_credit_minor),
-        Posting(Account.DEPOSIT, Account.REFUND_PAYABLE, authorization.held_cash_minor),
-    )
-
-
-def _closed(authorization: Authorization, state: State, close_us: int) -> Authorization:
-    """Everything still held is given back; cash becomes owed to the user."""
-    return authorization._replace(
-        state=state,
-        custody=Custody.IN_STATION,
-        expire_us=None,
-        close_us=close_us,
-        refund_payable_minor=authorization.refund_payable_minor + authorization.held_cash_minor,
-        held_credit_minor=0,
-        held_cash_minor=0,
-        version=authorization.version + 1,
-    )
-
-
-def settle(authorization: Authorization, amount_minor: int, final: bool, now_us: int) -> Step:
-    """Captures an amount, the cash part first; the last capture releases the rest.
-
-    The operator's fee is floored on the cumulated amount, so that many small captures cost
-    what one large capture costs. Raises IllegalState unless the item is out, InvalidInput for
-    more than is held.
-    """
-    if authorization.state not in CAPTURABLE:
-        raise _refuse(authorization, "SettleAuthorization")
-    held_minor = authorization.held_credit_minor + authorization.held_cash_minor
-    if amount_minor > held_minor:
-        raise InvalidInput.of(
-            "amount.amount_minor", "amount.exceeds_hold", f"at most {held_minor} is held"
-        )
-    cash_minor = min(amount_minor, authorization.held_cash_minor)
-    credit_minor = amount_minor - cash_minor
-    captured_minor = authorization.captured_minor + amount_minor
-    fee_bp, fee_before_minor = authorization.fee_bp, authorization.fee_minor
-    fee_cash_minor = (
-        share_minor(authorization.captured_minor + cash_minor, fee_bp) - fee_before_minor
-    )
-    fee_minor = share_minor(captured_minor, fee_bp)
-    fee_credit_minor = fee_minor - fee_before_minor - fee_cash_minor
-    postings: tuple[Posting, ...] = (
-        Posting(Account.DEPOSIT, Account.OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
-        Posting(Account.DEPOSIT, Account.FEE_INCOME, fee_cash_minor),
-        Posting(Account.DRAWN, Account.HELD, credit_minor),
-        Posting(Account.RECEIVABLE, Account.OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
-        Posting(Account.RECEIVABLE, Account.FEE_INCOME, fee_credit_minor),
-    )
-    captured = authorization._replace(
-        held_credit_minor=authorization.held_credit_minor - credit_minor,
-        held_cash_minor=authorization.held_cash_minor - cash_minor,
-        captured_minor=captured_minor,
-        captured_credit_minor=authorization.captured_credit_minor + credit_minor,
-        fee_minor=fee_minor,
-    )
-    if not final:
-        counted = captured._replace(version=authorization.version + 1)
-        return Step(counted, postings, "authorization.captured")
-    return Step(
-        _closed(captured, State.SETTLED, now_us),
-        postings + _release(captured),
-        "authorization.settled",
-    )
-
-
-def reverse(authorization: Authorization, now_us: int) -> Step:
-    """Gives everything back. Raises IllegalState after a capture or once closed or overdue."""
-    if authorization.state not in REVERSIBLE or authorization.captured_minor:
-        raise _refuse(authorization, "ReverseAuthorization")
-    return Step(
-        _closed(authorization, State.REVERSED, now_us),
-        _release(authorization),
-        "authorization.reversed",
-    )
-
-
-def has_lapsed(authorization: Authorization, now_us: int) -> bool:
-    """Whether an offer or a hold not picked up has ended by now; it ends at the instant."""
-    return (
-        authorization.expire_us is not None
-        and authorization.expire_us <= now_us
-        and authorization.state in LAPSING
-    )
-
-
-def expire(authorization: Authorization) -> Step:
-    """Ends what has lapsed, at the instant when it lapsed."""
-    if authorization.expire_us is None or authorization.state not in LAPSING:
-        raise _refuse(authorization, "expiry")
-    return Step(
-        _closed(authorization, State.EXPIRED, authorization.expire_us),
-        _release(authorization),
-        "authorization.expired",
-    )
-
-
-def pay(authorization: Authorization, amount_minor: int) -> Step:
-    """A payment for what was captured on credit; what is too much is owed back.
-
-    Raises IllegalState when nothing was ever captured on credit.
-    """
-    if authorization.captured_credit_minor == 0:
-        raise IllegalState("NOTHING_DUE", "nothing was captured on credit", authorization.state)
-    paid_minor = min(amount_minor, authorization.due_minor)
-    excess_minor = amount_minor - paid_minor
-    paid = authorization._replace(
-        paid_minor=authorization.paid_minor + paid_minor,
-        refund_payable_minor=authorization.refund_payable_minor + excess_minor,
-        version=authorization.version + 1,
-    )
-    return Step(
-        paid,
-        (
-            Posting(Account.CASH, Account.RECEIVABLE, paid_minor),
-            Posting(Account.AVAILABLE, Account.DRAWN, paid_minor),
-            Posting(Account.CASH, Account.REFUND_PAYABLE, excess_minor),
-        ),
-        "authorization.payment_recorded",
-    )
+def require(authorization: Authorization, act: Act) -> None:
+    """Raises IllegalState unless the state allows the command."""
+    if authorization.state not in ALLOWED[act]:
+        raise refuse(authorization, act)

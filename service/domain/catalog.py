@@ -33,6 +33,14 @@ class Policy:
     offer_window_us: int
     pickup_window_us: int
     max_feature_age_us: int
+    review_window_us: int
+    """How long a review may take before the authorization expires."""
+    rental_period_us: int
+    """When a rental is overdue, unless a shorter time was asked for; the most of one extension."""
+    claim_window_us: int
+    """How long an operator may contest a claimed return; after it the claim stands."""
+    missing_window_us: int
+    """How long an item settled as lost may still be found."""
 
 
 @dataclass(frozen=True, slots=True)

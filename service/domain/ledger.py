@@ -4,6 +4,10 @@ An entry moves an amount from one account to another within one book and currenc
 every entry, and with it every transaction, sums to zero by its form. The balances of a
 person's accounts stand in one row, the line; those of accounts that many share (cash, what
 operators are owed, income) are sums over entries and never a row that all requests write.
+
+Each entry carries the balances after it, the line's running number, the transition that made
+it, and a link: a hash over itself and the link before it, so that no entry of a line can be
+changed, left out or moved without every later link changing (`chain.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from service.domain.chain import NO_LINK, link_of
 from service.domain.errors import InvariantBroken
+from service.domain.transitions import Transition
 
 
 class Account(StrEnum):
@@ -27,10 +33,17 @@ class Account(StrEnum):
     # money book
     CASH = "cash"
     RECEIVABLE = "receivable"
+    RECEIVABLE_DISPUTED = "receivable_disputed"
+    # Apart from what is disputed before payment, so that drawn = receivable + disputed always.
+    RECEIVABLE_CHARGED_BACK = "receivable_charged_back"
+    ALLOWANCE = "allowance"
     DEPOSIT = "deposit"
     OPERATOR_PAYABLE = "operator_payable"
     REFUND_PAYABLE = "refund_payable"
     FEE_INCOME = "fee_income"
+    RECOVERY = "recovery"
+    CREDIT_LOSS = "credit_loss"
+    GOODWILL = "goodwill"
 
 
 class Book(StrEnum):
@@ -50,6 +63,8 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
     Account.DRAWN: ("drawn_minor", 1),
     Account.LIMIT_CONTROL: ("limit_minor", -1),
     Account.RECEIVABLE: ("receivable_minor", 1),
+    Account.RECEIVABLE_DISPUTED: ("disputed_minor", 1),
+    Account.RECEIVABLE_CHARGED_BACK: ("charged_back_minor", 1),
     Account.DEPOSIT: ("deposit_minor", -1),
     Account.REFUND_PAYABLE: ("refund_payable_minor", -1),
 }
@@ -68,11 +83,24 @@ class Posting(NamedTuple):
     amount_minor: int
 
 
+class Standing(StrEnum):
+    """Whether a person may take anything on the line."""
+
+    NORMAL = "NORMAL"
+    WATCHED = "WATCHED"
+    """Every authorization waits for a person's verdict."""
+    SUSPENDED = "SUSPENDED"
+    """Nothing new is authorized; what is open goes on."""
+
+
 @dataclass(slots=True)
 class Line:
     """A person's balances in one currency, in minor units; `version` counts the entries.
 
-    limit = available + held + drawn, and no balance is ever negative.
+    limit = available + held + drawn, drawn = receivable + disputed, and no balance is ever
+    negative. `ledger_us` is the ledger time of the last entry, which later entries never
+    precede. `subject` stands for the person in the chain of hashes, made from the id with
+    `subject_key`; `head` is the last entry's link.
     """
 
     user_id: str
@@ -83,8 +111,16 @@ class Line:
     drawn_minor: int = 0
     cut_pending_minor: int = 0
     receivable_minor: int = 0
+    disputed_minor: int = 0
+    charged_back_minor: int = 0
     deposit_minor: int = 0
     refund_payable_minor: int = 0
+    standing: Standing = Standing.NORMAL
+    limit_fixed: bool = False
+    ledger_us: int = 0
+    subject_key: bytes = b""
+    subject: bytes = b""
+    head: bytes = NO_LINK
     version: int = 0
 
     def copy(self) -> Line:
@@ -98,8 +134,16 @@ class Line:
             self.drawn_minor,
             self.cut_pending_minor,
             self.receivable_minor,
+            self.disputed_minor,
+            self.charged_back_minor,
             self.deposit_minor,
             self.refund_payable_minor,
+            self.standing,
+            self.limit_fixed,
+            self.ledger_us,
+            self.subject_key,
+            self.subject,
+            self.head,
             self.version,
         )
 
@@ -108,7 +152,8 @@ class Entry(NamedTuple):
     """One posted movement, with the balances after it (None for shared accounts).
 
     `sequence` is the line's version after the entry; `transaction_sequence` is the sequence of the
-    first entry of the same transaction. Times are microseconds since the epoch, UTC.
+    first entry of the same transaction. `event_us` is when it happened, `ledger_us` when it was
+    written, which never goes back within a line; microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -117,6 +162,7 @@ class Entry(NamedTuple):
     transaction_sequence: int
     operator_id: str
     authorization_id: str
+    transition: Transition
     book: Book
     debit: Account
     credit: Account
@@ -125,6 +171,7 @@ class Entry(NamedTuple):
     credit_after_minor: int | None
     event_us: int
     ledger_us: int
+    link: bytes
 
 
 def _move(line: Line, account: Account, amount_minor: int) -> int | None:
@@ -145,11 +192,12 @@ def _move(line: Line, account: Account, amount_minor: int) -> int | None:
 def post(
     line: Line,
     postings: Iterable[Posting],
+    transition: Transition,
     *,
     operator_id: str,
     authorization_id: str,
     event_us: int,
-    ledger_us: int,
+    now_us: int,
 ) -> list[Entry]:
     """Posts one transaction to the line, in place, and returns its entries.
 
@@ -159,29 +207,34 @@ def post(
     """
     entries: list[Entry] = []
     transaction = line.version + 1
+    # Clocks of several processes differ a little; the ledger's time does not go back for it.
+    ledger_us = max(now_us, line.ledger_us)
 
     def enter(debit: Account, credit: Account, amount_minor: int) -> None:
         debit_after = _move(line, debit, amount_minor)
         credit_after = _move(line, credit, -amount_minor)
         line.version += 1
-        entries.append(
-            Entry(
-                line.user_id,
-                line.currency,
-                line.version,
-                transaction,
-                operator_id,
-                authorization_id,
-                book_of(debit),
-                debit,
-                credit,
-                amount_minor,
-                debit_after,
-                credit_after,
-                event_us,
-                ledger_us,
-            )
+        line.ledger_us = ledger_us
+        entry = Entry(
+            line.user_id,
+            line.currency,
+            line.version,
+            transaction,
+            operator_id,
+            authorization_id,
+            transition,
+            book_of(debit),
+            debit,
+            credit,
+            amount_minor,
+            debit_after,
+            credit_after,
+            event_us,
+            ledger_us,
+            NO_LINK,
         )
+        line.head = link_of(line.head, line.subject, entry)
+        entries.append(entry._replace(link=line.head))
 
     for posting in postings:
         if posting.amount_minor < 0:

@@ -29,6 +29,10 @@ class Reason(StrEnum):
     LINE_EXHAUSTED = "LINE_EXHAUSTED"
     OFFER_NOT_ACCEPTED = "OFFER_NOT_ACCEPTED"
     CANCELLED_BEFORE_ARRIVAL = "CANCELLED_BEFORE_ARRIVAL"
+    UNDER_REVIEW = "UNDER_REVIEW"
+    REVIEW_DECLINED = "REVIEW_DECLINED"
+    USER_SUSPENDED = "USER_SUSPENDED"
+    ASSET_IN_USE = "ASSET_IN_USE"
 
 
 ALL_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
@@ -43,12 +47,30 @@ class Split(NamedTuple):
     cash_minor: int
 
 
+class Wanted(NamedTuple):
+    """One item's deposit, in minor units, and the policy it stands under."""
+
+    deposit_minor: int
+    policy: Policy
+
+
 class Choice(NamedTuple):
-    """The offer that is made and why; `offer` None is a decline."""
+    """The offer that is made, how it divides each item's deposit, and why.
+
+    `offer` None is a decline; the splits are then zero.
+    """
 
     offer: Offer | None
-    split: Split
+    splits: tuple[Split, ...]
     reasons: tuple[str, ...]
+
+
+NOTHING = Split(0, 0)
+
+
+def decline(items: int, *reasons: str) -> Choice:
+    """No offer for any of so many items."""
+    return Choice(None, (NOTHING,) * items, reasons[:MAX_REASONS])
 
 
 def offer_for_score(score: int | None, policy: Policy) -> tuple[Offer, tuple[str, ...]]:
@@ -80,16 +102,18 @@ def choose(
     why: Sequence[str],
     accepted: Sequence[Offer],
     available_minor: int,
-    deposit_minor: int,
-    policy: Policy,
+    wanted: Sequence[Wanted],
 ) -> Choice:
     """Takes the policy's offer, or a stricter one that the caller accepts and the line bears.
 
-    `why` are the model's reasons for the score, or the reason why there is none; they follow
-    the policy's own. `accepted` is the caller's order; empty means every offer, the mildest
-    first.
+    Several items get one offer, the strictest that any of them asks for, all or none. `why` are
+    the model's reasons for the score, or the reason why there is none; they follow the policy's
+    own. `accepted` is the caller's order; empty means every offer, the mildest first.
     """
-    mildest, reasons = offer_for_score(score, policy)
+    mildest, reasons = max(
+        (offer_for_score(score, item.policy) for item in wanted),
+        key=lambda offered: STRICTNESS[offered[0]],
+    )
     if mildest is not Offer.ZERO:
         reasons = (*reasons, *why)
     order = accepted or ALL_OFFERS
@@ -99,9 +123,9 @@ def choose(
     if not allowed:
         reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
     for offer in allowed:
-        split = split_deposit(offer, deposit_minor, policy)
-        if split.credit_minor <= available_minor:
-            return Choice(offer, split, reasons[:MAX_REASONS])
+        splits = tuple([split_deposit(offer, item.deposit_minor, item.policy) for item in wanted])
+        if sum([split.credit_minor for split in splits]) <= available_minor:
+            return Choice(offer, splits, reasons[:MAX_REASONS])
         if Reason.LINE_EXHAUSTED not in reasons:
             reasons = (Reason.LINE_EXHAUSTED, *reasons)
-    return Choice(None, Split(0, 0), reasons[:MAX_REASONS])
+    return decline(len(wanted), *reasons)

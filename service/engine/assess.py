@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing_extensions import TypeIs
 
 from service.domain.policy import Reason
-from service.engine.commands import Authorize, PutUser, Work
-from service.engine.decide import UNKNOWN_PERSON, Assessed, Assessment
+from service.engine.commands import Authorize, Increment, PutUser, Work
+from service.engine.context import UNKNOWN_PERSON, Assessed, Assessment
 from service.engine.ports import Scorer, Store, Unscorable
 from service.engine.records import FeatureSnapshot, Scored, UserFeatures
 
@@ -61,11 +61,15 @@ class Assessor:
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
     def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
-        """Assesses the people of every Authorize, as stored, and of every PutUser, as sent.
+        """Assesses the people who ask for a hold, as stored, and of every PutUser, as sent.
 
         Scores below `explain_below` come with the model's reasons.
         """
-        asking = {work.command.user_id for work in batch if isinstance(work.command, Authorize)}
+        asking = {
+            work.command.user_id
+            for work in batch
+            if isinstance(work.command, Authorize | Increment)
+        }
         people = self._store.features(asking) if asking else {}
         put = [work.command for work in batch if isinstance(work.command, PutUser)]
         rows = [

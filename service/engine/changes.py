@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from service.domain.authorization import Authorization
-from service.domain.ledger import Entry, Line
+from service.domain.ledger import Account, Entry, Line
 from service.engine.records import (
     Decision,
     Event,
@@ -13,25 +13,31 @@ from service.engine.records import (
     OpenItem,
     PaymentRecord,
     RequestRecord,
+    SealRecord,
+    TransferRecord,
     UserRecord,
 )
+
+LineKey = tuple[str, str]
 
 
 @dataclass(slots=True)
 class Draft:
     """What one command decided; merged into the batch only when all of it succeeded."""
 
-    line: Line | None = None
+    lines: list[Line] = field(default_factory=list)
     authorizations: list[Authorization] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    decision: Decision | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    transfers: list[TransferRecord] = field(default_factory=list)
+    claims: list[OpenItem] = field(default_factory=list)
+    unclaims: list[tuple[str, str]] = field(default_factory=list)
     user: UserRecord | None = None
     snapshot: FeatureSnapshot | None = None
-    claim: OpenItem | None = None
-    unclaim: tuple[str, str] | None = None
     payment: PaymentRecord | None = None
     tombstone: RequestRecord | None = None
+    seal: SealRecord | None = None
 
 
 @dataclass(slots=True)
@@ -43,22 +49,27 @@ class Changes:
     """
 
     base_users: dict[str, UserRecord] = field(default_factory=dict)
-    base_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    base_lines: dict[LineKey, Line] = field(default_factory=dict)
     base_authorizations: dict[tuple[str, str], Authorization] = field(default_factory=dict)
     base_items: dict[tuple[str, str], OpenItem] = field(default_factory=dict)
     base_requests: dict[tuple[str, str], RequestRecord] = field(default_factory=dict)
     base_payments: dict[tuple[str, str], PaymentRecord] = field(default_factory=dict)
+    base_transfers: dict[tuple[str, str], TransferRecord] = field(default_factory=dict)
+    base_payable: dict[tuple[str, str], int] = field(default_factory=dict)
 
     users: dict[str, UserRecord] = field(default_factory=dict)
-    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    lines: dict[LineKey, Line] = field(default_factory=dict)
     authorizations: dict[tuple[str, str], Authorization] = field(default_factory=dict)
     items: dict[tuple[str, str], OpenItem | None] = field(default_factory=dict)
     requests: dict[tuple[str, str], RequestRecord] = field(default_factory=dict)
     payments: dict[tuple[str, str], PaymentRecord] = field(default_factory=dict)
+    transfers: dict[tuple[str, str], TransferRecord] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     snapshots: list[FeatureSnapshot] = field(default_factory=list)
+    seals: list[SealRecord] = field(default_factory=list)
+    batch_id: str = ""
 
     def user(self, user_id: str) -> UserRecord | None:
         """The person as of now in this batch."""
@@ -68,6 +79,21 @@ class Changes:
         """The line as of now in this batch; copy it before posting to it."""
         key = (user_id, currency)
         return self.lines.get(key) or self.base_lines.get(key)
+
+    def lines_of(self, user_id: str) -> list[Line]:
+        """Every line of a person as of now in this batch."""
+        keys = {key for key in (*self.base_lines, *self.lines) if key[0] == user_id}
+        return [line for key in sorted(keys) if (line := self.line(*key)) is not None]
+
+    def group(self, user_id: str, group_id: str) -> list[Authorization]:
+        """The authorizations of a group as of now in this batch, in the order of their ids."""
+        keys = {
+            key
+            for rows in (self.base_authorizations, self.authorizations)
+            for key, it in rows.items()
+            if key[0] == user_id and it.group_id == group_id
+        }
+        return [it for key in sorted(keys) if (it := self.authorization(*key)) is not None]
 
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
         """The authorization as of now in this batch."""
@@ -84,6 +110,30 @@ class Changes:
         key = (caller, reference)
         return self.payments.get(key) or self.base_payments.get(key)
 
+    def transfer(self, user_id: str, transfer_id: str) -> TransferRecord | None:
+        """A transfer as of now in this batch."""
+        key = (user_id, transfer_id)
+        return self.transfers.get(key) or self.base_transfers.get(key)
+
+    def payable_minor(self, operator_id: str, currency: str) -> int:
+        """What an operator is owed as of now in this batch; read only for its payout."""
+        key = (operator_id, currency)
+        return self.base_payable.get(key, 0) + self.payable_changes().get(key, 0)
+
+    def payable_changes(self) -> dict[tuple[str, str], int]:
+        """How much more each operator is owed after this batch, by operator and currency."""
+        changes: dict[tuple[str, str], int] = {}
+        for entry in self.entries:
+            amount_minor = 0
+            if entry.credit is Account.OPERATOR_PAYABLE:
+                amount_minor = entry.amount_minor
+            elif entry.debit is Account.OPERATOR_PAYABLE:
+                amount_minor = -entry.amount_minor
+            if amount_minor:
+                key = (entry.operator_id, entry.currency)
+                changes[key] = changes.get(key, 0) + amount_minor
+        return changes
+
     def item(self, operator_id: str, asset_id: str) -> OpenItem | None:
         """The open rental of an item as of now in this batch."""
         key = (operator_id, asset_id)
@@ -91,24 +141,27 @@ class Changes:
 
     def merge(self, draft: Draft) -> None:
         """Takes over what a command decided."""
-        if draft.line is not None:
-            self.lines[draft.line.user_id, draft.line.currency] = draft.line
+        for line in draft.lines:
+            self.lines[line.user_id, line.currency] = line
         for authorization in draft.authorizations:
             key = (authorization.user_id, authorization.authorization_id)
             self.authorizations[key] = authorization
         self.entries += draft.entries
         self.events += draft.events
-        if draft.decision is not None:
-            self.decisions.append(draft.decision)
+        self.decisions += draft.decisions
+        for transfer in draft.transfers:
+            self.transfers[transfer.user_id, transfer.transfer_id] = transfer
         if draft.user is not None:
             self.users[draft.user.user_id] = draft.user
         if draft.snapshot is not None:
             self.snapshots.append(draft.snapshot)
-        if draft.unclaim is not None:
-            self.items[draft.unclaim] = None
-        if draft.claim is not None:
-            self.items[draft.claim.operator_id, draft.claim.asset_id] = draft.claim
+        for item in draft.unclaims:
+            self.items[item] = None
+        for claim in draft.claims:
+            self.items[claim.operator_id, claim.asset_id] = claim
         if draft.payment is not None:
             self.payments[draft.payment.caller, draft.payment.payment_reference] = draft.payment
         if draft.tombstone is not None:
             self.requests[draft.tombstone.caller, draft.tombstone.request_id] = draft.tombstone
+        if draft.seal is not None:
+            self.seals.append(draft.seal)

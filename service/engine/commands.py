@@ -3,65 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.domain.authorization import Authorization, Start
-from service.domain.ledger import Line
+from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.domain.tariff import Fee
+from service.engine.records import SealRecord, TransferRecord, TransferState
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that somebody wants; `asset_id` empty: not known yet."""
+
+    product_id: str
+    asset_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Authorize:
-    """Score, decide, hold. `pickup_window_us` None: the policy's limit."""
+    """Score, decide, hold.
+
+    Several items are one group: all are held or none. `pickup_window_us` and `rental_period_us`
+    None: the policy's limit. `parent` is the authorization id that a damage charge cites, or
+    empty.
+    """
 
     user_id: str
-    product_id: str
-    asset_id: str
+    items: tuple[Item, ...]
     start: Start
     accept_offers: tuple[Offer, ...]
-    pickup_window_us: int | None
+    pickup_window_us: int | None = None
+    rental_period_us: int | None = None
+    parent_id: str = ""
+    grouped: bool = False
+    """Whether the answer is a group, however many items it has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm:
-    """The cash part of an offer was paid."""
+class Following:
+    """What follows on an authorization; refused unless it has the expected version, if any."""
 
     user_id: str
     authorization_id: str
+    expected_version: int | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Following):
+    """The cash part of an offer was paid; of a group's offer, all cash parts together."""
+
     payment_reference: str
     paid: Money
-    expected_version: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class StartRental:
+class ResolveReview(Following):
+    """A person's verdict; on a member of a group it is the verdict on all."""
+
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartRental(Following):
     """The item was picked up."""
 
-    user_id: str
-    authorization_id: str
     asset_id: str
-    expected_version: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """Capture an amount; `final` closes."""
+class Increment(Following):
+    """Hold more, decided anew; `paid` None: no cash was paid for it."""
 
-    user_id: str
-    authorization_id: str
     amount: Money
-    final: bool
-    expected_version: int | None
+    payment_reference: str = ""
+    paid: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Reverse:
-    """Give everything back."""
+class Decrease(Following):
+    """Hold less."""
 
-    user_id: str
-    authorization_id: str
-    expected_version: int | None
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(Following):
+    """Move the due time."""
+
+    by_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Following):
+    """Capture an amount, or, with None, the fee for the usage until `occurred_us`.
+
+    `final` closes. `occurred_us` None: now.
+    """
+
+    amount: Money | None
+    final: bool
+    occurred_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse(Following):
+    """Give everything back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +119,137 @@ class ReverseByOrigin:
     user_id: str
     authorize_request_id: str
     expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReturn(Following):
+    """The person says that the item is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContestReturn(Following):
+    """The operator says that it is not; `evidence` is its reference to why."""
+
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLost(Following):
+    """The operator gives an overdue item up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFound(Following):
+    """A missing item was docked; `occurred_us` None: now."""
+
+    occurred_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPayment(Following):
+    """A payment for what was captured on credit."""
+
+    payment_reference: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPaidElsewhere(Following):
+    """The person paid the operator."""
+
+    payment_reference: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class LowerCharge(Following):
+    """The operator charges less, before it is paid."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RefundCharge(Following):
+    """The operator gives back, after it was paid."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class PayOutRefund(Following):
+    """Pay out what is owed to the person, through the payment rail."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDispute(Following):
+    """The person disputes what is due."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveDispute(Following):
+    """The arbiter decides on all that is disputed."""
+
+    user_won: bool
+    goodwill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChargeBack(Following):
+    """The person's bank took a payment back."""
+
+    payment_reference: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveChargeBack(Following):
+    """It is decided on all that is charged back."""
+
+    user_won: bool
+    goodwill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetProvision(Following):
+    """Set aside so much for the loss."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeWriteOff(Following):
+    """One person gives up collecting; `by` names the key that was used."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveWriteOff(Following):
+    """A second person agrees."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Do what time has brought for one authorization; not a call, and without a request record."""
+
+    user_id: str
+    authorization_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTransfer:
+    """What the payment rail says of a transfer; the same said again changes nothing."""
+
+    user_id: str
+    transfer_id: str
+    state: TransferState
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +263,69 @@ class PutUser:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Set a person's limit by hand; None: leave it to the score again."""
+
+    user_id: str
+    limit: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetStanding:
+    """Suspend a person, watch one, or neither; in every currency."""
+
+    user_id: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class PayOutOperator:
+    """What an operator is owed was paid to it."""
+
+    operator_id: str
+    amount: Money
+    payment_reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBulk:
     """Records the request id of a bulk call, whose people are then put one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class RecordPayment:
-    """A payment for what was captured on credit."""
+class RecordSeal:
+    """Keeps a seal over the heads of lines; not a call."""
 
-    user_id: str
-    authorization_id: str
-    payment_reference: str
-    amount: Money
+    seal: SealRecord
+
+
+PersonCommand = PutUser | SetLimit | SetStanding
+Command = (
+    Authorize
+    | Following
+    | ReverseByOrigin
+    | Wake
+    | ReportTransfer
+    | PersonCommand
+    | PayOutOperator
+    | OpenBulk
+    | RecordSeal
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Expire:
-    """End one authorization if it has lapsed; not a call, and without a request record."""
+class Group:
+    """Authorizations that were granted together, in the order of the items."""
 
-    user_id: str
-    authorization_id: str
+    authorizations: tuple[Authorization, ...]
 
 
-AuthorizationCommand = Confirm | StartRental | Settle | Reverse | RecordPayment
-Command = Authorize | AuthorizationCommand | ReverseByOrigin | OpenBulk | PutUser | Expire
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An authorization after a capture, with the arithmetic of a fee for usage."""
+
+    authorization: Authorization
+    fee: Fee | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +347,23 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """An operator was paid; what it is still owed, in minor units, may be negative."""
+
+    operator_id: str
+    currency: str
+    paid_minor: int
+    payable_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """Nothing but the request was recorded."""
 
 
-Answer = Authorization | Tombstone | Profile | Recorded
+Answer = (
+    Authorization | Group | Settled | Tombstone | Profile | Line | TransferRecord | Paid | Recorded
+)
 
 
 @dataclass(slots=True)

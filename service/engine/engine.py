@@ -26,17 +26,26 @@ from service.engine.changes import Changes
 from service.engine.commands import (
     Authorize,
     Confirm,
-    Expire,
+    Following,
+    Increment,
     OpenBulk,
+    PayOutOperator,
     PutUser,
+    RecordChargeBack,
+    RecordPaidElsewhere,
     RecordPayment,
-    Reverse,
+    RecordSeal,
+    ReportTransfer,
+    ResolveReview,
     ReverseByOrigin,
-    Settle,
+    SetLimit,
+    SetStanding,
     StartRental,
+    Wake,
     Work,
 )
-from service.engine.decide import Context, decide
+from service.engine.context import Context
+from service.engine.decide import decide
 from service.engine.ports import (
     Conflict,
     OutcomeUnknown,
@@ -44,7 +53,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records import TOMBSTONE, Catalog, RequestRecord
+from service.engine.records import TOMBSTONE, Catalog, RequestRecord, operator_account
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -125,6 +134,7 @@ class Engine:
                 with self._store.begin() as transaction:
                     changes = self._read(batch, transaction)
                     results = [self._decide(work, changes, context) for work in batch]
+                    changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
                 return results
             except Conflict:
@@ -149,9 +159,10 @@ class Engine:
     def _refresh_catalog(self, batch: Sequence[Work]) -> None:
         """Reads the catalog again when a call names a product that was added since."""
         unknown = {
-            (work.caller, work.command.product_id)
+            (work.caller, item.product_id)
             for work in batch
             if isinstance(work.command, Authorize)
+            for item in work.command.items
         }.difference(self._catalog.products)
         # Asked one by one, so that made-up names do not make the writer read everything.
         if any(self._store.has_product(*key) for key in unknown):
@@ -159,56 +170,42 @@ class Engine:
 
     def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
         """All rows that the batch may touch, in as few statements as there are tables."""
-        changes = Changes()
-        requests = {(work.caller, work.request_id) for work in batch if work.request_id}
-        users: set[str] = set()
-        registered: set[str] = set()
-        authorizations: set[tuple[str, str]] = set()
-        items: set[tuple[str, str]] = set()
-        payments: set[tuple[str, str]] = set()
-        origins: list[tuple[str, str]] = []
+        changes, wanted = Changes(), _Wanted()
         for work in batch:
-            command = work.command
-            if not isinstance(command, OpenBulk):
-                users.add(command.user_id)
-            match command:
-                case Authorize():
-                    if command.asset_id:
-                        items.add((work.caller, command.asset_id))
-                case PutUser():
-                    registered.add(command.user_id)
-                case ReverseByOrigin():
-                    origins.append((work.caller, command.authorize_request_id))
-                case Confirm() | RecordPayment():
-                    authorizations.add((command.user_id, command.authorization_id))
-                    payments.add((work.caller, command.payment_reference))
-                case StartRental():
-                    authorizations.add((command.user_id, command.authorization_id))
-                    if command.asset_id:
-                        items.add((work.caller, command.asset_id))
-                case Settle() | Reverse() | Expire():
-                    authorizations.add((command.user_id, command.authorization_id))
+            wanted.add(work)
         # The lines first: on PostgreSQL this waits for whoever changes them, and what is read
         # after it, the record of the same request above all, is what they left.
-        changes.base_lines = transaction.lines(users)
-        changes.base_requests = transaction.requests(requests.union(origins))
-        for key in origins:
+        changes.base_lines = transaction.lines(wanted.users)
+        changes.base_requests = transaction.requests(wanted.requests)
+        for key in wanted.origins:
             origin = changes.base_requests.get(key)
             if origin is not None and origin.authorization_id:
-                authorizations.add((origin.user_id, origin.authorization_id))
-        if registered:
-            changes.base_users = transaction.users(registered)
-        if authorizations:
-            changes.base_authorizations = transaction.authorizations(authorizations)
-            items.update(
-                (authorization.operator_id, authorization.asset_id)
-                for authorization in changes.base_authorizations.values()
-                if authorization.asset_id
+                wanted.authorizations.add((origin.user_id, origin.authorization_id))
+                wanted.together.add((origin.user_id, origin.authorization_id))
+        if wanted.registered:
+            changes.base_users = transaction.users(wanted.registered)
+        if wanted.transfers:
+            changes.base_transfers = transaction.transfers(wanted.transfers)
+            wanted.authorizations.update(
+                (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
-        if items:
-            changes.base_items = transaction.open_items(items)
-        if payments:
-            changes.base_payments = transaction.payments(payments)
+        if wanted.authorizations:
+            changes.base_authorizations = transaction.authorizations(wanted.authorizations)
+        found = changes.base_authorizations
+        groups = {
+            (it.user_id, it.group_id)
+            for key in wanted.together
+            if (it := found.get(key)) is not None and it.group_id
+        }
+        if groups:
+            found.update(transaction.groups(groups))
+        wanted.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
+        if wanted.items:
+            changes.base_items = transaction.open_items(wanted.items)
+        if wanted.payments:
+            changes.base_payments = transaction.payments(wanted.payments)
+        if wanted.payable:
+            changes.base_payable = transaction.take_payable(wanted.payable)
         return changes
 
     def _decide(self, work: Work, changes: Changes, context: Context) -> Result:
@@ -242,6 +239,70 @@ class Engine:
                 context.now_us,
             )
         return answer
+
+
+class _Wanted:
+    """The keys of all rows that the commands of a batch may touch."""
+
+    def __init__(self) -> None:
+        self.users: set[str] = set()
+        self.requests: set[tuple[str, str]] = set()
+        self.registered: set[str] = set()
+        self.authorizations: set[tuple[str, str]] = set()
+        self.together: set[tuple[str, str]] = set()
+        """Authorizations whose whole group is wanted."""
+        self.items: set[tuple[str, str]] = set()
+        self.payments: set[tuple[str, str]] = set()
+        self.transfers: set[tuple[str, str]] = set()
+        self.payable: set[tuple[str, str]] = set()
+        self.origins: list[tuple[str, str]] = []
+
+    def add(self, work: Work) -> None:
+        """Adds what one command may touch."""
+        command, caller = work.command, work.caller
+        if work.request_id:
+            self.requests.add((caller, work.request_id))
+        match command:
+            case Authorize():
+                self.users.add(command.user_id)
+                self.items.update((caller, it.asset_id) for it in command.items if it.asset_id)
+                if command.parent_id:
+                    self.authorizations.add((command.user_id, command.parent_id))
+            case Following() | Wake():
+                self.users.add(command.user_id)
+                name = (command.user_id, command.authorization_id)
+                self.authorizations.add(name)
+                self._add_following(caller, command, name)
+            case ReverseByOrigin():
+                self.users.add(command.user_id)
+                self.origins.append((caller, command.authorize_request_id))
+                self.requests.add(self.origins[-1])
+            case PutUser() | SetLimit() | SetStanding():
+                self.users.add(command.user_id)
+                self.registered.add(command.user_id)
+            case ReportTransfer():
+                self.users.add(command.user_id)
+                self.transfers.add((command.user_id, command.transfer_id))
+            case PayOutOperator():
+                self.users.add(operator_account(command.operator_id))
+                self.payments.add((caller, command.payment_reference))
+                self.payable.add((command.operator_id, command.amount.currency))
+            case OpenBulk() | RecordSeal():
+                pass
+
+    def _add_following(self, caller: str, command: Following | Wake, name: tuple[str, str]) -> None:
+        match command:
+            case Confirm():
+                self.payments.add((caller, command.payment_reference))
+                self.together.add(name)
+            case Increment() | RecordPayment() | RecordPaidElsewhere() | RecordChargeBack():
+                if command.payment_reference:
+                    self.payments.add((caller, command.payment_reference))
+            case StartRental():
+                if command.asset_id:
+                    self.items.add((caller, command.asset_id))
+            case ResolveReview():
+                self.together.add(name)
 
 
 def _replay(work: Work, first: RequestRecord) -> Result:

@@ -15,6 +15,7 @@ from service.engine.records import (
     PaymentRecord,
     RequestRecord,
     Scored,
+    TransferRecord,
     UserFeatures,
     UserRecord,
 )
@@ -24,6 +25,8 @@ RequestKey = tuple[str, str]
 AuthorizationKey = tuple[str, str]
 ItemKey = tuple[str, str]
 PaymentKey = tuple[str, str]
+TransferKey = tuple[str, str]
+PayableKey = tuple[str, str]
 
 
 class Conflict(Exception):
@@ -57,6 +60,21 @@ class Transaction(Protocol):
         self, keys: Iterable[AuthorizationKey]
     ) -> dict[AuthorizationKey, Authorization]:
         """Authorizations by (user id, authorization id)."""
+        ...
+
+    def groups(self, keys: Iterable[tuple[UserKey, str]]) -> dict[AuthorizationKey, Authorization]:
+        """The authorizations of groups by (user id, group id); keys as in `authorizations`."""
+        ...
+
+    def transfers(self, keys: Iterable[TransferKey]) -> dict[TransferKey, TransferRecord]:
+        """Transfers by (user id, transfer id)."""
+        ...
+
+    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
+        """What operators are owed, in minor units, by (operator id, currency).
+
+        The rows that add up to it are taken away; `write` puts their sum back as one.
+        """
         ...
 
     def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
@@ -97,8 +115,8 @@ class Store(Protocol):
         """Records an order of raw values; a schema known already is left alone."""
         ...
 
-    def lapsed(self, now_us: int, limit: int) -> list[AuthorizationKey]:
-        """Offers and holds not picked up that have ended by now, the earliest first."""
+    def waking(self, now_us: int, limit: int) -> list[AuthorizationKey]:
+        """Authorizations to which time has done something by now, the earliest first."""
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from service.domain.authorization import TransferKind
 from service.domain.catalog import Operator, Product
 from service.domain.credit import LimitStep
+from service.domain.transitions import Transition
 
 PLATFORM = "platform"
 """The caller of record for the platform's keys; no operator may have this id."""
+
+
+def operator_account(operator_id: str) -> str:
+    """The line on which an operator's own entries stand; no person's id has a slash."""
+    return f"operators/{operator_id}"
 
 
 class RequestRecord(NamedTuple):
@@ -31,15 +39,18 @@ class RequestRecord(NamedTuple):
 
 TOMBSTONE = "tombstone"
 AUTHORIZE = "Authorize"
-"""The method whose request ids a reversal may name."""
+AUTHORIZE_GROUP = "AuthorizeGroup"
+REVERSIBLE_METHODS = frozenset({AUTHORIZE, AUTHORIZE_GROUP, TOMBSTONE})
+"""The methods whose request ids a reversal may name."""
 
 
 class UserRecord(NamedTuple):
-    """A person; `feature_version` 0 means no features yet."""
+    """A person; `feature_version` 0 means no features yet, `as_of_us` when the latest were true."""
 
     user_id: str
     scoring_consent: bool
     feature_version: int
+    as_of_us: int
     create_us: int
 
 
@@ -102,11 +113,25 @@ class OpenItem(NamedTuple):
     authorization_id: str
 
 
+class PaymentKind(StrEnum):
+    """Which way a recorded payment went."""
+
+    DEPOSIT = "DEPOSIT"
+    PAYMENT = "PAYMENT"
+    ELSEWHERE = "ELSEWHERE"
+    CHARGE_BACK = "CHARGE_BACK"
+    OPERATOR_PAYOUT = "OPERATOR_PAYOUT"
+
+
 class PaymentRecord(NamedTuple):
-    """A payment as its rail reported it; a reference is recorded once a caller."""
+    """A payment as it was reported; a reference is recorded once a caller.
+
+    The payout of an operator has no authorization, and the operator's account as user.
+    """
 
     caller: str
     payment_reference: str
+    kind: PaymentKind
     user_id: str
     authorization_id: str
     amount_minor: int
@@ -114,10 +139,63 @@ class PaymentRecord(NamedTuple):
     record_us: int
 
 
+class TransferState(StrEnum):
+    """How far a transfer has come."""
+
+    REQUESTED = "REQUESTED"
+    SENT = "SENT"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class TransferRecord(NamedTuple):
+    """What the payment rail is to do: a debit of a person, or a payout to one.
+
+    The id names it towards the rail, which must do it at most once however often it is asked.
+    """
+
+    user_id: str
+    transfer_id: str
+    authorization_id: str
+    kind: TransferKind
+    amount_minor: int
+    currency: str
+    state: TransferState
+    detail: str
+    request_us: int
+    change_us: int
+
+
+class SealedHead(NamedTuple):
+    """The head of a line's chain as it stood at a version, under a seal."""
+
+    user_id: str
+    currency: str
+    version: int
+    head: bytes
+
+
+class SealRecord(NamedTuple):
+    """A signature over the heads of lines that changed; seals are chained as entries are.
+
+    `digest` covers the number, the seal before it, the time and the heads in their order; the
+    outbox up to `outbox_sequence` has been looked at.
+    """
+
+    number: int
+    previous: bytes
+    digest: bytes
+    signature: bytes
+    key_id: str
+    seal_us: int
+    outbox_sequence: int
+    heads: tuple[SealedHead, ...]
+
+
 class Event(NamedTuple):
     """Something that happened, for the outbox; written in the same transaction."""
 
-    event: str
+    transition: Transition
     user_id: str
     authorization_id: str
     authorization_version: int
@@ -127,10 +205,15 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What operators rent out and which limits apply; changes only by configuration."""
+    """What operators rent out and which limits apply; changes only by configuration.
+
+    `products` has the latest revision of each, `revisions` every one, under which rentals that
+    began with it go on.
+    """
 
     operators: dict[str, Operator]
     products: dict[tuple[str, str], Product]
+    revisions: dict[tuple[str, str, int], Product]
     limit_steps: dict[str, tuple[LimitStep, ...]]
 
 

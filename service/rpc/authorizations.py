@@ -22,6 +22,7 @@ from service.engine.commands import (
     Authorize,
     Command,
     Confirm,
+    Item,
     Reverse,
     ReverseByOrigin,
     Settle,
@@ -95,8 +96,7 @@ class AuthorizationServicer:
         window = message.pickup_window if message.HasField("pickup_window") else None
         command = Authorize(
             user_id=message.user_id,
-            product_id=message.product_id,
-            asset_id=message.asset_id,
+            items=(Item(message.product_id, message.asset_id),),
             start=convert.START_OF[message.start],
             accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
             pickup_window_us=(

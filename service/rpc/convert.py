@@ -16,7 +16,7 @@ from service.domain.authorization import Authorization, Collection, Custody, Sta
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.commands import Answer, Profile, Tombstone
+from service.engine.commands import Answer, Profile, Settled, Tombstone
 
 # The stubs' own names for the numbers of an enum; a name without a number fails at import.
 STATES = {it: getattr(pb.Authorization, f"STATE_{it}") for it in State}
@@ -154,6 +154,8 @@ class _WithAuthorization(Protocol):
 
 
 def _encode(response: _WithAuthorization, answer: Answer) -> bytes:
+    if isinstance(answer, Settled):
+        answer = answer.authorization
     if not isinstance(answer, Authorization):
         raise InvariantBroken("an answer of another kind")
     write_authorization(answer, response.authorization)

@@ -17,7 +17,8 @@ from service.storage.database import reading, writing
 
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MINUTE_US = 60_000_000
-DAY_US = 24 * 60 * MINUTE_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
 
 
 class OperatorExists(FreeholdError):
@@ -55,6 +56,10 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "offer_window_us": policy["offer_window_minutes"] * MINUTE_US,
         "pickup_window_us": policy["pickup_window_minutes"] * MINUTE_US,
         "max_feature_age_us": policy["max_feature_age_days"] * DAY_US,
+        "review_window_us": policy["review_window_hours"] * HOUR_US,
+        "rental_period_us": policy["rental_period_hours"] * HOUR_US,
+        "claim_window_us": policy["claim_window_hours"] * HOUR_US,
+        "missing_window_us": policy["missing_window_days"] * DAY_US,
     }
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
-
-from service.domain.authorization import Authorization, Custody, Start, State
-from service.domain.ledger import Account, Book, Entry, Line
+from service.domain.authorization import Authorization, Custody, Start, State, TransferKind
+from service.domain.ledger import Account, Book, Entry, Line, Standing
 from service.domain.policy import Offer
-from service.engine.records import Decision
+from service.domain.transitions import Transition
+from service.engine.records import (
+    Decision,
+    Event,
+    PaymentKind,
+    PaymentRecord,
+    TransferRecord,
+    TransferState,
+)
 
 Values = tuple[Any, ...]
 
 _STATES = {str(state): state for state in State}
 _CUSTODIES = {str(custody): custody for custody in Custody}
+_STANDINGS = {str(standing): standing for standing in Standing}
 _STARTS = {str(start): start for start in Start}
 _OFFERS: dict[str | None, Offer | None] = {None: None, **{str(offer): offer for offer in Offer}}
 
@@ -30,67 +38,123 @@ def line_values(line: Line) -> Values:
         line.drawn_minor,
         line.cut_pending_minor,
         line.receivable_minor,
+        line.disputed_minor,
+        line.charged_back_minor,
         line.deposit_minor,
         line.refund_payable_minor,
+        str(line.standing),
+        line.limit_fixed,
+        line.ledger_us,
+        line.subject_key,
+        line.subject,
+        line.head,
         line.version,
     )
+
+
+def line_changes(line: Line) -> Values:
+    """What may change of a line, in the order of the table."""
+    values = line_values(line)
+    return (*values[2:15], *values[17:])
+
+
+def line_of(row: Sequence[Any]) -> Line:
+    """The line of a row of `lines`."""
+    values: list[Any] = list(row)
+    values[12] = _STANDINGS[values[12]]
+    values[13] = bool(values[13])
+    return Line(*values)
 
 
 def entry_values(entry: Entry) -> Values:
     """A row of `entries`."""
     return (
         *entry[:6],
+        str(entry.transition),
         str(entry.book),
         str(entry.debit),
         str(entry.credit),
-        *entry[9:],
+        *entry[10:],
     )
 
 
-def entry_of(row: Row[Any]) -> Entry:
+def entry_of(row: Sequence[Any]) -> Entry:
     """The entry of a row of `entries`."""
     values: list[Any] = list(row)
-    values[6] = Book(values[6])
-    values[7] = Account(values[7])
+    values[6] = Transition(values[6])
+    values[7] = Book(values[7])
     values[8] = Account(values[8])
+    values[9] = Account(values[9])
     return Entry(*values)
+
+
+# Where the columns of `authorizations` stand that are enumerations or lists.
+_START, _OFFER, _STATE, _CUSTODY, _REASONS = (
+    Authorization._fields.index(name) for name in ("start", "offer", "state", "custody", "reasons")
+)
+_CHANGING = Authorization._fields.index("asset_id")
 
 
 def authorization_values(it: Authorization) -> Values:
     """A row of `authorizations`."""
     return (
-        *it[:7],
-        str(it.state),
-        str(it.custody),
+        *it[:_START],
         str(it.start),
         None if it.offer is None else str(it.offer),
-        ",".join(it.reasons),
-        *it[12:],
+        *it[_OFFER + 1 : _CHANGING],
+        *authorization_changes(it),
     )
 
 
 def authorization_changes(it: Authorization) -> Values:
     """What may change of an authorization, in the order of the table."""
+    return (it.asset_id, str(it.state), str(it.custody), ",".join(it.reasons), *it[_REASONS + 1 :])
+
+
+def authorization_of(row: Sequence[Any]) -> Authorization:
+    """The authorization of a row of `authorizations`."""
+    values: list[Any] = list(row)
+    values[_START] = _STARTS[values[_START]]
+    values[_OFFER] = _OFFERS[values[_OFFER]]
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_CUSTODY] = _CUSTODIES[values[_CUSTODY]]
+    reasons = values[_REASONS]
+    values[_REASONS] = tuple(reasons.split(",")) if reasons else ()
+    return Authorization(*values)
+
+
+def payment_values(payment: PaymentRecord) -> Values:
+    """A row of `payments`."""
+    return (*payment[:2], str(payment.kind), *payment[3:])
+
+
+def payment_of(row: Sequence[Any]) -> PaymentRecord:
+    """The payment of a row of `payments`."""
+    return PaymentRecord(row[0], row[1], PaymentKind(row[2]), *row[3:])
+
+
+def transfer_values(transfer: TransferRecord) -> Values:
+    """A row of `transfers`."""
     return (
-        it.asset_id,
-        str(it.state),
-        str(it.custody),
-        it.expire_us,
-        it.start_us,
-        it.close_us,
-        *it[24:],
+        *transfer[:3],
+        str(transfer.kind),
+        *transfer[4:6],
+        str(transfer.state),
+        *transfer[7:],
     )
 
 
-def authorization_of(row: Row[Any]) -> Authorization:
-    """The authorization of a row of `authorizations`."""
+def transfer_of(row: Sequence[Any]) -> TransferRecord:
+    """The transfer of a row of `transfers`."""
     values: list[Any] = list(row)
-    values[7] = _STATES[values[7]]
-    values[8] = _CUSTODIES[values[8]]
-    values[9] = _STARTS[values[9]]
-    values[10] = _OFFERS[values[10]]
-    values[11] = tuple(values[11].split(",")) if values[11] else ()
-    return Authorization(*values)
+    values[3] = TransferKind(values[3])
+    values[6] = TransferState(values[6])
+    return TransferRecord(*values)
+
+
+def event_values(event: Event) -> Values:
+    """A row of `outbox`, without its sequence."""
+    return (str(event.transition), *event[1:])
 
 
 def decision_values(decision: Decision) -> Values:

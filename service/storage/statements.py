@@ -39,25 +39,10 @@ Values = tuple[Any, ...]
 KEYS = ("keys",)
 """The one parameter of every read."""
 
-AUTHORIZATION_FIXED = (
-    "operator_id",
-    "request_id",
-    "product_id",
-    "currency",
-    "start",
-    "offer",
-    "reasons",
-    "band",
-    "decision_id",
-    "model_id",
-    "policy_revision",
-    "fee_bp",
-    "credit_minor",
-    "cash_minor",
-    "create_us",
-    "pickup_window_us",
-)
+_AUTHORIZATION = tuple(column.name for column in tables.authorizations.columns)
+AUTHORIZATION_FIXED = _AUTHORIZATION[2 : _AUTHORIZATION.index("asset_id")]
 """What no command changes; leaving it out spares the indexes."""
+LINE_FIXED = ("subject_key", "subject")
 
 
 class RowsStatement:
@@ -82,7 +67,8 @@ class RowsStatement:
 def _insert(table: Table, dialect: Dialect, *, leave_out: str = "") -> RowsStatement:
     """Inserts whole rows, in the order of the table's columns."""
     names = [column.name for column in table.columns if column.name != leave_out]
-    statement = insert(table).values({name: bindparam(name) for name in names})
+    # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
+    statement = insert(table).values({name: bindparam(name) for name in names}).inline()
     head, values, row = _text(statement, dialect, names).partition(" VALUES ")
     return RowsStatement(head + values, row, "", names)
 
@@ -180,6 +166,17 @@ def _latest_features(dialect: Dialect) -> str:
     return _text(statement, dialect, KEYS)
 
 
+def _take_payables(dialect: Dialect) -> str:
+    """Takes away what an operator is owed, by operator id and currency, and returns the amounts."""
+    p = tables.operator_payables.c
+    statement = (
+        delete(tables.operator_payables)
+        .where(p.operator_id == bindparam("operator_id"), p.currency == bindparam("currency"))
+        .returning(p.amount_minor)
+    )
+    return _text(statement, dialect, ("operator_id", "currency"))
+
+
 class Statements:
     """Every statement of a batch, for one dialect."""
 
@@ -198,6 +195,17 @@ class Statements:
             dialect,
             lock=True,
         )
+        self.select_groups = _by_keys(
+            t.authorizations,
+            [t.authorizations.c.user_id, t.authorizations.c.group_id],
+            dialect,
+            lock=True,
+        )
+        self.select_transfers = _by_keys(
+            t.transfers, [t.transfers.c.user_id, t.transfers.c.transfer_id], dialect
+        )
+        self.take_payables = _take_payables(dialect)
+        self.insert_payables = _insert(t.operator_payables, dialect)
         self.select_open_items = _by_keys(
             t.open_items, [t.open_items.c.operator_id, t.open_items.c.asset_id], dialect
         )
@@ -208,7 +216,9 @@ class Statements:
         self.update_users = _update(t.users, ["user_id"], "feature_version", dialect)
         self.insert_snapshots = _insert(t.feature_snapshots, dialect)
         self.insert_lines = _insert(t.lines, dialect)
-        self.update_lines = _update(t.lines, ["user_id", "currency"], "version", dialect)
+        self.update_lines = _update(
+            t.lines, ["user_id", "currency"], "version", dialect, fixed=LINE_FIXED
+        )
         self.insert_entries = _insert(t.entries, dialect)
         self.insert_authorizations = _insert(t.authorizations, dialect)
         self.update_authorizations = _update(
@@ -226,4 +236,14 @@ class Statements:
             t.open_items, ["operator_id", "asset_id", "authorization_id"], dialect
         )
         self.insert_payments = _insert(t.payments, dialect)
+        self.insert_transfers = _insert(t.transfers, dialect)
+        self.update_transfers = _update(
+            t.transfers,
+            ["user_id", "transfer_id"],
+            "change_us",
+            dialect,
+            fixed=("authorization_id", "kind", "amount_minor", "currency", "request_us"),
+        )
+        self.insert_seals = _insert(t.seals, dialect)
+        self.insert_sealed_heads = _insert(t.sealed_heads, dialect)
         self.insert_outbox = _insert(t.outbox, dialect, leave_out="sequence")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, insert, select
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -25,13 +26,17 @@ from service.engine.records import (
     OpenItem,
     PaymentRecord,
     RequestRecord,
+    TransferRecord,
     UserFeatures,
     UserRecord,
 )
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import reading, writing
+from service.storage.database import reading, telling, writing
 from service.storage.statements import RowsStatement, Statements, Values
+
+Key = TypeVar("Key", str, tuple[str, str])
+Value = TypeVar("Value")
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 BROKEN_RULES = frozenset({"23514", "23502", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_NOTNULL"})
@@ -40,8 +45,9 @@ SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
 
 
 def _code(error: BaseException) -> str:
-    """PostgreSQL's state or SQLite's name of an error."""
-    return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", ""))
+    """PostgreSQL's state or SQLite's name of an error; else its kind."""
+    known = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
+    return str(known or type(error).__name__)
 
 
 def _retryable(error: BaseException | None) -> bool:
@@ -76,7 +82,7 @@ class SqlTransaction:
     def lines(self, keys: Iterable[str]) -> dict[tuple[str, str], Line]:
         """Every line of these people, by (user id, currency)."""
         found = self._read(self._statements.select_lines, [(key,) for key in keys])
-        return {(row[0], row[1]): Line(*row) for row in found}
+        return {(row[0], row[1]): rows.line_of(row) for row in found}
 
     def authorizations(
         self, keys: Iterable[tuple[str, str]]
@@ -93,10 +99,32 @@ class SqlTransaction:
     def payments(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], PaymentRecord]:
         """Payments by (caller, payment reference)."""
         found = self._read(self._statements.select_payments, keys)
-        return {(row[0], row[1]): PaymentRecord(*row) for row in found}
+        return {(row[0], row[1]): rows.payment_of(row) for row in found}
+
+    def groups(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Authorization]:
+        """The authorizations of groups by (user id, group id); keys as in `authorizations`."""
+        found = self._read(self._statements.select_groups, keys)
+        return {(row[0], row[1]): rows.authorization_of(row) for row in found}
+
+    def transfers(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TransferRecord]:
+        """Transfers by (user id, transfer id)."""
+        found = self._read(self._statements.select_transfers, keys)
+        return {(row[0], row[1]): rows.transfer_of(row) for row in found}
+
+    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """What operators are owed, by (operator id, currency); the rows are taken away."""
+        payable = {}
+        for key in sorted(keys):
+            self._cursor.execute(self._statements.take_payables, key)
+            payable[key] = sum(row[0] for row in self._cursor.fetchall())
+        return payable
 
     def write(self, changes: Changes) -> None:
-        """Writes a batch, one statement a table; Conflict when a row was taken by others."""
+        """Writes a batch, one statement a table; Conflict when a row was taken by others.
+
+        Every process takes the tables in this order, and the keys of a table in theirs, so that
+        no two wait for each other.
+        """
         s = self._statements
         self._write_users(changes)
         self._write_lines(changes)
@@ -105,13 +133,46 @@ class SqlTransaction:
         self._insert(s.insert_decisions, map(rows.decision_values, changes.decisions))
         self._write_requests(changes)
         self._write_items(changes)
-        self._insert(s.insert_payments, changes.payments.values())
-        self._insert(s.insert_outbox, changes.events)
+        self._insert(s.insert_payments, map(rows.payment_values, _values(changes.payments)))
+        self._write_transfers(changes)
+        self._write_payables(changes)
+        self._write_seals(changes)
+        self._insert(s.insert_outbox, map(rows.event_values, changes.events))
+
+    def _write_transfers(self, changes: Changes) -> None:
+        s = self._statements
+        new, changed = [], []
+        for key, transfer in _by_key(changes.transfers):
+            base = changes.base_transfers.get(key)
+            if base is None:
+                new.append(rows.transfer_values(transfer))
+            else:
+                values = (str(transfer.state), transfer.detail, transfer.change_us)
+                changed.append((*values, *key, base.change_us))
+        self._insert(s.insert_transfers, new)
+        self._update(s.update_transfers, changed)
+
+    def _write_payables(self, changes: Changes) -> None:
+        """One row an operator and batch; what was taken away comes back with it."""
+        amounts = dict(changes.base_payable)
+        for key, amount_minor in changes.payable_changes().items():
+            amounts[key] = amounts.get(key, 0) + amount_minor
+        self._insert(
+            self._statements.insert_payables,
+            [(*key, changes.batch_id, amount) for key, amount in _by_key(amounts) if amount],
+        )
+
+    def _write_seals(self, changes: Changes) -> None:
+        s = self._statements
+        for seal in changes.seals:
+            self._insert(s.insert_seals, [seal[:-1]])
+            heads = [(*head[:2], seal.number, *head[2:]) for head in seal.heads]
+            self._insert(s.insert_sealed_heads, heads)
 
     def _write_users(self, changes: Changes) -> None:
         s = self._statements
         new, changed = [], []
-        for user_id, user in changes.users.items():
+        for user_id, user in _by_key(changes.users):
             base = changes.base_users.get(user_id)
             if base is None:
                 new.append(user)
@@ -124,20 +185,19 @@ class SqlTransaction:
     def _write_lines(self, changes: Changes) -> None:
         s = self._statements
         new, changed = [], []
-        for key, line in changes.lines.items():
+        for key, line in _by_key(changes.lines):
             base = changes.base_lines.get(key)
-            values = rows.line_values(line)
             if base is None:
-                new.append(values)
+                new.append(rows.line_values(line))
             else:
-                changed.append((*values[2:], *key, base.version))
+                changed.append((*rows.line_changes(line), *key, base.version))
         self._insert(s.insert_lines, new)
         self._update(s.update_lines, changed)
 
     def _write_authorizations(self, changes: Changes) -> None:
         s = self._statements
         new, changed = [], []
-        for key, authorization in changes.authorizations.items():
+        for key, authorization in _by_key(changes.authorizations):
             base = changes.base_authorizations.get(key)
             if base is None:
                 new.append(rows.authorization_values(authorization))
@@ -151,16 +211,16 @@ class SqlTransaction:
         s = self._statements
         replaced = [
             (base.caller, base.request_id, base.method)
-            for key, base in changes.base_requests.items()
+            for key, base in _by_key(changes.base_requests)
             if key in changes.requests
         ]
         self._delete(s.delete_requests, replaced)
-        self._insert(s.insert_requests, changes.requests.values())
+        self._insert(s.insert_requests, _values(changes.requests))
 
     def _write_items(self, changes: Changes) -> None:
         s = self._statements
         gone, claimed = [], []
-        for key, item in changes.items.items():
+        for key, item in _by_key(changes.items):
             base = changes.base_items.get(key)
             if base == item:
                 continue
@@ -187,6 +247,14 @@ class SqlTransaction:
         for keys in values:
             self._cursor.execute(statement, keys)
             _require(self._cursor.rowcount, 1)
+
+
+def _by_key(rows_by_key: Mapping[Key, Value]) -> list[tuple[Key, Value]]:
+    return sorted(rows_by_key.items(), key=itemgetter(0))
+
+
+def _values(rows_by_key: Mapping[Key, Value]) -> list[Value]:
+    return [value for _, value in _by_key(rows_by_key)]
 
 
 def _require(changed: int, expected: int) -> None:
@@ -217,7 +285,7 @@ class SqlStore:
             transaction = connection.begin()
         except SQLAlchemyError as error:
             self._drop_writer()
-            raise StorageFailed("no transaction could be begun") from error
+            raise StorageFailed("no transaction could be begun") from telling(error)
         try:
             yield SqlTransaction(connection.connection.cursor(), self._statements)
         except self._driver.IntegrityError as error:
@@ -229,25 +297,26 @@ class SqlStore:
             raise Conflict(f"a key was taken ({code})") from None
         except self._driver.Error as error:
             self._roll_back(transaction.rollback)
+            code = _code(error)
             if _retryable(error):
-                raise Conflict("serialization failure") from error
+                raise Conflict(f"serialization failure ({code})") from telling(error)
             if isinstance(error, self._driver.OperationalError | self._driver.InterfaceError):
-                raise StorageFailed("the database is away or full") from error
-            raise InvariantBroken("the database does not understand a statement") from error
+                raise StorageFailed(f"the database is away or full ({code})") from telling(error)
+            raise InvariantBroken(
+                f"the database does not understand a statement ({code})"
+            ) from telling(error)
         except BaseException:
             self._roll_back(transaction.rollback)
             raise
         try:
             transaction.commit()
-        except DBAPIError as error:
-            # PostgreSQL's word that the transaction was rolled back is certain; all else is not.
+        except (DBAPIError, StorageFailed, OutcomeUnknown) as error:
+            # SQLAlchemy takes the transaction for ended, but the connection may still be in it.
             self._roll_back(transaction.rollback)
-            if _retryable(error.orig):
-                raise Conflict("serialization failure at commit") from error
-            if getattr(error.orig, "sqlite_errorname", "") in SQLITE_REFUSALS:
-                # SQLite said no before anything of the commit counted; it is rolled back.
-                raise StorageFailed("the database refused the commit") from error
-            raise OutcomeUnknown("the commit was not answered") from error
+            self._drop_writer()
+            if isinstance(error, DBAPIError):
+                raise _meaning_at_commit(error) from telling(error)
+            raise
 
     def _writing_connection(self) -> Connection:
         if self._writer is None or self._writer.closed:
@@ -255,22 +324,23 @@ class SqlStore:
         return self._writer
 
     def _drop_writer(self) -> None:
+        """Closes a connection that is of no use; the database rolls back what is not committed."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            self._roll_back(writer.close)
+            writer.invalidate()
+            writer.close()
 
     def _roll_back(self, undo: Callable[[], None]) -> None:
         try:
             undo()
         except SQLAlchemyError:
-            # The connection is of no use; the database rolls back what it did not commit.
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.invalidate()
+            self._drop_writer()
 
     def close(self) -> None:
         """Closes every connection."""
-        self._drop_writer()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
         self._engine.dispose()
 
     # -- reads outside a write transaction -------------------------------------------------
@@ -282,12 +352,16 @@ class SqlStore:
         whenever the first commits.
         """
         try:
-            cursor = self._writing_connection().connection.cursor()
+            session = self._writing_connection().connection
+            cursor = session.cursor()
             cursor.execute(self._statements.select_features, (_as_keys(keys),))
-            return _people(cursor.fetchall())
+            found = cursor.fetchall()
+            # PostgreSQL's driver began a transaction; it must not stay open while others score.
+            session.rollback()
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
-            raise StorageFailed("the database refused to read") from error
+            raise StorageFailed("the database refused to read") from telling(error)
+        return _people(found)
 
     def person(self, user_id: str) -> UserFeatures | None:
         """One person with the latest features; for any thread."""
@@ -321,13 +395,13 @@ class SqlStore:
         except IntegrityError:
             return  # another process was first; the id is a hash of the names
 
-    def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
-        """Offers and holds not picked up that have ended by now, the earliest first."""
+    def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+        """Authorizations to which time has done something by now, the earliest first."""
         a = t.authorizations.c
         query = (
             select(a.user_id, a.authorization_id)
-            .where(a.expire_us.is_not(None), a.expire_us <= now_us)
-            .order_by(a.expire_us)
+            .where(a.wake_us.is_not(None), a.wake_us <= now_us)
+            .order_by(a.wake_us)
             .limit(limit)
         )
         with reading(self._engine) as connection:
@@ -364,7 +438,7 @@ class SqlStore:
         query = select(t.lines).where(t.lines.c.user_id == user_id, t.lines.c.currency == currency)
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
-        return None if row is None else Line(*row)
+        return None if row is None else rows.line_of(row)
 
     def has_product(self, operator_id: str, product_id: str) -> bool:
         """Whether an operator rents such a product out."""
@@ -384,15 +458,28 @@ class SqlStore:
                 (row.policy_id, row.revision): Policy(*row)
                 for row in connection.execute(select(t.policies))
             }
-            products = {}
+            products, revisions = {}, {}
             for row in connection.execute(select(t.products).order_by(t.products.c.revision)):
-                products[row.operator_id, row.product_id] = _product(row, policies)
+                product = _product(row, policies)
+                products[row.operator_id, row.product_id] = product
+                revisions[row.operator_id, row.product_id, row.revision] = product
             steps: dict[str, tuple[LimitStep, ...]] = {}
             by_score = select(t.limit_steps).order_by(t.limit_steps.c.from_score.desc())
             for row in connection.execute(by_score):
                 step = LimitStep(row.from_score, row.limit_minor)
                 steps[row.currency] = (*steps.get(row.currency, ()), step)
-        return Catalog(operators, products, steps)
+        return Catalog(operators, products, revisions, steps)
+
+
+def _meaning_at_commit(error: DBAPIError) -> Exception:
+    """What a failed COMMIT means: certain where the database says that it was rolled back."""
+    said = error.orig or error
+    if _retryable(said):
+        return Conflict(f"serialization failure at commit ({_code(said)})")
+    if _code(said) in SQLITE_REFUSALS:
+        # SQLite said no before anything of the commit counted; it is rolled back.
+        return StorageFailed(f"the database refused the commit ({_code(said)})")
+    return OutcomeUnknown(f"the commit was not answered ({_code(said)})")
 
 
 def _as_keys(user_ids: Iterable[str]) -> str:
@@ -401,9 +488,10 @@ def _as_keys(user_ids: Iterable[str]) -> str:
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
     people = {}
-    for user_id, consent, version, create_us, schema_id, raw, as_of_us, record_us in found:
+    for row in found:
+        user_id, consent, version, latest_us, create_us, schema_id, raw, as_of_us, record_us = row
         people[user_id] = UserFeatures(
-            UserRecord(user_id, bool(consent), version, create_us),
+            UserRecord(user_id, bool(consent), version, latest_us, create_us),
             None
             if schema_id is None
             else FeatureSnapshot(user_id, version, schema_id, raw, as_of_us, record_us),

@@ -25,9 +25,18 @@ from sqlalchemy import (
     text,
 )
 
-from service.domain.authorization import HOLDING, LAPSING, Custody, Start, State
-from service.domain.ledger import Account, Book
+from service.domain.authorization import (
+    CHARGED,
+    HOLDING,
+    LAPSING,
+    Custody,
+    Start,
+    State,
+    TransferKind,
+)
+from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
+from service.engine.records import PaymentKind, TransferState
 
 metadata = MetaData(
     naming_convention={
@@ -42,16 +51,33 @@ metadata = MetaData(
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
 
+def _string(length: int) -> String:
+    # By bytes, as SQLite sorts and as Python does; PostgreSQL's default follows a language.
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 def _key(name: str) -> Column[str]:
-    return Column(name, String(200), primary_key=True)
+    return Column(name, _string(200), primary_key=True)
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, String(200), nullable=False)
+    return Column(name, _string(200), nullable=False)
 
 
 def _number(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
+
+
+def _bytes(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False)
+
+
+def _instant(name: str) -> Column[int | None]:
+    return Column(name, BigInteger, nullable=True)
+
+
+def _partial_index(name: str, condition: str, *columns: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 def _among(column: str, values: Iterable[StrEnum]) -> str:
@@ -96,6 +122,10 @@ policies = Table(
     _number("offer_window_us"),
     _number("pickup_window_us"),
     _number("max_feature_age_us"),
+    _number("review_window_us"),
+    _number("rental_period_us"),
+    _number("claim_window_us"),
+    _number("missing_window_us"),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
 )
@@ -126,7 +156,7 @@ products = Table(
 limit_steps = Table(
     "limit_steps",
     metadata,
-    Column("currency", String(3), primary_key=True),
+    Column("currency", _string(3), primary_key=True),
     Column("from_score", Integer, primary_key=True, autoincrement=False),
     _number("limit_minor"),
     *_not_negative("limit_minor"),
@@ -139,6 +169,8 @@ users = Table(
     Column("scoring_consent", Boolean, nullable=False),
     # 0: no features yet
     _number("feature_version"),
+    # when the latest features were true
+    _number("as_of_us"),
     _number("create_us"),
 )
 
@@ -167,31 +199,45 @@ lines = Table(
     "lines",
     metadata,
     _key("user_id"),
-    Column("currency", String(3), primary_key=True),
+    Column("currency", _string(3), primary_key=True),
     _number("limit_minor"),
     _number("available_minor"),
     _number("held_minor"),
     _number("drawn_minor"),
     _number("cut_pending_minor"),
     _number("receivable_minor"),
+    _number("disputed_minor"),
+    _number("charged_back_minor"),
     _number("deposit_minor"),
     _number("refund_payable_minor"),
+    _text("standing"),
+    # set by hand, so that no score changes it
+    Column("limit_fixed", Boolean, nullable=False),
+    # of the last entry
+    _number("ledger_us"),
+    # the key is deleted when the person is erased; the subject stays
+    _bytes("subject_key"),
+    _bytes("subject"),
+    _bytes("head"),
     _number("version"),
     *_not_negative("limit_minor", "available_minor", "held_minor", "drawn_minor"),
-    *_not_negative("cut_pending_minor", "receivable_minor", "deposit_minor"),
-    *_not_negative("refund_payable_minor", "version"),
+    *_not_negative("cut_pending_minor", "receivable_minor", "disputed_minor"),
+    *_not_negative("charged_back_minor", "deposit_minor", "refund_payable_minor", "version"),
     CheckConstraint("limit_minor = available_minor + held_minor + drawn_minor", "limit_is_the_sum"),
+    CheckConstraint("drawn_minor = receivable_minor + disputed_minor", "drawn_is_receivable"),
+    CheckConstraint(_among("standing", Standing), "standing_known"),
 )
 
 entries = Table(
     "entries",
     metadata,
     _key("user_id"),
-    Column("currency", String(3), primary_key=True),
+    Column("currency", _string(3), primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     _number("transaction_sequence"),
     _text("operator_id"),
     _text("authorization_id"),
+    _text("transition"),
     _text("book"),
     _text("debit"),
     _text("credit"),
@@ -200,6 +246,7 @@ entries = Table(
     Column("credit_after_minor", BigInteger, nullable=True),
     _number("event_us"),
     _number("ledger_us"),
+    _bytes("link"),
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint("debit <> credit", "two_accounts"),
     CheckConstraint("sequence >= transaction_sequence", "sequence_after_transaction"),
@@ -210,6 +257,17 @@ entries = Table(
     CheckConstraint(_among("credit", Account), "credit_known"),
 )
 
+# What operators are owed, as the sum of what each batch changed: no row that all calls share.
+operator_payables = Table(
+    "operator_payables",
+    metadata,
+    _key("operator_id"),
+    Column("currency", _string(3), primary_key=True),
+    _key("batch_id"),
+    # may be negative
+    _number("amount_minor"),
+)
+
 authorizations = Table(
     "authorizations",
     metadata,
@@ -218,36 +276,57 @@ authorizations = Table(
     _text("operator_id"),
     _text("request_id"),
     _text("product_id"),
-    _text("asset_id"),
+    Column("product_revision", Integer, nullable=False),
+    _text("parent_id"),
+    _text("group_id"),
     Column("currency", String(3), nullable=False),
-    _text("state"),
-    _text("custody"),
     _text("start"),
     Column("offer", String(16), nullable=True),
-    Column("reasons", String(512), nullable=False),
     Column("band", String(1), nullable=False),
     _text("decision_id"),
     _text("model_id"),
     Column("policy_revision", Integer, nullable=False),
     Column("fee_bp", Integer, nullable=False),
+    _number("create_us"),
+    _number("pickup_window_us"),
+    _number("rental_period_us"),
+    _text("asset_id"),
+    _text("state"),
+    _text("custody"),
+    Column("reasons", String(512), nullable=False),
     _number("credit_minor"),
     _number("cash_minor"),
-    _number("create_us"),
-    Column("expire_us", BigInteger, nullable=True),
-    Column("start_us", BigInteger, nullable=True),
-    Column("close_us", BigInteger, nullable=True),
-    _number("pickup_window_us"),
+    _instant("expire_us"),
+    _instant("start_us"),
+    _instant("due_us"),
+    _instant("lost_us"),
+    _instant("claim_us"),
+    _instant("claim_until_us"),
+    _instant("close_us"),
+    _instant("sold_us"),
+    _instant("wake_us"),
     _number("held_credit_minor"),
     _number("held_cash_minor"),
     _number("captured_minor"),
     _number("captured_credit_minor"),
+    _number("conceded_minor"),
     _number("fee_minor"),
     _number("paid_minor"),
+    _number("lowered_minor"),
+    _number("disputed_minor"),
+    _number("charged_back_minor"),
+    _number("refunded_minor"),
     _number("refund_payable_minor"),
+    _number("provisioned_minor"),
+    _number("written_off_minor"),
+    _number("recovered_minor"),
+    _text("write_off_by"),
+    Column("rung", Integer, nullable=False),
     _number("version"),
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
-    *_not_negative("refund_payable_minor"),
+    *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
+    *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -255,24 +334,31 @@ authorizations = Table(
         "captured_minor - captured_credit_minor + held_cash_minor <= cash_minor",
         "cash_within_authorized",
     ),
-    CheckConstraint("paid_minor <= captured_credit_minor", "paid_within_captured"),
-    CheckConstraint("fee_minor <= captured_minor", "fee_within_captured"),
+    CheckConstraint(
+        "paid_minor + lowered_minor + disputed_minor + written_off_minor <= captured_credit_minor",
+        "due_not_negative",
+    ),
+    CheckConstraint(
+        "refunded_minor + charged_back_minor"
+        " <= captured_minor - captured_credit_minor + paid_minor",
+        "refunded_within_paid",
+    ),
+    CheckConstraint("fee_minor <= captured_minor - conceded_minor", "fee_within_kept"),
+    CheckConstraint("recovered_minor <= written_off_minor", "recovered_within_written_off"),
+    CheckConstraint("written_off_minor <= provisioned_minor", "provisioned_before_written_off"),
     CheckConstraint(
         f"held_credit_minor + held_cash_minor = 0 OR {_among('state', HOLDING)}",
         "only_open_states_hold",
     ),
+    CheckConstraint(f"captured_minor = 0 OR {_among('state', CHARGED)}", "only_rentals_charge"),
     CheckConstraint(f"expire_us IS NULL OR {_among('state', LAPSING)}", "custody_keeps_the_hold"),
     CheckConstraint(_among("state", State), "state_known"),
     CheckConstraint(_among("custody", Custody), "custody_known"),
     CheckConstraint(_among("start", Start), "start_known"),
     CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
     Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
-    Index(
-        "ix_authorizations_expire_us",
-        "expire_us",
-        sqlite_where=text("expire_us IS NOT NULL"),
-        postgresql_where=text("expire_us IS NOT NULL"),
-    ),
+    _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
+    _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
 )
 
 decisions = Table(
@@ -333,22 +419,68 @@ payments = Table(
     metadata,
     _key("caller"),
     _key("payment_reference"),
+    _text("kind"),
     _text("user_id"),
     _text("authorization_id"),
     _number("amount_minor"),
     Column("currency", String(3), nullable=False),
     _number("record_us"),
     CheckConstraint("amount_minor > 0", "amount_positive"),
+    CheckConstraint(_among("kind", PaymentKind), "kind_known"),
+)
+
+# What the payment rail is to do.
+transfers = Table(
+    "transfers",
+    metadata,
+    _key("user_id"),
+    _key("transfer_id"),
+    _text("authorization_id"),
+    _text("kind"),
+    _number("amount_minor"),
+    Column("currency", String(3), nullable=False),
+    _text("state"),
+    Column("detail", String(512), nullable=False),
+    _number("request_us"),
+    _number("change_us"),
+    CheckConstraint("amount_minor > 0", "amount_positive"),
+    CheckConstraint(_among("kind", TransferKind), "kind_known"),
+    CheckConstraint(_among("state", TransferState), "state_known"),
+    _partial_index("ix_transfers_change_us", "state = 'REQUESTED' OR state = 'SENT'", "change_us"),
 )
 
 outbox = Table(
     "outbox",
     metadata,
     Column("sequence", SERIAL, primary_key=True, autoincrement=True),
-    _text("event"),
+    _text("transition"),
     _text("user_id"),
     _text("authorization_id"),
     _number("authorization_version"),
     _number("event_us"),
     _number("record_us"),
+)
+
+# Signatures over the heads of lines; the key that signs is not in the database.
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _bytes("previous"),
+    _bytes("digest"),
+    _bytes("signature"),
+    _text("key_id"),
+    _number("seal_us"),
+    _number("outbox_sequence"),
+)
+
+sealed_heads = Table(
+    "sealed_heads",
+    metadata,
+    _key("user_id"),
+    Column("currency", _string(3), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _number("version"),
+    _bytes("head"),
+    Index("ix_sealed_heads_number", "number"),
 )

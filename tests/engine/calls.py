@@ -15,11 +15,13 @@ from service.engine.commands import (
     Authorize,
     Command,
     Confirm,
+    Item,
     Profile,
     RecordPayment,
     Reverse,
     ReverseByOrigin,
     Settle,
+    Settled,
     StartRental,
 )
 from service.engine.engine import Result
@@ -40,7 +42,7 @@ def authorize(
     window_us: int | None = None,
 ) -> Authorize:
     """Somebody wants a bike."""
-    return Authorize(user_id, product_id, asset_id, start, accept, window_us)
+    return Authorize(user_id, (Item(product_id, asset_id),), start, accept, window_us)
 
 
 def pick_up(user_id: str = "ann", product_id: str = "bike", asset_id: str = "") -> Authorize:
@@ -58,12 +60,12 @@ def confirm(
 ) -> Confirm:
     """The cash part was paid, exactly unless told otherwise."""
     paid = Money(currency, it.cash_minor if paid_minor is None else paid_minor)
-    return Confirm(it.user_id, it.authorization_id, reference, paid, version)
+    return Confirm(it.user_id, it.authorization_id, reference, paid, expected_version=version)
 
 
 def start(it: Authorization, asset_id: str = "", *, version: int | None = None) -> StartRental:
     """The item was picked up."""
-    return StartRental(it.user_id, it.authorization_id, asset_id, version)
+    return StartRental(it.user_id, it.authorization_id, asset_id, expected_version=version)
 
 
 def settle(
@@ -75,12 +77,18 @@ def settle(
     version: int | None = None,
 ) -> Settle:
     """The item came back."""
-    return Settle(it.user_id, it.authorization_id, Money(currency, amount_minor), final, version)
+    return Settle(
+        it.user_id,
+        it.authorization_id,
+        Money(currency, amount_minor),
+        final,
+        expected_version=version,
+    )
 
 
 def reverse(it: Authorization, *, version: int | None = None) -> Reverse:
     """Nothing was taken."""
-    return Reverse(it.user_id, it.authorization_id, version)
+    return Reverse(it.user_id, it.authorization_id, expected_version=version)
 
 
 def reverse_origin(user_id: str, request_id: str) -> ReverseByOrigin:
@@ -100,6 +108,8 @@ def rental(
 ) -> Authorization:
     """The authorization that a command answers."""
     answer = desk.do(command, request_id=request_id, caller=caller)
+    if isinstance(answer, Settled):
+        answer = answer.authorization
     assert isinstance(answer, Authorization)
     return answer
 

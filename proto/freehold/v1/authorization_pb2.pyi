@@ -59,12 +59,18 @@ class Authorization(_message.Message):
         COLLECTION_PAYING: _ClassVar[Authorization.Collection]
         COLLECTION_PAID: _ClassVar[Authorization.Collection]
         COLLECTION_REFUND_PENDING: _ClassVar[Authorization.Collection]
+        COLLECTION_REFUNDED: _ClassVar[Authorization.Collection]
+        COLLECTION_DISPUTED: _ClassVar[Authorization.Collection]
+        COLLECTION_WRITTEN_OFF: _ClassVar[Authorization.Collection]
     COLLECTION_UNSPECIFIED: Authorization.Collection
     COLLECTION_NONE: Authorization.Collection
     COLLECTION_DUE: Authorization.Collection
     COLLECTION_PAYING: Authorization.Collection
     COLLECTION_PAID: Authorization.Collection
     COLLECTION_REFUND_PENDING: Authorization.Collection
+    COLLECTION_REFUNDED: Authorization.Collection
+    COLLECTION_DISPUTED: Authorization.Collection
+    COLLECTION_WRITTEN_OFF: Authorization.Collection
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -1,4 +1,4 @@
-"""The sweeper: ends offers and holds that nobody picked up, through the same committer."""
+"""The sweeper: does what time has brought, through the same committer as every call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError
-from service.engine.commands import Answer, Expire, Work
+from service.engine.commands import Answer, Wake, Work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.ports import Store
@@ -22,7 +22,10 @@ def _no_difference(_: bytes) -> str | None:
 
 
 class Sweeper:
-    """Looks for what has lapsed, in bounded portions, and submits its expiry."""
+    """Looks for authorizations to which time has done something, in bounded portions.
+
+    Several processes may sweep the same database: whoever comes second finds nothing to do.
+    """
 
     def __init__(
         self,
@@ -42,19 +45,17 @@ class Sweeper:
         self._log_fault = log_fault
 
     async def sweep(self) -> int:
-        """Expires all that has lapsed by now; returns how many."""
-        expired = 0
+        """Wakes all whose time has come by now; returns how many."""
+        woken = 0
         while True:
-            lapsed = await asyncio.to_thread(
-                self._store.lapsed, self._clock.now_us(), self._portion
+            waking = await asyncio.to_thread(
+                self._store.waking, self._clock.now_us(), self._portion
             )
-            results = await asyncio.gather(
-                *(self._expire(user_id, name) for user_id, name in lapsed)
-            )
-            expired += sum(results)
+            results = await asyncio.gather(*(self._wake(user_id, name) for user_id, name in waking))
+            woken += sum(results)
             # A portion that moved nothing would come again: leave it to the next round.
-            if len(lapsed) < self._portion or not any(results):
-                return expired
+            if len(waking) < self._portion or not any(results):
+                return woken
 
     async def run(self) -> None:
         """Sweeps at intervals until cancelled."""
@@ -66,13 +67,13 @@ class Sweeper:
                 self._log_fault(secrets.token_hex(8), error)
             await asyncio.sleep(self._interval_s)
 
-    async def _expire(self, user_id: str, authorization_id: str) -> bool:
+    async def _wake(self, user_id: str, authorization_id: str) -> bool:
         work = Work(
             caller="",
             request_id="",
-            method="Expire",
+            method="Wake",
             body=b"",
-            command=Expire(user_id, authorization_id),
+            command=Wake(user_id, authorization_id),
             encode=_no_answer,
             differing_field=_no_difference,
         )

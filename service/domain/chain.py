@@ -1,0 +1,32 @@
+"""The chain of hashes through the entries of a line.
+
+A link is a SHA-256 over the link before it and the entry, in which a keyed hash stands for the
+person: whoever is erased leaves a chain that still verifies and names nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+NO_LINK = b""
+"""What stands before the first link."""
+SUBJECT_BYTES = 16
+
+
+def subject_of(user_id: str, subject_key: bytes) -> bytes:
+    """What stands for a person in the chain: a keyed hash of the id, 16 bytes."""
+    return hashlib.blake2b(
+        user_id.encode(), key=subject_key, digest_size=SUBJECT_BYTES, person=b"freehold.subject"
+    ).digest()
+
+
+def link_of(previous: bytes, subject: bytes, entry: Sequence[object]) -> bytes:
+    """The link of an entry: 32 bytes over the previous link, the subject and the entry.
+
+    `entry` is a `ledger.Entry`; all of it counts but the person's id, which comes first, and
+    the link itself, which comes last.
+    """
+    # No value holds a line feed, so that no two entries have the same text.
+    text = "\n".join(map(str, entry[1:-1]))
+    return hashlib.sha256(b"%b%b%b" % (previous, subject, text.encode())).digest()

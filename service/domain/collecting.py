@@ -1,0 +1,214 @@
+"""After a capture: payments, disputes, charge-backs, refunds, provisions and write-offs."""
+
+from __future__ import annotations
+
+from service.domain import concessions
+from service.domain.authorization import (
+    Act,
+    Authorization,
+    Step,
+    Transfer,
+    TransferKind,
+    require,
+    step,
+)
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Account, Posting
+from service.domain.transitions import Transition
+
+
+def _within(amount_minor: int, most_minor: int, what: str) -> None:
+    """Raises InvalidInput unless the amount is more than zero and at most what there is."""
+    if not 0 < amount_minor <= most_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor", "amount.range", f"more than zero, at most {most_minor} is {what}"
+        )
+
+
+def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """A payment: for what is due, then for what was written off; what is too much is owed back.
+
+    Raises IllegalState when nothing was ever captured on credit.
+    """
+    require(it, Act.RECORD_PAYMENT)
+    if it.captured_credit_minor == 0:
+        raise IllegalState("NOTHING_DUE", "nothing was captured on credit", it.state)
+    paid_minor = min(amount_minor, it.due_minor)
+    recovered_minor = min(amount_minor - paid_minor, it.unrecovered_minor)
+    excess_minor = amount_minor - paid_minor - recovered_minor
+    paid = it._replace(
+        paid_minor=it.paid_minor + paid_minor,
+        recovered_minor=it.recovered_minor + recovered_minor,
+        refund_payable_minor=it.refund_payable_minor + excess_minor,
+    )
+    postings = (
+        Posting(Account.CASH, Account.RECEIVABLE, paid_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, paid_minor),
+        Posting(Account.CASH, Account.RECOVERY, recovered_minor),
+        Posting(Account.CASH, Account.REFUND_PAYABLE, excess_minor),
+    )
+    return step(paid, postings, Transition.PAYMENT_RECORDED, now_us)
+
+
+def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The person paid the operator, which therefore is owed less; its fee stays due."""
+    require(it, Act.RECORD_PAID_ELSEWHERE)
+    _within(amount_minor, it.due_minor, "due")
+    paid = it._replace(paid_minor=it.paid_minor + amount_minor)
+    postings = (
+        Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE, amount_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
+    )
+    return step(paid, postings, Transition.PAID_ELSEWHERE, now_us)
+
+
+def lower(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The operator charges less than it captured, before it is paid."""
+    require(it, Act.LOWER_CHARGE)
+    _within(amount_minor, it.due_minor, "due")
+    lowered, postings = concessions.lower(it, amount_minor)
+    return step(lowered, postings, Transition.LOWERED, now_us)
+
+
+def refund(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The operator gives back what was paid; never more than was captured and paid."""
+    require(it, Act.REFUND)
+    _within(amount_minor, it.refundable_minor, "paid and not given back")
+    refunded, postings = concessions.refund(it, amount_minor)
+    return step(refunded, postings, Transition.REFUNDED, now_us)
+
+
+def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """What is owed to the person goes to the payment rail, and is no longer owed."""
+    require(it, Act.PAY_OUT)
+    _within(amount_minor, it.refund_payable_minor, "owed back")
+    paid_out = it._replace(refund_payable_minor=it.refund_payable_minor - amount_minor)
+    postings = (Posting(Account.REFUND_PAYABLE, Account.CASH, amount_minor),)
+    payout = Transfer(TransferKind.PAYOUT, amount_minor)
+    return step(paid_out, postings, Transition.PAID_OUT, now_us, payout)
+
+
+def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The payment rail could not pay out: the amount is owed again."""
+    owed = it._replace(refund_payable_minor=it.refund_payable_minor + amount_minor)
+    postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, amount_minor),)
+    return step(owed, postings, Transition.PAYOUT_FAILED, now_us)
+
+
+def debit_failed(it: Authorization, now_us: int) -> Step:
+    """The payment rail could not debit the person; the ladder goes on."""
+    return step(it, (), Transition.DEBIT_FAILED, now_us)
+
+
+def open_dispute(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The person disputes what is due; it is not collected until an arbiter has decided."""
+    require(it, Act.OPEN_DISPUTE)
+    _within(amount_minor, it.due_minor, "due")
+    disputed = it._replace(disputed_minor=it.disputed_minor + amount_minor)
+    postings = (Posting(Account.RECEIVABLE_DISPUTED, Account.RECEIVABLE, amount_minor),)
+    return step(disputed, postings, Transition.DISPUTE_OPENED, now_us)
+
+
+def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
+    """The arbiter decides: it is due again, or given up by the operator or by Freehold."""
+    require(it, Act.RESOLVE_DISPUTE)
+    amount_minor = it.disputed_minor
+    if amount_minor == 0:
+        raise IllegalState("NOTHING_DISPUTED", "nothing is disputed", it.state)
+    settled = it._replace(disputed_minor=0)
+    if not user_won:
+        back = Posting(Account.RECEIVABLE, Account.RECEIVABLE_DISPUTED, amount_minor)
+        return step(settled, (back,), Transition.DISPUTE_LOST, now_us)
+    given, postings = _given_up(settled, amount_minor, Account.RECEIVABLE_DISPUTED, goodwill)
+    lowered = given._replace(lowered_minor=it.lowered_minor + amount_minor)
+    line = Posting(Account.AVAILABLE, Account.DRAWN, amount_minor)
+    return step(lowered, (*postings, line), Transition.DISPUTE_WON, now_us)
+
+
+def _given_up(
+    it: Authorization, amount_minor: int, against: Account, goodwill: bool
+) -> concessions.Given:
+    if goodwill:
+        return it, (Posting(Account.GOODWILL, against, amount_minor),)
+    return concessions.concede(it, amount_minor, against)
+
+
+def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The person's bank took a payment back; until it is decided, the money is disputed."""
+    require(it, Act.RECORD_CHARGE_BACK)
+    _within(amount_minor, it.refundable_minor, "paid and not given back")
+    charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
+    postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
+    return step(charged, postings, Transition.CHARGED_BACK, now_us)
+
+
+def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
+    """The charge-back is overturned and the money comes back, or the person keeps it."""
+    require(it, Act.RESOLVE_CHARGE_BACK)
+    amount_minor = it.charged_back_minor
+    if amount_minor == 0:
+        raise IllegalState("NOTHING_CHARGED_BACK", "nothing is charged back", it.state)
+    settled = it._replace(charged_back_minor=0)
+    if not user_won:
+        back = Posting(Account.CASH, Account.RECEIVABLE_CHARGED_BACK, amount_minor)
+        return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us)
+    given, postings = _given_up(settled, amount_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
+    refunded = given._replace(refunded_minor=it.refunded_minor + amount_minor)
+    return step(refunded, postings, Transition.CHARGE_BACK_WON, now_us)
+
+
+def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """Sets what is set aside for the loss of what is due; raising it costs, lowering it gives."""
+    require(it, Act.SET_PROVISION)
+    most_minor = it.written_off_minor + it.due_minor + it.disputed_minor
+    if not it.written_off_minor <= amount_minor <= most_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.range",
+            f"from {it.written_off_minor}, which is written off, to {most_minor}",
+        )
+    more_minor = amount_minor - it.provisioned_minor
+    postings = (
+        Posting(Account.CREDIT_LOSS, Account.ALLOWANCE, max(0, more_minor)),
+        Posting(Account.ALLOWANCE, Account.CREDIT_LOSS, max(0, -more_minor)),
+    )
+    provisioned = it._replace(provisioned_minor=amount_minor)
+    return step(provisioned, postings, Transition.PROVISIONED, now_us)
+
+
+def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
+    """One person proposes to give up collecting; `by` is the key that was used."""
+    require(it, Act.PROPOSE_WRITE_OFF)
+    if it.due_minor == 0:
+        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    proposed = it._replace(write_off_by=by)
+    return step(proposed, (), Transition.WRITE_OFF_PROPOSED, now_us)
+
+
+def write_off(it: Authorization, by: str, now_us: int) -> Step:
+    """A second person agrees: all that is due is written off, and leaves the line with it.
+
+    What was not provided for before is provided for now, so that the allowance always covers
+    what is taken from it.
+    """
+    require(it, Act.APPROVE_WRITE_OFF)
+    if not it.write_off_by:
+        raise IllegalState("NOT_PROPOSED", "nobody proposed to write it off", it.state)
+    if it.write_off_by == by:
+        raise IllegalState("SECOND_PERSON_NEEDED", "another key proposed it", it.state)
+    amount_minor = it.due_minor
+    if amount_minor == 0:
+        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    written_off_minor = it.written_off_minor + amount_minor
+    missing_minor = max(0, written_off_minor - it.provisioned_minor)
+    written = it._replace(
+        written_off_minor=written_off_minor,
+        provisioned_minor=it.provisioned_minor + missing_minor,
+        write_off_by="",
+    )
+    postings = (
+        Posting(Account.CREDIT_LOSS, Account.ALLOWANCE, missing_minor),
+        Posting(Account.ALLOWANCE, Account.RECEIVABLE, amount_minor),
+        Posting(Account.LIMIT_CONTROL, Account.DRAWN, amount_minor),
+    )
+    return step(written, postings, Transition.WRITTEN_OFF, now_us)

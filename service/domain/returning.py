@@ -1,0 +1,209 @@
+"""The item comes back, or not: captures, claimed returns, loss, and what is found again."""
+
+from __future__ import annotations
+
+from service.domain import concessions, holding
+from service.domain.authorization import (
+    Act,
+    Authorization,
+    Custody,
+    State,
+    Step,
+    require,
+    step,
+)
+from service.domain.catalog import Product
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
+from service.domain.ledger import Account, Posting
+from service.domain.money import share_minor
+from service.domain.tariff import Fee, fee
+from service.domain.transitions import Transition
+
+
+def started_us(authorization: Authorization) -> int:
+    """When the rental began; there is always such an instant once the item is out."""
+    if authorization.start_us is None:
+        raise InvariantBroken("an item is out that never went out")
+    return authorization.start_us
+
+
+def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fee:
+    """The fee for the rental until `end_us`, by the tariff under which it began.
+
+    While a return is claimed the fee clock stands at the claim's receipt.
+    """
+    if authorization.claim_us is not None:
+        end_us = min(end_us, authorization.claim_us)
+    return fee(product.tariff, started_us(authorization), end_us)
+
+
+def _capture(
+    authorization: Authorization, amount_minor: int
+) -> tuple[Authorization, tuple[Posting, ...]]:
+    """Takes an amount out of the hold, the cash part first.
+
+    The operator's fee is floored on the cumulated amount, so that many small captures cost what
+    one large capture costs.
+    """
+    cash_minor = min(amount_minor, authorization.held_cash_minor)
+    credit_minor = amount_minor - cash_minor
+    kept_minor = authorization.captured_minor - authorization.conceded_minor
+    fee_bp, fee_before_minor = authorization.fee_bp, authorization.fee_minor
+    fee_cash_minor = share_minor(kept_minor + cash_minor, fee_bp) - fee_before_minor
+    fee_minor = share_minor(kept_minor + amount_minor, fee_bp)
+    fee_credit_minor = fee_minor - fee_before_minor - fee_cash_minor
+    captured = authorization._replace(
+        held_credit_minor=authorization.held_credit_minor - credit_minor,
+        held_cash_minor=authorization.held_cash_minor - cash_minor,
+        captured_minor=authorization.captured_minor + amount_minor,
+        captured_credit_minor=authorization.captured_credit_minor + credit_minor,
+        fee_minor=fee_minor,
+    )
+    return captured, (
+        Posting(Account.DEPOSIT, Account.OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
+        Posting(Account.DEPOSIT, Account.FEE_INCOME, fee_cash_minor),
+        Posting(Account.DRAWN, Account.HELD, credit_minor),
+        Posting(Account.RECEIVABLE, Account.OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
+        Posting(Account.RECEIVABLE, Account.FEE_INCOME, fee_credit_minor),
+    )
+
+
+def _final(
+    authorization: Authorization,
+    amount_minor: int,
+    custody: Custody,
+    transition: Transition,
+    close_us: int,
+    event_us: int,
+) -> Step:
+    """The last capture: the rest is released in the same transaction."""
+    captured, postings = _capture(authorization, amount_minor)
+    settled = holding.closed(captured, State.SETTLED, custody, close_us)
+    return step(settled, postings + holding.release(captured), transition, event_us)
+
+
+def settle(
+    authorization: Authorization,
+    product: Product,
+    amount_minor: int,
+    final: bool,
+    now_us: int,
+    event_us: int,
+) -> Step:
+    """Captures an amount; the last capture releases the rest.
+
+    Raises IllegalState unless the item is out, InvalidInput for more than is held, or, while a
+    return is claimed, for more than the fee at the claim.
+    """
+    require(authorization, Act.SETTLE)
+    if amount_minor > authorization.held_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.exceeds_hold",
+            f"at most {authorization.held_minor} is held",
+        )
+    if authorization.state is State.RETURN_CLAIMED:
+        most_minor = usage_fee(authorization, product, now_us).total_minor
+        if authorization.captured_minor + amount_minor > most_minor and amount_minor:
+            raise InvalidInput.of(
+                "amount.amount_minor",
+                "amount.exceeds_claim",
+                f"the return is claimed, and until then the fee was {most_minor}",
+            )
+    if not final:
+        captured, postings = _capture(authorization, amount_minor)
+        return step(captured, postings, Transition.CAPTURED, event_us)
+    return _final(
+        authorization, amount_minor, Custody.IN_STATION, Transition.SETTLED, now_us, event_us
+    )
+
+
+def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
+    """What is still to be captured of a fee: never less than nothing or more than is held."""
+    return max(0, min(total_minor - authorization.captured_minor, authorization.held_minor))
+
+
+def claim_return(authorization: Authorization, product: Product, now_us: int) -> Step:
+    """The person says that the item is back: the fee clock stops, the operator may contest."""
+    require(authorization, Act.CLAIM_RETURN)
+    claimed = authorization._replace(
+        state=State.RETURN_CLAIMED,
+        custody=Custody.UNKNOWN,
+        claim_us=now_us,
+        claim_until_us=now_us + product.policy.claim_window_us,
+    )
+    return step(claimed, (), Transition.RETURN_CLAIMED, now_us)
+
+
+def contest_return(authorization: Authorization, now_us: int) -> Step:
+    """The operator has evidence that the item is still out: it goes on as if never claimed."""
+    require(authorization, Act.CONTEST_RETURN)
+    due_us = authorization.due_us
+    overdue = due_us is not None and due_us <= now_us
+    resumed = authorization._replace(
+        state=State.OVERDUE if overdue else State.ACTIVE,
+        custody=Custody.OUT,
+        claim_us=None,
+        claim_until_us=None,
+    )
+    return step(resumed, (), Transition.RETURN_CONTESTED, now_us)
+
+
+def accept_claim(authorization: Authorization, product: Product) -> Step:
+    """The operator kept silent past its limit: the fee until the claim is captured."""
+    until_us = authorization.claim_until_us
+    if authorization.state is not State.RETURN_CLAIMED or until_us is None:
+        raise IllegalState("NOT_CLAIMED", "no return is claimed", authorization.state)
+    total_minor = usage_fee(authorization, product, until_us).total_minor
+    amount_minor = usage_amount_minor(authorization, total_minor)
+    return _final(
+        authorization,
+        amount_minor,
+        Custody.IN_STATION,
+        Transition.CLAIM_ACCEPTED,
+        until_us,
+        until_us,
+    )
+
+
+def overdue(authorization: Authorization) -> Step:
+    """The due time has come: the hold stays."""
+    if authorization.state is not State.ACTIVE or authorization.due_us is None:
+        raise IllegalState("NOT_DUE", "nothing is due back in this state", authorization.state)
+    late = authorization._replace(state=State.OVERDUE)
+    return step(late, (), Transition.OVERDUE, authorization.due_us)
+
+
+def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
+    """The item counts as lost: the buy-out cap is captured, as far as it was authorized."""
+    require(authorization, Act.REPORT_LOST)
+    authorized_minor = authorization.credit_minor + authorization.cash_minor
+    cap_minor = min(product.tariff.buy_out_minor, authorized_minor)
+    amount_minor = max(0, cap_minor - authorization.captured_minor)
+    missing = authorization._replace(sold_us=at_us + product.policy.missing_window_us)
+    return _final(missing, amount_minor, Custody.MISSING, Transition.LOST, at_us, at_us)
+
+
+def sell(authorization: Authorization) -> Step:
+    """Nobody found the item in time: it counts as sold."""
+    if authorization.custody is not Custody.MISSING or authorization.sold_us is None:
+        raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
+    sold = authorization._replace(custody=Custody.SOLD)
+    return step(sold, (), Transition.SOLD, authorization.sold_us)
+
+
+def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
+    """A missing item is back: what exceeds the tariff at docking is given back.
+
+    What is due is lowered first, then what was written off, then what was paid is refunded.
+    What is disputed stays with the arbiter.
+    """
+    require(authorization, Act.REPORT_FOUND)
+    if authorization.custody is not Custody.MISSING:
+        raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
+    total_minor = usage_fee(authorization, product, docked_us).total_minor
+    kept_minor = authorization.captured_minor - authorization.conceded_minor
+    excess_minor = max(0, kept_minor - total_minor)
+    found = authorization._replace(custody=Custody.IN_STATION, sold_us=None)
+    found, postings = concessions.give_back(found, excess_minor)
+    return step(found, postings, Transition.FOUND, docked_us)

@@ -1,0 +1,158 @@
+"""What a rental costs by its product's tariff, line by line, and when it will cost so much.
+
+The day is the 24 hours that begin with the rental, and again every 24 hours after that; it knows
+no calendar and no time zone. Every full day costs the day cap. The day under way costs what it has
+used, at most the day cap: on the first day the start fee and, after the free minutes, the started
+intervals; on a later day its started intervals, counted afresh, without start fee or free minutes.
+The whole rental costs at most the buy-out cap.
+
+An interval is started by the first microsecond that lies in it: 15 minutes sharp are one interval
+of 15 minutes, one microsecond more makes two, and no time at all makes none. Hence a fee never
+falls as time goes on.
+
+Times are microseconds since the epoch, UTC; amounts are minor units of the product's currency.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.domain.catalog import Tariff
+from service.domain.errors import InvalidInput, InvariantBroken
+
+MINUTE_US = 60 * 1_000_000
+DAY_US = 24 * 60 * MINUTE_US
+
+
+class FeeItem(StrEnum):
+    """What a line of a fee stands for, in the order in which lines come."""
+
+    FULL_DAYS = "FULL_DAYS"
+    START_FEE = "START_FEE"
+    FREE_MINUTES = "FREE_MINUTES"
+    INTERVALS = "INTERVALS"
+    DAY_CAP_REDUCTION = "DAY_CAP_REDUCTION"
+    BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
+
+
+class FeeLine(NamedTuple):
+    """One line of the arithmetic: `amount_minor` is `quantity` times `unit_minor`.
+
+    FULL_DAYS counts full 24 hours at the day cap, INTERVALS the started intervals of the day under
+    way. FREE_MINUTES counts the tariff's free minutes at 0 and only says why there are no more
+    intervals. The two reductions have quantity 1 and are negative: what the day under way, or the
+    whole rental, would cost above its cap.
+    """
+
+    item: FeeItem
+    quantity: int
+    unit_minor: int
+    amount_minor: int
+
+
+class Fee(NamedTuple):
+    """A fee and how it comes about: the lines' amounts add up to `total_minor` exactly.
+
+    The total is at least 0 and at most the buy-out cap. Lines that would add 0 are left out,
+    except FREE_MINUTES; a fee of 0 may have no lines.
+    """
+
+    lines: tuple[FeeLine, ...]
+    total_minor: int
+
+
+def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
+    """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
+
+    Raises InvalidInput when the end lies before the start, and InvariantBroken when the tariff has
+    a negative number or intervals without length.
+    """
+    _require_sound(tariff)
+    if end_us < start_us:
+        raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
+    full_days, today_us = divmod(end_us - start_us, DAY_US)
+    lines = []
+    free_minutes = 0
+    if full_days:
+        lines.append(_line(FeeItem.FULL_DAYS, full_days, tariff.day_cap_minor))
+    else:
+        free_minutes = tariff.free_minutes
+        lines.append(_line(FeeItem.START_FEE, 1, tariff.start_fee_minor))
+        lines.append(_line(FeeItem.FREE_MINUTES, free_minutes, 0))
+    billable_us = max(0, today_us - free_minutes * MINUTE_US)
+    intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)
+    lines.append(_line(FeeItem.INTERVALS, intervals, tariff.interval_price_minor))
+    capped_minor = (full_days + 1) * tariff.day_cap_minor
+    lines.append(_reduction(FeeItem.DAY_CAP_REDUCTION, lines, capped_minor))
+    lines.append(_reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor))
+    shown = tuple(
+        line
+        for line in lines
+        if line.amount_minor or (line.item is FeeItem.FREE_MINUTES and line.quantity)
+    )
+    return Fee(shown, _sum(lines))
+
+
+def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
+    """The first microsecond at which a rental that runs since `start_us` costs `amount_minor`.
+
+    `start_us` itself when it costs that much from the beginning, as for an amount of 0; None when
+    it never does: the amount is above the buy-out cap, or the day cap is 0. At the buy-out cap the
+    rental counts as lost; where that cap is 0 this is the start, so ask whether there is one. The
+    answer is exact and may lie beyond any calendar (a cap of 1 a day, a large amount): compare it
+    with the present before it is stored or shown. Raises InvariantBroken as `fee` does.
+    """
+    _require_sound(tariff)
+    if amount_minor <= 0:
+        return start_us
+    if amount_minor > tariff.buy_out_minor or not tariff.day_cap_minor:
+        return None
+    # The day under way must bring 1 to day_cap_minor, so that no day more nor less is needed.
+    full_days = (amount_minor - 1) // tariff.day_cap_minor
+    missing_minor = amount_minor - full_days * tariff.day_cap_minor
+    free_minutes = 0
+    if not full_days:
+        missing_minor -= tariff.start_fee_minor
+        free_minutes = tariff.free_minutes
+    if missing_minor <= 0:
+        return start_us
+    today_us = DAY_US
+    if tariff.interval_price_minor:
+        intervals = _ceil_div(missing_minor, tariff.interval_price_minor)
+        # Paid from the first microsecond of the last of them.
+        before_minutes = free_minutes + (intervals - 1) * tariff.interval_minutes
+        # The full day costs the cap, whatever its intervals would have cost.
+        today_us = min(DAY_US, before_minutes * MINUTE_US + 1)
+    return start_us + full_days * DAY_US + today_us
+
+
+def _require_sound(tariff: Tariff) -> None:
+    """Pairs the CHECK constraints of the products' table; a negative price would let fees fall."""
+    least = min(
+        tariff.start_fee_minor,
+        tariff.free_minutes,
+        tariff.interval_minutes - 1,
+        tariff.interval_price_minor,
+        tariff.day_cap_minor,
+        tariff.buy_out_minor,
+    )
+    if least < 0:
+        raise InvariantBroken("a tariff has a negative number or intervals without length")
+
+
+def _line(item: FeeItem, quantity: int, unit_minor: int) -> FeeLine:
+    return FeeLine(item, quantity, unit_minor, quantity * unit_minor)
+
+
+def _reduction(item: FeeItem, lines: list[FeeLine], cap_minor: int) -> FeeLine:
+    """The line that takes off what the lines so far have above the cap; 0 when nothing."""
+    return _line(item, 1, min(0, cap_minor - _sum(lines)))
+
+
+def _sum(lines: list[FeeLine]) -> int:
+    return sum(line.amount_minor for line in lines)
+
+
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)

@@ -1,0 +1,73 @@
+"""What time alone does: offers lapse, rentals fall due, claims are decided, debts are collected."""
+
+from __future__ import annotations
+
+from service.domain import holding, returning
+from service.domain.authorization import (
+    Authorization,
+    Custody,
+    State,
+    Step,
+    Transfer,
+    TransferKind,
+    next_wake_us,
+    step,
+)
+from service.domain.catalog import Product
+from service.domain.ladder import LADDER, Rung
+from service.domain.transitions import Transition
+
+_RUNG_TRANSITIONS = {
+    Rung.DEBIT: Transition.DEBIT_REQUESTED,
+    Rung.REMIND: Transition.REMINDED,
+    Rung.RANGE: Transition.DELINQUENCY_CHANGED,
+}
+
+
+def is_due(authorization: Authorization, now_us: int) -> bool:
+    """Whether time has changed something by now; it changes at the instant, not after it."""
+    return authorization.wake_us is not None and authorization.wake_us <= now_us
+
+
+def advance(authorization: Authorization, product: Product, now_us: int) -> Step | None:
+    """The first thing that time has done by now; None when there is nothing.
+
+    Applied until there is none, it brings an authorization up to the present; each step is as
+    of the instant at which it was due, however late it is noticed.
+    """
+    wake_us = next_wake_us(authorization)
+    if wake_us is None or wake_us > now_us:
+        return None
+    match authorization.state:
+        case State.OFFERED | State.REVIEW | State.AUTHORIZED:
+            return holding.expire(authorization)
+        case State.ACTIVE:
+            return returning.overdue(authorization)
+        case State.OVERDUE:
+            return returning.lose(authorization, product, wake_us)
+        case State.RETURN_CLAIMED:
+            return returning.accept_claim(authorization, product)
+        case _:
+            missing = authorization.custody is Custody.MISSING
+            if missing and authorization.sold_us == wake_us:
+                return returning.sell(authorization)
+            return climb(authorization, now_us)
+
+
+def climb(authorization: Authorization, now_us: int) -> Step:
+    """The next rung of the ladder.
+
+    When the server was away for long, only the last of the debits and reminders missed is made
+    up for: nobody is debited five times on one morning.
+    """
+    close_us = authorization.close_us or 0
+    passed = [place for place, it in enumerate(LADDER) if close_us + it.after_us <= now_us]
+    place = authorization.rung
+    while LADDER[place].rung is not Rung.RANGE and any(
+        LADDER[later].rung is LADDER[place].rung for later in passed if later > place
+    ):
+        place += 1
+    after_us, rung = LADDER[place]
+    climbed = authorization._replace(rung=place + 1)
+    debit = Transfer(TransferKind.DEBIT, authorization.due_minor) if rung is Rung.DEBIT else None
+    return step(climbed, (), _RUNG_TRANSITIONS[rung], close_us + after_us, debit)

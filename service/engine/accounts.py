@@ -1,0 +1,160 @@
+"""People, their lines, and what operators are paid."""
+
+from __future__ import annotations
+
+from service.domain.credit import limit_for
+from service.domain.errors import IllegalState, InvalidInput, NotFound
+from service.domain.ledger import Account, Line, Posting, post, set_limit
+from service.domain.transitions import Transition
+from service.engine.changes import Changes, Draft
+from service.engine.commands import (
+    Paid,
+    PayOutOperator,
+    Profile,
+    PutUser,
+    SetLimit,
+    SetStanding,
+)
+from service.engine.context import UNSCORED_BAND, Context, Decided
+from service.engine.drafting import line_for, require_new_payment
+from service.engine.records import (
+    PLATFORM,
+    Event,
+    FeatureSnapshot,
+    PaymentKind,
+    PaymentRecord,
+    UserRecord,
+    operator_account,
+)
+
+
+def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
+    """Registers a person or takes newer features; the limit follows the score unless it is fixed.
+
+    Raises IllegalState for features older than those on record, which must not replace them.
+    """
+    now_us = context.now_us
+    if command.as_of_us > now_us:
+        raise InvalidInput.of("as_of", "as_of.future", "must not lie in the future")
+    old_user = changes.user(command.user_id)
+    if old_user is not None and command.as_of_us < old_user.as_of_us:
+        raise IllegalState("FEATURES_OUTDATED", "newer features are on record", "")
+    line, _ = line_for(command.user_id, context.currency, changes, context)
+    version = (old_user.feature_version if old_user else 0) + 1
+    assessment = context.assessed.put[command]
+    score = assessment.scored.score if assessment.scored else None
+    user = UserRecord(
+        command.user_id,
+        command.scoring_consent,
+        version,
+        command.as_of_us,
+        old_user.create_us if old_user else now_us,
+    )
+    draft = Draft(lines=[line], user=user)
+    draft.snapshot = FeatureSnapshot(
+        command.user_id, version, context.schema_id, command.raw, command.as_of_us, now_us
+    )
+    if not line.limit_fixed:
+        limit_minor = limit_for(score, context.catalog.limit_steps.get(context.currency, ()))
+        _bring_limit(draft, line, limit_minor, context)
+    _announce(draft, Transition.FEATURES_RECORDED, command.user_id, context)
+    profile = Profile(
+        line=line,
+        score=score,
+        band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
+        unscorable_reason="" if assessment.scored else assessment.why[0],
+        feature_version=version,
+        as_of_us=command.as_of_us,
+        model_id=context.model_id if assessment.scored else "",
+    )
+    return Decided(draft, profile, command.user_id, "")
+
+
+def _bring_limit(draft: Draft, line: Line, limit_minor: int, context: Context) -> None:
+    draft.entries += post(
+        line,
+        set_limit(line, limit_minor),
+        Transition.LIMIT_SET,
+        operator_id=PLATFORM,
+        authorization_id="",
+        event_us=context.now_us,
+        now_us=context.now_us,
+    )
+
+
+def _announce(draft: Draft, transition: Transition, user_id: str, context: Context) -> None:
+    draft.events.append(Event(transition, user_id, "", 0, context.now_us, context.now_us))
+
+
+def set_limit_by_hand(command: SetLimit, changes: Changes, context: Context) -> Decided:
+    """Fixes a limit; without one, the next features set it again from the score."""
+    if changes.user(command.user_id) is None and not changes.lines_of(command.user_id):
+        raise NotFound("user", command.user_id)
+    currency = command.limit.currency if command.limit is not None else context.currency
+    if currency not in context.catalog.limit_steps:
+        raise InvalidInput.of("limit.currency_code", "currency.unknown", "no lines are kept in it")
+    line, _ = line_for(command.user_id, currency, changes, context)
+    line.limit_fixed = command.limit is not None
+    draft = Draft(lines=[line])
+    if command.limit is not None:
+        _bring_limit(draft, line, command.limit.amount_minor, context)
+    _announce(draft, Transition.LIMIT_SET, command.user_id, context)
+    return Decided(draft, line, command.user_id, "")
+
+
+def set_standing(command: SetStanding, changes: Changes, context: Context) -> Decided:
+    """Suspends or watches a person, or ends that, on every line; what is open goes on."""
+    if changes.user(command.user_id) is None and not changes.lines_of(command.user_id):
+        raise NotFound("user", command.user_id)
+    first, _ = line_for(command.user_id, context.currency, changes, context)
+    others = [
+        line.copy()
+        for line in changes.lines_of(command.user_id)
+        if line.currency != context.currency
+    ]
+    lines = [first, *others]
+    for line in lines:
+        line.standing = command.standing
+    draft = Draft(lines=lines)
+    _announce(draft, Transition.STANDING_SET, command.user_id, context)
+    return Decided(draft, first, command.user_id, "")
+
+
+def pay_out_operator(
+    caller: str, command: PayOutOperator, changes: Changes, context: Context
+) -> Decided:
+    """The treasury paid an operator, at most what it is owed: operator_payable / cash."""
+    if command.operator_id not in context.catalog.operators:
+        raise NotFound("operator", command.operator_id)
+    require_new_payment(changes, caller, command.payment_reference)
+    amount_minor, currency = command.amount.amount_minor, command.amount.currency
+    owed_minor = changes.payable_minor(command.operator_id, currency)
+    if amount_minor == 0:
+        raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
+    if amount_minor > owed_minor:
+        raise IllegalState("PAYABLE_EXCEEDED", f"the operator is owed {owed_minor}", "")
+    account = operator_account(command.operator_id)
+    line, _ = line_for(account, currency, changes, context)
+    entries = post(
+        line,
+        (Posting(Account.OPERATOR_PAYABLE, Account.CASH, amount_minor),),
+        Transition.OPERATOR_PAID,
+        operator_id=command.operator_id,
+        authorization_id="",
+        event_us=context.now_us,
+        now_us=context.now_us,
+    )
+    draft = Draft(lines=[line], entries=entries)
+    draft.payment = PaymentRecord(
+        caller,
+        command.payment_reference,
+        PaymentKind.OPERATOR_PAYOUT,
+        account,
+        "",
+        amount_minor,
+        currency,
+        context.now_us,
+    )
+    _announce(draft, Transition.OPERATOR_PAID, account, context)
+    paid = Paid(command.operator_id, currency, amount_minor, owed_minor - amount_minor)
+    return Decided(draft, paid, account, "")

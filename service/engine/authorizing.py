@@ -1,0 +1,425 @@
+"""Authorize, and what is decided by the same rules: reviews, confirmations and increments."""
+
+from __future__ import annotations
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.authorization import Act, Authorization, Custody, Start, State
+from service.domain.catalog import Product
+from service.domain.errors import (
+    Exhausted,
+    IllegalState,
+    InvalidInput,
+    InvariantBroken,
+    NotFound,
+)
+from service.domain.ledger import Line, Standing
+from service.domain.policy import (
+    MAX_REASONS,
+    NOTHING,
+    Choice,
+    Offer,
+    Reason,
+    Split,
+    Wanted,
+    choose,
+    decline,
+)
+from service.engine.changes import Changes, Draft
+from service.engine.commands import (
+    Authorize,
+    Confirm,
+    Group,
+    Increment,
+    Item,
+    ResolveReview,
+    Work,
+)
+from service.engine.context import (
+    UNKNOWN_PERSON,
+    UNSCORED_BAND,
+    Assessment,
+    Context,
+    Decided,
+)
+from service.engine.drafting import (
+    apply,
+    brought_up,
+    claim,
+    finish,
+    is_free,
+    line_for,
+    opened,
+    payment_of,
+    product_of,
+    require_free,
+    require_new_payment,
+)
+from service.engine.records import TOMBSTONE, Decision, PaymentKind, UserRecord
+
+
+def authorize(work: Work, command: Authorize, changes: Changes, context: Context) -> Decided:
+    """Scores, decides, and holds what needs no cash; several items all or none."""
+    products = _products(work.caller, command, context)
+    if command.parent_id:
+        _require_parent(work.caller, command, changes)
+    assets = [item.asset_id for item in command.items if item.asset_id]
+    if len(set(assets)) < len(assets):
+        raise InvalidInput.of("items", "items.unique_assets", "one item is named twice")
+    for asset_id in assets:
+        require_free(changes, work.caller, asset_id)
+    known = context.assessed.asking.get(command.user_id)
+    assessment = _as_policies_allow(known or UNKNOWN_PERSON, products, context.now_us)
+    line, is_new = line_for(command.user_id, products[0].currency, changes, context)
+    choice = _choice(work, command, products, assessment, line, changes)
+    draft = Draft()
+    if is_new:
+        draft.lines = [line]
+    if known is None and changes.user(command.user_id) is None:
+        draft.user = UserRecord(command.user_id, False, 0, 0, context.now_us)
+    group_id = context.ids.new(context.now_us) if len(command.items) > 1 else ""
+    results = []
+    for item, product, split in zip(command.items, products, choice.splits, strict=True):
+        decision = _decision(work, product, line, assessment, choice, context)
+        draft.decisions.append(decision)
+        asked = _asked(
+            work, command, item, product, choice, split, assessment, decision, group_id, context
+        )
+        watched = line.standing is Standing.WATCHED
+        if choice.offer is Offer.ZERO and not watched:
+            step = holding.grant(asked, product, context.now_us)
+            claim(draft, step.authorization)
+        else:
+            step = holding.ask(asked, context.now_us)
+        results.append(apply(draft, step, line, changes, context))
+    answer = Group(tuple(results)) if command.grouped else results[0]
+    return Decided(draft, answer, command.user_id, results[0].authorization_id)
+
+
+def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:
+    products = []
+    for item in command.items:
+        product = context.catalog.products.get((operator_id, item.product_id))
+        if product is None:
+            raise NotFound("product", item.product_id)
+        products.append(product)
+    if len({product.currency for product in products}) > 1:
+        raise InvalidInput.of("items", "items.currency", "must be priced in one currency")
+    return products
+
+
+def _require_parent(operator_id: str, command: Authorize, changes: Changes) -> None:
+    """A damage charge cites a rental of the same person and operator that is over."""
+    parent = changes.authorization(command.user_id, command.parent_id)
+    if parent is None or parent.operator_id != operator_id:
+        raise NotFound("authorization", command.parent_id)
+    if parent.state is not State.SETTLED:
+        raise IllegalState(
+            "PARENT_NOT_SETTLED", "the rental goes on: charge it there", parent.state
+        )
+
+
+def _as_policies_allow(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:
+    """The assessment as the policies let it count: not too old."""
+    if assessment.scored is None or assessment.as_of_us is None:
+        return assessment
+    oldest_us = min([product.policy.max_feature_age_us for product in products])
+    if now_us - assessment.as_of_us > oldest_us:
+        return assessment.cannot(Reason.FEATURES_STALE)
+    return assessment
+
+
+def _choice(
+    work: Work,
+    command: Authorize,
+    products: list[Product],
+    assessment: Assessment,
+    line: Line,
+    changes: Changes,
+) -> Choice:
+    """What outranks the score first, then the policy's offer."""
+    record = changes.request(work.caller, work.request_id)
+    if record is not None and record.method == TOMBSTONE:
+        return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
+    if line.standing is Standing.SUSPENDED:
+        return decline(len(products), Reason.USER_SUSPENDED)
+    choice = choose(
+        assessment.scored.score if assessment.scored else None,
+        assessment.why,
+        command.accept_offers,
+        line.available_minor,
+        [Wanted(product.deposit_minor, product.policy) for product in products],
+    )
+    if line.standing is Standing.WATCHED and choice.offer is not None:
+        return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
+    return choice
+
+
+def _decision(
+    work: Work,
+    product: Product,
+    line: Line,
+    assessment: Assessment,
+    choice: Choice,
+    context: Context,
+) -> Decision:
+    scored = assessment.scored
+    return Decision(
+        user_id=line.user_id,
+        decision_id=context.ids.new(context.now_us),
+        operator_id=work.caller,
+        request_id=work.request_id,
+        decide_us=context.now_us,
+        model_id=context.model_id if scored else "",
+        scale_version=context.scale_version,
+        feature_version=assessment.feature_version,
+        margin_hex=scored.margin.hex() if scored else "",
+        score=scored.score if scored else None,
+        unscorable_reason=None if scored else assessment.why[0],
+        scoring_consent=assessment.scoring_consent,
+        product_id=product.product_id,
+        product_revision=product.revision,
+        policy_id=product.policy.policy_id,
+        policy_revision=product.policy.revision,
+        line_limit_minor=line.limit_minor,
+        line_held_minor=line.held_minor,
+        line_drawn_minor=line.drawn_minor,
+        line_version=line.version,
+        offer=choice.offer,
+        reasons=choice.reasons,
+        build=context.build,
+    )
+
+
+def _asked(
+    work: Work,
+    command: Authorize,
+    item: Item,
+    product: Product,
+    choice: Choice,
+    split: Split,
+    assessment: Assessment,
+    decision: Decision,
+    group_id: str,
+    context: Context,
+) -> Authorization:
+    """The authorization before anything is held, of version 0: OFFERED, REVIEW or DECLINED."""
+    policy, now_us = product.policy, context.now_us
+    if choice.offer is None:
+        state, expire_us = State.DECLINED, None
+    elif Reason.UNDER_REVIEW in choice.reasons:
+        state, expire_us = State.REVIEW, now_us + policy.review_window_us
+    else:
+        state, expire_us = State.OFFERED, now_us + policy.offer_window_us
+    pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)
+    return Authorization(
+        user_id=command.user_id,
+        authorization_id=context.ids.new(now_us),
+        operator_id=work.caller,
+        request_id=work.request_id,
+        product_id=product.product_id,
+        product_revision=product.revision,
+        parent_id=command.parent_id,
+        group_id=group_id,
+        currency=product.currency,
+        start=command.start,
+        offer=choice.offer,
+        band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
+        decision_id=decision.decision_id,
+        model_id=context.model_id if assessment.scored else "",
+        policy_revision=policy.revision,
+        fee_bp=context.catalog.operators[work.caller].fee_bp,
+        create_us=now_us,
+        pickup_window_us=pickup_us if command.start is Start.ON_PICKUP else 0,
+        rental_period_us=_at_most(command.rental_period_us, policy.rental_period_us),
+        asset_id=item.asset_id,
+        state=state,
+        custody=Custody.IN_STATION,
+        reasons=choice.reasons,
+        credit_minor=split.credit_minor,
+        cash_minor=split.cash_minor,
+        expire_us=expire_us,
+        close_us=now_us if choice.offer is None else None,
+        version=0,
+    )
+
+
+def _at_most(asked_us: int | None, limit_us: int) -> int:
+    return limit_us if asked_us is None else min(limit_us, asked_us)
+
+
+def _together(
+    current: Authorization,
+    state: State,
+    line: Line,
+    draft: Draft,
+    changes: Changes,
+    context: Context,
+) -> list[Authorization]:
+    """The authorization with those of its group that are in the same state as of now."""
+    if not current.group_id:
+        return [current]
+    members = [
+        current
+        if it.authorization_id == current.authorization_id
+        else brought_up(it, line, draft, changes, context)
+        for it in changes.group(current.user_id, current.group_id)
+    ]
+    return [it for it in members if it.state is state]
+
+
+def confirm(caller: str, command: Confirm, changes: Changes, context: Context) -> Decided:
+    """The cash was paid: everything is held, or, where that is no longer possible, owed back.
+
+    Money that came is never refused for what happened meanwhile: it is recorded, and owed back.
+    """
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    require_new_payment(changes, caller, command.payment_reference)
+    paid_minor = command.paid.require(current.currency, "paid.currency_code")
+    if paid_minor == 0:
+        raise InvalidInput.of("paid.amount_minor", "paid.positive", "must be more than zero")
+    holding.require_asked(current)
+    draft.payment = payment_of(
+        caller, command.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
+    )
+    if current.state is not State.OFFERED:
+        return finish(
+            draft, holding.owe_back(current, paid_minor, context.now_us), line, changes, context
+        )
+    members = _together(current, State.OFFERED, line, draft, changes, context)
+    cash_minor = sum(it.cash_minor for it in members)
+    if paid_minor < cash_minor:
+        raise InvalidInput.of(
+            "paid.amount_minor", "paid.too_little", f"the offer asks for {cash_minor}"
+        )
+    obstacle = _obstacle(members, line, changes)
+    result = current
+    for it in members:
+        named = it.authorization_id == current.authorization_id
+        excess_minor = paid_minor - cash_minor if named else 0
+        if obstacle is not None:
+            owed_minor = paid_minor if named else 0
+            step = holding.declined(it, obstacle, owed_minor, context.now_us)
+        else:
+            step = holding.confirm(
+                it,
+                product_of(it, context),
+                it.cash_minor + excess_minor,
+                context.now_us,
+                excess_minor=excess_minor,
+            )
+            claim(draft, step.authorization)
+        after = apply(draft, step, line, changes, context)
+        result = after if named else result
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def _obstacle(members: list[Authorization], line: Line, changes: Changes) -> Reason | None:
+    """Why the members cannot be held as they were offered; None if they can."""
+    if line.standing is Standing.SUSPENDED:
+        return Reason.USER_SUSPENDED
+    if sum(it.credit_minor for it in members) > line.available_minor:
+        return Reason.LINE_EXHAUSTED
+    if not all(is_free(changes, it.operator_id, it.asset_id) for it in members):
+        return Reason.ASSET_IN_USE
+    return None
+
+
+def resolve_review(
+    caller: str, command: ResolveReview, changes: Changes, context: Context
+) -> Decided:
+    """A person's verdict on what the engine had decided; a group is decided together."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    life.require(current, Act.RESOLVE_REVIEW)
+    members = _together(current, State.REVIEW, line, draft, changes, context)
+    obstacle: Reason | None = Reason.REVIEW_DECLINED
+    if command.approve:
+        held_at_once = [it for it in members if it.cash_minor == 0]
+        obstacle = _obstacle(held_at_once, line, changes)
+    result = current
+    for it in members:
+        if obstacle is not None:
+            step = holding.declined(it, obstacle, 0, context.now_us)
+        else:
+            step = holding.approve(it, product_of(it, context), context.now_us)
+            if step.authorization.state is not State.OFFERED:
+                claim(draft, step.authorization)
+        after = apply(draft, step, line, changes, context)
+        result = after if it.authorization_id == current.authorization_id else result
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def increment(work: Work, command: Increment, changes: Changes, context: Context) -> Decided:
+    """Holds more, decided anew with the score as of now; a refusal changes nothing."""
+    current, line, draft = opened(work.caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    life.require(current, Act.INCREMENT)
+    amount_minor = command.amount.require(current.currency, "amount.currency_code")
+    if amount_minor == 0:
+        raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
+    if line.standing is not Standing.NORMAL:
+        raise IllegalState(
+            f"USER_{line.standing}", "nothing more is authorized for the user", current.state
+        )
+    product = product_of(current, context)
+    known = context.assessed.asking.get(command.user_id) or UNKNOWN_PERSON
+    assessment = _as_policies_allow(known, [product], context.now_us)
+    choice = choose(
+        assessment.scored.score if assessment.scored else None,
+        assessment.why,
+        (),
+        line.available_minor,
+        [Wanted(amount_minor, product.policy)],
+    )
+    split = choice.splits[0] if choice.offer is not None else NOTHING
+    if choice.offer is None:
+        raise InvariantBroken("a full deposit asks nothing of the line")
+    paid_minor = _paid_for_increment(work.caller, command, current, split, choice, changes)
+    if command.paid is not None:
+        draft.payment = payment_of(
+            work.caller,
+            command.payment_reference,
+            PaymentKind.DEPOSIT,
+            current,
+            paid_minor,
+            context,
+        )
+    decision = _decision(work, product, line, assessment, choice, context)
+    draft.decisions.append(decision)
+    step = holding.increment(current, split, paid_minor - split.cash_minor, context.now_us)
+    return finish(draft, step, line, changes, context)
+
+
+def _paid_for_increment(
+    caller: str,
+    command: Increment,
+    current: Authorization,
+    split: Split,
+    choice: Choice,
+    changes: Changes,
+) -> int:
+    """What was paid; raises Exhausted where the line does not bear the increment alone, and
+    IllegalState where the policy asks for more cash than was paid."""
+    if command.paid is None:
+        if split.cash_minor == 0:
+            return 0
+        if Reason.LINE_EXHAUSTED in choice.reasons:
+            raise Exhausted("LINE_EXHAUSTED", "the credit line does not bear the increment")
+        raise _deposit_required(current, split)
+    require_new_payment(changes, caller, command.payment_reference)
+    paid_minor = command.paid.require(current.currency, "paid.currency_code")
+    if paid_minor == 0:
+        raise InvalidInput.of("paid.amount_minor", "paid.positive", "must be more than zero")
+    if paid_minor < split.cash_minor:
+        raise _deposit_required(current, split)
+    return paid_minor
+
+
+def _deposit_required(current: Authorization, split: Split) -> IllegalState:
+    refusal = IllegalState(
+        "DEPOSIT_REQUIRED", f"needs {split.cash_minor} in cash as well", current.state
+    )
+    refusal.metadata["deposit_minor"] = str(split.cash_minor)
+    return refusal

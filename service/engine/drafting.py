@@ -1,0 +1,209 @@
+"""What the commands share: opening an authorization, adding a step to a draft, claiming items."""
+
+from __future__ import annotations
+
+from service.domain import timers
+from service.domain.authorization import Authorization, Step, Transfer
+from service.domain.catalog import Product
+from service.domain.chain import subject_of
+from service.domain.errors import IllegalState, InvariantBroken, NotFound, PaymentReferenceReused
+from service.domain.ledger import Line, Standing, post
+from service.domain.transitions import Transition
+from service.engine.changes import Changes, Draft
+from service.engine.commands import Following
+from service.engine.context import Context, Decided
+from service.engine.records import (
+    PLATFORM,
+    Event,
+    OpenItem,
+    PaymentKind,
+    PaymentRecord,
+    TransferRecord,
+    TransferState,
+)
+
+
+def opened(
+    caller: str, command: Following, changes: Changes, context: Context
+) -> tuple[Authorization, Line, Draft]:
+    """The authorization as it stands at this instant, a line to post to, and a draft.
+
+    What time has brought is done first, so that nothing posts after an end even when the sweeper
+    has not been there yet. Another operator's authorization is not found; the platform's keys
+    reach all.
+    """
+    current = changes.authorization(command.user_id, command.authorization_id)
+    if current is None or caller not in (current.operator_id, PLATFORM):
+        raise NotFound("authorization", command.authorization_id)
+    line = line_of(current, changes).copy()
+    draft = Draft()
+    return brought_up(current, line, draft, changes, context), line, draft
+
+
+def brought_up(
+    current: Authorization, line: Line, draft: Draft, changes: Changes, context: Context
+) -> Authorization:
+    """The authorization after all that time has done to it by now."""
+    while timers.is_due(current, context.now_us):
+        step = timers.advance(current, product_of(current, context), context.now_us)
+        if step is None:
+            raise InvariantBroken("a wake-up without anything to do")
+        current = apply(draft, step, line, changes, context)
+    return current
+
+
+def product_of(authorization: Authorization, context: Context) -> Product:
+    """The product in the revision under which the authorization was granted."""
+    key = (authorization.operator_id, authorization.product_id, authorization.product_revision)
+    product = context.catalog.revisions.get(key)
+    if product is None:
+        raise InvariantBroken("an authorization without a product")
+    return product
+
+
+def line_of(authorization: Authorization, changes: Changes) -> Line:
+    """The line on which the authorization stands."""
+    line = changes.line(authorization.user_id, authorization.currency)
+    if line is None:
+        raise InvariantBroken("an authorization without a line")
+    return line
+
+
+def line_for(user_id: str, currency: str, changes: Changes, context: Context) -> tuple[Line, bool]:
+    """A copy of a person's line to post to, and whether it is new.
+
+    A new line takes over the standing that the person has in other currencies.
+    """
+    line = changes.line(user_id, currency)
+    if line is not None:
+        return line.copy(), False
+    key = context.ids.key()
+    standing = max(
+        (other.standing for other in changes.lines_of(user_id)),
+        key=list(Standing).index,
+        default=Standing.NORMAL,
+    )
+    subject = subject_of(user_id, key)
+    return (
+        Line(user_id, currency, standing=standing, subject_key=key, subject=subject),
+        True,
+    )
+
+
+def apply(
+    draft: Draft, step: Step, line: Line, changes: Changes, context: Context
+) -> Authorization:
+    """Adds a step to the draft: its authorization, entries, event, transfer and item."""
+    result = step.authorization
+    draft.authorizations.append(result)
+    if step.postings:
+        draft.entries += post(
+            line,
+            step.postings,
+            step.transition,
+            operator_id=result.operator_id,
+            authorization_id=result.authorization_id,
+            event_us=step.event_us,
+            now_us=context.now_us,
+        )
+        draft.lines = [line]
+    announce(draft, result, step.transition, step.event_us, context)
+    if step.transfer is not None:
+        draft.transfers.append(_transfer(result, step.transfer, context))
+    if result.asset_id and result.close_us is not None:
+        item = changes.item(result.operator_id, result.asset_id)
+        if item is not None and item.authorization_id == result.authorization_id:
+            draft.unclaims.append((result.operator_id, result.asset_id))
+    return result
+
+
+def _transfer(it: Authorization, transfer: Transfer, context: Context) -> TransferRecord:
+    return TransferRecord(
+        user_id=it.user_id,
+        transfer_id=context.ids.new(context.now_us),
+        authorization_id=it.authorization_id,
+        kind=transfer.kind,
+        amount_minor=transfer.amount_minor,
+        currency=it.currency,
+        state=TransferState.REQUESTED,
+        detail="",
+        request_us=context.now_us,
+        change_us=context.now_us,
+    )
+
+
+def announce(
+    draft: Draft,
+    authorization: Authorization,
+    transition: Transition,
+    event_us: int,
+    context: Context,
+) -> None:
+    """Adds an event for the outbox."""
+    draft.events.append(
+        Event(
+            transition,
+            authorization.user_id,
+            authorization.authorization_id,
+            authorization.version,
+            event_us,
+            context.now_us,
+        )
+    )
+
+
+def finish(draft: Draft, step: Step, line: Line, changes: Changes, context: Context) -> Decided:
+    """The step as the command's whole effect and answer."""
+    result = apply(draft, step, line, changes, context)
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def claim(draft: Draft, authorization: Authorization) -> None:
+    """The item, if one is named, is in this rental from now on."""
+    if authorization.asset_id:
+        draft.claims.append(
+            OpenItem(
+                authorization.operator_id,
+                authorization.asset_id,
+                authorization.user_id,
+                authorization.authorization_id,
+            )
+        )
+
+
+def is_free(changes: Changes, operator_id: str, asset_id: str) -> bool:
+    """Whether the item, if one is named, is in no open rental."""
+    return not asset_id or changes.item(operator_id, asset_id) is None
+
+
+def require_free(changes: Changes, operator_id: str, asset_id: str) -> None:
+    """Raises IllegalState when the item is in an open rental."""
+    if not is_free(changes, operator_id, asset_id):
+        raise IllegalState("ASSET_IN_USE", "the item is in another open rental", "IN_USE")
+
+
+def require_new_payment(changes: Changes, caller: str, reference: str) -> None:
+    """Raises PaymentReferenceReused when the caller recorded the payment before."""
+    if changes.payment(caller, reference) is not None:
+        raise PaymentReferenceReused(reference)
+
+
+def payment_of(
+    caller: str,
+    reference: str,
+    kind: PaymentKind,
+    authorization: Authorization,
+    amount_minor: int,
+    context: Context,
+) -> PaymentRecord:
+    """The record of a payment for an authorization."""
+    return PaymentRecord(
+        caller,
+        reference,
+        kind,
+        authorization.user_id,
+        authorization.authorization_id,
+        amount_minor,
+        authorization.currency,
+        context.now_us,
+    )

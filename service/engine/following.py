@@ -1,0 +1,322 @@
+"""What follows on an authorization: open it, let the domain take the step, record the payment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from service.domain import authorization as life
+from service.domain import collecting, holding, returning
+from service.domain.authorization import Act, Authorization, Step, TransferKind
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
+from service.domain.ladder import DAY_US
+from service.domain.ledger import Standing
+from service.domain.money import Money
+from service.engine import commands as c
+from service.engine.changes import Changes, Draft
+from service.engine.context import Context, Decided
+from service.engine.drafting import (
+    apply,
+    brought_up,
+    claim,
+    finish,
+    line_of,
+    opened,
+    payment_of,
+    product_of,
+    require_free,
+    require_new_payment,
+)
+from service.engine.records import (
+    PLATFORM,
+    REVERSIBLE_METHODS,
+    TOMBSTONE,
+    PaymentKind,
+    RequestRecord,
+    TransferState,
+)
+
+OLDEST_OCCURRENCE_US = DAY_US
+"""How far back a device may say that something occurred."""
+
+
+def _minor(amount: Money, current: Authorization, field: str = "amount") -> int:
+    return amount.require(current.currency, f"{field}.currency_code")
+
+
+def _occurred_us(asked_us: int | None, current: Authorization, now_us: int) -> int:
+    """When it occurred: between the start and now, at most a day ago; not told: now."""
+    if asked_us is None:
+        return now_us
+    earliest_us = max(current.start_us or current.create_us, now_us - OLDEST_OCCURRENCE_US)
+    if not earliest_us <= asked_us <= now_us:
+        raise InvalidInput.of(
+            "occurred_at", "occurred_at.range", "between the start and now, at most a day ago"
+        )
+    return asked_us
+
+
+# -- the steps ---------------------------------------------------------------------------------
+# Each takes the command, the authorization as of now and the circumstances.
+
+Stepper = Callable[[Any, Authorization, Context], Step]
+
+
+def _decrease(it: c.Decrease, current: Authorization, context: Context) -> Step:
+    return holding.decrease(current, _minor(it.amount, current), context.now_us)
+
+
+def _extend(it: c.Extend, current: Authorization, context: Context) -> Step:
+    return holding.extend(current, product_of(current, context), it.by_us, context.now_us)
+
+
+def _reverse(_: c.Reverse, current: Authorization, context: Context) -> Step:
+    return holding.reverse(current, context.now_us)
+
+
+def _claim_return(_: c.ClaimReturn, current: Authorization, context: Context) -> Step:
+    return returning.claim_return(current, product_of(current, context), context.now_us)
+
+
+def _contest_return(_: c.ContestReturn, current: Authorization, context: Context) -> Step:
+    return returning.contest_return(current, context.now_us)
+
+
+def _report_lost(_: c.ReportLost, current: Authorization, context: Context) -> Step:
+    return returning.lose(current, product_of(current, context), context.now_us)
+
+
+def _report_found(it: c.ReportFound, current: Authorization, context: Context) -> Step:
+    life.require(current, Act.REPORT_FOUND)
+    docked_us = _occurred_us(it.occurred_us, current, context.now_us)
+    return returning.find(current, product_of(current, context), docked_us)
+
+
+def _lower(it: c.LowerCharge, current: Authorization, context: Context) -> Step:
+    return collecting.lower(current, _minor(it.amount, current), context.now_us)
+
+
+def _refund(it: c.RefundCharge, current: Authorization, context: Context) -> Step:
+    return collecting.refund(current, _minor(it.amount, current), context.now_us)
+
+
+def _pay_out(it: c.PayOutRefund, current: Authorization, context: Context) -> Step:
+    return collecting.pay_out(current, _minor(it.amount, current), context.now_us)
+
+
+def _open_dispute(it: c.OpenDispute, current: Authorization, context: Context) -> Step:
+    return collecting.open_dispute(current, _minor(it.amount, current), context.now_us)
+
+
+def _resolve_dispute(it: c.ResolveDispute, current: Authorization, context: Context) -> Step:
+    return collecting.resolve_dispute(
+        current, user_won=it.user_won, goodwill=it.goodwill, now_us=context.now_us
+    )
+
+
+def _resolve_charge_back(it: c.ResolveChargeBack, current: Authorization, context: Context) -> Step:
+    return collecting.resolve_charge_back(
+        current, user_won=it.user_won, goodwill=it.goodwill, now_us=context.now_us
+    )
+
+
+def _provision(it: c.SetProvision, current: Authorization, context: Context) -> Step:
+    return collecting.provision(current, _minor(it.amount, current), context.now_us)
+
+
+def _propose(it: c.ProposeWriteOff, current: Authorization, context: Context) -> Step:
+    return collecting.propose_write_off(current, it.by, context.now_us)
+
+
+def _approve(it: c.ApproveWriteOff, current: Authorization, context: Context) -> Step:
+    return collecting.write_off(current, it.by, context.now_us)
+
+
+STEPS: dict[type[c.Following], Stepper] = {
+    c.Decrease: _decrease,
+    c.Extend: _extend,
+    c.Reverse: _reverse,
+    c.ClaimReturn: _claim_return,
+    c.ContestReturn: _contest_return,
+    c.ReportLost: _report_lost,
+    c.ReportFound: _report_found,
+    c.LowerCharge: _lower,
+    c.RefundCharge: _refund,
+    c.PayOutRefund: _pay_out,
+    c.OpenDispute: _open_dispute,
+    c.ResolveDispute: _resolve_dispute,
+    c.ResolveChargeBack: _resolve_charge_back,
+    c.SetProvision: _provision,
+    c.ProposeWriteOff: _propose,
+    c.ApproveWriteOff: _approve,
+}
+"""Commands that are one step of the domain and nothing besides."""
+
+
+def follow(caller: str, command: c.Following, changes: Changes, context: Context) -> Decided:
+    """A command that is one step of the domain."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    step = STEPS[type(command)](command, current, context)
+    return finish(draft, step, line, changes, context)
+
+
+Paying = c.RecordPayment | c.RecordPaidElsewhere | c.RecordChargeBack
+_PAYMENTS: dict[type[Paying], tuple[PaymentKind, Callable[[Authorization, int, int], Step]]] = {
+    c.RecordPayment: (PaymentKind.PAYMENT, collecting.pay),
+    c.RecordPaidElsewhere: (PaymentKind.ELSEWHERE, collecting.pay_elsewhere),
+    c.RecordChargeBack: (PaymentKind.CHARGE_BACK, collecting.charge_back),
+}
+
+
+def record_payment(caller: str, command: Paying, changes: Changes, context: Context) -> Decided:
+    """Money moved outside: the step, and the payment's reference, which counts once."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    require_new_payment(changes, caller, command.payment_reference)
+    amount_minor = _minor(command.amount, current)
+    if amount_minor == 0:
+        raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
+    kind, take = _PAYMENTS[type(command)]
+    step = take(current, amount_minor, context.now_us)
+    draft.payment = payment_of(
+        caller, command.payment_reference, kind, current, amount_minor, context
+    )
+    return finish(draft, step, line, changes, context)
+
+
+def start_rental(
+    caller: str, command: c.StartRental, changes: Changes, context: Context
+) -> Decided:
+    """The item was picked up."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    life.require(current, Act.START)
+    if line.standing is Standing.SUSPENDED:
+        raise IllegalState("USER_SUSPENDED", "the user may take nothing", current.state)
+    product = product_of(current, context)
+    step = holding.start_rental(current, product, command.asset_id, context.now_us)
+    if step.authorization.asset_id != current.asset_id:
+        require_free(changes, caller, command.asset_id)
+        claim(draft, step.authorization)
+    return finish(draft, step, line, changes, context)
+
+
+def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -> Decided:
+    """Captures an amount, or the fee for the usage; answers with the fee's arithmetic."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.check_version(current, command.expected_version)
+    life.require(current, Act.SETTLE)
+    product = product_of(current, context)
+    event_us = _occurred_us(command.occurred_us, current, context.now_us)
+    fee = None
+    if command.amount is None:
+        fee = returning.usage_fee(current, product, event_us)
+        amount_minor = returning.usage_amount_minor(current, fee.total_minor)
+    else:
+        amount_minor = _minor(command.amount, current)
+    step = returning.settle(current, product, amount_minor, command.final, context.now_us, event_us)
+    result = apply(draft, step, line, changes, context)
+    return Decided(draft, c.Settled(result, fee), result.user_id, result.authorization_id)
+
+
+def reverse_by_origin(
+    caller: str, command: c.ReverseByOrigin, changes: Changes, context: Context
+) -> Decided:
+    """Undoes an Authorize by its request id; one that has not arrived leaves a tombstone.
+
+    A group is undone as it was granted: all of it or nothing.
+    """
+    origin = changes.request(caller, command.authorize_request_id)
+    if origin is None:
+        draft = Draft(
+            tombstone=RequestRecord(
+                caller,
+                command.authorize_request_id,
+                TOMBSTONE,
+                b"",
+                b"",
+                command.user_id,
+                "",
+                context.now_us,
+            )
+        )
+        return Decided(draft, c.Tombstone(), command.user_id, "")
+    if origin.user_id != command.user_id or origin.method not in REVERSIBLE_METHODS:
+        raise NotFound("authorization", command.authorize_request_id)
+    if origin.method == TOMBSTONE:
+        return Decided(Draft(), c.Tombstone(), command.user_id, "")
+    named = c.Reverse(
+        command.user_id, origin.authorization_id, expected_version=command.expected_version
+    )
+    current, line, draft = opened(caller, named, changes, context)
+    life.check_version(current, named.expected_version)
+    result = apply(draft, holding.reverse(current, context.now_us), line, changes, context)
+    if current.group_id:
+        for it in changes.group(current.user_id, current.group_id):
+            if it.authorization_id != current.authorization_id:
+                other = brought_up(it, line, draft, changes, context)
+                apply(draft, holding.reverse(other, context.now_us), line, changes, context)
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
+    """What time has brought for one authorization."""
+    current = changes.authorization(command.user_id, command.authorization_id)
+    if current is None:
+        raise NotFound("authorization", command.authorization_id)
+    line = line_of(current, changes).copy()
+    draft = Draft()
+    result = brought_up(current, line, draft, changes, context)
+    if result is current:
+        raise IllegalState("NOTHING_TO_DO", "done in between", current.state)
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
+    """What the payment rail says of a debit or a payout.
+
+    A debit that succeeded is a payment with the transfer's id as reference; a payout that failed
+    is owed again. What was said before changes nothing; a final word stands.
+    """
+    transfer = changes.transfer(command.user_id, command.transfer_id)
+    if transfer is None:
+        raise NotFound("transfer", command.transfer_id)
+    final = (TransferState.SUCCEEDED, TransferState.FAILED)
+    if transfer.state is command.state or (
+        transfer.state in final and command.state is TransferState.SENT
+    ):
+        return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
+    if transfer.state in final:
+        raise IllegalState(
+            "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
+        )
+    told = transfer._replace(state=command.state, detail=command.detail, change_us=context.now_us)
+    if command.state is TransferState.SENT:
+        return Decided(Draft(transfers=[told]), told, told.user_id, told.authorization_id)
+    named = c.Following(transfer.user_id, transfer.authorization_id)
+    current, line, draft = opened(PLATFORM, named, changes, context)
+    draft.transfers.append(told)
+    succeeded = command.state is TransferState.SUCCEEDED
+    now_us = context.now_us
+    match transfer.kind, succeeded:
+        case TransferKind.DEBIT, True:
+            step = collecting.pay(current, transfer.amount_minor, now_us)
+            draft.payment = payment_of(
+                PLATFORM,
+                transfer.transfer_id,
+                PaymentKind.PAYMENT,
+                current,
+                transfer.amount_minor,
+                context,
+            )
+        case TransferKind.DEBIT, False:
+            step = collecting.debit_failed(current, now_us)
+        case TransferKind.PAYOUT, False:
+            step = collecting.payout_failed(current, transfer.amount_minor, now_us)
+        case TransferKind.PAYOUT, True:
+            return Decided(draft, told, told.user_id, told.authorization_id)
+        case _:
+            raise InvariantBroken("a transfer of an unknown kind")
+    apply(draft, step, line, changes, context)
+    return Decided(draft, told, told.user_id, told.authorization_id)
