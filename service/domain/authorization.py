@@ -14,8 +14,10 @@ currency, times microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from service.domain.errors import IllegalState, VersionMismatch
 from service.domain.ladder import LADDER
@@ -153,8 +155,7 @@ class Authorization(NamedTuple):
     and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
     (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
     back after payment; `refund_payable_minor` is owed to the person in cash. Times are
-    microseconds since the epoch, UTC; `wake_us` is the next instant at which time alone changes
-    something.
+    microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -190,7 +191,6 @@ class Authorization(NamedTuple):
     claim_until_us: int | None = None
     close_us: int | None = None
     sold_us: int | None = None
-    wake_us: int | None = None
     held_credit_minor: int = 0
     held_cash_minor: int = 0
     captured_minor: int = 0
@@ -243,6 +243,18 @@ class Authorization(NamedTuple):
         return self.written_off_minor - self.recovered_minor
 
     @property
+    def wake_us(self) -> int | None:
+        """When time alone changes something next; None: never."""
+        if self.state is not _SETTLED:
+            instant = _WAKES.get(self.state)
+            return None if instant is None else instant(self)
+        wake_us = self.sold_us if self.custody is Custody.MISSING else None
+        if self.due_minor and self.close_us is not None and self.rung < len(LADDER):
+            rung_us = self.close_us + LADDER[self.rung].after_us
+            return rung_us if wake_us is None else min(wake_us, rung_us)
+        return wake_us
+
+    @property
     def collection(self) -> Collection:
         """Derived from the stored amounts, the first that applies."""
         if self.written_off_minor:
@@ -256,6 +268,21 @@ class Authorization(NamedTuple):
         if self.due_minor:
             return Collection.PAYING if self.paid_minor else Collection.DUE
         return Collection.PAID if self.captured_minor else Collection.NONE
+
+
+# A member of an enumeration, read from its class, costs 0.25 us on Python 3.11, where a name of
+# the module costs a tenth of that: what every call passes through has its names ready.
+_SETTLED = State.SETTLED
+_WAKES: dict[State, Callable[[Authorization], int | None]] = {
+    State.OFFERED: attrgetter("expire_us"),
+    State.REVIEW: attrgetter("expire_us"),
+    State.AUTHORIZED: attrgetter("expire_us"),
+    State.ACTIVE: attrgetter("due_us"),
+    State.OVERDUE: attrgetter("lost_us"),
+    State.RETURN_CLAIMED: attrgetter("claim_until_us"),
+}
+_PLACES = {name: place for place, name in enumerate(Authorization._fields)}
+_VERSION = _PLACES["version"]
 
 
 class Transfer(NamedTuple):
@@ -284,32 +311,16 @@ def step(
     transition: Transition,
     event_us: int,
     transfer: Transfer | None = None,
+    **changes: Any,
 ) -> Step:
-    """The next version of a changed authorization, with its next wake-up."""
-    following = authorization._replace(
-        version=authorization.version + 1, wake_us=next_wake_us(authorization)
-    )
+    """The next version of an authorization, with the fields that the step changes."""
+    values = list(authorization)
+    values[_VERSION] = authorization.version + 1
+    for name, value in changes.items():
+        values[_PLACES[name]] = value
+    # What _replace does, in half the time.
+    following = tuple.__new__(Authorization, values)
     return Step(following, postings, transition, event_us, transfer)
-
-
-def next_wake_us(it: Authorization) -> int | None:
-    """When time alone changes something next; None: never."""
-    match it.state:
-        case State.OFFERED | State.REVIEW | State.AUTHORIZED:
-            return it.expire_us
-        case State.ACTIVE:
-            return it.due_us
-        case State.OVERDUE:
-            return it.lost_us
-        case State.RETURN_CLAIMED:
-            return it.claim_until_us
-        case State.SETTLED:
-            instants = [it.sold_us] if it.custody is Custody.MISSING and it.sold_us else []
-            if it.due_minor and it.close_us is not None and it.rung < len(LADDER):
-                instants.append(it.close_us + LADDER[it.rung].after_us)
-            return min(instants, default=None)
-        case _:
-            return None
 
 
 def check_version(authorization: Authorization, expected: int | None) -> None:

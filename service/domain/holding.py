@@ -5,6 +5,7 @@ it is given back without a charge.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from service.domain.authorization import (
     LAPSING,
@@ -37,44 +38,60 @@ def lost_after_us(tariff: Tariff) -> int | None:
     return after_us if after_us is not None and after_us <= LONGEST_US else None
 
 
-def _started(authorization: Authorization, product: Product, now_us: int) -> Authorization:
+Changes = dict[str, Any]
+
+
+# Read once: every Authorize passes here (see `authorization._SETTLED`).
+_ACTIVE, _OUT, _IMMEDIATE = State.ACTIVE, Custody.OUT, Start.IMMEDIATE
+_BECOMES_ACTIVE = Transition.ACTIVE
+_HELD, _AVAILABLE, _CASH = Account.HELD, Account.AVAILABLE, Account.CASH
+_DEPOSIT, _REFUND_PAYABLE = Account.DEPOSIT, Account.REFUND_PAYABLE
+
+
+def _started(authorization: Authorization, product: Product, now_us: int) -> Changes:
     """The item goes out now: when it is due, and when it will count as lost."""
     lost_us = lost_after_us(product.tariff)
     due_us = now_us + authorization.rental_period_us
-    return authorization._replace(
-        state=State.ACTIVE,
-        custody=Custody.OUT,
-        expire_us=None,
-        start_us=now_us,
-        due_us=due_us,
-        lost_us=None if lost_us is None else max(due_us, now_us + lost_us),
-    )
+    return {
+        "state": _ACTIVE,
+        "custody": _OUT,
+        "expire_us": None,
+        "start_us": now_us,
+        "due_us": due_us,
+        "lost_us": None if lost_us is None else max(due_us, now_us + lost_us),
+    }
 
 
-def _hold(authorization: Authorization, product: Product, now_us: int) -> Authorization:
+def _hold(
+    it: Authorization, product: Product, paid_minor: int, excess_minor: int, now_us: int
+) -> Step:
     """Both parts held: ACTIVE at once, or AUTHORIZED until it is picked up."""
-    held = authorization._replace(
-        held_credit_minor=authorization.credit_minor,
-        held_cash_minor=authorization.cash_minor,
+    if it.start is _IMMEDIATE:
+        transition = _BECOMES_ACTIVE
+        changes = _started(it, product, now_us)
+    else:
+        transition = Transition.AUTHORIZED
+        changes = {
+            "state": State.AUTHORIZED,
+            "custody": Custody.IN_STATION,
+            "expire_us": now_us + it.pickup_window_us,
+        }
+    postings: tuple[Posting, ...] = (Posting(_HELD, _AVAILABLE, it.credit_minor),)
+    if paid_minor:
+        postings += (
+            Posting(_CASH, _DEPOSIT, paid_minor - excess_minor),
+            Posting(_CASH, _REFUND_PAYABLE, excess_minor),
+        )
+    return step(
+        it,
+        postings,
+        transition,
+        now_us,
+        held_credit_minor=it.credit_minor,
+        held_cash_minor=it.cash_minor,
+        refund_payable_minor=it.refund_payable_minor + excess_minor,
+        **changes,
     )
-    if authorization.start is Start.IMMEDIATE:
-        return _started(held, product, now_us)
-    return held._replace(
-        state=State.AUTHORIZED,
-        custody=Custody.IN_STATION,
-        expire_us=now_us + authorization.pickup_window_us,
-    )
-
-
-def _held_step(held: Authorization, paid_minor: int, excess_minor: int, now_us: int) -> Step:
-    transition = Transition.ACTIVE if held.state is State.ACTIVE else Transition.AUTHORIZED
-    owed = held._replace(refund_payable_minor=held.refund_payable_minor + excess_minor)
-    postings = (
-        Posting(Account.HELD, Account.AVAILABLE, held.credit_minor),
-        Posting(Account.CASH, Account.DEPOSIT, paid_minor - excess_minor),
-        Posting(Account.CASH, Account.REFUND_PAYABLE, excess_minor),
-    )
-    return step(owed, postings, transition, now_us)
 
 
 def grant(authorization: Authorization, product: Product, now_us: int) -> Step:
@@ -82,7 +99,7 @@ def grant(authorization: Authorization, product: Product, now_us: int) -> Step:
 
     A new one, of version 0, becomes version 1.
     """
-    return _held_step(_hold(authorization, product, now_us), 0, 0, now_us)
+    return _hold(authorization, product, 0, 0, now_us)
 
 
 def ask(authorization: Authorization, now_us: int) -> Step:
@@ -124,7 +141,7 @@ def confirm(
 
     `paid_minor` is this authorization's share of the payment, `excess_minor` of it too much.
     """
-    return _held_step(_hold(authorization, product, now_us), paid_minor, excess_minor, now_us)
+    return _hold(authorization, product, paid_minor, excess_minor, now_us)
 
 
 def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step:
@@ -154,9 +171,9 @@ def start_rental(
     require(authorization, Act.START)
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
         raise InvalidInput.of("asset_id", "asset_id.differs", "another item was authorized")
-    started = _started(authorization, product, now_us)
-    named = started._replace(asset_id=asset_id or authorization.asset_id)
-    return step(named, (), Transition.STARTED, now_us)
+    named = asset_id or authorization.asset_id
+    changes = _started(authorization, product, now_us)
+    return step(authorization, (), Transition.STARTED, now_us, asset_id=named, **changes)
 
 
 def increment(authorization: Authorization, split: Split, excess_minor: int, now_us: int) -> Step:

@@ -70,9 +70,12 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
 }
 
 
+_BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
+
+
 def book_of(account: Account) -> Book:
     """The book that an account belongs to."""
-    return Book.LINE if account in LINE_BOOK else Book.MONEY
+    return _BOOKS[account]
 
 
 class Posting(NamedTuple):
@@ -215,7 +218,8 @@ def post(
         credit_after = _move(line, credit, -amount_minor)
         line.version += 1
         line.ledger_us = ledger_us
-        entry = Entry(
+        # A plain tuple, since an entry is complete only with its link.
+        fields = (
             line.user_id,
             line.currency,
             line.version,
@@ -231,10 +235,9 @@ def post(
             credit_after,
             event_us,
             ledger_us,
-            NO_LINK,
         )
-        line.head = link_of(line.head, line.subject, entry)
-        entries.append(entry._replace(link=line.head))
+        line.head = link_of(line.head, line.subject, (*fields, NO_LINK))
+        entries.append(Entry(*fields, line.head))
 
     for posting in postings:
         if posting.amount_minor < 0:

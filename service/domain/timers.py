@@ -10,7 +10,6 @@ from service.domain.authorization import (
     Step,
     Transfer,
     TransferKind,
-    next_wake_us,
     step,
 )
 from service.domain.catalog import Product
@@ -35,7 +34,7 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
     Applied until there is none, it brings an authorization up to the present; each step is as
     of the instant at which it was due, however late it is noticed.
     """
-    wake_us = next_wake_us(authorization)
+    wake_us = authorization.wake_us
     if wake_us is None or wake_us > now_us:
         return None
     match authorization.state:

@@ -9,7 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from service.domain.access import OPERATOR_SCOPES, PLATFORM_SCOPES, Principal, Scope, hash_key
+from service.domain.access import (
+    OPERATOR_SCOPES,
+    PLATFORM_SCOPES,
+    Principal,
+    Scope,
+    hash_key,
+    key_id_of,
+)
 from service.domain.errors import FreeholdError, InvalidInput, NotFound
 from service.engine.records import PLATFORM
 from service.storage import tables as t
@@ -128,4 +135,5 @@ def find_principal(engine: Engine, key_hash: str) -> Principal | None:
         row = connection.execute(query).first()
     if row is None:
         return None
-    return Principal(row.operator_id, frozenset(Scope(scope) for scope in row.scopes.split()))
+    scopes = frozenset(Scope(scope) for scope in row.scopes.split())
+    return Principal(row.operator_id, scopes, key_id_of(key_hash))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Result, Select, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from service.engine.ports import StorageFailed
+from service.engine.ports import OutcomeUnknown, StorageFailed
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -19,20 +20,45 @@ SQLITE_CACHED_STATEMENTS = 1_024
 # A checkpoint copies the log back into the file; larger portions cost less a call.
 SQLITE_CHECKPOINT_PAGES = 16_384
 
+# How long PostgreSQL may keep us waiting. Each ends in StorageFailed, at COMMIT in OutcomeUnknown.
+POSTGRES_CONNECT_S = 5
+POSTGRES_STATEMENT_MS = 10_000
+POSTGRES_LOCK_MS = 5_000
+# A process that is frozen within a transaction must not keep others from the rows it locked.
+POSTGRES_IDLE_IN_TRANSACTION_MS = 10_000
+# What was sent over the network and not acknowledged for so long is lost.
+POSTGRES_UNACKNOWLEDGED_MS = 10_000
+POSTGRES_KEEPALIVE_S = 10
+POSTGRES_KEEPALIVES = 3
+POSTGRES_CONNECTIONS = 16
+POSTGRES_POOL_WAIT_S = 5
+# What a session rests on; not left to how the server or the role is set up.
+POSTGRES_SETTINGS = {
+    "statement_timeout": POSTGRES_STATEMENT_MS,
+    "lock_timeout": POSTGRES_LOCK_MS,
+    "idle_in_transaction_session_timeout": POSTGRES_IDLE_IN_TRANSACTION_MS,
+    "synchronous_commit": "on",
+    # A batch hands its keys over as JSON, of which the planner knows no size: it takes 100 keys
+    # for enough to read a table of 20,000 rows instead.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "application_name": "freehold",
+}
+
 
 def open_database(url: str) -> Engine:
     """An engine for SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://…`).
 
     SQLite runs in WAL mode with synchronous=FULL, so that what was committed survives a power
-    cut, and begins every transaction that writes with BEGIN IMMEDIATE. Raises ValueError for
-    another kind of database.
+    cut, and begins every transaction that writes with BEGIN IMMEDIATE. PostgreSQL runs at READ
+    COMMITTED with bounded waits. Raises ValueError for another kind of database, ImportError when
+    PostgreSQL's driver is not installed.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url)
     if parsed.get_backend_name() == "postgresql":
-        # Positional parameters, so that rows are handed to the driver as they are.
-        return create_engine(url, paramstyle="format", pool_pre_ping=True, hide_parameters=True)
+        return _open_postgres(parsed)
     raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
 
 
@@ -61,14 +87,126 @@ def _open_sqlite(url: str) -> Engine:
     return engine
 
 
+def _open_postgres(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args=_postgres_arguments(url),
+        # READ COMMITTED, whatever the server's default: a batch locks its lines first and then
+        # reads, and each read must see what those left that it waited for. A snapshot taken at
+        # the transaction's start (REPEATABLE READ) would show it the state before, and fail with
+        # 40001 whenever two processes meet on a line. What no row lock covers is covered by the
+        # versions in UPDATE and by unique keys.
+        isolation_level="READ COMMITTED",
+        # Positional parameters, so that rows are handed to the driver as they are.
+        paramstyle="format",
+        pool_pre_ping=True,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=POSTGRES_POOL_WAIT_S,
+        # Of no use here, and looked up with every first connection.
+        use_native_hstore=False,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        warnings: deque[str] = deque(maxlen=1)
+        record.info["warnings"] = warnings
+
+        def note(notice: Any) -> None:
+            if notice.severity_nonlocalized == "WARNING":
+                warnings.append(notice.sqlstate)
+
+        connection.add_notice_handler(note)
+
+    @event.listens_for(engine, "commit")
+    def commit(connection: Connection) -> None:
+        _commit_postgres(connection)
+
+    return engine
+
+
+def _postgres_arguments(url: URL) -> dict[str, Any]:
+    """How to connect; what the URL says itself comes last and wins."""
+    given = dict(url.query)
+    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
+    bounds = {
+        "connect_timeout": POSTGRES_CONNECT_S,
+        "keepalives_idle": POSTGRES_KEEPALIVE_S,
+        "keepalives_interval": POSTGRES_KEEPALIVE_S,
+        "keepalives_count": POSTGRES_KEEPALIVES,
+        "tcp_user_timeout": POSTGRES_UNACKNOWLEDGED_MS,
+    }
+    return {
+        **{name: value for name, value in bounds.items() if name not in given},
+        "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
+    }
+
+
+def _commit_postgres(connection: Connection) -> None:
+    """Commits, and looks at the answer; SQLAlchemy's own COMMIT after it finds nothing to do.
+
+    The driver takes every answer but an error for a success. ROLLBACK is none: so PostgreSQL
+    answers COMMIT after a statement had failed. Nor is a warning: so it answers when the wait for
+    a synchronous standby was cut off. Raises StorageFailed, OutcomeUnknown, or the driver's error.
+    """
+    driver: Any = connection.dialect.loaded_dbapi
+    session: Any = connection.connection.driver_connection
+    if session.info.transaction_status == driver.pq.TransactionStatus.IDLE:
+        return
+    warnings = connection.info["warnings"]
+    warnings.clear()
+    try:
+        answer = session.execute("COMMIT", prepare=False).statusmessage
+    except driver.Error as error:
+        raise DBAPIError.instance("COMMIT", (), error, driver.Error, hide_parameters=True) from None
+    if answer != "COMMIT":
+        raise StorageFailed(f"COMMIT was answered with {answer}")
+    if warnings:
+        raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
+
+
+def telling(error: BaseException) -> BaseException | None:
+    """The error for the log; None where its text is PostgreSQL's, which may quote a row."""
+    said = getattr(error, "orig", None) or error
+    return None if getattr(said, "sqlstate", None) else error
+
+
+Read = Callable[[Select[Any]], Result[Any]]
+"""Runs a query; its result is closed with the block that it was given in."""
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection to read from; raises StorageFailed when the database is away."""
+    """A connection that reads one state of the database, whatever is written meanwhile.
+
+    Raises StorageFailed when the database is away.
+    """
+    options: dict[str, Any] = {}
+    if engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
-        with engine.connect() as connection:
+        with engine.connect().execution_options(**options) as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise StorageFailed("the database refused to read") from error
+        raise StorageFailed("the database refused to read") from telling(error)
+
+
+@contextmanager
+def streaming(engine: Engine, portion: int) -> Iterator[Read]:
+    """Runs queries with long results on one state of the database, as `reading` does.
+
+    Their rows come `portion` at a time, several results side by side, and may take long.
+    """
+    with reading(engine) as connection, ExitStack() as results:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execution_options(stream_results=True, yield_per=portion)
+
+        def run(query: Select[Any]) -> Result[Any]:
+            return results.enter_context(connection.execute(query))
+
+        yield run
 
 
 @contextmanager

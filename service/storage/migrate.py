@@ -8,11 +8,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 
 from service.storage.database import writing
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+# Names the lock of PostgreSQL that a migration holds; any number that nobody else uses.
+MIGRATION_LOCK = 4_602_678_819
 
 
 def _config() -> Config:
@@ -25,8 +27,18 @@ def migrate(engine: Engine) -> None:
     """Applies every migration that the database does not have yet, in one transaction."""
     config = _config()
     with writing(engine) as connection:
+        _be_alone(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _be_alone(connection: Connection) -> None:
+    """Waits for another migration to end; SQLite's transaction is alone from its begin."""
+    if connection.dialect.name == "postgresql":
+        # Building an index or moving rows to their shards may take longer than any call may.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
 def is_current(engine: Engine) -> bool:

@@ -108,12 +108,19 @@ def authorization_values(it: Authorization) -> Values:
 
 def authorization_changes(it: Authorization) -> Values:
     """What may change of an authorization, in the order of the table."""
-    return (it.asset_id, str(it.state), str(it.custody), ",".join(it.reasons), *it[_REASONS + 1 :])
+    return (
+        it.asset_id,
+        str(it.state),
+        str(it.custody),
+        ",".join(it.reasons),
+        *it[_REASONS + 1 :],
+        it.wake_us,
+    )
 
 
 def authorization_of(row: Sequence[Any]) -> Authorization:
     """The authorization of a row of `authorizations`."""
-    values: list[Any] = list(row)
+    values: list[Any] = list(row[: len(Authorization._fields)])
     values[_START] = _STARTS[values[_START]]
     values[_OFFER] = _OFFERS[values[_OFFER]]
     values[_STATE] = _STATES[values[_STATE]]

@@ -81,11 +81,7 @@ def _update(
     """
     names = [column.name for column in table.columns if column.name not in (*keys, *fixed)]
     given = [*(table.c[name] for name in (*names, *keys)), table.c[version]]
-    # Types are named because PostgreSQL takes a parameter in VALUES for a text.
-    casts = [
-        f"CAST(new.column{place} AS {column.type.compile(dialect)})"
-        for place, column in enumerate(given, 1)
-    ]
+    casts = [_given(place, column, dialect) for place, column in enumerate(given, 1)]
     sets = ", ".join(f"{name} = {cast}" for name, cast in zip(names, casts, strict=False))
     conditions = " AND ".join(
         f"{table.name}.{name} = {cast}"
@@ -98,6 +94,13 @@ def _update(
         f") AS new WHERE {conditions}",
         [*names, *(f"key_{name}" for name in keys), "read_version"],
     )
+
+
+def _given(place: int, column: Column[Any], dialect: Dialect) -> str:
+    """A value of the row handed over; PostgreSQL takes a parameter in VALUES for a text."""
+    if dialect.name == "sqlite":
+        return f"new.column{place}"
+    return f"CAST(new.column{place} AS {column.type.compile(dialect)})"
 
 
 def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> str:

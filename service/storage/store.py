@@ -269,6 +269,12 @@ class SqlStore:
         self._engine = engine
         self._statements = Statements(engine)
         self._driver: Any = engine.dialect.loaded_dbapi
+        # PostgreSQL's internal errors are about the state of the session, not our statement.
+        self._away = (
+            self._driver.OperationalError,
+            self._driver.InterfaceError,
+            self._driver.InternalError,
+        )
         self._writer: Connection | None = None
         self._schemas: dict[str, tuple[str, ...]] = {}
 
@@ -300,7 +306,10 @@ class SqlStore:
             code = _code(error)
             if _retryable(error):
                 raise Conflict(f"serialization failure ({code})") from telling(error)
-            if isinstance(error, self._driver.OperationalError | self._driver.InterfaceError):
+            if isinstance(error, self._away):
+                # Whatever is wrong, the next transaction is better off on a new connection: this
+                # one may lead to a server that is on its way out, or that only reads.
+                self._drop_writer()
                 raise StorageFailed(f"the database is away or full ({code})") from telling(error)
             raise InvariantBroken(
                 f"the database does not understand a statement ({code})"

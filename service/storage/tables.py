@@ -304,7 +304,6 @@ authorizations = Table(
     _instant("claim_until_us"),
     _instant("close_us"),
     _instant("sold_us"),
-    _instant("wake_us"),
     _number("held_credit_minor"),
     _number("held_cash_minor"),
     _number("captured_minor"),
@@ -323,6 +322,8 @@ authorizations = Table(
     _text("write_off_by"),
     Column("rung", Integer, nullable=False),
     _number("version"),
+    # follows from the others; here so that it can be searched for
+    _instant("wake_us"),
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Engine, select
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
 from service.engine.records import BookFault, Verification
 from service.storage import rows
 from service.storage import tables as t
+from service.storage.database import Read, streaming
 
 PORTION = 2_000
 
@@ -62,37 +63,27 @@ def verify_books(engine: Engine) -> Verification:
     over the authorizations; and each authorization's amounts are what its entries moved.
     """
     count = _Count()
-    options: dict[str, Any] = {"stream_results": True, "yield_per": PORTION}
-    if engine.dialect.name == "postgresql":
-        options["isolation_level"] = "REPEATABLE READ"
     try:
-        with engine.connect() as first:
-            connection = first.execution_options(**options)
-            with connection.begin():
-                _verify(connection, count)
+        with streaming(engine, PORTION) as read:
+            _verify(read, count)
     except _Found as found:
         return Verification(count.lines, count.entries, count.authorizations, found.fault)
     return Verification(count.lines, count.entries, count.authorizations, None)
 
 
-def _verify(connection: Connection, count: _Count) -> None:
+def _verify(read: Read, count: _Count) -> None:
     lines = _grouped(
-        Line(*row)
-        for row in connection.execute(
-            select(t.lines).order_by(t.lines.c.user_id, t.lines.c.currency)
-        )
+        Line(*row) for row in read(select(t.lines).order_by(t.lines.c.user_id, t.lines.c.currency))
     )
     e = t.entries.c
     entries = _grouped(
         rows.entry_of(row)
-        for row in connection.execute(select(t.entries).order_by(e.user_id, e.currency, e.sequence))
+        for row in read(select(t.entries).order_by(e.user_id, e.currency, e.sequence))
     )
     a = t.authorizations.c
     authorizations = _grouped(
         rows.authorization_of(row)
-        for row in connection.execute(
-            select(t.authorizations).order_by(a.user_id, a.authorization_id)
-        )
+        for row in read(select(t.authorizations).order_by(a.user_id, a.authorization_id))
     )
     for user_id, of_lines, of_entries, of_authorizations in _side_by_side(
         lines, entries, authorizations

@@ -111,7 +111,6 @@ def upgrade() -> None:
         sa.Column("claim_until_us", sa.BigInteger(), nullable=True),
         sa.Column("close_us", sa.BigInteger(), nullable=True),
         sa.Column("sold_us", sa.BigInteger(), nullable=True),
-        sa.Column("wake_us", sa.BigInteger(), nullable=True),
         sa.Column("held_credit_minor", sa.BigInteger(), nullable=False),
         sa.Column("held_cash_minor", sa.BigInteger(), nullable=False),
         sa.Column("captured_minor", sa.BigInteger(), nullable=False),
@@ -134,6 +133,7 @@ def upgrade() -> None:
         ),
         sa.Column("rung", sa.Integer(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("wake_us", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "captured_minor = 0 OR state = 'ACTIVE' OR state = 'OVERDUE' OR state = 'RETURN_CLAIMED' OR state = 'SETTLED'",
             name=op.f("ck_authorizations_only_rentals_charge"),
