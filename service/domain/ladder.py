@@ -1,8 +1,9 @@
 """The ladder by which what is due is collected; the same for everybody, and published.
 
-The days count from the settlement. A debit asks the payment rail for what is due at that moment;
-a reminder and a change of the delinquency range are events. Whatever is paid, disputed, lowered
-or written off in between is no longer asked for.
+The times count from the settlement; the first debit leaves an hour to whoever pays at once. A
+debit asks the payment rail for what is due at that moment; a reminder and a change of the
+delinquency range are events. Whatever is paid, disputed, lowered or written off in between is no
+longer asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-DAY_US = 24 * 60 * 60 * 1_000_000
+HOUR_US = 60 * 60 * 1_000_000
+DAY_US = 24 * HOUR_US
 
 
 class Rung(StrEnum):
@@ -47,21 +49,20 @@ RANGES = (
 )
 """The first day past due of each range, the longest first."""
 
-_DAYS = (
-    (0, Rung.DEBIT),
-    (1, Rung.RANGE),
-    (1, Rung.REMIND),
-    (3, Rung.DEBIT),
-    (7, Rung.REMIND),
-    (7, Rung.DEBIT),
-    (14, Rung.DEBIT),
-    (30, Rung.REMIND),
-    (30, Rung.DEBIT),
-    (31, Rung.RANGE),
-    (61, Rung.RANGE),
-    (91, Rung.RANGE),
+LADDER = (
+    LadderStep(HOUR_US, Rung.DEBIT),
+    LadderStep(1 * DAY_US, Rung.RANGE),
+    LadderStep(1 * DAY_US, Rung.REMIND),
+    LadderStep(3 * DAY_US, Rung.DEBIT),
+    LadderStep(7 * DAY_US, Rung.REMIND),
+    LadderStep(7 * DAY_US, Rung.DEBIT),
+    LadderStep(14 * DAY_US, Rung.DEBIT),
+    LadderStep(30 * DAY_US, Rung.REMIND),
+    LadderStep(30 * DAY_US, Rung.DEBIT),
+    LadderStep(31 * DAY_US, Rung.RANGE),
+    LadderStep(61 * DAY_US, Rung.RANGE),
+    LadderStep(91 * DAY_US, Rung.RANGE),
 )
-LADDER = tuple(LadderStep(days * DAY_US, rung) for days, rung in _DAYS)
 
 
 def delinquency(past_due_us: int) -> Delinquency:

@@ -1,0 +1,98 @@
+"""Hands transfers to the payment rail, at least once; the rail does each at most once."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from service.clock import Clock
+from service.domain.errors import FreeholdError
+from service.engine.commands import Answer, ReportTransfer, Work
+from service.engine.committer import Committer
+from service.engine.engine import FaultLog
+from service.engine.ports import Rail, Store
+from service.engine.records import TransferRecord, TransferState
+
+
+def _no_answer(_: Answer) -> bytes:
+    return b""
+
+
+def _no_difference(_: bytes) -> str | None:
+    return None
+
+
+class Dispatcher:
+    """Looks for transfers that were requested, in bounded portions, and sends them.
+
+    A transfer is marked as sent after the rail has taken it. Whoever is killed in between sends it
+    again, and so does every process that looks at the same time; the transfer's id tells the rail
+    that it is the same. What the rail has not answered for long is sent again as well.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rail: Rail,
+        committer: Committer,
+        clock: Clock,
+        *,
+        portion: int,
+        interval_s: float,
+        resend_us: int,
+        log_fault: FaultLog,
+    ) -> None:
+        self._store = store
+        self._rail = rail
+        self._committer = committer
+        self._clock = clock
+        self._portion = portion
+        self._interval_s = interval_s
+        self._resend_us = resend_us
+        self._log_fault = log_fault
+
+    async def dispatch(self) -> int:
+        """Sends what is to be sent by now; returns how many transfers the rail took."""
+        taken = 0
+        while True:
+            before_us = self._clock.now_us() - self._resend_us
+            waiting = await asyncio.to_thread(
+                self._store.unsent_transfers, before_us, self._portion
+            )
+            results = await asyncio.gather(*(self._send(transfer) for transfer in waiting))
+            taken += sum(results)
+            # A portion of which none was taken would come again: leave it to the next round.
+            if len(waiting) < self._portion or not any(results):
+                return taken
+
+    async def run(self) -> None:
+        """Dispatches at intervals until cancelled."""
+        while True:
+            try:
+                await self.dispatch()
+            except Exception as error:
+                # What could not be read or sent now is looked for again in the next round.
+                self._log_fault(secrets.token_hex(8), error)
+            await asyncio.sleep(self._interval_s)
+
+    async def _send(self, transfer: TransferRecord) -> bool:
+        try:
+            await self._rail.submit(transfer)
+        except Exception as error:
+            self._log_fault(secrets.token_hex(8), error)
+            return False
+        command = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
+        work = Work(
+            caller="",
+            request_id="",
+            method="ReportTransfer",
+            body=b"",
+            command=command,
+            encode=_no_answer,
+            differing_field=_no_difference,
+        )
+        try:
+            await self._committer.submit(work)
+        except FreeholdError:
+            return False  # not known to be marked; it is sent again, and taken once
+        return True

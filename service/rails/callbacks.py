@@ -1,0 +1,79 @@
+"""What a rail says of a transfer, signed, so that nobody else can say it.
+
+The signature is `t=SECONDS,v1=HEX`: an HMAC-SHA256, under a secret shared with the rail, over the
+seconds since the epoch, a full stop and the body. A rail repeats what it says until it is
+acknowledged; saying it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from typing import NamedTuple
+
+from service.domain.errors import InvalidInput, Unauthenticated
+from service.engine.records import TransferState
+
+TOLERANCE_S = 300
+"""How old, or how far ahead, a signature may be, in seconds."""
+SECRET_BYTES = 16
+"""A secret has at least so many bytes."""
+
+_SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
+_SAID = {str(state): state for state in (TransferState.SUCCEEDED, TransferState.FAILED)}
+_ID = re.compile(r"[A-Za-z0-9._:~-]{1,64}")
+_LONGEST_DETAIL = 200
+
+
+class RailReport(NamedTuple):
+    """What became of a transfer: SUCCEEDED or FAILED, with the rail's own words."""
+
+    user_id: str
+    transfer_id: str
+    state: TransferState
+    detail: str
+
+
+def write_report(report: RailReport) -> bytes:
+    """The body of a call-back: JSON in UTF-8."""
+    return json.dumps({**report._asdict(), "state": str(report.state)}).encode()
+
+
+def sign(body: bytes, secret: bytes, now_s: int) -> str:
+    """The signature of a body at an instant, in seconds since the epoch."""
+    return f"t={now_s},v1={_mac(body, secret, now_s)}"
+
+
+def _mac(body: bytes, secret: bytes, seconds: int) -> str:
+    return hmac.new(secret, b"%d.%b" % (seconds, body), hashlib.sha256).hexdigest()
+
+
+def read_report(body: bytes, signature: str, secret: bytes, now_s: int) -> RailReport:
+    """The report in a signed body.
+
+    Raises Unauthenticated for a signature that is not the rail's or is too old, and InvalidInput
+    for a body that is not a report.
+    """
+    parts = _SIGNATURE.fullmatch(signature)
+    if parts is None:
+        raise Unauthenticated("SIGNATURE_MALFORMED", "the signature is not t=SECONDS,v1=HEX")
+    seconds = int(parts[1])
+    if not hmac.compare_digest(parts[2], _mac(body, secret, seconds)):
+        raise Unauthenticated("SIGNATURE_WRONG", "the rail did not sign this")
+    if abs(now_s - seconds) > TOLERANCE_S:
+        raise Unauthenticated("SIGNATURE_OUT_OF_TIME", "the signature is too old, or not yet true")
+    try:
+        said = json.loads(body)
+        report = RailReport(
+            said["user_id"], said["transfer_id"], _SAID[said["state"]], said.get("detail", "")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidInput.of("body", "body.form", "is not a transfer's report") from error
+    names = (report.user_id, report.transfer_id)
+    if not all(isinstance(name, str) and _ID.fullmatch(name) for name in names):
+        raise InvalidInput.of("body", "body.form", "names no transfer")
+    if not isinstance(report.detail, str):
+        raise InvalidInput.of("body", "body.form", "detail is not a text")
+    return report._replace(detail=report.detail[:_LONGEST_DETAIL])

@@ -1,0 +1,90 @@
+"""A payment rail for sandboxes and tests: it moves nothing, and answers as a real one does.
+
+It takes each transfer once, however often it is sent; whether it succeeds follows from the
+transfer's id and a seed, so that runs repeat; and it tells by signed call-backs, some of them
+twice. A debit that failed may succeed when the ladder asks again, since that is another transfer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from service.clock import Clock
+from service.domain.authorization import TransferKind
+from service.engine.records import TransferRecord, TransferState
+from service.rails.callbacks import RailReport, sign, write_report
+
+Deliver = Callable[[bytes, str], Awaitable[None]]
+"""Where call-backs go: a body and its signature. What it raises makes the rail try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Shares in percent: of debits and payouts that fail, and of call-backs that come twice."""
+
+    failing_debits: int = 15
+    failing_payouts: int = 2
+    repeated: int = 10
+    seed: int = 1
+
+
+class SimulatedRail:
+    """Implements `engine.ports.Rail`; call-backs go out when `tell` is awaited."""
+
+    def __init__(self, secret: bytes, clock: Clock, behaviour: Behaviour | None = None) -> None:
+        self._secret = secret
+        self._clock = clock
+        self._behaviour = behaviour or Behaviour()
+        self._taken: dict[str, RailReport] = {}
+        self._untold: dict[str, RailReport] = {}
+
+    @property
+    def taken(self) -> int:
+        """How many transfers it was given, each counted once."""
+        return len(self._taken)
+
+    async def submit(self, transfer: TransferRecord) -> None:
+        """Takes a transfer; one that was taken before is told again, and not done again."""
+        report = self._taken.get(transfer.transfer_id)
+        if report is None:
+            report = self._decided(transfer)
+            self._taken[transfer.transfer_id] = report
+        self._untold[transfer.transfer_id] = report
+
+    def _decided(self, transfer: TransferRecord) -> RailReport:
+        behaviour = self._behaviour
+        debit = transfer.kind is TransferKind.DEBIT
+        share = behaviour.failing_debits if debit else behaviour.failing_payouts
+        failed = self._draw(transfer.transfer_id, "outcome") < share
+        return RailReport(
+            transfer.user_id,
+            transfer.transfer_id,
+            TransferState.FAILED if failed else TransferState.SUCCEEDED,
+            "INSUFFICIENT_FUNDS" if failed else "",
+        )
+
+    def _draw(self, transfer_id: str, what: str) -> int:
+        """From 0 to 99, always the same for the same transfer."""
+        text = f"{self._behaviour.seed}/{what}/{transfer_id}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 100
+
+    async def tell(self, deliver: Deliver) -> int:
+        """Delivers the call-backs that are due; returns how many were acknowledged."""
+        untold, self._untold = self._untold, {}
+        told = await asyncio.gather(*(self._tell(report, deliver) for report in untold.values()))
+        return sum(told)
+
+    async def _tell(self, report: RailReport, deliver: Deliver) -> bool:
+        body = write_report(report)
+        again = self._draw(report.transfer_id, "again") < self._behaviour.repeated
+        try:
+            for _ in range(2 if again else 1):
+                await deliver(body, sign(body, self._secret, self._clock.now_us() // 1_000_000))
+        except Exception:
+            # Whatever it was: not acknowledged, so that it is told once more.
+            self._untold[report.transfer_id] = report
+            return False
+        return True

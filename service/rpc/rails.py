@@ -1,0 +1,124 @@
+"""RailService: what the payment rail says of transfers, and what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, Protocol
+
+from freehold.v1 import rail_service_pb2 as pb
+from freehold.v1 import types_pb2 as types
+
+from service.clock import Clock
+from service.domain.access import Scope
+from service.domain.authorization import TransferKind
+from service.domain.errors import InvariantBroken, Unavailable
+from service.engine.commands import Answer, ReportTransfer, Work
+from service.engine.committer import Committer
+from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.rails.callbacks import read_report
+from service.rpc.convert import timestamp
+from service.rpc.pipeline import Call, Method
+
+SERVICE = "freehold.v1.RailService"
+DEFAULT_PAGE = 50
+KINDS = {it: getattr(pb.Transfer, f"KIND_{it}") for it in TransferKind}
+STATES = {it: getattr(pb.Transfer, f"STATE_{it}") for it in TransferState}
+
+
+class TransferReader(Protocol):
+    """Reads transfers outside any write transaction."""
+
+    def list_transfers(self, user_id: str, *, after: str, limit: int) -> Sequence[TransferRecord]:
+        """A person's transfers after an id, in the order of their ids."""
+        ...
+
+
+def transfer_message(it: TransferRecord) -> pb.Transfer:
+    """A transfer as the platform sees it."""
+    return pb.Transfer(
+        name=f"users/{it.user_id}/transfers/{it.transfer_id}",
+        authorization=f"users/{it.user_id}/authorizations/{it.authorization_id}",
+        kind=KINDS[it.kind],
+        amount=types.Money(currency_code=it.currency, amount_minor=it.amount_minor),
+        state=STATES[it.state],
+        detail=it.detail,
+        request_time=timestamp(it.request_us),
+        change_time=timestamp(it.change_us),
+    )
+
+
+def _encode(answer: Answer) -> bytes:
+    if not isinstance(answer, TransferRecord):
+        raise InvariantBroken("an answer of another kind")
+    return pb.ReportTransferResponse(transfer=transfer_message(answer)).SerializeToString()
+
+
+class Rails:
+    """The calls about transfers; `secret` None: no rail was set up, and none is believed."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        reader: TransferReader,
+        readers: Executor,
+        clock: Clock,
+        secret: bytes | None,
+    ) -> None:
+        self._committer = committer
+        self._reader = reader
+        self._readers = readers
+        self._clock = clock
+        self._secret = secret
+
+    def methods(self, max_bytes: int) -> list[Method[Any]]:
+        """The service's methods with their scopes."""
+        return [
+            Method(
+                "ReportTransfer",
+                pb.ReportTransferRequest,
+                Scope.TRANSFERS_REPORT,
+                self._report,
+                max_bytes,
+            ),
+            Method(
+                "ListTransfers",
+                pb.ListTransfersRequest,
+                Scope.TRANSFERS_READ,
+                self._list,
+                max_bytes,
+            ),
+        ]
+
+    async def report(self, body: bytes, signature: str) -> bytes:
+        """What a rail says, once its signature is believed; the answer's bytes."""
+        if self._secret is None:
+            raise Unavailable("NO_RAIL", "the server has no payment rail", retry_after_ms=None)
+        said = read_report(body, signature, self._secret, self._clock.now_us() // 1_000_000)
+        work = Work(
+            caller=PLATFORM,
+            request_id="",
+            method="ReportTransfer",
+            body=body,
+            command=ReportTransfer(said.user_id, said.transfer_id, said.state, said.detail),
+            encode=_encode,
+            differing_field=lambda _first: None,
+        )
+        return await self._committer.submit(work)
+
+    async def _report(self, call: Call[pb.ReportTransferRequest]) -> bytes:
+        return await self.report(call.message.body, call.message.signature)
+
+    async def _list(self, call: Call[pb.ListTransfersRequest]) -> bytes:
+        message = call.message
+        size = message.page_size or DEFAULT_PAGE
+        read = partial(
+            self._reader.list_transfers, message.user_id, after=message.page_token, limit=size + 1
+        )
+        page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        response = pb.ListTransfersResponse(transfers=[transfer_message(it) for it in page[:size]])
+        if len(page) > size:
+            response.next_page_token = page[size - 1].transfer_id
+        return response.SerializeToString()

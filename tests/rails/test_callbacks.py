@@ -1,0 +1,78 @@
+"""Signed call-backs of a payment rail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from service.domain.errors import InvalidInput, Unauthenticated
+from service.engine.records import TransferState
+from service.rails.callbacks import TOLERANCE_S, RailReport, read_report, sign, write_report
+
+SECRET = b"s" * 32
+NOW_S = 1_780_272_000
+REPORT = RailReport("u-1", "0" * 20, TransferState.FAILED, "INSUFFICIENT_FUNDS")
+
+
+def test_a_signed_report_is_read_as_it_was_written() -> None:
+    """A report that the rail signed is believed word for word."""
+    body = write_report(REPORT)
+    assert read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S) == REPORT
+
+
+@pytest.mark.parametrize("off_s", [-TOLERANCE_S, TOLERANCE_S])
+def test_a_signature_counts_for_five_minutes(off_s: int) -> None:
+    """A signature five minutes old, or as much ahead, is still believed; a second more is not."""
+    body = write_report(REPORT)
+    assert read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S + off_s) == REPORT
+    beyond = off_s + (1 if off_s > 0 else -1)
+    with pytest.raises(Unauthenticated) as refused:
+        read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S + beyond)
+    assert refused.value.reason == "SIGNATURE_OUT_OF_TIME"
+
+
+@pytest.mark.parametrize(
+    ("signature", "reason"),
+    [
+        ("", "SIGNATURE_MALFORMED"),
+        ("v1=00", "SIGNATURE_MALFORMED"),
+        (f"t={NOW_S},v1={'0' * 64}", "SIGNATURE_WRONG"),
+        (sign(write_report(REPORT), b"another secret" * 2, NOW_S), "SIGNATURE_WRONG"),
+        (sign(write_report(REPORT) + b" ", SECRET, NOW_S), "SIGNATURE_WRONG"),
+        (sign(write_report(REPORT), SECRET, NOW_S).replace("t=1", "t=2"), "SIGNATURE_WRONG"),
+    ],
+)
+def test_nobody_else_is_believed(signature: str, reason: str) -> None:
+    """A signature that is malformed, by another secret, or over another body or time is refused."""
+    with pytest.raises(Unauthenticated) as refused:
+        read_report(write_report(REPORT), signature, SECRET, NOW_S)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"[" * 4_000,
+        b"null",
+        json.dumps({"user_id": "u", "transfer_id": "t"}).encode(),
+        json.dumps({"user_id": "u", "transfer_id": "t", "state": "SENT"}).encode(),
+        json.dumps({"user_id": "u", "transfer_id": "t", "state": []}).encode(),
+        json.dumps({"user_id": 1, "transfer_id": "t", "state": "FAILED"}).encode(),
+        json.dumps({"user_id": "a/b", "transfer_id": "t", "state": "FAILED"}).encode(),
+        json.dumps({"user_id": "u", "transfer_id": "t", "state": "FAILED", "detail": 1}).encode(),
+    ],
+)
+def test_a_signed_body_that_is_no_report_is_refused(body: bytes) -> None:
+    """What the rail signed but is not a report is INVALID_ARGUMENT, whatever it is."""
+    with pytest.raises(InvalidInput):
+        read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S)
+
+
+def test_the_rails_words_are_cut() -> None:
+    """Of the rail's own words at most 200 characters are kept."""
+    body = write_report(REPORT._replace(detail="x" * 1_000))
+    assert read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail == "x" * 200

@@ -1,0 +1,222 @@
+"""What is due is debited through the payment rail, over the wire, until it is paid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from freehold.client import Client, FreeholdError
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    GetAuthorizationRequest,
+    SettleAuthorizationRequest,
+)
+from freehold.v1.collection_service_pb2 import PayOutRefundRequest
+from freehold.v1.credit_service_pb2 import PutUsersRequest, RecordPaymentRequest, User
+from freehold.v1.rail_service_pb2 import (
+    ListTransfersRequest,
+    ReportTransferRequest,
+    ReportTransferResponse,
+    Transfer,
+)
+from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
+from freehold.v1.types_pb2 import Money
+from sqlalchemy import select
+
+from service.domain.ladder import DAY_US, LADDER, Rung
+from service.rails.callbacks import sign
+from service.rails.simulated import Behaviour
+from service.storage import tables as t
+from service.storage.verify import verify_books
+from tests.fakes import RAIL_SECRET, START_US, Served, serving
+
+HOUR = 1 / 24
+ALWAYS = Behaviour(failing_debits=0, failing_payouts=0, repeated=100)
+NEVER = Behaviour(failing_debits=100, failing_payouts=100, repeated=0)
+
+
+class Street:
+    """A sandbox server with a rail, its platform and one of its operators."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.platform = Client(served.address, served.platform_key, plaintext=True)
+        self.operator = Client(served.address, served.operator_key, plaintext=True)
+        self.numbers = iter(range(1_000_000))
+        self.start_us = START_US
+
+    def fresh(self) -> str:
+        """A request id never used before."""
+        return f"r-{next(self.numbers)}"
+
+    def settled(self, amount_minor: int = 500, user_id: str = "ann") -> Authorization:
+        """A rental that was settled on credit, for somebody who scores 700."""
+        user = User(user_id=user_id, features={"score": 700}, scoring_consent=True)
+        user.as_of.FromMicroseconds(START_US)
+        self.platform.put_users(PutUsersRequest(request_id=self.fresh(), users=[user]))
+        rental = self.operator.authorize(
+            AuthorizeRequest(request_id=self.fresh(), user_id=user_id, product_id="bike")
+        ).authorization
+        return self.operator.settle_authorization(
+            SettleAuthorizationRequest(
+                request_id=self.fresh(), name=rental.name, amount=cny(amount_minor)
+            )
+        ).authorization
+
+    def after_days(self, days: float) -> None:
+        """So long after the beginning."""
+        request = AdvanceClockRequest()
+        request.now.FromMicroseconds(self.start_us + int(days * DAY_US))
+        self.platform.advance_clock(request)
+
+    def now(self, rental: Authorization) -> Authorization:
+        """The rental as it stands."""
+        return self.operator.get_authorization(
+            GetAuthorizationRequest(name=rental.name)
+        ).authorization
+
+    def transfers(self, user_id: str = "ann") -> list[Transfer]:
+        """All transfers of a person, the oldest first."""
+        return list(self.platform.list_transfers(ListTransfersRequest(user_id=user_id)).transfers)
+
+    def events(self) -> list[tuple[str, int]]:
+        """What happened in collection, and on which day."""
+        with self.served.store.engine.connect() as connection:
+            rows = connection.execute(
+                select(t.outbox.c.transition, t.outbox.c.event_us).order_by(t.outbox.c.sequence)
+            ).all()
+        return [
+            (transition.partition(".")[2], (event_us - START_US) // DAY_US)
+            for transition, event_us in rows
+            if transition.startswith("collection.")
+        ]
+
+    def report(self, body: bytes, signature: str) -> ReportTransferResponse:
+        """A call-back of the rail."""
+        return self.platform.report_transfer(ReportTransferRequest(body=body, signature=signature))
+
+
+def cny(amount_minor: int) -> Money:
+    """An amount of yuan, in fen."""
+    return Money(currency_code="CNY", amount_minor=amount_minor)
+
+
+@pytest.fixture
+def street(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Street]:
+    """A street whose rail behaves as the test's parameter says; without one it pays always."""
+    behaviour = getattr(request, "param", ALWAYS)
+    with serving(tmp_path, rail=behaviour) as served:
+        yield Street(served)
+        assert verify_books(served.store.engine).fault is None
+
+
+def test_what_is_due_is_debited(street: Street) -> None:
+    """What was settled on credit is debited an hour later; the rail's word, said twice, pays it once."""
+    rental = street.settled()
+    street.after_days(HOUR)
+    assert street.now(rental).collection == Authorization.COLLECTION_PAID
+    (transfer,) = street.transfers()
+    assert (transfer.kind, transfer.state) == (Transfer.KIND_DEBIT, Transfer.STATE_SUCCEEDED)
+    assert (transfer.amount, transfer.authorization) == (cny(500), rental.name)
+    assert [name for name, _ in street.events()] == ["debit_requested", "payment_recorded"]
+
+
+@pytest.mark.parametrize("street", [NEVER], indirect=True)
+def test_the_ladder_is_climbed_to_its_end(street: Street) -> None:
+    """A debit that fails is asked for again on the published days, with reminders and changes of
+    the delinquency range as events, and never after the last rung."""
+    rental = street.settled()
+    days = sorted({it.after_us / DAY_US for it in LADDER})
+    for day in [*days, 200, 400]:
+        street.after_days(day)
+    named = {
+        Rung.DEBIT: "debit_requested",
+        Rung.REMIND: "reminded",
+        Rung.RANGE: "delinquency_changed",
+    }
+    climbed = [event for event in street.events() if event[0] != "debit_failed"]
+    assert climbed == [(named[it.rung], it.after_us // DAY_US) for it in LADDER]
+    debits = [it.rung for it in LADDER].count(Rung.DEBIT)
+    assert [it.state for it in street.transfers()] == [Transfer.STATE_FAILED] * debits
+    assert {it.detail for it in street.transfers()} == {"INSUFFICIENT_FUNDS"}
+    assert street.now(rental).due == cny(500)
+
+
+@pytest.mark.parametrize("street", [NEVER], indirect=True)
+def test_after_a_long_outage_one_debit_is_enough(street: Street) -> None:
+    """Whoever was not asked for a month is asked once, and told once."""
+    street.settled()
+    street.after_days(30.5)
+    names = [name for name, _ in street.events()]
+    assert names.count("debit_requested") == names.count("reminded") == 1
+
+
+def test_who_has_paid_is_not_debited(street: Street) -> None:
+    """What was paid before its debit is not debited."""
+    rental = street.settled()
+    street.platform.record_payment(
+        RecordPaymentRequest(
+            request_id=street.fresh(),
+            authorization=rental.name,
+            payment_reference="p-1",
+            amount=cny(500),
+        )
+    )
+    street.after_days(100)
+    assert street.transfers() == []
+
+
+@pytest.mark.parametrize("street", [NEVER], indirect=True)
+def test_a_payout_that_fails_is_owed_again(street: Street) -> None:
+    """What the rail cannot pay out is owed to the person again."""
+    rental = street.settled()
+    street.platform.record_payment(
+        RecordPaymentRequest(
+            request_id=street.fresh(),
+            authorization=rental.name,
+            payment_reference="p-1",
+            amount=cny(700),
+        )
+    )
+    asked = PayOutRefundRequest(request_id=street.fresh(), name=rental.name, amount=cny(200))
+    assert street.platform.pay_out_refund(asked).authorization.refund_payable == cny(0)
+    street.after_days(HOUR)
+    (payout,) = street.transfers()
+    assert (payout.kind, payout.state) == (Transfer.KIND_PAYOUT, Transfer.STATE_FAILED)
+    assert street.now(rental).refund_payable == cny(200)
+
+
+def test_the_rails_last_word_stands(tmp_path: Path) -> None:
+    """The same report again answers the same, another one after the last word is refused, and an
+    unsigned one is not believed."""
+    with serving(tmp_path) as served:
+        street = Street(served)
+        rental = street.settled()
+        street.after_days(HOUR)
+        (transfer,) = street.transfers()
+        assert transfer.state == Transfer.STATE_REQUESTED
+        _, user_id, _, transfer_id = transfer.name.split("/")
+        body = json.dumps(
+            {"user_id": user_id, "transfer_id": transfer_id, "state": "SUCCEEDED"}
+        ).encode()
+        seconds = START_US // 1_000_000 + 3_600
+        with pytest.raises(FreeholdError) as unsigned:
+            street.report(body, f"t={seconds},v1={'0' * 64}")
+        assert unsigned.value.code is grpc.StatusCode.UNAUTHENTICATED
+        assert street.now(rental).due == cny(500)
+        first = street.report(body, sign(body, RAIL_SECRET, seconds))
+        assert first == street.report(body, sign(body, RAIL_SECRET, seconds + 1))
+        assert street.now(rental).due == cny(0)
+        other = body.replace(b"SUCCEEDED", b"FAILED")
+        with pytest.raises(FreeholdError) as late:
+            street.report(other, sign(other, RAIL_SECRET, seconds))
+        assert late.value.reason == "TRANSFER_ENDED"
+        unknown = body.replace(transfer_id.encode(), b"0" * 20)
+        with pytest.raises(FreeholdError) as missing:
+            street.report(unknown, sign(unknown, RAIL_SECRET, seconds))
+        assert missing.value.code is grpc.StatusCode.NOT_FOUND
+        assert verify_books(served.store.engine).fault is None
