@@ -1,13 +1,20 @@
-"""What is set up from the shell: operators, their products, keys."""
+"""What is set up from the shell: operators, their products, keys.
+
+With a request id each of these can be sent again after an unknown outcome, as calls can: the same
+id and content do it once, the same id with other content is refused. A key is shown once and not
+kept, so that a retry cannot show it again: it replaces the key that the first try made.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from service.domain.access import (
     OPERATOR_SCOPES,
@@ -17,8 +24,8 @@ from service.domain.access import (
     hash_key,
     key_id_of,
 )
-from service.domain.errors import FreeholdError, InvalidInput, NotFound
-from service.engine.records import PLATFORM
+from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
+from service.engine.records import PLATFORM, RequestRecord
 from service.storage import tables as t
 from service.storage.database import reading, writing
 
@@ -70,11 +77,51 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def create_operator(engine: Engine, operator_id: str, name: str, fee_bp: int, now_us: int) -> None:
+ADMIN = "freehold admin"
+"""The caller of record for the shell; no operator's id has a space."""
+
+
+def _first_outcome(
+    connection: Connection, request_id: str, method: str, body: Sequence[object]
+) -> str | None:
+    """What the request id came to before; None for a new one. Raises RequestIdReused."""
+    r = t.requests.c
+    query = select(r.method, r.body, r.answer).where(r.caller == ADMIN, r.request_id == request_id)
+    found = connection.execute(query).first() if request_id else None
+    if found is None:
+        return None
+    if found.method != method:
+        raise RequestIdReused("method")
+    if found.body != json.dumps(body).encode():
+        raise RequestIdReused("body")
+    return str(found.answer.decode())
+
+
+def _record(
+    connection: Connection,
+    request_id: str,
+    method: str,
+    body: Sequence[object],
+    answer: str,
+    now_us: int,
+) -> None:
+    if not request_id:
+        return
+    r = t.requests.c
+    connection.execute(delete(t.requests).where(r.caller == ADMIN, r.request_id == request_id))
+    row = RequestRecord(
+        ADMIN, request_id, method, json.dumps(body).encode(), answer.encode(), "", "", now_us
+    )
+    connection.execute(insert(t.requests), row._asdict())
+
+
+def create_operator(
+    engine: Engine, operator_id: str, name: str, fee_bp: int, now_us: int, *, request_id: str = ""
+) -> None:
     """Registers an operator with the default products.
 
     Raises InvalidInput for an id that is not lower-case letters, digits and hyphens (at most
-    63), and OperatorExists.
+    63), OperatorExists, and RequestIdReused.
     """
     if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
         raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
@@ -83,11 +130,15 @@ def create_operator(engine: Engine, operator_id: str, name: str, fee_bp: int, no
         {**product, "operator_id": operator_id, "revision": 1, "policy_revision": 1}
         for product in _defaults()["product"]
     ]
+    body = [operator_id, name, fee_bp]
     with writing(engine) as connection:
+        if _first_outcome(connection, request_id, "create_operator", body) is not None:
+            return
         if _operator_exists(connection, operator_id):
             raise OperatorExists(operator_id)
         connection.execute(insert(t.operators), row)
         connection.execute(insert(t.products), products)
+        _record(connection, request_id, "create_operator", body, "", now_us)
 
 
 def _operator_exists(connection: Connection, operator_id: str) -> bool:
@@ -95,10 +146,13 @@ def _operator_exists(connection: Connection, operator_id: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def add_key(engine: Engine, key: str, operator_id: str | None, now_us: int) -> None:
+def add_key(
+    engine: Engine, key: str, operator_id: str | None, now_us: int, *, request_id: str = ""
+) -> None:
     """Keeps the hash of a key of an operator, or of the platform (None).
 
-    Raises NotFound when there is no such operator.
+    With a request id that came before, the key replaces the one that was made then. Raises
+    NotFound when there is no such operator, and RequestIdReused.
     """
     scopes = PLATFORM_SCOPES if operator_id is None else OPERATOR_SCOPES
     row = {
@@ -111,7 +165,12 @@ def add_key(engine: Engine, key: str, operator_id: str | None, now_us: int) -> N
     with writing(engine) as connection:
         if operator_id is not None and not _operator_exists(connection, operator_id):
             raise NotFound("operator", operator_id)
+        before = _first_outcome(connection, request_id, "create_key", [operator_id])
+        if before is not None:
+            replaced = t.api_keys.c.key_hash == before, t.api_keys.c.revoke_us.is_(None)
+            connection.execute(update(t.api_keys).where(*replaced).values(revoke_us=now_us))
         connection.execute(insert(t.api_keys), row)
+        _record(connection, request_id, "create_key", [operator_id], hash_key(key), now_us)
 
 
 def revoke_key(engine: Engine, key: str, now_us: int) -> None:

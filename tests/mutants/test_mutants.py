@@ -1,0 +1,34 @@
+"""The list of mutants stays fit to be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.run import ROOT, Mutant, load
+
+MUTANTS = load()
+
+
+def test_there_are_at_least_twelve_and_each_has_a_name_of_its_own() -> None:
+    """At least twelve guards are broken one at a time, each under its own name."""
+    names = [mutant.name for mutant in MUTANTS]
+    assert len(names) >= 12
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
+def test_every_mutant_can_be_applied(mutant: Mutant, tmp_path: Path) -> None:
+    """A mutant changes one place of one file, which compiles, and names tests that exist."""
+    target = tmp_path / mutant.file
+    target.parent.mkdir(parents=True)
+    target.write_text((ROOT / mutant.file).read_text(encoding="utf-8"), encoding="utf-8")
+    mutant.apply(tmp_path)
+    changed = target.read_text(encoding="utf-8")
+    assert changed != (ROOT / mutant.file).read_text(encoding="utf-8")
+    if target.suffix == ".py":
+        compile(changed, mutant.file, "exec")
+    assert mutant.tests
+    for test in mutant.tests:
+        assert (ROOT / test.partition("::")[0]).exists(), test
