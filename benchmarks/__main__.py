@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.crash import crash
+from benchmarks.power import power
 from benchmarks.rpc import rpc
 
 
@@ -13,6 +15,8 @@ def main() -> None:
 
 
 main.add_command(rpc)
+main.add_command(crash)
+main.add_command(power)
 
 if __name__ == "__main__":
     main()

@@ -44,15 +44,34 @@ class Prepared:
     users: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Filled:
+    """What a filled database has in it.
+
+    operator_key  API key of an operator that rents out PRODUCT
+    platform_key  API key of the platform
+    users         ids of the people, in the order to use them up
+    """
+
+    operator_key: str
+    platform_key: str
+    users: tuple[str, ...]
+
+
 def prepare(work: Path, model: Path, people: int, seed: int) -> Prepared:
+    """Fill a SQLite file in the folder `work`, as `fill` does, and leave it closed and whole."""
+    database = work / "prepared.db"
+    filled = fill(f"sqlite:///{database}", model, work / "prepare.log", people, seed)
+    return Prepared(checkpoint(database), model, filled.operator_key, filled.users)
+
+
+def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     """Train if there is no model, then migrate, create the keys, load so many people.
 
-    The files go to the folder `work`; the order of people follows from `seed`.
+    The order of people follows from `seed`; `log` takes the lines of the server that loads them.
     """
     if not model.exists():
         train.train(_SPEC, model, progress=False)
-    database = work / "prepared.db"
-    url = f"sqlite:///{database}"
     command("service.cli", "migrate", "--database", url)
     operator = json.loads(
         command(
@@ -63,17 +82,30 @@ def prepare(work: Path, model: Path, people: int, seed: int) -> Prepared:
     platform = json.loads(
         command("service.cli", "platform", "create-key", "--database", url, "--json")
     )
-    with serve(database, model, work / "prepare.log", None) as server:
+    with serve_url(url, model, log) as server:
         users = _load_users(server.port, platform["api_key"], people, seed)
-    return Prepared(_checkpoint(database), model, operator["api_key"], users)
+    return Filled(operator["api_key"], platform["api_key"], users)
 
 
 def serve(database: Path, model: Path, log: Path, core: int | None) -> Server:
     """A Freehold server, pinned to `core` unless that is None; its log lines go to `log`."""
-    port = free_port()
+    return serve_url(f"sqlite:///{database}", model, log, core=core)
+
+
+def serve_url(
+    url: str,
+    model: Path,
+    log: Path,
+    *,
+    core: int | None = None,
+    port: int | None = None,
+    program: Sequence[str] = ("service.cli",),
+) -> Server:
+    """A Freehold server on any database, on a free port unless told; `program` may wrap it."""
+    port = port or free_port()
     arguments = [
-        "service.cli", "serve", "--listen", f"127.0.0.1:{port}",
-        "--database", f"sqlite:///{database}", "--model", str(model),
+        *program, "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
+        "--model", str(model),
     ]  # fmt: skip
     return Server(arguments, core=core, port=port, log=log)
 
@@ -138,7 +170,7 @@ def _load_users(port: int, key: str, count: int, seed: int) -> tuple[str, ...]:
     return tuple(user.user_id for user in users)
 
 
-def _checkpoint(database: Path) -> Path:
+def checkpoint(database: Path) -> Path:
     """Move what the write-ahead log holds into the file, so that a copy of the file is whole."""
     with closing(sqlite3.connect(database)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

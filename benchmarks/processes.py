@@ -92,7 +92,9 @@ def busy_seconds() -> float:
 class Server:
     """One server process; a context manager. Its JSON log lines go to a file.
 
-    The process is up when it has logged ``"event": "serving"``.
+    The process is up when it has logged ``"event": "serving"``. Whoever has other things to do
+    meanwhile uses `launch` and `wait_serving` instead of the context, and `stop` or `kill`; a
+    server that has ended can be launched again.
     """
 
     def __init__(self, arguments: Sequence[str], *, core: int | None, port: int, log: Path) -> None:
@@ -103,16 +105,8 @@ class Server:
         self._stopped: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as sink:
-            self._child = spawn(
-                self._arguments, core=self._core, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
-            )
-        deadline = time.monotonic() + _START_LIMIT_S
-        while self._event("serving") is None:
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                self._end()
-                raise BenchmarkError(f"the server did not start:\n{self._tail()}")
-            time.sleep(0.02)
+        self.launch()
+        self.wait_serving()
         return self
 
     def __exit__(
@@ -121,10 +115,40 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            self.stop()
+        else:
+            self._end()
+
+    def launch(self) -> None:
+        """Start the process; it is not up yet."""
+        with self._log.open("wb") as sink:
+            self._child = spawn(
+                self._arguments, core=self._core, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            )
+
+    def wait_serving(self) -> None:
+        """Wait until the launched process is up; raises BenchmarkError when it does not come up."""
+        deadline = time.monotonic() + _START_LIMIT_S
+        while self._event("serving") is None:
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self._end()
+                raise BenchmarkError(f"the server did not start:\n{self.tail}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """SIGTERM, and the process is gone; raises BenchmarkError unless it exited with 0."""
         clean = self._end()
         self._stopped = self._event("stopped") or {}
-        if error is None and not clean:
-            raise BenchmarkError(f"the server did not stop cleanly:\n{self._tail()}")
+        if not clean:
+            raise BenchmarkError(f"the server did not stop cleanly:\n{self.tail}")
+
+    def kill(self) -> bool:
+        """SIGKILL, and the process is gone; whether it was still running."""
+        running = self._child.poll() is None
+        self._child.kill()
+        self._child.wait()
+        return running
 
     @property
     def pid(self) -> int:
@@ -160,6 +184,8 @@ class Server:
                 found = content
         return found
 
-    def _tail(self) -> str:
+    @property
+    def tail(self) -> str:
+        """The last lines of the log."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-20:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +19,39 @@ from service.clock import Clock, SandboxClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
 from service.engine.committer import Committer
+from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
-from service.engine.sweeper import Sweeper
 from service.engine.ports import Scorer
+from service.engine.records import SealRecord
+from service.engine.sealer import Sealer
+from service.engine.sweeper import Sweeper
 from service.ids import Ids
-from service.rpc import authorizations, credit, ledger, sandbox
-from service.rpc.authorizations import AuthorizationServicer
-from service.rpc.credit import CreditServicer
+from service.rails.simulated import SimulatedRail
+from service.rpc import (
+    authorizations,
+    charges,
+    collection,
+    credit,
+    ledger,
+    rails,
+    returns,
+    sandbox,
+)
+from service.rpc.collection import CollectionReads
+from service.rpc.credit import People
 from service.rpc.keys import KeyRing
 from service.rpc.ledger import LedgerServicer
+from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
+from service.rpc.rails import Rails
+from service.rpc.reading import AuthorizationReads
 from service.rpc.sandbox import SandboxServicer
 from service.rpc.server import GrpcServer
+from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
+from service.storage.history import History
+from service.storage.payables import payables_of
+from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 
@@ -54,6 +75,12 @@ class Parts:
     clock: Clock
     ids: Ids
     limits: Limits
+    rail_secret: bytes | None = None
+    """Shared with the payment rail, whose call-backs are signed with it; None: there is no rail."""
+    rail: SimulatedRail | None = None
+    """Where transfers are handed in; None: whoever runs the rail reads them by ListTransfers."""
+    seal_key: SealKey | None = None
+    """Signs the heads of the books; None: nothing is sealed."""
 
 
 class App:
@@ -94,12 +121,15 @@ class App:
             min_time_left_s=limits.min_time_left_s,
             max_calls=limits.max_calls_a_caller,
         )
+        self._rails = Rails(self.committer, store, self._readers, parts.clock, parts.rail_secret)
+        self._dispatcher = _dispatcher(parts, self.committer)
+        self._sealer = _sealer(parts, self.committer)
         self._server = GrpcServer(pipeline, self._services(assessor), limits)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
 
     def _services(self, assessor: Assessor) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
-        people = CreditServicer(
+        people = People(
             self.committer,
             store,
             assessor,
@@ -108,15 +138,33 @@ class App:
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
-        rentals = AuthorizationServicer(self.committer, store, self._readers)
-        books = LedgerServicer(partial(verify_books, store.engine), self._readers)
+        rentals = AuthorizationReads(store, self._readers)
+        treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
+        signer = parts.seal_key
+        keys = None if signer is None else PublicKeys([signer.public])
+        verify = partial(verify_books, store.engine, keys)
+        books = LedgerServicer(verify, History(store.engine), self._readers)
+        changing = partial(methods_of, self.committer)
         services = {
-            authorizations.SERVICE: rentals.methods(small),
-            credit.SERVICE: people.methods(small, parts.limits.max_bulk_message_bytes),
+            authorizations.SERVICE: [
+                *rentals.methods(small),
+                *changing(authorizations.MUTATIONS, small),
+                *changing(returns.MUTATIONS, small),
+                *changing(charges.MUTATIONS, small),
+            ],
+            credit.SERVICE: [
+                *people.methods(small, parts.limits.max_bulk_message_bytes),
+                *changing(credit.MUTATIONS, small),
+            ],
+            collection.SERVICE: [
+                *treasury.methods(small),
+                *changing(collection.MUTATIONS, small),
+            ],
             ledger.SERVICE: books.methods(small),
+            rails.SERVICE: self._rails.methods(small),
         }
         if isinstance(parts.clock, SandboxClock):
-            hand = SandboxServicer(parts.clock, self._sweeper.sweep)
+            hand = SandboxServicer(parts.clock, self._catch_up)
             services[sandbox.SERVICE] = hand.methods(small)
         return services
 
@@ -130,20 +178,90 @@ class App:
             self._readers.shutdown()
             raise
         if not isinstance(self._parts.clock, SandboxClock):
-            self._sweeping = asyncio.get_running_loop().create_task(self._sweeper.run())
+            loop = asyncio.get_running_loop()
+            self._background = [loop.create_task(work) for work in self._background_work()]
+        if self._sealer is not None:
+            # By no clock but its own pauses, so in a sandbox as well.
+            self._background.append(asyncio.create_task(self._sealer.run()))
         return port
+
+    def _background_work(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on beside the calls until the server stops."""
+        works = [self._sweeper.run()]
+        if self._dispatcher is not None:
+            works.append(self._dispatcher.run())
+        if self._parts.rail is not None:
+            works.append(self._telling(self._parts.rail))
+        return works
+
+    async def _telling(self, rail: SimulatedRail) -> None:
+        while True:
+            await rail.tell(self._deliver)
+            await asyncio.sleep(self._parts.limits.dispatch_interval_s)
+
+    async def _deliver(self, body: bytes, signature: str) -> None:
+        await self._rails.report(body, signature)
+
+    async def _catch_up(self) -> int:
+        """All that the background would do by now; returns how many authorizations time woke."""
+        woken = await self._sweeper.sweep()
+        if self._dispatcher is not None and self._parts.rail is not None:
+            await self._dispatcher.dispatch()
+            await self._parts.rail.tell(self._deliver)
+        return woken
 
     async def stop(self) -> None:
         """Stops accepting, lets calls under way finish, drains the queue, closes."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeping
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         limits = self._parts.limits
         await self._server.stop(limits.drain_s, limits.notice_s)
+        if self._sealer is not None:
+            await self._sealer.close(limits.last_seal_s)
         await self.committer.close()
         self._readers.shutdown()
         self._parts.store.close()
+
+
+def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
+    if parts.rail is None:
+        return None
+    limits = parts.limits
+    return Dispatcher(
+        parts.store,
+        parts.rail,
+        committer,
+        parts.clock,
+        portion=limits.dispatch_portion,
+        interval_s=limits.dispatch_interval_s,
+        resend_us=int(limits.resend_s * 1_000_000),
+        log_fault=_log_fault,
+    )
+
+
+def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
+    if parts.seal_key is None:
+        return None
+    limits = parts.limits
+    return Sealer(
+        SqlSealStore(parts.store.engine),
+        committer,
+        parts.clock,
+        parts.seal_key,
+        max_heads=limits.seal_heads,
+        interval_s=limits.seal_interval_s,
+        pause_s=limits.seal_pause_s,
+        log_seal=_log_seal,
+        log_fault=_log_fault,
+    )
+
+
+def _log_seal(seal: SealRecord) -> None:
+    # Noted elsewhere, with the log: a witness of seals that somebody may cut off.
+    with suppress(Exception):
+        witness = f"{seal.number}:{seal.digest.hex()}"
+        log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:
@@ -180,6 +298,8 @@ async def serve(parts: Parts, address: str) -> None:
         sandbox=isinstance(parts.clock, SandboxClock),
         build=build_version(),
     )
+    if parts.seal_key is None:
+        log.warning("unsealed", why="no --seal-key was given: the books are chained, not signed")
     await stopping.wait()
     log.info("stopping", waiting=app.committer.waiting)
     await app.stop()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import Engine
@@ -16,7 +18,12 @@ from models.errors import ModelError
 from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
+from service.engine.ports import StorageFailed
+from service.engine.records import Witness
 from service.storage.database import open_database
+
+if TYPE_CHECKING:
+    from service.rails.simulated import SimulatedRail
 
 # gRPC's core writes lines of its own to standard error; what matters of them we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -49,6 +56,12 @@ database_option = click.option(
     "--database", required=True, envvar="FREEHOLD_DATABASE", help=DATABASE_HELP
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+request_option = click.option(
+    "--request-id",
+    default="",
+    help="Makes it safe to run the command again after an unknown outcome: it is done once. A key "
+    "cannot be shown twice, so that a retry replaces it.",
+)
 key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 
 
@@ -60,14 +73,23 @@ def cli() -> None:
 
 @cli.command()
 @database_option
-def migrate(database: str) -> None:
+@click.option(
+    "--shard", is_flag=True, help="Then spread the tables over the nodes of a Citus cluster."
+)
+def migrate(database: str, shard: bool) -> None:
     """Create the schema, or bring it up to date, with the default limits and policies."""
     from service.storage.admin import install_defaults
     from service.storage.migrate import migrate as apply
+    from service.storage.shard import shard as spread
 
     engine = _open(database)
-    apply(engine)
-    install_defaults(engine)
+    try:
+        apply(engine)
+        install_defaults(engine)
+        if shard:
+            click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")
+    finally:
+        engine.dispose()
     click.echo("database is up to date")
 
 
@@ -89,15 +111,23 @@ def operator() -> None:
 @database_option
 @json_option
 @key_only_option
+@request_option
 def create_operator(
-    operator_id: str, name: str, fee_bps: int, database: str, as_json: bool, key_only: bool
+    operator_id: str,
+    name: str,
+    fee_bps: int,
+    database: str,
+    as_json: bool,
+    key_only: bool,
+    request_id: str,
 ) -> None:
     """Register an operator with the default products and print its API key, once."""
     from service.storage import admin
 
     engine, key = _open(database), new_key()
-    admin.create_operator(engine, operator_id, name, fee_bps, _now_us())
-    admin.add_key(engine, key, operator_id, _now_us())
+    admin.create_operator(engine, operator_id, name, fee_bps, _now_us(), request_id=request_id)
+    of_key = f"{request_id}/key" if request_id else ""
+    admin.add_key(engine, key, operator_id, _now_us(), request_id=of_key)
     _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
@@ -106,12 +136,15 @@ def create_operator(
 @database_option
 @json_option
 @key_only_option
-def create_operator_key(operator_id: str, database: str, as_json: bool, key_only: bool) -> None:
+@request_option
+def create_operator_key(
+    operator_id: str, database: str, as_json: bool, key_only: bool, request_id: str
+) -> None:
     """Print a further API key of an operator, once."""
     from service.storage import admin
 
     key = new_key()
-    admin.add_key(_open(database), key, operator_id, _now_us())
+    admin.add_key(_open(database), key, operator_id, _now_us(), request_id=request_id)
     _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
@@ -124,12 +157,13 @@ def platform() -> None:
 @database_option
 @json_option
 @key_only_option
-def create_platform_key(database: str, as_json: bool, key_only: bool) -> None:
+@request_option
+def create_platform_key(database: str, as_json: bool, key_only: bool, request_id: str) -> None:
     """Print an API key of the platform, once."""
     from service.storage import admin
 
     key = new_key()
-    admin.add_key(_open(database), key, None, _now_us())
+    admin.add_key(_open(database), key, None, _now_us(), request_id=request_id)
     _report({"api_key": key}, as_json, key_only)
 
 
@@ -187,7 +221,32 @@ def train(spec: Path, out: Path, jobs: int) -> None:
     help="Serve with a clock that starts at this instant (ISO 8601) and moves only by "
     "SandboxService.AdvanceClock.",
 )
-def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
+@click.option(
+    "--rail-secret",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="FREEHOLD_RAIL_SECRET",
+    help="File with the secret that the payment rail signs its call-backs with.",
+)
+@click.option(
+    "--seal-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="FREEHOLD_SEAL_KEY",
+    help="File that `freehold create-seal-key` wrote; without it the books are not sealed.",
+)
+@click.option(
+    "--simulated-rail",
+    is_flag=True,
+    help="Hand transfers to a simulated payment rail, which moves no money; for sandboxes.",
+)
+def serve(
+    listen: str,
+    database: str,
+    model: Path,
+    sandbox: str | None,
+    rail_secret: Path | None,
+    simulated_rail: bool,
+    seal_key: Path | None,
+) -> None:
     """Serve the API until SIGTERM."""
     import uvloop
 
@@ -198,6 +257,7 @@ def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
     from service.ids import RandomIds
     from service.logs import configure_logs
     from service.rpc.server import AddressInUse
+    from service.signing import load_seal_key
     from service.storage.migrate import is_current
     from service.storage.store import SqlStore
 
@@ -207,7 +267,10 @@ def serve(listen: str, database: str, model: Path, sandbox: str | None) -> None:
     if not is_current(engine):
         raise click.ClickException("the database is not up to date: run freehold migrate first")
     clock = _clock(sandbox)
-    parts = Parts(SqlStore(engine), ModelScorer.load(model), clock, RandomIds(), LIMITS)
+    secret, rail = _rail(rail_secret, simulated_rail, clock)
+    signer = None if seal_key is None else load_seal_key(seal_key)
+    store, scorer = SqlStore(engine), ModelScorer.load(model)
+    parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
     try:
         uvloop.run(run(parts, listen))
     except AddressInUse as error:
@@ -218,6 +281,28 @@ def _check_address(listen: str) -> None:
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise click.BadParameter(f"{listen} is not HOST:PORT", param_hint="--listen")
+
+
+def _rail(
+    secret_file: Path | None, simulated: bool, clock: Clock
+) -> tuple[bytes | None, SimulatedRail | None]:
+    """The secret shared with the payment rail, and the rail, where it is simulated."""
+    from service.rails.callbacks import SECRET_BYTES
+    from service.rails.simulated import SimulatedRail
+
+    if simulated and not isinstance(clock, SandboxClock):
+        raise click.BadParameter("only with --sandbox", param_hint="--simulated-rail")
+    secret = None
+    if secret_file is not None:
+        secret = secret_file.read_bytes().strip()
+        if len(secret) < SECRET_BYTES:
+            raise click.BadParameter(
+                f"holds less than {SECRET_BYTES} bytes", param_hint="--rail-secret"
+            )
+    elif simulated:
+        secret = os.urandom(32)
+    rail = SimulatedRail(secret, clock) if simulated and secret is not None else None
+    return secret, rail
 
 
 def _clock(sandbox: str | None) -> Clock:
@@ -234,19 +319,66 @@ def _clock(sandbox: str | None) -> Clock:
     return SandboxClock(int(start.timestamp()) * 1_000_000)
 
 
+@cli.command("create-seal-key")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def create_key_of_seals(file: Path) -> None:
+    """Write a key that signs seals to FILE, readable by its owner alone, and to FILE.pub the
+    public key, by which seals are verified."""
+    from service.signing import create_seal_key
+
+    click.echo(f"key id: {create_seal_key(file)}")
+
+
+def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> list[Witness]:
+    """NUMBER:DIGEST as the server's log and an earlier verification have it."""
+    witnesses = []
+    for value in values:
+        form = re.fullmatch("([1-9][0-9]{0,17}):([0-9a-f]{64})", value)
+        if form is None:
+            raise click.BadParameter(f"{value} is not NUMBER:DIGEST")
+        witnesses.append(Witness(int(form[1]), bytes.fromhex(form[2])))
+    return witnesses
+
+
 @cli.command()
 @database_option
-def verify(database: str) -> None:
+@click.option(
+    "--seal-key",
+    "seal_keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Public key of the seals (FILE.pub); several when it was changed.",
+)
+@click.option(
+    "--witness",
+    "witnesses",
+    metavar="NUMBER:DIGEST",
+    multiple=True,
+    callback=_witnesses,
+    help="A seal that was noted elsewhere and must be there.",
+)
+def verify(database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness]) -> None:
     """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    from service.signing import load_public_keys
     from service.storage.verify import verify_books
 
-    found = verify_books(_open(database))
+    keys = load_public_keys(seal_keys) if seal_keys else None
+    try:
+        found = verify_books(_open(database), keys, witnesses)
+    except StorageFailed as error:
+        why = type(error.__cause__).__name__
+        raise click.ClickException(f"the database refused to read: {why}") from error
     click.echo(
         f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
     )
+    if found.seals or keys is not None:
+        signed = "signed" if keys is not None else "their signatures not checked"
+        click.echo(f"{found.seals} seals, {signed}")
     if found.fault is not None:
         raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
     click.echo("books verified")
+    if found.last_seal is not None:
+        click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
 
 
 def main() -> None:

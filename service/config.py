@@ -38,6 +38,18 @@ class Limits:
     """How long new calls are still answered, with UNAVAILABLE, before the server stops."""
     sweep_interval_s: float = 1.0
     sweep_portion: int = 256
+    dispatch_interval_s: float = 1.0
+    dispatch_portion: int = 64
+    resend_s: float = 3600.0
+    """After how long without an answer a transfer is handed to the payment rail again."""
+    seal_interval_s: float = 5.0
+    """What a line got since its last seal is not protected yet."""
+    seal_pause_s: float = 0.05
+    """Between seals while more is waiting, so that calls come in between."""
+    seal_heads: int = 1000
+    """Lines in one seal; 1,000 are written in about 10 ms."""
+    last_seal_s: float = 5.0
+    """How long the server may take, when it stops, to seal what is left."""
     key_cache_s: float = 2.0
     """How long a key is believed before it is looked up again; bounds a revocation's delay."""
     max_cached_keys: int = 4096

@@ -1,4 +1,8 @@
-"""What all tests share: profiles of Hypothesis, and fresh databases copied from one template."""
+"""What all tests share: profiles of Hypothesis, and fresh databases copied from one template.
+
+A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL; one
+that asks for `file` is about SQLite's files.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,16 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from sqlalchemy.engine import make_url
 
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.fakes import Desk, new_database
+from tests.postgres import Cluster
 
 # "ci" tries the same examples in every run and leaves a failing one as it is, since shrinking may
 # take minutes; "long" looks for new ones, and shrinks them, for as long as it takes.
@@ -36,7 +43,81 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 NewFile = Callable[[], Path]
-NewStore = Callable[[], SqlStore]
+NewFolder = Callable[[], Path]
+
+KINDS = ("sqlite", "postgresql")
+
+
+class Databases(Protocol):
+    """Fresh databases of one kind, each with two operators."""
+
+    @property
+    def kind(self) -> str:
+        """`sqlite` or `postgresql`."""
+        ...
+
+    def new(self) -> str:
+        """The URL of a new one."""
+        ...
+
+    def empty(self) -> str:
+        """The URL of a new one without even a schema."""
+        ...
+
+    def drop(self, url: str) -> None:
+        """Removes one that nobody uses any more."""
+        ...
+
+
+class SqliteDatabases:
+    """Copies of one file."""
+
+    kind = "sqlite"
+
+    def __init__(self, new_file: NewFile, new_folder: NewFolder) -> None:
+        self._new_file = new_file
+        self._new_folder = new_folder
+
+    def new(self) -> str:
+        """The URL of a new file in a folder of its own."""
+        return f"sqlite:///{self._new_file()}"
+
+    def empty(self) -> str:
+        """The URL of a file that is not there yet, in a folder of its own."""
+        return f"sqlite:///{self._new_folder() / 'empty.db'}"
+
+    def drop(self, url: str) -> None:
+        """Removes the file with its folder."""
+        shutil.rmtree(Path(str(make_url(url).database)).parent)
+
+
+class PostgresDatabases:
+    """Copies of one database of one server."""
+
+    kind = "postgresql"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._empty: set[str] = set()
+
+    def new(self) -> str:
+        """The URL of a new database."""
+        return self.cluster.url(self.cluster.lend())
+
+    def empty(self) -> str:
+        """The URL of a new database without tables."""
+        name = self.cluster.empty()
+        self._empty.add(name)
+        return self.cluster.url(name)
+
+    def drop(self, url: str) -> None:
+        """Makes the database fresh for the next, or removes it."""
+        name = str(make_url(url).database)
+        if name in self._empty:
+            self._empty.remove(name)
+            self.cluster.drop(name)
+        else:
+            self.cluster.give_back(name)
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +147,40 @@ def file(new_file: NewFile) -> Path:
     return new_file()
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The PostgreSQL server that the tests share."""
+    with Cluster() as started:
+        yield started
+
+
+def databases_of(request: pytest.FixtureRequest) -> Databases:
+    """Fresh databases of the kind that is the fixture's parameter."""
+    if request.param == "sqlite":
+        folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        new_file: NewFile = request.getfixturevalue("new_file")
+        return SqliteDatabases(new_file, lambda: folders.mktemp("database"))
+    return PostgresDatabases(request.getfixturevalue("cluster"))
+
+
+@pytest.fixture(params=KINDS)
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Fresh databases: the test runs once with each kind."""
+    return databases_of(request)
+
+
 @pytest.fixture
-def store(file: Path) -> Iterator[SqlStore]:
+def url(databases: Databases) -> Iterator[str]:
+    """The URL of a fresh database."""
+    made = databases.new()
+    yield made
+    databases.drop(made)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SqlStore]:
     """A fresh database with two operators."""
-    opened = SqlStore(open_database(f"sqlite:///{file}"))
+    opened = SqlStore(open_database(url))
     yield opened
     opened.close()
 

@@ -26,6 +26,8 @@ from service.engine.engine import Engine, Result
 from service.engine.ports import Scorer
 from service.engine.records import PLATFORM
 from service.ids import Ids
+from service.rails.simulated import Behaviour, SimulatedRail
+from service.signing import SealKey
 from service.storage import admin
 from service.storage.database import open_database
 from service.storage.migrate import migrate
@@ -36,6 +38,7 @@ START_US = 1_780_272_000_000_000
 MINUTE_US = 60_000_000
 OPERATOR = "city"
 OTHER_OPERATOR = "harbour"
+RAIL_SECRET = b"shared with the rail in tests only"
 BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
 
 
@@ -206,8 +209,13 @@ def serving(
     limits: Limits | None = None,
     clock: Clock | None = None,
     scorer: Scorer | None = None,
+    rail: Behaviour | None = None,
+    seal_key: SealKey | None = None,
 ) -> Iterator[Served]:
-    """A real server on a real socket and a SQLite file, in a thread of its own."""
+    """A real server on a real socket and a SQLite file, in a thread of its own.
+
+    With a behaviour it has a simulated payment rail whose secret is `RAIL_SECRET`.
+    """
     store = new_database(f"sqlite:///{folder / 'freehold.db'}")
     keys = [new_key() for _ in range(3)]
     for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):
@@ -218,9 +226,17 @@ def serving(
     thread.start()
 
     async def make() -> tuple[App, int]:
-        app = App(
-            Parts(store, scorer or FakeScorer(), used_clock, CountingIds(), limits or Limits())
+        parts = Parts(
+            store,
+            scorer or FakeScorer(),
+            used_clock,
+            CountingIds(),
+            limits or Limits(),
+            RAIL_SECRET,
+            None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
+            seal_key,
         )
+        app = App(parts)
         return app, await app.start("127.0.0.1:0")
 
     try:

@@ -33,8 +33,10 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from freehold.v1 import authorization_service_pb2 as authorization
+from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import ledger_service_pb2 as ledger
+from freehold.v1 import rail_service_pb2 as rail
 from freehold.v1 import sandbox_service_pb2 as sandbox
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -198,13 +200,17 @@ class _Method(Generic[Request, Response]):
 class _Methods:
     """Every method of the contract, for both clients.
 
-    The authorization methods want an operator's key, the others a platform's.
+    The methods of AuthorizationService want an operator's key, the others a platform's;
+    `claim_return` takes either.
     """
 
     authorize = _Method(
+        "AuthorizationService", authorization.AuthorizeRequest, authorization.AuthorizeResponse
+    )
+    authorize_group = _Method(
         "AuthorizationService",
-        authorization.AuthorizeRequest,
-        authorization.AuthorizeResponse,
+        authorization.AuthorizeGroupRequest,
+        authorization.AuthorizeGroupResponse,
     )
     confirm_authorization = _Method(
         "AuthorizationService",
@@ -212,9 +218,7 @@ class _Methods:
         authorization.ConfirmAuthorizationResponse,
     )
     start_rental = _Method(
-        "AuthorizationService",
-        authorization.StartRentalRequest,
-        authorization.StartRentalResponse,
+        "AuthorizationService", authorization.StartRentalRequest, authorization.StartRentalResponse
     )
     get_authorization = _Method(
         "AuthorizationService",
@@ -226,6 +230,21 @@ class _Methods:
         authorization.ListAuthorizationsRequest,
         authorization.ListAuthorizationsResponse,
     )
+    increment_authorization = _Method(
+        "AuthorizationService",
+        authorization.IncrementAuthorizationRequest,
+        authorization.IncrementAuthorizationResponse,
+    )
+    decrease_authorization = _Method(
+        "AuthorizationService",
+        authorization.DecreaseAuthorizationRequest,
+        authorization.DecreaseAuthorizationResponse,
+    )
+    extend_rental = _Method(
+        "AuthorizationService",
+        authorization.ExtendRentalRequest,
+        authorization.ExtendRentalResponse,
+    )
     settle_authorization = _Method(
         "AuthorizationService",
         authorization.SettleAuthorizationRequest,
@@ -236,14 +255,88 @@ class _Methods:
         authorization.ReverseAuthorizationRequest,
         authorization.ReverseAuthorizationResponse,
     )
+    claim_return = _Method(
+        "AuthorizationService", authorization.ClaimReturnRequest, authorization.ClaimReturnResponse
+    )
+    contest_return = _Method(
+        "AuthorizationService",
+        authorization.ContestReturnRequest,
+        authorization.ContestReturnResponse,
+    )
+    report_lost = _Method(
+        "AuthorizationService", authorization.ReportLostRequest, authorization.ReportLostResponse
+    )
+    report_found = _Method(
+        "AuthorizationService", authorization.ReportFoundRequest, authorization.ReportFoundResponse
+    )
+    lower_charge = _Method(
+        "AuthorizationService", authorization.LowerChargeRequest, authorization.LowerChargeResponse
+    )
+    refund_charge = _Method(
+        "AuthorizationService",
+        authorization.RefundChargeRequest,
+        authorization.RefundChargeResponse,
+    )
+    record_paid_elsewhere = _Method(
+        "AuthorizationService",
+        authorization.RecordPaidElsewhereRequest,
+        authorization.RecordPaidElsewhereResponse,
+    )
     put_users = _Method("CreditService", credit.PutUsersRequest, credit.PutUsersResponse)
     get_credit_profile = _Method(
         "CreditService", credit.GetCreditProfileRequest, credit.GetCreditProfileResponse
     )
+    set_credit_limit = _Method(
+        "CreditService", credit.SetCreditLimitRequest, credit.SetCreditLimitResponse
+    )
+    set_standing = _Method("CreditService", credit.SetStandingRequest, credit.SetStandingResponse)
+    resolve_review = _Method(
+        "CreditService", credit.ResolveReviewRequest, credit.ResolveReviewResponse
+    )
     record_payment = _Method(
         "CreditService", credit.RecordPaymentRequest, credit.RecordPaymentResponse
     )
+    open_dispute = _Method(
+        "CollectionService", collection.OpenDisputeRequest, collection.OpenDisputeResponse
+    )
+    resolve_dispute = _Method(
+        "CollectionService", collection.ResolveDisputeRequest, collection.ResolveDisputeResponse
+    )
+    record_charge_back = _Method(
+        "CollectionService", collection.RecordChargeBackRequest, collection.RecordChargeBackResponse
+    )
+    resolve_charge_back = _Method(
+        "CollectionService",
+        collection.ResolveChargeBackRequest,
+        collection.ResolveChargeBackResponse,
+    )
+    set_provision = _Method(
+        "CollectionService", collection.SetProvisionRequest, collection.SetProvisionResponse
+    )
+    propose_write_off = _Method(
+        "CollectionService", collection.ProposeWriteOffRequest, collection.ProposeWriteOffResponse
+    )
+    approve_write_off = _Method(
+        "CollectionService", collection.ApproveWriteOffRequest, collection.ApproveWriteOffResponse
+    )
+    pay_out_refund = _Method(
+        "CollectionService", collection.PayOutRefundRequest, collection.PayOutRefundResponse
+    )
+    pay_out_operator = _Method(
+        "CollectionService", collection.PayOutOperatorRequest, collection.PayOutOperatorResponse
+    )
+    get_operator_balance = _Method(
+        "CollectionService",
+        collection.GetOperatorBalanceRequest,
+        collection.GetOperatorBalanceResponse,
+    )
     verify_books = _Method("LedgerService", ledger.VerifyBooksRequest, ledger.VerifyBooksResponse)
+    get_line_at = _Method("LedgerService", ledger.GetLineAtRequest, ledger.GetLineAtResponse)
+    list_entries = _Method("LedgerService", ledger.ListEntriesRequest, ledger.ListEntriesResponse)
+    report_transfer = _Method(
+        "RailService", rail.ReportTransferRequest, rail.ReportTransferResponse
+    )
+    list_transfers = _Method("RailService", rail.ListTransfersRequest, rail.ListTransfersResponse)
     advance_clock = _Method(
         "SandboxService", sandbox.AdvanceClockRequest, sandbox.AdvanceClockResponse
     )

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TypeVar
 
-import grpc
 from freehold.client import AsyncClient, FreeholdError
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
@@ -79,7 +78,6 @@ class Record:
     held_credit_minor, held_cash_minor  the two parts when the hold was placed
     asked_s, closed_s  simulated seconds from the first midnight
     lost               settled at the hold because the item was not returned
-    confirm_refused    the line no longer bore the credit part when the cash was paid
     """
 
     rental: Rental
@@ -94,7 +92,6 @@ class Record:
     asked_s: int = 0
     closed_s: int = 0
     lost: bool = False
-    confirm_refused: bool = False
 
     @property
     def request_id(self) -> str:
@@ -217,7 +214,7 @@ class Driver:
         )
         self.journal.clock_s += time.perf_counter() - began
         self.journal.ticks += 1
-        self.journal.expired += answer.expired
+        self.journal.expired += answer.woken
 
     async def _send(self, steps: list[tuple[int, Step]]) -> None:
         """All steps of a tick: one queue for each person, `in_flight` queues at once."""
@@ -308,15 +305,11 @@ class Driver:
             payment_reference=f"deposit-{record.rental.index:06d}",
             paid=Money(currency_code=CURRENCY, amount_minor=record.held_cash_minor),
         )
-        call = self._operator.confirm_authorization(request, timeout_s=CALL_TIMEOUT_S)
-        try:
-            answer = await self._timed("ConfirmAuthorization", call)
-        except FreeholdError as error:
-            if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.retry_delay_s:
-                raise
-            # The line was used up between offer and payment: the operator returns the cash.
-            record.confirm_refused = True
-            return
+        answer = await self._timed(
+            "ConfirmAuthorization",
+            self._operator.confirm_authorization(request, timeout_s=CALL_TIMEOUT_S),
+        )
+        # Declined when the line was used up between offer and payment: the cash is owed back.
         self._learn(record, answer.authorization)
         self._held(record, answer.authorization)
 

@@ -27,7 +27,7 @@ _END_TITLES = {
     "REVERSED": "reversed: cancelled free of charge",
     "EXPIRED_OFFER": "expired: offer not confirmed",
     "EXPIRED_UNPICKED": "expired: reserved, not picked up",
-    "DECLINED": "declined: undone before it arrived",
+    "DECLINED": "declined: undone, or used up meanwhile",
     tally.OPEN: "still open",
 }
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 KEY_BYTES = 24
 KEY_PREFIX = "fh_"
+KEY_ID_LENGTH = 16
 
 
 class Scope(StrEnum):
@@ -16,23 +17,37 @@ class Scope(StrEnum):
 
     AUTHORIZATIONS_READ = "authorizations.read"
     AUTHORIZATIONS_WRITE = "authorizations.write"
+    RETURNS_CLAIM = "returns.claim"
     USERS_WRITE = "users.write"
     PROFILES_READ = "profiles.read"
+    LIMITS_WRITE = "limits.write"
+    STANDINGS_WRITE = "standings.write"
+    REVIEWS_WRITE = "reviews.write"
     PAYMENTS_WRITE = "payments.write"
+    DISPUTES_WRITE = "disputes.write"
+    WRITE_OFFS_WRITE = "write_offs.write"
+    PAYOUTS_READ = "payouts.read"
+    PAYOUTS_WRITE = "payouts.write"
+    TRANSFERS_READ = "transfers.read"
+    TRANSFERS_REPORT = "transfers.report"
+    BOOKS_READ = "books.read"
     BOOKS_VERIFY = "books.verify"
     SANDBOX_CLOCK = "sandbox.clock"
 
 
-OPERATOR_SCOPES = frozenset({Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE})
-PLATFORM_SCOPES = frozenset(Scope) - OPERATOR_SCOPES
+SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM})
+"""What operators and the platform may both do: a user says in either's app that an item is back."""
+OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
+PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: an operator, or the platform (`operator_id` None)."""
+    """Who is calling: an operator, or the platform (`operator_id` None); with which key."""
 
     operator_id: str | None
     scopes: frozenset[Scope]
+    key_id: str
 
 
 def new_key() -> str:
@@ -43,3 +58,8 @@ def new_key() -> str:
 def hash_key(key: str) -> str:
     """The form in which a key is kept. It has too much chance in it to need a salt."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def key_id_of(key_hash: str) -> str:
+    """The name of a key, by which records tell who acted; it opens nothing."""
+    return key_hash[:KEY_ID_LENGTH]

@@ -22,7 +22,7 @@ from service.domain.authorization import (
 from service.domain.catalog import Product, Tariff
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
-from service.domain.policy import MAX_REASONS, Split
+from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.tariff import DAY_US, reaches_us
 from service.domain.transitions import Transition
 
@@ -125,7 +125,8 @@ def declined(authorization: Authorization, reason: str, paid_minor: int, now_us:
 def require_asked(authorization: Authorization) -> None:
     """Raises IllegalState unless the authorization asked for cash at some time."""
     require(authorization, Act.CONFIRM)
-    if authorization.cash_minor == 0:
+    # A decrease may have given all of the cash part back since.
+    if authorization.cash_minor == 0 and authorization.offer in (None, Offer.ZERO):
         raise refuse(authorization, Act.CONFIRM)
 
 
@@ -153,14 +154,10 @@ def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step
     return step(owed, postings, Transition.PAYMENT_OWED_BACK, now_us)
 
 
-def approve(authorization: Authorization, product: Product, now_us: int) -> Step:
-    """A review ends well: what was decided is held, or its cash part is asked for."""
+def offer(authorization: Authorization, window_us: int, now_us: int) -> Step:
+    """A review ends well, and the cash part is asked for from now on."""
     require(authorization, Act.RESOLVE_REVIEW)
-    if authorization.cash_minor == 0:
-        return grant(authorization, product, now_us)
-    offered = authorization._replace(
-        state=State.OFFERED, expire_us=now_us + product.policy.offer_window_us
-    )
+    offered = authorization._replace(state=State.OFFERED, expire_us=now_us + window_us)
     return step(offered, (), Transition.OFFERED, now_us)
 
 

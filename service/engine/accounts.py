@@ -1,4 +1,4 @@
-"""People, their lines, and what operators are paid."""
+"""People, their lines, what operators are paid, and the seals over the lines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from service.engine.commands import (
     PayOutOperator,
     Profile,
     PutUser,
+    Recorded,
+    RecordSeal,
     SetLimit,
     SetStanding,
 )
@@ -128,6 +130,8 @@ def pay_out_operator(
         raise NotFound("operator", command.operator_id)
     require_new_payment(changes, caller, command.payment_reference)
     amount_minor, currency = command.amount.amount_minor, command.amount.currency
+    if currency not in context.catalog.limit_steps:
+        raise InvalidInput.of("amount.currency_code", "currency.unknown", "no lines are kept in it")
     owed_minor = changes.payable_minor(command.operator_id, currency)
     if amount_minor == 0:
         raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
@@ -158,3 +162,10 @@ def pay_out_operator(
     _announce(draft, Transition.OPERATOR_PAID, account, context)
     paid = Paid(command.operator_id, currency, amount_minor, owed_minor - amount_minor)
     return Decided(draft, paid, account, "")
+
+
+def record_seal(command: RecordSeal, changes: Changes) -> Decided:
+    """Keeps a seal. Raises IllegalState when another process has sealed meanwhile."""
+    if command.seal.number != changes.last_seal_number() + 1:
+        raise IllegalState("SEALED_MEANWHILE", "another seal has this number", "")
+    return Decided(Draft(seal=command.seal), Recorded(), "", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from service.domain import authorization as life
 from service.domain import holding
 from service.domain.authorization import Act, Authorization, Custody, Start, State
@@ -16,7 +18,6 @@ from service.domain.errors import (
 from service.domain.ledger import Line, Standing
 from service.domain.policy import (
     MAX_REASONS,
-    NOTHING,
     Choice,
     Offer,
     Reason,
@@ -78,15 +79,22 @@ def authorize(work: Work, command: Authorize, changes: Changes, context: Context
         draft.lines = [line]
     if known is None and changes.user(command.user_id) is None:
         draft.user = UserRecord(command.user_id, False, 0, 0, context.now_us)
-    group_id = context.ids.new(context.now_us) if len(command.items) > 1 else ""
+    beginning = _beginning(command, products, choice, context)
+    # An offer that asks for no cash has nothing to wait for.
+    cash_minor = sum([split.cash_minor for split in choice.splits])
+    at_once = beginning.state is _OFFERED and cash_minor == 0
+    # All items are decided on the balances before any of them is held.
+    draft.decisions = [
+        _decision(work, product, line, assessment, choice, context) for product in products
+    ]
     results = []
-    for item, product, split in zip(command.items, products, choice.splits, strict=True):
-        decision = _decision(work, product, line, assessment, choice, context)
-        draft.decisions.append(decision)
+    for item, product, split, decision in zip(
+        command.items, products, choice.splits, draft.decisions, strict=True
+    ):
         asked = _asked(
-            work, command, item, product, choice, split, assessment, decision, group_id, context
+            work, command, item, product, choice, split, assessment, decision, beginning, context
         )
-        if choice.offer is _ZERO and line.standing is not _WATCHED:
+        if at_once:
             step = holding.grant(asked, product, context.now_us)
             claim(draft, step.authorization)
         else:
@@ -200,6 +208,29 @@ def _decision(
     )
 
 
+class _Beginning(NamedTuple):
+    """How the authorizations of one Authorize begin: a group begins, and lapses, together."""
+
+    state: State
+    expire_us: int | None
+    group_id: str
+
+
+def _beginning(
+    command: Authorize, products: list[Product], choice: Choice, context: Context
+) -> _Beginning:
+    now_us = context.now_us
+    group_id = context.ids.new(now_us) if len(command.items) > 1 else ""
+    if choice.offer is None:
+        return _Beginning(_DECLINED, None, group_id)
+    policies = [product.policy for product in products]
+    if _UNDER_REVIEW in choice.reasons:
+        until_us = now_us + min([policy.review_window_us for policy in policies])
+        return _Beginning(_REVIEW, until_us, group_id)
+    until_us = now_us + min([policy.offer_window_us for policy in policies])
+    return _Beginning(_OFFERED, until_us, group_id)
+
+
 def _asked(
     work: Work,
     command: Authorize,
@@ -209,17 +240,11 @@ def _asked(
     split: Split,
     assessment: Assessment,
     decision: Decision,
-    group_id: str,
+    beginning: _Beginning,
     context: Context,
 ) -> Authorization:
     """The authorization before anything is held, of version 0: OFFERED, REVIEW or DECLINED."""
     policy, now_us = product.policy, context.now_us
-    if choice.offer is None:
-        state, expire_us = _DECLINED, None
-    elif _UNDER_REVIEW in choice.reasons:
-        state, expire_us = _REVIEW, now_us + policy.review_window_us
-    else:
-        state, expire_us = _OFFERED, now_us + policy.offer_window_us
     pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)
     return Authorization(
         user_id=command.user_id,
@@ -229,7 +254,7 @@ def _asked(
         product_id=product.product_id,
         product_revision=product.revision,
         parent_id=command.parent_id,
-        group_id=group_id,
+        group_id=beginning.group_id,
         currency=product.currency,
         start=command.start,
         offer=choice.offer,
@@ -242,12 +267,12 @@ def _asked(
         pickup_window_us=pickup_us if command.start is _ON_PICKUP else 0,
         rental_period_us=_at_most(command.rental_period_us, policy.rental_period_us),
         asset_id=item.asset_id,
-        state=state,
+        state=beginning.state,
         custody=_IN_STATION,
         reasons=choice.reasons,
         credit_minor=split.credit_minor,
         cash_minor=split.cash_minor,
-        expire_us=expire_us,
+        expire_us=beginning.expire_us,
         close_us=now_us if choice.offer is None else None,
         version=0,
     )
@@ -343,18 +368,20 @@ def resolve_review(
     life.check_version(current, command.expected_version)
     life.require(current, Act.RESOLVE_REVIEW)
     members = _together(current, State.REVIEW, line, draft, changes, context)
+    cash_minor = sum([it.cash_minor for it in members])
+    window_us = min([product_of(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED
     if command.approve:
-        held_at_once = [it for it in members if it.cash_minor == 0]
-        obstacle = _obstacle(held_at_once, line, changes)
+        obstacle = _obstacle([] if cash_minor else members, line, changes)
     result = current
     for it in members:
         if obstacle is not None:
             step = holding.declined(it, obstacle, 0, context.now_us)
+        elif cash_minor:
+            step = holding.offer(it, window_us, context.now_us)
         else:
-            step = holding.approve(it, product_of(it, context), context.now_us)
-            if step.authorization.state is not State.OFFERED:
-                claim(draft, step.authorization)
+            step = holding.grant(it, product_of(it, context), context.now_us)
+            claim(draft, step.authorization)
         after = apply(draft, step, line, changes, context)
         result = after if it.authorization_id == current.authorization_id else result
     return Decided(draft, result, result.user_id, result.authorization_id)
@@ -382,9 +409,9 @@ def increment(work: Work, command: Increment, changes: Changes, context: Context
         line.available_minor,
         [Wanted(amount_minor, product.policy)],
     )
-    split = choice.splits[0] if choice.offer is not None else NOTHING
     if choice.offer is None:
         raise InvariantBroken("a full deposit asks nothing of the line")
+    (split,) = choice.splits
     paid_minor = _paid_for_increment(work.caller, command, current, split, choice, changes)
     if command.paid is not None:
         draft.payment = payment_of(

@@ -56,6 +56,7 @@ class Changes:
     base_payments: dict[tuple[str, str], PaymentRecord] = field(default_factory=dict)
     base_transfers: dict[tuple[str, str], TransferRecord] = field(default_factory=dict)
     base_payable: dict[tuple[str, str], int] = field(default_factory=dict)
+    base_seal_number: int = 0
 
     users: dict[str, UserRecord] = field(default_factory=dict)
     lines: dict[LineKey, Line] = field(default_factory=dict)
@@ -133,6 +134,10 @@ class Changes:
                 key = (entry.operator_id, entry.currency)
                 changes[key] = changes.get(key, 0) + amount_minor
         return changes
+
+    def last_seal_number(self) -> int:
+        """The number of the last seal as of now in this batch; read only for the next."""
+        return self.seals[-1].number if self.seals else self.base_seal_number
 
     def item(self, operator_id: str, asset_id: str) -> OpenItem | None:
         """The open rental of an item as of now in this batch."""

@@ -53,6 +53,6 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
         case c.OpenBulk():
             return Decided(Draft(), c.Recorded(), "", "")
         case c.RecordSeal():
-            return Decided(Draft(seal=command.seal), c.Recorded(), "", "")
+            return accounts.record_seal(command, changes)
         case _:
             assert_never(command)

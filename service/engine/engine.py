@@ -53,7 +53,13 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records import TOMBSTONE, Catalog, RequestRecord, operator_account
+from service.engine.records import (
+    PLATFORM,
+    TOMBSTONE,
+    Catalog,
+    RequestRecord,
+    operator_account,
+)
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -189,6 +195,8 @@ class Engine:
             wanted.authorizations.update(
                 (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
+            # A debit that succeeds is recorded as a payment under the transfer's id.
+            wanted.payments.update((PLATFORM, name) for _, name in changes.base_transfers)
         if wanted.authorizations:
             changes.base_authorizations = transaction.authorizations(wanted.authorizations)
         found = changes.base_authorizations
@@ -206,6 +214,8 @@ class Engine:
             changes.base_payments = transaction.payments(wanted.payments)
         if wanted.payable:
             changes.base_payable = transaction.take_payable(wanted.payable)
+        if wanted.seal:
+            changes.base_seal_number = transaction.last_seal_number()
         return changes
 
     def _decide(self, work: Work, changes: Changes, context: Context) -> Result:
@@ -256,6 +266,7 @@ class _Wanted:
         self.transfers: set[tuple[str, str]] = set()
         self.payable: set[tuple[str, str]] = set()
         self.origins: list[tuple[str, str]] = []
+        self.seal = False
 
     def add(self, work: Work) -> None:
         """Adds what one command may touch."""
@@ -287,7 +298,9 @@ class _Wanted:
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
                 self.payable.add((command.operator_id, command.amount.currency))
-            case OpenBulk() | RecordSeal():
+            case RecordSeal():
+                self.seal = True
+            case OpenBulk():
                 pass
 
     def _add_following(self, caller: str, command: Following | Wake, name: tuple[str, str]) -> None:

@@ -301,6 +301,7 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     now_us = context.now_us
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
+            require_new_payment(changes, PLATFORM, transfer.transfer_id)
             step = collecting.pay(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,

@@ -1,10 +1,10 @@
-"""What the engine needs from outside: a store and a scorer."""
+"""What the engine needs from outside: a store, a scorer, and keys to seals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Line
@@ -15,6 +15,8 @@ from service.engine.records import (
     PaymentRecord,
     RequestRecord,
     Scored,
+    SealedHead,
+    SealRecord,
     TransferRecord,
     UserFeatures,
     UserRecord,
@@ -85,6 +87,10 @@ class Transaction(Protocol):
         """Payments by (caller, payment reference)."""
         ...
 
+    def last_seal_number(self) -> int:
+        """The number of the last seal; 0 before the first."""
+        ...
+
     def write(self, changes: Changes) -> None:
         """Writes everything, one statement a table.
 
@@ -117,6 +123,10 @@ class Store(Protocol):
 
     def waking(self, now_us: int, limit: int) -> list[AuthorizationKey]:
         """Authorizations to which time has done something by now, the earliest first."""
+        ...
+
+    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since."""
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:
@@ -153,4 +163,68 @@ class Scorer(Protocol):
         A score less than `below` comes with up to four stable codes of what lowers it most, the
         worst first.
         """
+        ...
+
+
+class Rail(Protocol):
+    """A payment rail: debits people and pays out to them.
+
+    It must do a transfer at most once, however often the same id is submitted, and tell later by
+    a signed call-back what became of it.
+    """
+
+    async def submit(self, transfer: TransferRecord) -> None:
+        """Takes a transfer; raises when it did not take it, or may not have."""
+        ...
+
+
+class OutboxMark(NamedTuple):
+    """How far the outbox goes, and which transactions may still put something before its end.
+
+    The last event that is committed; the oldest transaction under way; the next to be begun.
+    """
+
+    sequence: int
+    oldest_open: int
+    next_transaction: int
+
+
+class Unsealed(NamedTuple):
+    """What is to be sealed next: the last seal, how far the outbox was looked at, and the heads
+    of lines that were not sealed as they are; whether more is waiting."""
+
+    last: SealRecord | None
+    outbox_sequence: int
+    heads: tuple[SealedHead, ...]
+    more: bool
+
+
+class SealStore(Protocol):
+    """What the sealer reads; for any thread."""
+
+    def outbox_mark(self) -> OutboxMark:
+        """The last event that is committed, and which transactions are under way."""
+        ...
+
+    def unsealed(self, after: int, until: int, max_heads: int) -> Unsealed:
+        """Heads of lines with events in (after, until] that were not sealed as they are now."""
+        ...
+
+
+class SealKeys(Protocol):
+    """Public keys of seals; whoever has them can check a seal and make none."""
+
+    def verify(self, key_id: str, digest: bytes, signature: bytes) -> bool:
+        """Whether the signature over the digest was made with this key, which must be known."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs seals; the key is never in the database."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    def sign(self, digest: bytes) -> bytes:
+        """The signature over a digest."""
         ...

@@ -238,10 +238,41 @@ class BookFault(NamedTuple):
     detail: str
 
 
+class LineAt(NamedTuple):
+    """A line's balances as of an instant, and on how many entries they rest; minor units."""
+
+    user_id: str
+    currency: str
+    entries: int
+    last_sequence: int
+    limit_minor: int
+    available_minor: int
+    held_minor: int
+    drawn_minor: int
+    receivable_minor: int
+    disputed_minor: int
+    charged_back_minor: int
+    deposit_minor: int
+    refund_payable_minor: int
+
+
+class Witness(NamedTuple):
+    """What somebody outside the database has noted of a seal."""
+
+    number: int
+    digest: bytes
+
+
 class Verification(NamedTuple):
-    """What a verification looked at, and the first fault it found, if any."""
+    """What a verification looked at, and the first fault it found, if any.
+
+    `signatures` of the `seals` were checked: all of them, or none without a key.
+    """
 
     lines: int
     entries: int
     authorizations: int
     fault: BookFault | None
+    seals: int = 0
+    signatures: int = 0
+    last_seal: Witness | None = None

@@ -1,9 +1,9 @@
-"""Messages to commands and answers to messages; nothing else knows both."""
+"""Values and authorizations, from messages to the domain and back."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
+from typing import Any
 
 from freehold.v1 import authorization_pb2 as pb
 from freehold.v1 import authorization_service_pb2 as calls
@@ -13,10 +13,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
-from service.domain.errors import InvalidInput, InvariantBroken
+from service.domain.errors import InvalidInput
+from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.commands import Answer, Profile, Settled, Tombstone
+from service.domain.tariff import FeeItem
 
 # The stubs' own names for the numbers of an enum; a name without a number fails at import.
 STATES = {it: getattr(pb.Authorization, f"STATE_{it}") for it in State}
@@ -24,13 +25,19 @@ CUSTODIES = {it: getattr(pb.Authorization, f"CUSTODY_{it}") for it in Custody}
 COLLECTIONS = {it: getattr(pb.Authorization, f"COLLECTION_{it}") for it in Collection}
 OFFERS = {it: getattr(types, f"OFFER_{it or 'UNSPECIFIED'}") for it in (None, *Offer)}
 BANDS = {it: getattr(types, f"SCORE_BAND_{it or 'UNSPECIFIED'}") for it in ("", *"ABCDE")}
+STANDINGS = {it: getattr(credit, f"STANDING_{it}") for it in Standing}
+FEE_ITEMS = {it: getattr(calls.Fee.Line, f"ITEM_{it}") for it in FeeItem}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
+STANDING_OF = {number: standing for standing, number in STANDINGS.items()}
 START_OF = {
     calls.AuthorizeRequest.START_UNSPECIFIED: Start.IMMEDIATE,
     calls.AuthorizeRequest.START_IMMEDIATE: Start.IMMEDIATE,
     calls.AuthorizeRequest.START_ON_PICKUP: Start.ON_PICKUP,
 }
+
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""What google.protobuf.Timestamp may hold, in seconds since the epoch."""
 
 
 def timestamp(instant_us: int | None) -> Timestamp | None:
@@ -42,15 +49,30 @@ def timestamp(instant_us: int | None) -> Timestamp | None:
 
 
 def instant_us(message: Timestamp | Duration, field: str) -> int:
-    """Microseconds since the epoch, or of a duration, floored; InvalidInput for odd nanoseconds."""
+    """Microseconds since the epoch, or of a duration, floored.
+
+    Raises InvalidInput for what no Timestamp can be: odd nanoseconds, a year not from 1 to 9999.
+    """
+    if not FIRST_SECOND <= message.seconds <= LAST_SECOND:
+        raise InvalidInput.of(field, "seconds.range", "must lie in the years 1 to 9999")
     if not 0 <= message.nanos < 1_000_000_000:
         raise InvalidInput.of(f"{field}.nanos", "nanos.range", "must be from 0 to 999999999")
     return message.seconds * 1_000_000 + message.nanos // 1000
 
 
-def money(message: types.Money) -> Money:
+def optional_us(message: Any, field: str) -> int | None:
+    """Microseconds of a Timestamp or Duration that may be absent; raises as `instant_us`."""
+    return instant_us(getattr(message, field), field) if message.HasField(field) else None
+
+
+def money(message: types.Money | types.SignedMoney) -> Money:
     """An amount as the domain knows it."""
     return Money(message.currency_code, message.amount_minor)
+
+
+def expected_version(message: Any) -> int | None:
+    """The version that the caller has seen, if it says so."""
+    return message.expected_version if message.HasField("expected_version") else None
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -107,8 +129,7 @@ def write_authorization(it: Authorization, message: pb.Authorization) -> None:
         message.held_cash.amount_minor = it.held_cash_minor
         message.held.amount_minor = it.held_credit_minor + it.held_cash_minor
     if it.captured_minor:
-        message.captured.amount_minor = it.captured_minor
-        message.due.amount_minor = it.due_minor
+        _write_captured(it, message)
     if it.refund_payable_minor:
         message.refund_payable.amount_minor = it.refund_payable_minor
     message.decision_id = it.decision_id
@@ -119,93 +140,40 @@ def write_authorization(it: Authorization, message: pb.Authorization) -> None:
         _write_time(message.expire_time, it.expire_us)
     if it.start_us is not None:
         _write_time(message.start_time, it.start_us)
+    if it.due_us is not None:
+        _write_time(message.due_time, it.due_us)
+    if it.lost_us is not None:
+        _write_time(message.lost_time, it.lost_us)
+    if it.claim_us is not None:
+        _write_time(message.claim_time, it.claim_us)
+    if it.claim_until_us is not None:
+        _write_time(message.claim_until_time, it.claim_until_us)
+    if it.sold_us is not None:
+        _write_time(message.sold_time, it.sold_us)
     if it.close_us is not None:
         _write_time(message.close_time, it.close_us)
+    if it.group_id:
+        message.group = it.group_id
+    if it.parent_id:
+        message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
     message.version = it.version
 
 
-def profile_message(it: Profile) -> credit.CreditProfile:
-    """A profile as the platform sees it."""
-    line = it.line
-
-    def amount(minor: int) -> types.Money:
-        return types.Money(currency_code=line.currency, amount_minor=minor)
-
-    return credit.CreditProfile(
-        user_id=line.user_id,
-        limit=amount(line.limit_minor),
-        available=amount(line.available_minor),
-        held=amount(line.held_minor),
-        drawn=amount(line.drawn_minor),
-        cut_pending=amount(line.cut_pending_minor),
-        score=it.score or 0,
-        score_band=BANDS[it.band],
-        unscorable_reason=it.unscorable_reason,
-        feature_version=it.feature_version,
-        as_of=timestamp(it.as_of_us),
-        model_id=it.model_id,
-    )
-
-
-class _WithAuthorization(Protocol):
-    @property
-    def authorization(self) -> pb.Authorization: ...
-    def SerializeToString(self) -> bytes: ...
-
-
-def _encode(response: _WithAuthorization, answer: Answer) -> bytes:
-    if isinstance(answer, Settled):
-        answer = answer.authorization
-    if not isinstance(answer, Authorization):
-        raise InvariantBroken("an answer of another kind")
-    write_authorization(answer, response.authorization)
-    return response.SerializeToString()
-
-
-def encode_authorize(answer: Answer) -> bytes:
-    """The bytes of an AuthorizeResponse."""
-    return _encode(calls.AuthorizeResponse(), answer)
-
-
-def encode_confirm(answer: Answer) -> bytes:
-    """The bytes of a ConfirmAuthorizationResponse."""
-    return _encode(calls.ConfirmAuthorizationResponse(), answer)
-
-
-def encode_start(answer: Answer) -> bytes:
-    """The bytes of a StartRentalResponse."""
-    return _encode(calls.StartRentalResponse(), answer)
-
-
-def encode_get(answer: Answer) -> bytes:
-    """The bytes of a GetAuthorizationResponse."""
-    return _encode(calls.GetAuthorizationResponse(), answer)
-
-
-def encode_settle(answer: Answer) -> bytes:
-    """The bytes of a SettleAuthorizationResponse."""
-    return _encode(calls.SettleAuthorizationResponse(), answer)
-
-
-def encode_reverse(answer: Answer) -> bytes:
-    """The bytes of a ReverseAuthorizationResponse."""
-    if isinstance(answer, Tombstone):
-        return calls.ReverseAuthorizationResponse(tombstone=True).SerializeToString()
-    return _encode(calls.ReverseAuthorizationResponse(), answer)
-
-
-def encode_payment(answer: Answer) -> bytes:
-    """The bytes of a RecordPaymentResponse."""
-    return _encode(credit.RecordPaymentResponse(), answer)
-
-
-def encode_nothing(_answer: Answer) -> bytes:
-    """No bytes: the answer to what is only recorded."""
-    return b""
-
-
-def encode_profile(answer: Answer) -> bytes:
-    """The bytes of a CreditProfile."""
-    if not isinstance(answer, Profile):
-        raise InvariantBroken("an answer of another kind")
-    return profile_message(answer).SerializeToString()
+def _write_captured(it: Authorization, message: pb.Authorization) -> None:
+    """The amounts that there are only after a capture; the later ones only if not zero."""
+    message.captured.amount_minor = it.captured_minor
+    message.due.amount_minor = it.due_minor
+    for name, amount_minor in (
+        ("paid", it.paid_minor),
+        ("lowered", it.lowered_minor),
+        ("disputed", it.disputed_minor),
+        ("written_off", it.written_off_minor),
+        ("refunded", it.refunded_minor),
+        ("charged_back", it.charged_back_minor),
+        ("conceded", it.conceded_minor),
+        ("fee", it.fee_minor),
+    ):
+        if amount_minor:
+            amount = getattr(message, name)
+            amount.currency_code = it.currency
+            amount.amount_minor = amount_minor

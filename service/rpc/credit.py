@@ -1,4 +1,4 @@
-"""CreditService: convert, call, convert."""
+"""CreditService: people, their lines and standing, reviews, payments."""
 
 from __future__ import annotations
 
@@ -15,16 +15,82 @@ from service.clock import Clock
 from service.domain.access import Scope
 from service.domain.errors import InvalidInput, RequestIdReused, Violation
 from service.engine.assess import Assessor, pack
-from service.engine.commands import OpenBulk, PutUser, RecordPayment, Work
+from service.engine.commands import (
+    OpenBulk,
+    PutUser,
+    RecordPayment,
+    ResolveReview,
+    SetLimit,
+    SetStanding,
+    Work,
+)
 from service.engine.committer import Committer
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
-from service.rpc import convert
+from service.rpc import answers, convert
+from service.rpc.mutations import Mutation, following
 from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
-from service.rpc.work import work_for
 
 SERVICE = "freehold.v1.CreditService"
+
+
+def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
+    message = call.message
+    return SetLimit(
+        message.user_id, convert.money(message.limit) if message.HasField("limit") else None
+    )
+
+
+def _set_standing(call: Call[pb.SetStandingRequest]) -> SetStanding:
+    return SetStanding(call.message.user_id, convert.STANDING_OF[call.message.standing])
+
+
+def _approved(call: Call[pb.ResolveReviewRequest]) -> bool:
+    return bool(call.message.verdict == pb.ResolveReviewRequest.VERDICT_APPROVED)
+
+
+def _record_payment(call: Call[pb.RecordPaymentRequest]) -> RecordPayment:
+    message = call.message
+    user_id, authorization_id = convert.split_name(message.authorization)
+    return RecordPayment(
+        user_id,
+        authorization_id,
+        payment_reference=message.payment_reference,
+        amount=convert.money(message.amount),
+        expected_version=convert.expected_version(message),
+    )
+
+
+MUTATIONS = (
+    Mutation(
+        pb.SetCreditLimitRequest,
+        pb.SetCreditLimitResponse,
+        Scope.LIMITS_WRITE,
+        _set_limit,
+        answers.write_line,
+    ),
+    Mutation(
+        pb.SetStandingRequest,
+        pb.SetStandingResponse,
+        Scope.STANDINGS_WRITE,
+        _set_standing,
+        answers.write_line,
+    ),
+    Mutation(
+        pb.ResolveReviewRequest,
+        pb.ResolveReviewResponse,
+        Scope.REVIEWS_WRITE,
+        following(ResolveReview, approve=_approved),
+    ),
+    Mutation(
+        pb.RecordPaymentRequest,
+        pb.RecordPaymentResponse,
+        Scope.PAYMENTS_WRITE,
+        _record_payment,
+    ),
+)
+"""What is one command; PutUsers is many."""
 
 
 def _whole(call: Call[pb.PutUsersRequest]) -> Work:
@@ -36,14 +102,14 @@ def _whole(call: Call[pb.PutUsersRequest]) -> Work:
         method="PutUsers",
         body=hashlib.sha256(people).digest(),
         command=OpenBulk(),
-        encode=convert.encode_nothing,
+        encode=answers.encode_nothing,
         differing_field=lambda _first: "users",
         deadline=call.deadline,
     )
 
 
-class CreditServicer:
-    """The platform's calls about people and payments."""
+class People:
+    """People in bulk, and one person's profile."""
 
     def __init__(
         self,
@@ -77,13 +143,6 @@ class CreditServicer:
                 self.get_profile,
                 max_bytes,
             ),
-            Method(
-                "RecordPayment",
-                pb.RecordPaymentRequest,
-                Scope.PAYMENTS_WRITE,
-                self.record_payment,
-                max_bytes,
-            ),
         ]
 
     async def put_users(self, call: Call[pb.PutUsersRequest]) -> bytes:
@@ -91,13 +150,13 @@ class CreditServicer:
         users = call.message.users
         self._check(users)
         await self._committer.submit(_whole(call))
-        answers: list[bytes] = []
+        stored: list[bytes] = []
         for start in range(0, len(users), self._bulk_in_flight):
             portion = users[start : start + self._bulk_in_flight]
-            answers += await asyncio.gather(
+            stored += await asyncio.gather(
                 *(self._put(call, place, user) for place, user in enumerate(portion, start))
             )
-        profiles = [pb.CreditProfile.FromString(answer) for answer in answers]
+        profiles = [pb.CreditProfile.FromString(answer) for answer in stored]
         return pb.PutUsersResponse(profiles=profiles).SerializeToString()
 
     def _check(self, users: Any) -> None:
@@ -138,7 +197,7 @@ class CreditServicer:
             command=PutUser(
                 user.user_id, raw, convert.instant_us(user.as_of, "as_of"), user.scoring_consent
             ),
-            encode=convert.encode_profile,
+            encode=answers.encode_profile,
             differing_field=lambda first: differing_field(pb.User, first, user),
             deadline=call.deadline,
         )
@@ -153,16 +212,6 @@ class CreditServicer:
             read_profile, self._store, self._assessor, call.message.user_id, self._currency
         )
         profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
-        message = convert.profile_message(profile)
-        return pb.GetCreditProfileResponse(profile=message).SerializeToString()
-
-    async def record_payment(self, call: Call[pb.RecordPaymentRequest]) -> bytes:
-        """A payment for what was captured on credit."""
-        message = call.message
-        command = RecordPayment(
-            *convert.split_name(message.authorization),
-            payment_reference=message.payment_reference,
-            amount=convert.money(message.amount),
-        )
-        work = work_for(call, "RecordPayment", PLATFORM, command, convert.encode_payment)
-        return await self._committer.submit(work)
+        response = pb.GetCreditProfileResponse()
+        answers.write_profile(profile, response.profile)
+        return response.SerializeToString()

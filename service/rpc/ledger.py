@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from freehold.v1 import ledger_service_pb2 as pb
+from freehold.v1.types_pb2 import SignedMoney
 
 from service.domain.access import Scope
-from service.engine.records import Verification
+from service.domain.errors import NotFound
+from service.domain.ledger import Entry
+from service.engine.records import LineAt, Verification, Witness
+from service.rpc import convert
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
+DEFAULT_PAGE = 50
+
+Verify = Callable[[Sequence[Witness]], Verification]
+Answer = TypeVar("Answer")
+
+
+class History(Protocol):
+    """Reads what stood in the books."""
+
+    def line_at(
+        self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
+    ) -> LineAt | None:
+        """Balances by the entries written, and of what happened, by these instants."""
+        ...
+
+    def entries(self, user_id: str, currency: str, *, after: int, limit: int) -> list[Entry]:
+        """A line's entries after a sequence, in their order."""
+        ...
 
 
 class LedgerServicer:
-    """The proof that the books are right."""
+    """What stands in the books, and the proof that they are right."""
 
-    def __init__(self, verify: Callable[[], Verification], readers: Executor) -> None:
+    def __init__(self, verify: Verify, history: History, readers: Executor) -> None:
         self._verify = verify
+        self._history = history
         self._readers = readers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
+        read, prove = Scope.BOOKS_READ, Scope.BOOKS_VERIFY
         return [
-            Method("VerifyBooks", pb.VerifyBooksRequest, Scope.BOOKS_VERIFY, self.verify, max_bytes)
+            Method("VerifyBooks", pb.VerifyBooksRequest, prove, self.verify, max_bytes),
+            Method("GetLineAt", pb.GetLineAtRequest, read, self.line_at, max_bytes),
+            Method("ListEntries", pb.ListEntriesRequest, read, self.entries, max_bytes),
         ]
 
-    async def verify(self, _call: Call[pb.VerifyBooksRequest]) -> bytes:
-        """Compare every entry with every balance."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._readers, self._verify)
-        fault = found.fault
+    async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:
+        """Compare every entry with every balance, and every seal with what it covers."""
+        witnesses = [Witness(it.number, it.digest) for it in call.message.witnesses]
+        found = await self._read(partial(self._verify, witnesses))
+        fault, last = found.fault, found.last_seal
         return pb.VerifyBooksResponse(
             verified=fault is None,
             lines=found.lines,
@@ -42,4 +69,79 @@ class LedgerServicer:
             fault=None
             if fault is None
             else pb.BookFault(rule=fault.rule, row=fault.row, detail=fault.detail),
+            seals=found.seals,
+            signatures=found.signatures,
+            last_seal=None
+            if last is None
+            else pb.SealWitness(number=last.number, digest=last.digest),
         ).SerializeToString()
+
+    async def line_at(self, call: Call[pb.GetLineAtRequest]) -> bytes:
+        """A person's balances as of an instant."""
+        message = call.message
+        known_us, happened_us = (
+            convert.instant_us(getattr(message, name), name) if message.HasField(name) else None
+            for name in ("known_at", "happened_at")
+        )
+        key = (message.user_id, message.currency_code)
+        found = await self._read(partial(self._history.line_at, *key, known_us, happened_us))
+        if found is None:
+            raise NotFound("line", message.user_id)
+        return pb.GetLineAtResponse(line=_line(found)).SerializeToString()
+
+    async def entries(self, call: Call[pb.ListEntriesRequest]) -> bytes:
+        """A page of a person's entries; the token is the sequence of the last."""
+        message = call.message
+        size = message.page_size or DEFAULT_PAGE
+        key = (message.user_id, message.currency_code)
+        after = int(message.page_token or 0)
+        page = await self._read(partial(self._history.entries, *key, after=after, limit=size + 1))
+        return pb.ListEntriesResponse(
+            entries=[_entry(it) for it in page[:size]],
+            next_page_token=str(page[size - 1].sequence) if len(page) > size else "",
+        ).SerializeToString()
+
+    async def _read(self, read: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+
+def _line(it: LineAt) -> pb.LineAt:
+    def amount(minor: int) -> SignedMoney:
+        return SignedMoney(currency_code=it.currency, amount_minor=minor)
+
+    return pb.LineAt(
+        user_id=it.user_id,
+        limit=amount(it.limit_minor),
+        available=amount(it.available_minor),
+        held=amount(it.held_minor),
+        drawn=amount(it.drawn_minor),
+        receivable=amount(it.receivable_minor),
+        disputed=amount(it.disputed_minor),
+        charged_back=amount(it.charged_back_minor),
+        deposit=amount(it.deposit_minor),
+        refund_payable=amount(it.refund_payable_minor),
+        entries=it.entries,
+        last_sequence=it.last_sequence,
+    )
+
+
+def _entry(it: Entry) -> pb.Entry:
+    name = f"users/{it.user_id}/authorizations/{it.authorization_id}"
+    message = pb.Entry(
+        sequence=it.sequence,
+        transaction_sequence=it.transaction_sequence,
+        operator_id=it.operator_id,
+        authorization=name if it.authorization_id else "",
+        transition=it.transition,
+        book=it.book,
+        debit=it.debit,
+        credit=it.credit,
+        debit_after_minor=it.debit_after_minor,
+        credit_after_minor=it.credit_after_minor,
+        event_time=convert.timestamp(it.event_us),
+        ledger_time=convert.timestamp(it.ledger_us),
+        link=it.link,
+    )
+    message.amount.currency_code = it.currency
+    message.amount.amount_minor = it.amount_minor
+    return message

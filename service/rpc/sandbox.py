@@ -17,7 +17,7 @@ SERVICE = "freehold.v1.SandboxService"
 
 
 class SandboxServicer:
-    """Moves the server's clock; expires what ends on the way before it answers."""
+    """Moves the server's clock; does what time brings on the way before it answers."""
 
     def __init__(self, clock: SandboxClock, sweep: Callable[[], Awaitable[int]]) -> None:
         self._clock = clock
@@ -39,8 +39,6 @@ class SandboxServicer:
         """Set the clock forward."""
         if not self._clock.advance(convert.instant_us(call.message.now, "now")):
             raise InvalidInput.of("now", "now.forward", "the clock only goes forward")
-        expired = await self._sweep()
-        response = pb.AdvanceClockResponse(
-            now=convert.timestamp(self._clock.now_us()), expired=expired
-        )
+        woken = await self._sweep()
+        response = pb.AdvanceClockResponse(now=convert.timestamp(self._clock.now_us()), woken=woken)
         return response.SerializeToString()

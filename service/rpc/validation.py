@@ -13,6 +13,9 @@ M = TypeVar("M", bound=Message)
 
 _validator = protovalidate.Validator()
 
+RULES_BELOW = frozenset({"amount_minor.positive"})
+"""Rules that stand at a field of the contract and begin with the name of a field below it."""
+
 
 def parse(kind: type[M], body: bytes) -> M:
     """The message in `body`; raises InvalidInput naming every field that breaks a rule."""
@@ -34,6 +37,9 @@ def _violation(violation: protovalidate.Violation) -> Violation:
         subscript = element.subscript
         if subscript is not None:
             path += f"[{subscript.value!r}]"
+    if path and proto.rule_id in RULES_BELOW:
+        # A rule about a part of the field's message: the part is what is wrong.
+        path += "." + proto.rule_id.partition(".")[0]
     return Violation(path or "message", proto.rule_id, proto.message or proto.rule_id)
 
 

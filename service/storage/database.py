@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Result, Select, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
@@ -172,10 +173,6 @@ def telling(error: BaseException) -> BaseException | None:
     return None if getattr(said, "sqlstate", None) else error
 
 
-Read = Callable[[Select[Any]], Result[Any]]
-"""Runs a query; its result is closed with the block that it was given in."""
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that reads one state of the database, whatever is written meanwhile.
@@ -193,20 +190,26 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def streaming(engine: Engine, portion: int) -> Iterator[Read]:
-    """Runs queries with long results on one state of the database, as `reading` does.
+def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
+    """Like `reading`, for long results, several side by side.
 
-    Their rows come `portion` at a time, several results side by side, and may take long.
+    Their rows come `portion` at a time, and may take long; they end with the block.
     """
-    with reading(engine) as connection, ExitStack() as results:
+    driver: Any = engine.dialect.loaded_dbapi
+    with reading(engine) as connection, ExitStack() as cursors:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-        connection.execution_options(stream_results=True, yield_per=portion)
 
-        def run(query: Select[Any]) -> Result[Any]:
-            return results.enter_context(connection.execute(query))
+        def close(cursor: DBAPICursor) -> None:
+            with suppress(driver.Error):
+                cursor.close()
 
-        yield run
+        @event.listens_for(connection, "after_cursor_execute")
+        def keep(_: Connection, cursor: DBAPICursor, *__: Any) -> None:
+            # A result that is not read to its end leaves a cursor open at the server.
+            cursors.callback(close, cursor)
+
+        yield connection.execution_options(stream_results=True, yield_per=portion)
 
 
 @contextmanager

@@ -100,7 +100,9 @@ def _given(place: int, column: Column[Any], dialect: Dialect) -> str:
     """A value of the row handed over; PostgreSQL takes a parameter in VALUES for a text."""
     if dialect.name == "sqlite":
         return f"new.column{place}"
-    return f"CAST(new.column{place} AS {column.type.compile(dialect)})"
+    # A collation is the column's, and no part of a cast.
+    name = column.type.compile(dialect).partition(" COLLATE ")[0]
+    return f"CAST(new.column{place} AS {name})"
 
 
 def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> str:
@@ -246,6 +248,9 @@ class Statements:
             "change_us",
             dialect,
             fixed=("authorization_id", "kind", "amount_minor", "currency", "request_us"),
+        )
+        self.select_last_seal = _text(
+            select(func.coalesce(func.max(t.seals.c.number), literal_column("0"))), dialect, ()
         )
         self.insert_seals = _insert(t.seals, dialect)
         self.insert_sealed_heads = _insert(t.sealed_heads, dialect)

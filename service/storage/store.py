@@ -9,7 +9,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, insert, or_, select, text
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -27,6 +27,7 @@ from service.engine.records import (
     PaymentRecord,
     RequestRecord,
     TransferRecord,
+    TransferState,
     UserFeatures,
     UserRecord,
 )
@@ -39,7 +40,15 @@ Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
-BROKEN_RULES = frozenset({"23514", "23502", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_NOTNULL"})
+BROKEN_RULES = frozenset(
+    {
+        "23514",
+        "23502",
+        "SQLITE_CONSTRAINT_CHECK",
+        "SQLITE_CONSTRAINT_NOTNULL",
+        "SQLITE_CONSTRAINT_TRIGGER",
+    }
+)
 # After an I/O error at the commit the log may hold it all the same; these are certain.
 SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
 
@@ -53,6 +62,10 @@ def _code(error: BaseException) -> str:
 def _retryable(error: BaseException | None) -> bool:
     """Whether PostgreSQL asks for the transaction to be run again."""
     return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
+
+
+# A statement is kept for every number of rows that it was ever needed for.
+HEADS_TOGETHER = 50
 
 
 class SqlTransaction:
@@ -119,6 +132,12 @@ class SqlTransaction:
             payable[key] = sum(row[0] for row in self._cursor.fetchall())
         return payable
 
+    def last_seal_number(self) -> int:
+        """The number of the last seal; 0 before the first."""
+        self._cursor.execute(self._statements.select_last_seal)
+        (row,) = self._cursor.fetchall()
+        return int(row[0])
+
     def write(self, changes: Changes) -> None:
         """Writes a batch, one statement a table; Conflict when a row was taken by others.
 
@@ -167,7 +186,8 @@ class SqlTransaction:
         for seal in changes.seals:
             self._insert(s.insert_seals, [seal[:-1]])
             heads = [(*head[:2], seal.number, *head[2:]) for head in seal.heads]
-            self._insert(s.insert_sealed_heads, heads)
+            for start in range(0, len(heads), HEADS_TOGETHER):
+                self._insert(s.insert_sealed_heads, heads[start : start + HEADS_TOGETHER])
 
     def _write_users(self, changes: Changes) -> None:
         s = self._statements
@@ -415,6 +435,26 @@ class SqlStore:
         )
         with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since."""
+        c = t.transfers.c
+        requested = c.state == str(TransferState.REQUESTED)
+        unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
+        query = select(t.transfers).where(or_(requested, unanswered))
+        # The transfers that are not ended have an index of their own, in this order.
+        query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
+        query = query.order_by(c.change_us).limit(limit)
+        with reading(self._engine) as connection:
+            return [rows.transfer_of(row) for row in connection.execute(query)]
+
+    def list_transfers(self, user_id: str, *, after: str, limit: int) -> list[TransferRecord]:
+        """A person's transfers with ids after `after`, in the order of their ids."""
+        c = t.transfers.c
+        query = select(t.transfers).where(c.user_id == user_id, c.transfer_id > after)
+        query = query.order_by(c.transfer_id).limit(limit)
+        with reading(self._engine) as connection:
+            return [rows.transfer_of(row) for row in connection.execute(query)]
 
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
         """One authorization as it stands."""

@@ -1,240 +1,437 @@
-"""Compares every entry of both books with every stored balance and every authorization.
+"""Proves the books: every entry replayed, every stored amount compared, every seal checked.
 
-Three streams in the order of the user id are read side by side in one snapshot of the
-database: lines, entries, authorizations. Memory is bounded by the largest single person.
+Streams in the order of the person are read side by side in one snapshot of the database, so
+that memory is bounded by the authorizations and payments of one person, however many entries
+there are. What rows must come to stands in `engine/audit.py`. The streams are matched by bytes,
+as SQLite sorts; on PostgreSQL the columns have the collation "C" for it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, select
+from sqlalchemy.sql.elements import ColumnElement
 
-from service.domain.authorization import Authorization
-from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
-from service.engine.records import BookFault, Verification
+from service.domain.authorization import HOLDING
+from service.domain.chain import NO_LINK, seal_digest
+from service.domain.ledger import Account, Entry
+from service.domain.transitions import Transition
+from service.engine.audit import (
+    Found,
+    LineReplay,
+    Moved,
+    Recorded,
+    check_alone,
+    entry_row,
+    payment_row,
+)
+from service.engine.ports import SealKeys
+from service.engine.records import (
+    PaymentKind,
+    PaymentRecord,
+    SealedHead,
+    TransferRecord,
+    Verification,
+    Witness,
+)
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import Read, streaming
+from service.storage.database import reading_all
 
-PORTION = 2_000
+PORTION = 1_000
+"""Rows of a stream that are fetched together."""
 
-
-class _Found(Exception):
-    def __init__(self, rule: str, row: str, detail: str) -> None:
-        super().__init__(rule)
-        self.fault = BookFault(rule, row, detail)
+Row = Sequence[Any]
+Made = TypeVar("Made")
 
 
-@dataclass(slots=True)
-class _Count:
-    lines: int = 0
-    entries: int = 0
-    authorizations: int = 0
+def verify_books(
+    engine: Engine, keys: SealKeys | None = None, witnesses: Iterable[Witness] = ()
+) -> Verification:
+    """Checks both books and their seals; stops at the first fault and names its row.
 
+    Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
+    noted outside the database, without which seals cut off at the end are not missed.
 
-@dataclass(slots=True)
-class _Moved:
-    """What the entries of one authorization add up to, by account: debits less credits."""
-
-    net: defaultdict[Account, int] = field(default_factory=lambda: defaultdict(int))
-    drawn: int = 0
-    paid: int = 0
-
-    def add(self, entry: Entry) -> None:
-        self.net[entry.debit] += entry.amount_minor
-        self.net[entry.credit] -= entry.amount_minor
-        if entry.debit is Account.RECEIVABLE:
-            self.drawn += entry.amount_minor
-        if entry.credit is Account.RECEIVABLE:
-            self.paid += entry.amount_minor
-
-
-def verify_books(engine: Engine) -> Verification:
-    """Checks both books; stops at the first fault and names its row.
-
-    Rules: entries of a line are numbered without a gap; an entry stays within one book; every
-    balance after an entry, and every stored balance, equals the replay; limit = available +
-    held + drawn; drawn = receivable; a person's holds, deposits, dues and refunds are the sums
-    over the authorizations; and each authorization's amounts are what its entries moved.
+    Each entry is in one book with two accounts of it, which is why every transaction sums to
+    zero per book and currency; each changes its line and its authorization by the same amount,
+    which is why held = open credit parts and deposit = open cash parts once every stored line
+    and every stored authorization equals its entries. Raises StorageFailed when the database is
+    away.
     """
-    count = _Count()
+    books = _Books()
+    fault = None
     try:
-        with streaming(engine, PORTION) as read:
-            _verify(read, count)
-    except _Found as found:
-        return Verification(count.lines, count.entries, count.authorizations, found.fault)
-    return Verification(count.lines, count.entries, count.authorizations, None)
-
-
-def _verify(read: Read, count: _Count) -> None:
-    lines = _grouped(
-        Line(*row) for row in read(select(t.lines).order_by(t.lines.c.user_id, t.lines.c.currency))
+        with reading_all(engine, PORTION) as connection:
+            books.verify(connection, keys, dict(witnesses))
+    except Found as found:
+        fault = found.fault
+    return Verification(
+        books.lines,
+        books.entries,
+        books.authorizations,
+        fault,
+        books.seals,
+        books.signatures,
+        books.last_seal,
     )
-    e = t.entries.c
-    entries = _grouped(
-        rows.entry_of(row)
-        for row in read(select(t.entries).order_by(e.user_id, e.currency, e.sequence))
-    )
-    a = t.authorizations.c
-    authorizations = _grouped(
-        rows.authorization_of(row)
-        for row in read(select(t.authorizations).order_by(a.user_id, a.authorization_id))
-    )
-    for user_id, of_lines, of_entries, of_authorizations in _side_by_side(
-        lines, entries, authorizations
-    ):
-        count.lines += len(of_lines)
-        count.entries += len(of_entries)
-        count.authorizations += len(of_authorizations)
-        _verify_user(user_id, of_lines, of_entries, of_authorizations)
 
 
-def _grouped(items: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:
-    for user_id, group in groupby(items, key=lambda item: item.user_id):
-        yield user_id, list(group)
+# -- streams ------------------------------------------------------------------------------------
 
 
-def _side_by_side(
-    *streams: Iterator[tuple[str, list[Any]]],
-) -> Iterator[tuple[str, list[Line], list[Entry], list[Authorization]]]:
-    """The groups of each user id, empty where a stream has none."""
-    heads = [next(stream, None) for stream in streams]
-    while any(head is not None for head in heads):
-        user_id = min(head[0] for head in heads if head is not None)
-        groups: list[list[Any]] = []
-        for place, stream in enumerate(streams):
-            head = heads[place]
-            if head is not None and head[0] == user_id:
-                groups.append(head[1])
-                heads[place] = next(stream, None)
-            else:
-                groups.append([])
-        yield user_id, groups[0], groups[1], groups[2]
+class _Stream:
+    """Rows in the order of their leading columns, one ahead."""
+
+    def __init__(self, found: Iterator[Row]) -> None:
+        self._found = found
+        self.head = next(found, None)
+
+    def of(self, *key: Any) -> Iterator[Row]:
+        """Takes the rows that begin with these values."""
+        while self.head is not None and tuple(self.head[: len(key)]) == key:
+            row = self.head
+            self.head = next(self._found, None)
+            yield row
 
 
-def _verify_user(
-    user_id: str,
-    lines: list[Line],
-    entries: list[Entry],
-    authorizations: list[Authorization],
-) -> None:
-    stored = {line.currency: line for line in lines}
-    replayed = {currency: Line(user_id, currency) for currency in stored}
-    moved: defaultdict[str, _Moved] = defaultdict(_Moved)
-    for entry in entries:
-        name = f"entries/{user_id}/{entry.currency}/{entry.sequence}"
-        line = replayed.get(entry.currency)
-        if line is None:
-            raise _Found("ENTRY_WITHOUT_LINE", name, "the person has no line in this currency")
-        _replay(line, entry, name)
-        moved[entry.authorization_id].add(entry)
-    for currency, line in stored.items():
-        _verify_line(line, replayed[currency])
-    for authorization in authorizations:
-        _verify_authorization(authorization, moved.pop(authorization.authorization_id, _Moved()))
-    for authorization_id in moved:
-        if authorization_id:
-            raise _Found(
-                "ENTRY_WITHOUT_AUTHORIZATION",
-                f"users/{user_id}/authorizations/{authorization_id}",
-                "entries name an authorization that is not there",
-            )
-    for currency, line in stored.items():
-        _verify_sums(line, [it for it in authorizations if it.currency == currency])
+def _stream(connection: Connection, query: Select[Any]) -> _Stream:
+    return _Stream(_rows(connection, query))
 
 
-def _replay(line: Line, entry: Entry, name: str) -> None:
-    if entry.sequence != line.version + 1:
-        raise _Found("ENTRY_MISSING", name, f"expected {line.version + 1}, found {entry.sequence}")
-    if entry.amount_minor <= 0:
-        raise _Found("AMOUNT_NOT_POSITIVE", name, str(entry.amount_minor))
-    debit, credit = entry.debit, entry.credit
-    if not book_of(debit) is book_of(credit) is entry.book:
-        raise _Found("BOOK_NOT_BALANCED", name, f"{debit} / {credit} in book {entry.book}")
-    line.version = entry.sequence
-    sides = (
-        (debit, entry.amount_minor, entry.debit_after_minor),
-        (credit, -entry.amount_minor, entry.credit_after_minor),
-    )
-    for account, change_minor, after_minor in sides:
-        kept = LINE_COLUMNS.get(account)
-        if kept is None:
-            if after_minor is not None:
-                raise _Found("BALANCE_AFTER", name, f"{account} keeps no balance here")
-            continue
-        column, sign = kept
-        balance = getattr(line, column) + sign * change_minor
-        if balance != after_minor:
-            raise _Found(
-                "BALANCE_AFTER", name, f"{account}: replayed {balance}, stored {after_minor}"
-            )
-        if balance < 0:
-            raise _Found("BALANCE_NEGATIVE", name, f"{account}: {balance}")
-        setattr(line, column, balance)
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+    """The rows of a query of one table, as the driver gives them, each of the declared types.
+
+    SQLite keeps whatever it was given: a text in a column of numbers is a fault to be named.
+    """
+    columns = [column for column in query.selected_columns if isinstance(column, Column)]
+    types = [_types(column) for column in columns]
+    # As plain text, so that nothing converts a value on its way.
+    sql = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    for row in connection.exec_driver_sql(sql):
+        if not all(map(isinstance, row, types)):
+            keys = [str(value) for value, at in zip(row, columns, strict=True) if at.primary_key]
+            raise Found("UNREADABLE", "/".join([columns[0].table.name, *keys]), "of another type")
+        yield tuple(row)
 
 
-def _verify_line(stored: Line, replayed: Line) -> None:
-    name = f"lines/{stored.user_id}/{stored.currency}"
-    if stored.version != replayed.version:
-        raise _Found(
-            "ENTRY_MISSING",
-            name,
-            f"the line counts {stored.version} entries, there are {replayed.version}",
+def _types(column: Column[Any]) -> tuple[type, ...]:
+    python_type = column.type.python_type
+    # SQLite gives truth values as numbers.
+    known = (bool, int) if python_type is bool else (python_type,)
+    return (*known, type(None)) if column.nullable else known
+
+
+def _made(make: Callable[[Row], Made], row: Row, name: str) -> Made:
+    """A row as a record; a name in it that nobody knows is a fault."""
+    try:
+        return make(row)
+    except (KeyError, ValueError) as error:
+        raise Found("UNREADABLE", name, f"an unknown {type(error).__name__}") from error
+
+
+def _ordered(table: Table, *by: str) -> Select[Any]:
+    return select(table).order_by(*(table.c[name] for name in by))
+
+
+class _People:
+    """All that belongs to people, side by side."""
+
+    def __init__(self, connection: Connection) -> None:
+        p = t.payments.c
+        by_person = (p.user_id, p.authorization_id, p.caller, p.payment_reference)
+        payments = select(*by_person, p.kind, p.amount_minor, p.currency, p.record_us)
+        self.lines = _stream(connection, _ordered(t.lines, "user_id", "currency"))
+        self.entries = _stream(connection, _ordered(t.entries, "user_id", "currency", "sequence"))
+        self.heads = _stream(connection, _ordered(t.sealed_heads, "user_id", "currency", "number"))
+        self.authorizations = _stream(
+            connection, _ordered(t.authorizations, "user_id", "authorization_id")
         )
-    for column, _ in LINE_COLUMNS.values():
-        if getattr(stored, column) != getattr(replayed, column):
-            raise _Found(
-                "BALANCE_STORED",
-                name,
-                f"{column}: replayed {getattr(replayed, column)}, stored {getattr(stored, column)}",
+        self.payments = _stream(connection, payments.order_by(*by_person))
+        self.transfers = _stream(connection, _ordered(t.transfers, "user_id", "transfer_id"))
+        self._of_lines = (self.lines, self.entries, self.heads)
+        self._all = (*self._of_lines, self.authorizations, self.payments, self.transfers)
+
+    def next_person(self) -> str | None:
+        """The first person of whom something is left."""
+        return min((it.head[0] for it in self._all if it.head is not None), default=None)
+
+    def next_line(self, user_id: str) -> str | None:
+        """The first currency in which something of a person's lines is left."""
+        heads = [it.head for it in self._of_lines if it.head is not None]
+        return min((head[1] for head in heads if head[0] == user_id), default=None)
+
+
+# -- both books ---------------------------------------------------------------------------------
+
+
+class _Person:
+    """What is known of one person while the entries pass."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.currencies: set[str] = set()
+        self.moved: dict[str, Moved] = {}
+        self.wake_us: dict[str, int | None] = {}
+        self.paid_operator: Counter[str] = Counter()
+
+
+class _Books:
+    """One verification: how far it came, and the sums that go through all people."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.entries = 0
+        self.authorizations = 0
+        self.seals = 0
+        self.signatures = 0
+        self.last_seal: Witness | None = None
+        self._payable: Counter[tuple[str, str]] = Counter()
+
+    def verify(
+        self, connection: Connection, keys: SealKeys | None, witnesses: dict[int, bytes]
+    ) -> None:
+        """Raises Found at the first fault."""
+        self._verify_seals(connection, keys, witnesses)
+        people = _People(connection)
+        while (user_id := people.next_person()) is not None:
+            self._verify_person(people, user_id)
+        self._verify_payables(connection)
+        for reference in _REFERENCES:
+            keys_alone = connection.execute(reference.alone.limit(1)).first()
+            if keys_alone is not None:
+                raise Found(reference.rule, reference.row(keys_alone), reference.detail)
+
+    # -- seals ----------------------------------------------------------------------------------
+
+    def _verify_seals(
+        self, connection: Connection, keys: SealKeys | None, witnesses: dict[int, bytes]
+    ) -> None:
+        """The seals follow each other, and each covers its heads; no head is without a seal."""
+        h = t.sealed_heads.c
+        heads = _stream(connection, select(h.number, h.version, h.head).order_by(h.number, h.head))
+        previous = NO_LINK
+        for row in _rows(connection, _ordered(t.seals, "number")):
+            number, before, digest, signature, key_id, seal_us, outbox_sequence = row
+            name = f"seals/{number}"
+            if number != self.seals + 1:
+                raise Found("SEAL_MISSING", name, f"expected {self.seals + 1}")
+            if before != previous:
+                raise Found("SEAL_CHAIN", name, "does not follow on the seal before it")
+            covered = ((version, head) for _, version, head in heads.of(number))
+            if digest != seal_digest(number, before, seal_us, outbox_sequence, covered):
+                raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
+            if keys is not None:
+                if not keys.verify(key_id, digest, signature):
+                    raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
+                self.signatures += 1
+            if witnesses.pop(number, digest) != digest:
+                raise Found("SEAL_WITNESS", name, "a witness has another digest")
+            previous = digest
+            self.seals = number
+            self.last_seal = Witness(number, digest)
+        if heads.head is not None:
+            raise Found("SEAL_MISSING", f"seals/{heads.head[0]}", "heads are left that it covered")
+        for number in sorted(witnesses):
+            raise Found("SEAL_MISSING", f"seals/{number}", "a witness has it")
+
+    # -- people ---------------------------------------------------------------------------------
+
+    def _verify_person(self, people: _People, user_id: str) -> None:
+        person = _Person(user_id)
+        for row in people.authorizations.of(user_id):
+            name = f"users/{user_id}/authorizations/{row[1]}"
+            it = _made(rows.authorization_of, row, name)
+            person.moved[it.authorization_id] = Moved(it)
+            person.wake_us[it.authorization_id] = row[-1]
+        while (currency := people.next_line(user_id)) is not None:
+            self._verify_line(people, person, currency)
+        for moved in person.moved.values():
+            self.authorizations += 1
+            it = moved.authorization
+            if it.currency not in person.currencies:
+                raise Found("AUTHORIZATION_WITHOUT_LINE", it.name, f"no line in {it.currency}")
+            moved.check()
+            if person.wake_us[it.authorization_id] != it.wake_us:
+                raise Found("WAKE_STORED", it.name, "does not follow from state and times")
+        self._verify_payments(people, person)
+
+    def _verify_line(self, people: _People, person: _Person, currency: str) -> None:
+        """One line: its entries one by one, the seals of its heads, then the line itself."""
+        key = (person.user_id, currency)
+        name = "/".join(("lines", *key))
+        replay = None
+        for row in people.lines.of(*key):
+            self.lines += 1
+            replay = LineReplay(_made(rows.line_of, row, name))
+        person.currencies.add(currency)
+        heads = (SealedHead(*row[:2], *row[3:]) for row in people.heads.of(*key))
+        sealed = next(heads, None)
+        for row in people.entries.of(*key):
+            entry_name = entry_row(*key, row[2])
+            if replay is None:
+                raise Found("ENTRY_WITHOUT_LINE", entry_name, "the line is not there")
+            entry = _made(rows.entry_of, row, entry_name)
+            replay.add(entry, entry_name)
+            self._attribute(person, entry, entry_name)
+            self.entries += 1
+            while sealed is not None and sealed.version <= entry.sequence:
+                if (sealed.version, sealed.head) != (entry.sequence, entry.link):
+                    raise Found("SEALED_HEAD", entry_name, "another link was sealed here")
+                sealed = next(heads, None)
+        if replay is not None:
+            replay.finish()
+        if sealed is not None:
+            entries = 0 if replay is None else replay.entries
+            raise Found(
+                "TAIL_CUT", name, f"{sealed.version} entries were sealed, {entries} are there"
             )
-    parts_minor = stored.available_minor + stored.held_minor + stored.drawn_minor
-    if stored.limit_minor != parts_minor:
-        raise _Found("LIMIT_IS_THE_SUM", name, f"limit {stored.limit_minor}, parts {parts_minor}")
-    if stored.drawn_minor != stored.receivable_minor:
-        raise _Found(
-            "DRAWN_IS_RECEIVABLE",
-            name,
-            f"drawn {stored.drawn_minor}, receivable {stored.receivable_minor}",
+
+    def _attribute(self, person: _Person, entry: Entry, name: str) -> None:
+        """Adds an entry to its authorization, and to what its operator is owed."""
+        if entry.authorization_id:
+            moved = person.moved.get(entry.authorization_id)
+            if moved is None:
+                raise Found("ENTRY_WITHOUT_AUTHORIZATION", name, "the authorization is not there")
+            moved.add(entry, name)
+        else:
+            check_alone(entry, name)
+            if entry.transition is Transition.OPERATOR_PAID:
+                person.paid_operator[entry.currency] += entry.amount_minor
+        if entry.credit is Account.OPERATOR_PAYABLE:
+            self._payable[entry.operator_id, entry.currency] += entry.amount_minor
+        elif entry.debit is Account.OPERATOR_PAYABLE:
+            self._payable[entry.operator_id, entry.currency] -= entry.amount_minor
+
+    def _verify_payments(self, people: _People, person: _Person) -> None:
+        """Payments and transfers, as they were recorded, are what the entries moved."""
+        recorded = Recorded()
+        for row in people.payments.of(person.user_id):
+            user_id, authorization_id, caller, reference, *rest = row
+            kind, *amount = rest
+            values = (caller, reference, kind, user_id, authorization_id, *amount)
+            payment = _made(rows.payment_of, values, f"payments/{caller}/{reference}")
+            if payment.kind is PaymentKind.OPERATOR_PAYOUT:
+                person.paid_operator[payment.currency] -= payment.amount_minor
+                continue
+            _same_currency(person, payment, payment_row(payment))
+            recorded.add_payment(payment)
+        for row in people.transfers.of(person.user_id):
+            name = f"transfers/{row[0]}/{row[1]}"
+            transfer = _made(rows.transfer_of, row, name)
+            _same_currency(person, transfer, name)
+            recorded.add_transfer(transfer, name)
+        recorded.check(person.moved.values())
+        for currency, difference_minor in person.paid_operator.items():
+            if difference_minor:
+                raise Found(
+                    "PAYMENTS",
+                    f"lines/{person.user_id}/{currency}",
+                    f"payouts: entries moved {difference_minor} more than was recorded",
+                )
+
+    def _verify_payables(self, connection: Connection) -> None:
+        """What each operator is owed is what the entries of all people come to."""
+        query = _ordered(t.operator_payables, "operator_id", "currency", "batch_id")
+        for operator_id, currency, _, amount_minor in _rows(connection, query):
+            self._payable[operator_id, currency] -= amount_minor
+        for key in sorted(self._payable):
+            if self._payable[key]:
+                raise Found(
+                    "OPERATOR_PAYABLE",
+                    "/".join(("operator_payables", *key)),
+                    f"entries come to {self._payable[key]} more",
+                )
+
+
+def _same_currency(person: _Person, it: PaymentRecord | TransferRecord, name: str) -> None:
+    moved = person.moved.get(it.authorization_id)
+    if moved is not None and moved.authorization.currency != it.currency:
+        raise Found("PAYMENTS", name, "another currency than the authorization's")
+
+
+# -- rows that name each other ------------------------------------------------------------------
+
+
+class _Reference(NamedTuple):
+    """Rows of a table that must have a partner: which have none, and what that means."""
+
+    rule: str
+    table: Table
+    alone: Select[Any]
+    detail: str
+
+    def row(self, keys: Row) -> str:
+        """How a row with these keys is named."""
+        if self.table is t.authorizations:
+            return "users/{}/authorizations/{}".format(*keys)
+        return "/".join([self.table.name, *map(str, keys)])
+
+
+def _alone(
+    table: Table, partner: Table, on: ColumnElement[bool], *where: ColumnElement[bool]
+) -> Select[Any]:
+    """The keys of rows without a partner; searched for in the database, so without memory."""
+    absent = next(iter(partner.primary_key)).is_(None)
+    return (
+        select(*table.primary_key).select_from(table.outerjoin(partner, on)).where(absent, *where)
+    )
+
+
+def _references() -> list[_Reference]:
+    a, o, r, d = t.authorizations.c, t.open_items.c, t.requests.c, t.decisions.c
+    holds = a.state.in_(sorted(str(state) for state in HOLDING))
+    keys = ("operator_id", "asset_id", "user_id", "authorization_id")
+    item = and_(*(o[key] == a[key] for key in keys))
+    asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)
+    decided = and_(d.decision_id == a.decision_id, d.user_id == a.user_id)
+    found = [
+        _Reference(
+            "REFERENCE",
+            table,
+            _alone(
+                table,
+                t.authorizations,
+                and_(
+                    a.user_id == table.c.user_id,
+                    a.authorization_id == table.c.authorization_id,
+                ),
+                table.c.authorization_id != "",
+            ),
+            "the authorization is not there",
         )
+        for table in (t.requests, t.payments, t.transfers)
+    ]
+    return [
+        *found,
+        _Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.requests, asked, a.request_id != ""),
+            "the request that made it is not there",
+        ),
+        _Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.decisions, decided),
+            "the decision that it rests on is not there",
+        ),
+        _Reference(
+            "OPEN_ITEM",
+            t.open_items,
+            _alone(t.open_items, t.authorizations, and_(item, holds)),
+            "no authorization holds the item",
+        ),
+        _Reference(
+            "OPEN_ITEM",
+            t.authorizations,
+            _alone(t.authorizations, t.open_items, item, holds, a.asset_id != ""),
+            "the item is free for others",
+        ),
+    ]
 
 
-def _verify_authorization(it: Authorization, moved: _Moved) -> None:
-    net = moved.net
-    expected = {
-        "held_credit_minor": net[Account.HELD],
-        "held_cash_minor": -net[Account.DEPOSIT],
-        "captured_minor": -net[Account.OPERATOR_PAYABLE] - net[Account.FEE_INCOME],
-        "captured_credit_minor": moved.drawn,
-        "fee_minor": -net[Account.FEE_INCOME],
-        "paid_minor": moved.paid,
-        "refund_payable_minor": -net[Account.REFUND_PAYABLE],
-    }
-    for column, amount_minor in expected.items():
-        if getattr(it, column) != amount_minor:
-            raise _Found(
-                "AUTHORIZATION_AMOUNT",
-                it.name,
-                f"{column}: entries moved {amount_minor}, stored {getattr(it, column)}",
-            )
-
-
-def _verify_sums(line: Line, authorizations: list[Authorization]) -> None:
-    sums = {
-        "held_minor": sum(it.held_credit_minor for it in authorizations),
-        "deposit_minor": sum(it.held_cash_minor for it in authorizations),
-        "receivable_minor": sum(it.due_minor for it in authorizations),
-        "refund_payable_minor": sum(it.refund_payable_minor for it in authorizations),
-    }
-    for column, sum_minor in sums.items():
-        if getattr(line, column) != sum_minor:
-            raise _Found(
-                "SUM_OF_AUTHORIZATIONS",
-                f"lines/{line.user_id}/{line.currency}",
-                f"{column}: authorizations {sum_minor}, line {getattr(line, column)}",
-            )
+_REFERENCES = _references()

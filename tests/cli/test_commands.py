@@ -19,7 +19,9 @@ from service.domain.access import OPERATOR_SCOPES, PLATFORM_SCOPES, hash_key
 from service.storage.admin import find_principal
 from service.storage.database import open_database
 from service.storage.store import SqlStore
+from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
+from tests.storage.book import tamper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -227,20 +229,14 @@ def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
 @pytest.fixture
 def books(migrated: str) -> str:
     """A database in which one person rented, paid nothing, and rents again."""
-    from service.domain.authorization import Authorization, Start
-    from service.domain.money import Money
-    from service.engine.commands import Authorize, Settle
-
     operator(migrated, "city")
     store = SqlStore(open_database(migrated))
     desk = Desk(store)
     desk.put_user("u-1", 620)
     for asset_id in ("bike-1", "bike-2"):
-        rental = desk.do(Authorize("u-1", "umbrella", asset_id, Start.IMMEDIATE, (), None))
-        assert isinstance(rental, Authorization)
+        it = rental(desk, authorize("u-1", "umbrella", asset_id))
         if asset_id == "bike-1":
-            amount = Money("CNY", 500)
-            desk.do(Settle("u-1", rental.authorization_id, amount, True, None))
+            rental(desk, settle(it, 500))
     store.close()
     return migrated
 
@@ -282,7 +278,7 @@ FAULTS = {
     ),
     "an authorization lost": (
         "DELETE FROM authorizations WHERE state = 'ACTIVE'",
-        "ENTRY_WITHOUT_AUTHORIZATION at users/u-1/authorizations/",
+        "ENTRY_WITHOUT_AUTHORIZATION at entries/u-1/CNY/7",
     ),
     "a line lost": ("DELETE FROM lines", "ENTRY_WITHOUT_LINE at entries/u-1/CNY/1"),
 }
@@ -292,10 +288,7 @@ FAULTS = {
 def test_verify_names_the_wrong_row(books: str, file: Path, fault: str) -> None:
     """verify exits with 1 and names the rule and the row when something is wrong."""
     statement, expected = FAULTS[fault]
-    connection = sqlite3.connect(file)
-    assert connection.execute(statement).rowcount == 1 or fault == "a balance"
-    connection.commit()
-    connection.close()
+    tamper(file, statement)
     done = invoke("verify", "--database", books)
     assert done.exit_code == 1
     assert expected in done.output

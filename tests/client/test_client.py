@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import grpc
 import pytest
+from freehold import v1
 from freehold.client import (
     MAX_ATTEMPTS,
     AsyncClient,
@@ -18,13 +21,7 @@ from freehold.client import (
     _Method,
     _Methods,
 )
-from freehold.v1 import (
-    authorization_service_pb2,
-    authorization_service_pb2_grpc,
-    credit_service_pb2,
-    ledger_service_pb2,
-    sandbox_service_pb2,
-)
+from freehold.v1 import authorization_service_pb2_grpc
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -306,13 +303,11 @@ def test_every_method_of_the_contract() -> None:
     """The client has every method of every service, with its request and answer."""
     declared = {
         f"/{service.full_name}/{method.name}": (method.input_type, method.output_type)
-        for file in (
-            authorization_service_pb2,
-            credit_service_pb2,
-            ledger_service_pb2,
-            sandbox_service_pb2,
-        )
-        for service in file.DESCRIPTOR.services_by_name.values()
+        for module in pkgutil.iter_modules(v1.__path__)
+        if module.name.endswith("service_pb2")
+        for service in import_module(
+            f"{v1.__name__}.{module.name}"
+        ).DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
     offered = {

@@ -111,7 +111,10 @@ class FakeFreehold(
         self.calls.append(("ConfirmAuthorization", request.request_id))
         made = self.found[request.name]
         if request.name.split("/")[1] in self.exhausted:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "line")
+            made.state = Authorization.STATE_DECLINED
+            made.refund_payable.CopyFrom(request.paid)
+            made.ClearField("expire_time")
+            return ConfirmAuthorizationResponse(authorization=made)
         cash = made.deposit_asked.amount_minor
         self._hold(made, self._starts[made.name], DEPOSITS[made.product_id] - cash, cash)
         return ConfirmAuthorizationResponse(authorization=made)
@@ -205,7 +208,7 @@ class FakeFreehold(
                 made.state = Authorization.STATE_EXPIRED
                 self._release(made)
                 expired += 1
-        return AdvanceClockResponse(now=request.now, expired=expired)
+        return AdvanceClockResponse(now=request.now, woken=expired)
 
 
 async def serve(fake: FakeFreehold) -> tuple[grpc.aio.Server, str]:

@@ -149,12 +149,10 @@ def test_walking_away(world: World) -> None:
 
 
 def test_line_used_up_before_the_cash(world: World) -> None:
-    """A confirmation that the line no longer bears leaves the offer to expire."""
+    """A confirmation that the line no longer bears ends in a decline, the cash owed back."""
     world.fake.exhausted.add("person-1")
     journal = world.run(replace(RIDE, person=1))
-    record = journal.records[0]
-    assert record.confirm_refused
-    assert record.state == Authorization.STATE_OFFERED
+    assert journal.records[0].state == Authorization.STATE_DECLINED
     assert drive.discrepancies(journal.records, list(world.fake.found.values())) == []
 
 

@@ -8,14 +8,17 @@ from service.domain.access import (
     PLATFORM_SCOPES,
     Scope,
     hash_key,
+    key_id_of,
     new_key,
 )
 
 
-def test_operators_and_the_platform_share_no_scope() -> None:
-    """Operators read and write authorizations; everything else is the platform's alone."""
-    assert frozenset({Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}) == OPERATOR_SCOPES
-    assert frozenset(Scope) - OPERATOR_SCOPES == PLATFORM_SCOPES
+def test_operators_and_the_platform_share_one_scope() -> None:
+    """Operators read and write authorizations, both claim returns for a user, and everything
+    else is the platform's alone."""
+    own = {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
+    assert own | {Scope.RETURNS_CLAIM} == OPERATOR_SCOPES
+    assert frozenset(Scope) - own == PLATFORM_SCOPES
 
 
 def test_keys_are_chance() -> None:
@@ -28,3 +31,10 @@ def test_keys_are_chance() -> None:
 def test_a_key_is_kept_as_its_hash() -> None:
     """The form in which a key is kept is the hexadecimal SHA-256 of its text."""
     assert hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_key_has_a_name() -> None:
+    """A key's name is the first sixteen digits of its hash, and another for another key."""
+    names = {key_id_of(hash_key(new_key())) for _ in range(100)}
+    assert len(names) == 100
+    assert key_id_of(hash_key("abc")) == "ba7816bf8f01cfea"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.domain.chain import link_of
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import (
     LINE_COLUMNS,
@@ -18,6 +19,7 @@ from service.domain.ledger import (
     post,
     set_limit,
 )
+from service.domain.transitions import Transition
 
 A = Account
 LINE_ACCOUNTS = {A.AVAILABLE, A.HELD, A.DRAWN, A.LIMIT_CONTROL}
@@ -25,7 +27,15 @@ LINE_ACCOUNTS = {A.AVAILABLE, A.HELD, A.DRAWN, A.LIMIT_CONTROL}
 
 def enter(line: Line, *postings: Posting) -> list[Entry]:
     """One transaction."""
-    return post(line, postings, operator_id="city", authorization_id="a-1", event_us=5, ledger_us=9)
+    return post(
+        line,
+        postings,
+        Transition.CAPTURED,
+        operator_id="city",
+        authorization_id="a-1",
+        event_us=5,
+        now_us=9,
+    )
 
 
 def line_of(limit_minor: int) -> Line:
@@ -54,6 +64,7 @@ def test_an_entry_says_everything() -> None:
         transaction_sequence=2,
         operator_id="city",
         authorization_id="a-1",
+        transition=Transition.CAPTURED,
         book=Book.LINE,
         debit=A.HELD,
         credit=A.AVAILABLE,
@@ -62,7 +73,38 @@ def test_an_entry_says_everything() -> None:
         credit_after_minor=700,
         event_us=5,
         ledger_us=9,
+        link=line.head,
     )
+
+
+def test_the_ledgers_time_does_not_go_back() -> None:
+    """An entry written by a process whose clock is behind has the ledger time of the last."""
+    line = line_of(1_000)
+    posting = Posting(A.HELD, A.AVAILABLE, 1)
+    times = []
+    for now_us in (9, 8, 12):
+        (entry,) = post(
+            line,
+            [posting],
+            Transition.ACTIVE,
+            operator_id="city",
+            authorization_id="a-1",
+            event_us=now_us,
+            now_us=now_us,
+        )
+        times.append((entry.event_us, entry.ledger_us))
+    assert times == [(9, 9), (8, 9), (12, 12)]
+
+
+def test_entries_are_chained() -> None:
+    """Each entry's link covers the link before it, the person's subject and the entry itself."""
+    line = line_of(1_000)
+    line.subject = b"s" * 16
+    before = line.head
+    for entry in enter(line, Posting(A.HELD, A.AVAILABLE, 1), Posting(A.AVAILABLE, A.HELD, 1)):
+        assert entry.link == link_of(before, line.subject, entry)
+        before = entry.link
+    assert line.head == before
 
 
 def test_sequences_count_on_and_name_their_transaction() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,13 +17,15 @@ from service.domain.policy import (
     Offer,
     Reason,
     Split,
+    Wanted,
     choose,
     offer_for_score,
     split_deposit,
 )
 
-BIKE = Policy("bike", 1, 600, 500, 5_000, 15, 30, 400)
-SMALL_ITEM = Policy("small-item", 1, 550, 500, 5_000, 15, 30, 400)
+BIKE = Policy("bike", 1, 600, 500, 5_000, 15, 30, 400, 24, 24, 48, 30)
+SMALL_ITEM = Policy("small-item", 1, 550, 500, 5_000, 15, 30, 400, 24, 72, 48, 30)
+A_BIKE = Wanted(19_900, BIKE)
 PLENTY = 10**9
 ZERO, REDUCED, FULL = Offer.ZERO, Offer.REDUCED, Offer.FULL
 
@@ -59,8 +62,8 @@ def test_a_deposit_by_score_says_why(score: int, reasons: tuple[Reason, ...]) ->
 )
 def test_who_cannot_be_scored_pays_the_full_deposit(why: str) -> None:
     """A person who cannot be scored is offered the full deposit with the reason, not refused."""
-    choice = choose(None, (why,), (), PLENTY, 19_900, BIKE)
-    assert choice == Choice(FULL, Split(0, 19_900), (why,))
+    choice = choose(None, (why,), (), PLENTY, [A_BIKE])
+    assert choice == Choice(FULL, (Split(0, 19_900),), (why,))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_a_deposit_is_split_by_the_offer(offer: Offer, deposit_minor: int, split
 )
 def test_the_parts_add_up(offer: Offer, deposit_minor: int, share_bp: int) -> None:
     """Whatever the share, the two parts are not negative and add up to the deposit exactly."""
-    policy = Policy("any", 1, 600, 500, share_bp, 15, 30, 400)
+    policy = replace(BIKE, reduced_credit_share_bp=share_bp)
     split = split_deposit(offer, deposit_minor, policy)
     assert split.credit_minor + split.cash_minor == deposit_minor
     assert split.credit_minor >= 0
@@ -95,22 +98,22 @@ def test_the_parts_add_up(offer: Offer, deposit_minor: int, share_bp: int) -> No
 
 def test_no_list_means_every_offer_the_mildest_first() -> None:
     """A caller who names no offers accepts all of them."""
-    assert choose(600, (), (), PLENTY, 19_900, BIKE).offer is ZERO
-    assert choose(599, (), (), PLENTY, 19_900, BIKE).offer is REDUCED
-    assert choose(499, (), (), PLENTY, 19_900, BIKE).offer is FULL
+    assert choose(600, (), (), PLENTY, [A_BIKE]).offer is ZERO
+    assert choose(599, (), (), PLENTY, [A_BIKE]).offer is REDUCED
+    assert choose(499, (), (), PLENTY, [A_BIKE]).offer is FULL
 
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
 def test_the_policys_offer_comes_first(accepted: tuple[Offer, ...]) -> None:
     """The policy's own offer is taken whatever its place in the caller's list."""
-    assert choose(700, (), accepted, PLENTY, 19_900, BIKE).offer is ZERO
-    assert choose(550, (), accepted, PLENTY, 19_900, BIKE).offer is REDUCED
+    assert choose(700, (), accepted, PLENTY, [A_BIKE]).offer is ZERO
+    assert choose(550, (), accepted, PLENTY, [A_BIKE]).offer is REDUCED
 
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
 def test_nothing_milder_than_the_policy_is_given(accepted: tuple[Offer, ...]) -> None:
     """A caller's list never makes an offer milder than the policy's."""
-    assert choose(499, (), accepted, PLENTY, 19_900, BIKE).offer is FULL
+    assert choose(499, (), accepted, PLENTY, [A_BIKE]).offer is FULL
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_an_exhausted_line_falls_to_the_next_offer(
     available_minor: int, offer: Offer, reasons: tuple[Reason, ...]
 ) -> None:
     """When the line does not bear an offer's credit part, the next one is made: LINE_EXHAUSTED."""
-    choice = choose(700, (), (), available_minor, 19_900, BIKE)
+    choice = choose(700, (), (), available_minor, [A_BIKE])
     assert (choice.offer, choice.reasons) == (offer, reasons)
 
 
@@ -141,44 +144,44 @@ def test_an_exhausted_line_falls_to_the_next_offer(
 )
 def test_the_next_offer_is_the_callers_next(accepted: tuple[Offer, ...], offer: Offer) -> None:
     """After an exhausted line the stricter offers are tried in the caller's order."""
-    assert choose(700, (), accepted, 10_000, 19_900, BIKE).offer is offer
+    assert choose(700, (), accepted, 10_000, [A_BIKE]).offer is offer
 
 
 def test_an_exhausted_line_with_no_offer_left_is_a_decline() -> None:
     """When no accepted offer fits on the line, the answer is a decline that holds nothing."""
-    choice = choose(700, (), (ZERO,), 19_899, 19_900, BIKE)
-    assert choice == Choice(None, Split(0, 0), (Reason.LINE_EXHAUSTED,))
+    choice = choose(700, (), (ZERO,), 19_899, [A_BIKE])
+    assert choice == Choice(None, (Split(0, 0),), (Reason.LINE_EXHAUSTED,))
 
 
 def test_the_exhausted_line_is_named_once() -> None:
     """Two offers that the line does not bear give the reason LINE_EXHAUSTED once."""
-    choice = choose(700, (), (ZERO, REDUCED), 0, 19_900, BIKE)
-    assert choice == Choice(None, Split(0, 0), (Reason.LINE_EXHAUSTED,))
+    choice = choose(700, (), (ZERO, REDUCED), 0, [A_BIKE])
+    assert choice == Choice(None, (Split(0, 0),), (Reason.LINE_EXHAUSTED,))
 
 
 def test_an_offer_that_is_not_accepted_is_a_decline() -> None:
     """When the caller accepts nothing as strict as the policy asks, the answer is a decline."""
-    choice = choose(499, (), (ZERO, REDUCED), PLENTY, 19_900, BIKE)
+    choice = choose(499, (), (ZERO, REDUCED), PLENTY, [A_BIKE])
     assert choice == Choice(
-        None, Split(0, 0), (Reason.OFFER_NOT_ACCEPTED, Reason.SCORE_BELOW_REDUCED_DEPOSIT)
+        None, (Split(0, 0),), (Reason.OFFER_NOT_ACCEPTED, Reason.SCORE_BELOW_REDUCED_DEPOSIT)
     )
 
 
 def test_the_models_reasons_follow_the_policys() -> None:
     """The model's reasons for a low score stand after the policy's own, four reasons in all."""
     why = ("PAST_ARREARS", "HIGH_UTILISATION", "SHORT_HISTORY", "LOW_INCOME")
-    choice = choose(499, why, (), PLENTY, 19_900, BIKE)
+    choice = choose(499, why, (), PLENTY, [A_BIKE])
     assert choice.reasons == (Reason.SCORE_BELOW_REDUCED_DEPOSIT, *why[:3])
 
 
 def test_zero_deposit_needs_no_reasons() -> None:
     """Who gets the zero deposit is told no reasons, even when the model has some."""
-    assert choose(600, ("PAST_ARREARS",), (), PLENTY, 19_900, BIKE).reasons == ()
+    assert choose(600, ("PAST_ARREARS",), (), PLENTY, [A_BIKE]).reasons == ()
 
 
 def test_all_reasons_are_given_together() -> None:
     """A decline names the exhausted line first and then why no milder offer was made."""
-    choice = choose(550, (), (REDUCED,), 9_949, 19_900, BIKE)
+    choice = choose(550, (), (REDUCED,), 9_949, [A_BIKE])
     assert choice.reasons == (Reason.LINE_EXHAUSTED, Reason.SCORE_BELOW_ZERO_DEPOSIT)
 
 
@@ -200,14 +203,14 @@ def test_a_choice_keeps_to_the_policy_the_list_and_the_line(
 ) -> None:
     """Any offer made is accepted, no milder than the policy's and borne by the line; at most
     four reasons are given, and a decline has at least one."""
-    choice = choose(score, why, accepted, available_minor, deposit_minor, policy)
+    choice = choose(score, why, accepted, available_minor, [Wanted(deposit_minor, policy)])
     assert len(choice.reasons) <= MAX_REASONS == 4
     if choice.offer is None:
-        assert choice.split == Split(0, 0)
+        assert choice.splits == (Split(0, 0),)
         assert choice.reasons
         return
     assert choice.offer in (accepted or ALL_OFFERS)
     mildest = offer_for_score(score, policy)[0]
     assert ALL_OFFERS.index(choice.offer) >= ALL_OFFERS.index(mildest)
-    assert choice.split.credit_minor <= available_minor
-    assert sum(choice.split) == deposit_minor
+    assert choice.splits[0].credit_minor <= available_minor
+    assert sum(choice.splits[0]) == deposit_minor

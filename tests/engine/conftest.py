@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,9 +25,9 @@ def desk(store: SqlStore) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def faulty(file: Path) -> Iterator[FaultyStore]:
+def faulty(url: str) -> Iterator[FaultyStore]:
     """A store that can be told to fail."""
-    store = FaultyStore(open_database(f"sqlite:///{file}"))
+    store = FaultyStore(open_database(url))
     yield store
     assert verify_books(store.engine).fault is None
     store.close()

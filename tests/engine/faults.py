@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from enum import Enum, auto
+from typing import Any
 
 from sqlalchemy import Engine
 
+from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.storage.store import SqlStore, SqlTransaction
 
@@ -26,6 +29,18 @@ class Fault(Enum):
     """It was committed, but the answer is lost."""
     UNKNOWN = auto()
     """It was not committed, and the answer is lost."""
+    BEFORE_WRITE = auto()
+    """The process dies when all is decided and nothing is written."""
+    WITHIN_WRITE = auto()
+    """The process dies when some tables are written and others are not."""
+    BEFORE_COMMIT = auto()
+    """The process dies when all is written and nothing is committed."""
+    AFTER_COMMIT = auto()
+    """The process dies when all is committed and nobody was answered."""
+
+
+class Died(BaseException):
+    """The process is gone, as after SIGKILL: whoever catches this must not use the engine again."""
 
 
 ERRORS: dict[Fault, Exception] = {
@@ -33,6 +48,30 @@ ERRORS: dict[Fault, Exception] = {
     Fault.CONFLICT: Conflict("as told"),
     Fault.UNKNOWN: OutcomeUnknown("as told"),
 }
+DEATHS: dict[Fault, Died] = {
+    Fault.BEFORE_WRITE: Died("before write"),
+    Fault.WITHIN_WRITE: Died("within write"),
+    Fault.BEFORE_COMMIT: Died("before commit"),
+    Fault.AFTER_COMMIT: Died("after commit, before answer"),
+}
+
+
+class DyingTransaction(SqlTransaction):
+    """A transaction in which the process dies before or within the write."""
+
+    def __init__(self, whole: SqlTransaction, fault: Fault, die: Callable[[Fault], None]) -> None:
+        super().__init__(whole._cursor, whole._statements)
+        self._fault = fault
+        self._die = die
+
+    def write(self, changes: Changes) -> None:
+        """Writes nothing, or some tables."""
+        if self._fault is Fault.BEFORE_WRITE:
+            self._die(self._fault)
+        super().write(changes)
+
+    def _write_requests(self, changes: Changes) -> None:
+        self._die(self._fault)
 
 
 class FaultyStore(SqlStore):
@@ -47,6 +86,17 @@ class FaultyStore(SqlStore):
         self.interlude: Callable[[], object] = lambda: None
         self.transactions = 0
 
+    def bury(self) -> None:
+        """Lets go of what is left of the connection of a process that died."""
+        self._drop_writer()
+
+    def reopened(self, engine: Engine) -> FaultyStore:
+        """A store as a process has it that comes up, without compiling every statement again."""
+        again = copy(self)
+        again._engine, again._writer, again._schemas = engine, None, {}
+        again.plan, again.interlude, again.transactions = [], lambda: None, 0
+        return again
+
     @contextmanager
     def begin(self) -> Iterator[SqlTransaction]:
         """A real transaction, with the planned end."""
@@ -56,12 +106,24 @@ class FaultyStore(SqlStore):
             raise StorageFailed("as told")
         try:
             with super().begin() as transaction:
-                yield transaction
+                within = fault in (Fault.BEFORE_WRITE, Fault.WITHIN_WRITE)
+                yield DyingTransaction(transaction, fault, self.die) if within else transaction
                 if fault in ERRORS:
                     raise ERRORS[fault]
+                if fault is Fault.BEFORE_COMMIT:
+                    self.die(fault)
         except Conflict:
             interlude, self.interlude = self.interlude, lambda: None
             interlude()
             raise
         if fault is Fault.LOST:
             raise OutcomeUnknown("as told")
+        if fault is Fault.AFTER_COMMIT:
+            self.die(fault)
+
+    def die(self, fault: Fault) -> None:
+        """The connection is gone with the process; nobody rolls back."""
+        if self._writer is not None:
+            session: Any = self._writer.connection.driver_connection
+            session.close()
+        raise DEATHS[fault]

@@ -1,6 +1,7 @@
-"""The rules of Freehold once more, as plainly as they can be said: dicts of integers.
+"""The rules of Freehold once more, as plainly as they can be said, command by command.
 
-Nothing of the engine is used but its commands, so that a mistake there cannot hide here.
+Written from the product's table of transitions. Nothing of the engine is used but its commands,
+so that a mistake there cannot hide here.
 """
 
 from __future__ import annotations
@@ -8,345 +9,981 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.engine.commands import (
-    Authorize,
-    Command,
-    Confirm,
-    Expire,
-    RecordPayment,
-    Reverse,
-    ReverseByOrigin,
-    Settle,
-    StartRental,
+from service.engine import commands as c
+from tests.engine.plain_books import Books, Posting, RentalKey
+from tests.engine.plain_terms import (
+    CHARGED,
+    CLAIM_US,
+    CURRENCY,
+    DAY_US,
+    EMPTY,
+    FEE_BP,
+    LADDER,
+    LAPSING,
+    LIMITS,
+    MISSING_US,
+    OFFER_US,
+    OUT,
+    PICKUP_US,
+    PLATFORM,
+    PRODUCTS,
+    REVIEW_US,
+    RUNGS,
+    UNKNOWN,
+    Refused,
+    Retried,
+    Row,
+    band,
+    due,
+    features_of,
+    fee,
+    minor,
+    offered,
+    parts,
+    refundable,
+    required,
+    scored,
+    share,
+    shorter,
+    started,
+    wake,
+    within,
 )
 
-Row = dict[str, Any]
-Key = tuple[str, str]
 
-MINUTE_US = 60_000_000
-FEATURES_LAST_US = 400 * 24 * 60 * MINUTE_US
-PRODUCTS = {"bike": (19_900, 600), "umbrella": (5_900, 550), "power-bank": (9_900, 550)}
-FEE_BP = {"city": 300, "harbour": 250}
-LIMITS = ((650, 50_000), (600, 30_000), (550, 20_000), (500, 10_000))
-OFFERS = ["ZERO", "REDUCED", "FULL"]
-TOMBSTONE = "tombstone"
-FOLLOWING = (Confirm, StartRental, Settle, Reverse, RecordPayment, Expire)
-UNSEEN: Row = {"score": None, "consent": False, "as_of_us": 0, "features": 0}
+class Reference(Books):
+    """What the books must say after each command."""
 
+    def begin_batch(self) -> None:
+        """People are scored before the transaction begins."""
+        self.known = {user_id: dict(row) for user_id, row in self.people.items()}
 
-class Refused(Exception):
-    """The command is refused for this reason; nothing has changed."""
-
-
-class Reference:
-    """What the books must say."""
-
-    def __init__(self) -> None:
-        self.people: dict[str, Row] = {}
-        self.lines: dict[str, Row] = {}
-        self.rentals: dict[Key, Row] = {}
-        """By caller and request id of their Authorize."""
-        self.origin: dict[Key, Key] = {}
-        """From user and authorization id to the key in `rentals`."""
-        self.items: dict[Key, Key] = {}
-        self.payments: set[Key] = set()
-        self.requests: dict[Key, Any] = {}
-        """The command of each request that was carried out, or TOMBSTONE."""
-        self.tombs: dict[Key, str] = {}
-        """Whom each tombstone is for."""
-
-    def line(self, user_id: str) -> Row:
-        """The person's line; a new one is empty."""
-        empty = dict.fromkeys(
-            ("limit", "available", "held", "drawn", "pending", "deposit", "refund"), 0
-        )
-        return self.lines.setdefault(user_id, empty)
-
-    def run(self, caller: str, request_id: str, command: Command, now_us: int) -> Any:
-        """Carries a call out; returns its answer, or None for a retry. Raises Refused."""
+    def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
+        """Carries a call out and returns its answer; raises Refused or Retried."""
         first = self.requests.get((caller, request_id))
-        if first == command and first is not None:
-            return None
-        if first is not None and not (first == TOMBSTONE and isinstance(command, Authorize)):
-            raise Refused("REQUEST_ID_REUSED")
-        answer = self._carry_out(caller, request_id, command, now_us)
-        self.requests[caller, request_id] = command
+        if first is not None:
+            if first["command"] == command:
+                raise Retried
+            if first["command"] is not None or not isinstance(command, c.Authorize):
+                raise Refused("REQUEST_ID_REUSED")
+        news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
+        lengths = [len(new) for new in news]
+        self._journal = []
+        try:
+            answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
+        except Refused:
+            self._undo()
+            for new, length in zip(news, lengths, strict=True):
+                del new[length:]
+            raise
+        if request_id:
+            self.requests[caller, request_id] = {"command": command, "user": user_id, "key": key}
         return answer
 
-    def _carry_out(self, caller: str, request_id: str, command: Command, now_us: int) -> Any:
-        if isinstance(command, Authorize):
-            return self._authorize(caller, request_id, command, now_us)
-        if isinstance(command, ReverseByOrigin):
-            return self._reverse_by_origin(caller, command, now_us)
-        if not isinstance(command, FOLLOWING):
-            raise TypeError(f"the reference does not know {type(command).__name__}")
-        key = self.origin.get((command.user_id, command.authorization_id))
-        if key is None or (caller != key[0] and caller != "platform"):
+    # -- which rule --------------------------------------------------------------------------
+
+    def _carry_out(
+        self, caller: str, request_id: str, command: c.Command, now_us: int
+    ) -> tuple[Any, str, RentalKey | None]:
+        match command:
+            case c.Authorize():
+                return self._authorize(caller, request_id, command, now_us)
+            case c.ReverseByOrigin():
+                return self._reverse_by_origin(caller, command, now_us)
+            case c.Following():
+                return self._follow(caller, command, now_us)
+            case c.Wake():
+                return self._wake(command, now_us)
+            case c.ReportTransfer():
+                return self._report_transfer(command, now_us)
+            case c.PutUser():
+                return self._put_user(command, now_us), command.user_id, None
+            case c.SetLimit():
+                return self._set_limit(command, now_us), command.user_id, None
+            case c.SetStanding():
+                return self._set_standing(command, now_us), command.user_id, None
+            case c.PayOutOperator():
+                account = f"operators/{command.operator_id}"
+                return self._pay_out_operator(caller, command, account, now_us), account, None
+            case c.OpenBulk():
+                return ("recorded",), "", None
+        raise TypeError(f"the reference does not know {type(command).__name__}")
+
+    def _follow(self, caller: str, command: Any, now_us: int) -> tuple[Any, str, RentalKey | None]:
+        """What follows on a rental; what time has done to it comes first."""
+        key = self.names.get((command.user_id, command.authorization_id))
+        if key is None or caller not in (key[0], PLATFORM):
             raise Refused("AUTHORIZATION_NOT_FOUND")
-        return self._follow(caller, key, command, now_us)
+        it = self.rentals[key]
+        self.bring_up(it, now_us)
+        if command.expected_version not in (None, it["version"]):
+            raise Refused("VERSION_MISMATCH")
+        total = RULES[type(command)](self, caller, it, command, now_us)
+        if isinstance(command, c.Settle):
+            return ("settled", dict(it), total), it["user_id"], key
+        return ("authorization", dict(it)), it["user_id"], key
 
     # -- people ------------------------------------------------------------------------------
 
-    def put_user(self, user_id: str, score: int | None, consent: bool, now_us: int) -> Row:
-        """Registers a person; score None: the model refuses the features."""
-        before = self.people.get(user_id, UNSEEN)
-        self.people[user_id] = {
-            "score": score,
-            "consent": consent,
-            "as_of_us": now_us,
-            "features": before["features"] + 1,
-        }
-        used = score if consent else None
-        limit = next((limit for bound, limit in LIMITS if used is not None and used >= bound), 0)
+    def _put_user(self, command: c.PutUser, now_us: int) -> Any:
+        score, other = features_of(command.raw)
+        before = self.people.get(command.user_id)
+        if command.as_of_us > now_us:
+            raise Refused("INVALID_INPUT")
+        if before is not None and command.as_of_us < before["as_of_us"]:
+            raise Refused("FEATURES_OUTDATED")
+        version = (before["features"] if before else 0) + 1
+        row = {
+            "score": score, "other": other, "consent": command.scoring_consent,
+            "as_of_us": command.as_of_us, "features": version,
+        }  # fmt: skip
+        self.put(self.people, command.user_id, row)
+        line = self.line(command.user_id)
+        used = score if command.scoring_consent else None
+        if not line["fixed"]:
+            limit = next(
+                (limit for bound, limit in LIMITS if used is not None and used >= bound), 0
+            )
+            self._bring_limit(command.user_id, limit)
+        self.events.append((command.user_id, None, "user.features_recorded", now_us))
+        why = "" if used is not None else "MISSING_FEATURE"
+        answer = {
+            "line": self.shown(command.user_id), "score": used, "band": band(used),
+            "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",
+            "feature_version": version, "as_of_us": command.as_of_us,
+        }  # fmt: skip
+        return "profile", answer
+
+    def _bring_limit(self, user_id: str, limit: int) -> None:
+        """A raise is available at once; a cut takes what is available, now and later."""
         line = self.line(user_id)
-        line["pending"] = max(0, line["limit"] - limit)
-        if limit > line["limit"]:
-            line["available"] += limit - line["limit"]
-            line["limit"] = limit
-        _cut(line)
-        return {"score": used, "features": before["features"] + 1, **line}
+        more = limit + line["limit_control"]
+        self.change(line, pending=max(0, -more))
+        raised = ("available", "limit_control", max(0, more))
+        self.post(user_id, PLATFORM, None, "line.limit_set", (raised,))
+
+    def _known_person(self, user_id: str) -> None:
+        if user_id not in self.people and user_id not in self.lines:
+            raise Refused("USER_NOT_FOUND")
+
+    def _set_limit(self, command: c.SetLimit, now_us: int) -> Any:
+        self._known_person(command.user_id)
+        limit = minor(command.limit) if command.limit is not None else None
+        self.change(self.line(command.user_id), fixed=limit is not None)
+        if limit is not None:
+            self._bring_limit(command.user_id, limit)
+        self.events.append((command.user_id, None, "line.limit_set", now_us))
+        return "line", self.shown(command.user_id)
+
+    def _set_standing(self, command: c.SetStanding, now_us: int) -> Any:
+        self._known_person(command.user_id)
+        self.change(self.line(command.user_id), standing=str(command.standing))
+        self.events.append((command.user_id, None, "line.standing_set", now_us))
+        return "line", self.shown(command.user_id)
+
+    def _pay_out_operator(
+        self, caller: str, command: c.PayOutOperator, account: str, now_us: int
+    ) -> Any:
+        if command.operator_id not in FEE_BP:
+            raise Refused("OPERATOR_NOT_FOUND")
+        amount = command.amount.amount_minor
+        self._new_payment(caller, command.payment_reference)
+        if amount == 0:
+            raise Refused("INVALID_INPUT")
+        owed = self.owed[command.operator_id] if command.amount.currency == CURRENCY else 0
+        if amount > owed:
+            raise Refused("PAYABLE_EXCEEDED")
+        posting = ("operator_payable", "cash", amount)
+        self.post(account, command.operator_id, None, "operator.paid_out", (posting,))
+        self._record(caller, command.payment_reference, "OPERATOR_PAYOUT", account, amount)
+        self.events.append((account, None, "operator.paid_out", now_us))
+        left = self.owed[command.operator_id]
+        return "paid", {"operator_id": command.operator_id, "paid": amount, "payable": left}
 
     # -- Authorize ---------------------------------------------------------------------------
 
-    def _authorize(self, caller: str, request_id: str, asked: Authorize, now_us: int) -> Row:
-        if asked.product_id not in PRODUCTS:
+    def _authorize(
+        self, caller: str, request_id: str, asked: c.Authorize, now_us: int
+    ) -> tuple[Any, str, RentalKey | None]:
+        if caller not in FEE_BP or any(it.product_id not in PRODUCTS for it in asked.items):
             raise Refused("PRODUCT_NOT_FOUND")
-        if (caller, asked.asset_id) in self.items:
-            raise Refused("ASSET_IN_USE")
-        deposit, zero_from = PRODUCTS[asked.product_id]
-        person = self.people.setdefault(asked.user_id, UNSEEN)
-        line = self.line(asked.user_id)
-        offer, reasons = self._offer(person, zero_from, asked, deposit, line["available"], now_us)
-        if self.requests.get((caller, request_id)) == TOMBSTONE:
-            offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
-        credit, cash = _parts(offer, deposit)
-        waits = asked.start == "ON_PICKUP"
-        it: Row = {
-            "user": asked.user_id, "operator": caller, "asset": asked.asset_id, "waits": waits,
-            "offer": offer, "reasons": tuple(reasons), "credit": credit, "cash": cash,
-            "state": "DECLINED" if offer is None else "OFFERED",
-            "held_credit": 0, "held_cash": 0, "captured": 0, "drawn": 0, "fee": 0, "paid": 0,
-            "refund": 0, "version": 1, "start_us": None,
-            "expire_us": None if offer is None else now_us + 15 * MINUTE_US,
-            "close_us": now_us if offer is None else None,
-        }  # fmt: skip
-        key = (caller, request_id)
-        if offer == "ZERO":
-            self._hold(it, line, key, now_us)
-        self.rentals[key] = it
-        return dict(it)
-
-    def _offer(
-        self,
-        person: Row,
-        zero_from: int,
-        asked: Authorize,
-        deposit: int,
-        available: int,
-        now_us: int,
-    ) -> tuple[str | None, list[str]]:
-        score, why = person["score"], None
-        if not person["features"]:
-            why = "NO_FEATURES"
-        elif not person["consent"]:
-            why = "NO_CONSENT"
-        elif score is None:
-            why = "MISSING_FEATURE"
-        elif now_us - person["as_of_us"] > FEATURES_LAST_US:
-            why = "FEATURES_STALE"
-        if why is not None:
-            mildest, reasons = 2, [why]
-        elif score >= zero_from:
-            mildest, reasons = 0, []
-        elif score >= 500:
-            mildest, reasons = 1, ["SCORE_BELOW_ZERO_DEPOSIT"]
-        else:
-            mildest, reasons = 2, ["SCORE_BELOW_REDUCED_DEPOSIT"]
-        order = [str(offer) for offer in asked.accept_offers] or OFFERS
-        wanted = [offer for offer in order if OFFERS.index(offer) >= mildest]
-        wanted.sort(key=lambda offer: offer != OFFERS[mildest])
-        if not wanted:
-            return None, ["OFFER_NOT_ACCEPTED", *reasons]
-        for place, offer in enumerate(wanted):
-            if _parts(offer, deposit)[0] <= available:
-                return offer, reasons if place == 0 else ["LINE_EXHAUSTED", *reasons]
-        return None, ["LINE_EXHAUSTED", *reasons]
-
-    def _hold(self, it: Row, line: Row, key: Key, now_us: int) -> None:
-        line["available"] -= it["credit"]
-        line["held"] += it["credit"]
-        line["deposit"] += it["cash"]
-        it.update(held_credit=it["credit"], held_cash=it["cash"])
-        if it["waits"]:
-            it.update(state="AUTHORIZED", expire_us=now_us + 30 * MINUTE_US)
-        else:
-            it.update(state="ACTIVE", expire_us=None, start_us=now_us)
-        if it["asset"]:
-            self.items[it["operator"], it["asset"]] = key
-        _cut(line)
-
-    # -- what follows ------------------------------------------------------------------------
-
-    def _follow(self, caller: str, key: Key, command: Command, now_us: int) -> Row:
-        """Works on copies, so that a refusal changes nothing, then keeps them."""
-        it, line = dict(self.rentals[key]), dict(self.line(self.rentals[key]["user"]))
-        items, payments = dict(self.items), set(self.payments)
-        try:
-            if _lapsed(it, now_us):
-                self._end(it, line, key, "EXPIRED", it["expire_us"])
-            elif isinstance(command, Expire):
-                raise Refused("NOT_LAPSED")
-            if not isinstance(command, Expire):
-                self._step(it, line, key, caller, command, now_us)
-        except Refused:
-            self.items, self.payments = items, payments
-            raise
-        self.rentals[key] = it
-        self.lines[it["user"]] = line
-        return dict(it)
-
-    def _step(
-        self, it: Row, line: Row, key: Key, caller: str, command: Command, now_us: int
-    ) -> None:
-        expected = getattr(command, "expected_version", None)
-        if expected is not None and expected != it["version"]:
-            raise Refused("VERSION_MISMATCH")
-        steps: dict[type, Callable[[], None]] = {
-            Confirm: lambda: self._confirm(it, line, key, caller, command, now_us),
-            StartRental: lambda: self._start(it, key, command, now_us),
-            Settle: lambda: self._settle(it, line, key, command, now_us),
-            Reverse: lambda: self._reverse(it, line, key, now_us),
-            RecordPayment: lambda: self._pay(it, line, caller, command),
-        }
-        steps[type(command)]()
-        _cut(line)
-
-    def _use_payment(self, caller: str, reference: str) -> None:
-        if (caller, reference) in self.payments:
-            raise Refused("PAYMENT_REFERENCE_REUSED")
-        self.payments.add((caller, reference))
-
-    def _confirm(
-        self, it: Row, line: Row, key: Key, caller: str, command: Any, now_us: int
-    ) -> None:
-        self._use_payment(caller, command.payment_reference)
-        paid = command.paid.amount_minor
-        if it["cash"] == 0 or it["state"] == "DECLINED":
-            raise Refused("ILLEGAL_TRANSITION")
-        if it["state"] != "OFFERED":
-            it["refund"] += paid
-            line["refund"] += paid
-        else:
-            if paid < it["cash"]:
-                raise Refused("INVALID_INPUT")
-            if it["credit"] > line["available"]:
-                raise Refused("LINE_EXHAUSTED")
-            if (it["operator"], it["asset"]) in self.items:
-                raise Refused("ASSET_IN_USE")
-            it["refund"] += paid - it["cash"]
-            line["refund"] += paid - it["cash"]
-            self._hold(it, line, key, now_us)
-        it["version"] += 1
-
-    def _start(self, it: Row, key: Key, command: Any, now_us: int) -> None:
-        if it["state"] != "AUTHORIZED":
-            raise Refused("ILLEGAL_TRANSITION")
-        if command.asset_id and it["asset"] != command.asset_id:
-            if it["asset"]:
-                raise Refused("INVALID_INPUT")
-            if (it["operator"], command.asset_id) in self.items:
-                raise Refused("ASSET_IN_USE")
-            it["asset"] = command.asset_id
-            self.items[it["operator"], it["asset"]] = key
-        it.update(state="ACTIVE", expire_us=None, start_us=now_us, version=it["version"] + 1)
-
-    def _settle(self, it: Row, line: Row, key: Key, command: Any, now_us: int) -> None:
-        amount = command.amount.amount_minor
-        if it["state"] != "ACTIVE":
-            raise Refused("ILLEGAL_TRANSITION")
-        if amount > it["held_credit"] + it["held_cash"]:
+        if asked.parent_id:
+            parent = self.names.get((asked.user_id, asked.parent_id))
+            if parent is None or parent[0] != caller:
+                raise Refused("AUTHORIZATION_NOT_FOUND")
+            if self.rentals[parent]["state"] != "SETTLED":
+                raise Refused("PARENT_NOT_SETTLED")
+        assets = [item.asset_id for item in asked.items if item.asset_id]
+        if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
+        if any((caller, asset) in self.items for asset in assets):
+            raise Refused("ASSET_IN_USE")
+        line = self.line(asked.user_id)
+        person = self.known.get(asked.user_id, UNKNOWN)
+        if asked.user_id not in self.people:
+            self.put(self.people, asked.user_id, dict(UNKNOWN))
+        score, why = scored(person, now_us)
+        products = [PRODUCTS[item.product_id] for item in asked.items]
+        accept = [str(offer) for offer in asked.accept_offers]
+        if (caller, request_id) in self.requests:
+            offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
+        elif line["standing"] == "SUSPENDED":
+            offer, reasons = None, ["USER_SUSPENDED"]
+        else:
+            offer, reasons = offered(score, why, accept, products, line["available"])
+        state = "DECLINED" if offer is None else "OFFERED"
+        if offer is not None and line["standing"] == "WATCHED":
+            state, reasons = "REVIEW", ["UNDER_REVIEW", *reasons]
+        expire_us = {"OFFERED": now_us + OFFER_US, "REVIEW": now_us + REVIEW_US}.get(state)
+        keys = [(caller, request_id, place) for place in range(len(asked.items))]
+        self.put(self.groups, (caller, request_id), keys)
+        for key, item, product in zip(keys, asked.items, products, strict=True):
+            credit, cash = parts(offer, product["deposit"])
+            it = {
+                **EMPTY,
+                "key": key, "user_id": asked.user_id, "operator_id": caller,
+                "request_id": request_id, "product_id": item.product_id,
+                "parent_id": asked.parent_id, "asset_id": item.asset_id,
+                "start": str(asked.start), "offer": offer, "reasons": tuple(reasons[:4]),
+                "band": band(score), "model_id": "" if score is None else "fake-model",
+                "fee_bp": FEE_BP[caller], "create_us": now_us, "state": state,
+                "credit": credit, "cash": cash, "expire_us": expire_us,
+                "close_us": now_us if offer is None else None,
+                "pickup_window_us": 0, "rental_period_us": product["period"],
+            }  # fmt: skip
+            if asked.start == "ON_PICKUP":
+                it["pickup_window_us"] = shorter(asked.pickup_window_us, PICKUP_US)
+            it["rental_period_us"] = shorter(asked.rental_period_us, product["period"])
+            self.put(self.rentals, key, it)
+            self.decisions.append(key)
+            if offer == "ZERO" and state == "OFFERED":
+                self._hold(it, 0, now_us)
+            else:
+                self.step(it, f"authorization.{state.lower()}", now_us)
+        rows = [dict(self.rentals[key]) for key in keys]
+        answer = ("group", rows) if asked.grouped else ("authorization", rows[0])
+        return answer, asked.user_id, keys[0]
+
+    def _hold(self, it: Row, excess: int, now_us: int) -> None:
+        """Both parts are held; the rental starts, or waits for the pick-up."""
+        new: Row = {"state": "AUTHORIZED", "expire_us": now_us + it["pickup_window_us"]}
+        if it["start"] == "IMMEDIATE":
+            new = started(it, now_us)
+        self.step(
+            it,
+            "authorization.active" if it["start"] == "IMMEDIATE" else "authorization.authorized",
+            now_us,
+            ("held", "available", it["credit"]),
+            ("cash", "deposit", it["cash"]),
+            ("cash", "refund_payable", excess),
+            **new,
+            held_credit=it["credit"],
+            held_cash=it["cash"],
+            refund_payable=it["refund_payable"] + excess,
+        )
+        if it["asset_id"]:
+            self.put(self.items, (it["operator_id"], it["asset_id"]), it["key"])
+
+    def _members(self, it: Row, state: str, now_us: int) -> list[Row]:
+        """The rentals that were asked for together and still stand in this state."""
+        members = [self.rentals[key] for key in self.groups[it["key"][:2]]]
+        for member in members:
+            self.bring_up(member, now_us)
+        return [member for member in members if member["state"] == state]
+
+    def _obstacle(self, members: list[Row]) -> str | None:
+        """Why not all of them can be held."""
+        line = self.line(members[0]["user_id"]) if members else None
+        if line is not None and line["standing"] == "SUSPENDED":
+            return "USER_SUSPENDED"
+        if line is not None and sum(it["credit"] for it in members) > line["available"]:
+            return "LINE_EXHAUSTED"
+        if any((it["operator_id"], it["asset_id"]) in self.items for it in members):
+            return "ASSET_IN_USE"
+        return None
+
+    def _decline(self, it: Row, reason: str, paid: int, now_us: int) -> None:
+        self.step(
+            it,
+            "authorization.declined",
+            now_us,
+            ("cash", "refund_payable", paid),
+            state="DECLINED",
+            reasons=(reason, *it["reasons"])[:4],
+            close_us=now_us,
+            expire_us=None,
+            refund_payable=it["refund_payable"] + paid,
+        )
+
+    def _confirm(self, caller: str, it: Row, command: c.Confirm, now_us: int) -> None:
+        self._new_payment(caller, command.payment_reference)
+        paid = minor(command.paid)
+        if paid == 0:
+            raise Refused("INVALID_INPUT")
+        if it["state"] == "REVIEW" or (it["offer"] in (None, "ZERO") and it["cash"] == 0):
+            raise Refused("ILLEGAL_TRANSITION")
+        self._record(caller, command.payment_reference, "DEPOSIT", it["user_id"], paid, it)
+        if it["state"] != "OFFERED":
+            self.step(
+                it,
+                "authorization.payment_owed_back",
+                now_us,
+                ("cash", "refund_payable", paid),
+                refund_payable=it["refund_payable"] + paid,
+            )
+            return
+        members = self._members(it, "OFFERED", now_us)
+        asked = sum(member["cash"] for member in members)
+        if paid < asked:
+            raise Refused("INVALID_INPUT")
+        obstacle = self._obstacle(members)
+        for member in members:
+            if obstacle:
+                self._decline(member, obstacle, paid if member is it else 0, now_us)
+            else:
+                self._hold(member, paid - asked if member is it else 0, now_us)
+
+    def _resolve_review(self, caller: str, it: Row, command: c.ResolveReview, now_us: int) -> None:
+        required(it, "REVIEW")
+        members = self._members(it, "REVIEW", now_us)
+        obstacle: str | None = "REVIEW_DECLINED"
+        if command.approve:
+            obstacle = self._obstacle([member for member in members if member["cash"] == 0])
+            if self.line(it["user_id"])["standing"] == "SUSPENDED":
+                obstacle = "USER_SUSPENDED"
+        for member in members:
+            if obstacle:
+                self._decline(member, obstacle, 0, now_us)
+            elif member["cash"]:
+                until_us = now_us + OFFER_US
+                name = "authorization.offered"
+                self.step(member, name, now_us, state="OFFERED", expire_us=until_us)
+            else:
+                self._hold(member, 0, now_us)
+
+    def _increment(self, caller: str, it: Row, command: c.Increment, now_us: int) -> None:
+        required(it, "AUTHORIZED", "ACTIVE", "OVERDUE")
+        amount = minor(command.amount)
+        if amount == 0:
+            raise Refused("INVALID_INPUT")
+        line = self.line(it["user_id"])
+        if line["standing"] != "NORMAL":
+            raise Refused(f"USER_{line['standing']}")
+        score, why = scored(self.known.get(it["user_id"], UNKNOWN), now_us)
+        product = {**PRODUCTS[it["product_id"]], "deposit": amount}
+        offer, reasons = offered(score, why, [], [product], line["available"])
+        credit, cash = parts(offer, amount)
+        paid = 0
+        if command.paid is not None:
+            self._new_payment(caller, command.payment_reference)
+            paid = minor(command.paid)
+            if paid == 0:
+                raise Refused("INVALID_INPUT")
+        elif cash and "LINE_EXHAUSTED" in reasons:
+            raise Refused("LINE_EXHAUSTED")
+        if paid < cash:
+            raise Refused("DEPOSIT_REQUIRED")
+        if paid:
+            self._record(caller, command.payment_reference, "DEPOSIT", it["user_id"], paid, it)
+        self.decisions.append(it["key"])
+        self.step(
+            it,
+            "authorization.incremented",
+            now_us,
+            ("held", "available", credit),
+            ("cash", "deposit", cash),
+            ("cash", "refund_payable", paid - cash),
+            credit=it["credit"] + credit,
+            cash=it["cash"] + cash,
+            held_credit=it["held_credit"] + credit,
+            held_cash=it["held_cash"] + cash,
+            refund_payable=it["refund_payable"] + paid - cash,
+        )
+
+    # -- the hold, until the item is back ----------------------------------------------------
+
+    def _start(self, caller: str, it: Row, command: c.StartRental, now_us: int) -> None:
+        required(it, "AUTHORIZED")
+        if self.line(it["user_id"])["standing"] == "SUSPENDED":
+            raise Refused("USER_SUSPENDED")
+        asset = command.asset_id or it["asset_id"]
+        if asset != it["asset_id"]:
+            if it["asset_id"]:
+                raise Refused("INVALID_INPUT")
+            if (it["operator_id"], asset) in self.items:
+                raise Refused("ASSET_IN_USE")
+            self.put(self.items, (it["operator_id"], asset), it["key"])
+        self.step(it, "authorization.started", now_us, **started(it, now_us), asset_id=asset)
+
+    def _decrease(self, caller: str, it: Row, command: c.Decrease, now_us: int) -> None:
+        amount = minor(command.amount)
+        required(it, "AUTHORIZED", *OUT)
+        within(amount, it["held_credit"] + it["held_cash"])
+        credit = min(amount, it["held_credit"])
+        cash = amount - credit
+        self.step(
+            it,
+            "authorization.decreased",
+            now_us,
+            ("available", "held", credit),
+            ("deposit", "refund_payable", cash),
+            credit=it["credit"] - credit,
+            cash=it["cash"] - cash,
+            held_credit=it["held_credit"] - credit,
+            held_cash=it["held_cash"] - cash,
+            refund_payable=it["refund_payable"] + cash,
+        )
+
+    def _extend(self, caller: str, it: Row, command: c.Extend, now_us: int) -> None:
+        required(it, "ACTIVE", "OVERDUE")
+        due_us = it["due_us"] + command.by_us
+        within(command.by_us, PRODUCTS[it["product_id"]]["period"])
+        if due_us <= now_us:
+            raise Refused("INVALID_INPUT")
+        lost_us = max(due_us, it["lost_us"])
+        new = {"state": "ACTIVE", "due_us": due_us, "lost_us": lost_us}
+        self.step(it, "authorization.extended", now_us, **new)
+
+    def _close(
+        self,
+        it: Row,
+        transition: str,
+        close_us: int,
+        event_us: int,
+        *postings: Posting,
+        **new: Any,
+    ) -> None:
+        """Nothing is held any more, nothing waits, and the item is free."""
+        credit, cash = new.pop("held_credit", it["held_credit"]), new.pop("held_cash", None)
+        cash = it["held_cash"] if cash is None else cash
+        self.step(
+            it,
+            transition,
+            event_us,
+            *postings,
+            ("available", "held", credit),
+            ("deposit", "refund_payable", cash),
+            **{"custody": "IN_STATION", **new},
+            held_credit=0,
+            held_cash=0,
+            refund_payable=it["refund_payable"] + cash,
+            close_us=close_us,
+            expire_us=None,
+            claim_until_us=None,
+        )
+        item = (it["operator_id"], it["asset_id"])
+        if self.items.get(item) == it["key"]:
+            self._journal.append((self.items, item, it["key"]))
+            del self.items[item]
+
+    def _reverse(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        required(it, *LAPSING, "ACTIVE")
+        if it["captured"]:
+            raise Refused("CAPTURED_ALREADY")
+        self._close(it, "authorization.reversed", now_us, now_us, state="REVERSED")
+
+    def _reverse_by_origin(
+        self, caller: str, command: c.ReverseByOrigin, now_us: int
+    ) -> tuple[Any, str, RentalKey | None]:
+        user_id, origin = command.user_id, (caller, command.authorize_request_id)
+        first = self.requests.get(origin)
+        if first is None:
+            self.put(self.requests, origin, {"command": None, "user": user_id, "key": None})
+            return ("tombstone",), user_id, None
+        known = first["command"] is None or isinstance(first["command"], c.Authorize)
+        if not known or first["user"] != user_id:
+            raise Refused("AUTHORIZATION_NOT_FOUND")
+        if first["command"] is None:
+            return ("tombstone",), user_id, None
+        for key in self.groups[origin]:
+            it = self.rentals[key]
+            self.bring_up(it, now_us)
+            if key == first["key"] and command.expected_version not in (None, it["version"]):
+                raise Refused("VERSION_MISMATCH")
+            self._reverse(caller, it, command, now_us)
+        it = self.rentals[first["key"]]
+        return ("authorization", dict(it)), user_id, first["key"]
+
+    # -- the item comes back, or not ---------------------------------------------------------
+
+    def _capture(self, it: Row, amount: int) -> tuple[list[Posting], Row]:
+        """Cash first; the operator's fee is floored on all that it keeps."""
         cash = min(amount, it["held_cash"])
         credit = amount - cash
-        it["held_cash"] -= cash
-        it["held_credit"] -= credit
-        it["captured"] += amount
-        it["drawn"] += credit
-        it["fee"] = it["captured"] * FEE_BP[it["operator"]] // 10_000
-        line["deposit"] -= cash
-        line["held"] -= credit
-        line["drawn"] += credit
-        if command.final:
-            self._end(it, line, key, "SETTLED", now_us)
+        kept = it["captured"] - it["conceded"]
+        fees = [share(kept + part, it["fee_bp"]) for part in (cash, amount)]
+        of_cash, of_credit = fees[0] - it["fee"], fees[1] - fees[0]
+        postings = [
+            ("deposit", "operator_payable", cash - of_cash),
+            ("deposit", "fee_income", of_cash),
+            ("drawn", "held", credit),
+            ("receivable", "operator_payable", credit - of_credit),
+            ("receivable", "fee_income", of_credit),
+        ]
+        return postings, {
+            "held_cash": it["held_cash"] - cash,
+            "held_credit": it["held_credit"] - credit,
+            "captured": it["captured"] + amount,
+            "captured_credit": it["captured_credit"] + credit,
+            "fee": fees[1],
+        }
+
+    def _usage(self, it: Row, until_us: int) -> int:
+        """The fee until then; it stands still from the moment at which a return is claimed."""
+        if it["claim_us"] is not None:
+            until_us = min(until_us, it["claim_us"])
+        return fee(it["product_id"], until_us - it["start_us"])
+
+    def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
+        if occurred_us is None:
+            return now_us
+        if not max(it["start_us"], now_us - DAY_US) <= occurred_us <= now_us:
+            raise Refused("INVALID_INPUT")
+        return occurred_us
+
+    def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
+        required(it, *OUT)
+        event_us = self._occurred(it, command.occurred_us, now_us)
+        total, held = None, it["held_credit"] + it["held_cash"]
+        if command.amount is None:
+            total = self._usage(it, event_us)
+            amount = max(0, min(total - it["captured"], held))
         else:
-            it["version"] += 1
+            amount = minor(command.amount)
+            if amount > held:
+                raise Refused("INVALID_INPUT")
+        claimed = it["state"] == "RETURN_CLAIMED" and amount > 0
+        if claimed and it["captured"] + amount > self._usage(it, now_us):
+            raise Refused("INVALID_INPUT")
+        postings, new = self._capture(it, amount)
+        if command.final:
+            name = "authorization.settled"
+            self._close(it, name, now_us, event_us, *postings, **new, state="SETTLED")
+        else:
+            self.step(it, "authorization.captured", event_us, *postings, **new)
+        return total
 
-    def _reverse(self, it: Row, line: Row, key: Key, now_us: int) -> None:
-        if it["state"] not in ("OFFERED", "AUTHORIZED", "ACTIVE") or it["captured"]:
-            raise Refused("ILLEGAL_TRANSITION")
-        self._end(it, line, key, "REVERSED", now_us)
+    def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
+        required(it, "ACTIVE", "OVERDUE")
+        self.step(
+            it,
+            "authorization.return_claimed",
+            now_us,
+            state="RETURN_CLAIMED",
+            custody="UNKNOWN",
+            claim_us=now_us,
+            claim_until_us=now_us + CLAIM_US,
+        )
 
-    def _end(self, it: Row, line: Row, key: Key, state: str, close_us: int) -> None:
-        line["available"] += it["held_credit"]
-        line["held"] -= it["held_credit"]
-        line["deposit"] -= it["held_cash"]
-        line["refund"] += it["held_cash"]
-        it["refund"] += it["held_cash"]
-        it.update(held_credit=0, held_cash=0, state=state, close_us=close_us, expire_us=None)
-        it["version"] += 1
-        if self.items.get((it["operator"], it["asset"])) == key:
-            del self.items[it["operator"], it["asset"]]
-        _cut(line)
+    def _contest(self, caller: str, it: Row, command: c.ContestReturn, now_us: int) -> None:
+        required(it, "RETURN_CLAIMED")
+        self.step(
+            it,
+            "authorization.return_contested",
+            now_us,
+            state="OVERDUE" if it["due_us"] <= now_us else "ACTIVE",
+            custody="OUT",
+            claim_us=None,
+            claim_until_us=None,
+        )
 
-    def _pay(self, it: Row, line: Row, caller: str, command: Any) -> None:
-        self._use_payment(caller, command.payment_reference)
-        if it["drawn"] == 0:
+    def _lose(self, it: Row, at_us: int) -> None:
+        cap = min(PRODUCTS[it["product_id"]]["buy_out"], it["credit"] + it["cash"])
+        postings, new = self._capture(it, max(0, cap - it["captured"]))
+        new |= {"state": "SETTLED", "custody": "MISSING", "sold_us": at_us + MISSING_US}
+        self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
+
+    def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
+        required(it, "OVERDUE")
+        self._lose(it, now_us)
+
+    def _report_found(self, caller: str, it: Row, command: c.ReportFound, now_us: int) -> None:
+        required(it, "SETTLED")
+        docked_us = self._occurred(it, command.occurred_us, now_us)
+        if it["custody"] != "MISSING":
+            raise Refused("NOT_MISSING")
+        excess = max(0, it["captured"] - it["conceded"] - self._usage(it, docked_us))
+        unpaid = min(excess, due(it))
+        given_up = min(excess - unpaid, it["written_off"] - it["recovered"])
+        refund = min(excess - unpaid - given_up, refundable(it))
+        postings: list[Posting] = [("available", "drawn", unpaid)]
+        after = dict(it)
+        accounts = (("receivable", unpaid), ("recovery", given_up), ("refund_payable", refund))
+        for account, amount in accounts:
+            postings += self._concede(after, amount, account)
+        self.step(
+            it,
+            "authorization.found",
+            docked_us,
+            *postings,
+            custody="IN_STATION",
+            sold_us=None,
+            conceded=after["conceded"],
+            fee=after["fee"],
+            lowered=it["lowered"] + unpaid,
+            recovered=it["recovered"] + given_up,
+            refunded=it["refunded"] + refund,
+            refund_payable=it["refund_payable"] + refund,
+        )
+
+    def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
+        """The operator gives up an amount, and gets back the fee on it."""
+        after["conceded"] += amount
+        before, after["fee"] = (
+            after["fee"],
+            share(after["captured"] - after["conceded"], after["fee_bp"]),
+        )
+        back = before - after["fee"]
+        return [("operator_payable", against, amount - back), ("fee_income", against, back)]
+
+    # -- what was captured is collected ------------------------------------------------------
+
+    def _new_payment(self, caller: str, reference: str) -> None:
+        if (caller, reference) in self.payments:
+            raise Refused("PAYMENT_REFERENCE_REUSED")
+
+    def _record(
+        self,
+        caller: str,
+        reference: str,
+        kind: str,
+        user_id: str,
+        amount: int,
+        it: Row | None = None,
+    ) -> None:
+        key = it["key"] if it is not None else None
+        row = {"kind": kind, "user_id": user_id, "key": key, "amount": amount}
+        self.put(self.payments, (caller, reference), row)
+
+    def _paid(self, caller: str, it: Row, command: Any, kind: str) -> int:
+        self._new_payment(caller, command.payment_reference)
+        amount = minor(command.amount)
+        if amount == 0:
+            raise Refused("INVALID_INPUT")
+        required(it, *CHARGED)
+        user_id = it["user_id"]
+        self._record(caller, command.payment_reference, kind, user_id, amount, it)
+        return amount
+
+    def _record_payment(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        self._pay(it, self._paid(caller, it, command, "PAYMENT"), now_us)
+
+    def _pay(self, it: Row, amount: int, now_us: int) -> None:
+        """For what is due, then for what was written off; the rest is owed back."""
+        if it["captured_credit"] == 0:
             raise Refused("NOTHING_DUE")
-        amount = command.amount.amount_minor
-        paid = min(amount, it["drawn"] - it["paid"])
-        it["paid"] += paid
-        it["refund"] += amount - paid
-        line["drawn"] -= paid
-        line["available"] += paid
-        line["refund"] += amount - paid
-        it["version"] += 1
+        paid = min(amount, due(it))
+        recovered = min(amount - paid, it["written_off"] - it["recovered"])
+        rest = amount - paid - recovered
+        self.step(
+            it,
+            "collection.payment_recorded",
+            now_us,
+            ("cash", "receivable", paid),
+            ("available", "drawn", paid),
+            ("cash", "recovery", recovered),
+            ("cash", "refund_payable", rest),
+            paid=it["paid"] + paid,
+            recovered=it["recovered"] + recovered,
+            refund_payable=it["refund_payable"] + rest,
+        )
 
-    def _reverse_by_origin(self, caller: str, command: ReverseByOrigin, now_us: int) -> Any:
-        key = (caller, command.authorize_request_id)
-        first = self.requests.get(key)
-        if first is None:
-            self.requests[key] = TOMBSTONE
-            self.tombs[key] = command.user_id
-            return TOMBSTONE
-        if first == TOMBSTONE:
-            if self.tombs[key] != command.user_id:
-                raise Refused("AUTHORIZATION_NOT_FOUND")
-            return TOMBSTONE
-        if first.user_id != command.user_id:
+    def _paid_elsewhere(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        amount = self._paid(caller, it, command, "ELSEWHERE")
+        within(amount, due(it))
+        self.step(
+            it,
+            "collection.paid_elsewhere",
+            now_us,
+            ("operator_payable", "receivable", amount),
+            ("available", "drawn", amount),
+            paid=it["paid"] + amount,
+        )
+
+    def _lower(self, caller: str, it: Row, command: c.LowerCharge, now_us: int) -> None:
+        amount = minor(command.amount)
+        required(it, *CHARGED)
+        within(amount, due(it))
+        after = dict(it)
+        self.step(
+            it,
+            "collection.lowered",
+            now_us,
+            *self._concede(after, amount, "receivable"),
+            ("available", "drawn", amount),
+            conceded=after["conceded"],
+            fee=after["fee"],
+            lowered=it["lowered"] + amount,
+        )
+
+    def _refund(self, caller: str, it: Row, command: c.RefundCharge, now_us: int) -> None:
+        amount = minor(command.amount)
+        required(it, *CHARGED)
+        within(amount, refundable(it))
+        after = dict(it)
+        self.step(
+            it,
+            "collection.refunded",
+            now_us,
+            *self._concede(after, amount, "refund_payable"),
+            conceded=after["conceded"],
+            fee=after["fee"],
+            refunded=it["refunded"] + amount,
+            refund_payable=it["refund_payable"] + amount,
+        )
+
+    def _pay_out(self, caller: str, it: Row, command: c.PayOutRefund, now_us: int) -> None:
+        amount = minor(command.amount)
+        if it["state"] in ("REVIEW", "OFFERED"):
+            raise Refused("ILLEGAL_TRANSITION")
+        within(amount, it["refund_payable"])
+        self.step(
+            it,
+            "collection.paid_out",
+            now_us,
+            ("refund_payable", "cash", amount),
+            refund_payable=it["refund_payable"] - amount,
+        )
+        self._order(it, "PAYOUT", amount, now_us)
+
+    def _order(self, it: Row, kind: str, amount: int, now_us: int) -> None:
+        """Something for the payment rail to do."""
+        row = {
+            "user_id": it["user_id"], "key": it["key"], "kind": kind, "amount": amount,
+            "state": "REQUESTED", "detail": "", "request_us": now_us, "change_us": now_us,
+        }  # fmt: skip
+        self.ordered.append(row)
+
+    def _report_transfer(
+        self, command: c.ReportTransfer, now_us: int
+    ) -> tuple[Any, str, RentalKey | None]:
+        transfer = self.transfers.get((command.user_id, command.transfer_id))
+        if transfer is None:
+            raise Refused("TRANSFER_NOT_FOUND")
+        said, ended = str(command.state), transfer["state"] in ("SUCCEEDED", "FAILED")
+        if said != transfer["state"] and not (ended and said == "SENT"):
+            if ended:
+                raise Refused("TRANSFER_ENDED")
+            self.change(transfer, state=said, detail=command.detail, change_us=now_us)
+            if said != "SENT":
+                self._ended(command.transfer_id, transfer, now_us)
+        return ("transfer", dict(transfer)), command.user_id, transfer["key"]
+
+    def _ended(self, transfer_id: str, transfer: Row, now_us: int) -> None:
+        """A debit that succeeded is a payment; a payout that failed is owed again."""
+        it, amount = self.rentals[transfer["key"]], transfer["amount"]
+        self.bring_up(it, now_us)
+        if transfer["kind"] == "DEBIT":
+            if transfer["state"] == "SUCCEEDED":
+                self._new_payment(PLATFORM, transfer_id)
+                self._pay(it, amount, now_us)
+                self._record(PLATFORM, transfer_id, "PAYMENT", it["user_id"], amount, it)
+            else:
+                self.step(it, "collection.debit_failed", now_us)
+        elif transfer["state"] == "FAILED":
+            self.step(
+                it,
+                "collection.payout_failed",
+                now_us,
+                ("cash", "refund_payable", amount),
+                refund_payable=it["refund_payable"] + amount,
+            )
+
+    def _open_dispute(self, caller: str, it: Row, command: c.OpenDispute, now_us: int) -> None:
+        amount = minor(command.amount)
+        required(it, *CHARGED)
+        within(amount, due(it))
+        self.step(
+            it,
+            "collection.dispute_opened",
+            now_us,
+            ("receivable_disputed", "receivable", amount),
+            disputed=it["disputed"] + amount,
+        )
+
+    def _resolve_dispute(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        required(it, *CHARGED)
+        amount, after = it["disputed"], dict(it)
+        if amount == 0:
+            raise Refused("NOTHING_DISPUTED")
+        if not command.user_won:
+            back = ("receivable", "receivable_disputed", amount)
+            self.step(it, "collection.dispute_lost", now_us, back, disputed=0)
+            return
+        self.step(
+            it,
+            "collection.dispute_won",
+            now_us,
+            *self._borne(after, command.goodwill, amount, "receivable_disputed"),
+            ("available", "drawn", amount),
+            disputed=0,
+            lowered=it["lowered"] + amount,
+            conceded=after["conceded"],
+            fee=after["fee"],
+        )
+
+    def _borne(self, after: Row, goodwill: bool, amount: int, against: str) -> list[Posting]:
+        """What the person need not pay is borne by Freehold, or by the operator."""
+        if goodwill:
+            return [("goodwill", against, amount)]
+        return self._concede(after, amount, against)
+
+    def _charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        amount = self._paid(caller, it, command, "CHARGE_BACK")
+        within(amount, refundable(it))
+        self.step(
+            it,
+            "collection.charged_back",
+            now_us,
+            ("receivable_charged_back", "cash", amount),
+            charged_back=it["charged_back"] + amount,
+        )
+
+    def _resolve_charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        required(it, *CHARGED)
+        amount, after = it["charged_back"], dict(it)
+        if amount == 0:
+            raise Refused("NOTHING_CHARGED_BACK")
+        if not command.user_won:
+            back = ("cash", "receivable_charged_back", amount)
+            self.step(it, "collection.charge_back_overturned", now_us, back, charged_back=0)
+            return
+        self.step(
+            it,
+            "collection.charge_back_won",
+            now_us,
+            *self._borne(after, command.goodwill, amount, "receivable_charged_back"),
+            charged_back=0,
+            refunded=it["refunded"] + amount,
+            conceded=after["conceded"],
+            fee=after["fee"],
+        )
+
+    def _provision(self, caller: str, it: Row, command: c.SetProvision, now_us: int) -> None:
+        amount = minor(command.amount)
+        required(it, "SETTLED")
+        if not it["written_off"] <= amount <= it["written_off"] + due(it) + it["disputed"]:
+            raise Refused("INVALID_INPUT")
+        more = amount - it["provisioned"]
+        self.step(
+            it,
+            "collection.provisioned",
+            now_us,
+            ("credit_loss", "allowance", max(0, more)),
+            ("allowance", "credit_loss", max(0, -more)),
+            provisioned=amount,
+        )
+
+    def _propose(self, caller: str, it: Row, command: c.ProposeWriteOff, now_us: int) -> None:
+        required(it, "SETTLED")
+        if due(it) == 0:
+            raise Refused("NOTHING_DUE")
+        self.step(it, "collection.write_off_proposed", now_us, write_off_by=command.by)
+
+    def _approve(self, caller: str, it: Row, command: c.ApproveWriteOff, now_us: int) -> None:
+        required(it, "SETTLED")
+        if not it["write_off_by"]:
+            raise Refused("NOT_PROPOSED")
+        if it["write_off_by"] == command.by:
+            raise Refused("SECOND_PERSON_NEEDED")
+        amount = due(it)
+        if amount == 0:
+            raise Refused("NOTHING_DUE")
+        missing = max(0, it["written_off"] + amount - it["provisioned"])
+        self.step(
+            it,
+            "collection.written_off",
+            now_us,
+            ("credit_loss", "allowance", missing),
+            ("allowance", "receivable", amount),
+            ("limit_control", "drawn", amount),
+            written_off=it["written_off"] + amount,
+            provisioned=it["provisioned"] + missing,
+            write_off_by="",
+        )
+
+    # -- what time does ----------------------------------------------------------------------
+
+    def waking(self, now_us: int) -> list[RentalKey]:
+        """The rentals to which time has done something by now."""
+        return [
+            key
+            for key, it in self.rentals.items()
+            if it["wake_us"] is not None and it["wake_us"] <= now_us
+        ]
+
+    def _wake(self, command: c.Wake, now_us: int) -> tuple[Any, str, RentalKey | None]:
+        key = self.names.get((command.user_id, command.authorization_id))
+        if key is None:
             raise Refused("AUTHORIZATION_NOT_FOUND")
-        return self._follow(caller, key, Reverse(command.user_id, "", None), now_us)
-
-    def lapsed(self, now_us: int) -> list[Key]:
-        """What has ended by now."""
-        return [key for key, it in self.rentals.items() if _lapsed(it, now_us)]
-
-    def expire(self, key: Key, now_us: int) -> None:
-        """What the sweeper does."""
         it = self.rentals[key]
-        self._follow("platform", key, Expire(it["user"], ""), now_us)
+        version = it["version"]
+        self.bring_up(it, now_us)
+        if it["version"] == version:
+            raise Refused("NOTHING_TO_DO")
+        return ("authorization", dict(it)), command.user_id, key
+
+    def bring_up(self, it: Row, now_us: int) -> None:
+        """All that time has done by now, each as of its instant."""
+        while (at_us := wake(it)) is not None and at_us <= now_us:
+            self._pass(it, at_us, now_us)
+
+    def _pass(self, it: Row, at_us: int, now_us: int) -> None:
+        state = it["state"]
+        if state in LAPSING:
+            self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
+        elif state == "ACTIVE":
+            self.step(it, "authorization.overdue", at_us, state="OVERDUE")
+        elif state == "OVERDUE":
+            self._lose(it, at_us)
+        elif state == "RETURN_CLAIMED":
+            held = it["held_credit"] + it["held_cash"]
+            amount = max(0, min(self._usage(it, at_us) - it["captured"], held))
+            postings, new = self._capture(it, amount)
+            name = "authorization.claim_accepted"
+            self._close(it, name, at_us, at_us, *postings, **new, state="SETTLED")
+        elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
+            self.step(it, "authorization.sold", at_us, custody="SOLD")
+        else:
+            self._climb(it, now_us)
+
+    def _climb(self, it: Row, now_us: int) -> None:
+        """Every rung that has come, but of debits and of reminders only the last."""
+        passed = [place for place, (us, _) in enumerate(LADDER) if it["close_us"] + us <= now_us]
+        last = {LADDER[place][1]: place for place in passed}
+        for place in passed:
+            us, kind = LADDER[place]
+            if place < it["rung"] or (kind != "range" and last[kind] != place):
+                continue
+            self.step(it, RUNGS[kind], it["close_us"] + us, rung=place + 1)
+            if kind == "debit":
+                self._order(it, "DEBIT", due(it), now_us)
 
 
-def _parts(offer: str | None, deposit: int) -> tuple[int, int]:
-    credit = {None: 0, "ZERO": deposit, "REDUCED": deposit // 2, "FULL": 0}[offer]
-    return credit, 0 if offer is None else deposit - credit
-
-
-def _lapsed(it: Row, now_us: int) -> bool:
-    return it["expire_us"] is not None and bool(it["expire_us"] <= now_us)
-
-
-def _cut(line: Row) -> None:
-    cut = min(line["pending"], line["available"])
-    line["pending"] -= cut
-    line["available"] -= cut
-    line["limit"] -= cut
+Rule = Callable[[Reference, str, Row, Any, int], Any]
+RULES: dict[type[c.Following], Rule] = {
+    c.Confirm: Reference._confirm,
+    c.ResolveReview: Reference._resolve_review,
+    c.StartRental: Reference._start,
+    c.Increment: Reference._increment,
+    c.Decrease: Reference._decrease,
+    c.Extend: Reference._extend,
+    c.Settle: Reference._settle,
+    c.Reverse: Reference._reverse,
+    c.ClaimReturn: Reference._claim,
+    c.ContestReturn: Reference._contest,
+    c.ReportLost: Reference._report_lost,
+    c.ReportFound: Reference._report_found,
+    c.RecordPayment: Reference._record_payment,
+    c.RecordPaidElsewhere: Reference._paid_elsewhere,
+    c.LowerCharge: Reference._lower,
+    c.RefundCharge: Reference._refund,
+    c.PayOutRefund: Reference._pay_out,
+    c.OpenDispute: Reference._open_dispute,
+    c.ResolveDispute: Reference._resolve_dispute,
+    c.RecordChargeBack: Reference._charge_back,
+    c.ResolveChargeBack: Reference._resolve_charge_back,
+    c.SetProvision: Reference._provision,
+    c.ProposeWriteOff: Reference._propose,
+    c.ApproveWriteOff: Reference._approve,
+}

@@ -22,7 +22,6 @@ from tests.engine.calls import (
     pick_up,
     refused,
     rental,
-    reverse,
     start,
     stored,
 )
@@ -136,19 +135,15 @@ def test_a_late_confirmation_is_owed_back(desk: Desk) -> None:
 
 
 def test_a_confirmation_that_the_line_no_longer_bears(desk: Desk) -> None:
-    """When the credit part was used up meanwhile, the confirmation is refused and may be retried
-    after a release."""
+    """When the credit part was used up meanwhile, the confirmation is declined and the payment
+    owed back."""
     offers = [rental(desk, authorize("ben")) for _ in range(3)]
-    held = [rental(desk, confirm(it, reference=f"pay-{n}")) for n, it in enumerate(offers[:2])]
-    assert (
-        refused(desk, confirm(offers[2], reference="pay-2"), request_id="again").reason
-        == "LINE_EXHAUSTED"
-    )
-    rental(desk, reverse(held[0]))
-    assert (
-        rental(desk, confirm(offers[2], reference="pay-2"), request_id="again").state
-        is State.ACTIVE
-    )
+    for n, it in enumerate(offers[:2]):
+        rental(desk, confirm(it, reference=f"pay-{n}"))
+    late = rental(desk, confirm(offers[2], reference="pay-2"))
+    assert (late.state, late.reasons[0]) == (State.DECLINED, "LINE_EXHAUSTED")
+    assert late.refund_payable_minor == 9_950
+    assert balances(desk, "ben") == (20_000, 100, 19_900, 0)
 
 
 def test_an_exhausted_line_falls_to_the_next_offer(desk: Desk) -> None:
@@ -288,12 +283,12 @@ def test_everything_that_happens_is_announced(desk: Desk) -> None:
     rental(desk, start(held))
     with desk.store.engine.connect() as connection:
         rows = connection.execute(
-            select(t.outbox.c.event, t.outbox.c.authorization_version)
+            select(t.outbox.c.transition, t.outbox.c.authorization_version)
             .where(t.outbox.c.authorization_id == offered.authorization_id)
             .order_by(t.outbox.c.sequence)
         ).all()
     assert [tuple(row) for row in rows] == [
         ("authorization.offered", 1),
         ("authorization.authorized", 2),
-        ("authorization.active", 3),
+        ("authorization.started", 3),
     ]

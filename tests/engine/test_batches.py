@@ -11,7 +11,7 @@ from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
 from service.engine.assess import pack, unpack
-from service.engine.commands import Answer, Expire, OpenBulk, PutUser
+from service.engine.commands import Answer, OpenBulk, PutUser, Wake
 from service.engine.engine import Result
 from service.engine.records import PLATFORM
 from service.storage.store import SqlStore
@@ -183,19 +183,19 @@ def test_an_empty_batch(desk: Desk) -> None:
     assert counts(desk) == before
 
 
-def test_expiry_needs_no_request_record(desk: Desk) -> None:
-    """The sweeper's expiry ends what has lapsed, is refused for what has not, and leaves no
-    request record."""
+def test_waking_needs_no_request_record(desk: Desk) -> None:
+    """The sweeper does what time has brought, is refused where it has brought nothing, and leaves
+    no request record."""
     it = rental(desk, pick_up())
     before = counts(desk)["requests"]
-    expire = Expire("ann", it.authorization_id)
-    (early,) = desk.apply(desk.work(expire, request_id=""))
-    assert reason(early) == "NOT_LAPSED"
+    wake = Wake("ann", it.authorization_id)
+    (early,) = desk.apply(desk.work(wake, request_id=""))
+    assert reason(early) == "NOTHING_TO_DO"
     desk.clock.advance(START_US + 30 * MINUTE_US)
-    done, again = desk.apply(desk.work(expire, request_id=""), desk.work(expire, request_id=""))
+    done, again = desk.apply(desk.work(wake, request_id=""), desk.work(wake, request_id=""))
     assert isinstance(done, bytes)
-    assert reason(again) == "NOT_LAPSED"
-    (unknown,) = desk.apply(desk.work(Expire("ann", "nothing"), request_id=""))
+    assert reason(again) == "NOTHING_TO_DO"
+    (unknown,) = desk.apply(desk.work(Wake("ann", "nothing"), request_id=""))
     assert reason(unknown) == "AUTHORIZATION_NOT_FOUND"
     assert counts(desk)["requests"] == before
     assert stored(desk, it).close_us == START_US + 30 * MINUTE_US

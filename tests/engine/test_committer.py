@@ -306,6 +306,26 @@ def test_a_caller_who_goes_away_does_not_break_the_batch(work: Make) -> None:
     assert run(main()) == ([["a"], ["b", "c"]], b"c")
 
 
+def test_the_writer_outlives_a_broken_promise(work: Make) -> None:
+    """An apply that raises leaves its callers with an unknown outcome, and the writer goes on."""
+
+    def broken(works: Sequence[Work]) -> list[Result]:
+        if works[0].request_id == "bad":
+            raise RuntimeError("apply never raises")
+        return echo(works)
+
+    async def main() -> None:
+        committer = Committer(broken, AT_ONCE)
+        committer.start()
+        with pytest.raises(Unavailable) as refused:
+            await committer.submit(work("bad"))
+        assert refused.value.reason == "OUTCOME_UNKNOWN"
+        assert await committer.submit(work("good")) == b"good"
+        await committer.close()
+
+    run(main())
+
+
 def test_a_retry_finds_the_answer_of_a_caller_who_went_away(desk: Desk, work: Make) -> None:
     """What a cancelled call decided stands, and a retry with its id gets the answer."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.policy import Offer
-from service.engine.commands import Expire
+from service.engine.commands import Wake
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -63,7 +63,7 @@ def test_an_item_is_free_after_its_rental(desk: Desk, end: str) -> None:
     it = rental(desk, pick_up(asset_id=ITEM) if end == "expire" else authorize(asset_id=ITEM))
     if end == "expire":
         desk.clock.advance(START_US + 30 * MINUTE_US)
-        last = desk.work(Expire("ann", it.authorization_id), request_id="")
+        last = desk.work(Wake("ann", it.authorization_id), request_id="")
     else:
         last = desk.work(settle(it, 0) if end == "settle" else reverse(it))
     _, second = desk.apply(last, desk.work(authorize("ben", "umbrella", ITEM), request_id="r"))
@@ -78,21 +78,24 @@ def test_a_partial_capture_keeps_the_item(desk: Desk) -> None:
 
 
 def test_an_offer_does_not_claim(desk: Desk) -> None:
-    """An offer leaves the item free; the first to confirm gets it, the second is refused."""
+    """An offer leaves the item free; the first to confirm gets it, the second is declined and
+    its payment owed back."""
     ben, cem = (rental(desk, authorize(who, asset_id=ITEM)) for who in ("ben", "cem"))
     assert counts(desk)["open_items"] == 0
     rental(desk, confirm(cem, reference="p"))
-    assert refused(desk, confirm(ben, reference="q")).reason == "ASSET_IN_USE"
-    assert stored(desk, ben).state is State.OFFERED
+    late = rental(desk, confirm(ben, reference="q"))
+    assert (late.state, late.reasons[0]) == (State.DECLINED, "ASSET_IN_USE")
+    assert late.refund_payable_minor == 9_950
+    assert stored(desk, cem).state is State.ACTIVE
 
 
-def test_a_refused_confirmation_uses_no_payment(desk: Desk) -> None:
-    """A confirmation refused because of the item may use the same payment later."""
+def test_a_payment_for_a_declined_confirmation_counts(desk: Desk) -> None:
+    """Money that came for an item that is gone is recorded: the same payment counts once."""
     ben = rental(desk, authorize("ben", asset_id=ITEM))
-    other = rental(desk, authorize(asset_id=ITEM))
-    assert refused(desk, confirm(ben, reference="p")).reason == "ASSET_IN_USE"
-    rental(desk, settle(other, 0))
-    assert rental(desk, confirm(ben, reference="p")).state is State.ACTIVE
+    rental(desk, authorize(asset_id=ITEM))
+    rental(desk, confirm(ben, reference="p"))
+    other = rental(desk, authorize("ben", "umbrella", accept=(Offer.FULL,)))
+    assert refused(desk, confirm(other, reference="p")).reason == "PAYMENT_REFERENCE_REUSED"
 
 
 @pytest.mark.parametrize("end", ["expire", "reverse", "pay late"])
@@ -105,7 +108,7 @@ def test_the_end_of_an_offer_frees_nobody_elses_claim(desk: Desk, end: str) -> N
     else:
         desk.clock.advance(START_US + 15 * MINUTE_US)
         if end == "expire":
-            rental(desk, Expire("ben", offer.authorization_id), request_id="")
+            rental(desk, Wake("ben", offer.authorization_id), request_id="")
         else:
             assert rental(desk, confirm(offer)).state is State.EXPIRED
     assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
@@ -117,7 +120,7 @@ def test_a_late_payment_frees_no_later_claim(desk: Desk) -> None:
     """A payment that comes after the end of a hold does not free the item from its next rental."""
     held = rental(desk, confirm(rental(desk, pick_up("ben", asset_id=ITEM)), reference="p"))
     desk.clock.advance(START_US + 30 * MINUTE_US)
-    rental(desk, Expire("ben", held.authorization_id), request_id="")
+    rental(desk, Wake("ben", held.authorization_id), request_id="")
     rental(desk, authorize(asset_id=ITEM))
     rental(desk, confirm(held, reference="q"))
     assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"

@@ -1,23 +1,23 @@
-"""The sweeper: ends offers and holds that nobody picked up."""
+"""The sweeper: does what time has brought, for all whose time has come."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import Engine
 
 from service.clock import Clock
-from service.domain.authorization import State
+from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
-from service.engine.expiry import Sweeper
 from service.engine.ports import StorageFailed
+from service.engine.sweeper import Sweeper
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
+from tests.engine.acts import transfers
 from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
 from tests.fakes import MINUTE_US, START_US, Desk
 
@@ -35,17 +35,17 @@ class WatchedStore(SqlStore):
         self.portions: list[int] = []
         self.stale: list[tuple[str, str]] = []
 
-    def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+    def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
         """What the store says, after what is stale."""
-        found = (self.stale + super().lapsed(now_us, limit))[:limit]
+        found = (self.stale + super().waking(now_us, limit))[:limit]
         self.portions.append(len(found))
         return found
 
 
 @pytest.fixture
-def watched(file: Path) -> Iterator[WatchedStore]:
+def watched(url: str) -> Iterator[WatchedStore]:
     """A fresh watched store."""
-    store = WatchedStore(open_database(f"sqlite:///{file}"))
+    store = WatchedStore(open_database(url))
     yield store
     assert verify_books(store.engine).fault is None
     store.close()
@@ -103,6 +103,32 @@ def test_what_has_lapsed_expires(hall: Desk) -> None:
     assert sweep(hall) == 0
 
 
+def test_a_rental_that_nobody_returns(hall: Desk) -> None:
+    """Swept now and then, a rental is overdue, lost at the buy-out cap, debited on every day of
+    the ladder, and in the end its item is sold."""
+    it = rental(hall, authorize("ann", "umbrella"))
+    for day in range(0, 140, 2):
+        hall.clock.advance((it.due_us or 0) + day * 24 * 60 * MINUTE_US)
+        sweep(hall)
+    after = stored(hall, it)
+    assert (after.state, after.custody, after.captured_minor) == (
+        State.SETTLED, Custody.SOLD, 5_900,
+    )  # fmt: skip
+    assert (after.wake_us, after.close_us) == (None, it.lost_us)
+    assert [each.amount_minor for each in transfers(hall, it)] == [5_900] * 5
+    assert sweep(hall) == 0
+
+
+def test_a_sweep_after_a_long_outage(hall: Desk) -> None:
+    """A sweep after a long outage brings each up to the present: nobody is debited twice."""
+    it = rental(hall, authorize("ann", "umbrella"))
+    hall.clock.advance((it.due_us or 0) + 200 * 24 * 60 * MINUTE_US)
+    assert sweep(hall) == 1
+    after = stored(hall, it)
+    assert (after.state, after.custody, after.wake_us) == (State.SETTLED, Custody.SOLD, None)
+    assert [each.amount_minor for each in transfers(hall, it)] == [5_900]
+
+
 @pytest.mark.parametrize(
     ("count", "portion", "portions"),
     [(7, 3, [3, 3, 1]), (6, 3, [3, 3, 0]), (2, 3, [2]), (0, 3, [0])],
@@ -146,11 +172,11 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
 
         away = True
 
-        def lapsed(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+        def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
             if self.away:
                 self.away = False
                 raise StorageFailed("as told")
-            return super().lapsed(now_us, limit)
+            return super().waking(now_us, limit)
 
     class Counted:
         """Counts how often the time is asked for."""

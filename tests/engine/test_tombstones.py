@@ -121,6 +121,6 @@ def test_the_origin_is_the_callers_own(desk: Desk) -> None:
 def test_only_an_authorize_is_undone_by_its_request_id(desk: Desk) -> None:
     """The request id of another call names no authorization to reverse."""
     it = rental(desk, pick_up())
-    desk.do(StartRental(it.user_id, it.authorization_id, "", None), request_id="start")
+    desk.do(StartRental(it.user_id, it.authorization_id, ""), request_id="start")
     error = refused(desk, reverse_origin("ann", "start"))
     assert error.reason == "AUTHORIZATION_NOT_FOUND"

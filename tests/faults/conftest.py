@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import train_small
+from tests.faults.support import small_model
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_small(tmp_path_factory.mktemp("small"))
+    return small_model(tmp_path_factory.getbasetemp())

@@ -1,116 +1,76 @@
-"""The server killed and stopped under load: what was acknowledged is there, once."""
+"""The server killed and stopped under load: what was acknowledged is there, once.
+
+The load, the kills and the checker are those of `python -m benchmarks crash`, in small; that they
+find a build which answers too early is shown in `tests/benchmarks/test_crash.py`.
+"""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
-from freehold.v1.authorization_pb2 import Authorization
+import pytest
 
-from tests.faults.load import Connection, History, crowd, load, stored_answers, until
-from tests.faults.support import people, prepare, server
+from benchmarks.crash import Plan, jobs, run, shortcomings
+from benchmarks.crash_check import Checker
+from benchmarks.crash_crowd import Crowd
+from benchmarks.crash_sites import POSTGRESQL, SERVER, PostgresSite, Site, SqliteSite
+from benchmarks.postgres import Cluster
+from benchmarks.prepared import serve_url
+from benchmarks.processes import free_port
 
-SEED = 20_260_601
-KILLS = 5
-CLIENTS = 16
-
-
-def mutating(history: History) -> dict[str, bytes]:
-    """What was acknowledged, without the bulk calls."""
-    return {
-        request_id: told.answer
-        for request_id, told in history.told.items()
-        if told.sent.method != "PutUsers"
-    }
+# With this seed PostgreSQL is killed as well.
+PLAN = Plan(rounds=3, acknowledged=150, clients=2, seed=2)
 
 
-def test_kill_under_load_loses_and_doubles_nothing(tmp_path: Path, model: Path) -> None:
-    """Killed in the middle of its load and started again, the server has every acknowledged call.
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory, model: Path) -> SqliteSite:
+    return SqliteSite(tmp_path_factory.mktemp("sqlite"), model, PLAN.people, PLAN.seed)
 
-    Each is there once and answered to a retry byte for byte, and the books verify.
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[PostgresSite]:
+    with Cluster(safe=True) as cluster:
+        work = tmp_path_factory.mktemp("postgres")
+        yield PostgresSite(cluster, work, model, PLAN.people, PLAN.seed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "victims"), [("sqlite", {SERVER}), ("postgres", {SERVER, POSTGRESQL})]
+)
+def test_kill_under_load_loses_and_doubles_nothing(
+    kind: str, victims: set[str], request: pytest.FixtureRequest, tmp_path: Path, model: Path
+) -> None:
+    """Server or PostgreSQL killed in the middle of the load: every acknowledged call is there.
+
+    Each is there once, with the bytes that were told, and the books verify after every kill.
     """
-    chance = random.Random(SEED)
-    file = tmp_path / "freehold.db"
-    database = f"sqlite:///{file}"
-    keys = prepare(database)
-    features = people(model, 5 * CLIENTS)
-    history = History()
-    caught: list[int] = []
-    with ExitStack() as stack:
-        running = stack.enter_context(server(database, model, "127.0.0.1:0"))
-        listen = running.wait_for("serving")["address"]
-        clients, connections = crowd(CLIENTS, history, listen, keys, features, SEED)
-        stack.enter_context(load(clients, connections))
-        for _ in range(KILLS):
-            goal = len(history.told) + chance.randrange(40, 300)
-            until(partial(history.has_told, goal), f"{goal} answers")
-            until(lambda: len(history.in_flight) > CLIENTS // 2, "calls in flight")
-            before = history.failed
-            flying = history.in_flight
-            running.kill()
-            running = stack.enter_context(server(database, model, listen))
-            running.wait_for("serving")
-            caught.append(len(flying & history.failed - before))
-        goal = len(history.told) + 100
-        until(partial(history.has_told, goal), "back at work")
-        history.stop.set()
-        for client in clients:
-            client.join()
-        check(history, file, Connection(listen, *keys))
-        assert running.terminate() == 0
-    assert len(caught) == KILLS
-    assert max(caught) > 0, "no kill came with calls in flight"
-
-
-def check(history: History, file: Path, connection: Connection) -> None:
-    """The clients' own history against what is stored."""
-    told = mutating(history)
-    assert set(told) == {
-        request_id for request_id, sent in history.sent.items() if sent.method != "PutUsers"
+    site: Site = request.getfixturevalue(kind)
+    outcome = run(PLAN, site, model, tmp_path, lambda _: None)
+    assert shortcomings(outcome) == []
+    assert outcome.kills.keys() == victims
+    assert outcome.rounds == outcome.kills_in_flight == PLAN.rounds
+    assert outcome.findings.checks == PLAN.rounds + 1
+    assert outcome.findings.acknowledged.keys() == {
+        "Authorize",
+        "ConfirmAuthorization",
+        "SettleAuthorization",
+        "ReverseAuthorization",
+        "RecordPayment",
     }
-    # Acknowledged is stored, with the same answer, once; and nothing else is.
-    assert stored_answers(file) == told
-    stored = list(connection.all_authorizations())
-    assert len({it.name for it in stored}) == len(stored)
-    created = Counter(it.request_id for it in stored)
-    asked = {
-        request_id for request_id, call in history.told.items() if call.sent.method == "Authorize"
-    }
-    assert set(created) == asked
-    assert set(created.values()) == {1}
-    # Each stands as it was last told.
-    assert {it.name: it for it in stored} == history.rentals
-    states = Counter(it.state for it in stored)
-    assert states[Authorization.STATE_SETTLED] > 0
-    assert states[Authorization.STATE_REVERSED] > 0
-    for call in history.told.values():
-        assert connection.send(call.sent) == call.answer
-    books = connection.verify()
-    assert books.verified, books
-    assert books.authorizations == len(stored)
-    connection.close()
 
 
-def test_a_stop_answers_what_was_accepted(tmp_path: Path, model: Path) -> None:
+def test_a_stop_answers_what_was_accepted(tmp_path: Path, model: Path, sqlite: SqliteSite) -> None:
     """SIGTERM drains: what was committed was answered, the process exits 0 and says so last."""
-    file = tmp_path / "freehold.db"
-    database = f"sqlite:///{file}"
-    keys = prepare(database)
-    history = History()
-    features = people(model, 5 * CLIENTS)
-    with server(database, model, "127.0.0.1:0") as running:
-        address = running.wait_for("serving")["address"]
-        clients, connections = crowd(
-            CLIENTS, history, address, keys, features, SEED + 1, retry=False
-        )
-        with load(clients, connections):
-            until(lambda: len(history.told) >= 200, "answers")
-            until(lambda: len(history.in_flight) > 1, "calls in flight")
-            assert running.terminate() == 0
-            for client in clients:
-                client.join()
-    assert running.events() == ["serving", "stopping", "stopped"]
-    assert stored_answers(file) == mutating(history)
+    url, port = sqlite.fresh(tmp_path), free_port()
+    with Crowd(jobs(PLAN, sqlite, port), tmp_path) as crowd:
+        checker = Checker(crowd.fresh(tmp_path))
+        with serve_url(url, model, tmp_path / "server.log", port=port) as server:
+            crowd.run(16)
+            crowd.wait_told(200, 60.0)
+        crowd.halt()
+    assert server.stopped["commands"] >= 200
+    unanswered = checker.check(url, settled=False)
+    assert unanswered > 0
+    assert checker.findings.unknown_committed == 0
+    assert checker.findings.faults == []

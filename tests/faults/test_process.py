@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from freehold.client import Client
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
-from tests.faults.load import AS_OF_S, Connection, Sent
 from tests.faults.support import (
     command,
     environment,
@@ -22,6 +22,8 @@ from tests.faults.support import (
     run,
     server,
 )
+
+AS_OF_S = 1_704_067_200
 
 
 @pytest.fixture
@@ -112,17 +114,22 @@ def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> 
     person = "person-11010519491231002X"
     with server(url, model, "127.0.0.1:0") as running:
         address = running.wait_for("serving")["address"]
-        connection = Connection(address, *keys)
         user = User(user_id=person, features=people(model, 1)[0], scoring_consent=True)
         user.as_of.seconds = AS_OF_S
-        connection.send(Sent("PutUsers", PutUsersRequest(request_id="p", users=[user]), True))
         request = AuthorizeRequest(request_id="a", user_id=person, product_id="umbrella")
-        connection.send(Sent("Authorize", request, False))
-        connection.close()
+        operator_key, platform_key = keys
+        with Client(address, platform_key, plaintext=True) as platform:
+            platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+        with Client(address, operator_key, plaintext=True) as operator:
+            operator.authorize(request)
         assert running.terminate() == 0
         lines = running.lines()
-    assert [line["event"] for line in lines] == ["serving", "stopping", "stopped"]
-    assert all(line["level"] == "info" for line in lines)
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("serving", "info"),
+        ("unsealed", "warning"),
+        ("stopping", "info"),
+        ("stopped", "info"),
+    ]
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert running.log.endswith("\n")
     assert not [secret for secret in (person, *keys) if secret in running.log]

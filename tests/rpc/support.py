@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
+import pkgutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
-from freehold.v1 import (
-    authorization_service_pb2,
-    credit_service_pb2,
-    ledger_service_pb2,
-    sandbox_service_pb2,
-)
+from freehold import v1
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
@@ -46,8 +43,8 @@ from freehold.v1.credit_service_pb2 import (
     User,
 )
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
-from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
-from freehold.v1.types_pb2 import OFFER_REDUCED, OFFER_ZERO, Money
+from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest, AdvanceClockResponse
+from freehold.v1.types_pb2 import Money
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -96,12 +93,8 @@ class Rpc(NamedTuple):
 
 
 def _rpcs() -> Iterator[Rpc]:
-    modules = (
-        authorization_service_pb2,
-        credit_service_pb2,
-        ledger_service_pb2,
-        sandbox_service_pb2,
-    )
+    names = [it.name for it in pkgutil.iter_modules(v1.__path__) if it.name.endswith("service_pb2")]
+    modules = [importlib.import_module(f"{v1.__name__}.{name}") for name in names]
     for module in modules:
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
@@ -114,8 +107,26 @@ def _rpcs() -> Iterator[Rpc]:
 
 
 RPCS = {rpc.name: rpc for rpc in _rpcs()}
-OPERATOR_RPCS = tuple(it.name for it in RPCS.values() if it.service.endswith("nService"))
+OPERATOR_RPCS = tuple(
+    it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
+)
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
+SHARED_RPCS = ("ClaimReturn",)
+"""What both operators and the platform may call."""
+MUTATIONS = tuple(
+    name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
+)
+"""Methods that change something."""
+FOLLOWING = tuple(
+    name for name in MUTATIONS if "expected_version" in RPCS[name].request.DESCRIPTOR.fields_by_name
+)
+"""Methods that change an authorization; each names it in `name`, RecordPayment in
+`authorization`."""
+
+
+EVERY = sorted(RPCS)
+OPERATORS_FOLLOWING = tuple(name for name in FOLLOWING if name in OPERATOR_RPCS)
+"""Of the methods that change an authorization, those of operators."""
 
 
 class Refused(Exception):
@@ -221,6 +232,13 @@ class Caller:
             return error
         raise AssertionError(f"{name} was not refused: {request!r}")
 
+    def call(self, method: str, **parts: Any) -> Any:
+        """The response of a method; its request by parts, with a fresh request id."""
+        request: Any = RPCS[method].request(**parts)
+        if method in MUTATIONS and not request.request_id:
+            request.request_id = self.fresh()
+        return RPCS[method].response.FromString(self.send(method, request))
+
     def fresh(self, prefix: str = "r") -> str:
         """An id that no test used before."""
         return f"{prefix}-{next(self._numbers)}"
@@ -318,12 +336,13 @@ class Caller:
 
 
 class Desks(NamedTuple):
-    """A server with its three callers."""
+    """A server with its callers: two operators, and two people of the platform."""
 
     served: Served
     operator: Caller
     other: Caller
     platform: Caller
+    colleague: Caller
 
     def caller_for(self, name: str) -> Caller:
         """Whoever has the scope for a method."""
@@ -333,13 +352,35 @@ class Desks(NamedTuple):
 @contextmanager
 def desks(served: Served) -> Iterator[Desks]:
     """Callers for each of the server's keys."""
-    keys = (served.operator_key, served.other_operator_key, served.platform_key)
+    colleagues_key = new_key()
+    admin.add_key(served.store.engine, colleagues_key, None, START_US)
+    keys = (served.operator_key, served.other_operator_key, served.platform_key, colleagues_key)
     callers = [Caller(served.address, key) for key in keys]
     try:
         yield Desks(served, *callers)
     finally:
         for caller in callers:
             caller.close()
+
+
+def advance(desk: Desks, seconds: float) -> AdvanceClockResponse:
+    """Moves the clock by so many seconds, of a server whose clock can be moved."""
+    request = AdvanceClockRequest()
+    request.now.FromMicroseconds(desk.served.clock.now_us() + round(seconds * 1_000_000))
+    return AdvanceClockResponse.FromString(desk.platform.send("AdvanceClock", request))
+
+
+def set_name(method: str, request: Any, name: str) -> None:
+    """Names an authorization in a request."""
+    setattr(request, "authorization" if method == "RecordPayment" else "name", name)
+
+
+def violated(caller: Caller, method: str, request: Message | bytes) -> set[str]:
+    """The fields that a call was refused for."""
+    refusal = caller.refused(method, request)
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason == "INVALID_INPUT"
+    return refusal.fields
 
 
 def yuan(amount_minor: int) -> Money:
@@ -352,74 +393,6 @@ def user_with(user_id: str, score: float, *, consent: bool = True, as_of_s: int 
     user = User(user_id=user_id, features={"score": score}, scoring_consent=consent)
     user.as_of.seconds = as_of_s
     return user
-
-
-def example(name: str) -> Message:
-    """A well-formed message of a method, with every field set and nothing behind it."""
-    sample: Message
-    match name:
-        case "Authorize":
-            sample = AuthorizeRequest(
-                request_id="example",
-                user_id="somebody",
-                product_id="bike",
-                asset_id="bike-1",
-                start=AuthorizeRequest.START_ON_PICKUP,
-                accept_offers=[OFFER_ZERO, OFFER_REDUCED],
-            )
-            sample.pickup_window.seconds = 60
-        case "ConfirmAuthorization":
-            sample = ConfirmAuthorizationRequest(
-                request_id="example",
-                name=NOWHERE,
-                payment_reference="pay-1",
-                paid=yuan(100),
-                expected_version=1,
-            )
-        case "StartRental":
-            sample = StartRentalRequest(
-                request_id="example", name=NOWHERE, asset_id="bike-1", expected_version=1
-            )
-        case "GetAuthorization":
-            sample = GetAuthorizationRequest(name=NOWHERE)
-        case "ListAuthorizations":
-            sample = ListAuthorizationsRequest(
-                page_size=10,
-                page_token="token",
-                user_id="somebody",
-                state=Authorization.STATE_ACTIVE,
-            )
-        case "SettleAuthorization":
-            sample = SettleAuthorizationRequest(
-                request_id="example",
-                name=NOWHERE,
-                amount=yuan(100),
-                final=True,
-                expected_version=1,
-            )
-        case "ReverseAuthorization":
-            sample = ReverseAuthorizationRequest(
-                request_id="example", name=NOWHERE, expected_version=1
-            )
-        case "PutUsers":
-            sample = PutUsersRequest(request_id="example-bulk", users=[user_with("somebody", 600)])
-        case "GetCreditProfile":
-            sample = GetCreditProfileRequest(user_id="somebody")
-        case "RecordPayment":
-            sample = RecordPaymentRequest(
-                request_id="example",
-                authorization=NOWHERE,
-                payment_reference="pay-1",
-                amount=yuan(100),
-            )
-        case "VerifyBooks":
-            sample = VerifyBooksRequest()
-        case "AdvanceClock":
-            sample = AdvanceClockRequest()
-            sample.now.seconds = START_S
-        case _:
-            raise AssertionError(f"no example of {name}")
-    return sample
 
 
 def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:

@@ -12,15 +12,10 @@ from freehold.v1 import authorization_pb2, types_pb2
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
-    ConfirmAuthorizationRequest,
     ListAuthorizationsResponse,
     ReverseAuthorizationRequest,
     ReverseAuthorizationResponse,
-    SettleAuthorizationRequest,
-    StartRentalRequest,
 )
-from freehold.v1.credit_service_pb2 import PutUsersRequest, RecordPaymentRequest
-from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest, AdvanceClockResponse
 from freehold.v1.types_pb2 import (
     OFFER_FULL,
     OFFER_REDUCED,
@@ -38,29 +33,25 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from service.clock import SystemClock
 from service.config import Limits
 from tests.fakes import serving
+from tests.rpc.examples import example
+from tests.rpc.ready import ready
 from tests.rpc.support import (
     BIKE_MINOR,
+    MUTATIONS,
     RPCS,
     START_S,
     TIMEOUT_S,
     UMBRELLA_MINOR,
     Desks,
     Refused,
+    advance,
     desks,
-    example,
     user_with,
     yuan,
 )
 
 A = Authorization
 ON_PICKUP = AuthorizeRequest.START_ON_PICKUP
-
-
-def advance(desk: Desks, seconds: int) -> AdvanceClockResponse:
-    """Moves the clock by so many seconds."""
-    request = AdvanceClockRequest()
-    request.now.FromMicroseconds(desk.served.clock.now_us() + seconds * 1_000_000)
-    return AdvanceClockResponse.FromString(desk.platform.send("AdvanceClock", request))
 
 
 @pytest.fixture
@@ -97,11 +88,17 @@ def test_the_common_rental_is_two_calls(desk: Desks) -> None:
 
 
 def test_an_immediate_hold_never_lapses(own: Desks) -> None:
-    """An ACTIVE authorization is not expired, however late it is."""
-    name = own.operator.authorize(own.platform.person(), "bike").name
-    assert advance(own, 300 * 86_400).expired == 0
-    assert own.operator.get(name).state == A.STATE_ACTIVE
-    assert own.operator.settle(name, 100).state == A.STATE_SETTLED
+    """An ACTIVE authorization does not expire: it falls overdue, and the hold stays."""
+    active = own.operator.authorize(own.platform.person(), "bike")
+    assert active.due_time.seconds - active.start_time.seconds == 24 * 3_600
+    assert advance(own, 24 * 3_600 - 1).woken == 0
+    assert own.operator.get(active.name).state == A.STATE_ACTIVE
+    assert advance(own, 1).woken == 1
+    late = own.operator.get(active.name)
+    assert (late.state, late.custody) == (A.STATE_OVERDUE, A.CUSTODY_OUT)
+    assert late.held == active.held
+    assert not late.HasField("expire_time")
+    assert own.operator.settle(active.name, 100).state == A.STATE_SETTLED
 
 
 def test_nothing_taken_is_reversed(desk: Desks) -> None:
@@ -181,12 +178,12 @@ def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
     offered = own.operator.authorize(asker, "bike")
     assert offered.state == A.STATE_OFFERED
     assert offered.expire_time.seconds - offered.create_time.seconds == 15 * 60
-    assert advance(own, 15 * 60 - 1).expired == 0
-    assert advance(own, 1).expired == 1
+    assert advance(own, 15 * 60 - 1).woken == 0
+    assert advance(own, 1).woken == 1
     ended = own.operator.get(offered.name)
     assert (ended.state, ended.close_time) == (A.STATE_EXPIRED, offered.expire_time)
     answer = advance(own, 3_600)
-    assert answer.expired == 1
+    assert answer.woken == 1
     assert answer.now.seconds == START_S + 15 * 60 + 3_600
     late = own.operator.get(held.name)
     assert (late.state, late.close_time, late.held) == (
@@ -198,7 +195,7 @@ def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
     # The item is free again.
     own.operator.authorize(waiting, "umbrella", asset_id="bike-1")
     assert own.operator.get(active.name).state == A.STATE_ACTIVE
-    assert advance(own, 0).expired == 0
+    assert advance(own, 0).woken == 0
     assert own.platform.verify().verified
 
 
@@ -312,19 +309,30 @@ def test_no_accepted_offer_left_is_a_decline(desk: Desks) -> None:
     assert declined.held == declined.deposit_asked == yuan(0)
 
 
-def test_a_confirmation_that_the_line_does_not_bear_holds_nothing(desk: Desks) -> None:
-    """An offer whose credit part no longer fits is RESOURCE_EXHAUSTED, and stays an offer."""
+def test_a_confirmation_that_the_line_does_not_bear_is_owed_back(desk: Desks) -> None:
+    """An offer whose credit part no longer fits is DECLINED, and what was paid is owed back."""
     user_id = desk.platform.person(500)  # 100 yuan
     first = desk.operator.authorize(user_id, "bike")
     second = desk.other.authorize(user_id, "bike")
     desk.operator.confirm(first.name, 9_950)
-    with pytest.raises(Refused) as refusal:
-        desk.other.confirm(second.name, 9_950)
-    assert refusal.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert refusal.value.reason == "LINE_EXHAUSTED"
-    assert not refusal.value.info.metadata
-    assert not [sign for sign in refusal.value.message if sign.isdigit()]
-    assert desk.other.get(second.name).state == A.STATE_OFFERED
+    declined = desk.other.confirm(second.name, 10_000)
+    assert (declined.state, declined.reasons[0]) == (A.STATE_DECLINED, "LINE_EXHAUSTED")
+    assert (declined.refund_payable, declined.held) == (yuan(10_000), yuan(0))
+    assert declined.collection == A.COLLECTION_REFUND_PENDING
+    assert desk.other.get(second.name) == declined
+    # It can be given back at once.
+    paid_out = desk.platform.call("PayOutRefund", name=second.name, amount=yuan(10_000))
+    assert paid_out.authorization.refund_payable == yuan(0)
+
+
+def test_a_confirmation_for_an_item_that_is_gone_is_owed_back(desk: Desks) -> None:
+    """An offer whose item went to somebody else is DECLINED, and what was paid is owed back."""
+    asset_id = desk.operator.fresh("asset")
+    offered = desk.operator.authorize(desk.platform.person(550), "bike", asset_id=asset_id)
+    desk.operator.authorize(desk.platform.person(), "bike", asset_id=asset_id)
+    declined = desk.operator.confirm(offered.name, 9_950)
+    assert (declined.state, declined.reasons[0]) == (A.STATE_DECLINED, "ASSET_IN_USE")
+    assert declined.refund_payable == yuan(9_950)
 
 
 # -- reversal by origin --------------------------------------------------------------------
@@ -506,6 +514,7 @@ def test_a_bulk_is_taken_up_where_it_stopped(desk: Desks) -> None:
     engine = desk.served.store.engine
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         # As if the server had stopped before the fourth person.
+        connection.exec_driver_sql("DROP TRIGGER entries_no_delete")
         for table in ("users", "feature_snapshots", "lines", "entries"):
             connection.exec_driver_sql(
                 f"DELETE FROM {table} WHERE user_id = ?", (users[3].user_id,)
@@ -565,59 +574,14 @@ def test_a_wrong_row_is_named(own: Desks) -> None:
 
 def replayable(desk: Desks) -> Iterator[tuple[str, Message]]:
     """A call of every method that changes something, ready to be sent."""
-    operator, platform = desk.operator, desk.platform
-    yield (
-        "Authorize",
-        AuthorizeRequest(
-            request_id=operator.fresh(), user_id=platform.person(), product_id="umbrella"
-        ),
-    )
-    offered = operator.authorize(platform.person(550), "bike")
-    yield (
-        "ConfirmAuthorization",
-        ConfirmAuthorizationRequest(
-            request_id=operator.fresh(),
-            name=offered.name,
-            payment_reference=operator.fresh("pay"),
-            paid=yuan(9_950),
-            expected_version=1,
-        ),
-    )
-    held = operator.authorize(platform.person(), "bike", start=ON_PICKUP)
-    yield "StartRental", StartRentalRequest(request_id=operator.fresh(), name=held.name)
-    active = operator.authorize(platform.person(), "bike")
-    yield (
-        "SettleAuthorization",
-        SettleAuthorizationRequest(
-            request_id=operator.fresh(), name=active.name, amount=yuan(700), final=False
-        ),
-    )
-    free = operator.authorize(platform.person(), "bike")
-    yield (
-        "ReverseAuthorization",
-        ReverseAuthorizationRequest(request_id=operator.fresh(), name=free.name),
-    )
+    for method in MUTATIONS:
+        yield method, ready(desk, method)
     origin = ReverseAuthorizationRequest.Origin(
-        user_id="nobody", authorize_request_id=operator.fresh("never")
+        user_id="nobody", authorize_request_id=desk.operator.fresh("never")
     )
     yield (
         "ReverseAuthorization",
-        ReverseAuthorizationRequest(request_id=operator.fresh(), origin=origin),
-    )
-    yield (
-        "PutUsers",
-        PutUsersRequest(
-            request_id=platform.fresh(), users=[user_with(platform.fresh("person"), 600)]
-        ),
-    )
-    yield (
-        "RecordPayment",
-        RecordPaymentRequest(
-            request_id=platform.fresh(),
-            authorization=active.name,
-            payment_reference=platform.fresh("pay"),
-            amount=yuan(300),
-        ),
+        ReverseAuthorizationRequest(request_id=desk.operator.fresh(), origin=origin),
     )
 
 
@@ -628,12 +592,9 @@ def test_a_replay_is_the_first_answer_byte_for_byte(own: Desks) -> None:
         answer = own.caller_for(method).send(method, request)
         assert own.caller_for(method).send(method, request) == answer
         first.append((method, request, answer))
-    changing = {
-        name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
-    }
-    assert {method for method, _, _ in first} == changing
-    for rental in own.operator.page(state=A.STATE_ACTIVE).authorizations:
-        own.operator.settle(rental.name, 0)
+    for state in (A.STATE_ACTIVE, A.STATE_OVERDUE, A.STATE_RETURN_CLAIMED):
+        for rental in own.operator.page(state=state).authorizations:
+            own.operator.settle(rental.name, 0)
     advance(own, 86_400)
     books = own.platform.verify()
     for method, request, answer in first:
@@ -704,7 +665,7 @@ def reflected(desk: Desks) -> set[str]:
 
 
 def test_reflection_lists_what_is_served(desk: Desks) -> None:
-    """Reflection lists the four services of the contract, health and itself."""
+    """Reflection lists the services of the contract, health and itself."""
     assert reflected(desk) == {
         *{rpc.service for rpc in RPCS.values()},
         "grpc.health.v1.Health",

@@ -25,6 +25,7 @@ from service.engine.committer import CommitLimits
 from service.storage.database import writing
 from service.storage.store import SqlStore, SqlTransaction
 from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, serving
+from tests.rpc.examples import example
 from tests.rpc.support import (
     RPCS,
     TIMEOUT_S,
@@ -32,7 +33,6 @@ from tests.rpc.support import (
     GatedScorer,
     Refused,
     desks,
-    example,
     outcome,
     serving_parts,
     until,

@@ -15,7 +15,8 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.types_pb2 import OFFER_ZERO
 
-from tests.rpc.support import Caller, Desks, Refused, together
+from tests.rpc import ready
+from tests.rpc.support import Caller, Desks, Refused, together, yuan
 
 A = Authorization
 ROUNDS = 10
@@ -182,6 +183,86 @@ def test_one_payment_from_two_reports(desk: Desks) -> None:
         assert {it.reason for it in lost} == {"PAYMENT_REFERENCE_REUSED"}
         assert len(lost) == 5
         assert desk.operator.get(name).due.amount_minor == 400
+
+
+def test_an_operator_is_not_paid_more_than_it_is_owed(desk: Desks) -> None:
+    """Payouts that compete pay no more than what is owed; the others are told how much that is."""
+    name = desk.other.authorize(desk.platform.person(), "bike").name
+    desk.other.settle(name, 1_000)  # less a fee of 2.5 %
+    results = together(
+        [
+            partial(
+                desk.platform.call,
+                "PayOutOperator",
+                operator_id="harbour",
+                amount=yuan(300),
+                payment_reference=desk.platform.fresh("payout"),
+            )
+            for _ in range(8)
+        ]
+    )
+    lost = [it for it in results if isinstance(it, Refused)]
+    assert (len(results) - len(lost), {it.reason for it in lost}) == (3, {"PAYABLE_EXCEEDED"})
+    (left,) = desk.platform.call("GetOperatorBalance", operator_id="harbour").payables
+    assert left.amount_minor == 75
+    assert desk.platform.verify().verified
+
+
+def test_a_refund_is_paid_out_once(desk: Desks) -> None:
+    """Of payouts of all that is owed to a user exactly one takes place."""
+    name = ready.paid(desk).name
+    desk.operator.call("RefundCharge", name=name, amount=yuan(700))
+    results = together(
+        [partial(desk.platform.call, "PayOutRefund", name=name, amount=yuan(700)) for _ in range(6)]
+    )
+    lost = [it for it in results if isinstance(it, Refused)]
+    assert len(lost) == 5
+    assert all(it.fields == {"amount.amount_minor"} for it in lost)
+    assert desk.operator.get(name).refund_payable == yuan(0)
+
+
+def test_a_write_off_takes_place_once(desk: Desks) -> None:
+    """Of approvals of one proposal exactly one writes off, and no key agrees with itself."""
+    name = ready.settled(desk).name
+    desk.colleague.call("ProposeWriteOff", name=name)
+    results = together(
+        [
+            partial(caller.call, "ApproveWriteOff", name=name)
+            for caller in (desk.platform, desk.colleague) * 4
+        ]
+    )
+    lost = [it for it in results if isinstance(it, Refused)]
+    assert len(lost) == 7
+    assert {it.reason for it in lost} <= {"SECOND_PERSON_NEEDED", "NOT_PROPOSED"}
+    assert desk.operator.get(name).written_off == yuan(1_000)
+
+
+def test_an_item_for_a_group_and_for_one(desk: Desks) -> None:
+    """An item that groups and single rentals compete for goes to one of them, and a group that
+    does not get it gets nothing."""
+    for _ in range(ROUNDS):
+        people, asset_id = [desk.platform.person() for _ in range(6)], desk.operator.fresh("asset")
+        item = {"product_id": "umbrella", "asset_id": asset_id}
+        results = together(
+            [
+                partial(
+                    desk.operator.call,
+                    "AuthorizeGroup",
+                    user_id=user_id,
+                    items=[item, {"product_id": "umbrella"}],
+                )
+                for user_id in people[:3]
+            ]
+            + [
+                partial(desk.operator.call, "Authorize", user_id=user_id, **item)
+                for user_id in people[3:]
+            ]
+        )
+        lost = [it for it in results if isinstance(it, Refused)]
+        assert (len(lost), {it.reason for it in lost}) == (5, {"ASSET_IN_USE"})
+        held = sorted(desk.platform.profile(user_id).held.amount_minor for user_id in people)
+        assert held[:5] == [0] * 5
+        assert held[5] in (5_900, 11_800)
 
 
 def test_one_version_is_changed_once(desk: Desks) -> None:

@@ -13,12 +13,14 @@ from service.domain.access import (
     PLATFORM_SCOPES,
     Principal,
     hash_key,
+    key_id_of,
     new_key,
 )
-from service.domain.errors import InvalidInput, NotFound
+from service.domain.errors import InvalidInput, NotFound, RequestIdReused
 from service.engine.records import PLATFORM
 from service.storage import admin
 from service.storage import tables as t
+from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US
 
@@ -48,6 +50,32 @@ def test_an_operator_is_created_once(store: SqlStore) -> None:
         admin.create_operator(store.engine, OPERATOR, "Other name", 1, START_US)
     assert refused.value.metadata == {"operator": OPERATOR}
     assert store.catalog().operators[OPERATOR].name == "City"
+
+
+def test_an_operator_is_created_once_for_a_request_id(store: SqlStore) -> None:
+    """Creating an operator again with the same request id and content succeeds and changes
+    nothing; with other content it is refused, naming what differs."""
+    for _ in range(2):
+        admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
+    assert store.catalog().operators["new"].fee_bp == 250
+    with pytest.raises(RequestIdReused) as refused:
+        admin.create_operator(store.engine, "new", "New", 300, START_US, request_id="a-1")
+    assert refused.value.metadata == {"field": "body"}
+    with pytest.raises(RequestIdReused) as refused:
+        admin.add_key(store.engine, new_key(), "new", START_US, request_id="a-1")
+    assert refused.value.metadata == {"field": "method"}
+
+
+@pytest.mark.parametrize("operator_id", [OPERATOR, None])
+def test_a_request_id_makes_one_key(store: SqlStore, operator_id: str | None) -> None:
+    """A key made again with the same request id replaces the first, which may never have been
+    seen; one made without a request id stands beside it."""
+    lost, shown, other = new_key(), new_key(), new_key()
+    admin.add_key(store.engine, other, operator_id, START_US)
+    admin.add_key(store.engine, lost, operator_id, START_US, request_id="k-1")
+    admin.add_key(store.engine, shown, operator_id, START_US + 1, request_id="k-1")
+    known = [admin.find_principal(store.engine, hash_key(key)) for key in (lost, shown, other)]
+    assert [principal is not None for principal in known] == [False, True, True]
 
 
 def test_an_operator_starts_with_the_default_products(store: SqlStore) -> None:
@@ -80,8 +108,13 @@ def test_a_key_is_known_by_its_hash(store: SqlStore) -> None:
     admin.add_key(store.engine, operators, OPERATOR, START_US)
     admin.add_key(store.engine, platforms, None, START_US)
     find = admin.find_principal
-    assert find(store.engine, hash_key(operators)) == Principal(OPERATOR, OPERATOR_SCOPES)
-    assert find(store.engine, hash_key(platforms)) == Principal(None, PLATFORM_SCOPES)
+    for key, operator_id, scopes in (
+        (operators, OPERATOR, OPERATOR_SCOPES),
+        (platforms, None, PLATFORM_SCOPES),
+    ):
+        key_hash = hash_key(key)
+        principal = Principal(operator_id, scopes, key_id_of(key_hash))
+        assert find(store.engine, key_hash) == principal
     assert find(store.engine, hash_key("fh_unknown")) is None
     assert find(store.engine, operators) is None
 
@@ -110,8 +143,9 @@ def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
         assert key not in str(refused.value.metadata)
 
 
-def test_a_keys_text_is_nowhere_in_the_file(store: SqlStore, file: Path) -> None:
+def test_a_keys_text_is_nowhere_in_the_file(file: Path) -> None:
     """Keys are hashed at rest: no byte of the database's files spells a key."""
+    store = SqlStore(open_database(f"sqlite:///{file}"))
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
     admin.find_principal(store.engine, hash_key(key))

@@ -8,19 +8,29 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from service.storage.database import open_database, writing
+from service.storage import tables as t
+from service.storage.database import open_database, reading, reading_all, writing
 
 INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"
+ROWS = select(func.count()).where(t.limit_steps.c.currency == "EUR")
 COUNT = text("SELECT count(*) FROM limit_steps WHERE currency = 'EUR'")
 
 
 @pytest.fixture
 def database(file: Path) -> Iterator[Engine]:
-    """A migrated database."""
+    """A migrated database in a file."""
     engine = open_database(f"sqlite:///{file}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def either(url: str) -> Iterator[Engine]:
+    """A migrated database of either kind."""
+    engine = open_database(url)
     yield engine
     engine.dispose()
 
@@ -52,24 +62,24 @@ def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:
     rival.close()
 
 
-def test_leaving_the_block_commits(database: Engine) -> None:
+def test_leaving_the_block_commits(either: Engine) -> None:
     """A writing block commits at its end, and rolls back when it raises."""
-    with writing(database) as connection:
+    with writing(either) as connection:
         connection.exec_driver_sql(INSERT)
-    with pytest.raises(ZeroDivisionError), writing(database) as connection:
+    with pytest.raises(ZeroDivisionError), writing(either) as connection:
         _ = connection.exec_driver_sql(INSERT.replace("1, 1", "2, 2")), 1 / 0
-    with database.connect() as connection:
+    with reading(either) as connection:
         assert connection.scalar(COUNT) == 1
 
 
-def test_a_reader_sees_one_state(database: Engine) -> None:
-    """A reading transaction sees the same state to its end, whatever is written meanwhile."""
-    with database.connect() as reader, reader.begin():
-        assert reader.scalar(COUNT) == 0
-        with writing(database) as connection:
+def test_a_reader_sees_one_state(either: Engine) -> None:
+    """A reading block sees the same state to its end, whatever is written meanwhile."""
+    with reading(either) as reader, reading_all(either, 10) as streaming:
+        assert reader.scalar(COUNT) == streaming.scalar(ROWS) == 0
+        with writing(either) as connection:
             connection.exec_driver_sql(INSERT)
-        assert reader.scalar(COUNT) == 0
-    with database.connect() as reader:
+        assert reader.scalar(COUNT) == streaming.scalar(ROWS) == 0
+    with reading(either) as reader:
         assert reader.scalar(COUNT) == 1
 
 

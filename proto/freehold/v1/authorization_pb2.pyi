@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Authorization(_message.Message):
-    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version")
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Authorization.State]
@@ -96,6 +96,21 @@ class Authorization(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     CLOSE_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOST_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOLD_TIME_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    LOWERED_FIELD_NUMBER: _ClassVar[int]
+    DISPUTED_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_OFF_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    CHARGED_BACK_FIELD_NUMBER: _ClassVar[int]
+    CONCEDED_FIELD_NUMBER: _ClassVar[int]
+    FEE_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     product_id: str
@@ -121,4 +136,19 @@ class Authorization(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     close_time: _timestamp_pb2.Timestamp
     version: int
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+    due_time: _timestamp_pb2.Timestamp
+    lost_time: _timestamp_pb2.Timestamp
+    claim_time: _timestamp_pb2.Timestamp
+    claim_until_time: _timestamp_pb2.Timestamp
+    sold_time: _timestamp_pb2.Timestamp
+    group: str
+    parent: str
+    paid: _types_pb2.Money
+    lowered: _types_pb2.Money
+    disputed: _types_pb2.Money
+    written_off: _types_pb2.Money
+    refunded: _types_pb2.Money
+    charged_back: _types_pb2.Money
+    conceded: _types_pb2.Money
+    fee: _types_pb2.Money
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...

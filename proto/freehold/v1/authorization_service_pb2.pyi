@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from freehold.v1 import authorization_pb2 as _authorization_pb2
 from freehold.v1 import types_pb2 as _types_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -14,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -30,6 +31,8 @@ class AuthorizeRequest(_message.Message):
     START_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_OFFERS_FIELD_NUMBER: _ClassVar[int]
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     product_id: str
@@ -37,13 +40,46 @@ class AuthorizeRequest(_message.Message):
     start: AuthorizeRequest.Start
     accept_offers: _containers.RepeatedScalarFieldContainer[_types_pb2.Offer]
     pickup_window: _duration_pb2.Duration
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    rental_period: _duration_pb2.Duration
+    parent: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class AuthorizeResponse(_message.Message):
     __slots__ = ("authorization",)
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class AuthorizeGroupRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period")
+    class Item(_message.Message):
+        __slots__ = ("product_id", "asset_id")
+        PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+        ASSET_ID_FIELD_NUMBER: _ClassVar[int]
+        product_id: str
+        asset_id: str
+        def __init__(self, product_id: _Optional[str] = ..., asset_id: _Optional[str] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_OFFERS_FIELD_NUMBER: _ClassVar[int]
+    PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
+    start: AuthorizeRequest.Start
+    accept_offers: _containers.RepeatedScalarFieldContainer[_types_pb2.Offer]
+    pickup_window: _duration_pb2.Duration
+    rental_period: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class AuthorizeGroupResponse(_message.Message):
+    __slots__ = ("authorizations",)
+    AUTHORIZATIONS_FIELD_NUMBER: _ClassVar[int]
+    authorizations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Authorization]
+    def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ...) -> None: ...
 
 class ConfirmAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "payment_reference", "paid", "expected_version")
@@ -115,25 +151,138 @@ class ListAuthorizationsResponse(_message.Message):
     next_page_token: str
     def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class SettleAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "final", "expected_version")
+class IncrementAuthorizationRequest(_message.Message):
+    __slots__ = ("request_id", "name", "amount", "expected_version", "payment_reference", "paid")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
-    FINAL_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
-    final: bool
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    payment_reference: str
+    paid: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
-class SettleAuthorizationResponse(_message.Message):
+class IncrementAuthorizationResponse(_message.Message):
     __slots__ = ("authorization",)
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class DecreaseAuthorizationRequest(_message.Message):
+    __slots__ = ("request_id", "name", "amount", "expected_version")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    amount: _types_pb2.Money
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class DecreaseAuthorizationResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ExtendRentalRequest(_message.Message):
+    __slots__ = ("request_id", "name", "duration", "expected_version")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    duration: _duration_pb2.Duration
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class ExtendRentalResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class SettleAuthorizationRequest(_message.Message):
+    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at")
+    class Usage(_message.Message):
+        __slots__ = ("end_time",)
+        END_TIME_FIELD_NUMBER: _ClassVar[int]
+        end_time: _timestamp_pb2.Timestamp
+        def __init__(self, end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    class LineItem(_message.Message):
+        __slots__ = ("description", "amount")
+        DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+        AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        description: str
+        amount: _types_pb2.SignedMoney
+        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LINE_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    amount: _types_pb2.Money
+    usage: SettleAuthorizationRequest.Usage
+    final: bool
+    expected_version: int
+    line_items: _containers.RepeatedCompositeFieldContainer[SettleAuthorizationRequest.LineItem]
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Fee(_message.Message):
+    __slots__ = ("lines", "total")
+    class Line(_message.Message):
+        __slots__ = ("item", "quantity", "unit", "amount")
+        class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            ITEM_UNSPECIFIED: _ClassVar[Fee.Line.Item]
+            ITEM_FULL_DAYS: _ClassVar[Fee.Line.Item]
+            ITEM_START_FEE: _ClassVar[Fee.Line.Item]
+            ITEM_FREE_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_INTERVALS: _ClassVar[Fee.Line.Item]
+            ITEM_DAY_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_BUY_OUT_REDUCTION: _ClassVar[Fee.Line.Item]
+        ITEM_UNSPECIFIED: Fee.Line.Item
+        ITEM_FULL_DAYS: Fee.Line.Item
+        ITEM_START_FEE: Fee.Line.Item
+        ITEM_FREE_MINUTES: Fee.Line.Item
+        ITEM_INTERVALS: Fee.Line.Item
+        ITEM_DAY_CAP_REDUCTION: Fee.Line.Item
+        ITEM_BUY_OUT_REDUCTION: Fee.Line.Item
+        ITEM_FIELD_NUMBER: _ClassVar[int]
+        QUANTITY_FIELD_NUMBER: _ClassVar[int]
+        UNIT_FIELD_NUMBER: _ClassVar[int]
+        AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        item: Fee.Line.Item
+        quantity: int
+        unit: _types_pb2.SignedMoney
+        amount: _types_pb2.SignedMoney
+        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[Fee.Line]
+    total: _types_pb2.Money
+    def __init__(self, lines: _Optional[_Iterable[_Union[Fee.Line, _Mapping]]] = ..., total: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class SettleAuthorizationResponse(_message.Message):
+    __slots__ = ("authorization", "fee")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    FEE_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    fee: Fee
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "origin", "expected_version")
@@ -161,3 +310,127 @@ class ReverseAuthorizationResponse(_message.Message):
     authorization: _authorization_pb2.Authorization
     tombstone: bool
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., tombstone: _Optional[bool] = ...) -> None: ...
+
+class ClaimReturnRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class ClaimReturnResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ContestReturnRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "evidence")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    evidence: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., evidence: _Optional[str] = ...) -> None: ...
+
+class ContestReturnResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ReportLostRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class ReportLostResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ReportFoundRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "occurred_at")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReportFoundResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class LowerChargeRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "amount")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    amount: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class LowerChargeResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class RefundChargeRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "amount")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    amount: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class RefundChargeResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class RecordPaidElsewhereRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    payment_reference: str
+    amount: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class RecordPaidElsewhereResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...

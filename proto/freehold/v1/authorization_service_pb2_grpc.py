@@ -33,6 +33,10 @@ class AuthorizationServiceStub:
     that changes something carries a `request_id`, unique per operator: sent
     again with the same body it returns the first answer unchanged; with another
     body it is refused with ALREADY_EXISTS naming the field that differs.
+
+    A call that the authorization's state does not allow is refused with
+    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
+    it. Amounts are in the currency of the product.
     """
 
     def __init__(self, channel):
@@ -45,6 +49,11 @@ class AuthorizationServiceStub:
                 '/freehold.v1.AuthorizationService/Authorize',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.FromString,
+                _registered_method=True)
+        self.AuthorizeGroup = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/AuthorizeGroup',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.FromString,
                 _registered_method=True)
         self.ConfirmAuthorization = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/ConfirmAuthorization',
@@ -66,6 +75,21 @@ class AuthorizationServiceStub:
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ListAuthorizationsRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ListAuthorizationsResponse.FromString,
                 _registered_method=True)
+        self.IncrementAuthorization = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/IncrementAuthorization',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.DecreaseAuthorization = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/DecreaseAuthorization',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.ExtendRental = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ExtendRental',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalResponse.FromString,
+                _registered_method=True)
         self.SettleAuthorization = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/SettleAuthorization',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationRequest.SerializeToString,
@@ -75,6 +99,41 @@ class AuthorizationServiceStub:
                 '/freehold.v1.AuthorizationService/ReverseAuthorization',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.ClaimReturn = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ClaimReturn',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnResponse.FromString,
+                _registered_method=True)
+        self.ContestReturn = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ContestReturn',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.FromString,
+                _registered_method=True)
+        self.ReportLost = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ReportLost',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportLostRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportLostResponse.FromString,
+                _registered_method=True)
+        self.ReportFound = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ReportFound',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.FromString,
+                _registered_method=True)
+        self.LowerCharge = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/LowerCharge',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.LowerChargeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.LowerChargeResponse.FromString,
+                _registered_method=True)
+        self.RefundCharge = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/RefundCharge',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.RefundChargeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.RefundChargeResponse.FromString,
+                _registered_method=True)
+        self.RecordPaidElsewhere = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/RecordPaidElsewhere',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereResponse.FromString,
                 _registered_method=True)
 
 
@@ -86,6 +145,10 @@ class AuthorizationServiceServicer:
     that changes something carries a `request_id`, unique per operator: sent
     again with the same body it returns the first answer unchanged; with another
     body it is refused with ALREADY_EXISTS naming the field that differs.
+
+    A call that the authorization's state does not allow is refused with
+    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
+    it. Amounts are in the currency of the product.
     """
 
     def Authorize(self, request, context):
@@ -97,10 +160,24 @@ class AuthorizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AuthorizeGroup(self, request, context):
+        """Authorizes several items of one person at once: all of them or none. All
+        get one offer, the strictest that any of them asks for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ConfirmAuthorization(self, request, context):
-        """Accepts an offer whose cash part was paid, and holds both parts. When it is refused (the line
-        or the item was taken meanwhile) the payment is not recorded: give it back, or reverse the
-        offer and confirm again to have it recorded as owed to the user.
+        """Accepts an offer whose cash part was paid, and holds both parts. An offer
+        to a group is confirmed for all of it by naming any of its authorizations,
+        with one payment of all the cash parts together.
+
+        Money that came is never refused for what happened meanwhile. When the line
+        or the item is gone, or the user was suspended, the answer is
+        STATE_DECLINED with the reason; when the offer has lapsed, or was confirmed
+        before, the state stays. In each case the payment is recorded and owed back
+        to the user (`refund_payable`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,8 +204,34 @@ class AuthorizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IncrementAuthorization(self, request, context):
+        """Holds more, decided anew with the person's score as of now; when it is
+        refused nothing changes. RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED:
+        the line does not bear it. FAILED_PRECONDITION with the reason
+        DEPOSIT_REQUIRED: it needs cash as well, `deposit_minor` in the ErrorInfo's
+        metadata; take the payment and call again with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecreaseAuthorization(self, request, context):
+        """Releases a part of the hold, the credit part first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendRental(self, request, context):
+        """Moves the due time; an OVERDUE rental becomes ACTIVE again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SettleAuthorization(self, request, context):
-        """Captures an amount, the cash part first; with `final`, releases the rest.
+        """Captures an amount, or the fee for the usage, the cash part first; with
+        `final`, releases the rest. Never captures more than is held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,7 +239,62 @@ class AuthorizationServiceServicer:
 
     def ReverseAuthorization(self, request, context):
         """Gives everything back. By the request id of an Authorize that has not
-        arrived it leaves a tombstone, and the late Authorize is declined.
+        arrived it leaves a tombstone, and the late Authorize is declined. By the
+        request id of an AuthorizeGroup the group is reversed as a whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimReturn(self, request, context):
+        """The user says that the item is back: the fee clock stops. Also for the
+        platform's keys, since users say so in its app.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ContestReturn(self, request, context):
+        """The operator has evidence that a claimed return did not take place: the
+        rental goes on, and is billed, as if it had never been claimed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportLost(self, request, context):
+        """The operator gives an OVERDUE item up: the buy-out cap is captured, as far
+        as it was authorized, and the item may still be found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportFound(self, request, context):
+        """A MISSING item was docked: what was charged beyond the fee until then is
+        given back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LowerCharge(self, request, context):
+        """Charges less than was captured, before it is paid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundCharge(self, request, context):
+        """Gives back what was captured and paid; it is owed to the user from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordPaidElsewhere(self, request, context):
+        """The user paid the operator what was due to Freehold; it is taken off what
+        the operator is owed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +307,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.Authorize,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'AuthorizeGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthorizeGroup,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.SerializeToString,
             ),
             'ConfirmAuthorization': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmAuthorization,
@@ -170,6 +333,21 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ListAuthorizationsRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ListAuthorizationsResponse.SerializeToString,
             ),
+            'IncrementAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.IncrementAuthorization,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationResponse.SerializeToString,
+            ),
+            'DecreaseAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecreaseAuthorization,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationResponse.SerializeToString,
+            ),
+            'ExtendRental': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendRental,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalResponse.SerializeToString,
+            ),
             'SettleAuthorization': grpc.unary_unary_rpc_method_handler(
                     servicer.SettleAuthorization,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationRequest.FromString,
@@ -179,6 +357,41 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.ReverseAuthorization,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationResponse.SerializeToString,
+            ),
+            'ClaimReturn': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimReturn,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnResponse.SerializeToString,
+            ),
+            'ContestReturn': grpc.unary_unary_rpc_method_handler(
+                    servicer.ContestReturn,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.SerializeToString,
+            ),
+            'ReportLost': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportLost,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportLostRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportLostResponse.SerializeToString,
+            ),
+            'ReportFound': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportFound,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.SerializeToString,
+            ),
+            'LowerCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.LowerCharge,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.LowerChargeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.LowerChargeResponse.SerializeToString,
+            ),
+            'RefundCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundCharge,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.RefundChargeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.RefundChargeResponse.SerializeToString,
+            ),
+            'RecordPaidElsewhere': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordPaidElsewhere,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -196,6 +409,10 @@ class AuthorizationService:
     that changes something carries a `request_id`, unique per operator: sent
     again with the same body it returns the first answer unchanged; with another
     body it is refused with ALREADY_EXISTS naming the field that differs.
+
+    A call that the authorization's state does not allow is refused with
+    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
+    it. Amounts are in the currency of the product.
     """
 
     @staticmethod
@@ -215,6 +432,33 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/Authorize',
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthorizeGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/AuthorizeGroup',
+            freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -334,6 +578,87 @@ class AuthorizationService:
             _registered_method=True)
 
     @staticmethod
+    def IncrementAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/IncrementAuthorization',
+            freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.IncrementAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecreaseAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/DecreaseAuthorization',
+            freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.DecreaseAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendRental(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ExtendRental',
+            freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ExtendRentalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SettleAuthorization(request,
             target,
             options=(),
@@ -377,6 +702,195 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/ReverseAuthorization',
             freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.ReverseAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimReturn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ClaimReturn',
+            freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ClaimReturnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ContestReturn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ContestReturn',
+            freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportLost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ReportLost',
+            freehold_dot_v1_dot_authorization__service__pb2.ReportLostRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ReportLostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportFound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ReportFound',
+            freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LowerCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/LowerCharge',
+            freehold_dot_v1_dot_authorization__service__pb2.LowerChargeRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.LowerChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/RefundCharge',
+            freehold_dot_v1_dot_authorization__service__pb2.RefundChargeRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.RefundChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordPaidElsewhere(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/RecordPaidElsewhere',
+            freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.RecordPaidElsewhereResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n freehold/v1/credit_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x02\n\x04User\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12`\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x1f.freehold.v1.User.FeaturesEntryB-\xbaH*\x9a\x01\'\x10\x80\x02\"\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$*\x04\x12\x02@\x01\x12\x36\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\xbaH\x08\xb2\x01\x02\x32\x00\xc8\x01\x01\x12\x17\n\x0fscoring_consent\x18\x04 \x01(\x08\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"u\n\x0fPutUsersRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12-\n\x05users\x18\x02 \x03(\x0b\x32\x11.freehold.v1.UserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"@\n\x10PutUsersResponse\x12,\n\x08profiles\x18\x01 \x03(\x0b\x32\x1a.freehold.v1.CreditProfile\"\x84\x03\n\rCreditProfile\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12!\n\x05limit\x18\x02 \x01(\x0b\x32\x12.freehold.v1.Money\x12%\n\tavailable\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04held\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12!\n\x05\x64rawn\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12\'\n\x0b\x63ut_pending\x18\x06 \x01(\x0b\x32\x12.freehold.v1.Money\x12\r\n\x05score\x18\x07 \x01(\x05\x12*\n\nscore_band\x18\x08 \x01(\x0e\x32\x16.freehold.v1.ScoreBand\x12\x19\n\x11unscorable_reason\x18\t \x01(\t\x12\x17\n\x0f\x66\x65\x61ture_version\x18\n \x01(\x03\x12)\n\x05\x61s_of\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08model_id\x18\x0c \x01(\t\"K\n\x17GetCreditProfileRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"G\n\x18GetCreditProfileResponse\x12+\n\x07profile\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.CreditProfile\"\x8d\x02\n\x14RecordPaymentRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12X\n\rauthorization\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12:\n\x11payment_reference\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12*\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\"J\n\x15RecordPaymentResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization2\x97\x02\n\rCreditService\x12I\n\x08PutUsers\x12\x1c.freehold.v1.PutUsersRequest\x1a\x1d.freehold.v1.PutUsersResponse\"\x00\x12\x61\n\x10GetCreditProfile\x12$.freehold.v1.GetCreditProfileRequest\x1a%.freehold.v1.GetCreditProfileResponse\"\x00\x12X\n\rRecordPayment\x12!.freehold.v1.RecordPaymentRequest\x1a\".freehold.v1.RecordPaymentResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n freehold/v1/credit_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x02\n\x04User\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12`\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x1f.freehold.v1.User.FeaturesEntryB-\xbaH*\x9a\x01\'\x10\x80\x02\"\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$*\x04\x12\x02@\x01\x12\x36\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\xbaH\x08\xb2\x01\x02\x32\x00\xc8\x01\x01\x12\x17\n\x0fscoring_consent\x18\x04 \x01(\x08\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"u\n\x0fPutUsersRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12-\n\x05users\x18\x02 \x03(\x0b\x32\x11.freehold.v1.UserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"@\n\x10PutUsersResponse\x12,\n\x08profiles\x18\x01 \x03(\x0b\x32\x1a.freehold.v1.CreditProfile\"\xe3\x04\n\rCreditProfile\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12!\n\x05limit\x18\x02 \x01(\x0b\x32\x12.freehold.v1.Money\x12%\n\tavailable\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04held\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12!\n\x05\x64rawn\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12\'\n\x0b\x63ut_pending\x18\x06 \x01(\x0b\x32\x12.freehold.v1.Money\x12\r\n\x05score\x18\x07 \x01(\x05\x12*\n\nscore_band\x18\x08 \x01(\x0e\x32\x16.freehold.v1.ScoreBand\x12\x19\n\x11unscorable_reason\x18\t \x01(\t\x12\x17\n\x0f\x66\x65\x61ture_version\x18\n \x01(\x03\x12)\n\x05\x61s_of\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08model_id\x18\x0c \x01(\t\x12$\n\x08\x64isputed\x18\r \x01(\x0b\x32\x12.freehold.v1.Money\x12(\n\x0c\x63harged_back\x18\x0e \x01(\x0b\x32\x12.freehold.v1.Money\x12#\n\x07\x64\x65posit\x18\x0f \x01(\x0b\x32\x12.freehold.v1.Money\x12*\n\x0erefund_payable\x18\x10 \x01(\x0b\x32\x12.freehold.v1.Money\x12\'\n\x08standing\x18\x11 \x01(\x0e\x32\x15.freehold.v1.Standing\x12\x13\n\x0blimit_fixed\x18\x12 \x01(\x08\"\xb4\x03\n\nCreditLine\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12!\n\x05limit\x18\x02 \x01(\x0b\x32\x12.freehold.v1.Money\x12%\n\tavailable\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04held\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12!\n\x05\x64rawn\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12\'\n\x0b\x63ut_pending\x18\x06 \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08\x64isputed\x18\x07 \x01(\x0b\x32\x12.freehold.v1.Money\x12(\n\x0c\x63harged_back\x18\x08 \x01(\x0b\x32\x12.freehold.v1.Money\x12#\n\x07\x64\x65posit\x18\t \x01(\x0b\x32\x12.freehold.v1.Money\x12*\n\x0erefund_payable\x18\n \x01(\x0b\x32\x12.freehold.v1.Money\x12\'\n\x08standing\x18\x0b \x01(\x0e\x32\x15.freehold.v1.Standing\x12\x13\n\x0blimit_fixed\x18\x0c \x01(\x08\"K\n\x17GetCreditProfileRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"G\n\x18GetCreditProfileResponse\x12+\n\x07profile\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.CreditProfile\"\xa1\x01\n\x15SetCreditLimitRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x30\n\x07user_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12!\n\x05limit\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\"?\n\x16SetCreditLimitResponse\x12%\n\x04line\x18\x01 \x01(\x0b\x32\x17.freehold.v1.CreditLine\"\xb0\x01\n\x12SetStandingRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x30\n\x07user_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x33\n\x08standing\x18\x03 \x01(\x0e\x32\x15.freehold.v1.StandingB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"<\n\x13SetStandingResponse\x12%\n\x04line\x18\x01 \x01(\x0b\x32\x17.freehold.v1.CreditLine\"\xf1\x02\n\x14ResolveReviewRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12\x46\n\x07verdict\x18\x03 \x01(\x0e\x32).freehold.v1.ResolveReviewRequest.VerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\"N\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_APPROVED\x10\x01\x12\x14\n\x10VERDICT_DECLINED\x10\x02\x42\x13\n\x11_expected_version\"J\n\x15ResolveReviewResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\x93\x03\n\x14RecordPaymentRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12X\n\rauthorization\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12:\n\x11payment_reference\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12s\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12&\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"J\n\x15RecordPaymentResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization*g\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_NORMAL\x10\x01\x12\x14\n\x10STANDING_WATCHED\x10\x02\x12\x16\n\x12STANDING_SUSPENDED\x10\x03\x32\xa2\x04\n\rCreditService\x12I\n\x08PutUsers\x12\x1c.freehold.v1.PutUsersRequest\x1a\x1d.freehold.v1.PutUsersResponse\"\x00\x12\x61\n\x10GetCreditProfile\x12$.freehold.v1.GetCreditProfileRequest\x1a%.freehold.v1.GetCreditProfileResponse\"\x00\x12[\n\x0eSetCreditLimit\x12\".freehold.v1.SetCreditLimitRequest\x1a#.freehold.v1.SetCreditLimitResponse\"\x00\x12R\n\x0bSetStanding\x12\x1f.freehold.v1.SetStandingRequest\x1a .freehold.v1.SetStandingResponse\"\x00\x12X\n\rResolveReview\x12!.freehold.v1.ResolveReviewRequest\x1a\".freehold.v1.ResolveReviewResponse\"\x00\x12X\n\rRecordPayment\x12!.freehold.v1.RecordPaymentRequest\x1a\".freehold.v1.RecordPaymentResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTUSERSREQUEST'].fields_by_name['users']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_GETCREDITPROFILEREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETCREDITPROFILEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_SETCREDITLIMITREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETCREDITLIMITREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_SETCREDITLIMITREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SETCREDITLIMITREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['standing']._loaded_options = None
+  _globals['_SETSTANDINGREQUEST'].fields_by_name['standing']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['name']._serialized_options = b'\272H>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$'
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['verdict']._loaded_options = None
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['verdict']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_RESOLVEREVIEWREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['authorization']._loaded_options = None
@@ -56,7 +74,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['payment_reference']._loaded_options = None
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['payment_reference']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_RECORDPAYMENTREQUEST'].fields_by_name['amount']._loaded_options = None
-  _globals['_RECORDPAYMENTREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RECORDPAYMENTREQUEST'].fields_by_name['amount']._serialized_options = b'\272HL\272\001F\n\025amount_minor.positive\022\026must be more than zero\032\025this.amount_minor > 0\310\001\001'
+  _globals['_RECORDPAYMENTREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_RECORDPAYMENTREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_STANDING']._serialized_start=3244
+  _globals['_STANDING']._serialized_end=3347
   _globals['_USER']._serialized_start=170
   _globals['_USER']._serialized_end=454
   _globals['_USER_FEATURESENTRY']._serialized_start=407
@@ -66,15 +88,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTUSERSRESPONSE']._serialized_start=575
   _globals['_PUTUSERSRESPONSE']._serialized_end=639
   _globals['_CREDITPROFILE']._serialized_start=642
-  _globals['_CREDITPROFILE']._serialized_end=1030
-  _globals['_GETCREDITPROFILEREQUEST']._serialized_start=1032
-  _globals['_GETCREDITPROFILEREQUEST']._serialized_end=1107
-  _globals['_GETCREDITPROFILERESPONSE']._serialized_start=1109
-  _globals['_GETCREDITPROFILERESPONSE']._serialized_end=1180
-  _globals['_RECORDPAYMENTREQUEST']._serialized_start=1183
-  _globals['_RECORDPAYMENTREQUEST']._serialized_end=1452
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=1454
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=1528
-  _globals['_CREDITSERVICE']._serialized_start=1531
-  _globals['_CREDITSERVICE']._serialized_end=1810
+  _globals['_CREDITPROFILE']._serialized_end=1253
+  _globals['_CREDITLINE']._serialized_start=1256
+  _globals['_CREDITLINE']._serialized_end=1692
+  _globals['_GETCREDITPROFILEREQUEST']._serialized_start=1694
+  _globals['_GETCREDITPROFILEREQUEST']._serialized_end=1769
+  _globals['_GETCREDITPROFILERESPONSE']._serialized_start=1771
+  _globals['_GETCREDITPROFILERESPONSE']._serialized_end=1842
+  _globals['_SETCREDITLIMITREQUEST']._serialized_start=1845
+  _globals['_SETCREDITLIMITREQUEST']._serialized_end=2006
+  _globals['_SETCREDITLIMITRESPONSE']._serialized_start=2008
+  _globals['_SETCREDITLIMITRESPONSE']._serialized_end=2071
+  _globals['_SETSTANDINGREQUEST']._serialized_start=2074
+  _globals['_SETSTANDINGREQUEST']._serialized_end=2250
+  _globals['_SETSTANDINGRESPONSE']._serialized_start=2252
+  _globals['_SETSTANDINGRESPONSE']._serialized_end=2312
+  _globals['_RESOLVEREVIEWREQUEST']._serialized_start=2315
+  _globals['_RESOLVEREVIEWREQUEST']._serialized_end=2684
+  _globals['_RESOLVEREVIEWREQUEST_VERDICT']._serialized_start=2585
+  _globals['_RESOLVEREVIEWREQUEST_VERDICT']._serialized_end=2663
+  _globals['_RESOLVEREVIEWRESPONSE']._serialized_start=2686
+  _globals['_RESOLVEREVIEWRESPONSE']._serialized_end=2760
+  _globals['_RECORDPAYMENTREQUEST']._serialized_start=2763
+  _globals['_RECORDPAYMENTREQUEST']._serialized_end=3166
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=3168
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=3242
+  _globals['_CREDITSERVICE']._serialized_start=3350
+  _globals['_CREDITSERVICE']._serialized_end=3896
 # @@protoc_insertion_point(module_scope)

@@ -5,12 +5,24 @@ from freehold.v1 import authorization_pb2 as _authorization_pb2
 from freehold.v1 import types_pb2 as _types_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STANDING_UNSPECIFIED: _ClassVar[Standing]
+    STANDING_NORMAL: _ClassVar[Standing]
+    STANDING_WATCHED: _ClassVar[Standing]
+    STANDING_SUSPENDED: _ClassVar[Standing]
+STANDING_UNSPECIFIED: Standing
+STANDING_NORMAL: Standing
+STANDING_WATCHED: Standing
+STANDING_SUSPENDED: Standing
 
 class User(_message.Message):
     __slots__ = ("user_id", "features", "as_of", "scoring_consent")
@@ -46,7 +58,7 @@ class PutUsersResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
 
 class CreditProfile(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +71,12 @@ class CreditProfile(_message.Message):
     FEATURE_VERSION_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    DISPUTED_FIELD_NUMBER: _ClassVar[int]
+    CHARGED_BACK_FIELD_NUMBER: _ClassVar[int]
+    DEPOSIT_FIELD_NUMBER: _ClassVar[int]
+    REFUND_PAYABLE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIXED_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -71,7 +89,41 @@ class CreditProfile(_message.Message):
     feature_version: int
     as_of: _timestamp_pb2.Timestamp
     model_id: str
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ...) -> None: ...
+    disputed: _types_pb2.Money
+    charged_back: _types_pb2.Money
+    deposit: _types_pb2.Money
+    refund_payable: _types_pb2.Money
+    standing: Standing
+    limit_fixed: bool
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ...) -> None: ...
+
+class CreditLine(_message.Message):
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_FIELD_NUMBER: _ClassVar[int]
+    CUT_PENDING_FIELD_NUMBER: _ClassVar[int]
+    DISPUTED_FIELD_NUMBER: _ClassVar[int]
+    CHARGED_BACK_FIELD_NUMBER: _ClassVar[int]
+    DEPOSIT_FIELD_NUMBER: _ClassVar[int]
+    REFUND_PAYABLE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIXED_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    limit: _types_pb2.Money
+    available: _types_pb2.Money
+    held: _types_pb2.Money
+    drawn: _types_pb2.Money
+    cut_pending: _types_pb2.Money
+    disputed: _types_pb2.Money
+    charged_back: _types_pb2.Money
+    deposit: _types_pb2.Money
+    refund_payable: _types_pb2.Money
+    standing: Standing
+    limit_fixed: bool
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ...) -> None: ...
 
 class GetCreditProfileRequest(_message.Message):
     __slots__ = ("user_id",)
@@ -85,17 +137,77 @@ class GetCreditProfileResponse(_message.Message):
     profile: CreditProfile
     def __init__(self, profile: _Optional[_Union[CreditProfile, _Mapping]] = ...) -> None: ...
 
+class SetCreditLimitRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "limit")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    limit: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class SetCreditLimitResponse(_message.Message):
+    __slots__ = ("line",)
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    line: CreditLine
+    def __init__(self, line: _Optional[_Union[CreditLine, _Mapping]] = ...) -> None: ...
+
+class SetStandingRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "standing")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    standing: Standing
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., standing: _Optional[_Union[Standing, str]] = ...) -> None: ...
+
+class SetStandingResponse(_message.Message):
+    __slots__ = ("line",)
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    line: CreditLine
+    def __init__(self, line: _Optional[_Union[CreditLine, _Mapping]] = ...) -> None: ...
+
+class ResolveReviewRequest(_message.Message):
+    __slots__ = ("request_id", "name", "verdict", "expected_version")
+    class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VERDICT_UNSPECIFIED: _ClassVar[ResolveReviewRequest.Verdict]
+        VERDICT_APPROVED: _ClassVar[ResolveReviewRequest.Verdict]
+        VERDICT_DECLINED: _ClassVar[ResolveReviewRequest.Verdict]
+    VERDICT_UNSPECIFIED: ResolveReviewRequest.Verdict
+    VERDICT_APPROVED: ResolveReviewRequest.Verdict
+    VERDICT_DECLINED: ResolveReviewRequest.Verdict
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    verdict: ResolveReviewRequest.Verdict
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., verdict: _Optional[_Union[ResolveReviewRequest.Verdict, str]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class ResolveReviewResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
 class RecordPaymentRequest(_message.Message):
-    __slots__ = ("request_id", "authorization", "payment_reference", "amount")
+    __slots__ = ("request_id", "authorization", "payment_reference", "amount", "expected_version")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     authorization: str
     payment_reference: str
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, request_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class RecordPaymentResponse(_message.Message):
     __slots__ = ("authorization",)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class CreditServiceStub:
-    """People, credit lines and payments. For the platform's keys only.
+    """People, credit lines and payments. For the platform's keys only; request ids
+    are unique among them.
     """
 
     def __init__(self, channel):
@@ -45,6 +46,21 @@ class CreditServiceStub:
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileResponse.FromString,
                 _registered_method=True)
+        self.SetCreditLimit = channel.unary_unary(
+                '/freehold.v1.CreditService/SetCreditLimit',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitResponse.FromString,
+                _registered_method=True)
+        self.SetStanding = channel.unary_unary(
+                '/freehold.v1.CreditService/SetStanding',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
+                _registered_method=True)
+        self.ResolveReview = channel.unary_unary(
+                '/freehold.v1.CreditService/ResolveReview',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.ResolveReviewRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.ResolveReviewResponse.FromString,
+                _registered_method=True)
         self.RecordPayment = channel.unary_unary(
                 '/freehold.v1.CreditService/RecordPayment',
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.RecordPaymentRequest.SerializeToString,
@@ -53,7 +69,8 @@ class CreditServiceStub:
 
 
 class CreditServiceServicer:
-    """People, credit lines and payments. For the platform's keys only.
+    """People, credit lines and payments. For the platform's keys only; request ids
+    are unique among them.
     """
 
     def PutUsers(self, request, context):
@@ -72,8 +89,31 @@ class CreditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetCreditLimit(self, request, context):
+        """Fixes a person's limit by hand, or leaves it to the score again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetStanding(self, request, context):
+        """Suspends a person, has everything reviewed, or ends either. What is open
+        goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveReview(self, request, context):
+        """A person's verdict on an authorization in REVIEW; on one of a group it is
+        the verdict on all of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordPayment(self, request, context):
-        """Records what a person paid for a settled authorization.
+        """Records what a person paid for what was captured on credit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +132,21 @@ def add_CreditServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileResponse.SerializeToString,
             ),
+            'SetCreditLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCreditLimit,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitResponse.SerializeToString,
+            ),
+            'SetStanding': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStanding,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.SerializeToString,
+            ),
+            'ResolveReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveReview,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.ResolveReviewRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.ResolveReviewResponse.SerializeToString,
+            ),
             'RecordPayment': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordPayment,
                     request_deserializer=freehold_dot_v1_dot_credit__service__pb2.RecordPaymentRequest.FromString,
@@ -106,7 +161,8 @@ def add_CreditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CreditService:
-    """People, credit lines and payments. For the platform's keys only.
+    """People, credit lines and payments. For the platform's keys only; request ids
+    are unique among them.
     """
 
     @staticmethod
@@ -153,6 +209,87 @@ class CreditService:
             '/freehold.v1.CreditService/GetCreditProfile',
             freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileRequest.SerializeToString,
             freehold_dot_v1_dot_credit__service__pb2.GetCreditProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCreditLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/SetCreditLimit',
+            freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.SetCreditLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStanding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/SetStanding',
+            freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/ResolveReview',
+            freehold_dot_v1_dot_credit__service__pb2.ResolveReviewRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.ResolveReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,21 +22,56 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n freehold/v1/ledger_service.proto\x12\x0b\x66reehold.v1\"\x14\n\x12VerifyBooksRequest\"\x86\x01\n\x13VerifyBooksResponse\x12\x10\n\x08verified\x18\x01 \x01(\x08\x12\r\n\x05lines\x18\x02 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x16\n\x0e\x61uthorizations\x18\x04 \x01(\x03\x12%\n\x05\x66\x61ult\x18\x05 \x01(\x0b\x32\x16.freehold.v1.BookFault\"6\n\tBookFault\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t2c\n\rLedgerService\x12R\n\x0bVerifyBooks\x12\x1f.freehold.v1.VerifyBooksRequest\x1a .freehold.v1.VerifyBooksResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n freehold/v1/ledger_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"K\n\x12VerifyBooksRequest\x12\x35\n\twitnesses\x18\x01 \x03(\x0b\x32\x18.freehold.v1.SealWitnessB\x08\xbaH\x05\x92\x01\x02\x10\x64\"?\n\x0bSealWitness\x12\x17\n\x06number\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x17\n\x06\x64igest\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \"\xd6\x01\n\x13VerifyBooksResponse\x12\x10\n\x08verified\x18\x01 \x01(\x08\x12\r\n\x05lines\x18\x02 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x16\n\x0e\x61uthorizations\x18\x04 \x01(\x03\x12%\n\x05\x66\x61ult\x18\x05 \x01(\x0b\x32\x16.freehold.v1.BookFault\x12\r\n\x05seals\x18\x06 \x01(\x03\x12\x12\n\nsignatures\x18\x07 \x01(\x03\x12+\n\tlast_seal\x18\x08 \x01(\x0b\x32\x18.freehold.v1.SealWitness\"6\n\tBookFault\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xcd\x01\n\x10GetLineAtRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12(\n\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12,\n\x08known_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bhappened_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x11GetLineAtResponse\x12!\n\x04line\x18\x01 \x01(\x0b\x32\x13.freehold.v1.LineAt\"\xcf\x03\n\x06LineAt\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\'\n\x05limit\x18\x02 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12+\n\tavailable\x18\x03 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12&\n\x04held\x18\x04 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12\'\n\x05\x64rawn\x18\x05 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12,\n\nreceivable\x18\x06 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12*\n\x08\x64isputed\x18\x07 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12.\n\x0c\x63harged_back\x18\x08 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12)\n\x07\x64\x65posit\x18\t \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12\x30\n\x0erefund_payable\x18\n \x01(\x0b\x32\x18.freehold.v1.SignedMoney\x12\x0f\n\x07\x65ntries\x18\x0b \x01(\x03\x12\x15\n\rlast_sequence\x18\x0c \x01(\x03\"\xb9\x01\n\x12ListEntriesRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12(\n\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12(\n\npage_token\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,18}$\"S\n\x13ListEntriesResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.freehold.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x03\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x1c\n\x14transaction_sequence\x18\x02 \x01(\x03\x12\x13\n\x0boperator_id\x18\x03 \x01(\t\x12\x15\n\rauthorization\x18\x04 \x01(\t\x12\x12\n\ntransition\x18\x05 \x01(\t\x12\x0c\n\x04\x62ook\x18\x06 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x07 \x01(\t\x12\x0e\n\x06\x63redit\x18\x08 \x01(\t\x12\"\n\x06\x61mount\x18\t \x01(\x0b\x32\x12.freehold.v1.Money\x12\x1e\n\x11\x64\x65\x62it_after_minor\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x1f\n\x12\x63redit_after_minor\x18\x0b \x01(\x03H\x01\x88\x01\x01\x12.\n\nevent_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bledger_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04link\x18\x0e \x01(\x0c\x42\x14\n\x12_debit_after_minorB\x15\n\x13_credit_after_minor2\x85\x02\n\rLedgerService\x12R\n\x0bVerifyBooks\x12\x1f.freehold.v1.VerifyBooksRequest\x1a .freehold.v1.VerifyBooksResponse\"\x00\x12L\n\tGetLineAt\x12\x1d.freehold.v1.GetLineAtRequest\x1a\x1e.freehold.v1.GetLineAtResponse\"\x00\x12R\n\x0bListEntries\x12\x1f.freehold.v1.ListEntriesRequest\x1a .freehold.v1.ListEntriesResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'freehold.v1.ledger_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERIFYBOOKSREQUEST']._serialized_start=49
-  _globals['_VERIFYBOOKSREQUEST']._serialized_end=69
-  _globals['_VERIFYBOOKSRESPONSE']._serialized_start=72
-  _globals['_VERIFYBOOKSRESPONSE']._serialized_end=206
-  _globals['_BOOKFAULT']._serialized_start=208
-  _globals['_BOOKFAULT']._serialized_end=262
-  _globals['_LEDGERSERVICE']._serialized_start=264
-  _globals['_LEDGERSERVICE']._serialized_end=363
+  _globals['_VERIFYBOOKSREQUEST'].fields_by_name['witnesses']._loaded_options = None
+  _globals['_VERIFYBOOKSREQUEST'].fields_by_name['witnesses']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_SEALWITNESS'].fields_by_name['number']._loaded_options = None
+  _globals['_SEALWITNESS'].fields_by_name['number']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_SEALWITNESS'].fields_by_name['digest']._loaded_options = None
+  _globals['_SEALWITNESS'].fields_by_name['digest']._serialized_options = b'\272H\004z\002h '
+  _globals['_GETLINEATREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_GETLINEATREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_GETLINEATREQUEST'].fields_by_name['currency_code']._loaded_options = None
+  _globals['_GETLINEATREQUEST'].fields_by_name['currency_code']._serialized_options = b'\272H\016r\0142\n^[A-Z]{3}$'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['currency_code']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['currency_code']._serialized_options = b'\272H\016r\0142\n^[A-Z]{3}$'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\021r\0172\r^[0-9]{0,18}$'
+  _globals['_VERIFYBOOKSREQUEST']._serialized_start=136
+  _globals['_VERIFYBOOKSREQUEST']._serialized_end=211
+  _globals['_SEALWITNESS']._serialized_start=213
+  _globals['_SEALWITNESS']._serialized_end=276
+  _globals['_VERIFYBOOKSRESPONSE']._serialized_start=279
+  _globals['_VERIFYBOOKSRESPONSE']._serialized_end=493
+  _globals['_BOOKFAULT']._serialized_start=495
+  _globals['_BOOKFAULT']._serialized_end=549
+  _globals['_GETLINEATREQUEST']._serialized_start=552
+  _globals['_GETLINEATREQUEST']._serialized_end=757
+  _globals['_GETLINEATRESPONSE']._serialized_start=759
+  _globals['_GETLINEATRESPONSE']._serialized_end=813
+  _globals['_LINEAT']._serialized_start=816
+  _globals['_LINEAT']._serialized_end=1279
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1282
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1467
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1469
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1552
+  _globals['_ENTRY']._serialized_start=1555
+  _globals['_ENTRY']._serialized_end=1976
+  _globals['_LEDGERSERVICE']._serialized_start=1979
+  _globals['_LEDGERSERVICE']._serialized_end=2240
 # @@protoc_insertion_point(module_scope)

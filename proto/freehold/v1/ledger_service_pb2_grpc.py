@@ -27,6 +27,12 @@ if _version_not_supported:
 
 class LedgerServiceStub:
     """The two books: credit lines and money. For the platform's keys only.
+
+    Every movement is an entry: a debit of one account and a credit of another
+    in one book and currency. Entries are only ever added. Each carries the
+    balances after it and a link, a hash over itself and the link before it.
+    Every few seconds the server signs the heads of the lines that changed: a
+    seal.
     """
 
     def __init__(self, channel):
@@ -40,15 +46,46 @@ class LedgerServiceStub:
                 request_serializer=freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksResponse.FromString,
                 _registered_method=True)
+        self.GetLineAt = channel.unary_unary(
+                '/freehold.v1.LedgerService/GetLineAt',
+                request_serializer=freehold_dot_v1_dot_ledger__service__pb2.GetLineAtRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_ledger__service__pb2.GetLineAtResponse.FromString,
+                _registered_method=True)
+        self.ListEntries = channel.unary_unary(
+                '/freehold.v1.LedgerService/ListEntries',
+                request_serializer=freehold_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
     """The two books: credit lines and money. For the platform's keys only.
+
+    Every movement is an entry: a debit of one account and a credit of another
+    in one book and currency. Entries are only ever added. Each carries the
+    balances after it and a link, a hash over itself and the link before it.
+    Every few seconds the server signs the heads of the lines that changed: a
+    seal.
     """
 
     def VerifyBooks(self, request, context):
         """Reads every entry of both books and compares them with every stored
-        balance and every authorization.
+        balance, every authorization, every recorded payment and every seal. Takes
+        time in proportion to the entries, and memory for one person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLineAt(self, request, context):
+        """A person's balances as of an instant, replayed from the entries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEntries(self, request, context):
+        """A person's entries, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +99,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksResponse.SerializeToString,
             ),
+            'GetLineAt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLineAt,
+                    request_deserializer=freehold_dot_v1_dot_ledger__service__pb2.GetLineAtRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_ledger__service__pb2.GetLineAtResponse.SerializeToString,
+            ),
+            'ListEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntries,
+                    request_deserializer=freehold_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'freehold.v1.LedgerService', rpc_method_handlers)
@@ -72,6 +119,12 @@ def add_LedgerServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class LedgerService:
     """The two books: credit lines and money. For the platform's keys only.
+
+    Every movement is an entry: a debit of one account and a credit of another
+    in one book and currency. Entries are only ever added. Each carries the
+    balances after it and a link, a hash over itself and the link before it.
+    Every few seconds the server signs the heads of the lines that changed: a
+    seal.
     """
 
     @staticmethod
@@ -91,6 +144,60 @@ class LedgerService:
             '/freehold.v1.LedgerService/VerifyBooks',
             freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksRequest.SerializeToString,
             freehold_dot_v1_dot_ledger__service__pb2.VerifyBooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLineAt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.LedgerService/GetLineAt',
+            freehold_dot_v1_dot_ledger__service__pb2.GetLineAtRequest.SerializeToString,
+            freehold_dot_v1_dot_ledger__service__pb2.GetLineAtResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.LedgerService/ListEntries',
+            freehold_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
+            freehold_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

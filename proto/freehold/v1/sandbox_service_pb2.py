@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!freehold/v1/sandbox_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Y\n\x13\x41\x64vanceClockRequest\x12\x42\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x19\xbaH\x16\xb2\x01\x10\x1a\x06\x08\x80\x92\x87\xff\t2\x06\x08\x80\xc2\xaf\xf0\x05\xc8\x01\x01\"P\n\x14\x41\x64vanceClockResponse\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65xpired\x18\x02 \x01(\x03\x32g\n\x0eSandboxService\x12U\n\x0c\x41\x64vanceClock\x12 .freehold.v1.AdvanceClockRequest\x1a!.freehold.v1.AdvanceClockResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!freehold/v1/sandbox_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Y\n\x13\x41\x64vanceClockRequest\x12\x42\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x19\xbaH\x16\xb2\x01\x10\x1a\x06\x08\x80\x92\x87\xff\t2\x06\x08\x80\xc2\xaf\xf0\x05\xc8\x01\x01\"N\n\x14\x41\x64vanceClockResponse\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05woken\x18\x02 \x01(\x03\x32g\n\x0eSandboxService\x12U\n\x0c\x41\x64vanceClock\x12 .freehold.v1.AdvanceClockRequest\x1a!.freehold.v1.AdvanceClockResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADVANCECLOCKREQUEST']._serialized_start=112
   _globals['_ADVANCECLOCKREQUEST']._serialized_end=201
   _globals['_ADVANCECLOCKRESPONSE']._serialized_start=203
-  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=283
-  _globals['_SANDBOXSERVICE']._serialized_start=285
-  _globals['_SANDBOXSERVICE']._serialized_end=388
+  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=281
+  _globals['_SANDBOXSERVICE']._serialized_start=283
+  _globals['_SANDBOXSERVICE']._serialized_end=386
 # @@protoc_insertion_point(module_scope)

@@ -16,9 +16,9 @@ class AdvanceClockRequest(_message.Message):
     def __init__(self, now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AdvanceClockResponse(_message.Message):
-    __slots__ = ("now", "expired")
+    __slots__ = ("now", "woken")
     NOW_FIELD_NUMBER: _ClassVar[int]
-    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    WOKEN_FIELD_NUMBER: _ClassVar[int]
     now: _timestamp_pb2.Timestamp
-    expired: int
-    def __init__(self, now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expired: _Optional[int] = ...) -> None: ...
+    woken: int
+    def __init__(self, now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., woken: _Optional[int] = ...) -> None: ...

@@ -47,7 +47,7 @@ class SandboxServiceServicer:
     """
 
     def AdvanceClock(self, request, context):
-        """Moves the server's clock forward and expires what ends on the way.
+        """Moves the server's clock forward and does what time brings on the way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,3 +39,11 @@ class Money(_message.Message):
     currency_code: str
     amount_minor: int
     def __init__(self, currency_code: _Optional[str] = ..., amount_minor: _Optional[int] = ...) -> None: ...
+
+class SignedMoney(_message.Message):
+    __slots__ = ("currency_code", "amount_minor")
+    CURRENCY_CODE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MINOR_FIELD_NUMBER: _ClassVar[int]
+    currency_code: str
+    amount_minor: int
+    def __init__(self, currency_code: _Optional[str] = ..., amount_minor: _Optional[int] = ...) -> None: ...

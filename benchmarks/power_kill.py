@@ -1,0 +1,96 @@
+"""The process dies as it enters its N-th write, sync, acknowledgement or deletion of a file.
+
+Here the system goes on and keeps what was written: this asks about the process alone, at the exact
+calls where a batch becomes durable and is acknowledged. What was heard must be there afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.power_check import Verdict, acknowledged, check
+from benchmarks.power_disk import write_files
+from benchmarks.power_states import DATABASE, Recording
+from benchmarks.power_trace import (
+    Acknowledge,
+    Event,
+    Sync,
+    SyncFolder,
+    Unlink,
+    Write,
+    kill_at,
+)
+
+_SHARES = (
+    ("pwrite64", 0.5, (Write,)),
+    ("fsync,fdatasync", 0.25, (Sync, SyncFolder)),
+    ("write", 0.2, (Acknowledge,)),
+    ("?unlink,?unlinkat", 0.05, (Unlink,)),
+)
+
+
+@dataclass(frozen=True)
+class Death:
+    """One run that ended early.
+
+    call, number  it died as it entered its `number`-th `call`, from 1
+    verdict       on the database that it left
+    """
+
+    call: str
+    number: int
+    verdict: Verdict
+
+
+def moments(events: Sequence[Event], deaths: int, seed: int) -> list[tuple[str, int]]:
+    """(call, number) of at most so many different deaths of a run that does these events.
+
+    Half at writes, a quarter at syncs, most others at acknowledgements; a call that the run makes
+    less often than that is used up.
+    """
+    chance = random.Random(f"{seed}/deaths")
+    found = []
+    for call, share, kinds in _SHARES:
+        made = sum(1 for event in events if isinstance(event, kinds))
+        wanted = min(made, max(1, round(deaths * share)))
+        found += [(call, number) for number in sorted(chance.sample(range(1, made + 1), wanted))]
+    return found[:deaths]
+
+
+def all_deaths(
+    lived: Recording,
+    folder: Path,
+    planned: Sequence[tuple[str, int]],
+    *,
+    workers: int,
+    step: Callable[[], None] = lambda: None,
+) -> list[Death]:
+    """Runs the load of a recording anew for each planned death; `step` hears of each end.
+
+    Each has a folder of its own below `folder`. Raises BenchmarkError where a run came to its
+    end alive.
+    """
+    batches = acknowledged(lived.events)
+
+    def die(place: int) -> Death:
+        own = folder / f"death-{place}"
+        database = own / DATABASE
+        write_files(own, lived.files)
+        call, number = planned[place]
+        heard = kill_at([*lived.load, "--database", str(database)], call, number)
+        verdict = check(database, batches, len(heard.splitlines()), lived.rows)
+        shutil.rmtree(own)
+        return Death(call, number, verdict)
+
+    found = []
+    # Threads: the work is done by processes that they wait for.
+    with ThreadPoolExecutor(workers) as pool:
+        for death in pool.map(die, range(len(planned))):
+            found.append(death)
+            step()
+    return found

@@ -1,0 +1,345 @@
+"""The load of the power benchmark: the real engine, and a line on stdout for each batch.
+
+``python -m benchmarks.power_load`` runs under strace. Everything is one thread, and a line is one
+``write`` call after `Engine.apply` has returned, so the trace itself shows what had been synced
+when a batch was acknowledged. A line is JSON: the batch's number, the request ids with a digest of
+each answer, and a digest of every row of the database at that moment.
+
+The load closes the database and opens it again between sessions, and keeps the write-ahead log
+short, so that the trace holds checkpoints, logs written over from the start, and logs deleted and
+created again. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from sqlalchemy import Engine as Database
+from sqlalchemy import event
+
+from benchmarks.harness import BenchmarkError
+from service.clock import SandboxClock
+from service.domain.authorization import Authorization, Start, State
+from service.domain.errors import FreeholdError, InternalFault, Unavailable
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine.assess import Assessor, pack, unpack
+from service.engine.commands import (
+    Answer,
+    Authorize,
+    Command,
+    Confirm,
+    Group,
+    Increment,
+    Item,
+    PutUser,
+    RecordPayment,
+    Reverse,
+    Settle,
+    Settled,
+    StartRental,
+    Work,
+)
+from service.engine.engine import Engine
+from service.engine.records import PLATFORM
+from service.storage import admin
+from service.storage.database import open_database
+from service.storage.migrate import migrate
+from service.storage.store import SqlStore
+
+SYNCHRONOUS = ("FULL", "NORMAL")
+STDOUT = 1
+OPERATOR = "city"
+START_US = 1_780_272_000_000_000
+CURRENCY = "CNY"
+# Few enough pages that a short run has many checkpoints, and more than one batch between two.
+CHECKPOINT_PAGES = 150
+
+_SECOND_US = 1_000_000
+_FEE_BP = 300
+_PEOPLE = 24
+_ITEMS = 400
+_LARGEST_BATCH = 10
+# Every outcome of a score: no deposit, part of it in cash, all of it in cash, declined.
+_SCORES = (700.0, 660.0, 610.0, 580.0, 520.0, 450.0)
+_BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
+_PRODUCTS = ("bike", "umbrella", "power-bank")
+_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
+
+
+class ToldScore(NamedTuple):
+    """A score as told; the fields are those of `service.engine.records.Scored`."""
+
+    margin: float
+    pd: float
+    score: int
+    band: str
+
+
+class ToldUnscorable(NamedTuple):
+    """A refusal as told."""
+
+    reason: str
+
+
+class TellingScorer:
+    """Stands in for the credit model: the one raw value is the score, NaN cannot be scored."""
+
+    model_id = "told"
+    scale_version = "told"
+    raw_names = ("score",)
+
+    def score_with_reasons(
+        self, rows: Sequence[bytes], below: int
+    ) -> list[tuple[ToldScore | ToldUnscorable, tuple[str, ...]]]:
+        """Scores rows together, in order; one reason for whoever scores less than `below`."""
+        return [self._one(unpack(row)[0], below) for row in rows]
+
+    def _one(self, value: float, below: int) -> tuple[ToldScore | ToldUnscorable, tuple[str, ...]]:
+        if math.isnan(value):
+            return ToldUnscorable("MISSING_FEATURE"), ()
+        score = int(value)
+        band = next((band for bound, band in _BANDS if score >= bound), "E")
+        scored = ToldScore((600 - score) / 72.0, 0.2, score, band)
+        return scored, ("LOW_VALUE",) if score < below else ()
+
+
+class CountingIds:
+    """Ids that count, so that a run repeats; a session goes on where the last one ended."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def new(self, now_us: int) -> str:
+        """The next id."""
+        return f"{next(self._numbers):020d}"
+
+    def key(self) -> bytes:
+        """The next secret."""
+        return next(self._numbers).to_bytes(16, "big")
+
+
+def create_database(path: Path) -> None:
+    """A migrated database with one operator at `path`, all in the one file, nothing rented.
+
+    What a session writes at its start is there already: only batches change the file later.
+    """
+    database = open_database(f"sqlite:///{path}")
+    migrate(database)
+    admin.install_defaults(database)
+    admin.create_operator(database, OPERATOR, "City", _FEE_BP, START_US)
+    store = SqlStore(database)
+    Assessor(store, TellingScorer())
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise BenchmarkError(f"{path.name} is still in use")
+
+
+def digest(content: bytes) -> str:
+    """The first 16 hexadecimal digits of SHA-256: enough to tell answers apart."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def digest_of_rows(database: Database) -> str:
+    """A digest of every row of every table, the order of rows left out."""
+    total = hashlib.sha256()
+    with database.connect() as connection:
+        names = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            " ORDER BY name"
+        ).scalars()
+        for name in names.all():
+            rows = connection.exec_driver_sql(f'SELECT * FROM "{name}"').fetchall()
+            total.update(f"{name} {len(rows)}\n".encode())
+            for row in sorted(repr(tuple(row)) for row in rows):
+                total.update(row.encode())
+    return total.hexdigest()[:16]
+
+
+class Customers:
+    """Whoever rents: makes batches of commands, and learns from the answers what can come next."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._numbers = itertools.count(1)
+        self._people: list[str] = []
+        self._rentals: dict[str, Authorization] = {}
+        self._answers: dict[str, Answer] = {}
+
+    def batch(self, now_us: int) -> list[Work]:
+        """The next calls, no two of them about one authorization."""
+        size = self._random.randint(1, _LARGEST_BATCH)
+        touched: set[str] = set()
+        return [self._work(*self._next(now_us, touched)) for _ in range(size)]
+
+    def learn(self, request_id: str) -> None:
+        """The answer to a call is known now."""
+        answer = self._answers.pop(request_id)
+        for it in _authorizations(answer):
+            self._rentals[it.authorization_id] = it
+            if not _goes_on(it):
+                del self._rentals[it.authorization_id]
+
+    def _next(self, now_us: int, touched: set[str]) -> tuple[str, Command]:
+        chance = self._random
+        if not self._people or (len(self._people) < _PEOPLE and chance.random() < 0.25):
+            person = f"u-{len(self._people) + 1}"
+            self._people.append(person)
+            return PLATFORM, PutUser(person, pack([chance.choice(_SCORES)]), now_us, True)
+        rentals = [it for name, it in sorted(self._rentals.items()) if name not in touched]
+        if rentals and chance.random() < 0.6:
+            rental = chance.choice(rentals)
+            touched.add(rental.authorization_id)
+            return OPERATOR, self._step(rental)
+        if chance.random() < 0.1:
+            person = chance.choice(self._people)
+            return PLATFORM, PutUser(person, pack([chance.choice(_SCORES)]), now_us, True)
+        start = chance.choice((Start.IMMEDIATE, Start.IMMEDIATE, Start.ON_PICKUP))
+        items = tuple(
+            Item(chance.choice(_PRODUCTS), self._asset() if start is Start.IMMEDIATE else "")
+            for _ in range(chance.choice((1, 1, 1, 1, 2)))
+        )
+        person = chance.choice(self._people)
+        return OPERATOR, Authorize(person, items, start, _OFFERS, grouped=len(items) > 1)
+
+    def _asset(self) -> str:
+        return f"item-{self._random.randrange(_ITEMS)}"
+
+    def _step(self, it: Authorization) -> Command:
+        """What comes next in the life of a rental."""
+        chance, person, name = self._random, it.user_id, it.authorization_id
+        if it.state is State.OFFERED:
+            reference = f"cash-{next(self._numbers)}"
+            return Confirm(person, name, reference, Money(CURRENCY, self._asked_minor(it)))
+        if it.state is State.SETTLED:
+            reference = f"due-{next(self._numbers)}"
+            return RecordPayment(person, name, reference, Money(CURRENCY, it.due_minor))
+        if chance.random() < 0.2:
+            return Reverse(person, name)
+        if it.state is State.AUTHORIZED:
+            return StartRental(person, name, self._asset())
+        if chance.random() < 0.2:
+            return Increment(person, name, Money(CURRENCY, chance.randint(100, 3_000)))
+        return Settle(person, name, Money(CURRENCY, chance.randint(100, 3_000)), True)
+
+    def _asked_minor(self, it: Authorization) -> int:
+        """The cash that an offer asks for; a group's is paid together."""
+        if not it.group_id:
+            return it.cash_minor
+        members = self._rentals.values()
+        return sum(member.cash_minor for member in members if member.group_id == it.group_id)
+
+    def _work(self, caller: str, command: Command) -> Work:
+        request_id = f"request-{next(self._numbers)}"
+        body = repr(command).encode()
+
+        def encode(answer: Answer) -> bytes:
+            self._answers[request_id] = answer
+            return repr(answer).encode()
+
+        def differing(first: bytes) -> str | None:
+            return None if first == body else "body"
+
+        method = type(command).__name__
+        return Work(caller, request_id, method, body, command, encode, differing)
+
+
+def _authorizations(answer: Answer) -> tuple[Authorization, ...]:
+    match answer:
+        case Authorization():
+            return (answer,)
+        case Settled(authorization):
+            return (authorization,)
+        case Group(authorizations):
+            return authorizations
+        case _:
+            return ()
+
+
+def _goes_on(it: Authorization) -> bool:
+    going = it.state in (State.OFFERED, State.AUTHORIZED, State.ACTIVE)
+    return going or (it.state is State.SETTLED and it.due_minor > 0)
+
+
+def batches(
+    path: Path, *, synchronous: str, batches: int, sessions: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Apply the batches to the database at `path`; one acknowledgement each, once committed.
+
+    Raises BenchmarkError where the engine answers that it cannot answer: such a run is no load.
+    """
+    customers, ids, clock = Customers(seed), CountingIds(), SandboxClock(START_US)
+    portion = math.ceil(batches / sessions)
+    faults: list[BaseException] = []
+    for first in range(0, batches, portion):
+        database = _open(path, synchronous)
+        store = SqlStore(database)
+        engine = Engine(
+            store,
+            Assessor(store, TellingScorer()),
+            clock,
+            ids,
+            currency=CURRENCY,
+            build="power",
+            max_attempts=3,
+            log_fault=lambda _id, error: faults.append(error),
+        )
+        for number in range(first, min(first + portion, batches)):
+            clock.advance(START_US + number * _SECOND_US)
+            works = customers.batch(clock.now_us())
+            requests = {}
+            for work, result in zip(works, engine.apply(works), strict=True):
+                if isinstance(result, Unavailable | InternalFault):
+                    raise BenchmarkError(f"{work.method}: {result}; {faults}")
+                if isinstance(result, FreeholdError):
+                    continue  # a refusal is no promise, and leaves no row
+                requests[work.request_id] = digest(result)
+                customers.learn(work.request_id)
+            yield {"batch": number + 1, "requests": requests, "rows": digest_of_rows(database)}
+        store.close()
+
+
+def _open(path: Path, synchronous: str) -> Database:
+    """The database as the server opens it, but for a short log and the setting under test."""
+    database = open_database(f"sqlite:///{path}")
+
+    # Listeners are called in the order in which they were added: this one has the last word.
+    @event.listens_for(database, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        if synchronous != "FULL":
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+
+    return database
+
+
+@click.command()
+@click.option("--database", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--synchronous", default="FULL", type=click.Choice(SYNCHRONOUS))
+@click.option("--batches", "count", default=60, type=click.IntRange(1))
+@click.option("--sessions", default=3, type=click.IntRange(1))
+@click.option("--seed", default=1, type=click.IntRange(0))
+def main(database: Path, synchronous: str, count: int, sessions: int, seed: int) -> None:
+    """Apply batches, and acknowledge each with a line on stdout."""
+    for acknowledgement in batches(
+        database, synchronous=synchronous, batches=count, sessions=sessions, seed=seed
+    ):
+        # One call to the system, past every buffer: its place in the trace is the moment.
+        os.write(STDOUT, json.dumps(acknowledgement).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

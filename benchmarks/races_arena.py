@@ -1,0 +1,348 @@
+"""Where races are run: Freehold's server processes on one database, and many clients of them.
+
+The servers are `freehold serve` with a sandbox clock each, so that a race may be about an instant.
+A client is a connection of its own; half of them lead to each of two servers. What contends is
+prepared to the last byte, waits at one barrier, and is sent in an order that chance decides; each
+call notes when it was sent and when it was answered, which tells how close the race was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+from freehold.client import AsyncClient as Methods
+from freehold.client import FreeholdError, parse_error
+from freehold.v1.credit_service_pb2 import PutUsersRequest
+from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
+from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
+from google.protobuf.message import Message
+from sqlalchemy import Engine
+
+from benchmarks.harness import BenchmarkError
+from benchmarks.prepared import people
+from benchmarks.processes import Server, free_port
+from models import dataset, spec
+from service.domain.access import new_key
+from service.storage import admin
+from service.storage.database import open_database
+from service.storage.migrate import migrate
+
+CITY, HARBOUR, PAYEE = "city", "harbour", "payee"
+"""Operators; PAYEE is the one whose balance is raced for."""
+CONNECTIONS = 50
+FEE_BP = 300
+"""What Freehold keeps of a capture, in basis points."""
+SECOND_US = 1_000_000
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+_SPEC = Path(dataset.__file__).with_name("data") / "taiwan.toml"
+_START_US = int(START.timestamp()) * SECOND_US
+_PLATFORM_KEYS = 3
+_SCORED = 200
+_ENOUGH_SCORE = 600
+_TRY_LIMIT_S = 20.0
+_CALL_LIMIT_S = 60.0
+_VERIFY_LIMIT_S = 300.0
+_PAUSE_S = 0.02
+_PASSING = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """API keys of the operators, and of three people of the platform."""
+
+    operators: Mapping[str, str]
+    platform: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, ready to be sent.
+
+    kind        what it is in its race, such as "settle"
+    method      of `freehold.client`: path, request and response
+    body        the request's bytes
+    request_id  empty where the method has none
+    key         API key
+    server      the server it must go to; None: any
+    """
+
+    kind: str
+    method: Any
+    body: bytes
+    request_id: str
+    key: str
+    server: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call came out: told, or refused for good.
+
+    sent_s, heard_s  of the first try's beginning and the last try's end, on one steady clock
+    tries            how often it was sent: what is UNAVAILABLE is sent again, unchanged
+    """
+
+    call: Call
+    server: int
+    sent_s: float
+    heard_s: float
+    tries: int
+    told: bytes | None
+    refusal: FreeholdError | None
+
+    @property
+    def message(self) -> Any:
+        """The parsed response; an empty one for a refusal."""
+        return self.call.method.response.FromString(self.told or b"")
+
+    @property
+    def kind(self) -> str:
+        """What the call was in its race."""
+        return self.call.kind
+
+
+class Arena:
+    """Servers that are up on one database, its clock, and the features of somebody creditworthy."""
+
+    def __init__(self, url: str, keys: Keys, servers: Sequence[Server], logs: list[Path]) -> None:
+        self.keys = keys
+        self.servers = servers
+        self._logs = logs
+        self.engine: Engine = open_database(url)
+        self.now_us = _START_US
+        self.features: dict[str, float] = {}
+        self.numbers = itertools.count(1)
+
+    def faults(self) -> int:
+        """Faults in the servers' logs so far: defects, and batches given up over contention."""
+        return sum(log.read_text(encoding="utf-8").count('"event": "fault"') for log in self._logs)
+
+
+def populate(url: str) -> Keys:
+    """Migrate an empty database, create the operators and the keys."""
+    engine = open_database(url)
+    try:
+        migrate(engine)
+        admin.install_defaults(engine)
+        operators = {}
+        for operator_id in (CITY, HARBOUR, PAYEE):
+            admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
+            operators[operator_id] = new_key()
+            admin.add_key(engine, operators[operator_id], operator_id, _START_US)
+        platform = tuple(new_key() for _ in range(_PLATFORM_KEYS))
+        for key in platform:
+            admin.add_key(engine, key, None, _START_US)
+    finally:
+        engine.dispose()
+    return Keys(operators, platform)
+
+
+@contextmanager
+def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
+    """So many servers on an empty database; their logs go to `folder`."""
+    keys = populate(url)
+    logs = [folder / f"server-{number}.log" for number in range(servers)]
+    started: list[Server] = []
+    made: Arena | None = None
+    try:
+        for log in logs:
+            server = _server(url, model, log)
+            server.launch()
+            started.append(server)
+        for server in started:
+            server.wait_serving()
+        made = Arena(url, keys, started, logs)
+        yield made
+        for server in started:
+            server.stop()
+    finally:
+        for server in started:
+            server.kill()
+        if made is not None:
+            made.engine.dispose()
+
+
+def _server(url: str, model: Path, log: Path) -> Server:
+    port = free_port()
+    arguments = [
+        "service.cli", "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
+        "--model", str(model), "--sandbox", START.isoformat(),
+    ]  # fmt: skip
+    return Server(arguments, core=None, port=port, log=log)
+
+
+class Clients:
+    """Connections to an arena's servers, for one event loop; a context manager."""
+
+    def __init__(self, place: Arena) -> None:
+        self.arena = place
+        self._channels: list[list[grpc.aio.Channel]] = []
+
+    async def __aenter__(self) -> Self:
+        servers = self.arena.servers
+        for server in servers:
+            self._channels.append(
+                [_connect(server.port) for _ in range(CONNECTIONS // len(servers))]
+            )
+        await asyncio.gather(
+            *(channel.channel_ready() for channels in self._channels for channel in channels)
+        )
+        if not self.arena.features:
+            self.arena.features = await self._creditworthy()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(
+            *(channel.close() for channels in self._channels for channel in channels)
+        )
+
+    async def race(
+        self, groups: Sequence[Sequence[Call]], late_s: float, chance: random.Random
+    ) -> list[list[Answer]]:
+        """Send groups of calls at one moment; each group's answers in the order of sending.
+
+        Chance decides the order of the groups and within each. The last group, which may be empty,
+        is sent `late_s` seconds later, or somewhere among the others.
+        """
+        count = len(self._channels)
+        barrier = asyncio.Barrier(sum(map(len, groups)))
+        order = chance.sample(range(len(groups)), len(groups))
+        server = chance.randrange(count)
+        sending: list[list[asyncio.Task[Answer]]] = [[] for _ in groups]
+        for place in order:
+            late = late_s if place == len(groups) - 1 else 0.0
+            group = groups[place]
+            for number, call in enumerate(chance.sample(list(group), len(group))):
+                server = (server + 1) % count
+                where = server if call.server is None else call.server
+                sent = self._send(call, where, number, barrier, late)
+                sending[place].append(asyncio.create_task(sent))
+        return [list(await asyncio.gather(*tasks)) for tasks in sending]
+
+    async def ask(self, call: Call) -> Answer:
+        """One call by itself; calls take turns over servers and connections."""
+        number = next(self.arena.numbers)
+        server = call.server if call.server is not None else number % len(self._channels)
+        return await self._send(call, server, number)
+
+    async def _send(
+        self,
+        call: Call,
+        server: int,
+        number: int,
+        barrier: asyncio.Barrier | None = None,
+        late_s: float = 0.0,
+    ) -> Answer:
+        channels = self._channels[server]
+        # The calls of one group, half of which go to each of two servers, share no connection.
+        channel = channels[number // len(self._channels) % len(channels)]
+        stub = channel.unary_unary(call.method.path)
+        metadata = (("authorization", f"Bearer {call.key}"),)
+        if barrier is not None:
+            await barrier.wait()
+        if late_s:
+            await asyncio.sleep(late_s)
+        sent_s = time.perf_counter()
+        told: bytes | None = None
+        for tries in itertools.count(1):
+            refusal = None
+            try:
+                told = await stub(call.body, timeout=_TRY_LIMIT_S, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                refusal = parse_error(error)
+            if refusal is None or refusal.code not in _PASSING:
+                break
+            if time.perf_counter() - sent_s > _CALL_LIMIT_S:
+                tail = self.arena.servers[server].tail
+                raise BenchmarkError(f"{call.kind} was never answered: {refusal}\n{tail}")
+            await asyncio.sleep(_PAUSE_S)
+        return Answer(call, server, sent_s, time.perf_counter(), tries, told, refusal)
+
+    # -- the clocks --------------------------------------------------------------------------
+
+    def to_instant(self, at_us: int, kind: str, server: int) -> Call:
+        """The call that brings one server's clock to an instant, and with it what is due then."""
+        request = AdvanceClockRequest()
+        request.now.FromMicroseconds(at_us)
+        key = self.arena.keys.platform[0]
+        return Call(kind, Methods.advance_clock, request.SerializeToString(), "", key, server)
+
+    async def advance(self, at_us: int) -> None:
+        """Bring every server's clock to an instant, unless they are there already."""
+        if at_us <= self.arena.now_us:
+            return
+        servers = range(len(self.arena.servers))
+        calls = [self.to_instant(at_us, "clock", server) for server in servers]
+        for answer in await asyncio.gather(*map(self.ask, calls)):
+            require_told(answer)
+        self.arena.now_us = at_us
+
+    # -- the platform ------------------------------------------------------------------------
+
+    async def verify(self) -> VerifyBooksResponse:
+        """Both books, verified by a server."""
+        channel = self._channels[0][0]
+        body = VerifyBooksRequest().SerializeToString()
+        metadata = (("authorization", f"Bearer {self.arena.keys.platform[0]}"),)
+        stub = channel.unary_unary(Methods.verify_books.path)
+        try:
+            answer = await stub(body, timeout=_VERIFY_LIMIT_S, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise BenchmarkError(f"VerifyBooks failed: {parse_error(error)}") from error
+        return VerifyBooksResponse.FromString(answer)
+
+    async def _creditworthy(self) -> dict[str, float]:
+        """The features of one of the model's own people who gets everything without a deposit."""
+        described = spec.load(_SPEC)
+        users = list(people(dataset.load(described), described.raw_names, _SCORED, seed=1))
+        for user in users:
+            user.as_of.FromMicroseconds(self.arena.now_us - SECOND_US)
+        request = PutUsersRequest(request_id="people", users=users)
+        call = ready("people", Methods.put_users, request, self.arena.keys.platform[0])
+        profiles = require_told(await self.ask(call)).profiles
+        score, features = max(
+            ((it.score, user.features) for it, user in zip(profiles, users, strict=True)),
+            key=lambda pair: pair[0],
+        )
+        if score < _ENOUGH_SCORE:
+            raise BenchmarkError(f"the model finds nobody creditworthy: the best score is {score}")
+        return dict(features)
+
+
+def ready(
+    kind: str, method: Any, request: Message, key: str, server: int | None = None
+) -> Call:
+    """A call of a request that was built, its bytes made now."""
+    request_id: str = getattr(request, "request_id", "")
+    return Call(kind, method, request.SerializeToString(), request_id, key, server)
+
+
+def require_told(answer: Answer) -> Any:
+    """The parsed response of a call that must not be refused; raises BenchmarkError."""
+    if answer.told is None:
+        raise BenchmarkError(f"{answer.kind} was refused: {answer.refusal}")
+    return answer.message
+
+
+def _connect(port: int) -> grpc.aio.Channel:
+    # Without a pool of its own a channel shares the connection of the others.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options)

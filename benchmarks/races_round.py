@@ -1,0 +1,407 @@
+"""One round of a race: fresh people, a barrier, and what is required of the outcome.
+
+A scenario (`benchmarks.races_scenarios`) is one straight function of a `Round`, which waits for
+the others of its wave (`benchmarks.races_wave`) where it must.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from freehold.client import AsyncClient as Methods
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+from freehold.v1.credit_service_pb2 import STANDING_NORMAL, Standing, User
+from freehold.v1.types_pb2 import Money
+from google.protobuf.duration_pb2 import Duration
+from grpc import StatusCode
+
+from benchmarks.races_arena import (
+    CITY,
+    SECOND_US,
+    Answer,
+    Call,
+    ready,
+    require_told,
+)
+from benchmarks.races_rows import Stored, wrong
+from benchmarks.races_wave import Wave
+
+BIKE_MINOR, UMBRELLA_MINOR = 19_900, 5_900
+"""What the default products ask for."""
+
+_MOST_SENTENCES = 20
+_LATER_S, _LATEST_S = 0.000_25, 0.010
+_REFUSALS = frozenset(
+    {
+        StatusCode.FAILED_PRECONDITION,
+        StatusCode.ALREADY_EXISTS,
+        StatusCode.ABORTED,
+        StatusCode.INVALID_ARGUMENT,
+        StatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+"""How a contender may be told that it lost; a scenario says which of these."""
+
+
+@dataclass
+class Tally:
+    """What so many rounds of one scenario came to.
+
+    contenders    calls sent at a barrier, without what was sent again
+    outcomes      how the rounds ended, by the kind of contender that won
+    violations    rounds in which something was wrong, and the first sentences about it
+    overlapping   rounds in which the last contender was sent before the first was answered
+    overtaken     rounds in which a contender lost to one that was sent after it
+    sent_again    calls answered UNAVAILABLE, and sent again unchanged
+    ahead         losers told of an end that their server's clock had reached, and which another
+                  server, whose clock was behind, forestalled
+    books         how often both books were verified
+    time_late_s   how much later than the others time is sent now, see `Round.time_was`
+    """
+
+    rounds: int = 0
+    contenders: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    violations: int = 0
+    sentences: list[str] = field(default_factory=list)
+    overlapping: int = 0
+    overtaken: int = 0
+    sent_again: int = 0
+    ahead: int = 0
+    books: int = 0
+    time_late_s: float = 0.0
+    wall_s: float = 0.0
+
+    def wrong(self, sentences: Collection[str]) -> None:
+        """One round, or one verification, in which something was wrong."""
+        self.violations += 1
+        self.sentences += list(sentences)[: _MOST_SENTENCES - len(self.sentences)]
+
+
+class Round:
+    """One round: what it prepares, sends at the barrier, and requires afterwards."""
+
+    def __init__(self, wave: Wave, tally: Tally, name: str, number: int, place: int) -> None:
+        arena = wave.clients.arena
+        self.number = number
+        self.chance = random.Random(f"{name}/{number}")
+        self.keys = arena.keys
+        self.city = arena.keys.operators[CITY]
+        self.platform = arena.keys.platform[0]
+        self._wave = wave
+        self._clients = wave.clients
+        self._tally = tally
+        self._name = f"{next(arena.numbers)}.{name}"
+        self._place = place
+        self._ids = 0
+        self._turn = 0
+        self._users: list[str] = []
+        self._answers: list[Answer] = []
+        self._sentences: list[str] = []
+        self._at_us: int | None = None
+        self._checked = False
+
+    # -- what a call is made of ------------------------------------------------------------------
+
+    def id(self, kind: str = "r") -> str:
+        """An id that nobody used before."""
+        self._ids += 1
+        return f"{kind}-{self._name}-{self.number}-{self._ids}"
+
+    def reference(self) -> str:
+        """The id of a payment; its record is read afterwards."""
+        made = self.id("pay")
+        self._wave.references.add(made)
+        return made
+
+    def asset(self) -> str:
+        """The id of an item; who has it is read afterwards."""
+        made = self.id("asset")
+        self._wave.assets.add(made)
+        return made
+
+    def call(
+        self, kind: str, method: Any, *, key: str = "", request_id: str = "", **fields: Any
+    ) -> Call:
+        """A call of a kind of contender; by the operator `city` unless a key is given."""
+        request = method.request(request_id=request_id or self.id(), **fields)
+        return ready(kind, method, request, key or self.city)
+
+    async def do(self, method: Any, *, key: str = "", **fields: Any) -> Any:
+        """The answer to a call that prepares the round, and must not be refused."""
+        return require_told(await self._clients.ask(self.call("setup", method, key=key, **fields)))
+
+    async def ask(self, method: Any, **fields: Any) -> Any:
+        """The answer to the platform's reading of something."""
+        call = ready("read", method, method.request(**fields), self.platform)
+        return require_told(await self._clients.ask(call))
+
+    # -- people and rentals ----------------------------------------------------------------------
+
+    async def people(self, count: int) -> list[str]:
+        """So many people, new and creditworthy."""
+        arena = self._clients.arena
+        users = [
+            User(user_id=self.stranger(), features=arena.features, scoring_consent=True)
+            for _ in range(count)
+        ]
+        for user in users:
+            user.as_of.FromMicroseconds(arena.now_us - SECOND_US)
+        await self.do(Methods.put_users, key=self.platform, users=users)
+        return [user.user_id for user in users]
+
+    async def person(
+        self, limit_minor: int | None = None, standing: Standing = STANDING_NORMAL
+    ) -> str:
+        """One of them, with the limit that follows from the score unless told."""
+        (user_id,) = await self.people(1)
+        if limit_minor is not None:
+            limit = yuan(limit_minor)
+            await self.do(
+                Methods.set_credit_limit, key=self.platform, user_id=user_id, limit=limit
+            )
+        if standing != STANDING_NORMAL:
+            await self.do(
+                Methods.set_standing, key=self.platform, user_id=user_id, standing=standing
+            )
+        return user_id
+
+    def stranger(self) -> str:
+        """The id of somebody whom nobody has registered."""
+        user_id = self.id("u")
+        self._users.append(user_id)
+        self._wave.users.add(user_id)
+        return user_id
+
+    async def authorize(
+        self, user_id: str, product_id: str = "umbrella", **fields: Any
+    ) -> Authorization:
+        """An authorization that the round is about."""
+        answer = await self.do(
+            Methods.authorize, user_id=user_id, product_id=product_id, **fields
+        )
+        made: Authorization = answer.authorization
+        return made
+
+    async def reserve(self, user_id: str, window_us: int, **fields: Any) -> Authorization:
+        """An umbrella to be picked up within a time."""
+        start = AuthorizeRequest.START_ON_PICKUP
+        return await self.authorize(
+            user_id, start=start, pickup_window=span(window_us), **fields
+        )
+
+    async def settle(
+        self, held: Authorization, amount_minor: int, *, key: str = "", final: bool = True
+    ) -> Authorization:
+        """The rental after a capture."""
+        answer = await self.do(
+            Methods.settle_authorization,
+            key=key,
+            name=held.name,
+            amount=yuan(amount_minor),
+            final=final,
+        )
+        made: Authorization = answer.authorization
+        return made
+
+    # -- the race --------------------------------------------------------------------------------
+
+    def after_us(self, wait_us: int) -> int:
+        """So long after the wave's beginning, and a second more for each heat before this one.
+
+        Microseconds; so that no two heats of a wave are about the same instant.
+        """
+        return wait_us + (self._wave.heat_of(self._place) + 1) * SECOND_US
+
+    def instant_us(self, wait_us: int) -> int:
+        """The instant that is `after_us` after the wave's beginning."""
+        return self._wave.start_us + self.after_us(wait_us)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Once all rounds of the wave have come so far: with the round's heat, one by one."""
+        number = self._turn
+        self._turn += 1
+        async with self._wave.turn(self._place, number):
+            yield
+
+    async def advance(self, at_us: int) -> None:
+        """Brings all clocks to an instant; within a turn."""
+        await self._clients.advance(at_us)
+
+    async def race(
+        self, calls: Sequence[Call], *, at_us: int | None = None, time: str = "time"
+    ) -> list[Answer]:
+        """In this round's turn, sends what contends at one moment; the answers in that order.
+
+        With `at_us` time contends as well, as the kind `time`; see `Wave.contend`.
+        """
+        async with self.turn():
+            return await self.contend(calls, at_us=at_us, time=time)
+
+    async def contend(
+        self, calls: Sequence[Call], *, at_us: int | None = None, time: str = "time"
+    ) -> list[Answer]:
+        """As `race`, within a turn that was taken."""
+        answers = await self._wave.contend(
+            self._place, self._turn, calls, at_us=at_us, time=time,
+            late_s=self._tally.time_late_s,
+        )  # fmt: skip
+        self._at_us = at_us
+        self._answers += answers
+        self._note(answers)
+        return answers
+
+    def _note(self, answers: Sequence[Answer]) -> None:
+        tally = self._tally
+        tally.contenders += len(answers)
+        tally.sent_again += sum(answer.tries - 1 for answer in answers)
+        sent_s = max(answer.sent_s for answer in answers)
+        tally.overlapping += sent_s < min(answer.heard_s for answer in answers)
+        for answer in answers:
+            # What the clock brings is no contender that may be refused.
+            known = answer.refusal is None or (
+                answer.call.request_id and answer.refusal.code in _REFUSALS
+            )
+            self.require(bool(known), f"{answer.kind} met a defect: {answer.refusal}")
+
+    def won(
+        self, answers: Sequence[Answer], winners: Sequence[Answer], *outcomes: str
+    ) -> None:
+        """Whose calls won the race, and how it ended; the winners' kinds, unless that is told."""
+        self._tally.outcomes.update(outcomes or [it.kind for it in winners])
+        losers = [it for it in answers if it not in winners]
+        if winners and losers:
+            last_s = max(it.sent_s for it in winners)
+            self._tally.overtaken += any(it.sent_s < last_s for it in losers)
+
+    def time_was(self, *, first: bool) -> None:
+        """Whether time won over the calls, which makes it wait a little longer next time.
+
+        A clock is moved as soon as the call arrives, other calls wait for the next batch: sent
+        together, time would nearly always win. So it comes later by what keeps the race open.
+        """
+        late_s = self._tally.time_late_s + (_LATER_S if first else -_LATER_S)
+        self._tally.time_late_s = min(max(0.0, late_s), _LATEST_S)
+
+    # -- what is required ------------------------------------------------------------------------
+
+    async def stored(self) -> Stored:
+        """The rows of all rounds of the wave, once all have raced; checked for what always holds."""
+        stored = await self._wave.stored()
+        if not self._checked:
+            self._checked = True
+            self._sentences += wrong(stored, self._users)
+            self._check_records(stored)
+        return stored
+
+    def _check_records(self, stored: Stored) -> None:
+        told_under = {it.call.request_id: it.told for it in self._answers if it.told is not None}
+        for request_id in {it.call.request_id for it in self._answers if it.call.request_id}:
+            recorded = stored.requests[request_id]
+            answer = told_under.get(request_id)
+            self.require(
+                recorded == ([] if answer is None else [answer]),
+                f"{request_id}: {len(recorded)} records, or other bytes than were told",
+            )
+
+    def require(self, holds: bool, what: str) -> bool:
+        """Notes a violation unless something holds."""
+        if not holds:
+            self._sentences.append(f"round {self.number}: {what}")
+        return holds
+
+    def one(self, found: Sequence[Answer], what: str) -> bool:
+        """Requires exactly one winner."""
+        return self.require(len(found) == 1, f"{len(found)} instead of one {what}")
+
+    def lost(
+        self,
+        answers: Sequence[Answer],
+        code: StatusCode,
+        reason: str = "",
+        states: Collection[str] = (),
+        **metadata: str,
+    ) -> None:
+        """Requires that calls were refused so: code, reason, state, and no request record."""
+        for answer in answers:
+            refusal = answer.refusal
+            if refusal is None:
+                self.require(False, f"{answer.kind} was not refused")
+                continue
+            told = {name: refusal.metadata.get(name) for name in metadata}
+            self.require(
+                refusal.code is code and refusal.reason in (reason, reason or refusal.reason)
+                and told == metadata,
+                f"{answer.kind} was refused with {refusal} {refusal.metadata}",
+            )
+            state = refusal.metadata.get("state", "")
+            if states and state not in states:
+                self._outside(answer, state, states)
+
+    def _outside(self, answer: Answer, state: str, states: Collection[str]) -> None:
+        """A loser was told of a state that never was."""
+        timely = {"EXPIRED", "OVERDUE", "SETTLED"}
+        if self._at_us is not None and len(self._clients.arena.servers) > 1 and state in timely:
+            self._tally.ahead += 1
+            return
+        self.require(False, f"{answer.kind} was told of {state}, it was in {list(states)}")
+
+    def finish(self) -> None:
+        """The round is over: its violations, if any, go to the tally."""
+        self._tally.rounds += 1
+        if self._sentences:
+            self._tally.wrong(self._sentences)
+
+
+Scenario = Callable[[Round], Awaitable[None]]
+
+
+# -- short forms ---------------------------------------------------------------------------------
+
+
+def yuan(amount_minor: int) -> Money:
+    """An amount in fen."""
+    return Money(currency_code="CNY", amount_minor=amount_minor)
+
+
+def span(duration_us: int) -> Duration:
+    """A Duration of microseconds."""
+    made = Duration()
+    made.FromMicroseconds(duration_us)
+    return made
+
+
+def of(answers: Sequence[Answer], *kinds: str) -> list[Answer]:
+    """Those of some kinds."""
+    return [answer for answer in answers if answer.kind in kinds]
+
+
+def told(answers: Sequence[Answer]) -> list[Answer]:
+    """Those that were not refused; time aside."""
+    return [it for it in answers if it.told is not None and it.call.request_id]
+
+
+def refused(answers: Sequence[Answer]) -> list[Answer]:
+    """Those that were refused."""
+    return [answer for answer in answers if answer.refusal is not None]
+
+
+def rental(answer: Answer) -> Authorization:
+    """The authorization of an answer."""
+    made: Authorization = answer.message.authorization
+    return made
+
+
+def state_of(answer: Answer) -> str:
+    """The state that an answer tells; empty for a refusal."""
+    if answer.told is None:
+        return ""
+    return Authorization.State.Name(rental(answer).state).removeprefix("STATE_")
+

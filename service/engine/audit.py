@@ -1,0 +1,498 @@
+"""What the books must come to, told a second time, for the verifier.
+
+`domain/` makes the entries of each step; here stands, apart from it, which postings each
+transition may have and what each of them does to an authorization, so that an error in either
+shows as a difference. Nothing here reads a database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from service.domain.authorization import (
+    CAPTURABLE,
+    CHARGED,
+    CLOSED,
+    HOLDING,
+    LAPSING,
+    Authorization,
+    Custody,
+    State,
+    TransferKind,
+)
+from service.domain.chain import link_of, subject_of
+from service.domain.ladder import LADDER
+from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
+from service.domain.money import share_minor
+from service.domain.transitions import Transition as T
+from service.engine.records import (
+    PLATFORM,
+    BookFault,
+    PaymentKind,
+    PaymentRecord,
+    TransferRecord,
+    TransferState,
+    operator_account,
+)
+
+
+class Found(Exception):
+    """Something wrong in the books."""
+
+    def __init__(self, rule: str, row: str, detail: str) -> None:
+        super().__init__(rule)
+        self.fault = BookFault(rule, row, detail)
+
+
+# -- what each posting does to an authorization -------------------------------------------------
+
+AMOUNTS: Final = (
+    "held_credit_minor",
+    "held_cash_minor",
+    "captured_minor",
+    "captured_credit_minor",
+    "conceded_minor",
+    "fee_minor",
+    "due_minor",
+    "paid_minor",
+    "lowered_minor",
+    "disputed_minor",
+    "charged_back_minor",
+    "refunded_minor",
+    "refund_payable_minor",
+    "provisioned_minor",
+    "written_off_minor",
+    "recovered_minor",
+)
+"""The amounts of an authorization that its entries alone determine."""
+
+FLOWS: Final = ("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts")
+"""Money that came and went outside, as recorded payments and transfers must say as well."""
+
+_PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
+
+Pair = tuple[Account, Account]
+Effect = tuple[tuple[int, int], ...]
+Effects = dict[Pair, Effect]
+
+A = Account
+
+
+def _moves(**amounts: int) -> Effect:
+    """Which amounts a posting raises (1) or lowers (-1)."""
+    return tuple((_PLACES[name], sign) for name, sign in amounts.items())
+
+
+def _concedes(against: Account, **amounts: int) -> Effects:
+    """The operator gives up, and gets its fee on it back."""
+    return {
+        (A.OPERATOR_PAYABLE, against): _moves(conceded_minor=1, **amounts),
+        (A.FEE_INCOME, against): _moves(conceded_minor=1, fee_minor=-1, **amounts),
+    }
+
+
+_CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
+# The line's half of what lowers a receivable.
+_REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
+_OWED: Effects = {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, deposits=1)}
+_HELD: Effects = {
+    (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
+    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, deposits=1),
+    **_OWED,
+}
+_RELEASED: Effects = {
+    (A.AVAILABLE, A.HELD): _moves(held_credit_minor=-1),
+    (A.DEPOSIT, A.REFUND_PAYABLE): _moves(held_cash_minor=-1, refund_payable_minor=1),
+    **_CUT,
+}
+_CAPTURED: Effects = {
+    (A.DEPOSIT, A.OPERATOR_PAYABLE): _moves(held_cash_minor=-1, captured_minor=1),
+    (A.DEPOSIT, A.FEE_INCOME): _moves(held_cash_minor=-1, captured_minor=1, fee_minor=1),
+    (A.DRAWN, A.HELD): _moves(held_credit_minor=-1, captured_credit_minor=1),
+    (A.RECEIVABLE, A.OPERATOR_PAYABLE): _moves(captured_minor=1, due_minor=1),
+    (A.RECEIVABLE, A.FEE_INCOME): _moves(captured_minor=1, fee_minor=1, due_minor=1),
+}
+_LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
+_REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
+_GIVEN_BACK: Effects = _concedes(A.RECOVERY, recovered_minor=1)
+
+EFFECTS: Final[dict[T, Effects]] = {
+    T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
+    T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
+    T.AUTHORIZED: _HELD,
+    T.ACTIVE: _HELD,
+    T.INCREMENTED: _HELD,
+    T.DECLINED: _OWED,
+    T.PAYMENT_OWED_BACK: _OWED,
+    T.DECREASED: _RELEASED,
+    T.REVERSED: _RELEASED,
+    T.EXPIRED: _RELEASED,
+    T.CAPTURED: _CAPTURED,
+    T.SETTLED: _CAPTURED | _RELEASED,
+    T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
+    T.LOST: _CAPTURED | _RELEASED,
+    T.FOUND: _LOWERED | _GIVEN_BACK | _REFUNDED,
+    T.PAYMENT_RECORDED: {
+        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, payments=1),
+        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, payments=1),
+        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, payments=1),
+        **_REPAID,
+    },
+    T.PAID_ELSEWHERE: {
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, elsewhere=1),
+        **_REPAID,
+    },
+    T.LOWERED: _LOWERED,
+    T.REFUNDED: _REFUNDED,
+    T.PAID_OUT: {(A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out=1)},
+    T.PAYOUT_FAILED: {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, failed_payouts=1)},
+    T.DISPUTE_OPENED: {
+        (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
+    },
+    T.DISPUTE_LOST: {(A.RECEIVABLE, A.RECEIVABLE_DISPUTED): _moves(disputed_minor=-1, due_minor=1)},
+    T.DISPUTE_WON: {
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        (A.GOODWILL, A.RECEIVABLE_DISPUTED): _moves(lowered_minor=1, disputed_minor=-1),
+        **_REPAID,
+    },
+    T.CHARGED_BACK: {
+        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1, charge_backs=1)
+    },
+    T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
+    T.CHARGE_BACK_WON: {
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, charged_back_minor=-1),
+        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, charged_back_minor=-1),
+    },
+    T.PROVISIONED: {
+        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
+        (A.ALLOWANCE, A.CREDIT_LOSS): _moves(provisioned_minor=-1),
+    },
+    T.WRITTEN_OFF: {
+        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
+        (A.ALLOWANCE, A.RECEIVABLE): _moves(written_off_minor=1, due_minor=-1),
+        (A.LIMIT_CONTROL, A.DRAWN): (),
+    },
+}
+"""The postings that each transition may have; a transition that is not here posts nothing."""
+
+
+# -- a line and its entries ---------------------------------------------------------------------
+
+
+class LineReplay:
+    """Replays the entries of one line, in order, and compares them with the stored line."""
+
+    def __init__(self, stored: Line) -> None:
+        self.name = f"lines/{stored.user_id}/{stored.currency}"
+        self.entries = 0
+        self.head = b""
+        self._stored = stored
+        self._balances = dict.fromkeys(LINE_COLUMNS, 0)
+        self._last: Entry | None = None
+        if stored.subject_key and stored.subject != _subject(stored):
+            raise Found("SUBJECT", self.name, "the chain is another person's")
+
+    def add(self, entry: Entry, row: str) -> None:
+        """One more entry; raises Found where it does not follow from those before it."""
+        last = self._last
+        if entry.sequence != self.entries + 1:
+            raise Found(
+                "ENTRY_MISSING", row, f"expected {self.entries + 1}, found {entry.sequence}"
+            )
+        if entry.amount_minor <= 0:
+            raise Found("AMOUNT_NOT_POSITIVE", row, str(entry.amount_minor))
+        if not book_of(entry.debit) is book_of(entry.credit) is entry.book:
+            raise Found(
+                "BOOK_NOT_BALANCED", row, f"{entry.debit} / {entry.credit} in book {entry.book}"
+            )
+        if last is None or entry.transaction_sequence == entry.sequence:
+            self._end_transaction()
+        if not _belongs(entry, last):
+            raise Found("TRANSACTION", row, "neither begins a transaction nor goes on with one")
+        if entry.event_us > entry.ledger_us:
+            raise Found("TIME", row, "written before it happened")
+        if last is not None and entry.ledger_us < last.ledger_us:
+            raise Found("TIME", row, "written before the entry that it follows")
+        self._move(entry.debit, entry.amount_minor, entry.debit_after_minor, row)
+        self._move(entry.credit, -entry.amount_minor, entry.credit_after_minor, row)
+        self.head = link_of(self.head, self._stored.subject, entry)
+        if entry.link != self.head:
+            raise Found("LINK", row, "the link does not follow from the entry and the link before")
+        self.entries = entry.sequence
+        self._last = entry
+
+    def _move(
+        self, account: Account, debited_minor: int, after_minor: int | None, row: str
+    ) -> None:
+        kept = LINE_COLUMNS.get(account)
+        if kept is None:
+            if after_minor is not None:
+                raise Found("BALANCE_AFTER", row, f"{account} keeps no balance here")
+            return
+        balance_minor = self._balances[account] + kept[1] * debited_minor
+        if balance_minor != after_minor:
+            raise Found(
+                "BALANCE_AFTER", row, f"{account}: replayed {balance_minor}, stored {after_minor}"
+            )
+        if balance_minor < 0:
+            raise Found("BALANCE_NEGATIVE", row, f"{account}: {balance_minor}")
+        self._balances[account] = balance_minor
+
+    def _end_transaction(self) -> None:
+        """After each transaction, and in the stored line, drawn = receivable + disputed."""
+        it, last = self._balances, self._last
+        owed_minor = it[A.RECEIVABLE] + it[A.RECEIVABLE_DISPUTED]
+        if last is not None and it[A.DRAWN] != owed_minor:
+            row = entry_row(last.user_id, last.currency, last.transaction_sequence)
+            raise Found(
+                "DRAWN_IS_RECEIVABLE", row, f"after it: drawn {it[A.DRAWN]}, owed {owed_minor}"
+            )
+
+    def finish(self) -> None:
+        """After the last entry: the stored line is what was replayed."""
+        it, name = self._stored, self.name
+        if it.version != self.entries:
+            raise Found(
+                "ENTRY_MISSING", name, f"counts {it.version} entries, there are {self.entries}"
+            )
+        self._end_transaction()
+        parts_minor = it.available_minor + it.held_minor + it.drawn_minor
+        if it.limit_minor != parts_minor:
+            raise Found("LIMIT_IS_THE_SUM", name, f"limit {it.limit_minor}, parts {parts_minor}")
+        owed_minor = it.receivable_minor + it.disputed_minor
+        if it.drawn_minor != owed_minor:
+            raise Found("DRAWN_IS_RECEIVABLE", name, f"drawn {it.drawn_minor}, owed {owed_minor}")
+        for account, (column, _) in LINE_COLUMNS.items():
+            stored_minor, replayed_minor = getattr(it, column), self._balances[account]
+            if stored_minor != replayed_minor:
+                raise Found(
+                    "BALANCE_STORED",
+                    name,
+                    f"{column}: replayed {replayed_minor}, stored {stored_minor}",
+                )
+        if it.cut_pending_minor and (it.cut_pending_minor < 0 or it.available_minor):
+            raise Found("CUT_PENDING", name, "a cut is pending while something is available")
+        if it.head != self.head:
+            raise Found("HEAD_STORED", name, "the head is not the last entry's link")
+        ledger_us = self._last.ledger_us if self._last is not None else 0
+        if it.ledger_us != ledger_us:
+            raise Found("TIME", name, f"ledger_us: replayed {ledger_us}, stored {it.ledger_us}")
+
+
+def entry_row(user_id: str, currency: str, sequence: int) -> str:
+    """How the row of an entry is named."""
+    return f"entries/{user_id}/{currency}/{sequence}"
+
+
+def _subject(line: Line) -> bytes | None:
+    try:
+        return subject_of(line.user_id, line.subject_key)
+    except ValueError:
+        return None  # no key has such a length
+
+
+def _belongs(entry: Entry, last: Entry | None) -> bool:
+    """Whether an entry begins a transaction, or goes on with that of the entry before it."""
+    if entry.transaction_sequence == entry.sequence:
+        return True
+    return last is not None and _transaction(entry) == _transaction(last)
+
+
+def _transaction(it: Entry) -> tuple[object, ...]:
+    """What the entries of one transaction have in common."""
+    return (
+        it.transaction_sequence,
+        it.operator_id,
+        it.authorization_id,
+        it.transition,
+        it.event_us,
+        it.ledger_us,
+    )
+
+
+# -- an authorization and its entries -----------------------------------------------------------
+
+
+class Moved:
+    """One authorization, and what its entries moved."""
+
+    __slots__ = ("_amounts", "authorization")
+
+    def __init__(self, authorization: Authorization) -> None:
+        self.authorization = authorization
+        self._amounts = [0] * len(_PLACES)
+
+    def add(self, entry: Entry, row: str) -> None:
+        """One more entry; raises Found where such a posting is not the authorization's."""
+        it = self.authorization
+        if (entry.operator_id, entry.currency) != (it.operator_id, it.currency):
+            raise Found("ENTRY_OF_ANOTHER", row, f"{it.name} has another operator or currency")
+        for place, sign in effect_of(entry, row):
+            self._amounts[place] += sign * entry.amount_minor
+
+    def flow_minor(self, name: str) -> int:
+        """How much money came or went, by its name in FLOWS."""
+        return self._amounts[_PLACES[name]]
+
+    def check(self) -> None:
+        """Raises Found unless the stored amounts are what the entries moved."""
+        it = self.authorization
+        for name, amount_minor in zip(AMOUNTS, self._amounts, strict=False):
+            if getattr(it, name) != amount_minor:
+                raise Found(
+                    "AUTHORIZATION_AMOUNT",
+                    it.name,
+                    f"{name}: entries moved {amount_minor}, stored {getattr(it, name)}",
+                )
+        kept_minor = it.captured_minor - it.conceded_minor
+        if it.fee_minor != share_minor(kept_minor, it.fee_bp):
+            raise Found("FEE_IS_THE_SHARE", it.name, f"{it.fee_minor} of {kept_minor}")
+        for rule, detail in _inconsistencies(it):
+            raise Found(rule, it.name, detail)
+
+
+def effect_of(entry: Entry, row: str) -> Effect:
+    """What an entry does to its authorization; raises Found for a posting that cannot be."""
+    effect = EFFECTS.get(entry.transition, {}).get((entry.debit, entry.credit))
+    if effect is None:
+        raise Found("POSTING", row, f"{entry.transition} never posts {entry.debit}/{entry.credit}")
+    return effect
+
+
+def check_alone(entry: Entry, row: str) -> None:
+    """An entry of no authorization: a limit of a person, or what an operator was paid."""
+    effect_of(entry, row)
+    operator = operator_account(entry.operator_id) == entry.user_id
+    expected = (T.OPERATOR_PAID, True) if operator else (T.LIMIT_SET, False)
+    if (entry.transition, operator) != expected or (not operator and entry.operator_id != PLATFORM):
+        raise Found("ENTRY_OF_NOTHING", row, f"{entry.transition} of no authorization")
+
+
+_CUSTODIES: Final = {
+    State.ACTIVE: {Custody.OUT},
+    State.OVERDUE: {Custody.OUT},
+    State.RETURN_CLAIMED: {Custody.UNKNOWN},
+    State.SETTLED: {Custody.IN_STATION, Custody.MISSING, Custody.SOLD},
+}
+_STARTED: Final = CAPTURABLE | {State.SETTLED}
+
+
+def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
+    """What does not fit the state: custody, amounts, times."""
+    state, settled = it.state, it.state is State.SETTLED
+    if it.custody not in _CUSTODIES.get(state, {Custody.IN_STATION}):
+        yield "STATE_AND_CUSTODY", f"{state} with custody {it.custody}"
+    cash_minor = it.captured_minor - it.captured_credit_minor
+    rest_minor = (
+        it.credit_minor - it.captured_credit_minor - it.held_credit_minor,
+        it.cash_minor - cash_minor - it.held_cash_minor,
+    )
+    wrong_amounts = {
+        "only open states hold": state not in HOLDING and it.held_minor != 0,
+        "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
+        "authorized = held + captured until it ends": state in HOLDING and any(rest_minor),
+        "captured and held within authorized": min(rest_minor) < 0,
+        "nothing is negative": min(getattr(it, name) for name in AMOUNTS) < 0,
+        "given back within paid": it.refundable_minor < 0,
+        "recovered within written off": it.unrecovered_minor < 0,
+        "provided for before written off": it.provisioned_minor < it.written_off_minor,
+        "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
+        "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
+    }
+    away = it.custody in (Custody.MISSING, Custody.SOLD)
+    started = it.start_us is not None
+    wrong_times = {
+        "expire_us": (it.expire_us is not None) != (state in LAPSING),
+        "close_us": (it.close_us is not None) != (state in CLOSED),
+        "start_us": started != (state in _STARTED) and state is not State.REVERSED,
+        "due_us": (it.due_us is not None) != started,
+        "lost_us": it.lost_us is not None and not started,
+        "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
+        "claim_until_us": (it.claim_until_us is not None) != (state is State.RETURN_CLAIMED),
+        "sold_us": (it.sold_us is not None) != away,
+    }
+    for detail, wrong in wrong_amounts.items():
+        if wrong:
+            yield "STATE_AND_AMOUNTS", f"{state}: {detail}"
+    for detail, wrong in wrong_times.items():
+        if wrong:
+            yield "STATE_AND_TIMES", f"{state}: {detail}"
+
+
+# -- money outside, as it was recorded ----------------------------------------------------------
+
+_PAYMENTS: Final = {
+    PaymentKind.DEPOSIT: "deposits",
+    PaymentKind.PAYMENT: "payments",
+    PaymentKind.ELSEWHERE: "elsewhere",
+    PaymentKind.CHARGE_BACK: "charge_backs",
+}
+
+
+class Recorded:
+    """What one person's payments and transfers say, to be compared with the entries."""
+
+    def __init__(self) -> None:
+        self._minor: Counter[tuple[str, str]] = Counter()
+        self._payments: dict[str, PaymentRecord] = {}
+
+    def add_payment(self, it: PaymentRecord) -> None:
+        """A payment for one of the person's authorizations."""
+        flow = _PAYMENTS.get(it.kind)
+        if flow is None:
+            raise Found("PAYMENTS", payment_row(it), f"{it.kind} to a person")
+        self._minor[it.authorization_id, flow] += it.amount_minor
+        if it.caller == PLATFORM:
+            self._payments[it.payment_reference] = it
+
+    def add_transfer(self, it: TransferRecord, row: str) -> None:
+        """A transfer to or from the person; those come after the payments."""
+        failed = it.state is TransferState.FAILED
+        if it.kind is TransferKind.PAYOUT:
+            self._minor[it.authorization_id, "paid_out"] += it.amount_minor
+            self._minor[it.authorization_id, "failed_payouts"] += it.amount_minor if failed else 0
+        elif it.state is TransferState.SUCCEEDED:
+            paid = self._payments.get(it.transfer_id)
+            told = (PaymentKind.PAYMENT, it.authorization_id, it.amount_minor, it.currency)
+            if paid is None or told != (
+                paid.kind,
+                paid.authorization_id,
+                paid.amount_minor,
+                paid.currency,
+            ):
+                raise Found("TRANSFER_WITHOUT_PAYMENT", row, "succeeded, and no payment says so")
+
+    def check(self, all_moved: Iterable[Moved]) -> None:
+        """Raises Found unless entries moved what was recorded.
+
+        A deposit is recorded at one authorization of a group, and is that of all.
+        """
+        deposits: Counter[str] = Counter()
+        named: dict[str, str] = {}
+        for moved in all_moved:
+            it = moved.authorization
+            together = it.group_id or it.authorization_id
+            named.setdefault(together, it.name)
+            deposits[together] += self._minor[it.authorization_id, "deposits"]
+            deposits[together] -= moved.flow_minor("deposits")
+            for flow in FLOWS[1:]:
+                recorded_minor = self._minor[it.authorization_id, flow]
+                if recorded_minor != moved.flow_minor(flow):
+                    raise Found(
+                        "PAYMENTS",
+                        it.name,
+                        f"{flow}: entries moved {moved.flow_minor(flow)},"
+                        f" recorded {recorded_minor}",
+                    )
+        for together, difference_minor in deposits.items():
+            if difference_minor:
+                raise Found(
+                    "PAYMENTS", named[together], f"deposits: {difference_minor} more recorded"
+                )
+
+
+def payment_row(it: PaymentRecord) -> str:
+    """How the row of a payment is named."""
+    return f"payments/{it.caller}/{it.payment_reference}"

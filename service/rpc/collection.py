@@ -1,0 +1,142 @@
+"""CollectionService: disputes, charge-backs, losses, and what is paid out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+from freehold.v1 import collection_service_pb2 as pb
+
+from service.domain.access import Scope
+from service.engine.commands import (
+    ApproveWriteOff,
+    OpenDispute,
+    PayOutOperator,
+    PayOutRefund,
+    ProposeWriteOff,
+    RecordChargeBack,
+    ResolveChargeBack,
+    ResolveDispute,
+    SetProvision,
+)
+from service.rpc import answers, convert
+from service.rpc.mutations import Mutation, amount, following, payment_reference
+from service.rpc.pipeline import Call, Method
+
+SERVICE = "freehold.v1.CollectionService"
+
+Payables = Callable[[str], Mapping[str, int]]
+"""What an operator is owed, in minor units by currency; raises NotFound."""
+
+
+def _user_won(call: Call[Any]) -> bool:
+    return bool(call.message.outcome != pb.DISPUTE_OUTCOME_USER_LOST)
+
+
+def _goodwill(call: Call[Any]) -> bool:
+    return bool(call.message.outcome == pb.DISPUTE_OUTCOME_GOODWILL)
+
+
+def _by(call: Call[Any]) -> str:
+    """Who is acting: the key, since each person has one of their own."""
+    return call.principal.key_id
+
+
+def _pay_out_operator(call: Call[pb.PayOutOperatorRequest]) -> PayOutOperator:
+    message = call.message
+    return PayOutOperator(
+        message.operator_id, convert.money(message.amount), message.payment_reference
+    )
+
+
+MUTATIONS = (
+    Mutation(
+        pb.OpenDisputeRequest,
+        pb.OpenDisputeResponse,
+        Scope.DISPUTES_WRITE,
+        following(OpenDispute, amount=amount),
+    ),
+    Mutation(
+        pb.ResolveDisputeRequest,
+        pb.ResolveDisputeResponse,
+        Scope.DISPUTES_WRITE,
+        following(ResolveDispute, user_won=_user_won, goodwill=_goodwill),
+    ),
+    Mutation(
+        pb.RecordChargeBackRequest,
+        pb.RecordChargeBackResponse,
+        Scope.DISPUTES_WRITE,
+        following(RecordChargeBack, payment_reference=payment_reference, amount=amount),
+    ),
+    Mutation(
+        pb.ResolveChargeBackRequest,
+        pb.ResolveChargeBackResponse,
+        Scope.DISPUTES_WRITE,
+        following(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill),
+    ),
+    Mutation(
+        pb.SetProvisionRequest,
+        pb.SetProvisionResponse,
+        Scope.WRITE_OFFS_WRITE,
+        following(SetProvision, amount=amount),
+        answers.write_provisioned,
+    ),
+    Mutation(
+        pb.ProposeWriteOffRequest,
+        pb.ProposeWriteOffResponse,
+        Scope.WRITE_OFFS_WRITE,
+        following(ProposeWriteOff, by=_by),
+    ),
+    Mutation(
+        pb.ApproveWriteOffRequest,
+        pb.ApproveWriteOffResponse,
+        Scope.WRITE_OFFS_WRITE,
+        following(ApproveWriteOff, by=_by),
+    ),
+    Mutation(
+        pb.PayOutRefundRequest,
+        pb.PayOutRefundResponse,
+        Scope.PAYOUTS_WRITE,
+        following(PayOutRefund, amount=amount),
+    ),
+    Mutation(
+        pb.PayOutOperatorRequest,
+        pb.PayOutOperatorResponse,
+        Scope.PAYOUTS_WRITE,
+        _pay_out_operator,
+        answers.write_paid,
+    ),
+)
+"""What changes the money after a capture."""
+
+
+class CollectionReads:
+    """What the treasury reads."""
+
+    def __init__(self, payables: Payables, readers: Executor) -> None:
+        self._payables = payables
+        self._readers = readers
+
+    def methods(self, max_bytes: int) -> list[Method[Any]]:
+        """The methods with their scope."""
+        return [
+            Method(
+                "GetOperatorBalance",
+                pb.GetOperatorBalanceRequest,
+                Scope.PAYOUTS_READ,
+                self.balance,
+                max_bytes,
+            )
+        ]
+
+    async def balance(self, call: Call[pb.GetOperatorBalanceRequest]) -> bytes:
+        """What an operator is owed."""
+        read = partial(self._payables, call.message.operator_id)
+        payables = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        response = pb.GetOperatorBalanceResponse()
+        for currency in sorted(payables):
+            response.payables.add(currency_code=currency, amount_minor=payables[currency])
+        return response.SerializeToString()

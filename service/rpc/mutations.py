@@ -1,0 +1,144 @@
+"""The calls that change something: each is one row of a table, from its message to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from service.domain.access import Scope
+from service.domain.errors import InvalidInput
+from service.domain.money import Money
+from service.engine.commands import Answer, Command, Following, Work
+from service.engine.committer import Committer
+from service.engine.records import PLATFORM
+from service.rpc import convert
+from service.rpc.answers import Writer, write_authorized
+from service.rpc.pipeline import Call, Method
+from service.rpc.validation import differing_field
+
+Reader = Callable[[Call[Any]], Any]
+"""Reads one argument of a command from a call."""
+
+
+def _as_they_are(_message: Any) -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One method: what it takes and gives, what a key needs for it, what it asks of the engine,
+    and how the answer is written into an empty response.
+
+    `paths` gives the paths in this message of what the engine calls by another name.
+    """
+
+    request: type[Message]
+    response: type[Message]
+    scope: Scope
+    command: Callable[[Call[Any]], Command]
+    write: Writer = write_authorized
+    paths: Callable[[Any], Mapping[str, str]] = _as_they_are
+
+    @property
+    def name(self) -> str:
+        """The method's name, after which the contract names its request."""
+        return self.request.DESCRIPTOR.name.removesuffix("Request")
+
+
+def methods_of(
+    committer: Committer, mutations: Sequence[Mutation], max_bytes: int
+) -> list[Method[Any]]:
+    """The methods of a table, whose commands go to the committer."""
+    return [
+        Method(it.name, it.request, it.scope, _handler(committer, it), max_bytes)
+        for it in mutations
+    ]
+
+
+def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
+    name, command, encode = mutation.name, mutation.command, _encoder(mutation)
+
+    async def handle(call: Call[Any]) -> bytes:
+        work = work_for(call, name, command(call), encode)
+        try:
+            return await committer.submit(work)
+        except InvalidInput as error:
+            raise _renamed(error, mutation.paths(call.message)) from error
+
+    return handle
+
+
+def _encoder(mutation: Mutation) -> Callable[[Answer], bytes]:
+    response, write = mutation.response, mutation.write
+
+    def encode(answer: Answer) -> bytes:
+        message = response()
+        write(answer, message)
+        return message.SerializeToString()
+
+    return encode
+
+
+def _renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
+    violations = [it._replace(field=paths.get(it.field, it.field)) for it in error.violations]
+    return InvalidInput(violations, reason=error.reason)
+
+
+def caller_of(call: Call[Any]) -> str:
+    """Whose request ids, and whose authorizations, a call is about."""
+    return call.principal.operator_id or PLATFORM
+
+
+def work_for(
+    call: Call[Any], method: str, command: Command, encode: Callable[[Answer], bytes]
+) -> Work:
+    """A call as the engine takes it."""
+    message = call.message
+    return Work(
+        caller=caller_of(call),
+        request_id=message.request_id,
+        method=method,
+        body=call.body,
+        command=command,
+        encode=encode,
+        differing_field=lambda first: differing_field(type(message), first, message),
+        deadline=call.deadline,
+    )
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+def following(kind: type[Following], **arguments: Reader) -> Callable[[Call[Any]], Command]:
+    """A command about the authorization that the message names, with what it says besides."""
+
+    def build(call: Call[Any]) -> Following:
+        message = call.message
+        user_id, authorization_id = convert.split_name(message.name)
+        return kind(
+            user_id,
+            authorization_id,
+            expected_version=convert.expected_version(message),
+            **{name: read(call) for name, read in arguments.items()},
+        )
+
+    return build
+
+
+def amount(call: Call[Any]) -> Money:
+    """The amount."""
+    return convert.money(call.message.amount)
+
+
+def payment_reference(call: Call[Any]) -> str:
+    """The payment's id."""
+    reference: str = call.message.payment_reference
+    return reference
+
+
+def occurred_us(call: Call[Any]) -> int | None:
+    """When it occurred; None: now."""
+    return convert.optional_us(call.message, "occurred_at")

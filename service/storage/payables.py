@@ -1,0 +1,27 @@
+"""What operators are owed, read outside any write transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, func, select
+
+from service.domain.errors import NotFound
+from service.storage import tables as t
+from service.storage.database import reading
+
+
+def payables_of(engine: Engine, operator_id: str) -> dict[str, int]:
+    """An operator's balance in minor units by currency; negative when it owes.
+
+    Raises NotFound when there is no such operator.
+    """
+    known = select(t.operators.c.operator_id).where(t.operators.c.operator_id == operator_id)
+    owed = t.operator_payables.c
+    balances = (
+        select(owed.currency, func.sum(owed.amount_minor))
+        .where(owed.operator_id == operator_id)
+        .group_by(owed.currency)
+    )
+    with reading(engine) as connection:
+        if connection.scalar(known) is None:
+            raise NotFound("operator", operator_id)
+        return {row[0]: int(row[1]) for row in connection.execute(balances)}

@@ -1,0 +1,268 @@
+"""Any sequence of any steps keeps an authorization's amounts and its entries together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain import collecting, holding, returning, timers
+from service.domain.authorization import (
+    CLOSED,
+    HOLDING,
+    Authorization,
+    Start,
+    State,
+    Step,
+    TransferKind,
+)
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Account as A
+from service.domain.ledger import Line
+from service.domain.money import share_minor
+from service.domain.policy import Split
+from service.domain.tariff import DAY_US, MINUTE_US
+from tests.domain.lives import BIKE, FULL, NOW_US, PICKUP, PLAIN, REDUCED, book, line_of
+
+LIMIT_MINOR = 50_000
+
+
+class Life:
+    """One authorization with its line, and all that its steps posted."""
+
+    def __init__(self, offered: Authorization) -> None:
+        self.it = offered
+        self.line: Line = line_of(LIMIT_MINOR)
+        self.now_us = NOW_US
+        self.net: Counter[A] = Counter()
+        self.elsewhere_minor = 0
+        self.payouts: list[int] = []
+        self.debits = 0
+
+    def take(self, step: Step) -> None:
+        """Posts a step and checks what must hold after every one."""
+        before = self.it
+        assert step.authorization.version == before.version + 1
+        assert all(posting.amount_minor >= 0 for posting in step.postings)
+        book(self.line, step.postings)
+        for debit, credit, amount_minor in step.postings:
+            self.net[debit] += amount_minor
+            self.net[credit] -= amount_minor
+        if step.transfer is not None:
+            assert step.transfer.amount_minor > 0
+            if step.transfer.kind is TransferKind.PAYOUT:
+                self.payouts.append(step.transfer.amount_minor)
+            else:
+                self.debits += 1
+        self.it = step.authorization
+        self.check(before)
+
+    def check(self, before: Authorization) -> None:
+        """The authorization's amounts are what its entries moved."""
+        it, line, net = self.it, self.line, self.net
+        assert line.held_minor == it.held_credit_minor
+        assert line.deposit_minor == it.held_cash_minor
+        assert line.receivable_minor == it.due_minor
+        assert line.disputed_minor == it.disputed_minor
+        assert line.drawn_minor == it.due_minor + it.disputed_minor
+        assert line.charged_back_minor == it.charged_back_minor
+        assert line.refund_payable_minor == it.refund_payable_minor
+        assert line.limit_minor == LIMIT_MINOR - it.written_off_minor
+        assert line.limit_minor == line.available_minor + line.held_minor + line.drawn_minor
+        # What all share.
+        kept_minor = it.captured_minor - it.conceded_minor
+        assert it.fee_minor == share_minor(kept_minor, it.fee_bp) == -net[A.FEE_INCOME]
+        assert -net[A.OPERATOR_PAYABLE] == kept_minor - it.fee_minor - self.elsewhere_minor
+        assert net[A.CREDIT_LOSS] == it.provisioned_minor >= it.written_off_minor
+        assert -net[A.ALLOWANCE] == it.provisioned_minor - it.written_off_minor
+        assert -net[A.RECOVERY] == it.recovered_minor
+        # What was authorized, captured, paid and given back.
+        if it.state in HOLDING:
+            assert it.held_minor + it.captured_minor == it.credit_minor + it.cash_minor
+        else:
+            assert it.held_minor == 0
+        assert it.captured_minor <= it.credit_minor + it.cash_minor
+        assert it.captured_credit_minor <= it.credit_minor
+        assert 0 <= it.conceded_minor <= it.captured_minor
+        assert it.refunded_minor + it.charged_back_minor <= (
+            it.captured_minor - it.captured_credit_minor + it.paid_minor
+        )
+        assert min(it.due_minor, it.refundable_minor, it.unrecovered_minor) >= 0
+        assert (it.close_us is not None) is (it.state in CLOSED)
+        if before.state in CLOSED:
+            assert it.state is before.state
+            assert it.captured_minor == before.captured_minor
+
+
+Act = Callable[[Life, int], Step]
+
+
+def _confirm(life: Life, n: int) -> Step:
+    it = life.it
+    holding.require_asked(it)
+    if it.state is not State.OFFERED:
+        return holding.owe_back(it, n, life.now_us)
+    if it.credit_minor > life.line.available_minor:
+        return holding.declined(it, "LINE_EXHAUSTED", it.cash_minor + n, life.now_us)
+    return holding.confirm(it, BIKE, it.cash_minor + n, life.now_us, excess_minor=n)
+
+
+def _increment(life: Life, n: int) -> Step:
+    credit_minor = min(n, life.line.available_minor)
+    return holding.increment(life.it, Split(credit_minor, n - credit_minor), n % 3, life.now_us)
+
+
+def _elsewhere(life: Life, n: int) -> Step:
+    step = collecting.pay_elsewhere(life.it, n, life.now_us)
+    life.elsewhere_minor += n
+    return step
+
+
+def _payout_failed(life: Life, n: int) -> Step:
+    if not life.payouts:
+        raise IllegalState("NOTHING_PAID_OUT", "there was no payout", life.it.state)
+    return collecting.payout_failed(life.it, life.payouts.pop(), life.now_us)
+
+
+def _debit_failed(life: Life, n: int) -> Step:
+    if not life.debits:
+        raise IllegalState("NOTHING_DEBITED", "there was no debit", life.it.state)
+    return collecting.debit_failed(life.it, life.now_us)
+
+
+def _usage(life: Life, n: int) -> Step:
+    if life.it.start_us is None:
+        raise IllegalState("NOT_STARTED", "there was no start", life.it.state)
+    total_minor = returning.usage_fee(life.it, BIKE, life.now_us).total_minor
+    amount_minor = returning.usage_amount_minor(life.it, total_minor)
+    return returning.settle(life.it, BIKE, amount_minor, True, life.now_us, life.now_us)
+
+
+def _find(life: Life, n: int) -> Step:
+    docked_us = max(life.it.start_us or 0, life.now_us - n * MINUTE_US)
+    return returning.find(life.it, BIKE, docked_us)
+
+
+ACTS: dict[str, Act] = {
+    "confirm": _confirm,
+    "approve": lambda life, n: holding.offer(life.it, n * MINUTE_US, life.now_us),
+    "start": lambda life, n: holding.start_rental(life.it, BIKE, "", life.now_us),
+    "increment": _increment,
+    "decrease": lambda life, n: holding.decrease(life.it, n, life.now_us),
+    "extend": lambda life, n: holding.extend(life.it, BIKE, n * MINUTE_US, life.now_us),
+    "capture": lambda life, n: returning.settle(life.it, BIKE, n, False, life.now_us, life.now_us),
+    "settle": lambda life, n: returning.settle(life.it, BIKE, n, True, life.now_us, life.now_us),
+    "settle usage": _usage,
+    "reverse": lambda life, n: holding.reverse(life.it, life.now_us),
+    "claim": lambda life, n: returning.claim_return(life.it, BIKE, life.now_us),
+    "contest": lambda life, n: returning.contest_return(life.it, life.now_us),
+    "lose": lambda life, n: returning.lose(life.it, BIKE, life.now_us),
+    "find": _find,
+    "pay": lambda life, n: collecting.pay(life.it, n, life.now_us),
+    "pay elsewhere": _elsewhere,
+    "lower": lambda life, n: collecting.lower(life.it, n, life.now_us),
+    "refund": lambda life, n: collecting.refund(life.it, n, life.now_us),
+    "pay out": lambda life, n: collecting.pay_out(life.it, n, life.now_us),
+    "payout failed": _payout_failed,
+    "debit failed": _debit_failed,
+    "dispute": lambda life, n: collecting.open_dispute(life.it, n, life.now_us),
+    "decide": lambda life, n: collecting.resolve_dispute(
+        life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
+    ),
+    "charge back": lambda life, n: collecting.charge_back(life.it, n, life.now_us),
+    "decide charge back": lambda life, n: collecting.resolve_charge_back(
+        life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
+    ),
+    "provision": lambda life, n: collecting.provision(life.it, n, life.now_us),
+    "propose": lambda life, n: collecting.propose_write_off(life.it, f"key-{n % 2}", life.now_us),
+    "write off": lambda life, n: collecting.write_off(life.it, f"key-{n % 2}", life.now_us),
+}
+OFFERS = [
+    PLAIN._replace(expire_us=None, state=State.AUTHORIZED),
+    PICKUP._replace(expire_us=None, state=State.AUTHORIZED),
+    REDUCED,
+    FULL,
+    REDUCED._replace(start=Start.ON_PICKUP, pickup_window_us=30 * MINUTE_US),
+    REDUCED._replace(state=State.REVIEW),
+    PLAIN._replace(state=State.REVIEW),
+]
+AMOUNTS = st.one_of(st.integers(1, 40), st.integers(1, 25_000))
+JUMPS = st.one_of(st.just(0), st.integers(0, 30 * MINUTE_US), st.integers(0, 40 * DAY_US))
+MOVES = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), AMOUNTS, JUMPS), max_size=25)
+
+
+def live(life: Life, moves: list[tuple[str, int, int]]) -> Counter[str]:
+    """Takes the moves that are allowed, each after what time has done; says which passed."""
+    passed: Counter[str] = Counter()
+    for name, n, jump_us in moves:
+        life.now_us += jump_us
+        while (step := timers.advance(life.it, BIKE, life.now_us)) is not None:
+            life.take(step)
+            passed["time"] += 1
+        try:
+            step = ACTS[name](life, n)
+        except (IllegalState, InvalidInput):
+            continue
+        life.take(step)
+        passed[name] += 1
+    return passed
+
+
+def begin(offered: Authorization) -> Life:
+    """A life from its beginning: without a cash part the hold comes at once."""
+    life = Life(offered)
+    if offered.state is State.AUTHORIZED:
+        life.take(holding.grant(offered, BIKE, NOW_US))
+    return life
+
+
+@given(offered=st.sampled_from(OFFERS), moves=MOVES)
+def test_any_life_keeps_books_and_amounts_together(
+    offered: Authorization, moves: list[tuple[str, int, int]]
+) -> None:
+    """Whatever happens in whatever order and however the clock jumps, the authorization's amounts
+    are what its entries moved, and a closed one is never charged again."""
+    live(begin(offered), moves)
+
+
+@given(
+    captured_minor=st.integers(1, 19_900),
+    cash_minor=st.integers(0, 19_900),
+    fee_bp=st.integers(0, 10_000),
+    moves=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["pay", "pay elsewhere", "lower", "refund", "pay out", "payout failed", "dispute",
+                 "decide", "charge back", "decide charge back", "provision", "propose",
+                 "write off", "find"]
+            ),
+            AMOUNTS,
+            JUMPS,
+        ),
+        max_size=30,
+    ),
+    lost=st.booleans(),
+)  # fmt: skip
+def test_any_collection_keeps_books_and_amounts_together(
+    captured_minor: int,
+    cash_minor: int,
+    fee_bp: int,
+    moves: list[tuple[str, int, int]],
+    lost: bool,
+) -> None:
+    """Whatever follows a capture, the fee is the floored share of what the operator keeps, and no
+    more is given back than was captured and paid."""
+    offered = REDUCED._replace(
+        credit_minor=19_900 - cash_minor, cash_minor=cash_minor, fee_bp=fee_bp
+    )
+    life = Life(offered)
+    life.take(holding.confirm(offered, BIKE, cash_minor, NOW_US))
+    if lost:
+        life.take(returning.overdue(life.it))
+        life.take(returning.lose(life.it, BIKE, NOW_US + DAY_US))
+        life.now_us += DAY_US
+    else:
+        life.take(returning.settle(life.it, BIKE, captured_minor, True, NOW_US, NOW_US))
+    live(life, moves)

@@ -1,0 +1,347 @@
+"""After a capture: payments, disputes, charge-backs, refunds, provisions and write-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from service.domain import collecting
+from service.domain.authorization import Authorization, Collection, State, Transfer, TransferKind
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Account as A
+from tests.domain.lives import NOW_US, capture, confirmed, granted, moved, settled
+
+# -- payments --------------------------------------------------------------------------------
+
+
+def paid(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:
+    """SETTLED for 1,000 on credit, of which so much was paid."""
+    return collecting.pay(it or settled(), amount_minor, NOW_US).authorization
+
+
+def test_a_full_payment() -> None:
+    """A payment posts cash / receivable and gives the line back: avail / drawn."""
+    step = collecting.pay(settled(), 1_000, NOW_US + 4)
+    assert moved(step) == [(A.CASH, A.RECEIVABLE, 1_000), (A.AVAILABLE, A.DRAWN, 1_000)]
+    it = step.authorization
+    assert (it.paid_minor, it.due_minor, it.refund_payable_minor) == (1_000, 0, 0)
+    assert (it.state, it.version, it.wake_us) == (State.SETTLED, 4, None)
+    assert (step.transition, step.event_us) == ("collection.payment_recorded", NOW_US + 4)
+
+
+def test_a_partial_payment() -> None:
+    """A partial payment leaves the rest due."""
+    it = paid(400)
+    assert (it.paid_minor, it.due_minor) == (400, 600)
+    step = collecting.pay(it, 600, NOW_US)
+    assert moved(step) == [(A.CASH, A.RECEIVABLE, 600), (A.AVAILABLE, A.DRAWN, 600)]
+
+
+def test_a_payment_of_too_much() -> None:
+    """What is paid beyond what is due posts cash / refund_payable."""
+    step = collecting.pay(settled(), 1_300, NOW_US)
+    assert moved(step) == [
+        (A.CASH, A.RECEIVABLE, 1_000),
+        (A.AVAILABLE, A.DRAWN, 1_000),
+        (A.CASH, A.REFUND_PAYABLE, 300),
+    ]
+    again = collecting.pay(step.authorization, 50, NOW_US)
+    assert moved(again) == [(A.CASH, A.REFUND_PAYABLE, 50)]
+    assert again.authorization.paid_minor == 1_000
+
+
+def test_a_payment_may_come_before_the_end() -> None:
+    """What was captured so far can be paid while the rental goes on."""
+    it = capture(granted(), 500, final=False).authorization
+    step = collecting.pay(it, 500, NOW_US)
+    assert moved(step) == [(A.CASH, A.RECEIVABLE, 500), (A.AVAILABLE, A.DRAWN, 500)]
+
+
+def test_nothing_due_nothing_paid() -> None:
+    """A payment is refused with NOTHING_DUE when nothing was ever captured on credit."""
+    for it in (granted(), settled(1_000, confirmed())):
+        with pytest.raises(IllegalState) as refused:
+            collecting.pay(it, 1, NOW_US)
+        assert refused.value.reason == "NOTHING_DUE"
+        assert refused.value.metadata == {"state": it.state}
+
+
+def test_paid_elsewhere() -> None:
+    """What was paid to the operator posts operator_payable / receivable and avail / drawn."""
+    step = collecting.pay_elsewhere(settled(), 1_000, NOW_US)
+    assert moved(step) == [(A.OPERATOR_PAYABLE, A.RECEIVABLE, 1_000), (A.AVAILABLE, A.DRAWN, 1_000)]
+    assert step.authorization.collection is Collection.PAID
+    assert step.authorization.fee_minor == 30
+
+
+# -- given up --------------------------------------------------------------------------------
+
+
+def test_lowered_before_payment() -> None:
+    """Lowering by x posts operator_payable x-f, fee_income f / receivable x and avail / drawn x."""
+    step = collecting.lower(settled(), 100, NOW_US)
+    assert moved(step) == [
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE, 97),
+        (A.FEE_INCOME, A.RECEIVABLE, 3),
+        (A.AVAILABLE, A.DRAWN, 100),
+    ]
+    it = step.authorization
+    assert (it.lowered_minor, it.conceded_minor, it.fee_minor, it.due_minor) == (100, 100, 27, 900)
+    assert step.transition == "collection.lowered"
+
+
+def test_refunded_after_payment() -> None:
+    """Refunding x posts operator_payable x-f, fee_income f / refund_payable x."""
+    step = collecting.refund(paid(), 100, NOW_US)
+    assert moved(step) == [
+        (A.OPERATOR_PAYABLE, A.REFUND_PAYABLE, 97), (A.FEE_INCOME, A.REFUND_PAYABLE, 3),
+    ]  # fmt: skip
+    it = step.authorization
+    assert (it.refunded_minor, it.refund_payable_minor, it.fee_minor) == (100, 100, 27)
+    assert (it.refundable_minor, it.collection) == (900, Collection.REFUND_PENDING)
+
+
+def test_a_cash_capture_is_refundable() -> None:
+    """What was captured of the deposit was paid already, and can be refunded."""
+    it = settled(1_000, confirmed())
+    assert it.refundable_minor == 1_000
+    assert collecting.refund(it, 1_000, NOW_US).authorization.refundable_minor == 0
+
+
+def test_a_refund_is_paid_out() -> None:
+    """Paying out posts refund_payable / cash and asks the payment rail for it."""
+    it = collecting.refund(paid(), 100, NOW_US).authorization
+    step = collecting.pay_out(it, 60, NOW_US)
+    assert moved(step) == [(A.REFUND_PAYABLE, A.CASH, 60)]
+    assert step.transfer == Transfer(TransferKind.PAYOUT, 60)
+    assert step.authorization.refund_payable_minor == 40
+    rest = collecting.pay_out(step.authorization, 40, NOW_US).authorization
+    assert rest.collection is Collection.REFUNDED
+
+
+def test_a_payout_that_failed_is_owed_again() -> None:
+    """A payout that failed posts cash / refund_payable."""
+    it = collecting.refund(paid(), 100, NOW_US).authorization
+    it = collecting.pay_out(it, 100, NOW_US).authorization
+    step = collecting.payout_failed(it, 100, NOW_US)
+    assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 100)]
+    assert step.authorization.refund_payable_minor == 100
+    assert step.transfer is None
+
+
+def test_a_debit_that_failed_changes_no_amount() -> None:
+    """A debit that failed posts nothing; the ladder goes on."""
+    step = collecting.debit_failed(settled(), NOW_US)
+    assert step.postings == ()
+    assert step.authorization == settled()._replace(version=settled().version + 1)
+
+
+# -- disputes and charge-backs ---------------------------------------------------------------
+
+
+def disputed(amount_minor: int = 400) -> Authorization:
+    """SETTLED for 1,000 on credit, of which so much is disputed."""
+    return collecting.open_dispute(settled(), amount_minor, NOW_US).authorization
+
+
+def test_a_dispute_is_opened() -> None:
+    """Opening a dispute posts receivable_disputed / receivable, and it is not due meanwhile."""
+    step = collecting.open_dispute(settled(), 400, NOW_US)
+    assert moved(step) == [(A.RECEIVABLE_DISPUTED, A.RECEIVABLE, 400)]
+    it = step.authorization
+    assert (it.disputed_minor, it.due_minor, it.collection) == (400, 600, Collection.DISPUTED)
+
+
+def test_a_dispute_lost_is_due_again() -> None:
+    """A dispute that the person loses goes back: receivable / receivable_disputed."""
+    step = collecting.resolve_dispute(disputed(), user_won=False, goodwill=False, now_us=NOW_US)
+    assert moved(step) == [(A.RECEIVABLE, A.RECEIVABLE_DISPUTED, 400)]
+    assert (step.authorization.due_minor, step.transition) == (1_000, "collection.dispute_lost")
+
+
+@pytest.mark.parametrize("goodwill", [False, True])
+def test_a_dispute_won_is_given_up(goodwill: bool) -> None:
+    """A dispute that the person wins costs the operator, or Freehold out of goodwill; the line is
+    given back."""
+    step = collecting.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
+    given = (
+        [(A.GOODWILL, A.RECEIVABLE_DISPUTED, 400)]
+        if goodwill
+        else [
+            (A.OPERATOR_PAYABLE, A.RECEIVABLE_DISPUTED, 388),
+            (A.FEE_INCOME, A.RECEIVABLE_DISPUTED, 12),
+        ]
+    )
+    assert moved(step) == [*given, (A.AVAILABLE, A.DRAWN, 400)]
+    it = step.authorization
+    assert (it.disputed_minor, it.lowered_minor, it.due_minor) == (0, 400, 600)
+    assert it.conceded_minor == (0 if goodwill else 400)
+    assert it.fee_minor == (30 if goodwill else 18)
+    assert step.transition == "collection.dispute_won"
+
+
+def charged_back(amount_minor: int = 400) -> Authorization:
+    """SETTLED and paid for 1,000, of which the bank took so much back."""
+    return collecting.charge_back(paid(), amount_minor, NOW_US).authorization
+
+
+def test_a_charge_back() -> None:
+    """A charge-back posts receivable_charged_back / cash, and is disputed."""
+    step = collecting.charge_back(paid(), 400, NOW_US)
+    assert moved(step) == [(A.RECEIVABLE_CHARGED_BACK, A.CASH, 400)]
+    it = step.authorization
+    assert (it.charged_back_minor, it.refundable_minor) == (400, 600)
+    assert it.collection is Collection.DISPUTED
+
+
+def test_a_charge_back_overturned() -> None:
+    """A charge-back that is overturned goes back: cash / receivable_charged_back."""
+    step = collecting.resolve_charge_back(
+        charged_back(), user_won=False, goodwill=False, now_us=NOW_US
+    )
+    assert moved(step) == [(A.CASH, A.RECEIVABLE_CHARGED_BACK, 400)]
+    assert step.authorization.collection is Collection.PAID
+
+
+@pytest.mark.parametrize("goodwill", [False, True])
+def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
+    """A charge-back that the person wins is given up like a won dispute, without the line."""
+    step = collecting.resolve_charge_back(
+        charged_back(), user_won=True, goodwill=goodwill, now_us=NOW_US
+    )
+    assert moved(step) == (
+        [(A.GOODWILL, A.RECEIVABLE_CHARGED_BACK, 400)]
+        if goodwill
+        else [
+            (A.OPERATOR_PAYABLE, A.RECEIVABLE_CHARGED_BACK, 388),
+            (A.FEE_INCOME, A.RECEIVABLE_CHARGED_BACK, 12),
+        ]
+    )
+    it = step.authorization
+    assert (it.charged_back_minor, it.refunded_minor, it.refund_payable_minor) == (0, 400, 0)
+    assert (it.collection, it.refundable_minor) == (Collection.REFUNDED, 600)
+
+
+@pytest.mark.parametrize(
+    ("decide", "reason"),
+    [
+        (collecting.resolve_dispute, "NOTHING_DISPUTED"),
+        (collecting.resolve_charge_back, "NOTHING_CHARGED_BACK"),
+    ],
+)
+@pytest.mark.parametrize("user_won", [False, True])
+def test_nothing_disputed_nothing_decided(
+    decide: Callable[..., object], reason: str, user_won: bool
+) -> None:
+    """An arbiter decides only what is open."""
+    with pytest.raises(IllegalState) as refused:
+        decide(paid(), user_won=user_won, goodwill=False, now_us=NOW_US)
+    assert (refused.value.reason, refused.value.metadata) == (reason, {"state": "SETTLED"})
+
+
+# -- provisions and write-offs ---------------------------------------------------------------
+
+
+def test_a_provision_is_raised_and_lowered() -> None:
+    """Raising posts credit_loss / allowance, lowering back; the same again posts nothing."""
+    up = collecting.provision(settled(), 300, NOW_US)
+    assert moved(up) == [(A.CREDIT_LOSS, A.ALLOWANCE, 300)]
+    down = collecting.provision(up.authorization, 100, NOW_US)
+    assert moved(down) == [(A.ALLOWANCE, A.CREDIT_LOSS, 200)]
+    assert moved(collecting.provision(down.authorization, 100, NOW_US)) == []
+    assert down.authorization.provisioned_minor == 100
+
+
+def test_two_people_write_off() -> None:
+    """A write-off posts allowance / receivable and limit_control / drawn, after what was not
+    provided for yet is."""
+    provided = collecting.provision(settled(), 300, NOW_US).authorization
+    proposed = collecting.propose_write_off(provided, "key-1", NOW_US)
+    assert (proposed.postings, proposed.authorization.write_off_by) == ((), "key-1")
+    step = collecting.write_off(proposed.authorization, "key-2", NOW_US)
+    assert moved(step) == [
+        (A.CREDIT_LOSS, A.ALLOWANCE, 700),
+        (A.ALLOWANCE, A.RECEIVABLE, 1_000),
+        (A.LIMIT_CONTROL, A.DRAWN, 1_000),
+    ]
+    it = step.authorization
+    assert (it.written_off_minor, it.provisioned_minor, it.due_minor) == (1_000, 1_000, 0)
+    assert (it.write_off_by, it.collection, it.wake_us) == ("", Collection.WRITTEN_OFF, None)
+
+
+def written_off() -> Authorization:
+    """SETTLED for 1,000 on credit and written off."""
+    proposed = collecting.propose_write_off(settled(), "key-1", NOW_US).authorization
+    return collecting.write_off(proposed, "key-2", NOW_US).authorization
+
+
+def test_one_person_cannot_write_off() -> None:
+    """A write-off needs a proposal, another key than the proposal's, and something due."""
+    proposed = collecting.propose_write_off(settled(), "key-1", NOW_US).authorization
+    since_paid = paid(1_000, proposed)
+    for it, by, reason in (
+        (settled(), "key-2", "NOT_PROPOSED"),
+        (proposed, "key-1", "SECOND_PERSON_NEEDED"),
+        (since_paid, "key-2", "NOTHING_DUE"),
+    ):
+        with pytest.raises(IllegalState) as refused:
+            collecting.write_off(it, by, NOW_US)
+        assert refused.value.reason == reason
+    with pytest.raises(IllegalState) as refused:
+        collecting.propose_write_off(paid(), "key-1", NOW_US)
+    assert refused.value.reason == "NOTHING_DUE"
+
+
+def test_what_is_written_off_may_be_recovered() -> None:
+    """A payment after the write-off posts cash / recovery; what is too much is owed back."""
+    step = collecting.pay(written_off(), 1_010, NOW_US)
+    assert moved(step) == [(A.CASH, A.RECOVERY, 1_000), (A.CASH, A.REFUND_PAYABLE, 10)]
+    it = step.authorization
+    assert (it.recovered_minor, it.unrecovered_minor) == (1_000, 0)
+    assert it.collection is Collection.WRITTEN_OFF
+
+
+@pytest.mark.parametrize(
+    ("it", "least_minor", "most_minor"),
+    [(settled(), 0, 1_000), (disputed(), 0, 1_000), (paid(400), 0, 600),
+     (written_off(), 1_000, 1_000)],
+    ids=["due", "disputed", "partly paid", "written off"],
+)  # fmt: skip
+def test_a_provision_covers_what_may_be_lost(
+    it: Authorization, least_minor: int, most_minor: int
+) -> None:
+    """A provision is at least what is written off and at most that with what is open."""
+    for amount_minor in (least_minor, most_minor):
+        assert collecting.provision(it, amount_minor, NOW_US).postings
+    for amount_minor in (least_minor - 1, most_minor + 1):
+        with pytest.raises(InvalidInput) as refused:
+            collecting.provision(it, amount_minor, NOW_US)
+        assert refused.value.violations[0].rule == "amount.range"
+
+
+# -- bounds ----------------------------------------------------------------------------------
+
+BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
+    ("paid elsewhere", collecting.pay_elsewhere, paid(400), 600),
+    ("lowered", collecting.lower, paid(400), 600),
+    ("disputed", collecting.open_dispute, disputed(), 600),
+    ("refunded", collecting.refund, charged_back(), 600),
+    ("charged back", collecting.charge_back, charged_back(), 600),
+    ("paid out", collecting.pay_out, paid(1_600), 600),
+]
+
+
+@pytest.mark.parametrize(
+    ("act", "it", "most_minor"), [row[1:] for row in BOUNDED], ids=[row[0] for row in BOUNDED]
+)
+def test_no_more_than_there_is(
+    act: Callable[..., object], it: Authorization, most_minor: int
+) -> None:
+    """More than nothing and at most what is due, paid or owed back, as the case may be."""
+    act(it, 1, NOW_US)
+    act(it, most_minor, NOW_US)
+    for amount_minor in (0, most_minor + 1):
+        with pytest.raises(InvalidInput) as refused:
+            act(it, amount_minor, NOW_US)
+        assert refused.value.violations[0].field == "amount.amount_minor"

@@ -1,0 +1,50 @@
+"""What is refused: stable reasons, texts without personal data, what goes with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain import errors as e
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "metadata"),
+    [
+        (e.Unauthenticated("KEY_REVOKED", "revoked"), "KEY_REVOKED", {}),
+        (e.PermissionDenied("books.verify"), "SCOPE_MISSING", {"scope": "books.verify"}),
+        (e.NotFound("user", "u-1"), "USER_NOT_FOUND", {"user": "u-1"}),
+        (e.RequestIdReused("amount"), "REQUEST_ID_REUSED", {"field": "amount"}),
+        (
+            e.PaymentReferenceReused("p-1"), "PAYMENT_REFERENCE_REUSED",
+            {"payment_reference": "p-1"},
+        ),
+        (e.IllegalState("ILLEGAL_TRANSITION", "no", "SETTLED"), "ILLEGAL_TRANSITION",
+         {"state": "SETTLED"}),
+        (e.VersionMismatch(1, 2), "VERSION_MISMATCH", {"expected_version": "1", "version": "2"}),
+        (e.Exhausted("QUEUE_FULL", "full", 50), "QUEUE_FULL", {}),
+        (e.Unavailable("CONTENTION", "retry"), "CONTENTION", {}),
+        (e.DeadlineTooNear(), "DEADLINE_TOO_NEAR", {}),
+        (e.InternalFault("f-1"), "INTERNAL", {"fault_id": "f-1"}),
+        (e.InvariantBroken("a balance"), "INVARIANT_BROKEN", {}),
+    ],
+)  # fmt: skip
+def test_every_error_has_a_stable_reason(
+    error: e.FreeholdError, reason: str, metadata: dict[str, str]
+) -> None:
+    """Each error has its stable reason and its metadata, and its text is its message."""
+    assert (error.reason, error.metadata) == (reason, metadata)
+    assert str(error) == error.message
+
+
+def test_names_stay_out_of_texts() -> None:
+    """A text names no person and no payment; only the metadata does."""
+    for error in (e.NotFound("user", "u-1"), e.PaymentReferenceReused("p-1")):
+        assert not {"u-1", "p-1"} & set(str(error).split())
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "message"), (20, "f19"), (23, "and 3 more")])
+def test_an_invalid_input_names_its_fields(count: int, text: str) -> None:
+    """Invalid input names its fields, at most twenty of them, and keeps every violation."""
+    error = e.InvalidInput([e.Violation(f"f{n}", "rule", "why") for n in range(count)])
+    assert str(error).endswith(text)
+    assert len(error.violations) == count

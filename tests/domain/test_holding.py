@@ -1,0 +1,386 @@
+"""From the offer to the hold: what is reserved, and when it is given back without a charge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from service.domain import holding
+from service.domain.authorization import Authorization, Custody, State, Transfer
+from service.domain.catalog import Tariff
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Account as A
+from service.domain.policy import Split
+from service.domain.tariff import DAY_US, MINUTE_US
+from tests.domain.lives import (
+    BIKE,
+    DUE_US,
+    FULL,
+    LOST_US,
+    NOW_US,
+    OFFER_END_US,
+    PICKUP,
+    PICKUP_US,
+    PLAIN,
+    REDUCED,
+    capture,
+    claimed,
+    confirmed,
+    granted,
+    late,
+    moved,
+    waiting,
+)
+
+# -- to AUTHORIZED and ACTIVE ----------------------------------------------------------------
+
+
+def test_a_zero_deposit_starts_at_once() -> None:
+    """Zero deposit with start IMMEDIATE is ACTIVE, the item OUT; credit posts held / avail."""
+    step = holding.grant(PLAIN._replace(version=0), BIKE, NOW_US)
+    it = step.authorization
+    assert moved(step) == [(A.HELD, A.AVAILABLE, 19_900)]
+    assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US)
+    assert (it.held_credit_minor, it.held_cash_minor, it.version) == (19_900, 0, 1)
+    assert (it.due_us, it.lost_us, it.wake_us) == (DUE_US, LOST_US, DUE_US)
+    assert (step.transition, step.event_us) == ("authorization.active", NOW_US)
+    assert step.transfer is None
+
+
+def test_a_rental_under_way_never_lapses() -> None:
+    """An ACTIVE authorization has no expiry."""
+    assert granted().expire_us is None
+    with pytest.raises(IllegalState) as refused:
+        holding.expire(granted())
+    assert refused.value.metadata == {"state": "ACTIVE"}
+
+
+def test_a_zero_deposit_may_wait_for_the_pick_up() -> None:
+    """Zero deposit with start ON_PICKUP is AUTHORIZED until the end of the pick-up window."""
+    step = holding.grant(PICKUP, BIKE, NOW_US)
+    it = step.authorization
+    assert moved(step) == [(A.HELD, A.AVAILABLE, 19_900)]
+    assert (it.state, it.custody, it.start_us) == (State.AUTHORIZED, Custody.IN_STATION, None)
+    assert (it.expire_us, it.wake_us, it.due_us) == (NOW_US + PICKUP_US, NOW_US + PICKUP_US, None)
+    assert step.transition == "authorization.authorized"
+
+
+def test_a_confirmed_offer_holds_both_parts() -> None:
+    """Confirming posts the credit part held / avail and the cash part cash / deposit."""
+    step = holding.confirm(REDUCED, BIKE, 9_950, NOW_US)
+    it = step.authorization
+    assert moved(step) == [(A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950)]
+    assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US)
+    assert (it.held_credit_minor, it.held_cash_minor, it.held_minor) == (9_950, 9_950, 19_900)
+    assert (it.expire_us, it.refund_payable_minor, it.version) == (None, 0, 2)
+    assert step.transition == "authorization.active"
+
+
+def test_a_full_deposit_touches_no_credit() -> None:
+    """Confirming the full deposit posts cash / deposit and needs nothing of the line."""
+    assert moved(holding.confirm(FULL, BIKE, 19_900, NOW_US)) == [(A.CASH, A.DEPOSIT, 19_900)]
+
+
+def test_a_confirmed_offer_may_wait_for_the_pick_up() -> None:
+    """A confirmed offer with start ON_PICKUP is AUTHORIZED, its window counted from now."""
+    it = waiting()
+    assert (it.state, it.custody, it.start_us) == (State.AUTHORIZED, Custody.IN_STATION, None)
+    assert it.expire_us == NOW_US + PICKUP_US
+
+
+def test_what_was_paid_too_much_is_owed_back() -> None:
+    """An over-payment posts its excess cash / refund_payable."""
+    step = holding.confirm(REDUCED, BIKE, 10_000, NOW_US, excess_minor=50)
+    assert moved(step) == [
+        (A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950), (A.CASH, A.REFUND_PAYABLE, 50),
+    ]  # fmt: skip
+    assert step.authorization.refund_payable_minor == 50
+    assert step.authorization.held_cash_minor == 9_950
+
+
+def test_an_offer_that_comes_to_nothing() -> None:
+    """An offer whose line or item is gone is declined, and what was paid for it is owed back."""
+    before = REDUCED._replace(reasons=("B", "C", "D", "E"))
+    step = holding.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
+    it = step.authorization
+    assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
+    assert (it.state, it.close_us, it.expire_us) == (State.DECLINED, NOW_US, None)
+    assert it.reasons == ("LINE_EXHAUSTED", "B", "C", "D")
+    assert it.refund_payable_minor == 9_950
+    assert step.transition == "authorization.declined"
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.OFFERED, State.REVIEW}))
+def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
+    """A cash part paid late or twice posts cash / refund_payable, and the state stays."""
+    before = confirmed(50)._replace(state=state)
+    holding.require_asked(before)
+    step = holding.owe_back(before, 9_950, NOW_US)
+    assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
+    assert step.authorization == before._replace(refund_payable_minor=10_000, version=3)
+    assert step.transition == "authorization.payment_owed_back"
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_asked_for_no_cash_cannot_be_confirmed(state: State) -> None:
+    """An authorization without a cash part refuses a confirmation in every state."""
+    with pytest.raises(IllegalState) as refused:
+        holding.require_asked(PLAIN._replace(state=state))
+    assert refused.value.metadata == {"state": state}
+
+
+@pytest.mark.parametrize(
+    ("state", "transition"),
+    [
+        (State.OFFERED, "authorization.offered"),
+        (State.REVIEW, "authorization.review"),
+        (State.DECLINED, "authorization.declined"),
+    ],
+)
+def test_what_is_asked_posts_nothing(state: State, transition: str) -> None:
+    """OFFERED, REVIEW and DECLINED post nothing."""
+    step = holding.ask(REDUCED._replace(state=state, version=0), NOW_US)
+    assert moved(step) == []
+    assert (step.transition, step.authorization.version) == (transition, 1)
+
+
+def test_a_review_that_ends_well() -> None:
+    """An approved review holds what needs no cash, and asks for what does for a whole window."""
+    review = PLAIN._replace(state=State.REVIEW, expire_us=NOW_US + DAY_US)
+    granted_now = holding.grant(review, BIKE, NOW_US)
+    assert moved(granted_now) == [(A.HELD, A.AVAILABLE, 19_900)]
+    assert (granted_now.authorization.state, granted_now.authorization.expire_us) == (
+        State.ACTIVE, None,
+    )  # fmt: skip
+    asked = holding.offer(review, BIKE.policy.offer_window_us, NOW_US)
+    assert moved(asked) == []
+    assert (asked.authorization.state, asked.authorization.expire_us) == (
+        State.OFFERED, OFFER_END_US,
+    )  # fmt: skip
+    assert asked.transition == "authorization.offered"
+
+
+# -- pick-up ---------------------------------------------------------------------------------
+
+
+def test_a_pick_up_starts_the_rental() -> None:
+    """Starting posts nothing: ACTIVE, the item OUT, the time the server's, no more expiry."""
+    step = holding.start_rental(waiting(), BIKE, "", NOW_US + 5)
+    it = step.authorization
+    assert step.postings == ()
+    assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US + 5)
+    assert (it.expire_us, it.asset_id, it.version) == (None, "bike-7", 3)
+    assert (it.due_us, it.lost_us) == (DUE_US + 5, LOST_US + 5)
+    assert (it.held_credit_minor, it.held_cash_minor) == (9_950, 9_950)
+    assert step.transition == "authorization.started"
+
+
+def test_a_pick_up_may_name_the_item() -> None:
+    """An item named at the pick-up is kept when none was named before."""
+
+    def named(it: Authorization, asset_id: str) -> str:
+        return holding.start_rental(it, BIKE, asset_id, NOW_US).authorization.asset_id
+
+    unnamed = waiting()._replace(asset_id="")
+    assert named(waiting(), "bike-7") == "bike-7"
+    assert named(unnamed, "bike-9") == "bike-9"
+    assert named(unnamed, "") == ""
+
+
+def test_a_pick_up_of_another_item_is_refused() -> None:
+    """Another item than the authorized one cannot be picked up."""
+    with pytest.raises(InvalidInput) as refused:
+        holding.start_rental(waiting(), BIKE, "bike-8", NOW_US)
+    assert refused.value.violations[0].field == "asset_id"
+
+
+@pytest.mark.parametrize(
+    ("tariff", "after_us"),
+    [
+        (BIKE.tariff, LOST_US - NOW_US),
+        (Tariff(0, 0, 15, 100, 3_000, 0), None),
+        (Tariff(0, 0, 15, 0, 0, 19_900), None),
+        (Tariff(150, 0, 15, 0, 1, 10**9), None),
+        (Tariff(19_900, 0, 15, 0, 19_900, 19_900), 0),
+    ],
+    ids=["bike", "no cap", "free", "longer than anybody lives", "at once"],
+)
+def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> None:
+    """An item counts as lost when the fee has reached the buy-out cap, and never without a cap or
+    where it would take longer than a century."""
+    assert holding.lost_after_us(tariff) == after_us
+
+
+def test_nothing_is_lost_before_it_is_due() -> None:
+    """Where the fee reaches the buy-out cap before the due time, the item is lost at that time."""
+    cap_at_once = Tariff(19_900, 0, 15, 0, 19_900, 19_900)
+    product = replace(BIKE, tariff=cap_at_once)
+    it = holding.grant(PLAIN, product, NOW_US).authorization
+    assert it.lost_us == it.due_us == DUE_US
+    without = Tariff(0, 0, 15, 100, 3_000, 0)
+    product = replace(BIKE, tariff=without)
+    it = holding.grant(PLAIN, product, NOW_US).authorization
+    assert (it.lost_us, late(it).wake_us) == (None, None)
+    assert holding.extend(it, product, MINUTE_US, NOW_US).authorization.lost_us is None
+
+
+# -- more, less, longer ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("it", [granted(), waiting(), late()], ids=lambda it: str(it.state))
+def test_an_increment_holds_more(it: Authorization) -> None:
+    """An increment posts held / avail and cash / deposit; what is too much is owed back."""
+    step = holding.increment(it, Split(300, 200), 40, NOW_US)
+    after = step.authorization
+    assert moved(step) == [
+        (A.HELD, A.AVAILABLE, 300), (A.CASH, A.DEPOSIT, 200), (A.CASH, A.REFUND_PAYABLE, 40),
+    ]  # fmt: skip
+    assert after == it._replace(
+        credit_minor=it.credit_minor + 300,
+        cash_minor=it.cash_minor + 200,
+        held_credit_minor=it.held_credit_minor + 300,
+        held_cash_minor=it.held_cash_minor + 200,
+        refund_payable_minor=40,
+        version=it.version + 1,
+    )
+    assert step.transition == "authorization.incremented"
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "credit_minor", "cash_minor"),
+    [(1, 1, 0), (9_950, 9_950, 0), (9_951, 9_950, 1), (19_900, 9_950, 9_950)],
+)
+@pytest.mark.parametrize(
+    "it", [confirmed(), waiting(), late(confirmed()), claimed(it=confirmed())],
+    ids=lambda it: str(it.state),
+)  # fmt: skip
+def test_a_decrease_releases_the_credit_part_first(
+    it: Authorization, amount_minor: int, credit_minor: int, cash_minor: int
+) -> None:
+    """A decrease posts avail / held and, when no credit is left, deposit / refund_payable."""
+    step = holding.decrease(it, amount_minor, NOW_US)
+    after = step.authorization
+    expected = [(A.AVAILABLE, A.HELD, credit_minor), (A.DEPOSIT, A.REFUND_PAYABLE, cash_minor)]
+    assert moved(step) == [row for row in expected if row[2]]
+    assert (after.credit_minor, after.cash_minor) == (9_950 - credit_minor, 9_950 - cash_minor)
+    assert after.held_minor == 19_900 - amount_minor
+    assert (after.refund_payable_minor, after.state) == (cash_minor, it.state)
+    assert step.transition == "authorization.decreased"
+
+
+@pytest.mark.parametrize("amount_minor", [0, 19_901])
+def test_a_decrease_is_within_the_hold(amount_minor: int) -> None:
+    """No more can be released than is held, and no less than something."""
+    with pytest.raises(InvalidInput) as refused:
+        holding.decrease(confirmed(), amount_minor, NOW_US)
+    assert refused.value.violations[0].rule == "amount.exceeds_hold"
+
+
+def test_an_extension_moves_the_due_time() -> None:
+    """An extension counts from the due time; nothing is posted, and the fee goes on."""
+    step = holding.extend(granted(), BIKE, DAY_US, NOW_US + MINUTE_US)
+    it = step.authorization
+    assert step.postings == ()
+    assert (it.state, it.due_us, it.lost_us) == (State.ACTIVE, DUE_US + DAY_US, LOST_US)
+    assert it.wake_us == DUE_US + DAY_US
+    assert step.transition == "authorization.extended"
+
+
+def test_a_renewal_ends_the_delay() -> None:
+    """An overdue rental whose new due time lies ahead is ACTIVE again."""
+    it = holding.extend(late(), BIKE, MINUTE_US, DUE_US).authorization
+    assert (it.state, it.due_us, it.wake_us) == (
+        State.ACTIVE, DUE_US + MINUTE_US, DUE_US + MINUTE_US,
+    )  # fmt: skip
+
+
+def test_a_long_extension_moves_the_loss() -> None:
+    """No item counts as lost before its due time."""
+    it = granted()
+    for _ in range(7):
+        it = holding.extend(it, BIKE, DAY_US, NOW_US).authorization
+    assert it.due_us == it.lost_us == DUE_US + 7 * DAY_US
+
+
+@pytest.mark.parametrize(
+    ("by_us", "now_us", "rule"),
+    [
+        (0, DUE_US, "duration.range"),
+        (DAY_US + 1, DUE_US, "duration.range"),
+        (MINUTE_US, DUE_US + MINUTE_US, "duration.too_short"),
+    ],
+)
+def test_an_extension_has_bounds(by_us: int, now_us: int, rule: str) -> None:
+    """An extension is more than nothing, at most the policy's period, and leads to the future."""
+    with pytest.raises(InvalidInput) as refused:
+        holding.extend(late(), BIKE, by_us, now_us)
+    assert refused.value.violations[0].rule == rule
+
+
+# -- the end without a charge ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("it", [confirmed(), waiting()], ids=lambda it: str(it.state))
+def test_a_reverse_gives_everything_back(it: Authorization) -> None:
+    """A reverse posts avail / held and deposit / refund_payable and closes."""
+    step = holding.reverse(it, NOW_US + 3)
+    assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
+    after = step.authorization
+    assert (after.state, after.custody) == (State.REVERSED, Custody.IN_STATION)
+    assert (after.close_us, after.expire_us, after.wake_us) == (NOW_US + 3, None, None)
+    assert (after.held_credit_minor, after.held_cash_minor) == (0, 0)
+    assert (after.refund_payable_minor, after.version) == (9_950, 3)
+    assert step.transition == "authorization.reversed"
+
+
+@pytest.mark.parametrize("state", [State.OFFERED, State.REVIEW])
+def test_a_reversed_offer_posts_nothing(state: State) -> None:
+    """An offer or a review that is withdrawn closes without postings."""
+    step = holding.reverse(REDUCED._replace(state=state), NOW_US)
+    assert moved(step) == []
+    assert step.authorization.state is State.REVERSED
+
+
+@pytest.mark.parametrize("amount_minor", [1, 19_900])
+def test_a_capture_cannot_be_reversed(amount_minor: int) -> None:
+    """A reverse after a capture is refused and names the state."""
+    it = capture(granted(), amount_minor, final=False).authorization
+    with pytest.raises(IllegalState) as refused:
+        holding.reverse(it, NOW_US)
+    assert refused.value.metadata == {"state": "ACTIVE"}
+    assert refused.value.reason == "CAPTURED_ALREADY"
+
+
+def test_an_expired_hold_gives_everything_back() -> None:
+    """An unpicked hold posts avail / held and deposit / refund_payable, as of its end."""
+    step = holding.expire(waiting())
+    assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
+    it = step.authorization
+    assert (it.state, it.close_us, it.expire_us) == (State.EXPIRED, NOW_US + PICKUP_US, None)
+    assert (it.refund_payable_minor, it.version) == (9_950, 3)
+    assert (step.transition, step.event_us) == ("authorization.expired", NOW_US + PICKUP_US)
+
+
+@pytest.mark.parametrize("state", [State.OFFERED, State.REVIEW])
+def test_an_expired_offer_posts_nothing(state: State) -> None:
+    """An unconfirmed offer and an undecided review expire without postings."""
+    step = holding.expire(REDUCED._replace(state=state))
+    assert moved(step) == []
+    assert (step.authorization.state, step.authorization.close_us) == (State.EXPIRED, OFFER_END_US)
+
+
+def test_without_an_end_nothing_expires() -> None:
+    """An authorization without an expiry cannot be expired."""
+    with pytest.raises(IllegalState):
+        holding.expire(REDUCED._replace(expire_us=None))
+
+
+def test_no_hold_moves_money_by_the_rail() -> None:
+    """Holding and releasing asks nothing of the payment rail."""
+    transfers: list[Transfer | None] = [
+        holding.grant(PLAIN, BIKE, NOW_US).transfer,
+        holding.reverse(confirmed(), NOW_US).transfer,
+        holding.expire(waiting()).transfer,
+    ]
+    assert transfers == [None, None, None]

@@ -1,0 +1,411 @@
+"""Short forms of everything that may follow, and what it leaves in the books and the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy import Table, select
+
+from service.domain.authorization import Act, Authorization, Collection, Custody, Start, State
+from service.domain.ledger import Standing
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine import commands as c
+from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.storage import tables as t
+from service.storage.database import writing
+from tests.engine.calls import (
+    CNY,
+    authorize,
+    confirm,
+    pay,
+    reason,
+    rental,
+    reverse,
+    settle,
+    start,
+    stored,
+)
+from tests.fakes import OPERATOR, Desk
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+
+def money(amount_minor: int) -> Money:
+    """An amount in the tests' currency."""
+    return Money(CNY, amount_minor)
+
+
+def name(it: Authorization) -> tuple[str, str]:
+    """What a command names an authorization by."""
+    return it.user_id, it.authorization_id
+
+
+def group(
+    user_id: str,
+    *items: tuple[str, str],
+    accept: tuple[Offer, ...] = (),
+    start: Start = Start.IMMEDIATE,
+) -> c.Authorize:
+    """Somebody wants several things, each a product and perhaps an item, all or none."""
+    wanted = tuple(c.Item(product_id, asset_id) for product_id, asset_id in items)
+    return c.Authorize(user_id, wanted, start, accept, grouped=True)
+
+
+def members(
+    desk: Desk, command: c.Command, *, request_id: str | None = None
+) -> list[Authorization]:
+    """The authorizations of a group that a command answers."""
+    answer = desk.do(command, request_id=request_id)
+    assert isinstance(answer, c.Group)
+    return list(answer.authorizations)
+
+
+def review(it: Authorization, *, approve: bool) -> c.ResolveReview:
+    """A person's verdict."""
+    return c.ResolveReview(*name(it), approve)
+
+
+def increment(
+    it: Authorization, amount_minor: int, paid_minor: int | None = None, reference: str = "more-1"
+) -> c.Increment:
+    """Hold more; with a payment, if one was made."""
+    if paid_minor is None:
+        return c.Increment(*name(it), money(amount_minor))
+    return c.Increment(*name(it), money(amount_minor), reference, money(paid_minor))
+
+
+def decrease(it: Authorization, amount_minor: int) -> c.Decrease:
+    """Hold less."""
+    return c.Decrease(*name(it), money(amount_minor))
+
+
+def extend(it: Authorization, by_us: int) -> c.Extend:
+    """Keep it for longer."""
+    return c.Extend(*name(it), by_us)
+
+
+def settle_usage(it: Authorization, occurred_us: int | None = None) -> c.Settle:
+    """It came back: what the tariff says."""
+    return c.Settle(*name(it), None, True, occurred_us)
+
+
+def claim_return(it: Authorization) -> c.ClaimReturn:
+    """The person says that it is back."""
+    return c.ClaimReturn(*name(it))
+
+
+def contest(it: Authorization) -> c.ContestReturn:
+    """The operator says that it is not."""
+    return c.ContestReturn(*name(it), "photo-1")
+
+
+def lost(it: Authorization) -> c.ReportLost:
+    """The operator gives it up."""
+    return c.ReportLost(*name(it))
+
+
+def found(it: Authorization, occurred_us: int | None = None) -> c.ReportFound:
+    """It was docked after all."""
+    return c.ReportFound(*name(it), occurred_us)
+
+
+def pay_elsewhere(it: Authorization, amount_minor: int, reference: str = "till-1") -> c.Following:
+    """The person paid the operator."""
+    return c.RecordPaidElsewhere(*name(it), reference, money(amount_minor))
+
+
+def lower(it: Authorization, amount_minor: int) -> c.LowerCharge:
+    """The operator charges less."""
+    return c.LowerCharge(*name(it), money(amount_minor))
+
+
+def refund(it: Authorization, amount_minor: int) -> c.RefundCharge:
+    """The operator gives back."""
+    return c.RefundCharge(*name(it), money(amount_minor))
+
+
+def pay_out(it: Authorization, amount_minor: int) -> c.PayOutRefund:
+    """What is owed to the person is paid out."""
+    return c.PayOutRefund(*name(it), money(amount_minor))
+
+
+def dispute(it: Authorization, amount_minor: int) -> c.OpenDispute:
+    """The person disputes what is due."""
+    return c.OpenDispute(*name(it), money(amount_minor))
+
+
+def decide_dispute(
+    it: Authorization, *, user_won: bool, goodwill: bool = False
+) -> c.ResolveDispute:
+    """The arbiter decides."""
+    return c.ResolveDispute(*name(it), user_won, goodwill)
+
+
+def charge_back(it: Authorization, amount_minor: int, reference: str = "bank-1") -> c.Following:
+    """The person's bank took a payment back."""
+    return c.RecordChargeBack(*name(it), reference, money(amount_minor))
+
+
+def decide_charge_back(
+    it: Authorization, *, user_won: bool, goodwill: bool = False
+) -> c.ResolveChargeBack:
+    """It is decided on the charge-back."""
+    return c.ResolveChargeBack(*name(it), user_won, goodwill)
+
+
+def charged(desk: Desk, user_id: str = "ann", amount_minor: int = 1_250) -> Authorization:
+    """SETTLED with an amount captured on credit."""
+    return rental(desk, settle(rental(desk, authorize(user_id)), amount_minor))
+
+
+def provision(it: Authorization, amount_minor: int) -> c.SetProvision:
+    """Set aside so much."""
+    return c.SetProvision(*name(it), money(amount_minor))
+
+
+def propose(it: Authorization, by: str = "key-1") -> c.ProposeWriteOff:
+    """One person gives up collecting."""
+    return c.ProposeWriteOff(*name(it), by)
+
+
+def approve(it: Authorization, by: str = "key-2") -> c.ApproveWriteOff:
+    """A second person agrees."""
+    return c.ApproveWriteOff(*name(it), by)
+
+
+def wake(it: Authorization) -> c.Wake:
+    """What the sweeper does with it."""
+    return c.Wake(*name(it))
+
+
+def woken(desk: Desk, it: Authorization, at_us: int) -> Authorization:
+    """The authorization after the sweeper has been there at an instant."""
+    assert desk.clock.advance(at_us)
+    (result,) = desk.apply(desk.work(wake(it), caller="", request_id=""))
+    assert isinstance(result, bytes), result
+    after = desk.store.authorization(*name(it))
+    assert after is not None
+    return after
+
+
+def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:
+    """What the payment rail was asked to do for an authorization, the oldest first."""
+    columns = t.transfers.c
+    query = (
+        select(columns.transfer_id)
+        .where(columns.user_id == it.user_id, columns.authorization_id == it.authorization_id)
+        .order_by(columns.transfer_id)
+    )
+    with desk.store.engine.connect() as connection:
+        ids = connection.scalars(query).all()
+    with desk.store.begin() as transaction:
+        known = transaction.transfers([(it.user_id, key) for key in ids])
+    return [known[it.user_id, key] for key in ids]
+
+
+def told(it: TransferRecord, state: TransferState, detail: str = "") -> c.ReportTransfer:
+    """What the payment rail says of a transfer."""
+    return c.ReportTransfer(it.user_id, it.transfer_id, state, detail)
+
+
+def states(it: Authorization) -> tuple[State, Custody, Collection]:
+    """The three states."""
+    return it.state, it.custody, it.collection
+
+
+# -- what was posted -------------------------------------------------------------------------
+
+Row = tuple[str, str, int]
+"""A row of `entries`: its book, `debit / credit` as the specification writes it, the amount."""
+
+
+class Happened(NamedTuple):
+    """What came into the books and the outbox."""
+
+    rows: list[Row]
+    """In the order in which they were posted."""
+    events: list[tuple[str, int]]
+    """The transition and when it happened, in order."""
+    ledger: set[tuple[str, int, int]]
+    """The transition, event time and ledger time of the entries."""
+
+
+class Books:
+    """Remembers where the books and the outbox end, to tell what comes after."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._entries: dict[str, int] = {}
+        self._events = 0
+        self.news()
+
+    def news(self) -> Happened:
+        """What came since it was last asked; checks that each transition is one transaction."""
+        e, o = t.entries.c, t.outbox.c
+        with self._desk.store.engine.connect() as connection:
+            entries = connection.execute(
+                select(e.user_id, e.sequence, e.transaction_sequence, e.transition, e.book,
+                       e.debit, e.credit, e.amount_minor, e.event_us, e.ledger_us)
+                .order_by(e.user_id, e.currency, e.sequence)
+            ).all()  # fmt: skip
+            events = connection.execute(
+                select(o.sequence, o.transition, o.event_us)
+                .where(o.sequence > self._events)
+                .order_by(o.sequence)
+            ).all()
+        fresh = [row for row in entries if row.sequence > self._entries.get(row.user_id, 0)]
+        for row in fresh:
+            self._entries[row.user_id] = row.sequence
+        self._events = events[-1].sequence if events else self._events
+        transactions = {(row.user_id, row.transaction_sequence) for row in fresh}
+        assert len(transactions) <= len(events)
+        return Happened(
+            [(row.book, f"{row.debit} / {row.credit}", row.amount_minor) for row in fresh],
+            [(row.transition, row.event_us) for row in events],
+            {(row.transition, row.event_us, row.ledger_us) for row in fresh},
+        )
+
+    def step(
+        self, command: c.Command, rows: list[Row], *transitions: str, caller: str = OPERATOR
+    ) -> Authorization:
+        """The authorization after a command that posts exactly these rows, in one transaction, and
+        announces exactly these transitions."""
+        it = rental(self._desk, command, caller=caller)
+        self.expect(rows, *transitions)
+        assert stored(self._desk, it) == it
+        return it
+
+    def wake(
+        self, it: Authorization, at_us: int, rows: list[Row], *transitions: str
+    ) -> Authorization:
+        """The authorization after the sweeper, which posts exactly these rows at this instant and
+        has nothing to do one microsecond before."""
+        if self._desk.clock.now_us() < at_us:
+            self._desk.clock.advance(at_us - 1)
+            (early,) = self._desk.apply(self._desk.work(wake(it), caller="", request_id=""))
+            assert reason(early) == "NOTHING_TO_DO"
+        after = woken(self._desk, it, at_us)
+        self.expect(rows, *transitions)
+        return after
+
+    def expect(self, rows: list[Row], *transitions: str) -> None:
+        """Checks what came since it was last asked."""
+        happened = self.news()
+        assert happened.rows == rows, happened.rows
+        announced = [transition for transition, _ in happened.events]
+        assert announced == list(transitions), announced
+
+
+# -- other terms -----------------------------------------------------------------------------
+
+
+def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> None:
+    """Changes a product or a policy by hand, before anybody has used it."""
+    key = table.c.product_id if table is t.products else table.c.policy_id
+    with writing(desk.store.engine) as connection:
+        connection.execute(table.update().where(key == name).values(**values))
+    desk.engine._use_catalog(desk.store.catalog())
+
+
+# -- an authorization in every state ---------------------------------------------------------
+
+
+def in_state(desk: Desk, state: State, user_id: str) -> Authorization:
+    """An authorization of a new person in a state, made by real commands.
+
+    ACTIVE and what follows on it has 2,950 on credit and 2,950 in cash, SETTLED 3,500 captured.
+    """
+    desk.put_user(user_id, 549)
+    if state is State.REVIEW:
+        desk.do(c.SetStanding(user_id, Standing.WATCHED), caller=PLATFORM)
+    when = Start.ON_PICKUP if state is State.AUTHORIZED else Start.IMMEDIATE
+    if state is State.DECLINED:
+        return rental(desk, authorize(user_id, "umbrella", accept=(Offer.ZERO,)))
+    it = rental(desk, authorize(user_id, "umbrella", start=when))
+    if state in (State.OFFERED, State.REVIEW):
+        return it
+    if state is State.EXPIRED:
+        return woken(desk, it, it.expire_us or 0)
+    if state is State.REVERSED:
+        return rental(desk, reverse(it))
+    it = rental(desk, confirm(it, reference=f"pay-{user_id}"))
+    match state:
+        case State.OVERDUE:
+            return woken(desk, it, it.due_us or 0)
+        case State.RETURN_CLAIMED:
+            return rental(desk, claim_return(it))
+        case State.SETTLED:
+            return rental(desk, settle(it, 3_500))
+        case _:
+            return it
+
+
+COMMANDS: dict[Act, Callable[[Authorization], c.Command]] = {
+    Act.CONFIRM: lambda it: confirm(it, 2_950, reference=f"any-{it.user_id}"),
+    Act.RESOLVE_REVIEW: lambda it: review(it, approve=True),
+    Act.START: start,
+    Act.INCREMENT: lambda it: increment(it, 100, 100, f"any-{it.user_id}"),
+    Act.DECREASE: lambda it: decrease(it, 100),
+    Act.EXTEND: lambda it: extend(it, DAY_US),
+    Act.SETTLE: lambda it: settle(it, 0),
+    Act.REVERSE: reverse,
+    Act.CLAIM_RETURN: claim_return,
+    Act.CONTEST_RETURN: contest,
+    Act.REPORT_LOST: lost,
+    Act.REPORT_FOUND: found,
+    Act.RECORD_PAYMENT: lambda it: pay(it, 100, reference=f"any-{it.user_id}"),
+    Act.RECORD_PAID_ELSEWHERE: lambda it: pay_elsewhere(it, 100, f"any-{it.user_id}"),
+    Act.LOWER_CHARGE: lambda it: lower(it, 100),
+    Act.REFUND: lambda it: refund(it, 100),
+    Act.PAY_OUT: lambda it: pay_out(it, 100),
+    Act.OPEN_DISPUTE: lambda it: dispute(it, 100),
+    Act.RESOLVE_DISPUTE: lambda it: decide_dispute(it, user_won=True),
+    Act.RECORD_CHARGE_BACK: lambda it: charge_back(it, 100, f"any-{it.user_id}"),
+    Act.RESOLVE_CHARGE_BACK: lambda it: decide_charge_back(it, user_won=True),
+    Act.SET_PROVISION: lambda it: provision(it, 100),
+    Act.PROPOSE_WRITE_OFF: propose,
+    Act.APPROVE_WRITE_OFF: approve,
+}
+"""A call for each command, with amounts that an authorization of `ready` allows."""
+
+PRICED = {
+    Act.CONFIRM, Act.INCREMENT, Act.DECREASE, Act.SETTLE, Act.RECORD_PAYMENT,
+    Act.RECORD_PAID_ELSEWHERE, Act.LOWER_CHARGE, Act.REFUND, Act.PAY_OUT, Act.OPEN_DISPUTE,
+    Act.RECORD_CHARGE_BACK, Act.SET_PROVISION,
+}  # fmt: skip
+"""The commands that name an amount."""
+
+_STATES = {
+    Act.CONFIRM: State.OFFERED,
+    Act.RESOLVE_REVIEW: State.REVIEW,
+    Act.START: State.AUTHORIZED,
+    Act.CONTEST_RETURN: State.RETURN_CLAIMED,
+    Act.REPORT_LOST: State.OVERDUE,
+    Act.REPORT_FOUND: State.OVERDUE,
+}
+_OUT = {
+    Act.INCREMENT, Act.DECREASE, Act.EXTEND, Act.SETTLE, Act.REVERSE, Act.CLAIM_RETURN,
+    Act.PAY_OUT,
+}  # fmt: skip
+
+
+def ready(desk: Desk, act: Act, user_id: str) -> Authorization:
+    """An authorization of a new person for which the command of `COMMANDS` passes."""
+    it = in_state(desk, _STATES.get(act, State.ACTIVE if act in _OUT else State.SETTLED), user_id)
+    match act:
+        case Act.PAY_OUT:
+            return rental(desk, reverse(it))
+        case Act.REPORT_FOUND:
+            return rental(desk, lost(it))
+        case Act.RESOLVE_DISPUTE:
+            return rental(desk, dispute(it, 100))
+        case Act.RESOLVE_CHARGE_BACK:
+            return rental(desk, charge_back(it, 100))
+        case Act.APPROVE_WRITE_OFF:
+            return rental(desk, propose(it))
+        case _:
+            return it

@@ -1,0 +1,412 @@
+"""Random calls: each from one number and the state of the books, so that a run can be repeated,
+and shortened by leaving numbers out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple
+
+from service.domain.authorization import Start
+from service.domain.ledger import Standing
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine import commands as c
+from service.engine.assess import pack
+from service.engine.records import PLATFORM, TransferState
+from tests.engine.plain_books import Key, RentalKey
+from tests.engine.plain_terms import (
+    DAY_US,
+    HOUR_US,
+    LAPSING,
+    MINUTE_US,
+    OUT,
+    PRODUCTS,
+    Row,
+    due,
+    refundable,
+)
+from tests.engine.reference import Reference
+
+USERS = ("ann", "ben", "cem", "dan")
+OPERATORS = ("city", "harbour")
+ASSETS = ("", "", "x-1", "x-2", "x-3")
+SCORES = (math.nan, 499, 500, 550, 600, 650, 800, 800, 800)
+ACCEPT = ((), (), (), (Offer.ZERO,), (Offer.FULL, Offer.ZERO), (Offer.REDUCED, Offer.FULL))
+STANDINGS = (*[Standing.NORMAL] * 5, *[Standing.WATCHED] * 2, Standing.SUSPENDED)
+LIMITS = (None, 0, 5_900, 30_000, 60_000, 200_000, 200_000)
+WINDOW = 60
+"""So many of the latest rentals are what most calls are about."""
+SENT = 200
+"""So many of the latest calls may be sent again."""
+
+FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
+    "Confirm": (7, lambda it: it["state"] == "OFFERED"),
+    "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
+    "ResolveReview": (4, lambda it: it["state"] == "REVIEW"),
+    "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
+    "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
+    "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
+    "Extend": (3, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
+    "Settle": (10, lambda it: it["state"] in OUT),
+    "Settle usage": (6, lambda it: it["state"] in OUT),
+    "Reverse": (3, lambda it: it["state"] in (*LAPSING, "ACTIVE") and not it["captured"]),
+    "ClaimReturn": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
+    "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
+    "ReportLost": (3, lambda it: it["state"] == "OVERDUE"),
+    "ReportFound": (5, lambda it: it["custody"] == "MISSING"),
+    "RecordPayment": (12, due),
+    "RecordPayment recovered": (2, lambda it: it["written_off"]),
+    "RecordPaidElsewhere": (3, due),
+    "LowerCharge": (4, due),
+    "RefundCharge": (4, refundable),
+    "PayOutRefund": (5, lambda it: it["refund_payable"]),
+    "OpenDispute": (4, due),
+    "ResolveDispute": (5, lambda it: it["disputed"]),
+    "RecordChargeBack": (3, refundable),
+    "ResolveChargeBack": (4, lambda it: it["charged_back"]),
+    "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
+    "ProposeWriteOff": (4, lambda it: it["state"] == "SETTLED" and due(it)),
+    "ApproveWriteOff": (5, lambda it: it["write_off_by"] and due(it)),
+    "Wake": (2, lambda it: it["wake_us"]),
+}
+"""How often each of what follows on a rental comes, and to which rentals it makes sense."""
+OTHERS = {
+    "Authorize": 34, "Authorize group": 8, "Authorize damage": 3, "Reverse by origin": 3,
+    "Reverse unseen": 2, "ReportTransfer": 8, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
+    "PayOutOperator": 3, "OpenBulk": 1, "retry": 10, "reuse": 4, "ghost": 1,
+}  # fmt: skip
+KINDS = [kind for kind, (weight, _) in FITS.items() for _ in range(weight)] + [
+    kind for kind, weight in OTHERS.items() for _ in range(weight)
+]
+OF_OPERATORS = frozenset(
+    {"Confirm", "StartRental", "Increment", "Decrease", "Extend", "Settle", "Reverse"}
+    | {"ClaimReturn", "ContestReturn", "ReportLost", "ReportFound"}
+    | {"RecordPaidElsewhere", "LowerCharge", "RefundCharge"}
+)
+OF_PLATFORM = frozenset(
+    {"ReportTransfer", "PayOutOperator", "SetLimit", "SetStanding", "PutUser", "OpenBulk"}
+)
+CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
+TRIES = 4
+JUMPS_US = (
+    (1, 1_000_000, MINUTE_US, 7 * MINUTE_US, 15 * MINUTE_US) * 4
+    + (30 * MINUTE_US, HOUR_US, 5 * HOUR_US, 23 * HOUR_US) * 2
+    + (DAY_US, 3 * DAY_US, 8 * DAY_US, 31 * DAY_US, 95 * DAY_US)
+)
+
+
+class Call(NamedTuple):
+    """One call as a client sends it; `late`: its deadline has passed."""
+
+    kind: str
+    caller: str
+    request_id: str
+    command: c.Command
+    late: bool = False
+
+
+class Chance:
+    """Makes calls that mostly fit what the reference says, and every kind of nonsense."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self.sent: list[Call] = []
+        self.keys: list[RentalKey] = []
+        """Of rentals whose names are known, the latest last."""
+        self._lively: list[RentalKey] = []
+        """The latest of those with which much can be done."""
+        self._unseen: list[Call] = []
+        """Calls of which nobody has heard but in a reversal."""
+        self._name_of: dict[RentalKey, str] = {}
+        self._numbers = 0
+
+    def named(self, key: RentalKey, authorization_id: str) -> None:
+        """A rental can be named from now on."""
+        self.keys.append(key)
+        self._lively.append(key)
+        self._name_of[key] = authorization_id
+
+    def name(self, key: RentalKey) -> Key:
+        """A rental's person and authorization id."""
+        return self.reference.rentals[key]["user_id"], self._name_of[key]
+
+    def jump_us(self, seed: int, now_us: int) -> int:
+        """How far the clock goes on: to just before, at or after what comes next, or anywhere."""
+        chance = Random(seed)
+        rentals = self.reference.rentals
+        instants: list[int] = sorted(
+            {
+                it["wake_us"]
+                for key in self._lively
+                if (it := rentals[key])["wake_us"] and it["wake_us"] > now_us
+            }
+        )
+        if instants and chance.random() < 0.4:
+            nearest = instants[: 1 + chance.randrange(8)]
+            return max(0, chance.choice(nearest) - now_us + chance.choice((-1, 0, 0, 1)))
+        return chance.choice(JUMPS_US)
+
+    def look(self) -> None:
+        """Forgets the rentals with which nothing can be done any more."""
+        rentals = self.reference.rentals
+        lively = [
+            key
+            for key in self._lively
+            if rentals[key]["state"] not in CLOSED or rentals[key]["refund_payable"]
+        ]
+        self._lively = lively[-WINDOW:]
+
+    def call(self, seed: int, now_us: int) -> Call:
+        """The call that this number means now."""
+        chance = Random(seed)
+        made = None
+        for _ in range(TRIES):
+            made = made or self._call(chance, chance.choice(KINDS), now_us)
+        made = made or self._asking(chance, "Authorize")
+        if chance.random() < 0.01:
+            made = made._replace(late=True)
+        self.sent.append(made)
+        return made
+
+    def _fresh(self, prefix: str) -> str:
+        self._numbers += 1
+        return f"{prefix}-{self._numbers}"
+
+    def _call(self, chance: Random, kind: str, now_us: int) -> Call | None:
+        """A call of this kind; None where it makes no sense."""
+        sent = self.sent[-SENT:]
+        if kind in FITS or kind == "ghost":
+            return self._following(chance, kind, now_us)
+        if kind in OF_PLATFORM:
+            return Call(kind, PLATFORM, self._fresh("p"), self._of_platform(chance, kind, now_us))
+        if kind == "Reverse unseen":
+            # When the Authorize with this id is sent at last, it will meet the tombstone.
+            late = self._asking(chance, "Authorize")
+            self._unseen.append(late)
+            undo = c.ReverseByOrigin(chance.choice(USERS), late.request_id, None)
+            return Call(kind, late.caller, self._fresh("r"), undo)
+        if kind.startswith("Authorize"):
+            return self._asking(chance, kind)
+        if kind == "retry" and self._unseen and chance.random() < 0.3:
+            return self._unseen.pop(0)._replace(kind="Authorize late")
+        if not sent:
+            return None
+        old = chance.choice(sent)
+        if kind == "retry":
+            return old._replace(kind="retry", late=False)
+        if kind == "reuse":
+            new = self._call(chance, chance.choice(KINDS), now_us)
+            if new is None or (old.caller == PLATFORM and isinstance(new.command, c.StartRental)):
+                return None  # only an operator's key starts rentals
+            return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
+        user_id = getattr(old.command, "user_id", "ann")
+        if chance.random() < 0.1:
+            user_id = chance.choice(USERS)
+        version = chance.choice((None, None, None, 1, 2))
+        undo = c.ReverseByOrigin(user_id, old.request_id or "none", version)
+        return Call(kind, old.caller, self._fresh("r"), undo)
+
+    def _asking(self, chance: Random, kind: str) -> Call:
+        caller = chance.choice(OPERATORS)
+        return Call(kind, caller, self._fresh("a"), self._authorize(chance, kind, caller))
+
+    # -- people and operators ----------------------------------------------------------------
+
+    def _of_platform(self, chance: Random, kind: str, now_us: int) -> c.Command:
+        if kind == "OpenBulk":
+            return c.OpenBulk()
+        if kind == "ReportTransfer":
+            return self._report(chance)
+        if kind == "PayOutOperator":
+            operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
+            owed = self.reference.owed.get(operator, 1)
+            reference = self._reference(chance)
+            amount = Money(_currency(chance), max(0, _around(chance, max(0, owed))))
+            return c.PayOutOperator(operator, amount, reference)
+        user_id = chance.choice((*USERS, *USERS, *USERS, "nobody"))
+        if kind == "SetLimit":
+            limit = chance.choice(LIMITS)
+            money = None if limit is None else Money(_currency(chance), limit)
+            return c.SetLimit(user_id, money)
+        if kind == "SetStanding":
+            return c.SetStanding(user_id, chance.choice(STANDINGS))
+        as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1))
+        raw = pack([chance.choice(SCORES), chance.choice((0.0, 1.0))])
+        return c.PutUser(chance.choice(USERS), raw, as_of_us, chance.random() < 0.85)
+
+    def _report(self, chance: Random) -> c.ReportTransfer:
+        transfers = self.reference.transfers
+        names = list(transfers)[-WINDOW:]
+        waiting = [name for name in names if transfers[name]["state"] in ("REQUESTED", "SENT")]
+        if waiting and chance.random() < 0.8:
+            names = waiting
+        if not names or chance.random() < 0.02:
+            names = [("ann", "0" * 20)]
+        states = [TransferState.SENT, TransferState.SUCCEEDED, TransferState.FAILED]
+        state = chance.choice((*states, *states[1:]))
+        return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
+
+    def _reference(self, chance: Random) -> str:
+        """A payment's reference: mostly new, sometimes used, or the id of a transfer."""
+        if chance.random() < 0.85:
+            return self._fresh("pay")
+        known = [name for _, name in list(self.reference.transfers)[-5:]]
+        known += [name for _, name in list(self.reference.payments)[-5:]]
+        return chance.choice(known or ["pay"])
+
+    # -- rentals -----------------------------------------------------------------------------
+
+    def _authorize(self, chance: Random, kind: str, caller: str) -> c.Authorize:
+        user_id, parent = chance.choice(USERS), ""
+        if kind == "Authorize damage":
+            keys = [key for key in self._lively if chance.random() < 0.1 or key[0] == caller]
+            ended = [key for key in keys if self.reference.rentals[key]["state"] == "SETTLED"]
+            keys = ended if chance.random() < 0.8 and ended else keys
+            if keys:
+                user_id, parent = self.name(chance.choice(keys))
+        sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
+        names = (*list(PRODUCTS) * 12, "tank")
+        items = [
+            c.Item(chance.choice(names), chance.choice(ASSETS)) for _ in range(chance.choice(sizes))
+        ]
+        return c.Authorize(
+            user_id,
+            tuple(items),
+            chance.choice((Start.IMMEDIATE, Start.IMMEDIATE, Start.ON_PICKUP)),
+            chance.choice(ACCEPT),
+            chance.choice((None, None, 10 * MINUTE_US, 10 * HOUR_US)),
+            chance.choice((None, None, HOUR_US, 30 * HOUR_US, 400 * HOUR_US)),
+            parent_id=parent,
+            grouped=kind == "Authorize group",
+        )
+
+    def _following(self, chance: Random, kind: str, now_us: int) -> Call | None:
+        keys = self._lively
+        fits = FITS.get(kind, (1, bool))[1]
+        if chance.random() < 0.9:
+            keys = [key for key in keys if fits(self.reference.rentals[key])]
+        elif self.keys:
+            keys = [chance.choice(self.keys)]
+        if not keys:
+            return None
+        key = chance.choice(keys)
+        it, name = self.reference.rentals[key], self.name(key)
+        what = kind.split()[0]
+        caller = it["operator_id"] if what in OF_OPERATORS else PLATFORM
+        if chance.random() < 0.03:
+            caller = chance.choice(OPERATORS)
+        if kind == "Wake":
+            return Call(kind, "", "", c.Wake(*name))
+        if kind == "ghost":
+            return Call(kind, caller, self._fresh("f"), c.Reverse(name[0], "0" * 20))
+        version = it["version"] if chance.random() < 0.15 else None
+        if chance.random() < 0.03:
+            version = it["version"] + chance.choice((-1, 1))
+        command = self._step(chance, kind, name, it, version, now_us)
+        return Call(kind, caller, self._fresh("f"), command)
+
+    def _step(
+        self, chance: Random, kind: str, name: Key, it: Row, version: int | None, now_us: int
+    ) -> c.Command:
+        held = it["held_credit"] + it["held_cash"]
+        more: Any = {"expected_version": version}
+        occurred_us = _occurred(chance, it, now_us)
+        amounts = {
+            "Decrease": held, "RecordPaidElsewhere": due(it), "LowerCharge": due(it),
+            "RefundCharge": refundable(it), "PayOutRefund": it["refund_payable"],
+            "OpenDispute": due(it), "RecordChargeBack": refundable(it),
+            "RecordPayment": due(it), "SetProvision": it["written_off"] + due(it),
+        }  # fmt: skip
+        money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))
+        match kind.split()[0]:
+            case "Confirm":
+                cash = sum(
+                    self.reference.rentals[key]["cash"]
+                    for key in self.reference.groups[it["key"][:2]]
+                    if self.reference.rentals[key]["state"] == it["state"]
+                )
+                paid = chance.choice((cash, cash, cash, cash, cash + 50, max(0, cash - 1)))
+                money = Money(_currency(chance), paid)
+                return c.Confirm(*name, self._reference(chance), money, **more)
+            case "ResolveReview":
+                return c.ResolveReview(*name, chance.random() < 0.75, **more)
+            case "StartRental":
+                asset = it["asset_id"] if chance.random() < 0.6 else chance.choice(ASSETS)
+                return c.StartRental(*name, asset, **more)
+            case "Increment":
+                amount = chance.choice((1, 1_000, 1_001, 5_000, 20_000, 0))
+                if chance.random() < 0.4:
+                    paid = chance.choice((amount, amount, amount // 2, amount + 7, 0))
+                    more |= {"payment_reference": self._reference(chance)}
+                    more |= {"paid": Money(_currency(chance), paid)}
+                return c.Increment(*name, Money(_currency(chance), amount), **more)
+            case "Extend":
+                period_us = PRODUCTS[it["product_id"]]["period"]
+                by_us = chance.choice((MINUTE_US, HOUR_US, period_us, period_us, period_us + 1, 0))
+                return c.Extend(*name, by_us, **more)
+            case "Settle":
+                final = chance.random() < 0.7
+                if kind == "Settle usage":
+                    return c.Settle(*name, None, final, occurred_us, **more)
+                amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
+                amount = min(amount, held + 1)
+                return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
+            case "ReportFound":
+                return c.ReportFound(*name, occurred_us, **more)
+            case "RecordPayment" | "RecordPaidElsewhere" | "RecordChargeBack" as what:
+                kinds: Any = {
+                    "RecordPayment": c.RecordPayment,
+                    "RecordPaidElsewhere": c.RecordPaidElsewhere,
+                    "RecordChargeBack": c.RecordChargeBack,
+                }
+                return kinds[what](*name, self._reference(chance), money, **more)  # type: ignore[no-any-return]
+            case "ResolveDispute":
+                return c.ResolveDispute(*name, chance.random() < 0.6, chance.random() < 0.3, **more)
+            case "ResolveChargeBack":
+                won, goodwill = chance.random() < 0.6, chance.random() < 0.3
+                return c.ResolveChargeBack(*name, won, goodwill, **more)
+            case "ProposeWriteOff":
+                return c.ProposeWriteOff(*name, chance.choice(("key-1", "key-2")), **more)
+            case "ApproveWriteOff":
+                other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
+                return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
+            case "Reverse":
+                return c.Reverse(*name, **more)
+            case "ClaimReturn":
+                return c.ClaimReturn(*name, **more)
+            case "ContestReturn":
+                return c.ContestReturn(*name, "photo", **more)
+            case "ReportLost":
+                return c.ReportLost(*name, **more)
+            case what:
+                plain: Any = {
+                    "Decrease": c.Decrease, "LowerCharge": c.LowerCharge,
+                    "RefundCharge": c.RefundCharge, "PayOutRefund": c.PayOutRefund,
+                    "OpenDispute": c.OpenDispute, "SetProvision": c.SetProvision,
+                }  # fmt: skip
+                return plain[what](*name, money, **more)  # type: ignore[no-any-return]
+
+
+def _around(chance: Random, exact: int) -> int:
+    """Mostly all there is; a part of it, one more, one, or nothing."""
+    parts = (exact, exact, exact, exact // 2, exact // 3, min(exact, 33), exact + 1, 1, 0)
+    return chance.choice(parts)
+
+
+def _currency(chance: Random) -> str:
+    return "USD" if chance.random() < 0.005 else "CNY"
+
+
+def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
+    """Not told; or around what is allowed."""
+    if chance.random() < 0.5:
+        return None
+    start_us = it["start_us"] or it["create_us"]
+    earliest_us = max(start_us, now_us - DAY_US)
+    middle_us = (earliest_us + now_us) // 2
+    return chance.choice(
+        (now_us, now_us, earliest_us, middle_us, middle_us, now_us + 1, earliest_us - 1)
+    )

@@ -1,0 +1,601 @@
+"""One engine and the plain rules side by side: the same calls to both, and every row compared."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import event
+
+from service.clock import SandboxClock
+from service.domain.authorization import Authorization
+from service.domain.errors import DeadlineTooNear, FreeholdError
+from service.domain.ledger import Line
+from service.engine import commands as c
+from service.engine.assess import Assessor, pack
+from service.engine.engine import Engine, Result
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.records import PLATFORM, TransferRecord
+from service.storage import tables as t
+from service.storage.database import open_database
+from service.storage.verify import verify_books
+from tests.engine.chance import Call, Chance
+from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
+from tests.engine.plain_books import Key, RentalKey
+from tests.engine.plain_terms import CURRENCY, Refused, Retried, Row
+from tests.engine.reference import Reference
+from tests.fakes import START_US, CountingIds, FakeScorer, encode
+
+ATTEMPTS = 3
+TROUBLES: dict[str, list[Fault]] = {
+    "none": [],
+    **{fault.name.lower(): [fault] for fault in Fault if fault is not Fault.NONE},
+    # Another process writes in between.
+    "rival": [Fault.CONFLICT],
+    # Nothing goes together, so each call goes alone.
+    "contended": [Fault.CONFLICT] * ATTEMPTS,
+}
+"""What goes wrong with a batch, by name."""
+NOT_DONE = {
+    "away": "STORAGE_UNAVAILABLE",
+    "failed": "STORAGE_UNAVAILABLE",
+    "unknown": "OUTCOME_UNKNOWN",
+}
+EXPECTED_FAULTS = (Conflict, OutcomeUnknown, StorageFailed)
+CHECK_ALL_EVERY = 16
+
+Step = list[Any]
+"""["calls", trouble, numbers], ["time", number] or ["sweep"]: JSON, so that a run can be kept."""
+
+
+def _short(name: str) -> str:
+    return name.removesuffix("_minor")
+
+
+_COLUMNS = [_short(column.name) for column in t.authorizations.columns]
+_FIELDS = [_short(name) for name in Authorization._fields]
+_UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
+"""What only the engine knows."""
+_LINE = {
+    "limit": "limit_minor", "available": "available_minor", "held": "held_minor",
+    "drawn": "drawn_minor", "receivable": "receivable_minor", "disputed": "disputed_minor",
+    "charged_back": "charged_back_minor", "deposit": "deposit_minor",
+    "refund_payable": "refund_payable_minor", "cut_pending": "cut_pending_minor",
+    "standing": "standing", "limit_fixed": "limit_fixed", "version": "version",
+}  # fmt: skip
+
+
+class Violation(AssertionError):
+    """The engine and the plain rules differ."""
+
+
+_STORES: dict[str, FaultyStore] = {}
+"""One of each kind of database, of which the others are copies."""
+
+
+def _hurry(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+def require(found: object, expected: object, *where: object) -> None:
+    """Raises Violation, saying what differs, unless the two are equal."""
+    if found == expected:
+        return
+    if isinstance(found, dict) and isinstance(expected, dict):
+        names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+        found = {name: found.get(name, "absent") for name in names}
+        expected = {name: expected.get(name, "absent") for name in names}
+    raise Violation(f"{where}: found {found!r}, expected {expected!r}")
+
+
+class Sent(NamedTuple):
+    """Calls that one engine was given together, and what it said."""
+
+    calls: list[Call]
+    results: list[Result]
+
+
+class Model:
+    """Two operators, four people, one database that sometimes fails, processes that may die."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.clock = SandboxClock(START_US)
+        self.ids = CountingIds()
+        self.reference = Reference()
+        self.chance = Chance(self.reference)
+        self.faults: list[BaseException] = []
+        self.answers: dict[Key, bytes] = {}
+        self.first: dict[Key, Call] = {}
+        """The call that was carried out for each request id."""
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """Calls by kind and outcome."""
+        self.troubles: Counter[str] = Counter()
+        self.transitions: Counter[str] = Counter()
+        self._captured: dict[Key, c.Answer] = {}
+        self._rival: tuple[FaultyStore, Engine] | None = None
+        self._names: dict[RentalKey, str] = {}
+        self._keys: dict[str, RentalKey | None] = {"": None}
+        """From authorization id to rental; of entries for none of them as well."""
+        self._entries: Counter[str] = Counter()
+        self._events = 0
+        self._decisions = 0
+        self._batches = 0
+        self._database = open_database(url)
+        if self._database.dialect.name == "sqlite":
+            # No power is cut here, so nothing needs to reach the disk.
+            event.listen(self._database, "connect", _hurry)
+        self.store, self.engine = self._open()
+        self._session = self._database.raw_connection()
+        connection: Any = self._session.driver_connection
+        if self._database.dialect.name == "postgresql":
+            connection.autocommit = True
+        self._cursor: Any = connection.cursor()
+        self._register()
+
+    def _open(self) -> tuple[FaultyStore, Engine]:
+        """A process as it comes up."""
+        kind = self._database.dialect.name
+        if kind not in _STORES:
+            _STORES[kind] = FaultyStore(self._database)
+        store = _STORES[kind].reopened(self._database)
+        engine = Engine(
+            store,
+            Assessor(store, FakeScorer()),
+            self.clock,
+            self.ids,
+            currency=CURRENCY,
+            build="test",
+            max_attempts=ATTEMPTS,
+            log_fault=lambda _id, error: self.faults.append(error),
+        )
+        return store, engine
+
+    def _register(self) -> None:
+        """Three are known, Cem comes unknown."""
+        calls = [
+            Call(
+                "PutUser",
+                PLATFORM,
+                f"first-{user_id}",
+                c.PutUser(user_id, pack([score, 0.0]), START_US, True),
+            )
+            for user_id, score in (("ann", 800), ("ben", 550), ("dan", 650))
+        ]
+        self._compare_answers(self._send(calls, self.engine), "none", START_US)
+        self._check()
+
+    @property
+    def commands(self) -> int:
+        """How many calls have arrived, without what the sweeper does and the retries at the end."""
+        return sum(number for (kind, _), number in self.counts.items() if kind != "sweep")
+
+    # -- what may happen -------------------------------------------------------------------------
+
+    def do(self, step: Step) -> None:
+        """One step, and the comparison after it."""
+        match step:
+            case ["calls", trouble, seeds]:
+                self._calls(trouble, seeds)
+            case ["time", seed]:
+                now_us = self.clock.now_us()
+                self.clock.advance(now_us + self.chance.jump_us(seed, now_us))
+            case ["sweep"]:
+                self._sweep()
+            case _:
+                raise ValueError(f"not a step: {step}")
+
+    def _calls(self, trouble: str, seeds: Sequence[int]) -> None:
+        """A batch of calls, and what goes wrong with it."""
+        now_us = self.clock.now_us()
+        self.chance.look()
+        calls = [self.chance.call(seed, now_us) for seed in seeds]
+        self.troubles[trouble] += 1
+        if trouble == "contended" and len(calls) == 1:
+            trouble = "alone contended"
+        done: list[Sent] = []
+        if trouble == "rival":
+            half = (len(calls) + 1) // 2
+            rival, calls = calls[:half], calls[half:] or calls[:1]
+            self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
+        self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
+        try:
+            done.append(self._send(calls, self.engine))
+        except Died as death:
+            require(death, DEATHS[TROUBLES[trouble][0]])
+            self._rise_again()
+            done.append(Sent(calls, []))
+        for sent in done:
+            self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
+        self._require_no_defect()
+        self._check()
+
+    def _rivals(self) -> Engine:
+        """Another process on the same database."""
+        if self._rival is None:
+            self._rival = self._open()
+        return self._rival[1]
+
+    def _rise_again(self) -> None:
+        """The process died: nothing of it is left, and another one comes up."""
+        self.store.bury()
+        self.store, self.engine = self._open()
+
+    def _send(self, calls: list[Call], engine: Engine) -> Sent:
+        return Sent(calls, engine.apply([self._work(call) for call in calls]))
+
+    def _work(self, call: Call) -> c.Work:
+        command, name = call.command, _name(call)
+        body = repr(command).encode()
+        grouped = isinstance(command, c.Authorize) and command.grouped
+
+        def keep(answer: c.Answer) -> bytes:
+            self._captured[name] = answer
+            return encode(answer)
+
+        return c.Work(
+            caller=call.caller,
+            request_id=call.request_id,
+            method="AuthorizeGroup" if grouped else type(command).__name__,
+            body=body,
+            command=command,
+            encode=keep,
+            differing_field=lambda first: None if first == body else "body",
+            deadline=0.0 if call.late else None,
+        )
+
+    def _sweep(self) -> None:
+        """What time has brought is done, by the rows that the sweeper finds."""
+        now_us = self.clock.now_us()
+        found = self.store.waking(now_us, 10_000)
+        expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
+        require(set(found), expected, "waking")
+        if found:
+            calls = [Call("sweep", "", "", c.Wake(*name)) for name in found]
+            sent = self._send(calls, self.engine)
+            require([reason(it) for it in sent.results], [""] * len(calls), "sweeper")
+            self._compare_answers(sent, "none", now_us)
+        self._require_no_defect()
+        self._check()
+
+    # -- what is answered ------------------------------------------------------------------------
+
+    def _compare_answers(self, sent: Sent, trouble: str, now_us: int) -> None:
+        """Lets the reference do the same, and compares what the two say."""
+        unanswered = trouble == "lost" or trouble in _DEATHS
+        for call in sent.calls:
+            if trouble in NOT_DONE or trouble in _UNWRITTEN or trouble == "alone contended":
+                self.counts[call.kind, "NOT_DONE"] += 1
+        if trouble in NOT_DONE or trouble == "alone contended":
+            said = NOT_DONE.get(trouble, "CONTENTION")
+            require([reason(it) for it in sent.results], [said] * len(sent.calls), trouble)
+            return
+        if trouble in _UNWRITTEN:
+            return
+        if trouble == "lost":
+            lost = ["OUTCOME_UNKNOWN"] * len(sent.calls)
+            require([reason(it) for it in sent.results], lost, trouble)
+        self.reference.begin_batch()
+        for place, call in enumerate(sent.calls):
+            result = None if unanswered else sent.results[place]
+            if trouble == "contended":
+                self.reference.begin_batch()
+            self._compare_answer(call, result, now_us)
+
+    def _compare_answer(self, call: Call, result: Result | None, now_us: int) -> None:
+        name = _name(call)
+        why, answer = "", None
+        late = call.late and name not in self.reference.requests
+        if late or (call.late and self._is_tombstone(name, call)):
+            why = "DEADLINE_TOO_NEAR"
+        else:
+            try:
+                answer = self.reference.run(call.caller, call.request_id, call.command, now_us)
+            except Refused as refusal:
+                why = str(refusal)
+            except Retried:
+                why = "RETRIED"
+        self.counts[call.kind, why] += 1
+        if why == "RETRIED":
+            if result is not None:
+                require(result, self.answers[name], "retry", call)
+        elif why:
+            if result is not None:
+                require(reason(result), why, call)
+        else:
+            self._keep(call, name, result, answer)
+
+    def _is_tombstone(self, name: Key, call: Call) -> bool:
+        first = self.reference.requests.get(name)
+        known = first is not None and first["command"] is None
+        return known and isinstance(call.command, c.Authorize)
+
+    def _keep(self, call: Call, name: Key, result: Result | None, expected: Any) -> None:
+        """Compares an answer that was made now, and keeps its bytes for retries."""
+        if result is not None and reason(result):
+            raise Violation(f"refused with {reason(result)}, expected {expected}: {call}")
+        answer = self._captured[name]
+        encoded = encode(answer)
+        require(encoded if result is None else result, encoded, "bytes", call)
+        if call.request_id:
+            self.answers[name], self.first[name] = encoded, call
+        self._learn_names(name, answer)
+        self._compare_with(answer, expected, call)
+
+    def _learn_names(self, name: Key, answer: c.Answer) -> None:
+        its: tuple[Authorization, ...] = ()
+        if isinstance(answer, Authorization):
+            its = (answer,)
+        elif isinstance(answer, c.Group):
+            its = answer.authorizations
+        for place, it in enumerate(its):
+            key = (*name, place)
+            if key in self.reference.rentals and key not in self._names:
+                self._names[key], self._keys[it.authorization_id] = it.authorization_id, key
+                self.reference.names[it.user_id, it.authorization_id] = key
+                self.chance.named(key, it.authorization_id)
+                require(bool(it.group_id), len(its) > 1, "group", name)
+        require(len({it.group_id for it in its}), min(1, len(its)), "one group", name)
+
+    def _compare_with(self, answer: c.Answer, expected: Any, call: Call) -> None:
+        match answer, expected:
+            case Authorization(), ("authorization", row):
+                self._compare_row(_plain(answer), row, call)
+            case c.Group(), ("group", its):
+                require(len(answer.authorizations), len(its), call)
+                for it, row in zip(answer.authorizations, its, strict=True):
+                    self._compare_row(_plain(it), row, call)
+            case c.Settled(), ("settled", row, total):
+                self._compare_row(_plain(answer.authorization), row, call)
+                fee = answer.fee
+                require(None if fee is None else fee.total_minor, total, call)
+                if fee is not None:
+                    require(sum(line.amount_minor for line in fee.lines), total, call)
+            case c.Profile(), ("profile", row):
+                require(_plain_line(answer.line), row["line"], call)
+                for name in ("score", "band", "unscorable_reason", "feature_version", "as_of_us"):
+                    require(getattr(answer, name), row[name], name, call)
+            case Line(), ("line", row):
+                require(_plain_line(answer), row, call)
+            case TransferRecord(), ("transfer", row):
+                require(self._plain_transfer(answer), row, call)
+            case c.Paid(), ("paid", row):
+                paid = (answer.operator_id, answer.paid_minor, answer.payable_minor)
+                require(paid, (row["operator_id"], row["paid"], row["payable"]), call)
+            case (c.Tombstone(), ("tombstone",)) | (c.Recorded(), ("recorded",)):
+                pass
+            case _:
+                raise Violation(f"answered {answer!r}, expected {expected!r}: {call}")
+
+    def _compare_row(self, found: Row, expected: Row, where: object) -> None:
+        for name, value in found.items():
+            if name not in _UNSEEN and value != expected[name]:
+                fields = {name: found[name] for name in found if name not in _UNSEEN}
+                require(fields, {name: expected[name] for name in fields}, where)
+
+    def _plain_transfer(self, it: Sequence[Any]) -> Row:
+        user_id, _, authorization_id, kind, amount, currency, state, detail, asked_us, at_us = it
+        require(currency, CURRENCY, "transfer")
+        return {
+            "user_id": user_id, "key": self._keys[authorization_id], "kind": kind,
+            "amount": amount, "state": state, "detail": detail, "request_us": asked_us,
+            "change_us": at_us,
+        }  # fmt: skip
+
+    def _require_no_defect(self) -> None:
+        """Whatever was logged is one of the faults that were made."""
+        defects = [error for error in self.faults if not isinstance(error, EXPECTED_FAULTS)]
+        self.faults.clear()
+        if defects:
+            raise Violation(f"a defect was logged: {defects[0]!r}") from defects[0]
+
+    # -- what is stored --------------------------------------------------------------------------
+
+    def _read(self, query: str) -> Sequence[Any]:
+        self._cursor.execute(query)
+        rows: Sequence[Any] = self._cursor.fetchall()
+        return rows
+
+    def _check(self) -> None:
+        """New entries and events, all lines, items and payables, and the rentals that changed."""
+        self._batches += 1
+        self._check_entries()
+        changed = self._check_events() | self.reference.touched
+        self.reference.touched.clear()
+        self._check_lines()
+        self._check_transfers(everything=False)
+        self._check_items()
+        if self._batches % CHECK_ALL_EVERY == 0:
+            self.check_all()
+        elif changed:
+            self._check_rentals(changed)
+
+    def check_all(self) -> None:
+        """Every row of every table that the reference knows of."""
+        self._check_rentals(self.reference.rentals)
+        self._check_transfers(everything=True)
+        self._check_sums()
+        found = {
+            (row[0], row[1]): {
+                "kind": row[2], "user_id": row[3], "key": self._keys[row[4]], "amount": row[5],
+            }
+            for row in self._read("SELECT * FROM payments")
+        }  # fmt: skip
+        require(found, self.reference.payments, "payments")
+        people = {
+            row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
+        }
+        expected = {
+            user_id: (it["consent"], it["features"], it["as_of_us"])
+            for user_id, it in self.reference.people.items()
+        }
+        require(people, expected, "users")
+        ((decisions,),) = self._read("SELECT count(*) FROM decisions")
+        require(decisions, len(self.reference.decisions), "decisions")
+        ((requests,),) = self._read("SELECT count(*) FROM requests")
+        require(requests, len(self.reference.requests), "requests")
+
+    def _check_lines(self) -> None:
+        found = {row[0]: _plain_line(Line(*row)) for row in self._read("SELECT * FROM lines")}
+        expected = {user_id: self.reference.shown(user_id) for user_id in self.reference.lines}
+        for user_id, line in expected.items():
+            if found.get(user_id) != line:
+                require(found.get(user_id), line, "line", user_id)
+        require(len(found), len(expected), "lines")
+        payables = dict(
+            self._read("SELECT operator_id, SUM(amount_minor) FROM operator_payables GROUP BY 1")
+        )
+        owed = {name: amount for name, amount in self.reference.owed.items() if amount}
+        require({name: int(it) for name, it in payables.items() if it}, owed, "payable")
+
+    def _check_entries(self) -> None:
+        """What new entries moved on each account is what the rules moved, and none is missing."""
+        after = " OR ".join(
+            f"(user_id = '{user_id}' AND currency = 'CNY' AND sequence > {self._entries[user_id]})"
+            for user_id in self.reference.lines
+        )
+        if not after:
+            return
+        moved: defaultdict[tuple[Any, ...], int] = defaultdict(int)
+        for row in self._read(
+            "SELECT user_id, operator_id, authorization_id, transition, debit, credit,"
+            f" amount_minor, sequence FROM entries WHERE {after} ORDER BY user_id, sequence"
+        ):
+            user_id, operator_id, authorization_id, transition, debit, credit, amount, number = row
+            self._entries[user_id] += 1
+            require(number, self._entries[user_id], "sequence", user_id)
+            name = (user_id, operator_id, self._keys[authorization_id], transition)
+            moved[*name, debit] += amount
+            moved[*name, credit] -= amount
+        expected: defaultdict[tuple[Any, ...], int] = defaultdict(int)
+        for account, amount in self.reference.moved:
+            expected[account] += amount
+        self.reference.moved.clear()
+        require(dict(moved), dict(expected), "entries")
+
+    def _check_events(self) -> set[RentalKey]:
+        """Every step has its event; returns which rentals have one."""
+        found: Counter[tuple[Any, ...]] = Counter()
+        for row in self._read(
+            "SELECT sequence, user_id, authorization_id, transition, event_us FROM outbox"
+            f" WHERE sequence > {self._events} ORDER BY sequence"
+        ):
+            self._events = row[0]
+            found[row[1], self._keys.get(row[2], ("unknown", row[2], 0)), row[3], row[4]] += 1
+            self.transitions[row[3]] += 1
+        require(found, Counter(self.reference.events), "events")
+        self.reference.events.clear()
+        return {key for _, key, _, _ in found if key is not None}
+
+    def _check_rentals(self, keys: Iterable[RentalKey]) -> None:
+        names = sorted((self.reference.rentals[key]["user_id"], self._names[key]) for key in keys)
+        if not names:
+            return
+        users = ", ".join(sorted({f"'{user_id}'" for user_id, _ in names}))
+        ids = ", ".join(f"'{authorization_id}'" for _, authorization_id in names)
+        query = f"SELECT * FROM authorizations WHERE user_id IN ({users})"
+        everything = len(names) == len(self.reference.rentals)
+        rows = self._read(query if everything else f"{query} AND authorization_id IN ({ids})")
+        require(len(rows), len(names), "authorizations")
+        for row in rows:
+            key = self._keys[row[1]]
+            assert key is not None
+            self._compare_row(_plain_row(row), self.reference.rentals[key], ("stored", key))
+
+    def _check_transfers(self, *, everything: bool) -> None:
+        """Takes the ids of new transfers over, in the order in which they were asked for."""
+        if not everything and not self.reference.ordered:
+            return
+        new: defaultdict[RentalKey | None, list[Key]] = defaultdict(list)
+        for row in self._read("SELECT * FROM transfers ORDER BY transfer_id"):
+            name = (row[0], row[1])
+            if name not in self.reference.transfers:
+                new[self._keys[row[2]]].append(name)
+            elif everything:
+                require(self._plain_transfer(row), self.reference.transfers[name], "transfer")
+        for transfer in self.reference.ordered:
+            if not new[transfer["key"]]:
+                raise Violation(f"a transfer is missing: {transfer}")
+            self.reference.transfers[new[transfer["key"]].pop(0)] = transfer
+        self.reference.ordered.clear()
+        require([name for names in new.values() for name in names], [], "transfers")
+
+    def _check_items(self) -> None:
+        found = {(row[0], row[1]): row[3] for row in self._read("SELECT * FROM open_items")}
+        expected = {item: self._names[key] for item, key in self.reference.items.items()}
+        require(found, expected, "items")
+
+    def _check_sums(self) -> None:
+        """What a person's rentals hold, owe and are owed adds up to the line."""
+        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for it in self.reference.rentals.values():
+            due = it["captured_credit"] - it["paid"] - it["lowered"] - it["written_off"]
+            sums[it["user_id"]] += Counter(
+                held=it["held_credit"], deposit=it["held_cash"], drawn=due,
+                disputed=it["disputed"], charged_back=it["charged_back"],
+                refund_payable=it["refund_payable"],
+            )  # fmt: skip
+        for user_id in self.reference.lines:
+            line = self.reference.shown(user_id)
+            parts = ("held", "deposit", "drawn", "disputed", "charged_back", "refund_payable")
+            for part in parts:
+                require(line[part], sums[user_id][part], "sum", user_id, part)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """At the end every row is right, every answer is still the same, and the books verify."""
+        self.check_all()
+        again = list(self.first.values())
+        for place in range(0, len(again), 64):
+            calls = [call._replace(late=False) for call in again[place : place + 64]]
+            results = self._send(calls, self.engine).results
+            for call, result in zip(calls, results, strict=True):
+                require(result, self.answers[call.caller, call.request_id], "at the end", call)
+        self._require_no_defect()
+        self._check()
+        found = verify_books(self.store.engine)
+        require(found.fault, None, "verify")
+        require(found.authorizations, len(self.reference.rentals), "verify")
+
+    def close(self) -> None:
+        """Lets the database go."""
+        if self._rival is not None:
+            self._rival[0].close()
+        self._session.close()
+        self.store.close()
+
+
+_DEATHS = frozenset(fault.name.lower() for fault in DEATHS)
+_UNWRITTEN = _DEATHS - {"after_commit"}
+
+
+def reason(result: Result) -> str:
+    """The reason of a refusal; empty for an answer."""
+    if isinstance(result, DeadlineTooNear):
+        return "DEADLINE_TOO_NEAR"
+    return result.reason if isinstance(result, FreeholdError) else ""
+
+
+def _name(call: Call) -> Key:
+    """What tells a call's answer from others."""
+    if isinstance(call.command, c.Wake) and not call.request_id:
+        return "wake", call.command.authorization_id
+    return call.caller, call.request_id
+
+
+def _plain(it: Authorization) -> Row:
+    """An authorization in the reference's words."""
+    return {**dict(zip(_FIELDS, it, strict=True)), "wake_us": it.wake_us}
+
+
+def _plain_row(values: Sequence[Any]) -> Row:
+    """A row of `authorizations` in the reference's words."""
+    row: Row = dict(zip(_COLUMNS, values, strict=True))
+    row["reasons"] = tuple(row["reasons"].split(",")) if row["reasons"] else ()
+    return row
+
+
+def _plain_line(line: Line) -> Row:
+    return {name: getattr(line, column) for name, column in _LINE.items()}

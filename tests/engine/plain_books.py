@@ -1,0 +1,144 @@
+"""Two books of plain integers: every amount that moves is posted twice, to the account that is
+debited and to the one that is credited, and the accounts of a person are the person's line.
+
+What a command writes is remembered, so that a refusal changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.engine.plain_terms import FEE_BP, Row, wake
+
+Key = tuple[str, str]
+RentalKey = tuple[str, str, int]
+"""A rental's Authorize, by caller and request id, and its place in the group."""
+Posting = tuple[str, str, int]
+Moved = tuple[str, str, RentalKey | None, str, str]
+"""Person, operator, rental, transition and account."""
+
+# The accounts of a person, as the line keeps them, and the side on which each grows.
+LINE = {
+    "available": ("available", 1), "held": ("held", 1), "drawn": ("drawn", 1),
+    "limit": ("limit_control", -1), "receivable": ("receivable", 1),
+    "disputed": ("receivable_disputed", 1), "charged_back": ("receivable_charged_back", 1),
+    "deposit": ("deposit", -1), "refund_payable": ("refund_payable", -1),
+}  # fmt: skip
+SIGNS = dict(LINE.values())
+
+_ABSENT: Any = object()
+
+
+class Books:
+    """What is kept, and how it is written."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, Row] = {}
+        self.lines: dict[str, Row] = {}
+        self.rentals: dict[RentalKey, Row] = {}
+        self.groups: dict[Key, list[RentalKey]] = {}
+        self.names: dict[Key, RentalKey] = {}
+        """From person and authorization id, which the engine gives, to the rental."""
+        self.items: dict[Key, RentalKey] = {}
+        self.payments: dict[Key, Row] = {}
+        self.transfers: dict[Key, Row] = {}
+        """By person and transfer id, which the engine gives."""
+        self.requests: dict[Key, Row] = {}
+        self.owed: dict[str, int] = dict.fromkeys(FEE_BP, 0)
+        """What each operator is owed."""
+        self.known: dict[str, Row] = {}
+        """The people as they are scored: as of the beginning of the batch."""
+        self.decisions: list[RentalKey] = []
+        # what is new since somebody looked
+        self.touched: set[RentalKey] = set()
+        self.moved: list[tuple[Moved, int]] = []
+        self.events: list[tuple[str, RentalKey | None, str, int]] = []
+        self.ordered: list[Row] = []
+        """Transfers that have no id yet."""
+        self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def _undo(self) -> None:
+        for table, name, before in reversed(self._journal):
+            if before is _ABSENT:
+                del table[name]
+            else:
+                table[name] = before
+
+    def put(self, table: dict[Any, Any], name: Any, value: Any) -> None:
+        """Writes an entry of a table, and remembers what was there."""
+        self._journal.append((table, name, table.get(name, _ABSENT)))
+        table[name] = value
+
+    def change(self, it: Row, **new: Any) -> None:
+        """Writes fields of a row."""
+        for name, value in new.items():
+            self.put(it, name, value)
+
+    def line(self, user_id: str) -> Row:
+        """The person's line; a new one is empty."""
+        if user_id not in self.lines:
+            empty = dict.fromkeys([*SIGNS, "pending", "entries"], 0)
+            self.put(self.lines, user_id, {**empty, "standing": "NORMAL", "fixed": False})
+        return self.lines[user_id]
+
+    def shown(self, user_id: str) -> Row:
+        """The person's line as it is stored."""
+        line = self.lines[user_id]
+        kept = {name: sign * line[account] for name, (account, sign) in LINE.items()}
+        return {
+            **kept,
+            "cut_pending": line["pending"],
+            "standing": line["standing"],
+            "limit_fixed": line["fixed"],
+            "version": line["entries"],
+        }
+
+    def post(
+        self,
+        user_id: str,
+        operator_id: str,
+        key: RentalKey | None,
+        transition: str,
+        postings: tuple[Posting, ...],
+    ) -> None:
+        """Debits and credits; then what is available goes to a cut that is pending."""
+        line = self.line(user_id)
+        for debit, credit, amount in postings:
+            self._move(line, user_id, operator_id, key, transition, (debit, credit, amount))
+        cut = min(line["pending"], line["available"])
+        self.change(line, pending=line["pending"] - cut)
+        last = ("limit_control", "available", cut)
+        self._move(line, user_id, operator_id, key, transition, last)
+        assert line["drawn"] == line["receivable"] + line["receivable_disputed"]
+        assert -line["limit_control"] == line["available"] + line["held"] + line["drawn"]
+
+    def _move(
+        self,
+        line: Row,
+        user_id: str,
+        operator_id: str,
+        key: RentalKey | None,
+        transition: str,
+        posting: Posting,
+    ) -> None:
+        debit, credit, amount = posting
+        assert amount >= 0
+        if amount == 0:
+            return
+        self.put(line, "entries", line["entries"] + 1)
+        for account, change in ((debit, amount), (credit, -amount)):
+            self.moved.append(((user_id, operator_id, key, transition, account), change))
+            if account == "operator_payable":
+                self.put(self.owed, operator_id, self.owed[operator_id] - change)
+            elif account in SIGNS:
+                self.put(line, account, line[account] + change)
+                assert SIGNS[account] * line[account] >= 0, (user_id, account)
+
+    def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
+        """One step of a rental: its postings, its new fields, its event."""
+        if postings:
+            self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
+        self.change(it, **new, version=it["version"] + 1)
+        self.change(it, wake_us=wake(it))
+        self.touched.add(it["key"])
+        self.events.append((it["user_id"], it["key"], transition, event_us))

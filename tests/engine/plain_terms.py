@@ -1,0 +1,230 @@
+"""The terms of Freehold once more, as plainly as they can be said: tariffs, offers, amounts.
+
+What the default configuration says, and what follows from it without anything being kept.
+Amounts are minor units, times microseconds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import unpack
+from typing import Any
+
+Row = dict[str, Any]
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+OFFER_US = 15 * MINUTE_US
+PICKUP_US = 30 * MINUTE_US
+REVIEW_US = 24 * HOUR_US
+CLAIM_US = 48 * HOUR_US
+MISSING_US = 30 * DAY_US
+FEATURES_LAST_US = 400 * DAY_US
+
+PRODUCTS: dict[str, Row] = {
+    "bike": {
+        "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
+        "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900,
+    },
+    "umbrella": {
+        "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
+        "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900,
+    },
+    "power-bank": {
+        "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
+        "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900,
+    },
+}  # fmt: skip
+FEE_BP = {"city": 300, "harbour": 250}
+LIMITS = ((650, 50_000), (600, 30_000), (550, 20_000), (500, 10_000))
+BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"), (0, "E"))
+OFFERS = ["ZERO", "REDUCED", "FULL"]
+LADDER = (
+    (HOUR_US, "debit"), (DAY_US, "range"), (DAY_US, "remind"), (3 * DAY_US, "debit"),
+    (7 * DAY_US, "remind"), (7 * DAY_US, "debit"), (14 * DAY_US, "debit"),
+    (30 * DAY_US, "remind"), (30 * DAY_US, "debit"), (31 * DAY_US, "range"),
+    (61 * DAY_US, "range"), (91 * DAY_US, "range"),
+)  # fmt: skip
+"""How long after the settlement."""
+RUNGS = {
+    "debit": "collection.debit_requested",
+    "remind": "collection.reminded",
+    "range": "collection.delinquency_changed",
+}
+PLATFORM = "platform"
+CURRENCY = "CNY"
+LAPSING = ("OFFERED", "REVIEW", "AUTHORIZED")
+OUT = ("ACTIVE", "OVERDUE", "RETURN_CLAIMED")
+CHARGED = (*OUT, "SETTLED")
+
+
+class Refused(Exception):
+    """The command is refused for this reason; nothing has changed."""
+
+
+class Retried(Exception):
+    """The command was carried out before: the first answer counts."""
+
+
+def fee(product_id: str, us: int) -> int:
+    """What a rental of so many microseconds costs, day by day."""
+    product, total, day = PRODUCTS[product_id], 0, 0
+    while day == 0 or us > day * DAY_US:
+        billed_us = min(us - day * DAY_US, DAY_US)
+        cost = 0
+        if day == 0:
+            billed_us = max(0, billed_us - product["free"] * MINUTE_US)
+            cost = product["start_fee"]
+        interval_us = product["interval"] * MINUTE_US
+        started = billed_us // interval_us + (1 if billed_us % interval_us else 0)
+        total += min(cost + started * product["price"], product["day_cap"])
+        if total >= product["buy_out"]:
+            return int(product["buy_out"])
+        day += 1
+    return total
+
+
+@lru_cache
+def lost_after(product_id: str) -> int:
+    """The first microsecond at which the fee is the buy-out cap, by trying."""
+    short, long = 0, 100 * DAY_US
+    while long - short > 1:
+        middle = (short + long) // 2
+        if fee(product_id, middle) < PRODUCTS[product_id]["buy_out"]:
+            short = middle
+        else:
+            long = middle
+    return long
+
+
+def due(it: Row) -> int:
+    """Captured on credit and not done with."""
+    done = it["paid"] + it["lowered"] + it["disputed"] + it["written_off"]
+    return int(it["captured_credit"] - done)
+
+
+def refundable(it: Row) -> int:
+    """Captured and paid, and not given or taken back."""
+    paid = it["captured"] - it["captured_credit"] + it["paid"]
+    return int(paid - it["refunded"] - it["charged_back"])
+
+
+def wake(it: Row) -> int | None:
+    """When time alone does something next."""
+    state = it["state"]
+    if state in LAPSING:
+        return it["expire_us"]  # type: ignore[no-any-return]
+    if state == "ACTIVE":
+        return it["due_us"]  # type: ignore[no-any-return]
+    if state == "OVERDUE":
+        return it["lost_us"]  # type: ignore[no-any-return]
+    if state == "RETURN_CLAIMED":
+        return it["claim_until_us"]  # type: ignore[no-any-return]
+    instants = []
+    if it["custody"] == "MISSING":
+        instants.append(it["sold_us"])
+    if state == "SETTLED" and due(it) and it["rung"] < len(LADDER):
+        instants.append(it["close_us"] + LADDER[it["rung"]][0])
+    return min(instants, default=None)
+
+
+def parts(offer: str | None, deposit: int) -> tuple[int, int]:
+    """What an offer takes on credit and asks in cash."""
+    credit = {None: 0, "ZERO": deposit, "REDUCED": deposit // 2, "FULL": 0}[offer]
+    return credit, 0 if offer is None else deposit - credit
+
+
+def required(it: Row, *states: str) -> None:
+    """Refuses in any other state."""
+    if it["state"] not in states:
+        raise Refused("ILLEGAL_TRANSITION")
+
+
+def minor(money: Any) -> int:
+    """The amount; refuses another currency."""
+    if money.currency != CURRENCY:
+        raise Refused("INVALID_INPUT")
+    return int(money.amount_minor)
+
+
+def within(amount: int, most: int) -> None:
+    """Refuses nothing, and more than there is."""
+    if amount < 1 or amount > most:
+        raise Refused("INVALID_INPUT")
+
+
+def share(amount: int, bp: int) -> int:
+    """The operator's fee, floored."""
+    return amount * bp // 10_000
+
+
+def shorter(asked_us: int | None, most_us: int) -> int:
+    """What was asked for, at most so much."""
+    return most_us if asked_us is None else min(asked_us, most_us)
+
+
+def started(it: Row, now_us: int) -> Row:
+    """The item goes out: when it is due, and when it counts as lost."""
+    due_us = now_us + it["rental_period_us"]
+    lost_us = max(due_us, now_us + lost_after(it["product_id"]))
+    new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": now_us}
+    return {**new, "due_us": due_us, "lost_us": lost_us}
+
+
+def features_of(raw: bytes) -> tuple[int | None, float]:
+    """The score that the stand-in model gives, None if it cannot, and the other raw value."""
+    score, other = unpack("<dd", raw)
+    return (None if score != score else int(score)), other
+
+
+def band(score: int | None) -> str:
+    """The band of a score; none without one."""
+    return "" if score is None else next(name for bound, name in BANDS if score >= bound)
+
+
+def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
+    """The score with what lowers it, or None with the reason why there is none."""
+    if not person["features"]:
+        return None, ["NO_FEATURES"]
+    if not person["consent"]:
+        return None, ["NO_CONSENT"]
+    if person["score"] is None:
+        return None, ["MISSING_FEATURE"]
+    if now_us - person["as_of_us"] > FEATURES_LAST_US:
+        return None, ["FEATURES_STALE"]
+    low = person["score"] < 600 and person["other"] > 0
+    return person["score"], ["HIGH_OTHER"] if low else []
+
+
+def offered(
+    score: int | None, why: list[str], accept: list[str], products: list[Row], available: int
+) -> tuple[str | None, list[str]]:
+    """The one offer for all items, and the reasons."""
+    mildest = [0 if score is not None and score >= it["zero_from"] else 1 for it in products]
+    if score is None or score < 500:
+        mildest = [2]
+    rank = max(mildest)
+    reasons = [] if rank == 0 else list(why)
+    if score is not None and rank:
+        reasons.insert(0, f"SCORE_BELOW_{'ZERO' if rank == 1 else 'REDUCED'}_DEPOSIT")
+    wanted = [offer for offer in accept or OFFERS if OFFERS.index(offer) >= rank]
+    wanted.sort(key=lambda offer: offer != OFFERS[rank])
+    if not wanted:
+        return None, ["OFFER_NOT_ACCEPTED", *reasons]
+    for place, offer in enumerate(wanted):
+        if sum(parts(offer, it["deposit"])[0] for it in products) <= available:
+            return offer, reasons if place == 0 else ["LINE_EXHAUSTED", *reasons]
+    return None, ["LINE_EXHAUSTED", *reasons]
+
+
+UNKNOWN: Row = {"score": None, "other": 0.0, "consent": False, "as_of_us": 0, "features": 0}
+EMPTY: Row = {
+    "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",
+    "expire_us": None, "start_us": None, "due_us": None, "lost_us": None, "claim_us": None,
+    "claim_until_us": None, "close_us": None, "sold_us": None, "wake_us": None,
+    "held_credit": 0, "held_cash": 0, "captured": 0, "captured_credit": 0, "conceded": 0,
+    "fee": 0, "paid": 0, "lowered": 0, "disputed": 0, "charged_back": 0, "refunded": 0,
+    "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0,
+    "write_off_by": "", "rung": 0, "version": 0,
+}  # fmt: skip

@@ -1,0 +1,318 @@
+"""Random commands through the model until so many have run: `python -m tests.engine.soak --help`.
+
+The same machine as `test_model.py`, without Hypothesis, which would take longer than the commands
+themselves. A run consists of episodes, each with a database of its own and repeatable from the
+seed and its number; one that fails is shortened and printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import json
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from benchmarks.harness import commit, machine, write_json
+from tests.conftest import Databases, PostgresDatabases, SqliteDatabases
+from tests.engine.faults import DEATHS
+from tests.engine.model import TROUBLES, Model, Step
+from tests.fakes import new_database
+from tests.postgres import Cluster
+
+BAD_TIMES = sorted(TROUBLES.keys() - {"none"})
+SIZES = (1, 1, 2, 4, 8, 16, 24, 32, 48)
+SHORTEN_S = 120.0
+PROGRESS_S = 10.0
+
+
+class Episode(NamedTuple):
+    """What one episode came to; `failure` empty: no violation."""
+
+    number: int
+    database: str
+    commands: int
+    batches: int
+    seconds: float
+    counts: Counter[tuple[str, str]]
+    troubles: Counter[str]
+    transitions: Counter[str]
+    steps: list[Step]
+    failure: str
+
+
+def random_steps(seed: str) -> Iterator[Step]:
+    """Batches of calls, jumps of the clock and visits of the sweeper, without end."""
+    chance = Random(seed)
+    while True:
+        draw = chance.random()
+        if draw < 0.72:
+            trouble = "none" if chance.random() < 0.8 else chance.choice(BAD_TIMES)
+            size = chance.choice(SIZES)
+            yield ["calls", trouble, [chance.getrandbits(32) for _ in range(size)]]
+        elif draw < 0.88:
+            yield ["time", chance.getrandbits(32)]
+        else:
+            yield ["sweep"]
+
+
+def run_episode(
+    databases: Databases,
+    number: int,
+    steps: Iterator[Step],
+    commands: int,
+    *,
+    finish: bool = True,
+) -> Episode:
+    """Takes steps until so many commands have arrived, or one of them fails; then `finish`."""
+    url, begin, failure = databases.new(), time.perf_counter(), ""
+    model, taken = Model(url), []
+    try:
+        for step in steps:
+            taken.append(step)
+            model.do(step)
+            if model.commands >= commands:
+                break
+        if finish:
+            model.finish()
+    except Exception:
+        failure = traceback.format_exc()
+    finally:
+        model.close()
+        databases.drop(url)
+    return Episode(
+        number,
+        databases.kind,
+        model.commands,
+        sum(model.troubles.values()),
+        time.perf_counter() - begin,
+        model.counts,
+        model.troubles,
+        model.transitions,
+        taken if failure else [],
+        failure,
+    )
+
+
+def shorter(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
+    """Leaves out steps, and then calls, without which it still fails; for a bounded time."""
+    end = time.monotonic() + SHORTEN_S
+
+    def without(parts: list[Any], still: Callable[[list[Any]], bool]) -> list[Any]:
+        width = max(1, len(parts) // 2)
+        while width and time.monotonic() < end:
+            place = 0
+            while place < len(parts) and time.monotonic() < end:
+                rest = parts[:place] + parts[place + width :]
+                if still(rest):
+                    parts = rest
+                else:
+                    place += width
+            width //= 2
+        return parts
+
+    steps = without(steps, fails)
+    for place, step in enumerate(steps):
+        if step[0] == "calls":
+            before, after = steps[:place], steps[place + 1 :]
+            fewer = without(
+                step[2],
+                lambda numbers, b=before, s=step, a=after: (
+                    bool(numbers)  # type: ignore[misc]
+                    and fails([*b, [*s[:2], numbers], *a])
+                ),
+            )
+            steps = [*before, [*step[:2], fewer], *after]
+    return steps
+
+
+_databases: dict[str, Databases] = {}
+"""Of this process, by kind; a PostgreSQL server starts when the first episode needs it."""
+
+
+def databases_of(kind: str) -> Databases:
+    """Where an episode gets its database from."""
+    if kind not in _databases:
+        _databases[kind] = _sqlite() if kind == "sqlite" else _postgresql()
+    return _databases[kind]
+
+
+def _sqlite() -> Databases:
+    folder = Path(tempfile.mkdtemp(prefix="freehold-soak-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    template = folder / "template.db"
+    store = new_database(f"sqlite:///{template}")
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+
+    def new_folder() -> Path:
+        return Path(tempfile.mkdtemp(dir=folder))
+
+    def new_file() -> Path:
+        return Path(shutil.copy(template, new_folder()))
+
+    return SqliteDatabases(new_file, new_folder)
+
+
+def _postgresql() -> Databases:
+    cluster = Cluster()
+    atexit.register(cluster.close)
+    return PostgresDatabases(cluster)
+
+
+def work(kind: str, seed: int, number: int, commands: int) -> Episode:
+    """One episode, in a process that may have had others before."""
+    return run_episode(databases_of(kind), number, random_steps(f"{seed}/{number}"), commands)
+
+
+def kind_of(database: str, number: int) -> str:
+    """On which database an episode runs; of both, PostgreSQL has every fourth."""
+    if database != "both":
+        return database
+    return "postgresql" if number % 4 == 3 else "sqlite"
+
+
+def soak(options: argparse.Namespace) -> list[Episode]:
+    """Episodes until enough commands have run, or one has failed."""
+    done: list[Episode] = []
+    waiting: set[Future[Episode]] = set()
+    number, commands, begin, said = options.first, 0, time.monotonic(), time.monotonic()
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        while commands < options.commands:
+            while len(waiting) < options.jobs:
+                kind, size = kind_of(options.database, number), options.episode
+                size = min(size, max(1, options.commands - commands))
+                waiting.add(pool.submit(work, kind, options.seed, number, size))
+                number += 1
+            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            done += [future.result() for future in ended]
+            commands = sum(it.commands for it in done)
+            if any(it.failure for it in done):
+                break
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                rate = commands / (said - begin)
+                print(f"{commands:,} commands, {rate:,.0f} a second", file=sys.stderr, flush=True)
+        done += [future.result() for future in wait(waiting).done]
+    return done
+
+
+def report(
+    options: argparse.Namespace, done: list[Episode], seconds: float, where: dict[str, Any]
+) -> dict[str, Any]:
+    """The result: how many commands of which kind came to what, on which databases."""
+    outcomes: dict[str, Counter[str]] = {}
+    for (kind, outcome), times in sum((it.counts for it in done), Counter()).items():
+        outcomes.setdefault(kind, Counter())[outcome or "OK"] += times
+    troubles = sum((it.troubles for it in done), Counter())
+    commands = sum(it.commands for it in done)
+    return {
+        "name": "model",
+        "seed": options.seed,
+        "commands": commands,
+        "violations": sum(1 for it in done if it.failure),
+        "seconds": round(seconds, 1),
+        "commands_per_second": round(commands / seconds, 1),
+        "jobs": options.jobs,
+        "episodes": len(done),
+        "commands_per_episode": options.episode,
+        "batches": sum(it.batches for it in done),
+        "deaths": sum(troubles[fault.name.lower()] for fault in DEATHS),
+        "databases": {
+            kind: {
+                "commands": sum(it.commands for it in done if it.database == kind),
+                "episodes": sum(1 for it in done if it.database == kind),
+                "seconds": round(sum(it.seconds for it in done if it.database == kind), 1),
+            }
+            for kind in sorted({it.database for it in done})
+        },
+        **where,
+        "batches_by_trouble": dict(sorted(troubles.items())),
+        "commands_by_kind": {
+            kind: dict(counts.most_common()) for kind, counts in sorted(outcomes.items())
+        },
+        "transitions": dict(sum((it.transitions for it in done), Counter()).most_common()),
+    }
+
+
+def fails_on(kind: str, *, finish: bool) -> Callable[[list[Step]], bool]:
+    """Whether steps fail on a fresh database of this kind, or at the end if not before."""
+
+    def fails(steps: list[Step]) -> bool:
+        databases = databases_of(kind)
+        episode = run_episode(databases, 0, iter(steps), sys.maxsize, finish=finish)
+        return bool(episode.failure)
+
+    return fails
+
+
+def explain(options: argparse.Namespace, failed: Episode) -> None:
+    """Says how to see a failure again, at length and shortened."""
+    print(f"\nepisode {failed.number} on {failed.database}:\n{failed.failure}")
+    print(
+        f"again: python -m tests.engine.soak --seed {options.seed} --first {failed.number}"
+        f" --commands {options.episode} --episode {options.episode} --database {failed.database}"
+    )
+    early = fails_on(failed.database, finish=False)
+    steps = failed.steps
+    steps = shorter(steps, early if early(steps) else fails_on(failed.database, finish=True))
+    again = run_episode(databases_of(failed.database), 0, iter(steps), sys.maxsize)
+    print(f"\nshortened to {len(steps)} steps:\n{again.failure}")
+    print(
+        f"again: python -m tests.engine.soak --database {failed.database} --replay "
+        f"'{json.dumps(steps, separators=(',', ':'))}'"
+    )
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--commands", type=int, default=20_000, help="how many, at least")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the first episode's number")
+    parser.add_argument("--episode", type=int, default=3_000, help="commands an episode")
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="sqlite")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="where to write the result")
+    parser.add_argument("--replay", help="steps that were printed, instead of random ones")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs, prints the rate, writes the result; 1 after a violation."""
+    options = _options(arguments)
+    if options.replay:
+        steps: list[Step] = json.loads(options.replay)
+        kind = kind_of(options.database, 0)
+        again = run_episode(databases_of(kind), 0, iter(steps), sys.maxsize)
+        print(again.failure or "no violation")
+        return 1 if again.failure else 0
+    where = {"commit": commit(), "machine": machine(Path(tempfile.gettempdir()))}
+    begin = time.monotonic()
+    done = soak(options)
+    result = report(options, done, time.monotonic() - begin, where)
+    if options.json:
+        write_json(options.json, result)
+    print(
+        f"{result['commands']:,} commands in {result['episodes']} episodes,"
+        f" {result['deaths']} deaths, {result['violations']} violations:"
+        f" {result['seconds']} s, {result['commands_per_second']:,.0f} commands a second"
+    )
+    failed = next((it for it in done if it.failure), None)
+    if failed is not None:
+        explain(options, failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

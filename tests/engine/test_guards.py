@@ -1,0 +1,56 @@
+"""Guards against what cannot be: a defect is answered as one, and nothing of it is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from service.domain.errors import InternalFault, InvariantBroken
+from service.engine.assess import Assessor
+from service.engine.changes import Changes
+from service.engine.drafting import line_of
+from service.engine.engine import Engine
+from tests.engine.acts import settle_usage
+from tests.engine.calls import authorize, counts, rental, settle, stored
+from tests.fakes import CountingIds, Desk, FakeScorer
+
+
+def test_terms_that_are_gone(desk: Desk) -> None:
+    """An authorization whose terms are not known any more is a fault of its own command; the
+    others of its batch pass."""
+    it, other = rental(desk, authorize()), rental(desk, authorize("ann", "umbrella"))
+    terms = dict(desk.engine._catalog.revisions)
+    del terms["city", "bike", 1]
+    desk.engine._catalog = replace(desk.engine._catalog, revisions=terms)
+    fault, passed = desk.apply(desk.work(settle_usage(it)), desk.work(settle(other, 0)))
+    assert isinstance(fault, InternalFault)
+    assert isinstance(passed, bytes)
+    assert stored(desk, it) == it
+    (error,) = desk.faults
+    assert isinstance(error, InvariantBroken)
+
+
+def test_an_authorization_without_a_line(desk: Desk) -> None:
+    """Nothing is posted for an authorization whose line was not found."""
+    it = rental(desk, authorize())
+    with pytest.raises(InvariantBroken):
+        line_of(it, Changes())
+
+
+def test_an_engine_without_attempts(desk: Desk) -> None:
+    """An engine that may not even try once answers with a fault and writes nothing."""
+    engine = Engine(
+        desk.store,
+        Assessor(desk.store, FakeScorer()),
+        desk.clock,
+        CountingIds(),
+        currency="CNY",
+        build="test",
+        max_attempts=0,
+        log_fault=lambda _id, error: desk.faults.append(error),
+    )
+    before = counts(desk)
+    (result,) = engine.apply([desk.work(authorize())])
+    assert isinstance(result, InternalFault)
+    assert counts(desk) == before

@@ -1,0 +1,319 @@
+"""The sealer: which heads it seals, in which portions, and who may seal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+
+from service.domain.chain import seal_digest
+from service.engine import commands as c
+from service.engine.committer import CommitLimits, Committer
+from service.engine.ports import OutboxMark, Unsealed
+from service.engine.records import PLATFORM, SealRecord
+from service.engine.sealer import Sealer
+from service.signing import PublicKeys, SealKey
+from service.storage import tables as t
+from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.acts import money
+from tests.engine.calls import authorize, line, reason, rental, settle
+from tests.fakes import Desk
+from tests.storage.book import KEY, KEYS, seal, witness
+
+
+@pytest.fixture
+def desk(store: SqlStore) -> Iterator[Desk]:
+    """An engine on a fresh database, where Ann, Ben and Cem score 700; at its end it verifies."""
+    made = Desk(store)
+    for user_id in ("ann", "ben", "cem"):
+        made.put_user(user_id, 700)
+    yield made
+    found = verify_books(store.engine, KEYS)
+    assert found.fault is None
+    assert made.faults == []
+
+
+def sealed(it: SealRecord) -> dict[str, int]:
+    """The people under a seal, with the versions of their lines."""
+    return {head.user_id: head.version for head in it.heads}
+
+
+def test_what_changed_is_sealed(desk: Desk) -> None:
+    """A seal has the head of every line that changed since the last, as it stands."""
+    (first,) = seal(desk)
+    assert sealed(first) == {"ann": 1, "ben": 1, "cem": 1}
+    it = rental(desk, authorize("ben"))
+    rental(desk, settle(it, 100))
+    (second,) = seal(desk)
+    assert sealed(second) == {"ben": line(desk, "ben").version}
+    assert second.heads[0].head == line(desk, "ben").head
+    assert (second.number, second.previous) == (2, first.digest)
+
+
+def test_nothing_new_makes_no_seal(desk: Desk) -> None:
+    """When nothing was posted since the last seal, there is none, whatever else happened."""
+    seal(desk)
+    assert seal(desk) == []
+    desk.do(c.SetLimit("ann", money(line(desk).limit_minor)), caller=PLATFORM)
+    assert seal(desk) == []
+    rental(desk, authorize("ann"))
+    assert len(seal(desk)) == 1
+
+
+def test_a_line_without_entries_is_not_sealed(desk: Desk) -> None:
+    """Somebody without a limit has a line and nothing to seal."""
+    seal(desk)
+    rental(desk, authorize("stranger"))
+    assert seal(desk) == []
+
+
+def test_a_seal_is_bounded(desk: Desk) -> None:
+    """Seals are of bounded size, as many as it takes, and no line is left out."""
+    for n in range(8):
+        desk.put_user(f"user-{n}", 700)
+    seals = seal(desk, max_heads=3)
+    assert [len(it.heads) for it in seals] == [3, 3, 3, 2]
+    assert [it.number for it in seals] == [1, 2, 3, 4]
+    everybody = {"ann", "ben", "cem", *(f"user-{n}" for n in range(8))}
+    assert set().union(*(sealed(it) for it in seals)) == everybody
+
+
+def test_a_busy_line_is_sealed_once(desk: Desk) -> None:
+    """Many events of one line are one head, even where they are looked at in portions."""
+    seal(desk)
+    for _ in range(3 * EVENTS_A_HEAD):
+        desk.put_user("ann", 700)
+        desk.do(c.SetLimit("ann", None), caller=PLATFORM)
+    it = rental(desk, authorize())
+    assert [sealed(made) for made in seal(desk, max_heads=1)] == [{"ann": line(desk).version}]
+    assert it.user_id == "ann"
+
+
+def test_a_seal_covers_what_it_says(desk: Desk) -> None:
+    """The digest covers number, predecessor, time and heads; the signature the digest."""
+    (made,) = seal(desk)
+    heads = [(it.version, it.head) for it in made.heads]
+    assert heads == sorted(heads, key=lambda head: head[1])
+    assert made.seal_us == desk.clock.now_us()
+    again = seal_digest(made.number, b"", made.seal_us, made.outbox_sequence, heads)
+    assert made.digest == again
+    assert KEYS.verify(made.key_id, made.digest, made.signature)
+    for changed in (
+        seal_digest(2, b"", made.seal_us, made.outbox_sequence, heads),
+        seal_digest(1, b"x", made.seal_us, made.outbox_sequence, heads),
+        seal_digest(1, b"", made.seal_us + 1, made.outbox_sequence, heads),
+        seal_digest(1, b"", made.seal_us, made.outbox_sequence + 1, heads),
+        seal_digest(1, b"", made.seal_us, made.outbox_sequence, heads[1:]),
+        seal_digest(1, b"", made.seal_us, made.outbox_sequence, heads[::-1]),
+    ):
+        assert changed != made.digest
+        assert not KEYS.verify(made.key_id, changed, made.signature)
+
+
+def test_it_goes_on_where_another_ended(desk: Desk) -> None:
+    """A server that starts seals only what was not sealed before it."""
+    seal(desk)
+    rental(desk, authorize("cem"))
+    assert [sealed(it) for it in seal(Desk(desk.store))] == [{"cem": 2}]
+
+
+def test_a_key_may_be_changed(desk: Desk) -> None:
+    """Seals by two keys verify with both public keys, and not with one."""
+    other = SealKey(Ed25519PrivateKey.generate())
+    seal(desk)
+    rental(desk, authorize())
+    seals = seal(desk, other)
+    both = PublicKeys([KEY.public, other.public])
+    assert verify_books(desk.store.engine, both, [witness(seals[-1])]).signatures == 2
+    fault = verify_books(desk.store.engine, KEYS).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("SEAL_SIGNATURE", "seals/2")
+    with desk.store.engine.connect().execution_options(writes=True) as con, con.begin():
+        for (name,) in triggers(desk):
+            con.exec_driver_sql(name)
+        con.execute(t.sealed_heads.delete().where(t.sealed_heads.c.number == 2))
+        con.execute(t.seals.delete().where(t.seals.c.number == 2))
+
+
+def triggers(desk: Desk) -> list[tuple[str]]:
+    """Statements that drop what keeps seals from being removed."""
+    if desk.store.engine.dialect.name == "postgresql":
+        return [(f"DROP TRIGGER {n}_append_only ON {n}",) for n in ("seals", "sealed_heads")]
+    return [(f"DROP TRIGGER {n}_no_delete",) for n in ("seals", "sealed_heads")]
+
+
+# -- several processes --------------------------------------------------------------------------
+
+
+def test_a_number_is_given_once(desk: Desk) -> None:
+    """Of two seals with one number the second is refused, and its batch goes on without it."""
+    (first,) = seal(desk)
+    rental(desk, authorize())
+    again = desk.work(c.RecordSeal(first._replace(heads=())), request_id="", caller="")
+    other = desk.work(authorize("ben"))
+    refused, answered = desk.apply(again, other)
+    assert reason(refused) == "SEALED_MEANWHILE"
+    assert isinstance(answered, bytes)
+    assert len(seal(desk)) == 1
+
+
+def test_two_processes_seal_one_database(desk: Desk) -> None:
+    """Two sealers at the same time make one list of seals, each number once, nothing left out."""
+    for n in range(12):
+        desk.put_user(f"user-{n}", 700)
+    rival = Desk(SqlStore(desk.store.engine))
+    made: list[SealRecord] = []
+
+    async def run() -> None:
+        committers = [Committer(it.engine.apply, CommitLimits()) for it in (desk, rival)]
+        sealers = [
+            Sealer(
+                SqlSealStore(desk.store.engine),
+                committer,
+                desk.clock,
+                KEY,
+                max_heads=2,
+                interval_s=0.0,
+                pause_s=0.0,
+                log_seal=made.append,
+                log_fault=lambda _id, error: desk.faults.append(error),
+            )
+            for committer in committers
+        ]
+        for committer in committers:
+            committer.start()
+        while sum(len(it.heads) for it in made) < 15:
+            await asyncio.gather(*(it.seal() for it in sealers))
+        for committer in committers:
+            await committer.close()
+
+    asyncio.run(run())
+    rival.store._drop_writer()
+    assert sorted(it.number for it in made) == list(range(1, len(made) + 1))
+    with desk.store.engine.connect() as connection:
+        heads = connection.execute(select(t.sealed_heads.c.user_id)).scalars().all()
+    assert len(heads) == len(set(heads)) == 15
+
+
+class Outbox:
+    """A store in which transactions are under way, as told."""
+
+    def __init__(self) -> None:
+        self.mark = OutboxMark(0, 0, 0)
+        self.asked: list[tuple[int, int]] = []
+
+    def outbox_mark(self) -> OutboxMark:
+        """As told."""
+        return self.mark
+
+    def unsealed(self, after: int, until: int, max_heads: int) -> Unsealed:
+        """Nothing, having looked at everything."""
+        self.asked.append((after, until))
+        return Unsealed(None, max(after, until), (), False)
+
+
+def test_an_event_that_comes_late_is_not_missed(desk: Desk) -> None:
+    """No event counts as looked at while a transaction may still put one before it.
+
+    Transaction 7 has taken a number and not committed, 8 has a later one and has: what 8 wrote is
+    left alone until 7 has ended.
+    """
+    outbox = Outbox()
+
+    async def run() -> None:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        sealer = Sealer(
+            outbox,
+            committer,
+            desk.clock,
+            KEY,
+            max_heads=2,
+            interval_s=0.0,
+            pause_s=0.0,
+            log_seal=lambda _: None,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
+        for mark in (
+            OutboxMark(10, 6, 6),
+            OutboxMark(12, 7, 9),
+            OutboxMark(15, 7, 11),
+            OutboxMark(16, 10, 12),
+            OutboxMark(17, 13, 13),
+        ):
+            outbox.mark = mark
+            await sealer.seal()
+
+    asyncio.run(run())
+    assert outbox.asked == [(0, 10), (10, 10), (10, 10), (10, 12), (12, 17)]
+
+
+# -- as it runs ---------------------------------------------------------------------------------
+
+
+def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
+    """It seals at intervals until it is stopped, and then seals what is left."""
+    made: list[SealRecord] = []
+
+    async def run() -> None:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        sealer = Sealer(
+            SqlSealStore(desk.store.engine),
+            committer,
+            desk.clock,
+            KEY,
+            max_heads=10,
+            interval_s=0.001,
+            pause_s=0.001,
+            log_seal=made.append,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
+        running = asyncio.create_task(sealer.run())
+        while not made:
+            await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        work = desk.work(authorize("ben"))
+        await committer.submit(work)
+        await sealer.close(10.0)
+        await committer.close()
+
+    asyncio.run(run())
+    assert sealed(made[-1]) == {"ben": 2}
+
+
+def test_what_fails_is_tried_again(desk: Desk) -> None:
+    """A database that is away stops no sealer; the fault is logged."""
+    faults: list[BaseException] = []
+
+    class Away(Outbox):
+        def outbox_mark(self) -> OutboxMark:
+            raise OSError("away")
+
+    async def run() -> None:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        sealer = Sealer(
+            Away(),
+            committer,
+            desk.clock,
+            KEY,
+            max_heads=2,
+            interval_s=0.0,
+            pause_s=0.0,
+            log_seal=lambda _: None,
+            log_fault=lambda _id, error: faults.append(error),
+        )
+        running = asyncio.create_task(sealer.run())
+        while len(faults) < 3:
+            await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await sealer.close(1.0)
+
+    asyncio.run(run())
+    assert len(faults) >= 4

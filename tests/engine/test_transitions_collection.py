@@ -1,0 +1,522 @@
+"""Rows of the table of transitions: what was captured is collected, disputed, given back."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.authorization import Authorization, Collection, Custody, State, TransferKind
+from service.domain.errors import InvalidInput
+from service.engine.commands import Paid, PayOutOperator
+from service.engine.records import PLATFORM, TransferState
+from tests.engine.acts import (
+    DAY_US,
+    HOUR_US,
+    Books,
+    approve,
+    charge_back,
+    charged,
+    decide_charge_back,
+    decide_dispute,
+    dispute,
+    lower,
+    money,
+    pay_elsewhere,
+    pay_out,
+    propose,
+    provision,
+    refund,
+    states,
+    told,
+    transfers,
+    woken,
+)
+from tests.engine.calls import (
+    authorize,
+    balances,
+    confirm,
+    counts,
+    line,
+    pay,
+    refused,
+    rental,
+    reverse,
+    settle,
+    stored,
+)
+from tests.fakes import OPERATOR, START_US, Desk
+
+SETTLED, IN_STATION = State.SETTLED, Custody.IN_STATION
+
+
+def paid(desk: Desk) -> Authorization:
+    """Settled for 1,250 on credit, with a fee of 37, and paid."""
+    return rental(desk, pay(charged(desk), 1_250))
+
+
+# -- payment ---------------------------------------------------------------------------------
+
+
+def test_payment_full(desk: Desk) -> None:
+    """A payment posts cash / receivable and avail / drawn."""
+    it = charged(desk)
+    it = Books(desk).step(
+        pay(it, 1_250),
+        [("money", "cash / receivable", 1_250), ("line", "available / drawn", 1_250)],
+        "collection.payment_recorded",
+        caller=PLATFORM,
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.PAID)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+
+
+def test_payment_partial(desk: Desk) -> None:
+    """A partial payment posts its part and leaves the rest due."""
+    it = charged(desk)
+    it = Books(desk).step(
+        pay(it, 400),
+        [("money", "cash / receivable", 400), ("line", "available / drawn", 400)],
+        "collection.payment_recorded",
+    )
+    assert (it.collection, it.due_minor) == (Collection.PAYING, 850)
+    assert balances(desk) == (50_000, 49_150, 0, 850)
+
+
+def test_payment_over(desk: Desk) -> None:
+    """What is paid too much posts cash / refund_payable."""
+    it = charged(desk)
+    it = Books(desk).step(
+        pay(it, 1_300),
+        [
+            ("money", "cash / receivable", 1_250),
+            ("line", "available / drawn", 1_250),
+            ("money", "cash / refund_payable", 50),
+        ],
+        "collection.payment_recorded",
+    )
+    assert (it.collection, it.refund_payable_minor) == (Collection.REFUND_PENDING, 50)
+
+
+def test_payment_while_out(desk: Desk) -> None:
+    """What was captured so far may be paid while the rental goes on."""
+    it = rental(desk, settle(rental(desk, authorize()), 300, final=False))
+    it = Books(desk).step(
+        pay(it, 300),
+        [("money", "cash / receivable", 300), ("line", "available / drawn", 300)],
+        "collection.payment_recorded",
+    )
+    assert states(it) == (State.ACTIVE, Custody.OUT, Collection.PAID)
+
+
+def test_payment_by_the_ladder(desk: Desk) -> None:
+    """An hour after the settlement the rail is asked to debit what is due; when it says that it
+    did, that is a payment, and saying it again changes nothing."""
+    it = charged(desk)
+    books = Books(desk)
+    it = books.wake(it, START_US + HOUR_US, [], "collection.debit_requested")
+    (debit,) = transfers(desk, it)
+    assert (debit.kind, debit.amount_minor, debit.state) == (
+        TransferKind.DEBIT, 1_250, TransferState.REQUESTED,
+    )  # fmt: skip
+    desk.do(told(debit, TransferState.SENT), caller=PLATFORM)
+    books.expect([])
+    for _ in range(2):
+        answer = desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+        assert getattr(answer, "state", None) is TransferState.SUCCEEDED
+        desk.do(told(debit, TransferState.SENT), caller=PLATFORM)
+    books.expect(
+        [("money", "cash / receivable", 1_250), ("line", "available / drawn", 1_250)],
+        "collection.payment_recorded",
+    )
+    assert stored(desk, it).collection is Collection.PAID
+    failed = told(debit, TransferState.FAILED)
+    assert refused(desk, failed, caller=PLATFORM).reason == "TRANSFER_ENDED"
+    again = pay(it, 5, reference=debit.transfer_id)
+    assert refused(desk, again, caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+
+
+def test_payment_known_before_the_rail_says_so(desk: Desk) -> None:
+    """A debit that was recorded as a payment under the transfer's id is not recorded again."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    rental(desk, pay(it, 1_250, reference=debit.transfer_id), caller=PLATFORM)
+    error = refused(desk, told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    assert error.reason == "PAYMENT_REFERENCE_REUSED"
+    assert stored(desk, it).refund_payable_minor == 0
+
+
+def test_payment_that_failed(desk: Desk) -> None:
+    """A debit that failed posts nothing; the ladder asks again on its day for what is due."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    books = Books(desk)
+    desk.do(told(debit, TransferState.FAILED, "no funds"), caller=PLATFORM)
+    books.expect([], "collection.debit_failed")
+    rental(desk, pay(it, 250))
+    books.news()
+    books.wake(
+        stored(desk, it), START_US + DAY_US, [],
+        "collection.delinquency_changed", "collection.reminded",
+    )  # fmt: skip
+    books.wake(stored(desk, it), START_US + 3 * DAY_US, [], "collection.debit_requested")
+    first, second = transfers(desk, it)
+    assert (first.state, first.detail) == (TransferState.FAILED, "no funds")
+    assert (second.amount_minor, second.state) == (1_000, TransferState.REQUESTED)
+
+
+def test_a_transfer_of_nobody(desk: Desk) -> None:
+    """A transfer that was never asked for is not found."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    ghost = told(debit._replace(transfer_id="0" * 20), TransferState.SENT)
+    assert refused(desk, ghost, caller=PLATFORM).reason == "TRANSFER_NOT_FOUND"
+
+
+# -- paid elsewhere, lowered, refunded -------------------------------------------------------
+
+
+def test_paid_elsewhere(desk: Desk) -> None:
+    """What was paid to the operator posts operator_payable / receivable and avail / drawn."""
+    it = charged(desk)
+    it = Books(desk).step(
+        pay_elsewhere(it, 1_250),
+        [("money", "operator_payable / receivable", 1_250), ("line", "available / drawn", 1_250)],
+        "collection.paid_elsewhere",
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.PAID)
+    assert it.fee_minor == 37
+
+
+def test_paid_elsewhere_too_much(desk: Desk) -> None:
+    """No more is paid elsewhere than is due: what is too much is the operator's matter."""
+    it = charged(desk)
+    assert isinstance(refused(desk, pay_elsewhere(it, 1_251)), InvalidInput)
+
+
+def test_lowered(desk: Desk) -> None:
+    """Lowered by x before payment: operator_payable x-f, fee_income f / receivable x;
+    avail / drawn x. The fee is the floored share of what is left."""
+    it = charged(desk)
+    it = Books(desk).step(
+        lower(it, 250),
+        [
+            ("money", "operator_payable / receivable", 243),
+            ("money", "fee_income / receivable", 7),
+            ("line", "available / drawn", 250),
+        ],
+        "collection.lowered",
+    )
+    assert (it.due_minor, it.fee_minor, it.collection) == (1_000, 30, Collection.DUE)
+    assert isinstance(refused(desk, lower(it, 1_001)), InvalidInput)
+
+
+def test_refund_full(desk: Desk) -> None:
+    """A refund x after payment posts operator_payable x-f, fee_income f / refund_payable x; when
+    it is paid out, refund_payable / cash."""
+    it = paid(desk)
+    books = Books(desk)
+    it = books.step(
+        refund(it, 1_250),
+        [
+            ("money", "operator_payable / refund_payable", 1_213),
+            ("money", "fee_income / refund_payable", 37),
+        ],
+        "collection.refunded",
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.REFUND_PENDING)
+    it = books.step(
+        pay_out(it, 1_250), [("money", "refund_payable / cash", 1_250)], "collection.paid_out"
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.REFUNDED)
+    (payout,) = transfers(desk, it)
+    assert (payout.kind, payout.amount_minor) == (TransferKind.PAYOUT, 1_250)
+    desk.do(told(payout, TransferState.SUCCEEDED), caller=PLATFORM)
+    books.expect([])
+
+
+def test_refund_partial_several_never_too_much(desk: Desk) -> None:
+    """Several refunds are together never more than was captured and paid; however they are cut,
+    the fee that is given back is that of one."""
+    it = rental(desk, pay(charged(desk), 1_000))
+    books = Books(desk)
+    it = books.step(
+        refund(it, 100),
+        [
+            ("money", "operator_payable / refund_payable", 97),
+            ("money", "fee_income / refund_payable", 3),
+        ],
+        "collection.refunded",
+    )
+    it = rental(desk, refund(it, 899))
+    assert isinstance(refused(desk, refund(it, 2)), InvalidInput)
+    it = rental(desk, refund(it, 1))
+    assert (it.refunded_minor, it.refundable_minor, it.due_minor) == (1_000, 0, 250)
+    assert it.fee_minor == 250 * 300 // 10_000
+    assert isinstance(refused(desk, refund(it, 1)), InvalidInput)
+
+
+def test_refund_of_a_captured_deposit(desk: Desk) -> None:
+    """What was captured of the cash part was paid, and can be refunded."""
+    it = rental(desk, settle(rental(desk, confirm(rental(desk, authorize("ben")))), 1_000))
+    it = Books(desk).step(
+        refund(it, 1_000),
+        [
+            ("money", "operator_payable / refund_payable", 970),
+            ("money", "fee_income / refund_payable", 30),
+        ],
+        "collection.refunded",
+    )
+    assert it.refund_payable_minor == 9_950
+
+
+def test_payout_that_failed(desk: Desk) -> None:
+    """A payout that failed is owed again: cash / refund_payable; it may be paid out once more."""
+    it = rental(desk, pay(charged(desk), 1_300))
+    it = rental(desk, pay_out(it, 30))
+    assert isinstance(refused(desk, pay_out(it, 21)), InvalidInput)
+    (payout,) = transfers(desk, it)
+    books = Books(desk)
+    desk.do(told(payout, TransferState.FAILED, "closed account"), caller=PLATFORM)
+    books.expect([("money", "cash / refund_payable", 30)], "collection.payout_failed")
+    it = stored(desk, it)
+    assert (it.collection, it.refund_payable_minor) == (Collection.REFUND_PENDING, 50)
+    rental(desk, pay_out(it, 50))
+    assert [each.amount_minor for each in transfers(desk, it)] == [30, 50]
+    assert line(desk).refund_payable_minor == 0
+
+
+def test_payout_after_the_end_of_a_hold(desk: Desk) -> None:
+    """What is owed for a deposit is paid out whatever became of the hold."""
+    it = rental(desk, reverse(rental(desk, confirm(rental(desk, authorize("ben"))))))
+    it = Books(desk).step(
+        pay_out(it, 9_950), [("money", "refund_payable / cash", 9_950)], "collection.paid_out"
+    )
+    assert states(it) == (State.REVERSED, IN_STATION, Collection.NONE)
+
+
+# -- disputes --------------------------------------------------------------------------------
+
+
+def test_dispute_opened_and_lost_by_the_user(desk: Desk) -> None:
+    """A dispute posts receivable_disputed / receivable; lost by the user, back. What is disputed
+    stays drawn and is not collected meanwhile."""
+    it = charged(desk)
+    books = Books(desk)
+    it = books.step(
+        dispute(it, 1_250),
+        [("money", "receivable_disputed / receivable", 1_250)],
+        "collection.dispute_opened",
+    )
+    assert (it.collection, it.due_minor, it.wake_us) == (Collection.DISPUTED, 0, None)
+    assert balances(desk) == (50_000, 48_750, 0, 1_250)
+    it = books.step(
+        decide_dispute(it, user_won=False),
+        [("money", "receivable / receivable_disputed", 1_250)],
+        "collection.dispute_lost",
+    )
+    assert (it.collection, it.due_minor) == (Collection.DUE, 1_250)
+
+
+def test_dispute_won_by_the_user(desk: Desk) -> None:
+    """A dispute won posts operator_payable x-f, fee_income f / receivable_disputed x;
+    avail / drawn x."""
+    it = rental(desk, dispute(charged(desk), 250))
+    it = Books(desk).step(
+        decide_dispute(it, user_won=True),
+        [
+            ("money", "operator_payable / receivable_disputed", 243),
+            ("money", "fee_income / receivable_disputed", 7),
+            ("line", "available / drawn", 250),
+        ],
+        "collection.dispute_won",
+    )
+    assert (it.collection, it.due_minor, it.fee_minor) == (Collection.DUE, 1_000, 30)
+    assert balances(desk) == (50_000, 49_000, 0, 1_000)
+
+
+def test_dispute_won_out_of_goodwill(desk: Desk) -> None:
+    """A dispute won at Freehold's cost posts goodwill x / receivable_disputed x; the operator and
+    the fee stay as they were."""
+    it = rental(desk, dispute(charged(desk), 250))
+    it = Books(desk).step(
+        decide_dispute(it, user_won=True, goodwill=True),
+        [("money", "goodwill / receivable_disputed", 250), ("line", "available / drawn", 250)],
+        "collection.dispute_won",
+    )
+    assert (it.due_minor, it.fee_minor, it.conceded_minor) == (1_000, 37, 0)
+
+
+def test_dispute_of_too_much(desk: Desk) -> None:
+    """No more is disputed than is due, and nothing is decided that is not disputed."""
+    it = charged(desk)
+    assert isinstance(refused(desk, dispute(it, 1_251)), InvalidInput)
+    assert refused(desk, decide_dispute(it, user_won=True)).reason == "NOTHING_DISPUTED"
+
+
+# -- charge-backs ----------------------------------------------------------------------------
+
+
+def test_charge_back_and_overturned(desk: Desk) -> None:
+    """A charge-back after payment posts its receivable / cash, without the line; overturned,
+    back."""
+    it = paid(desk)
+    books = Books(desk)
+    it = books.step(
+        charge_back(it, 1_250),
+        [("money", "receivable_charged_back / cash", 1_250)],
+        "collection.charged_back",
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.DISPUTED)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+    it = books.step(
+        decide_charge_back(it, user_won=False),
+        [("money", "cash / receivable_charged_back", 1_250)],
+        "collection.charge_back_overturned",
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.PAID)
+
+
+@pytest.mark.parametrize("goodwill", [False, True])
+def test_charge_back_won(desk: Desk, goodwill: bool) -> None:
+    """A charge-back won by the user is posted as a won dispute, without the line."""
+    it = rental(desk, charge_back(paid(desk), 250))
+    given = [
+        ("money", "operator_payable / receivable_charged_back", 243),
+        ("money", "fee_income / receivable_charged_back", 7),
+    ]
+    at_our_cost = [("money", "goodwill / receivable_charged_back", 250)]
+    it = Books(desk).step(
+        decide_charge_back(it, user_won=True, goodwill=goodwill),
+        at_our_cost if goodwill else given,
+        "collection.charge_back_won",
+    )
+    assert (it.collection, it.refunded_minor) == (Collection.REFUNDED, 250)
+    assert (it.refundable_minor, it.refund_payable_minor) == (1_000, 0)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+
+
+def test_charge_back_of_too_much(desk: Desk) -> None:
+    """No more is charged back than was paid and not given back; a reference counts once."""
+    it = rental(desk, refund(paid(desk), 50))
+    assert isinstance(refused(desk, charge_back(it, 1_201)), InvalidInput)
+    it = rental(desk, charge_back(it, 200))
+    assert refused(desk, charge_back(it, 200)).reason == "PAYMENT_REFERENCE_REUSED"
+    assert isinstance(refused(desk, refund(it, 1_001)), InvalidInput)
+    it = rental(desk, decide_charge_back(it, user_won=False))
+    assert refused(desk, decide_charge_back(it, user_won=True)).reason == "NOTHING_CHARGED_BACK"
+
+
+# -- provision, write-off, recovery ----------------------------------------------------------
+
+
+def test_provision_up_and_down(desk: Desk) -> None:
+    """A provision posts credit_loss / allowance; lowered, back."""
+    it = charged(desk)
+    books = Books(desk)
+    it = books.step(
+        provision(it, 600), [("money", "credit_loss / allowance", 600)], "collection.provisioned"
+    )
+    it = books.step(
+        provision(it, 200), [("money", "allowance / credit_loss", 400)], "collection.provisioned"
+    )
+    assert (it.provisioned_minor, it.collection) == (200, Collection.DUE)
+    assert isinstance(refused(desk, provision(it, 1_251)), InvalidInput)
+
+
+def test_write_off_by_two_people(desk: Desk) -> None:
+    """A write-off by two people posts allowance / receivable and limit_control / drawn; what was
+    not provided for is provided for in the same transaction."""
+    it = rental(desk, provision(charged(desk), 200))
+    books = Books(desk)
+    it = books.step(propose(it, "key-1"), [], "collection.write_off_proposed")
+    error = refused(desk, approve(it, "key-1"))
+    assert (error.reason, error.metadata) == ("SECOND_PERSON_NEEDED", {"state": "SETTLED"})
+    it = books.step(
+        approve(it, "key-2"),
+        [
+            ("money", "credit_loss / allowance", 1_050),
+            ("money", "allowance / receivable", 1_250),
+            ("line", "limit_control / drawn", 1_250),
+        ],
+        "collection.written_off",
+    )
+    assert states(it) == (SETTLED, IN_STATION, Collection.WRITTEN_OFF)
+    assert balances(desk) == (48_750, 48_750, 0, 0)
+
+
+def test_write_off_needs_a_proposal(desk: Desk) -> None:
+    """Nothing is written off that nobody proposed, and nothing that is not due."""
+    it = charged(desk)
+    assert refused(desk, approve(it)).reason == "NOT_PROPOSED"
+    it = rental(desk, pay(rental(desk, propose(it)), 1_250))
+    assert refused(desk, approve(it)).reason == "NOTHING_DUE"
+    assert refused(desk, propose(it)).reason == "NOTHING_DUE"
+
+
+def test_recovery(desk: Desk) -> None:
+    """A payment of what was written off posts cash / recovery; what is too much is owed back."""
+    it = rental(desk, approve(rental(desk, propose(charged(desk)))))
+    it = Books(desk).step(
+        pay(it, 1_300),
+        [("money", "cash / recovery", 1_250), ("money", "cash / refund_payable", 50)],
+        "collection.payment_recorded",
+    )
+    assert (it.collection, it.recovered_minor) == (Collection.WRITTEN_OFF, 1_250)
+    assert balances(desk) == (48_750, 48_750, 0, 0)
+
+
+# -- operator payout -------------------------------------------------------------------------
+
+
+def paying_out(amount_minor: int, reference: str = "out-1") -> PayOutOperator:
+    """The treasury pays an operator."""
+    return PayOutOperator(OPERATOR, money(amount_minor), reference)
+
+
+def test_operator_payout(desk: Desk) -> None:
+    """A payout posts operator_payable / cash, on the operator's own line."""
+    charged(desk)
+    books = Books(desk)
+    answer = desk.do(paying_out(1_000), caller=PLATFORM)
+    books.expect([("money", "operator_payable / cash", 1_000)], "operator.paid_out")
+    assert answer == Paid(OPERATOR, "CNY", 1_000, 213)
+
+
+def test_operator_payout_of_too_much(desk: Desk) -> None:
+    """No more is paid than the operator is owed, and no payment twice."""
+    charged(desk)
+    before = counts(desk)
+    error = refused(desk, paying_out(1_214), caller=PLATFORM)
+    assert error.reason == "PAYABLE_EXCEEDED"
+    assert "1213" in error.message
+    assert isinstance(refused(desk, paying_out(0), caller=PLATFORM), InvalidInput)
+    after = counts(desk)
+    assert {**after, "operator_payables": 0} == {**before, "operator_payables": 0}
+    desk.do(paying_out(1_000), caller=PLATFORM)
+    assert refused(desk, paying_out(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+    desk.do(paying_out(213, "out-2"), caller=PLATFORM)
+    assert refused(desk, paying_out(1, "out-3"), caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
+
+
+def test_operator_payouts_in_one_batch(desk: Desk) -> None:
+    """Two payouts and a capture in one batch see each other."""
+    it = rental(desk, authorize())
+    results = desk.apply(
+        desk.work(settle(it, 1_250), request_id="settle"),
+        desk.work(paying_out(1_213, "out-1"), caller=PLATFORM, request_id="one"),
+        desk.work(paying_out(1, "out-2"), caller=PLATFORM, request_id="two"),
+    )
+    assert [isinstance(result, bytes) for result in results] == [True, True, False]
+
+
+def test_operator_owes_after_a_refund(desk: Desk) -> None:
+    """A refund after the payout leaves the operator owing; nothing is paid until it is even."""
+    it = paid(desk)
+    desk.do(paying_out(1_213), caller=PLATFORM)
+    rental(desk, refund(it, 1_250))
+    assert refused(desk, paying_out(1, "out-2"), caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
+
+
+def test_payout_of_nobody(desk: Desk) -> None:
+    """An operator that is not registered is not found."""
+    command = PayOutOperator("nobody", money(1), "out-1")
+    assert refused(desk, command, caller=PLATFORM).reason == "OPERATOR_NOT_FOUND"

@@ -1,0 +1,118 @@
+"""Two server processes on one PostgreSQL database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from freehold.client import Client, FreeholdError
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, SettleAuthorizationRequest
+from freehold.v1.credit_service_pb2 import GetCreditProfileRequest, PutUsersRequest, User
+from freehold.v1.types_pb2 import Money
+
+from service.storage.database import open_database
+from service.storage.verify import verify_books
+from tests.faults.support import people, prepare, run, server
+from tests.postgres import Cluster
+
+HANG_S = 60.0
+ROUNDS = 10
+AS_OF_S = 1_704_067_200
+SANDBOX = ("--sandbox", "2024-01-01T00:10:00Z")
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[str]:
+    """An empty database on PostgreSQL; at the end its books verify."""
+    name = cluster.empty()
+    url = cluster.url(name)
+    yield url
+    engine = open_database(url)
+    assert verify_books(engine).fault is None
+    engine.dispose()
+    assert "books verified" in run("verify", "--database", url).stdout
+    cluster.drop(name)
+
+
+def at_once(*actions: Callable[[], None]) -> None:
+    """Runs every action in a thread of its own, all beginning together."""
+    together = threading.Barrier(len(actions), timeout=HANG_S)
+    raised: list[BaseException] = []
+
+    def one(action: Callable[[], None]) -> None:
+        try:
+            together.wait()
+            action()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=one, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_S)
+    assert raised == []
+
+
+def test_two_servers_on_one_database(database: str, model: Path) -> None:
+    """A request sent to two servers at once, and again to either, has one effect and one answer;
+    what one server wrote the other knows; a server that is killed takes nothing with it."""
+    operator_key, platform_key = prepare(database)
+    with (
+        server(database, model, "127.0.0.1:0", *SANDBOX) as first,
+        server(database, model, "127.0.0.1:0", *SANDBOX) as second,
+    ):
+        addresses = [str(one.wait_for("serving")["address"]) for one in (first, second)]
+        with Client(addresses[0], platform_key, plaintext=True) as platform:
+            users = [
+                User(user_id=f"u-{n}", scoring_consent=True, features=features)
+                for n, features in enumerate(people(model, 8))
+            ]
+            for user in users:
+                user.as_of.FromSeconds(AS_OF_S)
+            platform.put_users(PutUsersRequest(request_id="p", users=users))
+        answers: dict[str, list[Authorization]] = {}
+        with (
+            Client(addresses[0], operator_key, plaintext=True) as one,
+            Client(addresses[1], operator_key, plaintext=True) as other,
+        ):
+
+            def rent(client: Client, n: int) -> None:
+                request = AuthorizeRequest(
+                    request_id=f"r-{n}", user_id=f"u-{n % 8}", product_id="umbrella"
+                )
+                answers.setdefault(f"r-{n}", []).append(client.authorize(request).authorization)
+
+            for n in range(ROUNDS):
+                at_once(lambda n=n: rent(one, n), lambda n=n: rent(other, n))  # type: ignore[misc]
+            for n in range(ROUNDS):
+                rent(one, n)
+                rent(other, n)
+            for told in answers.values():
+                assert len(told) == 4
+                assert all(it == told[0] for it in told)
+            names = {told[0].name for told in answers.values()}
+            assert len(names) == ROUNDS
+            active = [
+                told[0] for told in answers.values() if told[0].state == Authorization.STATE_ACTIVE
+            ]
+            assert active
+            first.kill()
+            with pytest.raises(FreeholdError, match="UNAVAILABLE"):
+                rent(one, 0)
+            fee = Money(currency_code="CNY", amount_minor=100)
+            for place, it in enumerate(active):
+                request = SettleAuthorizationRequest(
+                    request_id=f"s-{place}", name=it.name, amount=fee
+                )
+                assert other.settle_authorization(request).authorization.held.amount_minor == 0
+        with Client(addresses[1], platform_key, plaintext=True) as platform:
+            asked = GetCreditProfileRequest(user_id=active[0].name.split("/")[1])
+            profile = platform.get_credit_profile(asked).profile
+            assert profile.drawn.amount_minor % 100 == 0
+            assert profile.drawn.amount_minor > 0
+        assert second.terminate() == 0
+        assert second.lines()

@@ -1,0 +1,147 @@
+"""Limits by hand, standing, and reviews."""
+
+from __future__ import annotations
+
+import pytest
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+from freehold.v1.credit_service_pb2 import (
+    STANDING_NORMAL,
+    STANDING_SUSPENDED,
+    STANDING_WATCHED,
+    CreditLine,
+    ResolveReviewRequest,
+)
+
+from tests.rpc import ready
+from tests.rpc.support import BIKE_MINOR, Desks, Refused, advance, user_with, yuan
+
+A = Authorization
+APPROVED = ResolveReviewRequest.VERDICT_APPROVED
+DECLINED = ResolveReviewRequest.VERDICT_DECLINED
+
+
+def stand(desk: Desks, user_id: str, standing: int) -> CreditLine:
+    """A SetStanding."""
+    line: CreditLine = desk.platform.call("SetStanding", user_id=user_id, standing=standing).line
+    return line
+
+
+# -- limits --------------------------------------------------------------------------------
+
+
+def test_a_limit_is_fixed_by_hand(desk: Desks) -> None:
+    """A limit set by hand stays when newer features come, until it is left to the score again."""
+    user_id = desk.platform.person(600)
+    line = desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(12_345)).line
+    assert (line.limit, line.available, line.limit_fixed) == (yuan(12_345), yuan(12_345), True)
+    (profile,) = desk.platform.put(user_with(user_id, 700))
+    assert (profile.limit, profile.limit_fixed) == (yuan(12_345), True)
+    line = desk.platform.call("SetCreditLimit", user_id=user_id).line
+    assert (line.limit, line.limit_fixed) == (yuan(12_345), False)
+    (profile,) = desk.platform.put(user_with(user_id, 700))
+    assert (profile.limit, profile.limit_fixed) == (yuan(50_000), False)
+
+
+def test_a_limit_cut_by_hand_waits_for_the_holds(desk: Desks) -> None:
+    """A limit below what is held takes what is available, and the rest from the release."""
+    user_id = desk.platform.person(600)
+    rental = desk.operator.authorize(user_id, "bike")
+    line = desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(0)).line
+    assert (line.available, line.held) == (yuan(0), yuan(BIKE_MINOR))
+    assert line.cut_pending == yuan(BIKE_MINOR)
+    desk.operator.reverse(rental.name)
+    assert desk.platform.profile(user_id).limit == yuan(0)
+
+
+def test_no_lines_are_kept_in_an_unknown_currency(desk: Desks) -> None:
+    """A limit in a currency without lines is refused at its currency."""
+    user_id = desk.platform.person()
+    limit = yuan(1)
+    limit.currency_code = "XTS"
+    with pytest.raises(Refused) as refusal:
+        desk.platform.call("SetCreditLimit", user_id=user_id, limit=limit)
+    assert refusal.value.fields == {"limit.currency_code"}
+
+
+# -- standing ------------------------------------------------------------------------------
+
+
+def test_a_suspended_person_takes_nothing(desk: Desks) -> None:
+    """Whoever is suspended is declined and picks nothing up; what is open goes on."""
+    user_id = desk.platform.person()
+    open_ = desk.operator.authorize(user_id, "umbrella")
+    held = desk.operator.authorize(user_id, "umbrella", start=AuthorizeRequest.START_ON_PICKUP)
+    assert stand(desk, user_id, STANDING_SUSPENDED).standing == STANDING_SUSPENDED
+    assert desk.platform.profile(user_id).standing == STANDING_SUSPENDED
+    declined = desk.operator.authorize(user_id, "umbrella")
+    assert (declined.state, list(declined.reasons)) == (A.STATE_DECLINED, ["USER_SUSPENDED"])
+    for refused in (
+        lambda: desk.operator.start(held.name),
+        lambda: desk.operator.call("IncrementAuthorization", name=open_.name, amount=yuan(1)),
+    ):
+        with pytest.raises(Refused) as refusal:
+            refused()
+        assert refusal.value.reason == "USER_SUSPENDED"
+        assert refusal.value.info.metadata["state"] in ("AUTHORIZED", "ACTIVE")
+    assert desk.operator.settle(open_.name, 100).state == A.STATE_SETTLED
+    stand(desk, user_id, STANDING_NORMAL)
+    assert desk.operator.start(held.name).state == A.STATE_ACTIVE
+
+
+def test_money_of_somebody_suspended_meanwhile_is_owed_back(desk: Desks) -> None:
+    """A confirmation by somebody who was suspended meanwhile is DECLINED and owed back."""
+    offered = ready.offered(desk)
+    stand(desk, offered.name.split("/")[1], STANDING_SUSPENDED)
+    declined = desk.operator.confirm(offered.name, 9_950)
+    assert (declined.state, declined.reasons[0]) == (A.STATE_DECLINED, "USER_SUSPENDED")
+    assert declined.refund_payable == yuan(9_950)
+
+
+# -- reviews -------------------------------------------------------------------------------
+
+
+def test_a_watched_person_is_reviewed(desk: Desks) -> None:
+    """Whoever is watched gets REVIEW; the approval holds what the engine had decided."""
+    user_id = desk.platform.person()
+    stand(desk, user_id, STANDING_WATCHED)
+    waiting = desk.operator.authorize(user_id, "bike")
+    assert (waiting.state, waiting.reasons[0]) == (A.STATE_REVIEW, "UNDER_REVIEW")
+    assert (waiting.held, desk.platform.profile(user_id).held) == (yuan(0), yuan(0))
+    after = desk.platform.call("ResolveReview", name=waiting.name, verdict=APPROVED).authorization
+    assert (after.state, after.held) == (A.STATE_ACTIVE, yuan(BIKE_MINOR))
+
+
+def test_an_approved_offer_asks_for_its_cash(desk: Desks) -> None:
+    """The approval of an offer with a cash part makes it OFFERED."""
+    user_id = desk.platform.person(550)
+    stand(desk, user_id, STANDING_WATCHED)
+    waiting = desk.operator.authorize(user_id, "bike")
+    after = desk.platform.call("ResolveReview", name=waiting.name, verdict=APPROVED).authorization
+    assert (after.state, after.deposit_asked) == (A.STATE_OFFERED, yuan(9_950))
+    assert desk.operator.confirm(waiting.name, 9_950).state == A.STATE_ACTIVE
+
+
+def test_a_declined_review_is_an_answer(desk: Desks) -> None:
+    """The refusal of a review is DECLINED with its reason."""
+    waiting = ready.under_review(desk)
+    after = desk.platform.call("ResolveReview", name=waiting.name, verdict=DECLINED).authorization
+    assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "REVIEW_DECLINED")
+
+
+def test_an_approval_that_the_line_no_longer_bears_is_declined(desk: Desks) -> None:
+    """An approval for which the line is gone meanwhile is DECLINED, and holds nothing."""
+    waiting = ready.under_review(desk)
+    user_id = waiting.name.split("/")[1]
+    desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(100))
+    after = desk.platform.call("ResolveReview", name=waiting.name, verdict=APPROVED).authorization
+    assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "LINE_EXHAUSTED")
+    assert desk.platform.profile(user_id).held == yuan(0)
+
+
+def test_a_review_ends_by_itself(desk: Desks) -> None:
+    """A review that nobody decides expires after a day."""
+    waiting = ready.under_review(desk)
+    assert waiting.expire_time.seconds - waiting.create_time.seconds == 24 * 3_600
+    advance(desk, 24 * 3_600)
+    assert desk.operator.get(waiting.name).state == A.STATE_EXPIRED

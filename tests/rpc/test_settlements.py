@@ -1,0 +1,184 @@
+"""What is charged: an amount with its bill, or the fee for the usage line by line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import Fee, SettleAuthorizationResponse
+from freehold.v1.types_pb2 import SignedMoney
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.rpc import ready
+from tests.rpc.support import Desks, Refused, advance, yuan
+
+A = Authorization
+HOUR_S = 3_600
+L = Fee.Line
+
+
+def settle(desk: Desks, name: str, **parts: Any) -> SettleAuthorizationResponse:
+    """A SettleAuthorization."""
+    response: SettleAuthorizationResponse = desk.operator.call(
+        "SettleAuthorization", name=name, **parts
+    )
+    return response
+
+
+def at(desk: Desks, seconds: int) -> Timestamp:
+    """The present, or so many seconds from it."""
+    moment = Timestamp()
+    moment.FromMicroseconds(desk.served.clock.now_us() + seconds * 1_000_000)
+    return moment
+
+
+def shown(fee: Fee) -> list[tuple[str, int, int, int]]:
+    """A fee's lines as they read."""
+    return [
+        (
+            L.Item.Name(it.item)[len("ITEM_") :],
+            it.quantity,
+            it.unit.amount_minor,
+            it.amount.amount_minor,
+        )
+        for it in fee.lines
+    ]
+
+
+# -- usage ---------------------------------------------------------------------------------
+
+
+def test_usage_is_billed_line_by_line(desk: Desks) -> None:
+    """A settlement by usage captures the tariff's fee and answers with its arithmetic."""
+    rental = ready.active(desk)
+    advance(desk, HOUR_S + 60)
+    answer = settle(desk, rental.name, usage={})
+    assert shown(answer.fee) == [("START_FEE", 1, 150, 150), ("INTERVALS", 5, 100, 500)]
+    assert answer.fee.total == yuan(650)
+    assert answer.authorization.captured == yuan(650)
+    assert answer.authorization.state == A.STATE_SETTLED
+
+
+def test_a_reduction_is_negative(desk: Desks) -> None:
+    """What the day cap takes off is a line of its own, with a negative amount."""
+    rental = ready.active(desk)
+    advance(desk, 12 * HOUR_S)
+    fee = settle(desk, rental.name, usage={}).fee
+    assert shown(fee) == [
+        ("START_FEE", 1, 150, 150),
+        ("INTERVALS", 48, 100, 4_800),
+        ("DAY_CAP_REDUCTION", 1, -1_950, -1_950),
+    ]
+    assert fee.total == yuan(3_000)
+
+
+@pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
+def test_usage_ends_when_the_device_says(desk: Desks, field: str) -> None:
+    """Usage is billed until its end time, or else until `occurred_at`, or else until now."""
+    rental = ready.active(desk)
+    advance(desk, 3 * HOUR_S)
+    assert settle(desk, rental.name, **ending(field, at(desk, -2 * HOUR_S))).fee.total == yuan(550)
+
+
+def ending(field: str, moment: Timestamp) -> dict[str, Any]:
+    """A charge for the usage until a moment that stands in this field."""
+    if field == "usage.end_time":
+        return {"usage": {"end_time": moment}}
+    return {"usage": {}, "occurred_at": moment}
+
+
+def test_what_was_captured_before_is_taken_off_the_fee(desk: Desks) -> None:
+    """A fee is captured less what was captured before; the arithmetic shows all of it."""
+    rental = ready.active(desk)
+    desk.operator.settle(rental.name, 400, final=False)
+    advance(desk, HOUR_S)
+    answer = settle(desk, rental.name, usage={})
+    assert answer.fee.total == yuan(550)
+    assert answer.authorization.captured == yuan(550)
+
+
+def test_an_amount_has_no_fee(desk: Desks) -> None:
+    """A settlement by amount answers without arithmetic."""
+    assert not settle(desk, ready.active(desk).name, amount=yuan(5)).HasField("fee")
+
+
+@pytest.mark.parametrize("seconds", [1, -25 * HOUR_S])
+@pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
+def test_usage_ends_between_the_start_and_now(desk: Desks, field: str, seconds: int) -> None:
+    """A usage that ends in the future, or more than a day ago, is refused at the field that
+    says so."""
+    rental = desk.operator.authorize(desk.platform.person(), "umbrella")
+    advance(desk, 48 * HOUR_S)
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, **ending(field, at(desk, seconds)))
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.fields == {field}
+
+
+@pytest.mark.parametrize("seconds", [1, -61])
+def test_nothing_occurs_before_the_start_or_after_now(desk: Desks, seconds: int) -> None:
+    """An amount for what occurred in the future, or before the start, is refused at
+    `occurred_at`."""
+    rental = ready.active(desk)
+    advance(desk, 60)
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, amount=yuan(1), occurred_at=at(desk, seconds))
+    assert refusal.value.fields == {"occurred_at"}
+    settle(desk, rental.name, amount=yuan(1), occurred_at=at(desk, -60))
+
+
+def test_usage_has_one_end(desk: Desks) -> None:
+    """An end time and an `occurred_at` that differ are refused; the same instant twice is fine."""
+    rental = ready.active(desk)
+    advance(desk, HOUR_S)
+    now, before = at(desk, 0), at(desk, -60)
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, usage={"end_time": now}, occurred_at=before)
+    assert refusal.value.fields == {"usage.end_time"}
+    settle(desk, rental.name, usage={"end_time": now}, occurred_at=now)
+
+
+# -- the bill of an amount -----------------------------------------------------------------
+
+
+def item(description: str, amount_minor: int, currency: str = "CNY") -> dict[str, Any]:
+    """A line of a bill."""
+    amount = SignedMoney(currency_code=currency, amount_minor=amount_minor)
+    return {"description": description, "amount": amount}
+
+
+def test_a_bill_adds_up(desk: Desks) -> None:
+    """Line items, reductions among them, go with an amount that they add up to."""
+    bill = [item("Two hours", 800), item("Zurück im Bahnhof, Rabatt", -300)]
+    answer = settle(desk, ready.active(desk).name, amount=yuan(500), line_items=bill)
+    assert answer.authorization.captured == yuan(500)
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ({"amount": yuan(501)}, "line_items"),
+        ({"amount": yuan(500), "currency": "USD"}, "line_items[1].amount.currency_code"),
+        ({"usage": {}}, "line_items"),
+    ],
+)
+def test_a_wrong_bill_is_refused(desk: Desks, parts: dict[str, Any], field: str) -> None:
+    """Line items that do not add up, in another currency, or with usage, are refused."""
+    given = dict(parts)
+    bill = [item("one", 200), item("two", 300, given.pop("currency", "CNY"))]
+    rental = ready.active(desk)
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, line_items=bill, **given)
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.fields == {field}
+    assert desk.operator.get(rental.name) == rental
+
+
+def test_a_settlement_says_what_to_charge(desk: Desks) -> None:
+    """A settlement that says neither an amount nor usage is refused."""
+    rental = ready.active(desk)
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name)
+    assert refusal.value.fields == {"charge"}

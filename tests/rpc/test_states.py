@@ -1,0 +1,213 @@
+"""Which call is allowed when: states, versions, and what there is nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+from freehold.v1.authorization_pb2 import Authorization
+
+from tests.rpc import ready
+from tests.rpc.examples import named
+from tests.rpc.support import (
+    BIKE_MINOR,
+    FOLLOWING,
+    RPCS,
+    Desks,
+    Refused,
+    advance,
+    violated,
+    yuan,
+)
+
+S = Authorization
+OUT = {"ACTIVE", "OVERDUE", "RETURN_CLAIMED"}
+CHARGED = {*OUT, "SETTLED"}
+EVERYWHERE = {name[len("STATE_") :] for name in S.State.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+ALLOWED: dict[str, set[str]] = {
+    "ConfirmAuthorization": {"OFFERED"},
+    "ResolveReview": {"REVIEW"},
+    "StartRental": {"AUTHORIZED"},
+    "IncrementAuthorization": {"AUTHORIZED", "ACTIVE", "OVERDUE"},
+    "DecreaseAuthorization": {"AUTHORIZED", *OUT},
+    "ExtendRental": {"ACTIVE", "OVERDUE"},
+    "SettleAuthorization": OUT,
+    "ReverseAuthorization": {"OFFERED", "REVIEW", "AUTHORIZED", "ACTIVE"},
+    "ClaimReturn": {"ACTIVE", "OVERDUE"},
+    "ContestReturn": {"RETURN_CLAIMED"},
+    "ReportLost": {"OVERDUE"},
+    "ReportFound": {"SETTLED"},
+    "LowerCharge": CHARGED,
+    "RefundCharge": CHARGED,
+    "RecordPaidElsewhere": CHARGED,
+    "RecordPayment": CHARGED,
+    "OpenDispute": CHARGED,
+    "ResolveDispute": CHARGED,
+    "RecordChargeBack": CHARGED,
+    "ResolveChargeBack": CHARGED,
+    "SetProvision": {"SETTLED"},
+    "ProposeWriteOff": {"SETTLED"},
+    "ApproveWriteOff": {"SETTLED"},
+    "PayOutRefund": EVERYWHERE - {"OFFERED", "REVIEW"},
+}
+"""In which states a rental that no cash was asked for takes a call."""
+
+
+def test_the_table_has_every_call() -> None:
+    """The table of allowed states has every call that changes an authorization."""
+    assert set(ALLOWED) == set(FOLLOWING)
+    assert set(ready.IN_STATE) == set(S.State.values()) - {S.STATE_UNSPECIFIED}
+
+
+@pytest.mark.parametrize("state", sorted(ready.IN_STATE), ids=Authorization.State.Name)
+def test_illegal_transition_tells_the_state(desk: Desks, state: Authorization.State) -> None:
+    """A call that the state does not allow is FAILED_PRECONDITION with the current state."""
+    rental = ready.IN_STATE[state](desk)
+    assert rental.state == state
+    told = Authorization.State.Name(state)[len("STATE_") :]
+    for method in (it for it in FOLLOWING if told not in ALLOWED[it]):
+        request = named(method, rental.name)
+        request.request_id = desk.operator.fresh()
+        if "payment_reference" in request.DESCRIPTOR.fields_by_name:
+            request.payment_reference = desk.operator.fresh("pay")
+        refusal = desk.caller_for(method).refused(method, request)
+        assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION, method
+        assert refusal.reason == "ILLEGAL_TRANSITION"
+        assert refusal.info.metadata["state"] == told
+    assert desk.operator.get(rental.name) == rental
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("RecordPayment", "NOTHING_DUE"),
+        ("ResolveDispute", "NOTHING_DISPUTED"),
+        ("ResolveChargeBack", "NOTHING_CHARGED_BACK"),
+        ("ProposeWriteOff", "NOTHING_DUE"),
+        ("ApproveWriteOff", "NOT_PROPOSED"),
+        ("ReportFound", "NOT_MISSING"),
+    ],
+)
+def test_what_there_is_nothing_of_tells_the_state(desk: Desks, method: str, reason: str) -> None:
+    """A call for which there is nothing is FAILED_PRECONDITION with its reason and the state."""
+    rental = ready.settled(desk, 0)
+    request = named(method, rental.name)
+    request.request_id = desk.operator.fresh()
+    if method == "ReportFound":
+        request.ClearField("occurred_at")
+    refusal = desk.caller_for(method).refused(method, request)
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal.reason == reason
+    assert refusal.info.metadata["state"] == "SETTLED"
+    assert desk.operator.get(rental.name) == rental
+
+
+@pytest.mark.parametrize(
+    ("method", "behind", "too_much_minor"),
+    [
+        ("DecreaseAuthorization", ready.active, BIKE_MINOR + 1),
+        ("SettleAuthorization", ready.active, BIKE_MINOR + 1),
+        ("LowerCharge", ready.settled, 1_001),
+        ("RecordPaidElsewhere", ready.settled, 1_001),
+        ("OpenDispute", ready.settled, 1_001),
+        ("SetProvision", ready.settled, 1_001),
+        ("RefundCharge", ready.paid, 1_001),
+        ("RecordChargeBack", ready.paid, 1_001),
+        ("PayOutRefund", ready.paid, 1),
+    ],
+)
+def test_too_much_is_named(
+    desk: Desks, method: str, behind: Callable[[Desks], Authorization], too_much_minor: int
+) -> None:
+    """More than there is of what a call is about is refused at its amount, and not stored."""
+    rental, caller = behind(desk), desk.caller_for(method)
+    request: Any = RPCS[method].request(request_id=caller.fresh(), amount=yuan(too_much_minor))
+    request.name = rental.name
+    if "payment_reference" in request.DESCRIPTOR.fields_by_name:
+        request.payment_reference = caller.fresh("pay")
+    assert violated(caller, method, request) == {"amount.amount_minor"}
+    assert desk.operator.get(rental.name) == rental
+    if method != "PayOutRefund":
+        request.amount.amount_minor -= 1
+        caller.send(method, request)
+
+
+def test_a_refused_transition_is_not_stored(desk: Desks) -> None:
+    """A call refused for its state may be sent again with the same id once the state allows it."""
+    rental = ready.authorized(desk)
+    request_id = desk.operator.fresh()
+    with pytest.raises(Refused, match="FAILED_PRECONDITION"):
+        desk.operator.settle(rental.name, 100, request_id=request_id)
+    desk.operator.start(rental.name)
+    settled = desk.operator.settle(rental.name, 100, request_id=request_id)
+    assert settled.state == S.STATE_SETTLED
+
+
+def test_a_reverse_after_a_capture_is_refused(desk: Desks) -> None:
+    """After a capture a reversal is FAILED_PRECONDITION, and a final settlement of 0 closes."""
+    rental = ready.active(desk)
+    desk.operator.settle(rental.name, 100, final=False)
+    with pytest.raises(Refused) as refusal:
+        desk.operator.reverse(rental.name)
+    assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal.value.info.metadata["state"] == "ACTIVE"
+    assert desk.operator.settle(rental.name, 0).state == S.STATE_SETTLED
+
+
+def test_nothing_is_due_before_a_capture(desk: Desks) -> None:
+    """A payment for an authorization without a capture on credit is FAILED_PRECONDITION."""
+    rental = ready.active(desk)
+    with pytest.raises(Refused) as refusal:
+        desk.platform.pay(rental.name, 100)
+    assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal.value.reason == "NOTHING_DUE"
+    assert refusal.value.info.metadata["state"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("method", FOLLOWING)
+def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
+    """An expected version that is not the present one is ABORTED with both versions."""
+    request, caller = ready.ready(desk, method), desk.caller_for(method)
+    name = request.authorization if method == "RecordPayment" else request.name
+    advance(desk, 0)  # what time brings is done, so that no version comes of it any more
+    before = desk.operator.get(name)
+    request.expected_version = 70
+    refusal = caller.refused(method, request)
+    assert refusal.code is grpc.StatusCode.ABORTED
+    assert refusal.reason == "VERSION_MISMATCH"
+    assert refusal.info.metadata == {"expected_version": "70", "version": str(before.version)}
+    assert desk.operator.get(name) == before
+    # Not stored: the same id goes through with the right version.
+    request.expected_version = before.version
+    caller.send(method, request)
+    assert desk.operator.get(name).version == before.version + 1
+
+
+def test_an_item_in_use_is_refused_and_free_to_retry(desk: Desks) -> None:
+    """An item in an open rental is FAILED_PRECONDITION until that rental closes."""
+    asset_id = desk.operator.fresh("asset")
+    rental = desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
+    request_id, user_id = desk.operator.fresh(), desk.platform.person()
+    with pytest.raises(Refused) as refusal:
+        desk.operator.authorize(user_id, "umbrella", asset_id=asset_id, request_id=request_id)
+    assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal.value.reason == "ASSET_IN_USE"
+    assert desk.other.authorize(user_id, "umbrella", asset_id=asset_id).state == S.STATE_ACTIVE
+    desk.operator.settle(rental.name, 0)
+    second = desk.operator.authorize(user_id, "umbrella", asset_id=asset_id, request_id=request_id)
+    assert second.state == S.STATE_ACTIVE
+
+
+def test_a_payment_is_recorded_once(desk: Desks) -> None:
+    """A payment reference used again under another request id is ALREADY_EXISTS."""
+    rental = ready.active(desk)
+    desk.operator.settle(rental.name, 1000)
+    reference = desk.platform.fresh("pay")
+    desk.platform.pay(rental.name, 100, reference=reference)
+    with pytest.raises(Refused) as refusal:
+        desk.platform.pay(rental.name, 100, reference=reference)
+    assert refusal.value.code is grpc.StatusCode.ALREADY_EXISTS
+    assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
+    assert desk.operator.get(rental.name).due == yuan(900)

@@ -1,0 +1,311 @@
+"""A book in which everything happens, seals over it, and an attacker who has the file."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from service.domain.chain import link_of, seal_digest
+from service.domain.ledger import Standing
+from service.domain.policy import Offer
+from service.engine import commands as c
+from service.engine.committer import CommitLimits, Committer
+from service.engine.ports import SealKeys, Signer
+from service.engine.records import PLATFORM, SealRecord, TransferState, Verification, Witness
+from service.engine.sealer import Sealer
+from service.signing import PublicKeys, SealKey
+from service.storage import rows
+from service.storage import tables as t
+from service.storage.database import open_database
+from service.storage.seals import SqlSealStore
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine import acts
+from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
+from tests.fakes import OTHER_OPERATOR, Desk
+
+KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
+KEYS = PublicKeys([KEY.public])
+TABLES = [table.name for table in t.metadata.sorted_tables]
+
+
+def live(desk: Desk) -> None:
+    """Every transition that posts takes place at least once, and some rentals stay open."""
+    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 700)):
+        desk.put_user(user_id, score)
+    for user_id in ("ann", "cem"):
+        desk.do(c.SetLimit(user_id, acts.money(300_000)), caller=PLATFORM)
+    _collected(desk)
+    _held(desk)
+    _in_cash(desk)
+    _lost(desk)
+    rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
+    desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
+
+
+def _collected(desk: Desk) -> None:
+    """Ann's first rental: captured twice, and then everything that collection knows."""
+    it = rental(desk, authorize(asset_id="x-1"))
+    it = rental(desk, settle(it, 700, final=False))
+    it = rental(desk, settle(it, 2_150))
+    for command in (
+        pay(it, 1_000, reference="p-1"),
+        acts.pay_elsewhere(it, 200),
+        acts.lower(it, 100),
+        acts.dispute(it, 300),
+        acts.decide_dispute(it, user_won=True),
+        acts.dispute(it, 150),
+        acts.decide_dispute(it, user_won=False),
+        acts.dispute(it, 50),
+        acts.decide_dispute(it, user_won=True, goodwill=True),
+        acts.dispute(it, 70),
+        acts.refund(it, 400),
+        acts.pay_out(it, 300),
+        acts.charge_back(it, 150, "b-1"),
+        acts.decide_charge_back(it, user_won=False),
+        acts.charge_back(it, 120, "b-2"),
+        acts.decide_charge_back(it, user_won=True),
+        acts.charge_back(it, 40, "b-3"),
+        acts.decide_charge_back(it, user_won=True, goodwill=True),
+        acts.charge_back(it, 30, "b-4"),
+        acts.provision(it, 500),
+        acts.provision(it, 350),
+    ):
+        by_operator = isinstance(command, c.RecordPaidElsewhere | c.LowerCharge | c.RefundCharge)
+        rental(desk, command, caller="city" if by_operator else PLATFORM)
+    (payout,) = acts.transfers(desk, it)
+    desk.do(acts.told(payout, TransferState.FAILED), caller=PLATFORM)
+    rental(desk, acts.pay_out(it, 250), caller=PLATFORM)
+    acts.woken(desk, it, desk.clock.now_us() + 4 * acts.DAY_US)  # the ladder's first debit
+    debit = acts.transfers(desk, it)[-1]
+    desk.do(acts.told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    rental(desk, settle(rental(desk, authorize()), 900))  # and a second, which stays due
+
+
+def _held(desk: Desk) -> None:
+    """Rentals that come to nothing, and one that goes on; a cut of the limit that must wait."""
+    rental(desk, reverse(rental(desk, authorize())))
+    lapsing = rental(desk, pick_up(asset_id="x-2"))
+    open_one = rental(desk, pick_up(product_id="umbrella"), caller=OTHER_OPERATOR)
+    open_one = rental(desk, start(open_one, "u-1"), caller=OTHER_OPERATOR)
+    rental(desk, acts.increment(open_one, 1_000), caller=OTHER_OPERATOR)
+    rental(desk, acts.decrease(open_one, 500), caller=OTHER_OPERATOR)
+    acts.woken(desk, lapsing, desk.clock.now_us() + acts.HOUR_US)
+    waiting = rental(desk, authorize("cem", "power-bank"))
+    desk.do(c.SetLimit("cem", acts.money(5_000)), caller=PLATFORM)
+    rental(desk, settle(waiting, 600))
+
+
+def _in_cash(desk: Desk) -> None:
+    """Ben's deposits: paid too much, too late, in vain, and for two things at once."""
+    rental(desk, confirm(rental(desk, authorize("ben", asset_id="x-3")), 10_000, reference="d-1"))
+    late = rental(desk, authorize("ben"))
+    acts.woken(desk, late, desk.clock.now_us() + acts.HOUR_US)
+    rental(desk, confirm(late, reference="d-2"))
+    vain = rental(desk, authorize("ben"))
+    desk.do(c.SetStanding("ben", Standing.SUSPENDED), caller=PLATFORM)
+    rental(desk, confirm(vain, reference="d-3"))
+    desk.do(c.SetStanding("ben", Standing.NORMAL), caller=PLATFORM)
+    desk.do(c.SetLimit("ben", acts.money(60_000)), caller=PLATFORM)
+    bike, bank = acts.members(desk, acts.group("ben", ("bike", "x-4"), ("bike", "x-5")))
+    both = confirm(bike, bike.cash_minor + bank.cash_minor, reference="d-4")
+    rental(desk, both)
+    rental(desk, settle(bank, 12_000))
+
+
+def _lost(desk: Desk) -> None:
+    """Ann's last rentals: a claimed return, and one that is lost, written off, paid and found."""
+    claimed = rental(desk, acts.claim_return(rental(desk, authorize())))
+    acts.woken(desk, claimed, desk.clock.now_us() + 48 * acts.HOUR_US)
+    it = rental(desk, authorize())
+    it = acts.woken(desk, it, desk.clock.now_us() + 25 * acts.HOUR_US)
+    it = rental(desk, acts.lost(it))
+    rental(desk, acts.provision(it, 5_000), caller=PLATFORM)
+    rental(desk, acts.propose(it), caller=PLATFORM)
+    rental(desk, acts.approve(it), caller=PLATFORM)
+    rental(desk, pay(it, 8_000, reference="p-2"), caller=PLATFORM)
+    rental(desk, acts.found(it))
+    it = rental(desk, authorize())
+    it = acts.woken(desk, it, desk.clock.now_us() + 25 * acts.HOUR_US)
+    it = rental(desk, acts.lost(it))
+    rental(desk, pay(it, 1_900, reference="p-3"), caller=PLATFORM)
+    rental(desk, acts.found(it))
+
+
+# -- seals --------------------------------------------------------------------------------------
+
+
+def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[SealRecord]:
+    """Seals until nothing is waiting; the seals."""
+    made: list[SealRecord] = []
+
+    async def run() -> None:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        sealer = Sealer(
+            SqlSealStore(desk.store.engine),
+            committer,
+            desk.clock,
+            signer,
+            max_heads=max_heads,
+            interval_s=60.0,
+            pause_s=0.0,
+            log_seal=made.append,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
+        while await sealer.seal():
+            pass
+        await committer.close()
+
+    asyncio.run(run())
+    return made
+
+
+def witness(it: SealRecord) -> Witness:
+    """What an outsider notes of a seal."""
+    return Witness(it.number, it.digest)
+
+
+# -- the file, and who has it -------------------------------------------------------------------
+
+
+@contextmanager
+def at(file: Path) -> Iterator[Desk]:
+    """An engine on the file, and the file closed after it."""
+    desk = Desk(SqlStore(open_database(f"sqlite:///{file}")))
+    try:
+        yield desk
+    finally:
+        desk.store.close()
+
+
+def verified(
+    file: Path, keys: SealKeys | None = KEYS, witnesses: Sequence[Witness] = ()
+) -> Verification:
+    """What a verification of the file says."""
+    engine = open_database(f"sqlite:///{file}")
+    try:
+        return verify_books(engine, keys, witnesses)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def attack(file: Path) -> Iterator[sqlite3.Connection]:
+    """The file in the hands of somebody whom neither triggers nor CHECKs stop."""
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA ignore_check_constraints=ON")
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    for (name,) in connection.execute(triggers).fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    try:
+        with connection:
+            yield connection
+    finally:
+        connection.close()
+
+
+def tamper(file: Path, *statements: str) -> None:
+    """Changes rows by plain SQL; each statement changes something."""
+    with attack(file) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount >= 1, statement
+
+
+def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
+    """Computes every link of a line anew, and its head, as whoever has the file can."""
+    where = "WHERE user_id = ? AND currency = ?"
+    key = (user_id, currency)
+    with attack(file) as connection:
+        (subject,) = connection.execute(f"SELECT subject FROM lines {where}", key).fetchone()
+        head = b""
+        found = connection.execute(f"SELECT * FROM entries {where} ORDER BY sequence", key)
+        for row in found.fetchall():
+            head = link_of(head, subject, rows.entry_of(row))
+            connection.execute(f"UPDATE entries SET link = ? {where} AND sequence = ?",
+                               (head, *key, row[2]))  # fmt: skip
+        connection.execute(f"UPDATE lines SET head = ? {where}", (head, *key))
+
+
+def reseal(file: Path, sign: Signer | None = None) -> None:
+    """Makes every seal anew over the heads as they are: with a key, or with the old signatures."""
+    with attack(file) as connection:
+        previous = b""
+        for row in connection.execute("SELECT * FROM seals ORDER BY number").fetchall():
+            number, _, _, signature, key_id, seal_us, outbox_sequence = row
+            heads = "SELECT version, head FROM sealed_heads WHERE number = ? ORDER BY head"
+            covered = connection.execute(heads, (number,)).fetchall()
+            digest = seal_digest(number, previous, seal_us, outbox_sequence, covered)
+            if sign is not None:
+                signature, key_id = sign.sign(digest), sign.key_id
+            connection.execute(
+                "UPDATE seals SET previous=?, digest=?, signature=?, key_id=? WHERE number=?",
+                (previous, digest, signature, key_id, number),
+            )
+            previous = digest
+
+
+def restore(file: Path, older: Path, *, leave: Sequence[str] = ()) -> None:
+    """Puts the rows of an older copy into every table but these."""
+    with attack(file) as connection:
+        connection.commit()
+        connection.execute("ATTACH ? AS older", (str(older),))
+        for table in TABLES:
+            if table not in leave:
+                connection.execute(f"DELETE FROM main.{table}")
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM older.{table}")
+        connection.commit()
+        connection.execute("DETACH older")
+
+
+def copy_of(file: Path, name: str) -> Path:
+    """A copy beside the file, which nobody has open."""
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return Path(shutil.copy(file, file.with_name(name)))
+
+
+def multiply(file: Path, times: int) -> None:
+    """As many people with the same lives, under other names."""
+    own: dict[str, dict[str, str]] = {
+        "lines": {"subject_key": "x''"},  # nobody's name is in a chain
+        "entries": {},
+        "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
+        "decisions": {},
+        "transfers": {"transfer_id": "{n} || transfer_id"},
+        "payments": {"payment_reference": "{n} || payment_reference"},
+        "open_items": {"asset_id": "{n} || asset_id"},
+    }
+    people = f"(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})"
+    people += f" SELECT 'p{times}-' || n || '-' AS n FROM n) AS copies"
+    with attack(file) as connection:
+        for table, changed in own.items():
+            columns = [column.name for column in t.metadata.tables[table].columns]
+            values: dict[str, Any] = {name: f"old.{name}" for name in columns}
+            if "user_id" in values:
+                values["user_id"] = "copies.n || old.user_id"
+            for name, value in changed.items():
+                values[name] = value.format(n="copies.n")
+            if "asset_id" in changed:
+                values["asset_id"] = (
+                    "CASE old.asset_id WHEN '' THEN '' ELSE copies.n || old.asset_id END"
+                )
+            where = "WHERE old.user_id NOT LIKE '%/%'" if "user_id" in columns else ""
+            connection.execute(
+                f"INSERT INTO {table} SELECT {', '.join(values.values())}"
+                f" FROM {table} AS old, {people} {where}"
+            )
+        owed = "CASE 'operator_payable' WHEN credit THEN amount_minor WHEN debit THEN -amount_minor"
+        connection.execute("DELETE FROM operator_payables")
+        connection.execute(
+            f"INSERT INTO operator_payables SELECT operator_id, currency, 'all', sum({owed} END)"
+            " FROM entries WHERE 'operator_payable' IN (debit, credit) GROUP BY 1, 2"
+        )

@@ -1,0 +1,157 @@
+"""The PostgreSQL that the tests run on: it starts by itself, and never outlives them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from benchmarks import postgres
+from tests.postgres import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+HANG_S = 60.0
+POLL_S = 0.02
+
+TEST_RUN = """
+import sys, time
+from tests.postgres import Cluster
+started = Cluster()
+print(started.folder, started._server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    state = Path(f"/proc/{process}/stat")
+    # Ended, and not yet fetched by whoever inherited it.
+    return state.exists() and state.read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_server_ends_with_the_tests(how: signal.Signals) -> None:
+    """However a test run ends, its server ends with it, and its folder is removed."""
+    run = subprocess.Popen(
+        [sys.executable, "-c", TEST_RUN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    folder, number = run.stdout.readline().split()
+    assert not gone(int(number))
+    # As the terminal does it: to all of them at once.
+    os.killpg(run.pid, how)
+    run.communicate(timeout=HANG_S)
+    end = time.monotonic() + HANG_S
+    while Path(folder).exists() or not gone(int(number)):
+        assert time.monotonic() < end, "the server outlived its tests"
+        time.sleep(POLL_S)
+
+
+def test_it_listens_on_no_network(cluster: Cluster) -> None:
+    """The server has no port, and its folder is closed to other users."""
+    assert cluster.admin.execute("SHOW listen_addresses").fetchone() == ("",)
+    assert cluster.folder.stat().st_mode & 0o077 == 0
+
+
+def test_it_does_not_run_as_root(cluster: Cluster) -> None:
+    """PostgreSQL runs as an unprivileged user, even where the tests do not."""
+    (name,) = cluster.admin.execute("SHOW data_directory").fetchone() or ("",)
+    assert Path(name).stat().st_uid == (os.geteuid() or postgres.NOBODY)
+
+
+def test_its_programs_are_copied_where_its_user_cannot_reach_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When the environment lies in a closed folder PostgreSQL runs from a copy."""
+    monkeypatch.delenv("FREEHOLD_POSTGRES", raising=False)
+    monkeypatch.setattr(postgres, "_as_nobody", lambda: {"user": postgres.NOBODY})
+    monkeypatch.setattr(postgres, "_for_all", lambda folder: False)
+    programs = postgres._programs(tmp_path)
+    assert programs == tmp_path / "postgres" / "bin"
+    version = subprocess.run([programs / "postgres", "--version"], capture_output=True, check=True)
+    assert b"PostgreSQL" in version.stdout
+
+
+def test_databases_are_apart(cluster: Cluster) -> None:
+    """A fresh database has the schema, and nothing of what others wrote."""
+    names = [cluster.fresh(), cluster.fresh()]
+    for name in names:
+        with psycopg.connect(cluster.dsn(name)) as connection:
+            assert connection.execute("SELECT count(*) FROM operators").fetchone() == (2,)
+            connection.execute("DELETE FROM operators")
+        cluster.drop(name)
+
+
+def test_a_killed_server_keeps_what_was_committed(tmp_path: Path) -> None:
+    """A server that was killed and started again has what was committed before."""
+    with Cluster(safe=True) as own:
+        name = own.empty()
+        with psycopg.connect(own.dsn(name)) as connection:
+            connection.execute("CREATE TABLE kept (number integer)")
+            connection.execute("INSERT INTO kept VALUES (7)")
+        own.kill()
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(own.dsn(name))
+        own.start()
+        with psycopg.connect(own.dsn(name)) as connection:
+            assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
+    assert not own.folder.exists()
+
+
+def test_a_lent_database_comes_back_clean(cluster: Cluster) -> None:
+    """A database that was lent is the next one's as if it were fresh: rows, numbers and all."""
+    name = cluster.lend()
+    with psycopg.connect(cluster.dsn(name)) as connection:
+        before = contents(connection)
+        connection.execute("DELETE FROM products")
+        connection.execute("UPDATE operators SET name = 'changed'")
+        for _ in range(2):
+            connection.execute(
+                "INSERT INTO users SELECT 'u-' || count(*), true, 0, 0, 0 FROM users"
+            )
+        connection.execute("SELECT nextval('outbox_sequence_seq')")
+    cluster.give_back(name)
+    again = cluster.lend()
+    with psycopg.connect(cluster.dsn(again)) as connection:
+        assert contents(connection) == before
+        assert connection.execute("SELECT nextval('outbox_sequence_seq')").fetchone() == (1,)
+    cluster.give_back(again)
+
+
+def contents(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
+    """Every row of every table."""
+    names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {
+        name: sorted(str(row) for row in connection.execute(f"TABLE {name}".encode()))
+        for (name,) in names.fetchall()
+    }
+
+
+def test_a_lent_database_with_other_tables_is_not_lent_again(cluster: Cluster) -> None:
+    """A database whose tables a test has changed is removed."""
+    name = cluster.lend()
+    with psycopg.connect(cluster.dsn(name)) as connection:
+        connection.execute("CREATE TABLE extra (number integer)")
+    cluster.give_back(name)
+    others = [cluster.lend() for _ in range(3)]
+    assert name not in others
+    for other in others:
+        cluster.give_back(other)

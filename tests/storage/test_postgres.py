@@ -1,0 +1,672 @@
+"""What only PostgreSQL does: lost answers to COMMIT, conflicts between sessions, bounded waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, String, event, select, text
+from sqlalchemy.engine import make_url
+
+from service.domain.errors import InvariantBroken
+from service.domain.ledger import Line
+from service.engine.changes import Changes
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.storage import database as settings
+from service.storage import tables as t
+from service.storage.database import open_database, reading, reading_all
+from service.storage.migrate import is_current, migrate
+from service.storage.store import SqlStore, SqlTransaction
+from service.storage.verify import verify_books
+from tests.engine.calls import authorize, balances, counts, line, reason, rental
+from tests.engine.faults import FaultyStore
+from tests.fakes import CountingIds, Desk, encode
+from tests.postgres import Cluster, Wire
+from tests.storage.test_schema import row_of
+from tests.storage.test_store import READS, everything
+
+HANG_S = 30.0
+POLL_S = 0.01
+
+
+class OtherIds(CountingIds):
+    """Ids of another process."""
+
+    def new(self, now_us: int) -> str:
+        return "v" + super().new(now_us)[1:]
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of a fresh database."""
+    made = cluster.fresh()
+    yield made
+    cluster.drop(made)
+
+
+@pytest.fixture
+def store(cluster: Cluster, name: str) -> Iterator[SqlStore]:
+    """A store on it."""
+    opened = SqlStore(open_database(cluster.url(name)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(store: SqlStore) -> Iterator[Desk]:
+    """An engine on it, where Ann scores 700 and Ben 550; at the end the books verify."""
+    made = Desk(store)
+    made.put_user("ann", 700)
+    made.put_user("ben", 550)
+    yield made
+    assert verify_books(store.engine).fault is None
+
+
+@pytest.fixture
+def wire(cluster: Cluster, tmp_path: Path) -> Iterator[Wire]:
+    """A line to the server that can be cut."""
+    made = Wire(cluster.folder, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def remote(wire: Wire, cluster: Cluster, name: str) -> Iterator[Desk]:
+    """An engine at the other end of the wire; Ann scores 700."""
+    made = Desk(SqlStore(open_database(cluster.url(name, wire.folder))))
+    made.put_user("ann", 700)
+    yield made
+    assert verify_books(made.store.engine).fault is None
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cluster]:
+    """A server of these tests' own, which they may kill; it syncs, and can have standbys."""
+    with Cluster(safe=True, settings={"wal_level": "replica", "max_wal_senders": "2"}) as started:
+        yield started
+
+
+@pytest.fixture
+def doomed(own: Cluster) -> Iterator[Desk]:
+    """An engine on it; Ann scores 700."""
+    made = Desk(SqlStore(open_database(own.url(own.fresh()))))
+    made.put_user("ann", 700)
+    yield made
+    assert verify_books(made.store.engine).fault is None
+    made.store.close()
+
+
+def until(what: Callable[[], object]) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + HANG_S
+    while not what():
+        assert time.monotonic() < end, "it never became so"
+        time.sleep(POLL_S)
+
+
+def sessions(cluster: Cluster, where: str = "true") -> list[int]:
+    """The server's processes that serve Freehold."""
+    found = cluster.admin.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'freehold' AND " + where
+    )
+    return [row[0] for row in found]
+
+
+def writing_session(store: SqlStore) -> int:
+    """The server's process behind a store's writing connection."""
+    driver: Any = store._writing_connection().connection.driver_connection
+    return int(driver.info.backend_pid)
+
+
+# -- the answer to COMMIT --------------------------------------------------------------------------
+
+
+def test_an_answer_that_is_lost_after_the_commit(remote: Desk, wire: Wire) -> None:
+    """A COMMIT that took place, and whose answer did not arrive, is unknown; the same id tells the
+    truth, and there is one effect."""
+    wire.at_commit = Wire.cut_answer
+    (result,) = remote.apply(remote.work(authorize(), request_id="r"))
+    assert reason(result) == "OUTCOME_UNKNOWN"
+    decided = remote.answers["r"]
+    wire.hear_again()
+    assert remote.apply(remote.work(authorize(), request_id="r")) == [encode(decided)]
+    assert counts(remote)["authorizations"] == 1
+    assert balances(remote) == (50_000, 30_100, 19_900, 0)
+
+
+def terminate(cluster: Cluster) -> None:
+    """Ends every session of Freehold, and waits until they are gone."""
+    cluster.admin.execute(
+        "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+        " WHERE application_name = 'freehold'"
+    )
+
+
+@pytest.mark.parametrize("how", ["cut", "terminated"])
+def test_a_commit_that_does_not_arrive(
+    remote: Desk, wire: Wire, cluster: Cluster, how: str
+) -> None:
+    """A COMMIT that the server never took is unknown as well, whether the line was cut or the
+    session ended; nothing is written, and the retry is carried out."""
+    before = counts(remote)
+    wire.at_commit = Wire.cut if how == "cut" else lambda _: terminate(cluster)
+    (result,) = remote.apply(remote.work(authorize(), request_id="r"))
+    assert reason(result) == "OUTCOME_UNKNOWN"
+    until(lambda: not sessions(cluster, "state LIKE 'idle in%'"))
+    assert counts(remote) == before
+    (again,) = remote.apply(remote.work(authorize(), request_id="r"))
+    assert again == encode(remote.answers["r"])
+    assert balances(remote) == (50_000, 30_100, 19_900, 0)
+
+
+@pytest.fixture
+def own_wire(own: Cluster, tmp_path: Path) -> Iterator[Wire]:
+    """A line to the server that may be killed."""
+    made = Wire(own.folder, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_server_that_dies_at_the_commit(own: Cluster, own_wire: Wire) -> None:
+    """A server killed when COMMIT arrives leaves the outcome unknown; started again it has all
+    that was answered, nothing of the other, and takes the retry."""
+    desk = Desk(SqlStore(open_database(own.url(own.fresh(), own_wire.folder))))
+    desk.put_user("ann", 700)
+    first = rental(desk, authorize(), request_id="first")
+    own_wire.at_commit = lambda _: own.kill()
+    (result,) = desk.apply(desk.work(authorize(), request_id="r"))
+    assert reason(result) == "OUTCOME_UNKNOWN"
+    (away,) = desk.apply(desk.work(authorize(), request_id="r"))
+    assert reason(away) == "STORAGE_UNAVAILABLE"
+    own.start()
+    assert rental(desk, authorize(), request_id="first") == first
+    assert counts(desk)["authorizations"] == 1
+    rental(desk, authorize(), request_id="r")
+    assert counts(desk)["authorizations"] == 2
+    assert verify_books(desk.store.engine).fault is None
+    desk.store.close()
+
+
+def renamed(it: Line, user_id: str) -> Line:
+    """Somebody else's line that is otherwise the same."""
+    it.user_id = user_id
+    return it
+
+
+def write_and_stumble(transaction: SqlTransaction, changes: Changes) -> None:
+    """A caller that does not notice that a statement failed."""
+    transaction.write(changes)
+    with suppress(psycopg.errors.DivisionByZero):
+        transaction._cursor.execute("SELECT 1 / 0")
+
+
+def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK after a statement failed that nobody noticed: that
+    is a failure, nothing is written, and the next transaction goes well."""
+    store = desk.store
+    zoe = Changes(lines={("zoe", "CNY"): renamed(line(desk), "zoe")})
+    with pytest.raises(StorageFailed, match="ROLLBACK"), store.begin() as transaction:
+        write_and_stumble(transaction, zoe)
+    assert store.line("zoe", "CNY") is None
+    rental(desk, authorize())
+
+
+def test_a_commit_that_no_standby_confirmed(own: Cluster, doomed: Desk) -> None:
+    """A COMMIT whose wait for its synchronous standby was cut off is unknown, though PostgreSQL
+    answers it with success and a warning."""
+    own.admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    own.admin.execute("SELECT pg_reload_conf()")
+    until(lambda: own.admin.execute("SHOW synchronous_standby_names").fetchall() == [("nobody",)])
+    pid = writing_session(doomed.store)
+    waits = f"pid = {pid} AND wait_event = 'SyncRep'"
+
+    def give_up() -> None:
+        until(lambda: sessions(own, waits))
+        own.admin.execute("SELECT pg_cancel_backend(%s)", (pid,))
+
+    impatient = threading.Thread(target=give_up)
+    impatient.start()
+    (result,) = doomed.apply(doomed.work(authorize(), request_id="r"))
+    impatient.join(HANG_S)
+    own.admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    own.admin.execute("SELECT pg_reload_conf()")
+    assert reason(result) == "OUTCOME_UNKNOWN"
+    assert "01000" in str(doomed.faults[-1])
+    until(lambda: own.admin.execute("SHOW synchronous_standby_names").fetchall() == [("",)])
+    assert doomed.apply(doomed.work(authorize(), request_id="r")) == [encode(doomed.answers["r"])]
+    assert balances(doomed) == (50_000, 30_100, 19_900, 0)
+
+
+# -- the server goes and comes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_that_comes_back(own: Cluster, doomed: Desk, how: str) -> None:
+    """While the server is away calls are refused as UNAVAILABLE and reads fail; when it is back
+    reads work at once, and calls at the second try at the latest."""
+    first = rental(doomed, authorize(), request_id="r")
+    own.stop() if how == "stop" else own.kill()
+    for _ in range(3):
+        (result,) = doomed.apply(doomed.work(authorize()))
+        assert reason(result) == "STORAGE_UNAVAILABLE"
+        with pytest.raises(StorageFailed):
+            doomed.store.authorization(first.user_id, first.authorization_id)
+    own.start()
+    assert doomed.store.authorization(first.user_id, first.authorization_id) == first
+    assert rental(doomed, authorize(), request_id="r") == first
+    assert counts(doomed)["authorizations"] == 1
+
+
+def test_a_restart_that_nobody_noticed(own: Cluster, doomed: Desk) -> None:
+    """After a restart between two calls the first is refused as UNAVAILABLE at worst, and the next
+    works."""
+    own.stop()
+    own.start()
+    (result,) = doomed.apply(doomed.work(authorize(), request_id="r"))
+    assert reason(result) in ("", "STORAGE_UNAVAILABLE")
+    rental(doomed, authorize(), request_id="r")
+    assert counts(doomed)["authorizations"] == 1
+
+
+# -- conflicts between sessions --------------------------------------------------------------------
+
+
+@pytest.fixture
+def shaky(cluster: Cluster, name: str) -> Iterator[Desk]:
+    """An engine whose transactions are counted; Ann scores 700, Ben 550."""
+    store = FaultyStore(open_database(cluster.url(name)))
+    made = Desk(store)
+    made.put_user("ann", 700)
+    made.put_user("ben", 550)
+    store.transactions = 0
+    yield made
+    assert verify_books(store.engine).fault is None
+    store.close()
+
+
+def transactions(desk: Desk) -> int:
+    """How many transactions the engine has begun."""
+    assert isinstance(desk.store, FaultyStore)
+    return desk.store.transactions
+
+
+FAIL_ONCE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- A sequence does not roll back.
+    IF nextval('tries') = 1 THEN
+        RAISE EXCEPTION 'as told' USING ERRCODE = '{code}';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON requests
+    DEFERRABLE INITIALLY {when} FOR EACH ROW EXECUTE FUNCTION fail_once();
+"""
+
+
+@pytest.mark.parametrize("when", ["IMMEDIATE", "DEFERRED"])
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_what_postgresql_asks_to_try_again(
+    shaky: Desk, cluster: Cluster, name: str, code: str, when: str
+) -> None:
+    """A serialization failure or a deadlock, in a statement or at COMMIT, is tried again within
+    the call, with one effect."""
+    with psycopg.connect(cluster.dsn(name)) as connection:
+        connection.execute(FAIL_ONCE.format(code=code, when=when).encode())
+    it = rental(shaky, authorize(), request_id="r")
+    assert transactions(shaky) == 2
+    assert balances(shaky) == (50_000, 30_100, 19_900, 0)
+    assert rental(shaky, authorize(), request_id="r") == it
+
+
+def test_a_deadlock_is_tried_again(cluster: Cluster, name: str, shaky: Desk) -> None:
+    """A batch that PostgreSQL chooses to end a deadlock with is decided again and carried out."""
+    url = make_url(cluster.url(name)).update_query_dict({"options": "-c deadlock_timeout=2s"})
+    store = FaultyStore(open_database(url.render_as_string(hide_password=False)))
+    desk = Desk(store, ids=OtherIds())
+    lock = "SELECT 1 FROM lines WHERE user_id = %s FOR UPDATE"
+    with psycopg.connect(cluster.dsn(name)) as rival:
+        rival.execute("SET deadlock_timeout = '1h'")
+        rival.execute(lock, ("ben",))
+        pid = writing_session(store)
+
+        def cross() -> None:
+            until(lambda: sessions(cluster, f"pid = {pid} AND wait_event_type = 'Lock'"))
+            rival.execute(lock, ("ann",))
+            rival.commit()
+
+        crossing = threading.Thread(target=cross)
+        crossing.start()
+        results = desk.apply(desk.work(authorize("ann")), desk.work(authorize("ben")))
+        crossing.join(HANG_S)
+    assert [reason(result) for result in results] == ["", ""]
+    # More than one, if ours got at Ann's line again before the rival woke up.
+    assert store.transactions >= 2
+    store.close()
+
+
+def test_a_version_that_changed_under_a_lock(shaky: Desk, store: SqlStore) -> None:
+    """A row that another session changed while a batch waited for it is read as it was left."""
+    rival = Desk(store, ids=OtherIds())
+    rental(rival, authorize(product_id="umbrella"), request_id="rival")
+    rental(shaky, authorize(product_id="umbrella"), request_id="ours")
+    assert transactions(shaky) == 1
+    assert balances(shaky) == (50_000, 38_200, 11_800, 0)
+
+
+# -- waits are bounded -----------------------------------------------------------------------------
+
+
+def test_every_session_has_its_bounds(store: SqlStore) -> None:
+    """Sessions that write and sessions that read have the bounds and the durability of one place,
+    and write at READ COMMITTED, whatever the server's default."""
+    with store.begin() as transaction:
+        cursor: Any = transaction._cursor
+        found = {}
+        for setting in (*settings.POSTGRES_SETTINGS, "transaction_isolation"):
+            cursor.execute(f"SHOW {setting}")
+            found[setting] = cursor.fetchone()[0]
+    assert found == {
+        "statement_timeout": "10s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "10s",
+        "synchronous_commit": "on",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "application_name": "freehold",
+        "transaction_isolation": "read committed",
+    }
+    with reading(store.engine) as connection:
+        assert connection.scalar(text("SHOW statement_timeout")) == "10s"
+        assert connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+        assert connection.scalar(text("SHOW transaction_read_only")) == "on"
+    with store.begin() as transaction:
+        cursor = transaction._cursor
+        cursor.execute("SHOW transaction_read_only")
+        assert cursor.fetchone() == ("off",)
+
+
+def hasty(cluster: Cluster, name: str, options: str) -> Desk:
+    """An engine whose sessions wait less."""
+    url = make_url(cluster.url(name)).update_query_dict({"options": options})
+    store = SqlStore(open_database(url.render_as_string(hide_password=False)))
+    return Desk(store, ids=OtherIds())
+
+
+def test_a_lock_that_is_not_given_up(cluster: Cluster, name: str, desk: Desk) -> None:
+    """A line that another session keeps locked for too long is a refusal before the write; when it
+    is free the call passes."""
+    other = hasty(cluster, name, "-c lock_timeout=50")
+    with psycopg.connect(cluster.dsn(name)) as rival:
+        rival.execute("SELECT 1 FROM lines WHERE user_id = 'ann' FOR UPDATE")
+        (result,) = other.apply(other.work(authorize(), request_id="r"))
+    assert reason(result) == "STORAGE_UNAVAILABLE"
+    assert "55P03" in str(other.faults[-1])
+    rental(other, authorize(), request_id="r")
+    other.store.close()
+
+
+def test_a_process_that_stands_still(cluster: Cluster, name: str, desk: Desk) -> None:
+    """A transaction that is left standing is ended by the server, so that others get at its rows;
+    what it does afterwards fails and writes nothing."""
+    other = hasty(cluster, name, "-c idle_in_transaction_session_timeout=50")
+    pid = writing_session(other.store)
+    zoe = Changes(lines={("zoe", "CNY"): renamed(line(desk), "zoe")})
+
+    def stand_still(transaction: SqlTransaction) -> None:
+        transaction.lines(["ann"])
+        until(lambda: not sessions(cluster, f"pid = {pid}"))
+        rental(desk, authorize())
+        transaction.write(zoe)
+
+    with pytest.raises(StorageFailed), other.store.begin() as transaction:
+        stand_still(transaction)
+    assert other.store.line("zoe", "CNY") is None
+    other.store.close()
+
+
+def test_scoring_holds_no_transaction_open(desk: Desk, cluster: Cluster) -> None:
+    """After the features are read, and until the batch begins, no transaction is open."""
+    assert set(desk.store.features(["ann", "ben"])) == {"ann", "ben"}
+    pid = writing_session(desk.store)
+    until(lambda: sessions(cluster, f"pid = {pid} AND state = 'idle'"))
+    assert not sessions(cluster, "state LIKE 'idle in%'")
+
+
+# -- what reaches the log --------------------------------------------------------------------------
+
+SECRET = "anna.secret"
+
+
+def told(error: BaseException) -> str:
+    """Everything that a log can say of an error."""
+    return "".join(traceback.format_exception(error))
+
+
+def negative(desk: Desk) -> Changes:
+    """A line that breaks a CHECK."""
+    it = line(desk)
+    it.user_id, it.held_minor = SECRET, -5
+    return Changes(lines={(SECRET, "CNY"): it})
+
+
+def taken(desk: Desk) -> Changes:
+    """A line that is there already."""
+    desk.put_user(SECRET, 700)
+    return Changes(lines={(SECRET, "CNY"): line(desk, SECRET)})
+
+
+def too_long(desk: Desk) -> Changes:
+    """A line whose key does not fit."""
+    it = line(desk)
+    it.user_id = SECRET * 40
+    return Changes(lines={(it.user_id, "CNY"): it})
+
+
+def with_nul(desk: Desk) -> Changes:
+    """A line whose key PostgreSQL cannot store."""
+    it = line(desk)
+    it.user_id = f"{SECRET}\0"
+    return Changes(lines={(it.user_id, "CNY"): it})
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (negative, InvariantBroken),
+        (taken, Conflict),
+        (too_long, InvariantBroken),
+        (with_nul, InvariantBroken),
+    ],
+)
+def test_no_row_is_quoted(
+    desk: Desk, make: Callable[[Desk], Changes], kind: type[Exception]
+) -> None:
+    """What PostgreSQL says of a refused row, which it quotes, does not get into our errors."""
+    changes = make(desk)
+    with pytest.raises(kind) as caught, desk.store.begin() as transaction:
+        transaction.write(changes)
+    assert SECRET not in told(caught.value)
+
+
+def test_a_failed_read_quotes_nothing(desk: Desk) -> None:
+    """A read that PostgreSQL refuses is a failure that names its code and quotes nothing."""
+    with pytest.raises(StorageFailed) as caught, reading(desk.store.engine) as connection:
+        connection.execute(text(f"SELECT CAST('{SECRET}' AS integer)"))
+    assert SECRET not in told(caught.value)
+
+
+# -- plans -----------------------------------------------------------------------------------------
+
+MANY = 20_000
+
+
+def fill(connection: Connection) -> None:
+    """Many rows in every table that grows, with keys in no order."""
+    for table in (t.users, t.feature_snapshots, t.lines, t.entries, t.authorizations, t.requests,
+                  t.open_items, t.payments, t.transfers, t.operator_payables,
+                  t.sealed_heads):  # fmt: skip
+        connection.execute(table.insert(), row_of(table))
+        columns = ", ".join(
+            f"left(md5(n::text), {column.type.length})"
+            if column.primary_key and isinstance(column.type, String)
+            else column.name
+            for column in table.columns
+        )
+        key = next(iter(table.primary_key)).name
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} SELECT {columns} FROM {table.name}, "
+            f"generate_series(1, {MANY}) AS n WHERE {key} = 'x'"
+        )
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+def scans(connection: Connection, sql: str, parameters: Any) -> list[str]:
+    """The tables that a statement's plan reads as a whole."""
+    (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).one()
+    found, nodes = [], [plan[0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node["Node Type"] == "Seq Scan":
+            found.append(node["Relation Name"])
+    return found
+
+
+def test_nothing_that_a_call_runs_reads_a_whole_table(store: SqlStore) -> None:
+    """On large tables no statement of any command, of the sweeper's search, of lists, gets or key
+    lookups reads a table as a whole."""
+    ran: dict[str, Any] = {}
+
+    class Watched(psycopg.Cursor[Any]):
+        """Remembers what it runs."""
+
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Watched:
+            if isinstance(query, str) and query.startswith(READS):
+                ran[query] = params
+            return super().execute(query, params, **options)
+
+    engine = open_database(store.engine.url.render_as_string(hide_password=False))
+    event.listen(engine, "connect", lambda c, _: setattr(c, "cursor_factory", Watched))
+    watched = Desk(SqlStore(engine))
+    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 450)):
+        watched.put_user(user_id, score)
+    with engine.begin() as connection:
+        fill(connection)
+    everything(watched)
+    assert len(ran) > 15
+    with engine.connect() as connection:
+        assert scans(connection, "SELECT * FROM lines WHERE held_minor = 1", ())
+        read = {sql: scans(connection, sql, params) for sql, params in ran.items()}
+    catalog = {"operators", "api_keys", "policies", "products", "limit_steps", "feature_schemas"}
+    assert {sql: found for sql, found in read.items() if set(found) - catalog} == {}
+    watched.store.close()
+
+
+# -- reads of everything ---------------------------------------------------------------------------
+
+
+def test_a_long_read_streams_one_state(desk: Desk) -> None:
+    """A long read takes portions from a cursor of the server, sees one state whatever is written
+    meanwhile, and may take as long as it needs."""
+    for n in range(10):
+        desk.put_user(f"user-{n}", 700)
+    with reading_all(desk.store.engine, 3) as connection:
+        rows = iter(connection.execute(select(t.lines.c.user_id).order_by(t.lines.c.user_id)))
+        first = next(rows)
+        asked = "SELECT (SELECT count(*) FROM pg_cursors), current_setting('statement_timeout')"
+        ((cursors, bound),) = connection.execute(text(asked))
+        # Its own, and that of the lines.
+        assert (cursors, bound) == (2, "0")
+        desk.put_user("zoe", 700)
+        assert [row[0] for row in (first, *rows)] == sorted(
+            ["ann", "ben", *(f"user-{n}" for n in range(10))]
+        )
+    with reading_all(desk.store.engine, 3) as connection:
+        assert next(iter(connection.execute(select(t.lines.c.user_id)))) is not None
+    with reading(desk.store.engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_cursors")) == 0
+        assert connection.scalar(text("SHOW statement_timeout")) == "10s"
+
+
+def test_verify_sees_one_state(desk: Desk) -> None:
+    """Books are verified in one state of the database while others go on writing, and a row
+    changed by hand is found."""
+    rental(desk, authorize(), request_id="r")
+    stop, written = threading.Event(), threading.Event()
+    rival = Desk(SqlStore(desk.store.engine), ids=OtherIds())
+
+    def write() -> None:
+        for n in range(10_000):
+            rental(rival, authorize(f"user-{n}"), request_id=f"w-{n}")
+            written.set()
+            if stop.is_set():
+                break
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert written.wait(HANG_S)
+        for _ in range(5):
+            assert verify_books(desk.store.engine).fault is None
+    finally:
+        stop.set()
+        writer.join(HANG_S)
+        rival.store._drop_writer()
+    change = t.lines.update().where(t.lines.c.user_id == "ann")
+    limit, available = t.lines.c.limit_minor, t.lines.c.available_minor
+    with desk.store.engine.begin() as connection:
+        connection.execute(change.values(limit_minor=limit + 1, available_minor=available + 1))
+    fault = verify_books(desk.store.engine).fault
+    assert fault is not None
+    assert fault.row == "lines/ann/CNY"
+    with desk.store.engine.begin() as connection:
+        connection.execute(change.values(limit_minor=limit - 1, available_minor=available - 1))
+
+
+# -- migrations ------------------------------------------------------------------------------------
+
+
+def test_two_migrate_at_once(cluster: Cluster) -> None:
+    """Of two that migrate one database at the same time one waits for the other; both succeed."""
+    empty = cluster.empty()
+    engines = [open_database(cluster.url(empty)) for _ in range(2)]
+    together = threading.Barrier(2, timeout=HANG_S)
+    failed: list[BaseException] = []
+
+    def run(engine: Engine) -> None:
+        try:
+            together.wait()
+            migrate(engine)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_S)
+    assert failed == []
+    assert is_current(engines[0])
+    for engine in engines:
+        engine.dispose()
+    cluster.drop(empty)
+
+
+def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> None:
+    """A connection whose COMMIT went wrong is not used again."""
+    before = remote.store._writing_connection()
+    wire.at_commit = Wire.cut
+    with pytest.raises(OutcomeUnknown), remote.store.begin() as transaction:
+        transaction.write(Changes(lines={("zoe", "CNY"): renamed(line(remote), "zoe")}))
+    assert before.closed
+    assert remote.store._writer is None

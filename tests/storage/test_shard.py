@@ -1,0 +1,147 @@
+"""Sharding: which table goes where, what Citus is told, and what happens without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, PrimaryKeyConstraint, Table, UniqueConstraint, text
+
+from service.cli import cli
+from service.storage import shard as s
+from service.storage import tables as t
+from service.storage.database import open_database, writing
+from tests.conftest import Databases
+from tests.postgres import Cluster
+
+TABLES = t.metadata.sorted_tables
+SPREAD = {**dict.fromkeys(s.BY_USER, "user_id"), **s.BY_CALLER}
+
+# As much of Citus as the statements touch, and its refusal of a key without the column.
+STAND_IN = """
+CREATE TABLE pg_dist_partition (logicalrelid regclass PRIMARY KEY, by text, beside text);
+CREATE FUNCTION create_reference_table(name regclass) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO pg_dist_partition VALUES (name, NULL, NULL)
+$$;
+CREATE FUNCTION create_distributed_table(
+    name regclass, by text, how text DEFAULT 'hash', colocate_with text DEFAULT 'default'
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attname = by
+        WHERE indrelid = name AND indisunique AND NOT attnum = ANY (indkey::int2[])
+    ) THEN
+        RAISE EXCEPTION 'cannot create constraint on "%"', name;
+    END IF;
+    INSERT INTO pg_dist_partition VALUES (name, by, colocate_with);
+END $$;
+"""
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[Engine]:
+    """A migrated database on PostgreSQL."""
+    name = cluster.fresh()
+    engine = open_database(cluster.url(name))
+    yield engine
+    engine.dispose()
+    cluster.drop(name)
+
+
+def test_every_table_is_in_one_group() -> None:
+    """Every table is spread by person, by caller, or stands everywhere: one of them."""
+    groups = [*s.BY_USER, *s.BY_CALLER, *s.EVERYWHERE]
+    assert sorted(groups) == sorted(table.name for table in TABLES)
+
+
+def test_who_has_a_person_is_spread_by_person() -> None:
+    """Every table with a person in it is spread by person, but for the named exceptions."""
+    persons = {table.name for table in TABLES if "user_id" in table.columns}
+    assert persons - set(s.BY_USER) == {"requests", "payments", "open_items"}
+    assert {name for name in s.BY_USER if "user_id" not in t.metadata.tables[name].columns} == set()
+
+
+def unique_keys(table: Table) -> list[set[str]]:
+    """The columns of every key that a table keeps unique."""
+    keys = [
+        {column.name for column in constraint.columns}
+        for constraint in table.constraints
+        if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint)
+    ]
+    return keys + [{c.name for c in index.columns} for index in table.indexes if index.unique]
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_every_unique_key_has_the_column(name: str) -> None:
+    """Every unique key of a table contains the column that it is spread by, as Citus demands; the
+    outbox's does so once it is widened."""
+    table = t.metadata.tables[name]
+    keys = [set(s.WIDENED[name])] if name in s.WIDENED else unique_keys(table)
+    assert keys
+    assert all(SPREAD[name] in key for key in keys)
+
+
+def test_what_is_widened_keeps_its_key() -> None:
+    """A widened key contains what was unique before, which comes from a sequence."""
+    for name, columns in s.WIDENED.items():
+        (key,) = unique_keys(t.metadata.tables[name])
+        assert key < set(columns)
+        assert key == {"sequence"}
+
+
+def test_what_citus_is_told() -> None:
+    """People's tables stand beside each other, callers' tables beside each other, and the catalog
+    everywhere."""
+    assert s.statements("users") == [
+        "SELECT create_distributed_table('users', 'user_id', colocate_with => 'none')"
+    ]
+    assert s.statements("lines") == [
+        "SELECT create_distributed_table('lines', 'user_id', colocate_with => 'users')"
+    ]
+    assert s.statements("requests") == [
+        "SELECT create_distributed_table('requests', 'caller', colocate_with => 'none')"
+    ]
+    assert s.statements("open_items") == [
+        "SELECT create_distributed_table('open_items', 'operator_id', colocate_with => 'requests')"
+    ]
+    assert s.statements("outbox")[0] == (
+        "ALTER TABLE outbox DROP CONSTRAINT pk_outbox, "
+        "ADD CONSTRAINT pk_outbox PRIMARY KEY (user_id, sequence)"
+    )
+    assert s.statements("products") == ["SELECT create_reference_table('products')"]
+    with pytest.raises(KeyError):
+        s.statements("alembic_version")
+
+
+def test_everything_is_spread_once(database: Engine) -> None:
+    """PostgreSQL takes the statements, no table is refused for its keys, and a second run finds
+    nothing to do."""
+    with writing(database) as connection:
+        connection.execute(text(STAND_IN))
+    with writing(database) as connection:
+        assert sorted(s.distribute(connection)) == sorted(table.name for table in TABLES)
+    with writing(database) as connection:
+        assert s.distribute(connection) == []
+        rows = connection.execute(text("SELECT logicalrelid::text, by FROM pg_dist_partition"))
+        spread = {row[0]: row[1] for row in rows}
+    assert {name: by for name, by in spread.items() if by is not None} == SPREAD
+
+
+def test_without_citus_it_is_refused(databases: Databases) -> None:
+    """Without Citus, on SQLite above all, sharding is refused by name and changes nothing."""
+    engine = open_database(url := databases.new())
+    with pytest.raises(s.ShardingUnavailable) as refused:
+        s.shard(engine)
+    assert refused.value.reason == "SHARDING_UNAVAILABLE"
+    assert "Citus" in refused.value.message
+    engine.dispose()
+    databases.drop(url)
+
+
+def test_the_shell_says_why_not(url: str) -> None:
+    """`freehold migrate --shard` brings the schema up to date, and says in words why it cannot
+    spread it."""
+    done = CliRunner().invoke(cli, ["migrate", "--shard", "--database", url])
+    assert isinstance(done.exception, s.ShardingUnavailable)
+    assert "database is up to date" not in done.output

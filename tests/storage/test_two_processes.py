@@ -1,0 +1,265 @@
+"""Two engines with connections of their own on one PostgreSQL database, as two processes have."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import func, select
+
+from service.domain.authorization import Authorization, State
+from service.domain.policy import Offer
+from service.domain.transitions import Transition
+from service.engine.assess import pack
+from service.engine.commands import PutUser, Work
+from service.engine.committer import CommitLimits, Committer
+from service.engine.engine import Result
+from service.engine.records import PLATFORM
+from service.engine.sweeper import Sweeper
+from service.storage import tables as t
+from service.storage.database import open_database, reading
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.calls import (
+    authorize,
+    balances,
+    counts,
+    line,
+    pick_up,
+    reason,
+    rental,
+    reverse,
+    settle,
+    stored,
+)
+from tests.fakes import MINUTE_US, START_US, CountingIds, Desk, encode
+from tests.postgres import Cluster
+
+HANG_S = 60.0
+ROUNDS = 20
+ZERO = (Offer.ZERO,)
+
+
+class OtherIds(CountingIds):
+    """Ids of the other process."""
+
+    def new(self, now_us: int) -> str:
+        return "v" + super().new(now_us)[1:]
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of a fresh database."""
+    made = cluster.fresh()
+    yield made
+    cluster.drop(made)
+
+
+@pytest.fixture
+def desks(cluster: Cluster, name: str) -> Iterator[tuple[Desk, Desk]]:
+    """Two engines on one database; at the end no session was in a deadlock and the books verify."""
+    made = (
+        Desk(SqlStore(open_database(cluster.url(name)))),
+        Desk(SqlStore(open_database(cluster.url(name))), ids=OtherIds()),
+    )
+    # Request ids are the callers', who are others here and there unless the test says which.
+    made[1]._requests = itertools.count(1_000_000)
+    yield made
+    assert verify_books(made[0].store.engine).fault is None
+    for desk in made:
+        desk.store.close()
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = %s"
+    assert cluster.admin.execute(deadlocks, (name,)).fetchone() == (0,)
+
+
+def at_once(*actions: Callable[[], None]) -> None:
+    """Runs every action in a thread of its own, all beginning together; raises what one raised."""
+    together = threading.Barrier(len(actions), timeout=HANG_S)
+    raised: list[BaseException] = []
+
+    def run(action: Callable[[], None]) -> None:
+        try:
+            together.wait()
+            action()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_S)
+        assert not thread.is_alive()
+    if raised:
+        raise raised[0]
+
+
+def race(desks: tuple[Desk, Desk], *batches: list[Work]) -> list[list[Result]]:
+    """The results of one batch an engine, begun together."""
+    results: list[list[Result]] = [[], []]
+
+    def apply(place: int) -> Callable[[], None]:
+        return lambda: results[place].extend(desks[place].apply(*batches[place]))
+
+    at_once(apply(0), apply(1))
+    return results
+
+
+def test_one_request_id_at_two_processes(desks: tuple[Desk, Desk]) -> None:
+    """A request that reaches two processes at once has one effect, and both give the same
+    answer."""
+    desks[0].put_user("ann", 700)
+    for n in range(ROUNDS):
+        user_id, call = f"user-{n}", authorize("ann" if n < 2 else f"user-{n}")
+        if n >= 2 and n % 2:
+            desks[0].put_user(user_id, 700)
+        works = [[desk.work(call, request_id=f"race-{n}")] for desk in desks]
+        (one,), (other,) = race(desks, *works)
+        assert one == other
+        decided = [desk.answers[f"race-{n}"] for desk in desks if f"race-{n}" in desk.answers]
+        assert one in [encode(answer) for answer in decided]
+    assert counts(desks[0])["authorizations"] == ROUNDS
+    assert balances(desks[0]) == (50_000, 10_200, 39_800, 0)
+
+
+def test_a_line_is_used_to_its_end_and_not_beyond(desks: tuple[Desk, Desk]) -> None:
+    """However two processes race for one line, as many holds as fit are granted, and no more."""
+    deposit_minor = 1_000
+    with desks[0].store.engine.begin() as connection:
+        connection.execute(t.products.update().values(deposit_minor=deposit_minor))
+    # Engines that know the products as they are now.
+    racing = (Desk(desks[0].store), Desk(desks[1].store, ids=OtherIds()))
+    racing[0].put_user("ann", 700)
+    granted = []
+
+    def rent(desk: Desk, place: int) -> Callable[[], None]:
+        def run() -> None:
+            for n in range(40):
+                work = desk.work(authorize(accept=ZERO), request_id=f"{place}-{n}")
+                (result,) = desk.apply(work)
+                assert reason(result) == "", desk.faults[-1]
+                it = desk.answers[f"{place}-{n}"]
+                assert isinstance(it, Authorization)
+                granted.append(it.state is State.ACTIVE)
+
+        return run
+
+    at_once(*(rent(desk, place) for place, desk in enumerate(racing)))
+    assert granted.count(True) == 50
+    assert balances(desks[0]) == (50_000, 0, 50_000, 0)
+
+
+def test_one_item_for_two_people(desks: tuple[Desk, Desk]) -> None:
+    """An item that two people ask two processes for is given to one of them; the other is told."""
+    for user_id in ("ann", "zoe"):
+        desks[0].put_user(user_id, 700)
+    for n in range(ROUNDS):
+        works = [
+            [desk.work(authorize(user_id, "umbrella", f"item-{n}"), request_id=f"{user_id}-{n}")]
+            for desk, user_id in zip(desks, ("ann", "zoe"), strict=True)
+        ]
+        results = race(desks, *works)
+        assert sorted(reason(result) for (result,) in results) == ["", "ASSET_IN_USE"]
+        won = 0 if reason(results[0][0]) == "" else 1
+        it = desks[won].answers[f"{('ann', 'zoe')[won]}-{n}"]
+        assert isinstance(it, Authorization)
+        rental(desks[won], settle(it, 0))
+    assert counts(desks[0])["open_items"] == 0
+    assert [balances(desks[0], who)[2] for who in ("ann", "zoe")] == [0, 0]
+
+
+def test_the_first_use_of_a_person(desks: tuple[Desk, Desk]) -> None:
+    """A person whom nobody knew, and who comes to two processes at once, has one line, and both
+    calls count."""
+    for n in range(ROUNDS):
+        works = [[desk.work(authorize(f"new-{n}", "umbrella"))] for desk in desks]
+        results = race(desks, *works)
+        assert [reason(result) for (result,) in results] == ["", ""]
+    assert counts(desks[0])["authorizations"] == 2 * ROUNDS
+
+
+def test_a_person_is_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
+    """Two registrations of one person at once leave one person with two versions of features and
+    one line with one limit."""
+    for n in range(ROUNDS):
+        put = PutUser(f"new-{n}", pack([700.0, 0.0]), START_US, True)
+        works = [[desk.work(put, caller=PLATFORM)] for desk in desks]
+        results = race(desks, *works)
+        assert [reason(result) for (result,) in results] == ["", ""]
+        assert balances(desks[0], f"new-{n}") == (50_000, 50_000, 0, 0)
+        with desks[0].store.begin() as transaction:
+            assert transaction.users([f"new-{n}"])[f"new-{n}"].feature_version == 2
+
+
+def test_batches_that_cross(desks: tuple[Desk, Desk]) -> None:
+    """Batches of the same people, new ones among them, the same request ids and the same items in
+    opposite orders do not block each other for good: all are answered, without a deadlock."""
+    people = [f"user-{n}" for n in range(16)]
+    for user_id in people[::2]:
+        desks[0].put_user(user_id, 700)
+    for n in range(ROUNDS // 2):
+        batches = [
+            [
+                desk.work(
+                    authorize(user_id, "umbrella", f"item-{user_id}-{n}"),
+                    request_id=f"{user_id}-{n}",
+                )
+                for user_id in order
+            ]
+            for desk, order in zip(desks, (people, people[::-1]), strict=True)
+        ]
+        one, other = race(desks, *batches)
+        assert {reason(result) for result in (*one, *other)} <= {""}
+        assert one == other[::-1]
+    assert counts(desks[0])["authorizations"] == len(people) * ROUNDS // 2
+
+
+def test_settle_and_reverse_at_once(desks: tuple[Desk, Desk]) -> None:
+    """Of a return at one process and an undoing at the other exactly one takes place."""
+    desks[0].put_user("ann", 700)
+    for _ in range(ROUNDS):
+        it = rental(desks[0], authorize(product_id="umbrella"))
+        results = race(desks, [desks[0].work(settle(it, 0))], [desks[1].work(reverse(it))])
+        assert sorted(bool(reason(result)) for (result,) in results) == [False, True]
+        assert stored(desks[0], it).state in (State.SETTLED, State.REVERSED)
+        assert stored(desks[0], it).version == 2
+    assert line(desks[0]).held_minor == 0
+
+
+def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
+    """Two sweepers at once end everything that has lapsed, each authorization once."""
+    desks[0].put_user("ann", 700)
+    for n in range(30):
+        rental(desks[0], authorize(f"new-{n}"))
+    rental(desks[0], pick_up())
+    for desk in desks:
+        desk.clock.advance(START_US + 60 * MINUTE_US)
+
+    def sweep(desk: Desk) -> Callable[[], None]:
+        async def main() -> None:
+            committer = Committer(desk.engine.apply, CommitLimits())
+            committer.start()
+            sweeper = Sweeper(
+                desk.store,
+                committer,
+                desk.clock,
+                portion=7,
+                interval_s=1.0,
+                log_fault=lambda _id, error: desk.faults.append(error),
+            )
+            await sweeper.sweep()
+            await committer.close()
+
+        return lambda: asyncio.run(main())
+
+    at_once(*(sweep(desk) for desk in desks))
+    a, events = t.authorizations.c, t.outbox.c
+    with reading(desks[0].store.engine) as connection:
+        ended = select(a.state, a.version, func.count()).group_by(a.state, a.version)
+        assert [tuple(row) for row in connection.execute(ended)] == [("EXPIRED", 2, 31)]
+        ends = select(func.count()).where(events.transition == str(Transition.EXPIRED))
+        assert connection.scalar(ends) == 31
+    assert balances(desks[0]) == (50_000, 50_000, 0, 0)
