@@ -6,6 +6,7 @@ import click
 
 from benchmarks.crash import crash
 from benchmarks.power import power
+from benchmarks.races import races
 from benchmarks.rpc import rpc
 
 
@@ -17,6 +18,7 @@ def main() -> None:
 main.add_command(rpc)
 main.add_command(crash)
 main.add_command(power)
+main.add_command(races)
 
 if __name__ == "__main__":
     main()

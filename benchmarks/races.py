@@ -14,14 +14,16 @@ after it, and how often each kind of contender won; a kind that never won fails 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy import text
 
 from benchmarks.harness import BenchmarkError, commit, document, file_system, machine, write_json
 from benchmarks.postgres import Cluster
@@ -50,9 +51,7 @@ _ENOUGH_ROUNDS = 200
 SERVERS = {"sqlite": 1, "postgresql": 2}
 
 
-def run(
-    place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]
-) -> Tally:
+def run(place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]) -> Tally:
     """So many rounds of one scenario; `step` is called after each wave of them.
 
     Raises BenchmarkError where the machinery failed. What is wrong with the outcomes is in the
@@ -118,3 +117,227 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
         if 2 * tally.overlapping < tally.rounds:
             found.append(f"{name}: only {tally.overlapping} rounds overlapped")
     return found
+
+
+@click.command()
+@click.option(
+    "--rounds", default=2000, show_default=True, type=click.IntRange(1), help="Of each scenario."
+)
+@click.option(
+    "--database",
+    default="sqlite",
+    show_default=True,
+    type=click.Choice(tuple(SERVERS)),
+    help="One server process on a SQLite file, or two on one PostgreSQL database.",
+)
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    type=click.Choice(tuple(RACES)),
+    help="Only this one; may be given again. Without it all.",
+)
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**32),
+    help="Who asks for what, and in which order, follows from it; who wins does not.",
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A model directory; without it one is trained once into .freehold/model.",
+)
+@click.option(
+    "--folder",
+    default=_ROOT / ".freehold",
+    show_default=".freehold",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where databases and logs go; what a failed run leaves stays there.",
+)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the figures to this file.")  # fmt: skip
+def races(
+    rounds: int,
+    database: str,
+    scenarios: tuple[str, ...],
+    seed: int,
+    model: Path | None,
+    folder: Path,
+    json_file: Path | None,
+) -> None:
+    """Many clients, one barrier, one thing to be had: exactly one gets it, whoever it is.
+
+    Exits with 1 when a round came out wrong, or when the races were none: when some kind of
+    contender never won.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    described, head = machine(folder), commit()
+    work = Path(tempfile.mkdtemp(prefix="races-", dir=folder))
+    failed = ["it did not come to an end"]
+    try:
+        with _terminable(), _site(database, work) as site:
+            described["file_system"] = site.file_system
+            served = _trained(model or folder / "model")
+            names = scenarios or tuple(RACES)
+            tallies = _measure(Console(stderr=True), site, served, work, names, rounds, seed)
+            failed = shortcomings(tallies)
+    except BenchmarkError as error:
+        raise click.ClickException(f"{error}\nWhat it left is in {work}") from error
+    finally:
+        if not failed:
+            shutil.rmtree(work)
+    content = _document(tallies, site, seed, described, head)
+    Console().print(_table(content, failed))
+    if json_file is not None:
+        write_json(json_file, content)
+    if failed:
+        click.echo(f"Failed: {'; '.join(failed)}.\nWhat it left is in {work}", err=True)
+        sys.exit(1)
+
+
+@dataclass(frozen=True)
+class _Site:
+    """One kind of database: `new` gives the URL of an empty one."""
+
+    name: str
+    version: str
+    file_system: str
+    new: Callable[[], str]
+
+
+@contextmanager
+def _site(database: str, work: Path) -> Iterator[_Site]:
+    numbers = itertools.count(1)
+    if database == "sqlite":
+        version = f"SQLite {sqlite3.sqlite_version}"
+        yield _Site(
+            database,
+            version,
+            file_system(work),
+            lambda: f"sqlite:///{work / f'races-{next(numbers)}.db'}",
+        )
+        return
+    with Cluster(safe=True) as cluster:
+        row = cluster.admin.execute("SHOW server_version").fetchone()
+        yield _Site(
+            database,
+            f"PostgreSQL {row[0] if row else 'unknown'}",
+            file_system(cluster.data),
+            lambda: cluster.url(cluster.empty()),
+        )
+
+
+def _trained(model: Path) -> Path:
+    if not model.exists():
+        train.train(_SPEC, model, progress=False)
+    return model
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the block like an exception, so that it takes its processes along."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _measure(
+    console: Console,
+    site: _Site,
+    model: Path,
+    work: Path,
+    names: Sequence[str],
+    rounds: int,
+    seed: int,
+) -> dict[str, Tally]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    tallies: dict[str, Tally] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=rounds * len(names))
+        for place, name in enumerate(names):
+            progress.update(task, description=name)
+
+            def step(tally: Tally, done: int = place * rounds) -> None:
+                progress.update(task, completed=done + tally.rounds)
+
+            folder = work / name
+            folder.mkdir()
+            with arena(site.new(), model, folder, SERVERS[site.name]) as there:
+                tallies[name] = run(there, name, rounds, seed, step)
+                tallies[name].faults = there.faults()
+    return tallies
+
+
+def _document(
+    tallies: dict[str, Tally],
+    site: _Site,
+    seed: int,
+    described: dict[str, Any],
+    head: dict[str, Any],
+) -> dict[str, Any]:
+    rounds = sum(tally.rounds for tally in tallies.values())
+    violations = sum(tally.violations for tally in tallies.values())
+    return document(
+        name="races",
+        ratio=1 - violations / rounds,
+        rounds=rounds,
+        seed=seed,
+        machine=described,
+        commit=head,
+        figures={
+            "database": site.name,
+            "database_version": site.version,
+            "servers": SERVERS[site.name],
+            "connections": CONNECTIONS,
+            "violations": violations,
+            "scenarios": {
+                name: asdict(tally)
+                | {"outcomes": dict(tally.outcomes), "rounds_a_barrier": RACES[name].heat}
+                for name, tally in tallies.items()
+            },
+        },
+    )
+
+
+def _table(content: dict[str, Any], failed: Sequence[str]) -> Table:
+    host, head = content["machine"], content["commit"]
+    table = Table(
+        title=(
+            f"Races on {content['database_version']}: {content['violations']} of "
+            f"{content['rounds']:,} rounds came out wrong"
+        ),
+        caption=(
+            f"{'; '.join(failed) or 'Right'}. {content['servers']} server process"
+            f"{'es on one database' if content['servers'] > 1 else ''}, {content['connections']} "
+            "connections. Overlapping: every contender was sent before the first was answered. "
+            "Overtaken: one lost to another that was sent after it.\n"
+            f"{host['cpu']}, {host['cores']} cores, {host['kernel']}, Python {host['python']}, "
+            f"files on {host['file_system']}; load average before the run "
+            f"{host['load_average']['1_min']:.2f}; commit {(head['hash'] or 'unknown')[:12]}"
+            f"{' with changes' if head['dirty'] else ''}; seed {content['seed']}."
+        ),
+        caption_justify="left",
+    )
+    for heading in ("scenario", "rounds", "wrong", "overlapping", "overtaken", "ms", "won by"):
+        table.add_column(heading, justify="left" if heading in ("scenario", "won by") else "right")
+    for name, it in content["scenarios"].items():
+        table.add_row(
+            name,
+            f"{it['rounds']:,}",
+            f"{it['violations']:,}",
+            f"{it['overlapping'] / it['rounds'] * 100:.0f} %",
+            f"{it['overtaken'] / it['rounds'] * 100:.0f} %",
+            f"{it['wall_s'] / it['rounds'] * 1000:.0f}",
+            ", ".join(f"{count:,} {kind}" for kind, count in sorted(it["outcomes"].items())),
+        )
+    return table

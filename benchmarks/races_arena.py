@@ -30,6 +30,7 @@ from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
 from google.protobuf.message import Message
 from sqlalchemy import Engine
 
+from benchmarks.crash_server import REAL
 from benchmarks.harness import BenchmarkError
 from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
@@ -178,8 +179,8 @@ def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
 def _server(url: str, model: Path, log: Path) -> Server:
     port = free_port()
     arguments = [
-        "service.cli", "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
-        "--model", str(model), "--sandbox", START.isoformat(),
+        "benchmarks.crash_server", REAL, "serve", "--listen", f"127.0.0.1:{port}",
+        "--database", url, "--model", str(model), "--sandbox", START.isoformat(),
     ]  # fmt: skip
     return Server(arguments, core=None, port=port, log=log)
 
@@ -262,7 +263,9 @@ class Clients:
             await asyncio.sleep(late_s)
         sent_s = time.perf_counter()
         told: bytes | None = None
-        for tries in itertools.count(1):
+        tries = 0
+        while True:
+            tries += 1
             refusal = None
             try:
                 told = await stub(call.body, timeout=_TRY_LIMIT_S, metadata=metadata)
@@ -327,9 +330,7 @@ class Clients:
         return dict(features)
 
 
-def ready(
-    kind: str, method: Any, request: Message, key: str, server: int | None = None
-) -> Call:
+def ready(kind: str, method: Any, request: Message, key: str, server: int | None = None) -> Call:
     """A call of a request that was built, its bytes made now."""
     request_id: str = getattr(request, "request_id", "")
     return Call(kind, method, request.SerializeToString(), request_id, key, server)

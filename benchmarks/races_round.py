@@ -62,6 +62,7 @@ class Tally:
     ahead         losers told of an end that their server's clock had reached, and which another
                   server, whose clock was behind, forestalled
     books         how often both books were verified
+    faults        in the servers' logs: defects, and batches that were given up over contention
     time_late_s   how much later than the others time is sent now, see `Round.time_was`
     """
 
@@ -75,6 +76,7 @@ class Tally:
     sent_again: int = 0
     ahead: int = 0
     books: int = 0
+    faults: int = 0
     time_late_s: float = 0.0
     wall_s: float = 0.0
 
@@ -163,9 +165,7 @@ class Round:
         (user_id,) = await self.people(1)
         if limit_minor is not None:
             limit = yuan(limit_minor)
-            await self.do(
-                Methods.set_credit_limit, key=self.platform, user_id=user_id, limit=limit
-            )
+            await self.do(Methods.set_credit_limit, key=self.platform, user_id=user_id, limit=limit)
         if standing != STANDING_NORMAL:
             await self.do(
                 Methods.set_standing, key=self.platform, user_id=user_id, standing=standing
@@ -183,18 +183,14 @@ class Round:
         self, user_id: str, product_id: str = "umbrella", **fields: Any
     ) -> Authorization:
         """An authorization that the round is about."""
-        answer = await self.do(
-            Methods.authorize, user_id=user_id, product_id=product_id, **fields
-        )
+        answer = await self.do(Methods.authorize, user_id=user_id, product_id=product_id, **fields)
         made: Authorization = answer.authorization
         return made
 
     async def reserve(self, user_id: str, window_us: int, **fields: Any) -> Authorization:
         """An umbrella to be picked up within a time."""
         start = AuthorizeRequest.START_ON_PICKUP
-        return await self.authorize(
-            user_id, start=start, pickup_window=span(window_us), **fields
-        )
+        return await self.authorize(user_id, start=start, pickup_window=span(window_us), **fields)
 
     async def settle(
         self, held: Authorization, amount_minor: int, *, key: str = "", final: bool = True
@@ -271,9 +267,7 @@ class Round:
             )
             self.require(bool(known), f"{answer.kind} met a defect: {answer.refusal}")
 
-    def won(
-        self, answers: Sequence[Answer], winners: Sequence[Answer], *outcomes: str
-    ) -> None:
+    def won(self, answers: Sequence[Answer], winners: Sequence[Answer], *outcomes: str) -> None:
         """Whose calls won the race, and how it ended; the winners' kinds, unless that is told."""
         self._tally.outcomes.update(outcomes or [it.kind for it in winners])
         losers = [it for it in answers if it not in winners]
@@ -293,7 +287,7 @@ class Round:
     # -- what is required ------------------------------------------------------------------------
 
     async def stored(self) -> Stored:
-        """The rows of all rounds of the wave, once all have raced; checked for what always holds."""
+        """The wave's rows, once all of it has raced; what must hold of this round's is checked."""
         stored = await self._wave.stored()
         if not self._checked:
             self._checked = True
@@ -337,7 +331,8 @@ class Round:
                 continue
             told = {name: refusal.metadata.get(name) for name in metadata}
             self.require(
-                refusal.code is code and refusal.reason in (reason, reason or refusal.reason)
+                refusal.code is code
+                and refusal.reason in (reason, reason or refusal.reason)
                 and told == metadata,
                 f"{answer.kind} was refused with {refusal} {refusal.metadata}",
             )
@@ -404,4 +399,3 @@ def state_of(answer: Answer) -> str:
     if answer.told is None:
         return ""
     return Authorization.State.Name(rental(answer).state).removeprefix("STATE_")
-

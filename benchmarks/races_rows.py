@@ -83,7 +83,9 @@ class Stored:
 
     def states(self, it: Authorization) -> list[str]:
         """Every state it was in, in order."""
-        return [STATE_AFTER[step] for step in self.steps[it.authorization_id] if step in STATE_AFTER]
+        return [
+            STATE_AFTER[step] for step in self.steps[it.authorization_id] if step in STATE_AFTER
+        ]
 
 
 class Reader:

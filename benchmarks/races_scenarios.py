@@ -13,7 +13,6 @@ from freehold.client import AsyncClient as Methods
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeGroupRequest,
-    AuthorizeRequest,
     ReverseAuthorizationRequest,
 )
 from freehold.v1.credit_service_pb2 import (
@@ -216,7 +215,9 @@ async def item(r: Round) -> None:
     stored = await r.stored()
     if r.one(won, "rental with the item"):
         r.won(ours, won)
-        names = sorted(rental(it).name.rpartition("/")[2] for it in (*won, *of(answers, "elsewhere")))
+        names = sorted(
+            rental(it).name.rpartition("/")[2] for it in (*won, *of(answers, "elsewhere"))
+        )
         r.require(sorted(stored.items[asset_id]) == names, f"open: {stored.items[asset_id]}")
     lost = [it for it in ours if it not in won]
     r.lost(of(lost, "bike", "umbrella", "pick-up"), _FAILED, "ASSET_IN_USE", ["IN_USE"])
@@ -313,7 +314,9 @@ async def tombstone(r: Round) -> None:
     before = [it for it in reversals if it.message.tombstone]
     if only.state == "DECLINED":
         r.won(answers, before, "reverse")
-        r.require(len(before) == len(reversals) > 0, f"{len(before)} of {len(reversals)} tombstones")
+        r.require(
+            len(before) == len(reversals) > 0, f"{len(before)} of {len(reversals)} tombstones"
+        )
         r.lost(refused(answers), _FAILED, "ILLEGAL_TRANSITION", ["DECLINED"])
         r.require("CANCELLED_BEFORE_ARRIVAL" in only.reasons, f"declined for {only.reasons}")
     else:
@@ -456,9 +459,7 @@ async def capture(r: Round) -> None:
 
 
 def _settle(r: Round, held: Authorization, amount_minor: int) -> Call:
-    return r.call(
-        "settle", Methods.settle_authorization, name=held.name, amount=yuan(amount_minor)
-    )
+    return r.call("settle", Methods.settle_authorization, name=held.name, amount=yuan(amount_minor))
 
 
 async def overdue(r: Round) -> None:
@@ -592,7 +593,8 @@ async def payment(r: Round) -> None:
     stored = await r.stored()
     r.require(len(stored.payments[reference]) == 1, f"recorded {stored.payments[reference]}")
     paid_minor = sum(
-        it.paid_minor + it.held_cash_minor for user_id in people
+        it.paid_minor + it.held_cash_minor
+        for user_id in people
         for it in stored.authorizations[user_id]
     )
     once_minor = UMBRELLA_MINOR if r.number % 2 else 600
@@ -714,8 +716,7 @@ async def payout(r: Round) -> None:
         left_minor = await _owed_minor(r)
     won = told(of(answers, "pay out"))
     least, most = (
-        min(minor // amount_minor, parts + 3)
-        for minor in (owed_minor, owed_minor + captured_minor)
+        min(minor // amount_minor, parts + 3) for minor in (owed_minor, owed_minor + captured_minor)
     )
     outcome = "more than was owed before" if len(won) > least else "what was owed before"
     r.won(answers, won, outcome)

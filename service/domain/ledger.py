@@ -70,6 +70,7 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
 }
 
 
+_LIMIT_CONTROL = Account.LIMIT_CONTROL
 _BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
 
 
@@ -244,6 +245,10 @@ def post(
             raise InvariantBroken("negative posting")
         if posting.amount_minor:
             enter(posting.debit, posting.credit, posting.amount_minor)
+            if posting.debit is _LIMIT_CONTROL:
+                # The limit is so much lower already; only the rest of a cut is still to come.
+                pending_minor = line.cut_pending_minor - posting.amount_minor
+                line.cut_pending_minor = max(0, pending_minor)
     cut_minor = min(line.cut_pending_minor, line.available_minor)
     if cut_minor > 0:
         line.cut_pending_minor -= cut_minor

@@ -274,6 +274,8 @@ class LineReplay:
                 )
         if it.cut_pending_minor and (it.cut_pending_minor < 0 or it.available_minor):
             raise Found("CUT_PENDING", name, "a cut is pending while something is available")
+        if it.cut_pending_minor > it.limit_minor:
+            raise Found("CUT_PENDING", name, "more is to be cut than the limit")
         if it.head != self.head:
             raise Found("HEAD_STORED", name, "the head is not the last entry's link")
         ledger_us = self._last.ledger_us if self._last is not None else 0

@@ -48,6 +48,19 @@ EVERYWHERE = (
 WIDENED = {"outbox": ("user_id", "sequence")}
 
 
+# Citus calls every trigger unsafe that it cannot see through. Ours refuse changes of what is only
+# ever added, and look at nothing but the row. Now, and for every session from here on.
+TRIGGERS = (
+    "SET LOCAL citus.enable_unsafe_triggers = on",
+    """DO $$
+    BEGIN
+        EXECUTE format(
+            'ALTER DATABASE %I SET citus.enable_unsafe_triggers = on', current_database()
+        );
+    END $$""",
+)
+
+
 class ShardingUnavailable(FreeholdError):
     """The database cannot be sharded: it is no PostgreSQL, or has no Citus."""
 
@@ -94,7 +107,9 @@ def distribute(connection: Connection) -> list[str]:
     known = connection.scalars(text("SELECT logicalrelid::regclass::text FROM pg_dist_partition"))
     spread = set(known)
     left = [name for name in (*EVERYWHERE, *BY_USER, *BY_CALLER) if name not in spread]
+    for statement in TRIGGERS:
+        connection.execute(text(statement))
     for name in left:
         for statement in statements(name):
-            connection.exec_driver_sql(statement)
+            connection.execute(text(statement))
     return left

@@ -105,6 +105,8 @@ class Books:
         line = self.line(user_id)
         for debit, credit, amount in postings:
             self._move(line, user_id, operator_id, key, transition, (debit, credit, amount))
+            if debit == "limit_control":
+                self.change(line, pending=max(0, line["pending"] - amount))
         cut = min(line["pending"], line["available"])
         self.change(line, pending=line["pending"] - cut)
         last = ("limit_control", "available", cut)

@@ -14,7 +14,6 @@ from tests.engine.plain_books import Books, Posting, RentalKey
 from tests.engine.plain_terms import (
     CHARGED,
     CLAIM_US,
-    CURRENCY,
     DAY_US,
     EMPTY,
     FEE_BP,
@@ -186,11 +185,10 @@ class Reference(Books):
     ) -> Any:
         if command.operator_id not in FEE_BP:
             raise Refused("OPERATOR_NOT_FOUND")
-        amount = command.amount.amount_minor
         self._new_payment(caller, command.payment_reference)
+        amount, owed = minor(command.amount), self.owed[command.operator_id]
         if amount == 0:
             raise Refused("INVALID_INPUT")
-        owed = self.owed[command.operator_id] if command.amount.currency == CURRENCY else 0
         if amount > owed:
             raise Refused("PAYABLE_EXCEEDED")
         posting = ("operator_payable", "cash", amount)

@@ -9,7 +9,13 @@ from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine.assess import pack
-from service.engine.commands import PutUser, SetLimit, SetStanding
+from service.engine.commands import (
+    ApproveWriteOff,
+    ProposeWriteOff,
+    PutUser,
+    SetLimit,
+    SetStanding,
+)
 from service.engine.records import PLATFORM
 from tests.engine.acts import Books, extend, increment, money, review, states
 from tests.engine.calls import (
@@ -93,6 +99,20 @@ def test_limit_cut(desk: Desk) -> None:
     )
     assert line(desk).cut_pending_minor == 5_900
     rental(desk, reverse(three))
+    assert balances(desk) == (0, 0, 0, 0)
+    assert line(desk).cut_pending_minor == 0
+
+
+def test_a_write_off_counts_towards_a_cut(desk: Desk) -> None:
+    """What is written off leaves the limit with it, so that only the rest of a cut stays pending."""
+    it = rental(desk, settle(rental(desk, authorize("ann", "bike")), 19_900))
+    desk.do(SetLimit("ann", money(0)), caller=PLATFORM)
+    assert balances(desk) == (19_900, 0, 0, 19_900)
+    assert line(desk).cut_pending_minor == 19_900
+    rental(desk, pay(it, 900), caller=PLATFORM)
+    assert line(desk).cut_pending_minor == 19_000
+    desk.do(ProposeWriteOff(it.user_id, it.authorization_id, "key-1"), caller=PLATFORM)
+    desk.do(ApproveWriteOff(it.user_id, it.authorization_id, "key-2"), caller=PLATFORM)
     assert balances(desk) == (0, 0, 0, 0)
     assert line(desk).cut_pending_minor == 0
 

@@ -18,7 +18,7 @@ from tests.postgres import Cluster
 TABLES = t.metadata.sorted_tables
 SPREAD = {**dict.fromkeys(s.BY_USER, "user_id"), **s.BY_CALLER}
 
-# As much of Citus as the statements touch, and its refusal of a key without the column.
+# As much of Citus as the statements touch; it refuses a key without the column, and triggers.
 STAND_IN = """
 CREATE TABLE pg_dist_partition (logicalrelid regclass PRIMARY KEY, by text, beside text);
 CREATE FUNCTION create_reference_table(name regclass) RETURNS void LANGUAGE sql AS $$
@@ -33,6 +33,11 @@ BEGIN
         WHERE indrelid = name AND indisunique AND NOT attnum = ANY (indkey::int2[])
     ) THEN
         RAISE EXCEPTION 'cannot create constraint on "%"', name;
+    END IF;
+    IF current_setting('citus.enable_unsafe_triggers', true) IS DISTINCT FROM 'on'
+        AND EXISTS (SELECT FROM pg_trigger WHERE tgrelid = name)
+    THEN
+        RAISE EXCEPTION 'cannot distribute relation "%" because it has triggers', name;
     END IF;
     INSERT INTO pg_dist_partition VALUES (name, by, colocate_with);
 END $$;
@@ -125,6 +130,8 @@ def test_everything_is_spread_once(database: Engine) -> None:
         assert s.distribute(connection) == []
         rows = connection.execute(text("SELECT logicalrelid::text, by FROM pg_dist_partition"))
         spread = {row[0]: row[1] for row in rows}
+        setting = "SELECT setconfig FROM pg_db_role_setting"
+        assert "citus.enable_unsafe_triggers=on" in str(connection.execute(text(setting)).all())
     assert {name: by for name, by in spread.items() if by is not None} == SPREAD
 
 

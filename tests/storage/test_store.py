@@ -327,6 +327,8 @@ def test_a_transaction_that_cannot_be_begun(store: SqlStore) -> None:
 
 TABLES = tuple(t.metadata.tables)
 READS = ("SELECT", "UPDATE", "DELETE")
+# An index of the few transfers that have not ended: reading all of it, in order, is its purpose.
+OPEN = "USING INDEX ix_transfers_change_us"
 
 
 def whole_tables(connection: Connection, sql: str, parameters: tuple[str, ...] = ()) -> list[str]:
@@ -336,7 +338,8 @@ def whole_tables(connection: Connection, sql: str, parameters: tuple[str, ...] =
     return [
         step
         for step in steps
-        if "TEMP B-TREE" in step or (step.startswith("SCAN") and step.split()[1] in TABLES)
+        if "TEMP B-TREE" in step
+        or (step.startswith("SCAN") and step.split()[1] in TABLES and not step.endswith(OPEN))
     ]
 
 
@@ -399,9 +402,6 @@ def everything(desk: Desk) -> None:
     """Every statement that a command or a read may run, at least once."""
     it = rental(desk, authorize(asset_id="bike-7"))
     rental(desk, pay(rental(desk, settle(it, 200)), 100))
-    for transfer in desk.store.list_transfers("ann", after="", limit=10):
-        sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
-        desk.do(sent, caller=PLATFORM)
     desk.store.unsent_transfers(START_US, 10)
     desk.do(PayOutOperator(OPERATOR, Money("CNY", 1), "out"), caller=PLATFORM)
     pair = (Item("umbrella", ""), Item("umbrella", ""))
@@ -415,7 +415,11 @@ def everything(desk: Desk) -> None:
     desk.put_user("ann", 600)
     desk.clock.advance(START_US + 60 * MINUTE_US)
     desk.store.waking(desk.clock.now_us(), 10)
-    rental(desk, Wake(hold.user_id, hold.authorization_id), request_id="")
+    for woken in (hold, it):
+        rental(desk, Wake(woken.user_id, woken.authorization_id), request_id="")
+    for transfer in desk.store.list_transfers("ann", after="", limit=10):
+        sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
+        desk.do(sent, caller=PLATFORM)
     desk.store.authorization("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])
