@@ -115,6 +115,7 @@ class Sealer:
 
         On PostgreSQL an event with a later number may be committed first. So a number that was
         seen counts only once every transaction has ended that was under way when it was seen.
+        Whoever keeps a transaction open, anywhere on that server, keeps seals waiting.
         """
         if self._seen is not None and mark.oldest_open >= self._seen.next_transaction:
             self._settled = self._seen.sequence
@@ -125,11 +126,12 @@ class Sealer:
             self._seen = mark
 
     async def close(self, within_s: float) -> None:
-        """Seals what is left, as far as the time allows: after it, nothing is left unprotected."""
+        """Seals all that happened until now, as far as the time allows."""
         try:
             async with asyncio.timeout(within_s):
-                while await self.seal():
-                    pass
+                until = (await asyncio.to_thread(self._store.outbox_mark)).sequence
+                while await self.seal() or self._looked < until:
+                    await asyncio.sleep(self._pause_s)
         except Exception as error:
             self._log_fault(secrets.token_hex(8), error)
 

@@ -105,11 +105,13 @@ def test_an_illegal_pair_is_refused(act: Act, state: State) -> None:
 
 @pytest.mark.parametrize(("act", "state"), LEGAL, ids=lambda it: str(it))
 def test_a_legal_pair_passes(act: Act, state: State) -> None:
-    """A command in a state that allows it makes the next version."""
+    """A command in a state that allows it makes the next version, as of the instant given."""
     it = in_state(state, act)
     if act is Act.SETTLE and state is State.RETURN_CLAIMED:
         it = it._replace(captured_minor=0, captured_credit_minor=0)
-    assert COMMANDS[act](it).authorization.version == it.version + 1
+    step = COMMANDS[act](it)
+    assert step.authorization.version == it.version + 1
+    assert step.event_us == NOW_US
 
 
 @pytest.mark.parametrize("state", State)

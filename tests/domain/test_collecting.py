@@ -132,7 +132,8 @@ def test_a_payout_that_failed_is_owed_again() -> None:
 
 def test_a_debit_that_failed_changes_no_amount() -> None:
     """A debit that failed posts nothing; the ladder goes on."""
-    step = collecting.debit_failed(settled(), NOW_US)
+    step = collecting.debit_failed(settled(), NOW_US + 3)
+    assert step.event_us == NOW_US + 3
     assert step.postings == ()
     assert step.authorization == settled()._replace(version=settled().version + 1)
 

@@ -103,6 +103,7 @@ def test_an_offer_that_comes_to_nothing() -> None:
     """An offer whose line or item is gone is declined, and what was paid for it is owed back."""
     before = REDUCED._replace(reasons=("B", "C", "D", "E"))
     step = holding.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
+    assert step.event_us == NOW_US
     it = step.authorization
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
     assert (it.state, it.close_us, it.expire_us) == (State.DECLINED, NOW_US, None)
@@ -143,6 +144,7 @@ def test_what_is_asked_posts_nothing(state: State, transition: str) -> None:
     step = holding.ask(REDUCED._replace(state=state, version=0), NOW_US)
     assert moved(step) == []
     assert (step.transition, step.authorization.version) == (transition, 1)
+    assert step.event_us == NOW_US
 
 
 def test_a_review_that_ends_well() -> None:

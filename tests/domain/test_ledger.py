@@ -198,6 +198,18 @@ def test_the_rest_of_a_cut_is_taken_from_each_release() -> None:
     assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (300, 300, 0)
 
 
+def test_a_write_off_counts_towards_a_pending_cut() -> None:
+    """What a write-off takes from the limit is not cut once more."""
+    line = line_of(1_000)
+    enter(line, Posting(A.HELD, A.AVAILABLE, 1_000), Posting(A.DRAWN, A.HELD, 400))
+    enter(line, *set_limit(line, 300))
+    assert line.cut_pending_minor == 700
+    enter(line, Posting(A.LIMIT_CONTROL, A.DRAWN, 400))
+    assert (line.limit_minor, line.cut_pending_minor) == (600, 300)
+    enter(line, Posting(A.AVAILABLE, A.HELD, 600))
+    assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (300, 300, 0)
+
+
 def test_a_raise_ends_a_pending_cut() -> None:
     """A limit set at or above the present one leaves no cut pending."""
     line = line_of(1_000)

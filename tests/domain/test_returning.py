@@ -429,6 +429,14 @@ def test_found_at_the_full_price() -> None:
     assert step.authorization.custody is Custody.IN_STATION
 
 
+def test_found_after_a_concession() -> None:
+    """What the operator gave up before is not given back once more."""
+    it = collecting.lower(missing(), 19_000, LOST_US).authorization
+    step = returning.find(it, BIKE, DOCKED_US)
+    assert moved(step)[2] == (A.AVAILABLE, A.DRAWN, 550)
+    assert (step.authorization.due_minor, step.authorization.conceded_minor) == (350, 19_550)
+
+
 @pytest.mark.parametrize("custody", sorted(set(Custody) - {Custody.MISSING}))
 def test_only_what_is_missing_is_found(custody: Custody) -> None:
     """An item that is not missing is not found, and the refusal names the state."""

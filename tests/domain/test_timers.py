@@ -146,6 +146,13 @@ def test_only_what_is_still_due_is_debited() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("days", "debits"), [(0, 0), (1, 1), (3, 1), (7, 1), (30, 1), (365, 1)])
+def test_an_outage_that_ends_on_a_rung(days: int, debits: int) -> None:
+    """A server that is back at the very instant of a rung makes up for that one alone."""
+    names = [str(step.transition) for step in catch_up(settled(), NOW_US + days * DAY_US)]
+    assert names.count("collection.debit_requested") == debits
+
+
 @given(
     days=st.lists(st.floats(0, 60, allow_nan=False), min_size=1, max_size=8),
     it=st.sampled_from([settled(), missing()]),

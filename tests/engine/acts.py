@@ -275,7 +275,11 @@ class Books:
         """The authorization after a command that posts exactly these rows, in one transaction, and
         announces exactly these transitions."""
         it = rental(self._desk, command, caller=caller)
-        self.expect(rows, *transitions)
+        happened = self.expect(rows, *transitions)
+        now_us = self._desk.clock.now_us()
+        assert happened.events[-1] == (transitions[-1], now_us)
+        assert {ledger_us for _, _, ledger_us in happened.ledger} <= {now_us}
+        assert {transition for transition, _, _ in happened.ledger} <= set(transitions)
         assert stored(self._desk, it) == it
         return it
 
@@ -292,12 +296,13 @@ class Books:
         self.expect(rows, *transitions)
         return after
 
-    def expect(self, rows: list[Row], *transitions: str) -> None:
+    def expect(self, rows: list[Row], *transitions: str) -> Happened:
         """Checks what came since it was last asked."""
         happened = self.news()
         assert happened.rows == rows, happened.rows
         announced = [transition for transition, _ in happened.events]
         assert announced == list(transitions), announced
+        return happened
 
 
 # -- other terms -----------------------------------------------------------------------------

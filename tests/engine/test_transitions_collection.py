@@ -6,6 +6,7 @@ import pytest
 
 from service.domain.authorization import Authorization, Collection, Custody, State, TransferKind
 from service.domain.errors import InvalidInput
+from service.domain.money import Money
 from service.engine.commands import Paid, PayOutOperator
 from service.engine.records import PLATFORM, TransferState
 from tests.engine.acts import (
@@ -514,6 +515,13 @@ def test_operator_owes_after_a_refund(desk: Desk) -> None:
     desk.do(paying_out(1_213), caller=PLATFORM)
     rental(desk, refund(it, 1_250))
     assert refused(desk, paying_out(1, "out-2"), caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
+
+
+def test_operator_payout_in_a_currency_without_lines(desk: Desk) -> None:
+    """An operator is paid in a currency in which lines are kept."""
+    error = refused(desk, PayOutOperator(OPERATOR, Money("EUR", 1), "out-1"), caller=PLATFORM)
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].field == "amount.currency_code"
 
 
 def test_payout_of_nobody(desk: Desk) -> None:

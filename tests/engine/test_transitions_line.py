@@ -104,7 +104,7 @@ def test_limit_cut(desk: Desk) -> None:
 
 
 def test_a_write_off_counts_towards_a_cut(desk: Desk) -> None:
-    """What is written off leaves the limit with it, so that only the rest of a cut stays pending."""
+    """What is written off leaves the limit with it: only the rest of a cut stays pending."""
     it = rental(desk, settle(rental(desk, authorize("ann", "bike")), 19_900))
     desk.do(SetLimit("ann", money(0)), caller=PLATFORM)
     assert balances(desk) == (19_900, 0, 0, 19_900)

@@ -103,7 +103,7 @@ def test_two_servers_on_one_database(database: str, model: Path) -> None:
             first.kill()
             with (
                 Client(addresses[0], operator_key, plaintext=True, timeout_s=1.0) as gone,
-                pytest.raises(FreeholdError, match="UNAVAILABLE|DEADLINE_EXCEEDED"),
+                pytest.raises(FreeholdError, match=r"UNAVAILABLE|DEADLINE_EXCEEDED"),
             ):
                 rent(gone, 0)
             fee = Money(currency_code="CNY", amount_minor=100)

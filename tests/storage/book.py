@@ -143,7 +143,7 @@ def _lost(desk: Desk) -> None:
 
 
 def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[SealRecord]:
-    """Seals until nothing is waiting; the seals."""
+    """Seals until nothing is waiting, on PostgreSQL also for others to end; the seals."""
     made: list[SealRecord] = []
 
     async def run() -> None:
@@ -160,8 +160,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),
         )
-        while await sealer.seal():
-            pass
+        await sealer.close(30.0)
         await committer.close()
 
     asyncio.run(run())
