@@ -77,7 +77,7 @@ class Call:
     body        the request's bytes
     request_id  empty where the method has none
     key         API key
-    server      the server it must go to; None: any
+    server      the number of the server it must go to, of as many as there are; None: any
     """
 
     kind: str
@@ -230,31 +230,32 @@ class Clients:
         sending: list[list[asyncio.Task[Answer]]] = [[] for _ in groups]
         for place in order:
             late = late_s if place == len(groups) - 1 else 0.0
-            group = groups[place]
-            for number, call in enumerate(chance.sample(list(group), len(group))):
+            # The calls of one group share no connection, as long as there are enough.
+            used = [0] * count
+            for call in chance.sample(list(groups[place]), len(groups[place])):
                 server = (server + 1) % count
-                where = server if call.server is None else call.server
-                sent = self._send(call, where, number, barrier, late)
+                where = server if call.server is None else call.server % count
+                sent = self._send(call, where, used[where], barrier, late)
+                used[where] += 1
                 sending[place].append(asyncio.create_task(sent))
         return [list(await asyncio.gather(*tasks)) for tasks in sending]
 
     async def ask(self, call: Call) -> Answer:
         """One call by itself; calls take turns over servers and connections."""
         number = next(self.arena.numbers)
-        server = call.server if call.server is not None else number % len(self._channels)
-        return await self._send(call, server, number)
+        connection, server = divmod(number, len(self._channels))
+        return await self._send(call, server if call.server is None else call.server, connection)
 
     async def _send(
         self,
         call: Call,
         server: int,
-        number: int,
+        connection: int,
         barrier: asyncio.Barrier | None = None,
         late_s: float = 0.0,
     ) -> Answer:
         channels = self._channels[server]
-        # The calls of one group, half of which go to each of two servers, share no connection.
-        channel = channels[number // len(self._channels) % len(channels)]
+        channel = channels[connection % len(channels)]
         stub = channel.unary_unary(call.method.path)
         metadata = (("authorization", f"Bearer {call.key}"),)
         if barrier is not None:

@@ -129,11 +129,18 @@ class Round:
         return made
 
     def call(
-        self, kind: str, method: Any, *, key: str = "", request_id: str = "", **fields: Any
+        self,
+        kind: str,
+        method: Any,
+        *,
+        key: str = "",
+        request_id: str = "",
+        server: int | None = None,
+        **fields: Any,
     ) -> Call:
         """A call of a kind of contender; by the operator `city` unless a key is given."""
         request = method.request(request_id=request_id or self.id(), **fields)
-        return ready(kind, method, request, key or self.city)
+        return ready(kind, method, request, key or self.city, server)
 
     async def do(self, method: Any, *, key: str = "", **fields: Any) -> Any:
         """The answer to a call that prepares the round, and must not be refused."""

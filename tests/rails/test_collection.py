@@ -115,7 +115,7 @@ def street(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Street]:
 
 
 def test_what_is_due_is_debited(street: Street) -> None:
-    """What was settled on credit is debited an hour later; the rail's word, said twice, pays it once."""
+    """What was settled on credit is debited an hour later; said twice by the rail, paid once."""
     rental = street.settled()
     street.after_days(HOUR)
     assert street.now(rental).collection == Authorization.COLLECTION_PAID
