@@ -87,9 +87,9 @@ def check(database: Path, batches: Sequence[Batch], told: int, before: str) -> V
         {name for name, answer in batch.requests.items() if answers.get(name) != answer}
         for batch in batches
     ]
-    broken = _broken(batches, missing, rows, before)
-    if fault is not None:
-        broken = f"{fault.rule} at {fault.row}: {fault.detail}"
+    there = [batch for batch, names in zip(batches, missing, strict=True) if not names]
+    books = "" if fault is None else f"{fault.rule} at {fault.row}: {fault.detail}"
+    broken = _broken(batches, missing) or books or _other_rows(there, rows, before)
     return Verdict(
         told,
         sum(1 for names in missing[:told] if names),
@@ -98,17 +98,23 @@ def check(database: Path, batches: Sequence[Batch], told: int, before: str) -> V
     )
 
 
-def _broken(batches: Sequence[Batch], missing: Sequence[set[str]], rows: str, before: str) -> str:
+def _broken(batches: Sequence[Batch], missing: Sequence[set[str]]) -> str:
     for batch, names in zip(batches, missing, strict=True):
         if names and len(names) < len(batch.requests):
             return f"batch {batch.number} is there in part"
-    # A batch in which everything was refused left no request: its rows are those before it.
+    # A batch in which everything was refused left no request: nothing can be said of it.
     asked = [
         (batch, not names) for batch, names in zip(batches, missing, strict=True) if batch.requests
     ]
     there = [batch for batch, is_there in asked if is_there]
     if there != [batch for batch, _ in asked[: len(there)]]:
         return f"batch {there[-1].number} is there, and one before it is not"
-    if rows != (there[-1].rows if there else before):
-        return f"the rows are not those after batch {there[-1].number if there else 0}"
+    return ""
+
+
+def _other_rows(there: Sequence[Batch], rows: str, before: str) -> str:
+    # The rows of a batch in which everything was refused are those before it.
+    last = next((batch for batch in reversed(there) if batch.requests), None)
+    if rows != (before if last is None else last.rows):
+        return f"the rows are not those after batch {0 if last is None else last.number}"
     return ""

@@ -52,27 +52,40 @@ SERVERS = {"sqlite": 1, "postgresql": 2}
 
 
 def run(place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]) -> Tally:
+    """So many rounds of one scenario, with clients of their own; as `race`."""
+
+    async def connect_and_race() -> Tally:
+        async with Clients(place) as clients:
+            return await race(clients, name, rounds, seed, step)
+
+    return asyncio.run(connect_and_race())
+
+
+def _nothing(_: Tally) -> None:
+    pass
+
+
+async def race(
+    clients: Clients,
+    name: str,
+    rounds: int,
+    seed: int,
+    step: Callable[[Tally], None] = _nothing,
+) -> Tally:
     """So many rounds of one scenario; `step` is called after each wave of them.
 
     Raises BenchmarkError where the machinery failed. What is wrong with the outcomes is in the
     Tally.
     """
-    return asyncio.run(_run(place, name, rounds, seed, step))
-
-
-async def _run(
-    place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]
-) -> Tally:
     tally, began, verified = Tally(), time.monotonic(), 0
-    async with Clients(place) as clients:
-        reader = Reader(place.engine)
-        while tally.rounds < rounds:
-            count = min(_ROUNDS_A_WAVE, rounds - tally.rounds)
-            await _wave(clients, reader, tally, name, seed, count)
-            if tally.rounds - verified >= _ROUNDS_A_VERIFICATION or tally.rounds == rounds:
-                verified = tally.rounds
-                await _verify(clients, tally)
-            step(tally)
+    reader = Reader(clients.arena.engine)
+    while tally.rounds < rounds:
+        count = min(_ROUNDS_A_WAVE, rounds - tally.rounds)
+        await _wave(clients, reader, tally, name, seed, count)
+        if tally.rounds - verified >= _ROUNDS_A_VERIFICATION or tally.rounds == rounds:
+            verified = tally.rounds
+            await _verify(clients, tally)
+        step(tally)
     tally.wall_s = time.monotonic() - began
     return tally
 

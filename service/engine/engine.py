@@ -200,6 +200,12 @@ class Engine:
         if wanted.authorizations:
             changes.base_authorizations = transaction.authorizations(wanted.authorizations)
         found = changes.base_authorizations
+        if any(
+            it.user_id in wanted.users and (it.user_id, it.currency) not in changes.base_lines
+            for it in found.values()
+        ):
+            # Somebody's first line, which nobody could lock before it was there.
+            raise Conflict("a line was opened after the lines were read")
         groups = {
             (it.user_id, it.group_id)
             for key in wanted.together
