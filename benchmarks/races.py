@@ -44,7 +44,7 @@ from models import train
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SPEC = _ROOT / "models" / "data" / "taiwan.toml"
-_ROUNDS_A_WAVE = 25
+_ROUNDS_A_WAVE = 50
 _ROUNDS_A_VERIFICATION = 500
 # Of so many rounds every kind of contender must have won one.
 _ENOUGH_ROUNDS = 200
@@ -96,10 +96,14 @@ async def _wave(
     first = tally.rounds
     chance = random.Random(f"{name}.{seed}/{first}")
     wave = Wave(clients, reader, count, RACES[name].heat, chance)
-    async with asyncio.TaskGroup() as group:
-        for place in range(count):
-            one = Round(wave, tally, f"{name}.{seed}", first + place, place)
-            group.create_task(_round(one, name))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for place in range(count):
+                one = Round(wave, tally, f"{name}.{seed}", first + place, place)
+                group.create_task(_round(one, name))
+    except ExceptionGroup as errors:
+        # The first says what went wrong; the other rounds were ended because of it.
+        raise errors.exceptions[0] from None
 
 
 async def _round(one: Round, name: str) -> None:

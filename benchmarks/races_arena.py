@@ -40,8 +40,9 @@ from service.storage import admin
 from service.storage.database import open_database
 from service.storage.migrate import migrate
 
-CITY, HARBOUR, PAYEE = "city", "harbour", "payee"
-"""Operators; PAYEE is the one whose balance is raced for."""
+CITY, HARBOUR = "city", "harbour"
+PAYEES = tuple(f"payee-{number}" for number in range(5))
+"""Operators; of the payees the balances are raced for."""
 CONNECTIONS = 50
 FEE_BP = 300
 """What Freehold keeps of a capture, in basis points."""
@@ -139,7 +140,7 @@ def populate(url: str) -> Keys:
         migrate(engine)
         admin.install_defaults(engine)
         operators = {}
-        for operator_id in (CITY, HARBOUR, PAYEE):
+        for operator_id in (CITY, HARBOUR, *PAYEES):
             admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
             operators[operator_id] = new_key()
             admin.add_key(engine, operators[operator_id], operator_id, _START_US)

@@ -92,6 +92,8 @@ class Round:
     def __init__(self, wave: Wave, tally: Tally, name: str, number: int, place: int) -> None:
         arena = wave.clients.arena
         self.number = number
+        self.lane = wave.lane_of(place)
+        """Its place in its heat, from 0."""
         self.chance = random.Random(f"{name}/{number}")
         self.keys = arena.keys
         self.city = arena.keys.operators[CITY]

@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, func, select
 
+from benchmarks.races_arena import CITY, HARBOUR, PAYEES
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.domain.transitions import Transition
+from service.engine.records import PLATFORM
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading
@@ -42,7 +44,7 @@ STATE_AFTER = {
 }
 """The state after a transition; the others leave the state as it is."""
 
-_CALLERS = ("city", "harbour", "payee", "platform")
+_CALLERS = (CITY, HARBOUR, *PAYEES, PLATFORM)
 _ON_THE_LINE = (Account.AVAILABLE, Account.HELD, Account.DRAWN)
 
 

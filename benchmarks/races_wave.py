@@ -98,6 +98,10 @@ class Wave:
         """The heat, from 0, of the round at this place."""
         return place // self._heat
 
+    def lane_of(self, place: int) -> int:
+        """The place within its heat, from 0."""
+        return place % self._heat
+
     @asynccontextmanager
     async def turn(self, place: int, number: int) -> AsyncIterator[None]:
         """The turn of this number, from 0, of a round's heat; a heat's rounds have it together."""

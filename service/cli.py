@@ -19,7 +19,7 @@ from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
 from service.engine.ports import StorageFailed
-from service.engine.records import Witness
+from service.engine.records import Verification, Witness
 from service.storage.database import open_database
 
 if TYPE_CHECKING:
@@ -368,17 +368,71 @@ def verify(database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness])
     except StorageFailed as error:
         why = type(error.__cause__).__name__
         raise click.ClickException(f"the database refused to read: {why}") from error
+    _report_books(found, signed=keys is not None)
+
+
+def _report_books(found: Verification, *, signed: bool) -> None:
     click.echo(
         f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
     )
-    if found.seals or keys is not None:
-        signed = "signed" if keys is not None else "their signatures not checked"
-        click.echo(f"{found.seals} seals, {signed}")
+    if found.seals or signed:
+        how = "signed" if signed else "their signatures not checked"
+        click.echo(f"{found.seals} seals, {how}")
     if found.fault is not None:
         raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
     click.echo("books verified")
     if found.last_seal is not None:
         click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
+
+
+postgres_bin_option = click.option(
+    "--postgres-bin",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pg_dump and pg_restore; PATH is searched without it.",
+)
+
+
+@cli.command()
+@database_option
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write, and FILE.sha256 beside it; neither may exist.",
+)
+@postgres_bin_option
+def backup(database: str, to: Path, postgres_bin: Path | None) -> None:
+    """Back up a database in use; exits with 1 and leaves no file when the books are wrong."""
+    from service.storage.backup import back_up
+
+    _open(database).dispose()
+    made = back_up(database, to, postgres_bin=postgres_bin)
+    _report_books(made.books, signed=False)
+    click.echo(f"sha256: {made.sha256}")
+
+
+@cli.command()
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="File that `freehold backup` wrote.",
+)
+@database_option
+@click.option(
+    "--sha256",
+    metavar="HEX",
+    help="What `freehold backup` printed; FILE.sha256 is read without it.",
+)
+@postgres_bin_option
+def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path | None) -> None:
+    """Put a backup in the place of a database that is not there (PostgreSQL: that is empty)."""
+    from service.storage.backup import restore as run
+
+    _open(database).dispose()
+    books = run(source, database, sha256=sha256, postgres_bin=postgres_bin)
+    _report_books(books, signed=False)
 
 
 def main() -> None:

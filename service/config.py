@@ -40,7 +40,7 @@ class Limits:
     sweep_portion: int = 256
     dispatch_interval_s: float = 1.0
     dispatch_portion: int = 64
-    resend_s: float = 3600.0
+    resend_s: float = 600.0
     """After how long without an answer a transfer is handed to the payment rail again."""
     seal_interval_s: float = 5.0
     """What a line got since its last seal is not protected yet."""

@@ -154,8 +154,8 @@ class Authorization(NamedTuple):
     `captured_credit_minor` on credit; `conceded_minor` of it was given up by the operator again,
     and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
     (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
-    back after payment; `refund_payable_minor` is owed to the person in cash. Times are
-    microseconds since the epoch, UTC.
+    back after payment; `refund_payable_minor` is owed to the person in cash. `debiting_minor` was
+    asked of the payment rail, which has not answered. Times are microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -206,6 +206,7 @@ class Authorization(NamedTuple):
     provisioned_minor: int = 0
     written_off_minor: int = 0
     recovered_minor: int = 0
+    debiting_minor: int = 0
     write_off_by: str = ""
     rung: int = 0
     version: int = 1

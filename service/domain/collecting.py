@@ -95,9 +95,19 @@ def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
     return step(owed, postings, Transition.PAYOUT_FAILED, now_us)
 
 
+def debit_succeeded(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The payment rail debited the person: a payment like any other."""
+    return pay(it._replace(debiting_minor=0), amount_minor, now_us)
+
+
 def debit_failed(it: Authorization, now_us: int) -> Step:
     """The payment rail could not debit the person; the ladder goes on."""
-    return step(it, (), Transition.DEBIT_FAILED, now_us)
+    return step(it, (), Transition.DEBIT_FAILED, now_us, debiting_minor=0)
+
+
+def debit_cancelled(it: Authorization, now_us: int) -> Step:
+    """A debit that the rail was never handed is not needed any more: less is due than it asks."""
+    return step(it, (), Transition.DEBIT_CANCELLED, now_us, debiting_minor=0)
 
 
 def open_dispute(it: Authorization, amount_minor: int, now_us: int) -> Step:

@@ -1,9 +1,9 @@
 """The ladder by which what is due is collected; the same for everybody, and published.
 
 The times count from the settlement; the first debit leaves an hour to whoever pays at once. A
-debit asks the payment rail for what is due at that moment; a reminder and a change of the
-delinquency range are events. Whatever is paid, disputed, lowered or written off in between is no
-longer asked for.
+debit asks the payment rail for what is due at that moment, unless the rail still owes the answer
+to the debit before; a reminder and a change of the delinquency range are events. Whatever is
+paid, disputed, lowered or written off in between is no longer asked for.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from service.domain.ladder import LADDER, Rung
 from service.domain.transitions import Transition
 
 _RUNG_TRANSITIONS = {
-    Rung.DEBIT: Transition.DEBIT_REQUESTED,
     Rung.REMIND: Transition.REMINDED,
     Rung.RANGE: Transition.DELINQUENCY_CHANGED,
 }
@@ -57,7 +56,8 @@ def climb(authorization: Authorization, now_us: int) -> Step:
     """The next rung of the ladder.
 
     When the server was away for long, only the last of the debits and reminders missed is made
-    up for: nobody is debited five times on one morning.
+    up for: nobody is debited five times on one morning. While the rail has not answered a debit, no
+    other is asked for.
     """
     close_us = authorization.close_us or 0
     passed = [place for place, it in enumerate(LADDER) if close_us + it.after_us <= now_us]
@@ -67,6 +67,18 @@ def climb(authorization: Authorization, now_us: int) -> Step:
     ):
         place += 1
     after_us, rung = LADDER[place]
-    climbed = authorization._replace(rung=place + 1)
-    debit = Transfer(TransferKind.DEBIT, authorization.due_minor) if rung is Rung.DEBIT else None
-    return step(climbed, (), _RUNG_TRANSITIONS[rung], close_us + after_us, debit)
+    event_us = close_us + after_us
+    if rung is not Rung.DEBIT:
+        return step(authorization, (), _RUNG_TRANSITIONS[rung], event_us, rung=place + 1)
+    if authorization.debiting_minor:
+        return step(authorization, (), Transition.DEBIT_AWAITED, event_us, rung=place + 1)
+    due_minor = authorization.due_minor
+    return step(
+        authorization,
+        (),
+        Transition.DEBIT_REQUESTED,
+        event_us,
+        Transfer(TransferKind.DEBIT, due_minor),
+        rung=place + 1,
+        debiting_minor=due_minor,
+    )

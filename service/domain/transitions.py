@@ -51,6 +51,8 @@ class Transition(StrEnum):
     WRITE_OFF_PROPOSED = "collection.write_off_proposed"
     WRITTEN_OFF = "collection.written_off"
     DEBIT_REQUESTED = "collection.debit_requested"
+    DEBIT_AWAITED = "collection.debit_awaited"
+    DEBIT_CANCELLED = "collection.debit_cancelled"
     DEBIT_FAILED = "collection.debit_failed"
     REMINDED = "collection.reminded"
     DELINQUENCY_CHANGED = "collection.delinquency_changed"

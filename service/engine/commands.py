@@ -244,7 +244,11 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class ReportTransfer:
-    """What the payment rail says of a transfer; the same said again changes nothing."""
+    """What the payment rail says of a transfer; the same said again changes nothing.
+
+    SENT is said by Freehold itself, before it hands the transfer in; a debit of more than is due by
+    then is cancelled instead.
+    """
 
     user_id: str
     transfer_id: str

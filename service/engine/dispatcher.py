@@ -6,7 +6,7 @@ import asyncio
 import secrets
 
 from service.clock import Clock
-from service.domain.errors import FreeholdError
+from service.domain.errors import FreeholdError, InvariantBroken
 from service.engine.commands import Answer, ReportTransfer, Work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
@@ -14,8 +14,10 @@ from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState
 
 
-def _no_answer(_: Answer) -> bytes:
-    return b""
+def _state(answer: Answer) -> bytes:
+    if not isinstance(answer, TransferRecord):
+        raise InvariantBroken("an answer of another kind")
+    return answer.state.encode()
 
 
 def _no_difference(_: bytes) -> str | None:
@@ -23,11 +25,12 @@ def _no_difference(_: bytes) -> str | None:
 
 
 class Dispatcher:
-    """Looks for transfers that were requested, in bounded portions, and sends them.
+    """Looks for transfers that were requested, in bounded portions, and hands them in.
 
-    A transfer is marked as sent after the rail has taken it. Whoever is killed in between sends it
-    again, and so does every process that looks at the same time; the transfer's id tells the rail
-    that it is the same. What the rail has not answered for long is sent again as well.
+    A transfer is first marked as sent, which is refused to a debit of more than is due by then, and
+    then handed in. Whoever is killed in between, or whose rail does not take it, leaves it marked;
+    what the rail has not answered for long is handed in again. The transfer's id tells the rail
+    that it is the same.
     """
 
     def __init__(
@@ -76,11 +79,6 @@ class Dispatcher:
             await asyncio.sleep(self._interval_s)
 
     async def _send(self, transfer: TransferRecord) -> bool:
-        try:
-            await self._rail.submit(transfer)
-        except Exception as error:
-            self._log_fault(secrets.token_hex(8), error)
-            return False
         command = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         work = Work(
             caller="",
@@ -88,11 +86,16 @@ class Dispatcher:
             method="ReportTransfer",
             body=b"",
             command=command,
-            encode=_no_answer,
+            encode=_state,
             differing_field=_no_difference,
         )
         try:
-            await self._committer.submit(work)
+            if await self._committer.submit(work) != TransferState.SENT.encode():
+                return False
+            await self._rail.submit(transfer)
         except FreeholdError:
-            return False  # not known to be marked; it is sent again, and taken once
+            return False  # not known to be marked; the next round looks again
+        except Exception as error:
+            self._log_fault(secrets.token_hex(8), error)
+            return False
         return True

@@ -28,6 +28,7 @@ from service.engine.drafting import (
     require_new_payment,
 )
 from service.engine.records import (
+    ENDED,
     PLATFORM,
     REVERSIBLE_METHODS,
     TOMBSTONE,
@@ -47,7 +48,8 @@ def _minor(amount: Money, current: Authorization, field: str = "amount") -> int:
 def _occurred_us(asked_us: int | None, current: Authorization, now_us: int) -> int:
     """When it occurred: between the start and now, at most a day ago; not told: now."""
     if asked_us is None:
-        return now_us
+        # Another process whose clock is a little ahead may have written the start.
+        return max(now_us, current.start_us or now_us)
     earliest_us = max(current.start_us or current.create_us, now_us - OLDEST_OCCURRENCE_US)
     if not earliest_us <= asked_us <= now_us:
         raise InvalidInput.of(
@@ -282,27 +284,31 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
         raise NotFound("transfer", command.transfer_id)
-    final = (TransferState.SUCCEEDED, TransferState.FAILED)
-    if transfer.state is command.state or (
-        transfer.state in final and command.state is TransferState.SENT
-    ):
-        return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
-    if transfer.state in final:
+    sending = command.state is TransferState.SENT
+    if transfer.state in ENDED:
+        if sending or transfer.state is command.state:
+            return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
             "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
         )
     told = transfer._replace(state=command.state, detail=command.detail, change_us=context.now_us)
-    if command.state is TransferState.SENT:
+    if sending and (transfer.state is TransferState.SENT or transfer.kind is TransferKind.PAYOUT):
         return Decided(Draft(transfers=[told]), told, told.user_id, told.authorization_id)
     named = c.Following(transfer.user_id, transfer.authorization_id)
     current, line, draft = opened(PLATFORM, named, changes, context)
+    now_us = context.now_us
+    if sending:
+        if current.due_minor < transfer.amount_minor:
+            told = told._replace(state=TransferState.CANCELLED)
+            apply(draft, collecting.debit_cancelled(current, now_us), line, changes, context)
+        draft.transfers.append(told)
+        return Decided(draft, told, told.user_id, told.authorization_id)
     draft.transfers.append(told)
     succeeded = command.state is TransferState.SUCCEEDED
-    now_us = context.now_us
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
             require_new_payment(changes, PLATFORM, transfer.transfer_id)
-            step = collecting.pay(current, transfer.amount_minor, now_us)
+            step = collecting.debit_succeeded(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,
                 transfer.transfer_id,

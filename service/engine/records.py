@@ -146,6 +146,12 @@ class TransferState(StrEnum):
     SENT = "SENT"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    """Never handed to the rail, because less was due by then."""
+
+
+ENDED = frozenset({TransferState.SUCCEEDED, TransferState.FAILED, TransferState.CANCELLED})
+"""No other word on the transfer counts after these."""
 
 
 class TransferRecord(NamedTuple):

@@ -76,4 +76,6 @@ def read_report(body: bytes, signature: str, secret: bytes, now_s: int) -> RailR
         raise InvalidInput.of("body", "body.form", "names no transfer")
     if not isinstance(report.detail, str):
         raise InvalidInput.of("body", "body.form", "detail is not a text")
-    return report._replace(detail=report.detail[:_LONGEST_DETAIL])
+    # Whatever the rail writes must be storable, and fit to be shown.
+    printable = "".join([it if it.isprintable() else "?" for it in report.detail])
+    return report._replace(detail=printable[:_LONGEST_DETAIL])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from threading import RLock
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -13,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.storage.sqlite_files import has_log, log_pages, read_from_disk
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -20,6 +24,10 @@ SQLITE_CACHE_KIB = 65_536
 SQLITE_CACHED_STATEMENTS = 1_024
 # A checkpoint copies the log back into the file; larger portions cost less a call.
 SQLITE_CHECKPOINT_PAGES = 16_384
+# How many transactions go by from one look at the log's length to the next.
+SQLITE_CHECKPOINT_TURNS = 16
+# Held by whoever opens or closes a file of SQLite's in this process.
+SQLITE_FILES = RLock()
 
 # How long PostgreSQL may keep us waiting. Each ends in StorageFailed, at COMMIT in OutcomeUnknown.
 POSTGRES_CONNECT_S = 5
@@ -66,26 +74,69 @@ def open_database(url: str) -> Engine:
 def _open_sqlite(url: str) -> Engine:
     connect = {"check_same_thread": False, "cached_statements": SQLITE_CACHED_STATEMENTS}
     engine = create_engine(url, connect_args=connect, hide_parameters=True)
+    file = str(engine.url.database)
+    opened: list[Any] = []
+    turns = itertools.count(1)
 
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions by itself: `begin` below does.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
-        cursor.execute(f"PRAGMA wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}")
-        cursor.close()
+    @event.listens_for(engine, "do_connect")
+    def connect_driver(dialect: Any, _record: Any, words: Any, options: Any) -> Any:
+        with SQLITE_FILES:
+            if not opened and has_log(file):
+                read_from_disk(file)
+            connection = dialect.connect(*words, **options)
+            try:
+                _configure_sqlite(connection)
+            except BaseException:
+                connection.close()
+                raise
+            opened.append(connection)
+        return connection
+
+    @event.listens_for(engine, "invalidate")
+    def doubt(_connection: Any, _record: Any, _error: Any) -> None:
+        # So the store lets go of a connection when something has failed, a sync perhaps.
+        with SQLITE_FILES, suppress(sqlite3.OperationalError):
+            read_from_disk(file)
+
+    @event.listens_for(engine, "close")
+    def close_driver(connection: Any, _record: Any) -> None:
+        # Here and not a moment later, so that nobody takes it for open who comes next.
+        with SQLITE_FILES:
+            opened.remove(connection)
+            connection.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        options = connection.get_execution_options()
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+        writes = connection.get_execution_options().get("writes")
+        if writes and next(turns) % SQLITE_CHECKPOINT_TURNS == 0:
+            _checkpoint(connection, file)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _configure_sqlite(connection: Any) -> None:
+    # The driver must not begin transactions by itself: `begin` above does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+    cursor.execute("PRAGMA wal_autocheckpoint=0")
+    cursor.close()
+
+
+def _checkpoint(connection: Connection, file: str) -> None:
+    """Copies a long log back into the file; whoever writes may not go on when that fails."""
+    if log_pages(file) >= SQLITE_CHECKPOINT_PAGES:
+        try:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+        except DBAPIError:
+            with SQLITE_FILES, suppress(sqlite3.OperationalError):
+                read_from_disk(file)
+            raise
 
 
 def _open_postgres(url: URL) -> Engine:

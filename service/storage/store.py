@@ -51,6 +51,8 @@ BROKEN_RULES = frozenset(
 )
 # After an I/O error at the commit the log may hold it all the same; these are certain.
 SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
+# What a disk gave back makes no sense; after a failed read SQLite may say so of a sound file too.
+SQLITE_UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def _code(error: BaseException) -> str:
@@ -326,7 +328,7 @@ class SqlStore:
             code = _code(error)
             if _retryable(error):
                 raise Conflict(f"serialization failure ({code})") from telling(error)
-            if isinstance(error, self._away):
+            if isinstance(error, self._away) or code.startswith(SQLITE_UNREADABLE):
                 # Whatever is wrong, the next transaction is better off on a new connection: this
                 # one may lead to a server that is on its way out, or that only reads.
                 self._drop_writer()

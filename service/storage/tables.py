@@ -319,6 +319,8 @@ authorizations = Table(
     _number("provisioned_minor"),
     _number("written_off_minor"),
     _number("recovered_minor"),
+    # asked of the payment rail, and not answered
+    _number("debiting_minor"),
     _text("write_off_by"),
     Column("rung", Integer, nullable=False),
     _number("version"),
@@ -327,7 +329,7 @@ authorizations = Table(
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
-    *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor"),
+    *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor", "debiting_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),

@@ -125,7 +125,26 @@ def test_the_ladder() -> None:
             assert (step.transfer.kind, step.transfer.amount_minor) == (TransferKind.DEBIT, 1_000)
         assert (step.transfer is not None) is (step.transition == "collection.debit_requested")
         it = step.authorization
+        if step.transfer is not None:
+            assert it.debiting_minor == 1_000
+            it = collecting.debit_failed(it, step.event_us).authorization
+            assert it.debiting_minor == 0
     assert seen == HOURS
+
+
+def test_no_second_debit_before_the_answer_to_the_first() -> None:
+    """While the rail has not answered a debit, the ladder goes on without asking for another."""
+    it, asked = settled(), []
+    while it.wake_us is not None:
+        step = timers.advance(it, BIKE, it.wake_us)
+        assert step is not None
+        asked.append((str(step.transition), step.transfer is not None))
+        it = step.authorization
+    debits = [moved for name, moved in asked if name.startswith("collection.debit_")]
+    assert debits == [True, False, False, False, False]
+    assert asked.count(("collection.debit_awaited", False)) == 4
+    paid = collecting.debit_succeeded(it, 1_000, NOW_US).authorization
+    assert (paid.debiting_minor, paid.due_minor) == (0, 0)
 
 
 def test_only_what_is_still_due_is_debited() -> None:
@@ -135,7 +154,8 @@ def test_only_what_is_still_due_is_debited() -> None:
     (first,) = catch_up(it, NOW_US + 60 * MINUTE_US)
     assert first.transfer is not None
     assert first.transfer.amount_minor == 600
-    it = collecting.open_dispute(first.authorization, 600, NOW_US).authorization
+    it = collecting.debit_failed(first.authorization, NOW_US).authorization
+    it = collecting.open_dispute(it, 600, NOW_US).authorization
     assert it.wake_us is None
     it = collecting.resolve_dispute(
         it, user_won=False, goodwill=False, now_us=NOW_US + 5 * DAY_US

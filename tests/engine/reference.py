@@ -758,20 +758,32 @@ class Reference(Books):
         transfer = self.transfers.get((command.user_id, command.transfer_id))
         if transfer is None:
             raise Refused("TRANSFER_NOT_FOUND")
-        said, ended = str(command.state), transfer["state"] in ("SUCCEEDED", "FAILED")
-        if said != transfer["state"] and not (ended and said == "SENT"):
-            if ended:
-                raise Refused("TRANSFER_ENDED")
+        said, ended = str(command.state), transfer["state"] in ("SUCCEEDED", "FAILED", "CANCELLED")
+        if ended and said not in ("SENT", transfer["state"]):
+            raise Refused("TRANSFER_ENDED")
+        if not ended:
+            first = transfer["state"] == "REQUESTED"
             self.change(transfer, state=said, detail=command.detail, change_us=now_us)
             if said != "SENT":
                 self._ended(command.transfer_id, transfer, now_us)
+            elif first and transfer["kind"] == "DEBIT":
+                self._sent(transfer, now_us)
         return ("transfer", dict(transfer)), command.user_id, transfer["key"]
+
+    def _sent(self, transfer: Row, now_us: int) -> None:
+        """A debit of more than is due by now is not handed in any more."""
+        it = self.rentals[transfer["key"]]
+        self.bring_up(it, now_us)
+        if due(it) < transfer["amount"]:
+            self.change(transfer, state="CANCELLED")
+            self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _ended(self, transfer_id: str, transfer: Row, now_us: int) -> None:
         """A debit that succeeded is a payment; a payout that failed is owed again."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
         if transfer["kind"] == "DEBIT":
+            self.change(it, debiting=0)
             if transfer["state"] == "SUCCEEDED":
                 self._new_payment(PLATFORM, transfer_id)
                 self._pay(it, amount, now_us)
@@ -953,8 +965,12 @@ class Reference(Books):
             us, kind = LADDER[place]
             if place < it["rung"] or (kind != "range" and last[kind] != place):
                 continue
+            if kind == "debit" and it["debiting"]:
+                self.step(it, "collection.debit_awaited", it["close_us"] + us, rung=place + 1)
+                continue
             self.step(it, RUNGS[kind], it["close_us"] + us, rung=place + 1)
             if kind == "debit":
+                self.change(it, debiting=due(it))
                 self._order(it, "DEBIT", due(it), now_us)
 
 

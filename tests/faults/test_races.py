@@ -18,7 +18,7 @@ from benchmarks.races import SERVERS, race
 from benchmarks.races_arena import Arena, Clients, arena
 from benchmarks.races_scenarios import RACES
 
-ROUNDS = 10
+ROUNDS = 20
 
 
 class Place(NamedTuple):

@@ -72,6 +72,12 @@ def test_a_signed_body_that_is_no_report_is_refused(body: bytes) -> None:
         read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S)
 
 
+def test_the_rails_words_are_made_storable() -> None:
+    """What cannot be stored or shown of the rail's own words is replaced, not refused."""
+    body = b'{"user_id": "u", "transfer_id": "t", "state": "FAILED", "detail": "a\\ud83d\\u0000b"}'
+    assert read_report(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail == "a??b"
+
+
 def test_the_rails_words_are_cut() -> None:
     """Of the rail's own words at most 200 characters are kept."""
     body = write_report(REPORT._replace(detail="x" * 1_000))

@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.Column("provisioned_minor", sa.BigInteger(), nullable=False),
         sa.Column("written_off_minor", sa.BigInteger(), nullable=False),
         sa.Column("recovered_minor", sa.BigInteger(), nullable=False),
+        sa.Column("debiting_minor", sa.BigInteger(), nullable=False),
         sa.Column(
             "write_off_by",
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
@@ -188,6 +189,9 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "credit_minor >= 0", name=op.f("ck_authorizations_credit_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "debiting_minor >= 0", name=op.f("ck_authorizations_debiting_minor_not_negative")
         ),
         sa.CheckConstraint(
             "disputed_minor >= 0", name=op.f("ck_authorizations_disputed_minor_not_negative")
@@ -808,7 +812,7 @@ def upgrade() -> None:
             "kind = 'DEBIT' OR kind = 'PAYOUT'", name=op.f("ck_transfers_kind_known")
         ),
         sa.CheckConstraint(
-            "state = 'FAILED' OR state = 'REQUESTED' OR state = 'SENT' OR state = 'SUCCEEDED'",
+            "state = 'CANCELLED' OR state = 'FAILED' OR state = 'REQUESTED' OR state = 'SENT' OR state = 'SUCCEEDED'",
             name=op.f("ck_transfers_state_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_transfers_amount_positive")),

@@ -1,0 +1,271 @@
+"""Backups that were proved, and restores that are.
+
+A backup is one file with its SHA-256 beside it (`FILE.sha256`, as `sha256sum --check` reads it).
+On SQLite the file is the database itself, copied in one step: a read transaction in WAL mode is
+one snapshot, keeps no writer waiting, and cannot be restarted by one. (The same call in portions
+begins anew with every commit of others: under steady writes it never ended.) On PostgreSQL it is
+a dump in the custom format, see `service.storage.dump`.
+
+Neither a backup nor a restored database takes its name before it was checked, and neither ever
+takes the place of a file that is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError
+
+from service.engine.records import Verification
+from service.storage import dump
+from service.storage.database import SQLITE_BUSY_MS, open_database
+from service.storage.proof import BackupRefused, prove
+from service.storage.sqlite_files import has_log, read_from_disk
+
+PORTION_BYTES = 1 << 20
+BESIDE = ("", "-wal", "-shm", "-journal")
+"""What SQLite keeps under a database's name; a stale log would be replayed into a new file."""
+
+
+class Backup(NamedTuple):
+    """A backup in its place: where, its SHA-256 in hexadecimal, and what its books hold."""
+
+    path: Path
+    sha256: str
+    books: Verification
+
+
+def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
+    """Writes a backup of a database that may be in use, and checks it before it gets its name.
+
+    Raises BackupRefused when `to` exists, when there is no database with a current schema, when
+    the copy is damaged or its books are wrong, or when PostgreSQL's tools fail. `postgres_bin` is
+    the folder of pg_dump; without it PATH is searched.
+    """
+    sqlite_file = _sqlite_file(url)
+    with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
+        if sqlite_file is None:
+            books = dump.write(url, draft, postgres_bin)
+        else:
+            _copy(sqlite_file, draft)
+            books = _checked(draft)
+        sha256 = _sync_and_hash(draft)
+        sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
+        _sync_and_hash(sum_draft)
+        # The sum first: a sum without a backup does no harm.
+        _publish(sum_draft, _sum_file(to))
+        try:
+            _publish(draft, to)
+        except BaseException:
+            _sum_file(to).unlink(missing_ok=True)
+            raise
+    return Backup(to, sha256, books)
+
+
+def restore(
+    source: Path, url: str, *, sha256: str | None = None, postgres_bin: Path | None = None
+) -> Verification:
+    """Puts a backup in the place of a database that is not there yet; what its books then hold.
+
+    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. On PostgreSQL
+    the database must exist and be empty. Raises BackupRefused when the backup is damaged, of
+    another schema or wrong, when the target exists, or when PostgreSQL's tools fail.
+    """
+    wanted = _wanted_sum(source, sha256)
+    sqlite_file = _sqlite_file(url)
+    if sqlite_file is not None:
+        return _restore_file(source, wanted, sqlite_file, url)
+    if _sync_and_hash(source) != wanted:
+        raise _damaged(source)
+    dump.read(source, url, postgres_bin)
+    try:
+        return _proved(url)
+    except BackupRefused as error:
+        text = f"restored, and must not be served from: {error.message}"
+        raise BackupRefused(error.reason, text) from error
+
+
+# -- files ---------------------------------------------------------------------------------
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file behind a SQLite URL; None for PostgreSQL."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:" or parsed.query:
+        raise BackupRefused("NO_FILE", "the database is not a file: say sqlite:///FILE")
+    return Path(parsed.database)
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[Path]:
+    """An empty file in the target's folder, for its owner only; gone when the block is left."""
+    if os.path.lexists(target):
+        raise BackupRefused("FILE_EXISTS", f"{target} exists; it was left as it is")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise BackupRefused("NOT_WRITABLE", f"cannot write into {target.parent}") from error
+    try:
+        yield draft
+    except OSError as error:
+        raise BackupRefused("NOT_WRITTEN", f"{target}: {error.strerror}") from error
+    finally:
+        for suffix in BESIDE:
+            Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Gives a synced file its name, durably, and never over another file."""
+    try:
+        os.link(draft, target)
+    except FileExistsError as error:
+        raise BackupRefused("FILE_EXISTS", f"{target} exists; it was left as it is") from error
+    except OSError as error:
+        # Some network and memory-card file systems have no links.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or target.exists():
+            raise
+        draft.rename(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_and_hash(path: Path) -> str:
+    """Makes a file durable; its SHA-256."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        while portion := file.read(PORTION_BYTES):
+            found.update(portion)
+    return found.hexdigest()
+
+
+def _sum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _wanted_sum(source: Path, sha256: str | None) -> str:
+    if not source.is_file():
+        raise BackupRefused("NO_BACKUP", f"{source} is not a file")
+    if sha256 is not None:
+        return sha256.lower()
+    try:
+        return _sum_file(source).read_text("utf-8").split()[0].lower()
+    except (OSError, ValueError, IndexError) as error:
+        raise BackupRefused(
+            "NO_SUM", f"{_sum_file(source)} is not there: say which --sha256 the backup has"
+        ) from error
+
+
+def _damaged(path: Path) -> BackupRefused:
+    return BackupRefused("BACKUP_DAMAGED", f"{path} is damaged: its SHA-256 is another one")
+
+
+def _proved(url: str) -> Verification:
+    """What the books of a restored database hold, read the way the server reads."""
+    engine = open_database(url)
+    try:
+        return prove(engine)
+    finally:
+        engine.dispose()
+
+
+# -- SQLite --------------------------------------------------------------------------------
+
+
+def _copy(source: Path, draft: Path) -> None:
+    """Copies a database in one step, with what its log holds, into one file without a log."""
+    if not source.is_file():
+        raise BackupRefused("NO_DATABASE", f"{source} is not there")
+    end = time.monotonic() + SQLITE_BUSY_MS / 1_000
+
+    def bounded(status: int, _remaining: int, _total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+            raise BackupRefused("DATABASE_BUSY", f"{source} is locked by another process")
+
+    try:
+        if has_log(str(source)):
+            read_from_disk(str(source))
+        # Never created here; read and write, so that a log left by a crash can be read.
+        with (
+            closing(sqlite3.connect(_address(source, "mode=rw"), uri=True)) as database,
+            closing(sqlite3.connect(draft)) as copy,
+        ):
+            database.backup(copy, pages=-1, progress=bounded)
+            copy.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        raise BackupRefused("NOT_COPIED", f"{source} could not be copied: {error}") from error
+
+
+def _address(path: Path, options: str) -> str:
+    return f"file:{quote(str(path.absolute()))}?{options}"
+
+
+def _checked(path: Path) -> Verification:
+    """What the books in a SQLite file hold, which nobody has open; nothing is written beside it."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(
+            _address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
+        ),
+        poolclass=NullPool,
+    )
+    try:
+        with engine.connect() as connection:
+            said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+            dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+        # SQLite reads a last page that was cut as if it ended with zeros.
+        whole = path.stat().st_size == pages * page_bytes
+        if said != "ok" or dangling is not None or not whole:
+            raise BackupRefused("BACKUP_DAMAGED", "the file is damaged inside")
+        return prove(engine)
+    except DatabaseError as error:
+        raise BackupRefused("BACKUP_DAMAGED", "the file is not a sound database") from error
+    finally:
+        engine.dispose()
+
+
+def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verification:
+    for suffix in BESIDE:
+        beside = Path(f"{target}{suffix}")
+        if os.path.lexists(beside):
+            raise BackupRefused("FILE_EXISTS", f"{beside} exists; it was left as it is")
+    with _new_file(target) as draft:
+        with source.open("rb") as read, draft.open("wb") as written:
+            while portion := read.read(PORTION_BYTES):
+                written.write(portion)
+        if _sync_and_hash(draft) != wanted:
+            raise _damaged(source)
+        _checked(draft)
+        _publish(draft, target)
+    try:
+        return _proved(url)
+    except BaseException:
+        # Nobody may serve from it; the backup is still there.
+        for suffix in BESIDE:
+            with suppress(OSError):
+                Path(f"{target}{suffix}").unlink(missing_ok=True)
+        raise

@@ -1,0 +1,179 @@
+"""Backups of PostgreSQL with its own tools: pg_dump, and pg_restore into an empty database.
+
+The dump and the proof see the same snapshot: a transaction exports it, pg_dump and the
+verification take it over. What is verified is therefore what was dumped, not the dump; that the
+dump can be read to its end is tried, and a restore ends in a verification of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, text
+
+from service.engine.records import Verification
+from service.storage.database import open_database
+from service.storage.proof import BackupRefused, prove
+
+SECRETS = frozenset({"password", "sslpassword"})
+# A failed row is quoted in what follows.
+COPY_FAILED = re.compile(r'(COPY failed for table "[^"]*").*')
+MAX_SAID = 300
+
+RELATIONS = text(
+    "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' "
+    "AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
+    "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+)
+
+
+def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
+    """Dumps a database into a file; what the books of the dumped snapshot hold.
+
+    Raises BackupRefused when pg_dump or pg_restore is not found or fails.
+    """
+    pg_dump, pg_restore = (_tool(name, postgres_bin) for name in ("pg_dump", "pg_restore"))
+    engine = open_database(url)
+    try:
+        with _snapshot(engine) as (exporter, snapshot):
+            address, environment = _address(exporter)
+            dumping = subprocess.Popen(
+                [
+                    pg_dump,
+                    "--format=custom",
+                    "--no-password",
+                    f"--snapshot={snapshot}",
+                    f"--file={target}",
+                    f"--dbname={address}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+            try:
+                books = prove(_seeing(engine, snapshot))
+            except BaseException:
+                dumping.kill()
+                raise
+            finally:
+                _, said = dumping.communicate()
+            _refuse_failure("pg_dump", dumping.returncode, said)
+    finally:
+        engine.dispose()
+    _run("pg_restore", [pg_restore, f"--file={os.devnull}", str(target)], dict(os.environ))
+    return books
+
+
+def read(source: Path, url: str, postgres_bin: Path | None) -> None:
+    """Restores a dump into an empty database, in one transaction.
+
+    Raises BackupRefused when the database is not empty, or pg_restore is not found or fails.
+    Owners and grants are not restored: everything belongs to the user of the URL.
+    """
+    pg_restore = _tool("pg_restore", postgres_bin)
+    engine = open_database(url)
+    try:
+        with engine.connect() as connection:
+            if connection.scalar(RELATIONS) != 0:
+                raise BackupRefused("DATABASE_NOT_EMPTY", "the database is not empty")
+            address, environment = _address(connection)
+        _run(
+            "pg_restore",
+            [
+                pg_restore,
+                "--exit-on-error",
+                "--single-transaction",
+                "--no-owner",
+                "--no-privileges",
+                "--no-password",
+                f"--dbname={address}",
+                str(source),
+            ],
+            environment,
+        )
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # A dump has no statistics, and the first plans would be made without them.
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("ANALYZE"))
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _snapshot(engine: Engine) -> Iterator[tuple[Connection, str]]:
+    """A transaction that keeps a snapshot for others to see, and the snapshot's name."""
+    repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
+    with repeatable.connect() as connection, connection.begin():
+        # It has nothing to do until the dump is done.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
+
+
+def _seeing(engine: Engine, snapshot: str) -> Engine:
+    """The same database, each of whose transactions sees the snapshot."""
+    seeing = engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @event.listens_for(seeing, "begin")
+    def begin(connection: Connection) -> None:
+        # Past SQLAlchemy, which would open a cursor for it where rows are to be streamed.
+        session: Any = connection.connection.driver_connection
+        session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+
+    return seeing
+
+
+def _address(connection: Connection) -> tuple[str, dict[str, str]]:
+    """Where a connection leads, for the command line, and an environment with its password.
+
+    Command lines are for all to read; the environment of a process is its owner's.
+    """
+    from psycopg.conninfo import make_conninfo
+
+    session: Any = connection.connection.driver_connection
+    info = session.info
+    parameters = {k: v for k, v in info.get_parameters().items() if k not in SECRETS}
+    # Of several hosts, the one that the snapshot is on.
+    parameters.update(host=info.host, port=str(info.port), dbname=info.dbname, user=info.user)
+    parameters.pop("hostaddr", None)
+    environment = dict(os.environ)
+    if info.password:
+        environment["PGPASSWORD"] = info.password
+    return make_conninfo(**parameters), environment
+
+
+def _tool(name: str, folder: Path | None) -> str:
+    found = shutil.which(name, path=None if folder is None else str(folder))
+    if found is None:
+        where = "PATH" if folder is None else str(folder)
+        raise BackupRefused("TOOL_MISSING", f"no {name} in {where}: say --postgres-bin")
+    return found
+
+
+def _run(name: str, words: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    _refuse_failure(name, done.returncode, done.stderr)
+
+
+def _refuse_failure(name: str, code: int, said: str) -> None:
+    if code != 0:
+        lines = [line for line in said.splitlines() if "error:" in line] or said.splitlines()[:1]
+        first = COPY_FAILED.sub(r"\1", lines[0] if lines else f"{name} ended with {code}")
+        raise BackupRefused("TOOL_FAILED", first[:MAX_SAID])

@@ -1,0 +1,35 @@
+"""What a database must be before a backup of it is kept, or a restored one is served from."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from service.domain.errors import FreeholdError
+from service.engine.ports import StorageFailed
+from service.engine.records import Verification
+from service.storage.migrate import is_current
+from service.storage.verify import verify_books
+
+
+class BackupRefused(FreeholdError):
+    """A backup or a restore did not take place; nothing is left behind unless the text says so."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+
+
+def prove(engine: Engine) -> Verification:
+    """What the books hold; raises BackupRefused for another schema and for books that are wrong."""
+    if not is_current(engine):
+        raise BackupRefused(
+            "SCHEMA_NOT_CURRENT",
+            "its schema is not this version's: use the version of Freehold that it belongs to",
+        )
+    try:
+        books = verify_books(engine)
+    except StorageFailed as error:
+        raise BackupRefused("NOT_READABLE", "the database refused to read") from error
+    fault = books.fault
+    if fault is not None:
+        raise BackupRefused("BOOKS_WRONG", f"{fault.rule} at {fault.row}: {fault.detail}")
+    return books

@@ -1,0 +1,108 @@
+"""`freehold backup` and `freehold restore`, as an operator types them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import invoke, refused, shell
+from tests.fakes import Desk
+from tests.storage.test_backup import PEOPLE, Writer, content, names, people_who_rented, plant
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def busy(file: Path) -> Iterator[Desk]:
+    """People who have rented, and may go on."""
+    desk = people_who_rented(f"sqlite:///{file}")
+    yield desk
+    desk.store.close()
+
+
+def test_a_backup_beside_a_server_and_back(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup copies a database that is being written, restore brings it back; both print a proof.
+
+    Whoever writes goes on writing while another process makes the backup.
+    """
+    backup, target = tmp_path / "backup.db", tmp_path / "restored.db"
+    writer = Writer(busy)
+    with writer.at_work():
+        writer.wait_for_more(20)
+        before = len(writer.acknowledged)
+        done = shell("backup", "--database", f"sqlite:///{file}", "--to", str(backup))
+        assert len(writer.acknowledged) > before
+    assert (done.returncode, done.stderr) == (0, "")
+    counted, verdict, told = done.stdout.splitlines()
+    assert counted.startswith(f"{len(PEOPLE)} lines, ")
+    assert verdict == "books verified"
+    assert told == f"sha256: {hashlib.sha256(backup.read_bytes()).hexdigest()}"
+    again = shell("restore", "--from", str(backup), "--database", f"sqlite:///{target}")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.splitlines() == [counted, verdict]
+    assert content(target) == content(backup)
+
+
+def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup of wrong books exits with 1, names the row in one line, and leaves nothing."""
+    plant(file)
+    done = shell("backup", "--database", f"sqlite:///{file}", "--to", str(tmp_path / "b.db"))
+    assert "BALANCE_STORED at lines/person-0/CNY" in refused(done)
+    assert names(tmp_path) == set()
+
+
+def test_neither_overwrites(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup onto a file and restore onto a database are refused in one line each."""
+    url, backup = f"sqlite:///{file}", tmp_path / "b.db"
+    assert shell("backup", "--database", url, "--to", str(backup)).returncode == 0
+    first = backup.read_bytes()
+    assert "exists" in refused(shell("backup", "--database", url, "--to", str(backup)))
+    assert backup.read_bytes() == first
+    assert "exists" in refused(shell("restore", "--from", str(backup), "--database", url))
+
+
+def test_a_full_target_leaves_nothing(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup onto a disk that takes no more exits with 1, in one line, and leaves nothing."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)); "
+        "from service.cli import main; main()"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", code, "backup"),
+            *("--database", f"sqlite:///{file}", "--to", str(tmp_path / "b.db")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))},
+    )
+    assert "could not be copied" in refused(done)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("command", [("backup", "--to"), ("restore", "--from")])
+@pytest.mark.parametrize("bad", ["mysql://localhost/x", "no url at all", ""])
+def test_a_bad_database_url_is_named(command: tuple[str, str], bad: str, tmp_path: Path) -> None:
+    """A database URL that cannot be used is refused by its option's name."""
+    (tmp_path / "file").touch()
+    name = "file" if command[0] == "restore" else "new"
+    done = invoke(*command, str(tmp_path / name), "--database", bad)
+    assert done.exit_code == 2
+    assert "--database" in done.output
+
+
+def test_help_names_the_options() -> None:
+    """--help of both commands names their options."""
+    for command, option in (("backup", "--to"), ("restore", "--from")):
+        page = invoke(command, "--help")
+        assert page.exit_code == 0
+        assert option in page.output
+        assert "--postgres-bin" in page.output

@@ -1,0 +1,376 @@
+"""Backups of a database in use, and restores: whole, proved, and never over something else."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.domain.authorization import Authorization
+from service.storage.backup import Backup, back_up, restore
+from service.storage.database import open_database
+from service.storage.proof import BackupRefused
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.calls import authorize, settle
+from tests.fakes import CountingIds, Desk
+
+PEOPLE = tuple(f"person-{number}" for number in range(20))
+WAIT_S = 30.0
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def rent(desk: Desk, user_id: str, number: int) -> list[str]:
+    """Two rentals in one transaction, and the end of the first; ids of what was acknowledged."""
+    works = [
+        desk.work(authorize(user_id, "umbrella", f"umbrella-{number}-{part}"))
+        for part in ("a", "b")
+    ]
+    assert all(isinstance(result, bytes) for result in desk.apply(*works))
+    ends = []
+    for work in works:
+        rental = desk.answers[work.request_id]
+        assert isinstance(rental, Authorization)
+        ends.append(desk.work(settle(rental, 0)))
+    assert all(isinstance(result, bytes) for result in desk.apply(*ends))
+    return [work.request_id for work in (*works, *ends)]
+
+
+def people_who_rented(url: str) -> Desk:
+    """An engine on a database, and some history in it."""
+    desk = Desk(SqlStore(open_database(url)))
+    for user_id in PEOPLE:
+        desk.put_user(user_id, 720)
+    for number, user_id in enumerate(PEOPLE):
+        rent(desk, user_id, number)
+    return desk
+
+
+@pytest.fixture
+def busy(file: Path) -> Iterator[Desk]:
+    """People who have rented, and may go on."""
+    desk = people_who_rented(url_of(file))
+    yield desk
+    desk.store.close()
+
+
+class Writer:
+    """Rents in a thread until told to stop, and keeps what was acknowledged."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._stop = threading.Event()
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="renting")
+        self.acknowledged: list[str] = []
+        self.error: BaseException | None = None
+
+    def _run(self) -> None:
+        try:
+            for number in itertools.count(1_000):
+                if self._stop.is_set():
+                    return
+                done = rent(self._desk, PEOPLE[number % len(PEOPLE)], number)
+                with self._wake:
+                    self.acknowledged.extend(done)
+                    self._wake.notify_all()
+        except BaseException as error:
+            self.error = error
+            with self._wake:
+                self._wake.notify_all()
+
+    def wait_for_more(self, count: int) -> None:
+        """Returns once so many more calls were acknowledged."""
+        with self._wake:
+            goal = len(self.acknowledged) + count
+            assert self._wake.wait_for(
+                lambda: len(self.acknowledged) >= goal or self.error is not None, WAIT_S
+            )
+        if self.error is not None:
+            raise self.error
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Renting inside the block; ended with it."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+def stored_requests(path: Path) -> set[str]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        return {row[0] for row in connection.execute("SELECT request_id FROM requests")}
+
+
+def content(path: Path) -> list[str]:
+    """Schema and rows, as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(BackupRefused) as caught:
+        call()
+    return caught.value.reason
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_backup_under_load_is_one_moment(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A backup taken while others write has all that was answered before, and whole transactions.
+
+    Its books verify, and the writer goes on while it is made.
+    """
+    writer = Writer(busy)
+    during = 0
+    with writer.at_work():
+        for number in range(5):
+            writer.wait_for_more(20)
+            before = set(writer.acknowledged)
+            made = back_up(url_of(file), tmp_path / f"{number}.db")
+            during += len(set(writer.acknowledged) - before)
+            kept = stored_requests(made.path)
+            assert before <= kept
+            assert made.books.fault is None
+            assert made.books.lines == len(PEOPLE)
+            # Each transaction of the writer holds two requests: both are there, or neither.
+            assert (len(kept) - len(PEOPLE)) % 2 == 0
+    assert during > 0
+    writer_ids = set(writer.acknowledged)
+    assert stored_requests(tmp_path / "4.db") - writer_ids <= stored_requests(tmp_path / "0.db")
+
+
+def test_a_backup_has_what_only_the_log_has(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """What was committed and is still in the write-ahead log is in the backup, which needs none."""
+    with closing(sqlite3.connect(f"file:{file}?immutable=1", uri=True)) as without_log:
+        assert without_log.execute("SELECT count(*) FROM authorizations").fetchone() == (0,)
+    made = back_up(url_of(file), tmp_path / "backup.db")
+    assert made.books.authorizations == 2 * len(PEOPLE)
+    assert names(tmp_path) == {"backup.db", "backup.db.sha256"}
+    assert content(made.path) == content(file)
+    assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
+    assert (tmp_path / "backup.db.sha256").read_text() == f"{made.sha256}  backup.db\n"
+    assert made.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_backup_takes_nobodys_place(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A file, a link or a sum of the backup's name is left as it is, and the backup refused."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "sum.sha256").write_text("mine")
+    before = names(tmp_path)
+    for name in ("file", "link", "sum"):
+        assert refusal(lambda name=name: back_up(url_of(file), tmp_path / name)) == "FILE_EXISTS"  # type: ignore[misc]
+    assert names(tmp_path) == before
+    assert (tmp_path / "file").read_text() == (tmp_path / "sum.sha256").read_text() == "mine"
+
+
+def test_wrong_books_make_no_backup(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A database whose books are wrong is not backed up: the row is named and no file is left."""
+    plant(file)
+    with pytest.raises(BackupRefused, match="BALANCE_STORED at lines/person-0/CNY") as caught:
+        back_up(url_of(file), tmp_path / "backup.db")
+    assert caught.value.reason == "BOOKS_WRONG"
+    assert names(tmp_path) == set()
+
+
+def plant(path: Path) -> None:
+    """A balance that the entries do not add up to."""
+    with closing(sqlite3.connect(path)) as connection:
+        changed = connection.execute(
+            "UPDATE lines SET limit_minor = limit_minor + 1, available_minor = available_minor + 1 "
+            "WHERE user_id = 'person-0'"
+        )
+        assert changed.rowcount == 1
+        connection.commit()
+
+
+@pytest.mark.parametrize("what", ["nothing", "a text", "no schema", "a broken page"])
+def test_what_is_no_database_makes_no_backup(
+    what: str, busy: Desk, file: Path, tmp_path: Path
+) -> None:
+    """A missing, foreign, empty or damaged database is refused; none is made, and no file left."""
+    folder, source = tmp_path / "to", tmp_path / "source.db"
+    folder.mkdir()
+    match what:
+        case "nothing":
+            expected = "NO_DATABASE"
+        case "a text":
+            source.write_text("no database\n" * 1_000)
+            expected = "NOT_COPIED"
+        case "no schema":
+            with closing(sqlite3.connect(source)) as connection:
+                connection.execute("CREATE TABLE t (a)")
+            expected = "SCHEMA_NOT_CURRENT"
+        case _:
+            back_up(url_of(file), source)
+            (tmp_path / "source.db.sha256").unlink()
+            with closing(sqlite3.connect(source)) as connection:
+                page, size = connection.execute(
+                    "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master "
+                    "WHERE name = 'entries'"
+                ).fetchone()
+            overwrite(source, (page - 1) * size, bytes(size))
+            expected = "BACKUP_DAMAGED"
+    before = names(tmp_path)
+    assert refusal(lambda: back_up(url_of(source), folder / "backup.db")) == expected
+    assert names(folder) == set()
+    assert names(tmp_path) == before
+
+
+def overwrite(path: Path, offset: int, data: bytes) -> None:
+    with path.open("r+b") as target:
+        target.seek(offset)
+        target.write(data)
+
+
+def test_a_backup_needs_a_folder(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A backup into a folder that is not there is refused."""
+    assert refusal(lambda: back_up(url_of(file), tmp_path / "none" / "b.db")) == "NOT_WRITABLE"
+
+
+def test_only_a_file_can_be_backed_up(tmp_path: Path) -> None:
+    """A database in memory is refused."""
+    for url in ("sqlite://", "sqlite:///:memory:"):
+        assert refusal(lambda url=url: back_up(url, tmp_path / "b.db")) == "NO_FILE"  # type: ignore[misc]
+
+
+# -- restore -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(busy: Desk, file: Path, tmp_path: Path) -> Backup:
+    (tmp_path / "backups").mkdir()
+    return back_up(url_of(file), tmp_path / "backups" / "backup.db")
+
+
+def test_a_round_trip_changes_nothing(made: Backup, file: Path, tmp_path: Path) -> None:
+    """A restored database holds what the backed up one held, row by row, and its books verify."""
+    target = tmp_path / "restored.db"
+    assert restore(made.path, url_of(target)) == made.books
+    assert names(tmp_path) == {"backups", "restored.db"}
+    assert content(target) == content(file)
+
+
+def test_a_restored_database_serves(made: Backup, busy: Desk, tmp_path: Path) -> None:
+    """A restored database goes on: it replays what it knows and takes what is new."""
+    target = tmp_path / "restored.db"
+    restore(made.path, url_of(target))
+    store = SqlStore(open_database(url_of(target)))
+    try:
+        desk = Desk(store, ids=LaterIds())
+        known = desk.work(authorize(PEOPLE[0], "umbrella", "umbrella-0-a"), request_id="request-21")
+        assert desk.apply(known) == busy.apply(known)
+        assert known.request_id not in desk.answers
+        rent(desk, PEOPLE[0], 9_999)
+        with store.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert verify_books(store.engine).authorizations == made.books.authorizations + 2
+        assert verify_books(store.engine).fault is None
+    finally:
+        store.close()
+
+
+class LaterIds(CountingIds):
+    """Ids that the backed up database has not."""
+
+    def new(self, now_us: int) -> str:
+        return "v" + super().new(now_us)[1:]
+
+
+@pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
+def test_a_restore_takes_nobodys_place(beside: str, made: Backup, tmp_path: Path) -> None:
+    """A database that is there, or what SQLite left beside one, is not touched by a restore."""
+    target, left = tmp_path / "target.db", tmp_path / f"target.db{beside}"
+    left.write_text("mine")
+    assert refusal(lambda: restore(made.path, url_of(target))) == "FILE_EXISTS"
+    assert names(tmp_path) == {"backups", left.name}
+    assert left.read_text() == "mine"
+
+
+def test_a_flipped_byte_is_refused(made: Backup, tmp_path: Path) -> None:
+    """A backup in which one byte was altered, wherever it is, is refused, and nothing is left."""
+    whole = made.path.read_bytes()
+    for offset in range(0, len(whole), len(whole) // 20):
+        overwrite(made.path, offset, bytes([whole[offset] ^ 1]))
+        assert refusal(lambda: restore(made.path, url_of(tmp_path / "target.db"))) == (
+            "BACKUP_DAMAGED"
+        )
+        overwrite(made.path, offset, whole[offset : offset + 1])
+    assert names(tmp_path) == {"backups"}
+
+
+@pytest.mark.parametrize("kept", [0, 100, 4_096, -4_096, -1])
+def test_a_truncated_backup_is_refused(kept: int, made: Backup, tmp_path: Path) -> None:
+    """A backup that was cut is refused: by its sum, or by its inside if the sum was made anew."""
+    cut = made.path.read_bytes()[:kept]
+    made.path.write_bytes(cut)
+    url = url_of(tmp_path / "target.db")
+    assert refusal(lambda: restore(made.path, url)) == "BACKUP_DAMAGED"
+    anew = hashlib.sha256(cut).hexdigest()
+    reason = refusal(lambda: restore(made.path, url, sha256=anew))
+    # A file of no bytes is a database of no tables.
+    assert reason == ("BACKUP_DAMAGED" if cut else "SCHEMA_NOT_CURRENT")
+    assert names(tmp_path) == {"backups"}
+
+
+def test_a_planted_balance_is_refused(made: Backup, tmp_path: Path) -> None:
+    """A backup whose books are wrong is refused although its sum is right."""
+    plant(made.path)
+    anew = hashlib.sha256(made.path.read_bytes()).hexdigest()
+    url = url_of(tmp_path / "target.db")
+    assert refusal(lambda: restore(made.path, url, sha256=anew)) == "BOOKS_WRONG"
+    assert names(tmp_path) == {"backups"}
+
+
+def test_a_backup_needs_its_sum(made: Backup, tmp_path: Path) -> None:
+    """Without FILE.sha256 a restore asks for the sum; with the right one given it takes place."""
+    (made.path.parent / "backup.db.sha256").unlink()
+    url = url_of(tmp_path / "target.db")
+    assert refusal(lambda: restore(made.path, url)) == "NO_SUM"
+    assert refusal(lambda: restore(made.path, url, sha256="0" * 64)) == "BACKUP_DAMAGED"
+    assert restore(made.path, url, sha256=made.sha256.upper()) == made.books
+
+
+def test_another_schema_is_refused(made: Backup, tmp_path: Path) -> None:
+    """A backup of another version's schema is refused, and the text says what to do."""
+    with closing(sqlite3.connect(made.path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+        connection.commit()
+    anew = hashlib.sha256(made.path.read_bytes()).hexdigest()
+    url = url_of(tmp_path / "target.db")
+    assert refusal(lambda: restore(made.path, url, sha256=anew)) == "SCHEMA_NOT_CURRENT"
+
+
+def test_what_fails_after_the_restore_is_taken_away(
+    made: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the restored database cannot be proved in its place, it does not stay there."""
+    target = tmp_path / "target.db"
+    link = os.link
+
+    def link_and_spoil(source: Path, name: Path) -> None:
+        link(source, name)
+        plant(name)
+
+    monkeypatch.setattr("service.storage.backup.os.link", link_and_spoil)
+    assert refusal(lambda: restore(made.path, url_of(target))) == "BOOKS_WRONG"
+    assert names(tmp_path) == {"backups"}

@@ -1,0 +1,245 @@
+"""Backups of PostgreSQL: one snapshot, proved, by its own tools, and into an empty database."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from service.storage import tables as t
+from service.storage.backup import back_up, restore
+from service.storage.database import open_database
+from service.storage.proof import BackupRefused
+from service.storage.verify import verify_books
+from tests.fakes import Desk
+from tests.postgres import Cluster
+from tests.storage.test_backup import (
+    PEOPLE,
+    Writer,
+    names,
+    overwrite,
+    people_who_rented,
+    refusal,
+)
+
+
+@pytest.fixture(scope="session")
+def programs(cluster: Cluster) -> Path:
+    """The folder of the server's own programs, for `--postgres-bin`."""
+    found = cluster.admin.execute("SELECT setting FROM pg_config() WHERE name = 'BINDIR'")
+    return Path(str(found.fetchone()[0]))  # type: ignore[index]
+
+
+@pytest.fixture
+def source(cluster: Cluster) -> str:
+    return cluster.url(cluster.fresh())
+
+
+@pytest.fixture
+def target(cluster: Cluster) -> str:
+    return cluster.url(cluster.empty())
+
+
+@pytest.fixture
+def busy(source: str) -> Iterator[Desk]:
+    """People who have rented, and may go on."""
+    desk = people_who_rented(source)
+    yield desk
+    desk.store.close()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def stored_requests(url: str) -> set[str]:
+    with opened(url) as engine, engine.connect() as connection:
+        return set(connection.scalars(text("SELECT request_id FROM requests")))
+
+
+def content(url: str) -> dict[str, list[Any]]:
+    """Every row of every table, sorted."""
+    with opened(url) as engine, engine.connect() as connection:
+        return {
+            table.name: sorted(map(repr, connection.execute(table.select())))
+            for table in t.metadata.sorted_tables
+        }
+
+
+def relations(url: str) -> int:
+    with opened(url) as engine, engine.connect() as connection:
+        count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        return int(connection.scalar(text(count)) or 0)
+
+
+def plant(url: str) -> None:
+    """A balance that the entries do not add up to."""
+    change = (
+        "UPDATE lines SET limit_minor = limit_minor + 1, available_minor = available_minor + 1 "
+        "WHERE user_id = 'person-0'"
+    )
+    with opened(url) as engine, engine.begin() as connection:
+        assert connection.execute(text(change)).rowcount == 1
+
+
+def test_a_dump_under_load_is_one_moment(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A dump taken while others write has all that was answered before, and whole transactions.
+
+    Restored, it holds what the verification of its snapshot saw, and its books verify.
+    """
+    writer = Writer(busy)
+    with writer.at_work():
+        writer.wait_for_more(20)
+        before = set(writer.acknowledged)
+        made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+        assert len(writer.acknowledged) > len(before)
+    assert made.books.fault is None
+    assert restore(made.path, target, postgres_bin=programs) == made.books
+    kept = stored_requests(target)
+    assert before <= kept <= stored_requests(source)
+    # Each transaction of the writer holds two requests: both are there, or neither.
+    assert (len(kept) - len(PEOPLE)) % 2 == 0
+
+
+def test_a_round_trip_changes_nothing(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A restored database holds what the backed up one held, row by row, and serves."""
+    made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    assert names(tmp_path) == {"books.dump", "books.dump.sha256"}
+    restore(made.path, target, postgres_bin=programs)
+    assert content(target) == content(source)
+    assert relations(target) == relations(source)
+    with opened(target) as engine:
+        assert verify_books(engine) == made.books
+
+
+def test_wrong_books_make_no_dump(busy: Desk, source: str, programs: Path, tmp_path: Path) -> None:
+    """A database whose books are wrong is not backed up: the row is named and no file is left."""
+    plant(source)
+    with pytest.raises(BackupRefused, match="BALANCE_STORED at lines/person-0/CNY"):
+        back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    assert names(tmp_path) == set()
+
+
+def test_a_damaged_dump_is_refused(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A dump that was altered or cut is refused before the database is touched."""
+    made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    whole = made.path.read_bytes()
+    overwrite(made.path, len(whole) // 2, bytes([whole[len(whole) // 2] ^ 1]))
+    assert refusal(lambda: restore(made.path, target, postgres_bin=programs)) == "BACKUP_DAMAGED"
+    made.path.write_bytes(whole[:-100])
+    assert refusal(lambda: restore(made.path, target, postgres_bin=programs)) == "BACKUP_DAMAGED"
+    assert relations(target) == 0
+
+
+def test_half_a_dump_restores_nothing(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A cut dump whose sum was made anew fails as a whole: the database stays empty."""
+    made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    cut = made.path.read_bytes()[: made.path.stat().st_size * 2 // 3]
+    made.path.write_bytes(cut)
+    anew = hashlib.sha256(cut).hexdigest()
+    with pytest.raises(BackupRefused) as caught:
+        restore(made.path, target, sha256=anew, postgres_bin=programs)
+    assert caught.value.reason == "TOOL_FAILED"
+    assert relations(target) == 0
+
+
+def test_a_wrong_balance_in_a_dump_is_named(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A restore of wrong books says that they must not be served from, and names the row."""
+    plant(source)
+    dump = tmp_path / "by-hand.dump"
+    address = busy.store.engine.url.render_as_string().replace("+psycopg", "")
+    words = [str(programs / "pg_dump"), "--format=custom", f"--file={dump}", address]
+    subprocess.run(words, check=True)
+    anew = hashlib.sha256(dump.read_bytes()).hexdigest()
+    with pytest.raises(BackupRefused, match="must not be served from: BALANCE_STORED at lines/"):
+        restore(dump, target, sha256=anew, postgres_bin=programs)
+
+
+def test_a_restore_needs_an_empty_database(
+    busy: Desk, source: str, programs: Path, tmp_path: Path
+) -> None:
+    """A database with tables in it is not touched by a restore."""
+    made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    before = content(source)
+    assert (
+        refusal(lambda: restore(made.path, source, postgres_bin=programs)) == "DATABASE_NOT_EMPTY"
+    )
+    assert content(source) == before
+
+
+def test_the_password_is_on_no_command_line(
+    busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """The password of the URL reaches PostgreSQL's tools, but not by words that all may read."""
+    folder, seen = tmp_path / "bin", tmp_path / "seen"
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        tool = folder / name
+        tool.write_text(
+            "#!/bin/sh\n"
+            f'echo "{name} password=$PGPASSWORD: $*" >> {shlex.quote(str(seen))}\n'
+            f'exec {shlex.quote(str(programs / name))} "$@"\n'
+        )
+        tool.chmod(0o755)
+    secret = "s3cret-with-ü and space"
+    with_secret = [
+        open_database(url).url.set(password=secret).render_as_string(hide_password=False)
+        for url in (source, target)
+    ]
+    made = back_up(with_secret[0], tmp_path / "books.dump", postgres_bin=folder)
+    restore(made.path, with_secret[1], postgres_bin=folder)
+    lines = seen.read_text().splitlines()
+    connecting = [line for line in lines if "--dbname" in line]
+    assert [line.split()[0] for line in connecting] == ["pg_dump", "pg_restore"]
+    for line in lines:
+        told, _, words = line.partition(": ")
+        assert secret not in words
+        assert (line in connecting) is (secret in told)
+
+
+@pytest.mark.parametrize("failing", ["pg_dump", "pg_restore"])
+def test_a_failing_tool_leaves_nothing(
+    failing: str, busy: Desk, source: str, programs: Path, tmp_path: Path
+) -> None:
+    """When one of PostgreSQL's tools fails, its own line is passed on and no file is left."""
+    folder, to = tmp_path / "bin", tmp_path / "to"
+    folder.mkdir()
+    to.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        os.symlink(programs / name, folder / name)
+    (folder / failing).unlink()
+    (folder / failing).write_text(f"#!/bin/sh\necho '{failing}: error: no' >&2\nexit 1\n")
+    (folder / failing).chmod(0o755)
+    with pytest.raises(BackupRefused, match=f"^{failing}: error: no$"):
+        back_up(source, to / "books.dump", postgres_bin=folder)
+    assert names(to) == set()
+
+
+def test_a_missing_tool_is_named(source: str, tmp_path: Path) -> None:
+    """Without PostgreSQL's tools the refusal says where they were looked for."""
+    with pytest.raises(BackupRefused, match=f"no pg_dump in {tmp_path}: say --postgres-bin"):
+        back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
+    assert names(tmp_path) == set()
