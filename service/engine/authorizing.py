@@ -308,7 +308,6 @@ def confirm(caller: str, command: Confirm, changes: Changes, context: Context) -
     Money that came is never refused for what happened meanwhile: it is recorded, and owed back.
     """
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     require_new_payment(changes, caller, command.payment_reference)
     paid_minor = command.paid.require(current.currency, "paid.currency_code")
     if paid_minor == 0:
@@ -365,7 +364,6 @@ def resolve_review(
 ) -> Decided:
     """A person's verdict on what the engine had decided; a group is decided together."""
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     life.require(current, Act.RESOLVE_REVIEW)
     members = _together(current, State.REVIEW, line, draft, changes, context)
     cash_minor = sum([it.cash_minor for it in members])
@@ -390,7 +388,6 @@ def resolve_review(
 def increment(work: Work, command: Increment, changes: Changes, context: Context) -> Decided:
     """Holds more, decided anew with the score as of now; a refusal changes nothing."""
     current, line, draft = opened(work.caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     life.require(current, Act.INCREMENT)
     amount_minor = command.amount.require(current.currency, "amount.currency_code")
     if amount_minor == 0:

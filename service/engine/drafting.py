@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.domain import timers
-from service.domain.authorization import Authorization, Step, Transfer
+from service.domain.authorization import Authorization, Step, Transfer, check_version
 from service.domain.catalog import Product
 from service.domain.chain import subject_of
 from service.domain.errors import IllegalState, InvariantBroken, NotFound, PaymentReferenceReused
@@ -29,12 +29,14 @@ def opened(
     """The authorization as it stands at this instant, a line to post to, and a draft.
 
     What time has brought is done first, so that nothing posts after an end even when the sweeper
-    has not been there yet. Another operator's authorization is not found; the platform's keys
-    reach all.
+    has not been there yet. The expected version is compared before that: it is the stored one that
+    the caller could read. Another operator's authorization is not found; the platform's keys reach
+    all.
     """
     current = changes.authorization(command.user_id, command.authorization_id)
     if current is None or caller not in (current.operator_id, PLATFORM):
         raise NotFound("authorization", command.authorization_id)
+    check_version(current, command.expected_version)
     line = line_of(current, changes).copy()
     draft = Draft()
     return brought_up(current, line, draft, changes, context), line, draft

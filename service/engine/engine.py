@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from service.clock import Clock
@@ -139,6 +140,9 @@ class Engine:
             try:
                 with self._store.begin() as transaction:
                     changes = self._read(batch, transaction)
+                    if self._knows_less(batch, changes):
+                        self._use_catalog(self._store.catalog())
+                        context = replace(context, catalog=self._catalog)
                     results = [self._decide(work, changes, context) for work in batch]
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
@@ -173,6 +177,17 @@ class Engine:
         # Asked one by one, so that made-up names do not make the writer read everything.
         if any(self._store.has_product(*key) for key in unknown):
             self._use_catalog(self._store.catalog())
+
+    def _knows_less(self, batch: Sequence[Work], changes: Changes) -> bool:
+        """Whether the batch needs terms that another process has added since they were read."""
+        known, operators = self._catalog.revisions, self._catalog.operators
+        return any(
+            (it.operator_id, it.product_id, it.product_revision) not in known
+            for it in changes.base_authorizations.values()
+        ) or any(
+            isinstance(work.command, PayOutOperator) and work.command.operator_id not in operators
+            for work in batch
+        )
 
     def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
         """All rows that the batch may touch, in as few statements as there are tables."""

@@ -158,7 +158,6 @@ STEPS: dict[type[c.Following], Stepper] = {
 def follow(caller: str, command: c.Following, changes: Changes, context: Context) -> Decided:
     """A command that is one step of the domain."""
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     step = STEPS[type(command)](command, current, context)
     return finish(draft, step, line, changes, context)
 
@@ -174,7 +173,6 @@ _PAYMENTS: dict[type[Paying], tuple[PaymentKind, Callable[[Authorization, int, i
 def record_payment(caller: str, command: Paying, changes: Changes, context: Context) -> Decided:
     """Money moved outside: the step, and the payment's reference, which counts once."""
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     require_new_payment(changes, caller, command.payment_reference)
     amount_minor = _minor(command.amount, current)
     if amount_minor == 0:
@@ -192,7 +190,6 @@ def start_rental(
 ) -> Decided:
     """The item was picked up."""
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     life.require(current, Act.START)
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user may take nothing", current.state)
@@ -207,7 +204,6 @@ def start_rental(
 def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -> Decided:
     """Captures an amount, or the fee for the usage; answers with the fee's arithmetic."""
     current, line, draft = opened(caller, command, changes, context)
-    life.check_version(current, command.expected_version)
     life.require(current, Act.SETTLE)
     product = product_of(current, context)
     event_us = _occurred_us(command.occurred_us, current, context.now_us)
@@ -252,7 +248,6 @@ def reverse_by_origin(
         command.user_id, origin.authorization_id, expected_version=command.expected_version
     )
     current, line, draft = opened(caller, named, changes, context)
-    life.check_version(current, named.expected_version)
     result = apply(draft, holding.reverse(current, context.now_us), line, changes, context)
     if current.group_id:
         for it in changes.group(current.user_id, current.group_id):

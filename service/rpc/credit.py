@@ -13,7 +13,7 @@ from freehold.v1 import credit_service_pb2 as pb
 
 from service.clock import Clock
 from service.domain.access import Scope
-from service.domain.errors import InvalidInput, RequestIdReused, Violation
+from service.domain.errors import IllegalState, InvalidInput, RequestIdReused, Violation
 from service.engine.assess import Assessor, pack
 from service.engine.commands import (
     OpenBulk,
@@ -150,13 +150,19 @@ class People:
         users = call.message.users
         self._check(users)
         await self._committer.submit(_whole(call))
-        stored: list[bytes] = []
+        stored: list[bytes | BaseException] = []
         for start in range(0, len(users), self._bulk_in_flight):
             portion = users[start : start + self._bulk_in_flight]
             stored += await asyncio.gather(
-                *(self._put(call, place, user) for place, user in enumerate(portion, start))
+                *(self._put(call, place, user) for place, user in enumerate(portion, start)),
+                return_exceptions=True,
             )
-        profiles = [pb.CreditProfile.FromString(answer) for answer in stored]
+        profiles = []
+        for answer in stored:
+            # One person who is refused keeps nobody else out; the first refusal is the answer.
+            if isinstance(answer, BaseException):
+                raise answer
+            profiles.append(pb.CreditProfile.FromString(answer))
         return pb.PutUsersResponse(profiles=profiles).SerializeToString()
 
     def _check(self, users: Any) -> None:
@@ -205,6 +211,9 @@ class People:
             return await self._committer.submit(work)
         except RequestIdReused as error:
             raise RequestIdReused(f"users[{place}].{error.metadata['field']}") from error
+        except IllegalState as error:
+            error.metadata["field"] = f"users[{place}]"
+            raise
 
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
         """A person's line and score."""

@@ -45,8 +45,13 @@ AUTHORIZATION_FIXED = _AUTHORIZATION[2 : _AUTHORIZATION.index("asset_id")]
 LINE_FIXED = ("subject_key", "subject")
 
 
+MOST_ROWS = 64
+"""Rows a statement has at most: the databases bound its parameters (PostgreSQL 65,535, SQLite as
+built by its authors 32,766), and each number of rows is a text, and a prepared statement, kept."""
+
+
 class RowsStatement:
-    """One statement for many rows of plain values, in the order of `columns`.
+    """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
     A driver that is handed rows one by one gives the interpreter away and takes it back for
     each of them, and with another thread waiting that is a switch of threads a row.

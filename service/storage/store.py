@@ -34,7 +34,7 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading, telling, writing
-from service.storage.statements import RowsStatement, Statements, Values
+from service.storage.statements import MOST_ROWS, RowsStatement, Statements, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -254,21 +254,25 @@ class SqlTransaction:
         self._insert(s.insert_open_items, claimed)
 
     def _insert(self, statement: RowsStatement, values: Iterable[Values]) -> None:
-        many = list(values)
-        if many:
-            self._cursor.execute(statement.text(len(many)), tuple(chain.from_iterable(many)))
+        for rows_of in _portions(list(values)):
+            self._cursor.execute(statement.text(len(rows_of)), tuple(chain.from_iterable(rows_of)))
 
     def _update(self, statement: RowsStatement, values: Sequence[Values]) -> None:
         """Changes exactly one row for each element, or raises Conflict."""
-        if values:
-            self._cursor.execute(statement.text(len(values)), tuple(chain.from_iterable(values)))
-            _require(self._cursor.rowcount, len(values))
+        for rows_of in _portions(values):
+            self._cursor.execute(statement.text(len(rows_of)), tuple(chain.from_iterable(rows_of)))
+            _require(self._cursor.rowcount, len(rows_of))
 
     def _delete(self, statement: str, values: Sequence[Values]) -> None:
         """Deletes exactly one row for each element, or raises Conflict."""
         for keys in values:
             self._cursor.execute(statement, keys)
             _require(self._cursor.rowcount, 1)
+
+
+def _portions(values: Sequence[Values]) -> Iterator[Sequence[Values]]:
+    for start in range(0, len(values), MOST_ROWS):
+        yield values[start : start + MOST_ROWS]
 
 
 def _by_key(rows_by_key: Mapping[Key, Value]) -> list[tuple[Key, Value]]:

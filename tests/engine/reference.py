@@ -114,9 +114,9 @@ class Reference(Books):
         if key is None or caller not in (key[0], PLATFORM):
             raise Refused("AUTHORIZATION_NOT_FOUND")
         it = self.rentals[key]
-        self.bring_up(it, now_us)
         if command.expected_version not in (None, it["version"]):
             raise Refused("VERSION_MISMATCH")
+        self.bring_up(it, now_us)
         total = RULES[type(command)](self, caller, it, command, now_us)
         if isinstance(command, c.Settle):
             return ("settled", dict(it), total), it["user_id"], key
@@ -495,9 +495,9 @@ class Reference(Books):
             return ("tombstone",), user_id, None
         for key in self.groups[origin]:
             it = self.rentals[key]
-            self.bring_up(it, now_us)
             if key == first["key"] and command.expected_version not in (None, it["version"]):
                 raise Refused("VERSION_MISMATCH")
+            self.bring_up(it, now_us)
             self._reverse(caller, it, command, now_us)
         it = self.rentals[first["key"]]
         return ("authorization", dict(it)), user_id, first["key"]

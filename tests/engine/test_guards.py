@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import delete
 
 from service.domain.errors import InternalFault, InvariantBroken
 from service.engine.assess import Assessor
 from service.engine.changes import Changes
 from service.engine.drafting import line_of
 from service.engine.engine import Engine
+from service.storage import tables as t
+from service.storage.database import writing
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, counts, rental, settle, stored
 from tests.fakes import CountingIds, Desk, FakeScorer
@@ -23,6 +26,8 @@ def test_terms_that_are_gone(desk: Desk) -> None:
     terms = dict(desk.engine._catalog.revisions)
     del terms["city", "bike", 1]
     desk.engine._catalog = replace(desk.engine._catalog, revisions=terms)
+    with writing(desk.store.engine) as connection:
+        connection.execute(delete(t.products).where(t.products.c.product_id == "bike"))
     fault, passed = desk.apply(desk.work(settle_usage(it)), desk.work(settle(other, 0)))
     assert isinstance(fault, InternalFault)
     assert isinstance(passed, bytes)

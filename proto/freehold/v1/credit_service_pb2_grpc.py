@@ -76,7 +76,8 @@ class CreditServiceServicer:
     def PutUsers(self, request, context):
         """Registers people or gives them newer features, and sets their limits.
         Each person is one transaction: a retry with the same request id takes up
-        where the first call stopped.
+        where the first call stopped. A person whose features are older than those
+        on record is refused with FAILED_PRECONDITION and keeps nobody else out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

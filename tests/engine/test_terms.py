@@ -1,0 +1,48 @@
+"""Terms that another process has added, and batches of any size."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.authorization import Start
+from service.domain.errors import NotFound
+from service.domain.money import Money
+from service.engine.commands import Authorize, Group, Item, PayOutOperator
+from service.engine.records import PLATFORM
+from service.ids import RandomIds
+from service.storage import admin
+from service.storage.statements import MOST_ROWS
+from tests.engine.calls import authorize, rental, settle
+from tests.fakes import START_US, Desk
+
+
+def test_an_operator_that_another_process_added(desk: Desk) -> None:
+    """What was granted by a process that knows a new operator can be settled, and the operator
+    paid, by one that started before there was the operator."""
+    newer = Desk(desk.store, ids=RandomIds())
+    admin.create_operator(desk.store.engine, "new", "New", 300, START_US)
+    it = rental(newer, authorize("ann", "bike"), caller="new", request_id="n-1")
+    assert rental(desk, settle(it, 1_000), caller="new", request_id="n-2").captured_minor == 1_000
+    elder = Desk(desk.store, ids=RandomIds())
+    admin.create_operator(desk.store.engine, "newest", "Newest", 300, START_US)
+    with pytest.raises(NotFound):
+        elder.do(PayOutOperator("none", Money("CNY", 1), "p-1"), caller=PLATFORM, request_id="p-1")
+    assert "newest" not in str(elder.faults)
+
+
+def test_a_batch_of_large_groups(desk: Desk) -> None:
+    """A full batch of the largest groups is carried out, whatever number of rows it writes, and
+    keeps no statement for every number of rows."""
+    items = tuple(Item("umbrella", f"u-{place}") for place in range(20))
+    works = []
+    for number in range(64):
+        desk.put_user(f"p-{number}", 700)
+        named = tuple(item.__class__("umbrella", f"{number}-{item.asset_id}") for item in items)
+        command = Authorize(f"p-{number}", named, Start.IMMEDIATE, (), grouped=True)
+        works.append(desk.work(command, request_id=f"g-{number}"))
+    results = desk.apply(*works)
+    assert all(isinstance(result, bytes) for result in results), results
+    groups = [desk.answers[work.request_id] for work in works]
+    assert all(isinstance(it, Group) and len(it.authorizations) == 20 for it in groups)
+    kept = desk.store._statements.insert_authorizations._texts
+    assert max(kept) <= MOST_ROWS
