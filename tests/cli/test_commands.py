@@ -206,7 +206,7 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
     engine.dispose()
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
-    assert PLATFORM_SCOPES & OPERATOR_SCOPES == {Scope.RETURNS_CLAIM}
+    assert {Scope.RETURNS_CLAIM} == PLATFORM_SCOPES & OPERATOR_SCOPES
 
 
 def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
