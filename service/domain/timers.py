@@ -13,12 +13,14 @@ from service.domain.authorization import (
     step,
 )
 from service.domain.catalog import Product
-from service.domain.ladder import LADDER, Rung
+from service.domain.ladder import LADDER, Delinquency, Rung, delinquency
 from service.domain.transitions import Transition
 
-_RUNG_TRANSITIONS = {
-    Rung.REMIND: Transition.REMINDED,
-    Rung.RANGE: Transition.DELINQUENCY_CHANGED,
+_RANGE_TRANSITIONS = {
+    Delinquency.DAYS_1_TO_30: Transition.DUE_1_DAY,
+    Delinquency.DAYS_31_TO_60: Transition.DUE_31_DAYS,
+    Delinquency.DAYS_61_TO_90: Transition.DUE_61_DAYS,
+    Delinquency.DAYS_91_AND_MORE: Transition.DUE_91_DAYS,
 }
 
 
@@ -68,8 +70,11 @@ def climb(authorization: Authorization, now_us: int) -> Step:
         place += 1
     after_us, rung = LADDER[place]
     event_us = close_us + after_us
-    if rung is not Rung.DEBIT:
-        return step(authorization, (), _RUNG_TRANSITIONS[rung], event_us, rung=place + 1)
+    if rung is Rung.REMIND:
+        return step(authorization, (), Transition.REMINDED, event_us, rung=place + 1)
+    if rung is Rung.RANGE:
+        begins = _RANGE_TRANSITIONS[delinquency(after_us)]
+        return step(authorization, (), begins, event_us, rung=place + 1)
     if authorization.debiting_minor:
         return step(authorization, (), Transition.DEBIT_AWAITED, event_us, rung=place + 1)
     due_minor = authorization.due_minor

@@ -55,6 +55,9 @@ class Transition(StrEnum):
     DEBIT_CANCELLED = "collection.debit_cancelled"
     DEBIT_FAILED = "collection.debit_failed"
     REMINDED = "collection.reminded"
-    DELINQUENCY_CHANGED = "collection.delinquency_changed"
+    DUE_1_DAY = "collection.due_1_day"
+    DUE_31_DAYS = "collection.due_31_days"
+    DUE_61_DAYS = "collection.due_61_days"
+    DUE_91_DAYS = "collection.due_91_days"
     # between Freehold and operators
     OPERATOR_PAID = "operator.paid_out"

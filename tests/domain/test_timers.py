@@ -103,12 +103,12 @@ def test_a_contested_claim_may_be_lost_at_once() -> None:
 # -- the ladder ------------------------------------------------------------------------------
 
 HOURS = [
-    (1, "collection.debit_requested"), (1 * 24, "collection.delinquency_changed"),
+    (1, "collection.debit_requested"), (1 * 24, "collection.due_1_day"),
     (1 * 24, "collection.reminded"), (3 * 24, "collection.debit_requested"),
     (7 * 24, "collection.reminded"), (7 * 24, "collection.debit_requested"),
     (14 * 24, "collection.debit_requested"), (30 * 24, "collection.reminded"),
-    (30 * 24, "collection.debit_requested"), (31 * 24, "collection.delinquency_changed"),
-    (61 * 24, "collection.delinquency_changed"), (91 * 24, "collection.delinquency_changed"),
+    (30 * 24, "collection.debit_requested"), (31 * 24, "collection.due_31_days"),
+    (61 * 24, "collection.due_61_days"), (91 * 24, "collection.due_91_days"),
 ]  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_only_what_is_still_due_is_debited() -> None:
     ).authorization
     names = [str(step.transition) for step in catch_up(it, NOW_US + 5 * DAY_US)]
     assert names == [
-        "collection.delinquency_changed", "collection.reminded", "collection.debit_requested",
+        "collection.due_1_day", "collection.reminded", "collection.debit_requested",
     ]  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def test_nobody_is_debited_twice_for_an_outage(days: list[float], it: Authorizat
         assert names.count("collection.reminded") <= 1
         assert [step.event_us for step in steps] == sorted(step.event_us for step in steps)
         assert all(step.event_us <= now_us for step in steps)
-        ranges += names.count("collection.delinquency_changed")
+        ranges += len([name for name in names if name.startswith("collection.due_")])
         it = steps[-1].authorization if steps else it
     passed_days = (now_us - (it.close_us or 0)) // DAY_US
     assert ranges == sum(

@@ -50,7 +50,6 @@ LADDER = (
 RUNGS = {
     "debit": "collection.debit_requested",
     "remind": "collection.reminded",
-    "range": "collection.delinquency_changed",
 }
 PLATFORM = "platform"
 CURRENCY = "CNY"

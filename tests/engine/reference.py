@@ -968,7 +968,9 @@ class Reference(Books):
             if kind == "debit" and it["debiting"]:
                 self.step(it, "collection.debit_awaited", it["close_us"] + us, rung=place + 1)
                 continue
-            self.step(it, RUNGS[kind], it["close_us"] + us, rung=place + 1)
+            days = us // DAY_US
+            name = RUNGS.get(kind, f"collection.due_{days}_day{'s' if days > 1 else ''}")
+            self.step(it, name, it["close_us"] + us, rung=place + 1)
             if kind == "debit":
                 self.change(it, debiting=due(it))
                 self._order(it, "DEBIT", due(it), now_us)

@@ -156,12 +156,33 @@ def test_payment_that_failed(desk: Desk) -> None:
     books.news()
     books.wake(
         stored(desk, it), START_US + DAY_US, [],
-        "collection.delinquency_changed", "collection.reminded",
+        "collection.due_1_day", "collection.reminded",
     )  # fmt: skip
     books.wake(stored(desk, it), START_US + 3 * DAY_US, [], "collection.debit_requested")
     first, second = transfers(desk, it)
     assert (first.state, first.detail) == (TransferState.FAILED, "no funds")
     assert (second.amount_minor, second.state) == (1_000, TransferState.REQUESTED)
+
+
+def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
+    """A debit is marked as sent before it is handed in, and cancelled instead when less is due by
+    then than it asks for; the ladder goes on with what is due."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    rental(desk, pay(it, 250))
+    books = Books(desk)
+    desk.do(told(debit, TransferState.SENT), caller=PLATFORM)
+    books.expect([], "collection.debit_cancelled")
+    assert [each.state for each in transfers(desk, it)] == [TransferState.CANCELLED]
+    desk.do(told(debit, TransferState.SENT), caller=PLATFORM)
+    assert refused(desk, told(debit, TransferState.SUCCEEDED), caller=PLATFORM).reason == (
+        "TRANSFER_ENDED"
+    )
+    woken(desk, stored(desk, it), START_US + 3 * DAY_US)
+    _, second = transfers(desk, it)
+    assert (second.amount_minor, second.state) == (1_000, TransferState.REQUESTED)
+    desk.do(told(second, TransferState.SENT), caller=PLATFORM)
+    assert transfers(desk, it)[1].state is TransferState.SENT
 
 
 def test_a_transfer_of_nobody(desk: Desk) -> None:

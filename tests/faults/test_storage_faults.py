@@ -171,7 +171,8 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Lazily: what a failed test still has open must not keep it here.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(ballast: Path) -> None:
@@ -477,7 +478,8 @@ class BrokenDisk:
         self._device = self._run("losetup", "--find", "--show", str(image))
         stack.callback(self._run, "losetup", "--detach", self._device)
         self._in()
-        stack.callback(self._out)
+        # Lazily: what a failed test still has open must not keep it here.
+        stack.callback(self._run, "umount", "--lazy", str(self.folder))
         # What the file system needs for itself, and this file, are in the part that stays well.
         with (self.folder / "first").open("wb") as file:
             file.write(bytes(2 * MEBIBYTE))
