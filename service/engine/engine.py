@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from service.clock import Clock
+from service.domain import timers
 from service.domain.errors import (
     UNKNOWN,
     DeadlineTooNear,
@@ -22,6 +23,7 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
+from service.engine import following
 from service.engine.assess import Assessor
 from service.engine.changes import Changes
 from service.engine.commands import (
@@ -249,7 +251,12 @@ class Engine:
                 raise RequestIdReused("method")
             if work.deadline is not None and work.deadline <= time.monotonic():
                 raise DeadlineTooNear
-            decided = decide(work, changes, context)
+            try:
+                decided = decide(work, changes, context)
+            except FreeholdError as refusal:
+                if not isinstance(refusal, InvariantBroken):
+                    _keep_what_time_brought(work, changes, context)
+                raise
             answer = work.encode(decided.answer)
         except InvariantBroken as error:
             return self._fault(error)
@@ -270,6 +277,23 @@ class Engine:
                 context.now_us,
             )
         return answer
+
+
+def _keep_what_time_brought(work: Work, changes: Changes, context: Context) -> None:
+    """What time has done to an authorization stands although the command on it was refused.
+
+    The refusal tells of it. Were it not written, another process whose clock is behind could let
+    a command pass that this one has called too late.
+    """
+    command = work.command
+    if not isinstance(command, Following):
+        return
+    current = changes.authorization(command.user_id, command.authorization_id)
+    if current is None or work.caller not in (current.operator_id, PLATFORM):
+        return
+    if timers.is_due(current, context.now_us):
+        named = Wake(command.user_id, command.authorization_id)
+        changes.merge(following.wake(named, changes, context).draft)
 
 
 class _Wanted:

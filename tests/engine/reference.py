@@ -74,6 +74,12 @@ class Reference(Books):
             self._undo()
             for new, length in zip(news, lengths, strict=True):
                 del new[length:]
+            if isinstance(command, c.Following):
+                # What time has done stands all the same: the refusal tells of it.
+                self._journal = []
+                name = self.names.get((command.user_id, command.authorization_id))
+                if name is not None and caller in (name[0], PLATFORM):
+                    self.bring_up(self.rentals[name], now_us)
             raise
         if request_id:
             self.requests[caller, request_id] = {"command": command, "user": user_id, "key": key}

@@ -21,7 +21,6 @@ from tests.engine.acts import (
     in_state,
     increment,
     states,
-    wake,
 )
 from tests.engine.calls import (
     authorize,
@@ -366,15 +365,13 @@ def test_authorized_expired(desk: Desk) -> None:
 
 
 def test_event_time_and_ledger_time(desk: Desk) -> None:
-    """What is noticed late is posted with the instant at which it happened as event time and now
-    as ledger time; until then it is refused all the same."""
+    """What is noticed late, be it by a command that is refused for it, is posted with the instant
+    at which it happened as event time and now as ledger time."""
     it = rental(desk, pick_up())
     end_us, late_us = START_US + 30 * MINUTE_US, START_US + 9 * DAY_US
     books = Books(desk)
     desk.clock.advance(late_us)
     assert refused(desk, start(it)).metadata == {"state": "EXPIRED"}
-    books.expect([])
-    desk.apply(desk.work(wake(it), caller="", request_id=""))
     happened = books.news()
     assert happened.ledger == {("authorization.expired", end_us, late_us)}
     assert happened.events == [("authorization.expired", end_us)]
