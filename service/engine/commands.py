@@ -388,3 +388,16 @@ class Work:
     differing_field: Callable[[bytes], str | None]
     deadline: float | None = None
     """When the caller stops waiting, on the clock of `time.monotonic`; None: never."""
+
+
+def own_work(command: Command, encode: Callable[[Answer], bytes] = lambda _: b"") -> Work:
+    """What Freehold asks of itself: nobody's call, and without a request record."""
+    return Work(
+        caller="",
+        request_id="",
+        method=type(command).__name__,
+        body=b"",
+        command=command,
+        encode=encode,
+        differing_field=lambda _first: None,
+    )

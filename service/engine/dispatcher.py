@@ -7,7 +7,7 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError, InvariantBroken
-from service.engine.commands import Answer, ReportTransfer, Work
+from service.engine.commands import Answer, ReportTransfer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.ports import Rail, Store
@@ -18,10 +18,6 @@ def _state(answer: Answer) -> bytes:
     if not isinstance(answer, TransferRecord):
         raise InvariantBroken("an answer of another kind")
     return answer.state.encode()
-
-
-def _no_difference(_: bytes) -> str | None:
-    return None
 
 
 class Dispatcher:
@@ -80,17 +76,11 @@ class Dispatcher:
 
     async def _send(self, transfer: TransferRecord) -> bool:
         command = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
-        work = Work(
-            caller="",
-            request_id="",
-            method="ReportTransfer",
-            body=b"",
-            command=command,
-            encode=_state,
-            differing_field=_no_difference,
-        )
         try:
-            if await self._committer.submit(work) != TransferState.SENT.encode():
+            if (
+                await self._committer.submit(own_work(command, _state))
+                != TransferState.SENT.encode()
+            ):
                 return False
             await self._rail.submit(transfer)
         except FreeholdError:

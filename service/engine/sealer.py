@@ -16,21 +16,13 @@ from collections.abc import Callable
 from service.clock import Clock
 from service.domain.chain import NO_LINK, seal_digest
 from service.domain.errors import FreeholdError
-from service.engine.commands import Answer, RecordSeal, Work
+from service.engine.commands import RecordSeal, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.ports import OutboxMark, SealStore, Signer
 from service.engine.records import SealRecord
 
 LogSeal = Callable[[SealRecord], None]
-
-
-def _no_answer(_: Answer) -> bytes:
-    return b""
-
-
-def _no_difference(_: bytes) -> str | None:
-    return None
 
 
 class Sealer:
@@ -93,17 +85,8 @@ class Sealer:
             found.outbox_sequence,
             heads,
         )
-        work = Work(
-            caller="",
-            request_id="",
-            method="RecordSeal",
-            body=b"",
-            command=RecordSeal(seal),
-            encode=_no_answer,
-            differing_field=_no_difference,
-        )
         try:
-            await self._committer.submit(work)
+            await self._committer.submit(own_work(RecordSeal(seal)))
         except FreeholdError:
             return False  # another process sealed, or the outcome is unknown: the next round looks
         self._looked = found.outbox_sequence

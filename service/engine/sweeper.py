@@ -7,18 +7,10 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError
-from service.engine.commands import Answer, Wake, Work
+from service.engine.commands import Wake, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.ports import Store
-
-
-def _no_answer(_: Answer) -> bytes:
-    return b""
-
-
-def _no_difference(_: bytes) -> str | None:
-    return None
 
 
 class Sweeper:
@@ -68,17 +60,8 @@ class Sweeper:
             await asyncio.sleep(self._interval_s)
 
     async def _wake(self, user_id: str, authorization_id: str) -> bool:
-        work = Work(
-            caller="",
-            request_id="",
-            method="Wake",
-            body=b"",
-            command=Wake(user_id, authorization_id),
-            encode=_no_answer,
-            differing_field=_no_difference,
-        )
         try:
-            await self._committer.submit(work)
+            await self._committer.submit(own_work(Wake(user_id, authorization_id)))
         except FreeholdError:
             return False  # confirmed, closed or refused in between; the next round looks again
         return True

@@ -127,9 +127,14 @@ def test_nothing_is_changed_or_removed(book: Desk, table: Table) -> None:
 
 def test_a_person_may_get_another_name(book: Desk) -> None:
     """The person's id is in no link and no digest, so that whoever is erased can lose it."""
+    links = text("SELECT link FROM entries WHERE user_id = :who ORDER BY sequence")
     with writing(book.store.engine) as connection:
+        before = connection.execute(links, {"who": "ann"}).all()
         for name in ("entries", "sealed_heads"):
-            connection.execute(text(f"UPDATE {name} SET user_id = 'somebody'"))
+            connection.execute(text(f"UPDATE {name} SET user_id = 'x' WHERE user_id = 'ann'"))
+        assert before
+        assert connection.execute(links, {"who": "x"}).all() == before
+        assert connection.execute(links, {"who": "ann"}).all() == []
 
 
 def test_the_refusal_is_a_broken_rule(book: Desk) -> None:
