@@ -37,6 +37,7 @@ from tests.engine.plain_terms import (
     features_of,
     fee,
     minor,
+    no_damage,
     offered,
     parts,
     refundable,
@@ -211,23 +212,32 @@ class Reference(Books):
     ) -> tuple[Any, str, RentalKey | None]:
         if caller not in FEE_BP or any(it.product_id not in PRODUCTS for it in asked.items):
             raise Refused("PRODUCT_NOT_FOUND")
+        products = [PRODUCTS[item.product_id] for item in asked.items]
+        if asked.amount is not None:
+            amount = minor(asked.amount)
+            if not asked.parent_id or any(not 1 <= amount <= it["deposit"] for it in products):
+                raise Refused("INVALID_INPUT")
+            products = [{**product, "deposit": amount} for product in products]
         if asked.parent_id:
+            if asked.start == "ON_PICKUP":
+                raise Refused("INVALID_INPUT")
             parent = self.names.get((asked.user_id, asked.parent_id))
             if parent is None or parent[0] != caller:
                 raise Refused("AUTHORIZATION_NOT_FOUND")
-            if self.rentals[parent]["state"] != "SETTLED":
-                raise Refused("PARENT_NOT_SETTLED")
+            if self.rentals[parent]["close_us"] is None:
+                raise Refused("PARENT_OPEN")
+            if self.rentals[parent]["start_us"] is None:
+                raise Refused("PARENT_NEVER_OUT")
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
-        if any((caller, asset) in self.items for asset in assets):
+        if not asked.parent_id and any((caller, asset) in self.items for asset in assets):
             raise Refused("ASSET_IN_USE")
         line = self.line(asked.user_id)
         person = self.known.get(asked.user_id, UNKNOWN)
         if asked.user_id not in self.people:
             self.put(self.people, asked.user_id, dict(UNKNOWN))
         score, why = scored(person, now_us)
-        products = [PRODUCTS[item.product_id] for item in asked.items]
         accept = [str(offer) for offer in asked.accept_offers]
         if (caller, request_id) in self.requests:
             offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
@@ -271,7 +281,10 @@ class Reference(Books):
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
         """Both parts are held; the rental starts, or waits for the pick-up."""
         new: Row = {"state": "AUTHORIZED", "expire_us": now_us + it["pickup_window_us"]}
-        if it["start"] == "IMMEDIATE":
+        if it["parent_id"]:
+            # Damage that was found late: nothing goes out, and it ends by itself.
+            new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
+        elif it["start"] == "IMMEDIATE":
             new = started(it, now_us)
         self.step(
             it,
@@ -285,7 +298,7 @@ class Reference(Books):
             held_cash=it["cash"],
             refund_payable=it["refund_payable"] + excess,
         )
-        if it["asset_id"]:
+        if it["asset_id"] and not it["parent_id"]:
             self.put(self.items, (it["operator_id"], it["asset_id"]), it["key"])
 
     def _members(self, it: Row, state: str, now_us: int) -> list[Row]:
@@ -302,7 +315,8 @@ class Reference(Books):
             return "USER_SUSPENDED"
         if line is not None and sum(it["credit"] for it in members) > line["available"]:
             return "LINE_EXHAUSTED"
-        if any((it["operator_id"], it["asset_id"]) in self.items for it in members):
+        rentals = [it for it in members if not it["parent_id"]]
+        if any((it["operator_id"], it["asset_id"]) in self.items for it in rentals):
             return "ASSET_IN_USE"
         return None
 
@@ -439,6 +453,7 @@ class Reference(Books):
         )
 
     def _extend(self, caller: str, it: Row, command: c.Extend, now_us: int) -> None:
+        no_damage(it)
         required(it, "ACTIVE", "OVERDUE")
         due_us = it["due_us"] + command.by_us
         within(command.by_us, PRODUCTS[it["product_id"]]["period"])
@@ -541,7 +556,7 @@ class Reference(Books):
     def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
         if occurred_us is None:
             return now_us
-        if not max(it["start_us"], now_us - DAY_US) <= occurred_us <= now_us:
+        if not max(it["start_us"] or it["create_us"], now_us - DAY_US) <= occurred_us <= now_us:
             raise Refused("INVALID_INPUT")
         return occurred_us
 
@@ -550,6 +565,7 @@ class Reference(Books):
         event_us = self._occurred(it, command.occurred_us, now_us)
         total, held = None, it["held_credit"] + it["held_cash"]
         if command.amount is None:
+            no_damage(it)
             total = self._usage(it, event_us)
             amount = max(0, min(total - it["captured"], held))
         else:
@@ -568,6 +584,7 @@ class Reference(Books):
         return total
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
+        no_damage(it)
         required(it, "ACTIVE", "OVERDUE")
         self.step(
             it,
@@ -598,6 +615,7 @@ class Reference(Books):
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
 
     def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
+        no_damage(it)
         required(it, "OVERDUE")
         self._lose(it, now_us)
 
@@ -948,6 +966,10 @@ class Reference(Books):
         state = it["state"]
         if state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
+        elif it["parent_id"] and state == "ACTIVE":
+            # What was captured stays captured.
+            end = "settled" if it["captured"] else "expired"
+            self._close(it, f"authorization.{end}", at_us, at_us, state=end.upper())
         elif state == "ACTIVE":
             self.step(it, "authorization.overdue", at_us, state="OVERDUE")
         elif state == "OVERDUE":
