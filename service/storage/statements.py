@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Dialect,
     Engine,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy import cast as sql_cast
@@ -32,6 +34,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.selectable import TableValuedAlias
 
+from service.domain.authorization import HOLDING
 from service.storage import tables
 
 Values = tuple[Any, ...]
@@ -176,6 +179,22 @@ def _latest_features(dialect: Dialect) -> str:
     return _text(statement, dialect, KEYS)
 
 
+def _lapsed(dialect: Dialect) -> str:
+    """What holds something for people and is due to be woken, by one-element lists of ids."""
+    a = tables.authorizations.c
+    wanted = _wanted(dialect)
+    people = wanted.join(tables.authorizations, _matches(wanted, [a.user_id]))
+    statement = (
+        select(a.user_id, a.authorization_id)
+        .select_from(people)
+        .where(
+            a.wake_us <= bindparam("now_us", type_=BigInteger),
+            or_(*(a.state == literal_column(f"'{state}'") for state in sorted(HOLDING))),
+        )
+    )
+    return _text(statement, dialect, (*KEYS, "now_us"))
+
+
 def _take_payables(dialect: Dialect) -> str:
     """Takes away what an operator is owed, by operator id and currency, and returns the amounts."""
     p = tables.operator_payables.c
@@ -211,6 +230,7 @@ class Statements:
             dialect,
             lock=True,
         )
+        self.select_lapsed = _lapsed(dialect)
         self.select_transfers = _by_keys(
             t.transfers, [t.transfers.c.user_id, t.transfers.c.transfer_id], dialect
         )

@@ -121,6 +121,12 @@ class SqlTransaction:
         found = self._read(self._statements.select_groups, keys)
         return {(row[0], row[1]): rows.authorization_of(row) for row in found}
 
+    def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
+        """What holds something for these people and to which time has done something by now."""
+        wanted = json.dumps(sorted([key] for key in keys))
+        self._cursor.execute(self._statements.select_lapsed, (wanted, now_us))
+        return [(row[0], row[1]) for row in self._cursor.fetchall()]
+
     def transfers(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TransferRecord]:
         """Transfers by (user id, transfer id)."""
         found = self._read(self._statements.select_transfers, keys)

@@ -54,6 +54,9 @@ from tests.engine.plain_terms import (
 class Reference(Books):
     """What the books must say after each command."""
 
+    in_the_way: set[str]
+    """The people for whose holds a call got less than it asked for, or nothing."""
+
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
@@ -67,24 +70,59 @@ class Reference(Books):
             if first["command"] is not None or not isinstance(command, c.Authorize):
                 raise Refused("REQUEST_ID_REUSED")
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
-        lengths = [len(new) for new in news]
-        self._journal = []
-        try:
-            answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
-        except Refused:
-            self._undo()
-            for new, length in zip(news, lengths, strict=True):
-                del new[length:]
+        while True:
+            lengths = [len(new) for new in news]
+            self._journal, self.in_the_way = [], set()
+            refusal = None
+            try:
+                answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
+            except Refused as error:
+                refusal = error
+                self._take_back(news, lengths)
+            lapsed = self._lapsed(now_us)
+            if not lapsed:
+                break
+            if refusal is None:
+                self._take_back(news, lengths)
+            # What has lapsed takes nothing from anybody: the call begins anew without it.
+            for it in lapsed:
+                self.bring_up(it, now_us)
+        if refusal is not None:
             if isinstance(command, c.Following):
                 # What time has done stands all the same: the refusal tells of it.
                 self._journal = []
                 name = self.names.get((command.user_id, command.authorization_id))
                 if name is not None and caller in (name[0], PLATFORM):
                     self.bring_up(self.rentals[name], now_us)
-            raise
+            raise refusal
         if request_id:
             self.requests[caller, request_id] = {"command": command, "user": user_id, "key": key}
         return answer
+
+    def _take_back(self, news: list[list[Any]], lengths: list[int]) -> None:
+        """Nothing of a call has happened."""
+        self._undo()
+        for new, length in zip(news, lengths, strict=True):
+            del new[length:]
+
+    def _lapsed(self, now_us: int) -> list[Row]:
+        """What those who are in the way no longer hold, or not as it stands, by now."""
+        found = [
+            it
+            for it in self.rentals.values()
+            if it["user_id"] in self.in_the_way
+            and it["state"] in ("AUTHORIZED", *OUT)
+            and it["wake_us"] is not None
+            and it["wake_us"] <= now_us
+        ]
+        return sorted(found, key=lambda it: str(it["user_id"]))
+
+    def _taken(self, operator_id: str, assets: list[str]) -> bool:
+        """Whether one of these items is in a rental; whoever has it is in the way."""
+        keys = [self.items.get((operator_id, asset)) for asset in assets]
+        people = {str(self.rentals[key]["user_id"]) for key in keys if key is not None}
+        self.in_the_way |= people
+        return bool(people)
 
     # -- which rule --------------------------------------------------------------------------
 
@@ -231,7 +269,7 @@ class Reference(Books):
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
-        if not asked.parent_id and any((caller, asset) in self.items for asset in assets):
+        if not asked.parent_id and self._taken(caller, assets):
             raise Refused("ASSET_IN_USE")
         line = self.line(asked.user_id)
         person = self.known.get(asked.user_id, UNKNOWN)
@@ -245,6 +283,8 @@ class Reference(Books):
             offer, reasons = None, ["USER_SUSPENDED"]
         else:
             offer, reasons = offered(score, why, accept, products, line["available"])
+        if "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(asked.user_id)
         state = "DECLINED" if offer is None else "OFFERED"
         if offer is not None and line["standing"] == "WATCHED":
             state, reasons = "REVIEW", ["UNDER_REVIEW", *reasons]
@@ -314,9 +354,10 @@ class Reference(Books):
         if line is not None and line["standing"] == "SUSPENDED":
             return "USER_SUSPENDED"
         if line is not None and sum(it["credit"] for it in members) > line["available"]:
+            self.in_the_way.add(members[0]["user_id"])
             return "LINE_EXHAUSTED"
-        rentals = [it for it in members if not it["parent_id"]]
-        if any((it["operator_id"], it["asset_id"]) in self.items for it in rentals):
+        assets = [it["asset_id"] for it in members if not it["parent_id"]]
+        if members and self._taken(members[0]["operator_id"], assets):
             return "ASSET_IN_USE"
         return None
 
@@ -398,6 +439,7 @@ class Reference(Books):
             if paid == 0:
                 raise Refused("INVALID_INPUT")
         elif cash and "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(it["user_id"])
             raise Refused("LINE_EXHAUSTED")
         if paid < cash:
             raise Refused("DEPOSIT_REQUIRED")
@@ -428,7 +470,7 @@ class Reference(Books):
         if asset != it["asset_id"]:
             if it["asset_id"]:
                 raise Refused("INVALID_INPUT")
-            if (it["operator_id"], asset) in self.items:
+            if self._taken(it["operator_id"], [asset]):
                 raise Refused("ASSET_IN_USE")
             self.put(self.items, (it["operator_id"], asset), it["key"])
         self.step(it, "authorization.started", now_us, **started(it, now_us), asset_id=asset)
