@@ -15,6 +15,7 @@ from service.domain.authorization import (
     Start,
     State,
     Step,
+    changed,
     refuse,
     require,
     step,
@@ -82,16 +83,11 @@ def _hold(
             Posting(_CASH, _DEPOSIT, paid_minor - excess_minor),
             Posting(_CASH, _REFUND_PAYABLE, excess_minor),
         )
-    return step(
-        it,
-        postings,
-        transition,
-        now_us,
-        held_credit_minor=it.credit_minor,
-        held_cash_minor=it.cash_minor,
-        refund_payable_minor=it.refund_payable_minor + excess_minor,
-        **changes,
-    )
+    changes["held_credit_minor"] = it.credit_minor
+    changes["held_cash_minor"] = it.cash_minor
+    changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
+    # Not by `step`, whose keywords would cost this way, which every Authorize takes, 1 us.
+    return Step(changed(it, changes), postings, transition, now_us)
 
 
 def grant(authorization: Authorization, product: Product, now_us: int) -> Step:

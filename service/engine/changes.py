@@ -20,6 +20,8 @@ from service.engine.records import (
 
 LineKey = tuple[str, str]
 
+_PAYABLE = Account.OPERATOR_PAYABLE
+
 
 @dataclass(slots=True)
 class Draft:
@@ -126,9 +128,9 @@ class Changes:
         changes: dict[tuple[str, str], int] = {}
         for entry in self.entries:
             amount_minor = 0
-            if entry.credit is Account.OPERATOR_PAYABLE:
+            if entry.credit is _PAYABLE:
                 amount_minor = entry.amount_minor
-            elif entry.debit is Account.OPERATOR_PAYABLE:
+            elif entry.debit is _PAYABLE:
                 amount_minor = -entry.amount_minor
             if amount_minor:
                 key = (entry.operator_id, entry.currency)

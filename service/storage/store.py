@@ -77,12 +77,8 @@ class SqlTransaction:
         self._cursor = cursor
         self._statements = statements
 
-    def _read(self, statement: str, keys: Iterable[tuple[str, ...]]) -> Sequence[Any]:
-        wanted = sorted(keys)
-        if not wanted:
-            return ()
-        self._cursor.execute(statement, (json.dumps(wanted),))
-        return self._cursor.fetchall()
+    def _read(self, statement: RowsStatement, keys: Iterable[tuple[str, ...]]) -> list[Any]:
+        return _rows(self._cursor, statement, keys)
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RequestRecord]:
         """Request records by (caller, request id)."""
@@ -270,6 +266,17 @@ class SqlTransaction:
             _require(self._cursor.rowcount, 1)
 
 
+def _rows(
+    cursor: DBAPICursor, statement: RowsStatement, keys: Iterable[tuple[str, ...]]
+) -> list[Any]:
+    """The rows with these keys; those of one portion after those of another, in their order."""
+    found: list[Any] = []
+    for wanted in _portions(sorted(keys)):
+        cursor.execute(statement.text(len(wanted)), tuple(chain.from_iterable(wanted)))
+        found += cursor.fetchall()
+    return found
+
+
 def _portions(values: Sequence[Values]) -> Iterator[Sequence[Values]]:
     for start in range(0, len(values), MOST_ROWS):
         yield values[start : start + MOST_ROWS]
@@ -389,8 +396,7 @@ class SqlStore:
         try:
             session = self._writing_connection().connection
             cursor = session.cursor()
-            cursor.execute(self._statements.select_features, (_as_keys(keys),))
-            found = cursor.fetchall()
+            found = _rows(cursor, self._statements.select_features, [(key,) for key in keys])
             # PostgreSQL's driver began a transaction; it must not stay open while others score.
             session.rollback()
         except (self._driver.Error, SQLAlchemyError) as error:
@@ -401,9 +407,7 @@ class SqlStore:
     def person(self, user_id: str) -> UserFeatures | None:
         """One person with the latest features; for any thread."""
         with reading(self._engine) as connection:
-            found = connection.exec_driver_sql(
-                self._statements.select_features, (_as_keys([user_id]),)
-            )
+            found = connection.exec_driver_sql(self._statements.select_features.text(1), (user_id,))
             return _people(found.fetchall()).get(user_id)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
@@ -535,10 +539,6 @@ def _meaning_at_commit(error: DBAPIError) -> Exception:
         # SQLite said no before anything of the commit counted; it is rolled back.
         return StorageFailed(f"the database refused the commit ({_code(said)})")
     return OutcomeUnknown(f"the commit was not answered ({_code(said)})")
-
-
-def _as_keys(user_ids: Iterable[str]) -> str:
-    return json.dumps([(user_id,) for user_id in user_ids])
 
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
