@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.storage.sqlite_files import has_log, log_pages, read_from_disk
+from service.storage.sqlite_files import has_log, log_pages, only_server, read_from_disk
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -69,6 +69,18 @@ def open_database(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         return _open_postgres(parsed)
     raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
+
+
+@contextmanager
+def serving(engine: Engine) -> Iterator[None]:
+    """What a server has for as long as it lives: a SQLite file to itself among servers.
+
+    Raises NotAlone while another server has the file. On PostgreSQL there may be several.
+    """
+    with ExitStack() as held:
+        if engine.dialect.name == "sqlite":
+            held.enter_context(only_server(str(engine.url.database)))
+        yield
 
 
 def _open_sqlite(url: str) -> Engine:
