@@ -25,6 +25,7 @@ from service.engine.ports import Scorer
 from service.engine.records import SealRecord
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
+from service.engine.watch import CatalogWatch
 from service.ids import Ids
 from service.rails.simulated import SimulatedRail
 from service.rpc import (
@@ -49,6 +50,7 @@ from service.rpc.sandbox import SandboxServicer
 from service.rpc.server import GrpcServer
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
+from service.storage.catalog_mark import catalog_mark
 from service.storage.history import History
 from service.storage.payables import payables_of
 from service.storage.seals import SqlSealStore
@@ -108,6 +110,12 @@ class App:
             parts.clock,
             portion=limits.sweep_portion,
             interval_s=limits.sweep_interval_s,
+            log_fault=_log_fault,
+        )
+        self._watch = CatalogWatch(
+            partial(catalog_mark, store.engine),
+            engine.catalog_changed,
+            interval_s=limits.catalog_interval_s,
             log_fault=_log_fault,
         )
         self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
@@ -180,8 +188,9 @@ class App:
         if not isinstance(self._parts.clock, SandboxClock):
             loop = asyncio.get_running_loop()
             self._background = [loop.create_task(work) for work in self._background_work()]
+        # These go by no clock but their own pauses, so in a sandbox as well.
+        self._background.append(asyncio.create_task(self._watch.run()))
         if self._sealer is not None:
-            # By no clock but its own pauses, so in a sandbox as well.
             self._background.append(asyncio.create_task(self._sealer.run()))
         return port
 

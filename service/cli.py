@@ -258,6 +258,7 @@ def serve(
     from service.logs import configure_logs
     from service.rpc.server import AddressInUse
     from service.signing import load_seal_key
+    from service.storage.database import serving
     from service.storage.migrate import is_current
     from service.storage.store import SqlStore
 
@@ -269,12 +270,13 @@ def serve(
     clock = _clock(sandbox)
     secret, rail = _rail(rail_secret, simulated_rail, clock)
     signer = None if seal_key is None else load_seal_key(seal_key)
-    store, scorer = SqlStore(engine), ModelScorer.load(model)
-    parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
-    try:
-        uvloop.run(run(parts, listen))
-    except AddressInUse as error:
-        raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
+    with serving(engine):
+        store, scorer = SqlStore(engine), ModelScorer.load(model)
+        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
+        try:
+            uvloop.run(run(parts, listen))
+        except AddressInUse as error:
+            raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
 
 
 def _check_address(listen: str) -> None:

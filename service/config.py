@@ -38,6 +38,8 @@ class Limits:
     """How long new calls are still answered, with UNAVAILABLE, before the server stops."""
     sweep_interval_s: float = 1.0
     sweep_portion: int = 256
+    catalog_interval_s: float = 5.0
+    """How long terms that another process changed may be unknown here, about."""
     dispatch_interval_s: float = 1.0
     dispatch_portion: int = 64
     resend_s: float = 600.0

@@ -98,6 +98,12 @@ class Engine:
         self._max_attempts = max_attempts
         self._log_fault = log_fault
         self._use_catalog(store.catalog())
+        # How often the catalog was said to have changed, and how much of that was followed.
+        self._changes = self._followed = 0
+
+    def catalog_changed(self) -> None:
+        """Makes the next batch read the catalog again; for one thread, whichever it is."""
+        self._changes += 1
 
     def _use_catalog(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -169,7 +175,11 @@ class Engine:
         )
 
     def _refresh_catalog(self, batch: Sequence[Work]) -> None:
-        """Reads the catalog again when a call names a product that was added since."""
+        """Reads the catalog again when it has changed, or a call names a product added since."""
+        changes = self._changes
+        if changes != self._followed:
+            self._use_catalog(self._store.catalog())
+            self._followed = changes
         unknown = {
             (work.caller, item.product_id)
             for work in batch

@@ -31,6 +31,14 @@ TransferKey = tuple[str, str]
 PayableKey = tuple[str, str]
 
 
+class Waking(NamedTuple):
+    """An authorization to which time does something at an instant; in the order of the instants."""
+
+    wake_us: int
+    user_id: str
+    authorization_id: str
+
+
 class Conflict(Exception):
     """Another process changed or claimed a row first; nothing was written."""
 
@@ -121,12 +129,20 @@ class Store(Protocol):
         """Records an order of raw values; a schema known already is left alone."""
         ...
 
-    def waking(self, now_us: int, limit: int) -> list[AuthorizationKey]:
-        """Authorizations to which time has done something by now, the earliest first."""
+    def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
+        """Authorizations to which time has done something by now, the earliest first.
+
+        Only those behind `after`, if it is given.
+        """
         ...
 
-    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since."""
+    def unsent_transfers(
+        self, before_us: int, limit: int, after: TransferRecord | None = None
+    ) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since.
+
+        The longest unchanged first; only those behind `after`, if it is given.
+        """
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:

@@ -9,7 +9,18 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, and_, insert, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -19,7 +30,7 @@ from service.domain.credit import LimitStep
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed, Waking
 from service.engine.records import (
     Catalog,
     FeatureSnapshot,
@@ -434,27 +445,38 @@ class SqlStore:
         except IntegrityError:
             return  # another process was first; the id is a hash of the names
 
-    def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
-        """Authorizations to which time has done something by now, the earliest first."""
-        a = t.authorizations.c
-        query = (
-            select(a.user_id, a.authorization_id)
-            .where(a.wake_us.is_not(None), a.wake_us <= now_us)
-            .order_by(a.wake_us)
-            .limit(limit)
-        )
-        with reading(self._engine) as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
+    def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
+        """Authorizations to which time has done something by now, the earliest first.
 
-    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since."""
+        Only those behind `after`, if it is given.
+        """
+        a = t.authorizations.c
+        order = (a.wake_us, a.user_id, a.authorization_id)
+        query = select(*order).where(a.wake_us.is_not(None), a.wake_us <= now_us)
+        if after is not None:
+            query = query.where(*_behind(order, after))
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(*order).limit(limit))
+            return [Waking(*row) for row in found]
+
+    def unsent_transfers(
+        self, before_us: int, limit: int, after: TransferRecord | None = None
+    ) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since.
+
+        The longest unchanged first; only those behind `after`, if it is given.
+        """
         c = t.transfers.c
+        order = (c.change_us, c.user_id, c.transfer_id)
         requested = c.state == str(TransferState.REQUESTED)
         unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
         query = select(t.transfers).where(or_(requested, unanswered))
         # The transfers that are not ended have an index of their own, in this order.
         query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
-        query = query.order_by(c.change_us).limit(limit)
+        if after is not None:
+            place = (after.change_us, after.user_id, after.transfer_id)
+            query = query.where(*_behind(order, place))
+        query = query.order_by(*order).limit(limit)
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
@@ -539,6 +561,11 @@ def _meaning_at_commit(error: DBAPIError) -> Exception:
         # SQLite said no before anything of the commit counted; it is rolled back.
         return StorageFailed(f"the database refused the commit ({_code(said)})")
     return OutcomeUnknown(f"the commit was not answered ({_code(said)})")
+
+
+def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterable[Any]:
+    """Conditions for rows behind a place in an order; the first is one that an index can use."""
+    return order[0] >= place[0], tuple_(*order) > tuple_(*place)
 
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:

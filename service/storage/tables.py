@@ -449,7 +449,11 @@ transfers = Table(
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
-    _partial_index("ix_transfers_change_us", "state = 'REQUESTED' OR state = 'SENT'", "change_us"),
+    _partial_index(
+        "ix_transfers_change_us",
+        "state = 'REQUESTED' OR state = 'SENT'",
+        *("change_us", "user_id", "transfer_id"),
+    ),
 )
 
 outbox = Table(

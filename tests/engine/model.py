@@ -248,7 +248,7 @@ class Model:
     def _sweep(self) -> None:
         """What time has brought is done, by the rows that the sweeper finds."""
         now_us = self.clock.now_us()
-        found = self.store.waking(now_us, 10_000)
+        found = [it[1:] for it in self.store.waking(now_us, 10_000)]
         expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
         require(set(found), expected, "waking")
         if found:

@@ -821,7 +821,7 @@ def upgrade() -> None:
     with op.batch_alter_table("transfers", schema=None) as batch_op:
         batch_op.create_index(
             "ix_transfers_change_us",
-            ["change_us"],
+            ["change_us", "user_id", "transfer_id"],
             unique=False,
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
             postgresql_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
