@@ -155,7 +155,8 @@ class Authorization(NamedTuple):
     and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
     (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
     back after payment; `refund_payable_minor` is owed to the person in cash. `debiting_minor` was
-    asked of the payment rail, which has not answered. Times are microseconds since the epoch, UTC.
+    asked of the payment rail, which has not answered; `write_off_minor` is what `write_off_by` has
+    proposed to write off. Times are microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -208,6 +209,7 @@ class Authorization(NamedTuple):
     recovered_minor: int = 0
     debiting_minor: int = 0
     write_off_by: str = ""
+    write_off_minor: int = 0
     rung: int = 0
     version: int = 1
 
@@ -283,7 +285,7 @@ _WAKES: dict[State, Callable[[Authorization], int | None]] = {
     State.RETURN_CLAIMED: attrgetter("claim_until_us"),
 }
 _PLACES = {name: place for place, name in enumerate(Authorization._fields)}
-_VERSION = _PLACES["version"]
+_VERSION, _WRITE_OFF = _PLACES["version"], _PLACES["write_off_minor"]
 
 
 class Transfer(NamedTuple):
@@ -314,13 +316,18 @@ def step(
     transfer: Transfer | None = None,
     **changes: Any,
 ) -> Step:
-    """The next version of an authorization, with the fields that the step changes."""
+    """The next version of an authorization, with the fields that the step changes.
+
+    A proposal to write off goes with the last of what is due: what is due later needs another.
+    """
     values = list(authorization)
     values[_VERSION] = authorization.version + 1
     for name, value in changes.items():
         values[_PLACES[name]] = value
     # What _replace does, in half the time.
     following = tuple.__new__(Authorization, values)
+    if values[_WRITE_OFF] and following.due_minor == 0:
+        following = following._replace(write_off_by="", write_off_minor=0)
     return Step(following, postings, transition, event_us, transfer)
 
 

@@ -401,6 +401,8 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "recovered within written off": it.unrecovered_minor < 0,
         "provided for before written off": it.provisioned_minor < it.written_off_minor,
         "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
+        "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
+        "proposed only while something is due": it.write_off_minor != 0 and it.due_minor == 0,
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)

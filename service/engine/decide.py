@@ -26,6 +26,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return following.settle(caller, command, changes, context)
         case c.RecordPayment() | c.RecordPaidElsewhere() | c.RecordChargeBack():
             return following.record_payment(caller, command, changes, context)
+        case c.ApproveWriteOff():
+            return following.approve_write_off(caller, command, changes, context)
         case c.Confirm():
             return authorizing.confirm(caller, command, changes, context)
         case c.StartRental():

@@ -322,6 +322,7 @@ authorizations = Table(
     # asked of the payment rail, and not answered
     _number("debiting_minor"),
     _text("write_off_by"),
+    _number("write_off_minor"),
     Column("rung", Integer, nullable=False),
     _number("version"),
     # follows from the others; here so that it can be searched for
@@ -330,6 +331,7 @@ authorizations = Table(
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
     *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor", "debiting_minor"),
+    *_not_negative("write_off_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),

@@ -346,6 +346,16 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} state='REVERSED', custody='IN_STATION', close_us=1 {OPEN}",),
         "STATE_AND_AMOUNTS", STAYS,
     ),
+    "a proposal by nobody": (
+        (f"{A} write_off_minor=1 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
+    ),
+    "a proposal of nothing": (
+        (f"{A} write_off_by='key-1' {ONE}",), "STATE_AND_AMOUNTS", FIRST,
+    ),
+    "a proposal where nothing is due": (
+        (f"{A} write_off_by='key-1', write_off_minor=1 WHERE authorization_id='{{lost}}'",),
+        "STATE_AND_AMOUNTS", "users/ann/authorizations/{lost}",
+    ),
     "a rung of no ladder": (
         (f"{A} rung=99 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
