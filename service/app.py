@@ -47,6 +47,7 @@ from service.rpc.rails import Rails
 from service.rpc.reading import AuthorizationReads
 from service.rpc.sandbox import SandboxServicer
 from service.rpc.server import GrpcServer
+from service.rpc.stored import read_answer
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.history import History
@@ -142,7 +143,7 @@ class App:
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
-        verify = partial(verify_books, store.engine, keys)
+        verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
         books = LedgerServicer(verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer)
         services = {
