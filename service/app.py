@@ -21,6 +21,7 @@ from service.engine.assess import Assessor
 from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
+from service.engine.folder import Folder
 from service.engine.ports import Scorer
 from service.engine.records import SealRecord
 from service.engine.sealer import Sealer
@@ -111,6 +112,14 @@ class App:
             interval_s=limits.sweep_interval_s,
             log_fault=_log_fault,
         )
+        self._folder = Folder(
+            store,
+            self.committer,
+            rows=limits.fold_rows,
+            interval_s=limits.fold_interval_s,
+            pause_s=limits.fold_pause_s,
+            log_fault=_log_fault,
+        )
         self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
         keys = KeyRing(
             partial(find_principal, store.engine),
@@ -181,8 +190,9 @@ class App:
         if not isinstance(self._parts.clock, SandboxClock):
             loop = asyncio.get_running_loop()
             self._background = [loop.create_task(work) for work in self._background_work()]
+        # By no clock but their own pauses, so in a sandbox as well.
+        self._background.append(asyncio.create_task(self._folder.run()))
         if self._sealer is not None:
-            # By no clock but its own pauses, so in a sandbox as well.
             self._background.append(asyncio.create_task(self._sealer.run()))
         return port
 

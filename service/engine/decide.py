@@ -52,6 +52,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return accounts.set_standing(command, changes, context)
         case c.PayOutOperator():
             return accounts.pay_out_operator(caller, command, changes, context)
+        case c.FoldPayable():
+            return accounts.fold_payable(command, changes)
         case c.OpenBulk():
             return Decided(Draft(), c.Recorded(), "", "")
         case c.RecordSeal():

@@ -17,6 +17,7 @@ from service.engine.records import (
     Scored,
     SealedHead,
     SealRecord,
+    TakenPayable,
     TransferRecord,
     UserFeatures,
     UserRecord,
@@ -72,11 +73,15 @@ class Transaction(Protocol):
         """Transfers by (user id, transfer id)."""
         ...
 
-    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
-        """What operators are owed, in minor units, by (operator id, currency).
+    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
+        """A portion of what operators are owed, by (operator id, currency).
 
         The rows that add up to it are taken away; `write` puts their sum back as one.
         """
+        ...
+
+    def payable_left(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
+        """What operators are owed beside what was taken, in minor units."""
         ...
 
     def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
@@ -127,6 +132,10 @@ class Store(Protocol):
 
     def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
         """Transfers that were requested, or sent before an instant and not answered since."""
+        ...
+
+    def unfolded(self, rows: int) -> list[PayableKey]:
+        """Whose balances stand in more than so many rows."""
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:

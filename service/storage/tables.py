@@ -257,7 +257,8 @@ entries = Table(
     CheckConstraint(_among("credit", Account), "credit_known"),
 )
 
-# What operators are owed, as the sum of what each batch changed: no row that all calls share.
+# What operators are owed, as the sum of what each batch changed: no row that all calls share. The
+# folder adds them up.
 operator_payables = Table(
     "operator_payables",
     metadata,
