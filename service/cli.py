@@ -361,12 +361,13 @@ def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> li
 )
 def verify(database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness]) -> None:
     """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    from service.rpc.stored import read_answer
     from service.signing import load_public_keys
     from service.storage.verify import verify_books
 
     keys = load_public_keys(seal_keys) if seal_keys else None
     try:
-        found = verify_books(_open(database), keys, witnesses)
+        found = verify_books(_open(database), keys, witnesses, read_answer)
     except StorageFailed as error:
         why = type(error.__cause__).__name__
         raise click.ClickException(f"the database refused to read: {why}") from error

@@ -155,7 +155,8 @@ class Authorization(NamedTuple):
     and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
     (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
     back after payment; `refund_payable_minor` is owed to the person in cash. `debiting_minor` was
-    asked of the payment rail, which has not answered. Times are microseconds since the epoch, UTC.
+    asked of the payment rail, which has not answered; `write_off_minor` is what `write_off_by` has
+    proposed to write off. Times are microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -208,6 +209,7 @@ class Authorization(NamedTuple):
     recovered_minor: int = 0
     debiting_minor: int = 0
     write_off_by: str = ""
+    write_off_minor: int = 0
     rung: int = 0
     version: int = 1
 
@@ -315,8 +317,14 @@ def step(
     transfer: Transfer | None = None,
     **changes: Any,
 ) -> Step:
-    """One step of an authorization, with the fields that it changes."""
-    return Step(changed(authorization, changes), postings, transition, event_us, transfer)
+    """One step of an authorization, with the fields that it changes.
+
+    A proposal to write off goes with the last of what is due: what is due later needs another.
+    """
+    following = changed(authorization, changes)
+    if following.write_off_minor and following.due_minor == 0:
+        following = following._replace(write_off_by="", write_off_minor=0)
+    return Step(following, postings, transition, event_us, transfer)
 
 
 def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authorization:

@@ -187,34 +187,37 @@ def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """One person proposes to give up collecting; `by` is the key that was used."""
+    """One person proposes to give up collecting what is due now; `by` is the key that was used.
+
+    A later proposal takes the place of the one before.
+    """
     require(it, Act.PROPOSE_WRITE_OFF)
     if it.due_minor == 0:
         raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
-    proposed = it._replace(write_off_by=by)
+    proposed = it._replace(write_off_by=by, write_off_minor=it.due_minor)
     return step(proposed, (), Transition.WRITE_OFF_PROPOSED, now_us)
 
 
 def write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """A second person agrees: all that is due is written off, and leaves the line with it.
+    """A second person agrees: what was proposed is written off, and leaves the line with it.
 
-    What was not provided for before is provided for now, so that the allowance always covers
-    what is taken from it.
+    Less when less is due by now; what has become due since was never proposed and stays due, as
+    after a dispute that the person lost. What was not provided for before is provided for now, so
+    that the allowance always covers what is taken from it.
     """
     require(it, Act.APPROVE_WRITE_OFF)
     if not it.write_off_by:
         raise IllegalState("NOT_PROPOSED", "nobody proposed to write it off", it.state)
     if it.write_off_by == by:
         raise IllegalState("SECOND_PERSON_NEEDED", "another key proposed it", it.state)
-    amount_minor = it.due_minor
-    if amount_minor == 0:
-        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    amount_minor = min(it.due_minor, it.write_off_minor)
     written_off_minor = it.written_off_minor + amount_minor
     missing_minor = max(0, written_off_minor - it.provisioned_minor)
     written = it._replace(
         written_off_minor=written_off_minor,
         provisioned_minor=it.provisioned_minor + missing_minor,
         write_off_by="",
+        write_off_minor=0,
     )
     postings = (
         Posting(Account.CREDIT_LOSS, Account.ALLOWANCE, missing_minor),

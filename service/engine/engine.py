@@ -29,6 +29,7 @@ from service.engine.changes import Changes
 from service.engine.commands import (
     Authorize,
     Confirm,
+    FoldPayable,
     Following,
     Increment,
     OpenBulk,
@@ -247,6 +248,8 @@ class Engine:
             changes.base_payments = transaction.payments(wanted.payments)
         if wanted.payable:
             changes.base_payable = transaction.take_payable(wanted.payable)
+        if wanted.balances:
+            changes.base_payable_left = transaction.payable_left(wanted.balances)
         if wanted.seal:
             changes.base_seal_number = transaction.last_seal_number()
         return changes
@@ -320,6 +323,7 @@ class _Wanted:
         self.payments: set[tuple[str, str]] = set()
         self.transfers: set[tuple[str, str]] = set()
         self.payable: set[tuple[str, str]] = set()
+        self.balances: set[tuple[str, str]] = set()
         self.origins: list[tuple[str, str]] = []
         self.seal = False
 
@@ -353,6 +357,9 @@ class _Wanted:
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
                 self.payable.add((command.operator_id, command.amount.currency))
+                self.balances.add((command.operator_id, command.amount.currency))
+            case FoldPayable():
+                self.payable.add((command.operator_id, command.currency))
             case RecordSeal():
                 self.seal = True
             case OpenBulk():

@@ -130,10 +130,6 @@ def _propose(it: c.ProposeWriteOff, current: Authorization, context: Context) ->
     return collecting.propose_write_off(current, it.by, context.now_us)
 
 
-def _approve(it: c.ApproveWriteOff, current: Authorization, context: Context) -> Step:
-    return collecting.write_off(current, it.by, context.now_us)
-
-
 STEPS: dict[type[c.Following], Stepper] = {
     c.Decrease: _decrease,
     c.Extend: _extend,
@@ -150,9 +146,18 @@ STEPS: dict[type[c.Following], Stepper] = {
     c.ResolveChargeBack: _resolve_charge_back,
     c.SetProvision: _provision,
     c.ProposeWriteOff: _propose,
-    c.ApproveWriteOff: _approve,
 }
 """Commands that are one step of the domain and nothing besides."""
+
+
+def approve_write_off(
+    caller: str, command: c.ApproveWriteOff, changes: Changes, context: Context
+) -> Decided:
+    """A debt was given up: from then on no score raises the limit, until a person lets it."""
+    current, line, draft = opened(caller, command, changes, context)
+    step = collecting.write_off(current, command.by, context.now_us)
+    line.limit_fixed = True
+    return finish(draft, step, line, changes, context)
 
 
 def follow(caller: str, command: c.Following, changes: Changes, context: Context) -> Decided:

@@ -17,6 +17,7 @@ from service.engine.records import (
     Scored,
     SealedHead,
     SealRecord,
+    TakenPayable,
     TransferRecord,
     UserFeatures,
     UserRecord,
@@ -80,11 +81,15 @@ class Transaction(Protocol):
         """Transfers by (user id, transfer id)."""
         ...
 
-    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
-        """What operators are owed, in minor units, by (operator id, currency).
+    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
+        """A portion of what operators are owed, by (operator id, currency).
 
         The rows that add up to it are taken away; `write` puts their sum back as one.
         """
+        ...
+
+    def payable_left(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
+        """What operators are owed beside what was taken, in minor units."""
         ...
 
     def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
@@ -143,6 +148,10 @@ class Store(Protocol):
 
         The longest unchanged first; only those behind `after`, if it is given.
         """
+        ...
+
+    def unfolded(self, rows: int) -> list[PayableKey]:
+        """Whose balances stand in more than so many rows."""
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:

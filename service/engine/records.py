@@ -172,6 +172,16 @@ class TransferRecord(NamedTuple):
     change_us: int
 
 
+class TakenPayable(NamedTuple):
+    """A portion of the rows in which an operator's balance stands, which comes back as one row.
+
+    `more`: whether the portion was full.
+    """
+
+    amount_minor: int
+    more: bool
+
+
 class SealedHead(NamedTuple):
     """The head of a line's chain as it stood at a version, under a seal."""
 

@@ -172,6 +172,7 @@ def _write_captured(it: Authorization, message: pb.Authorization) -> None:
         ("charged_back", it.charged_back_minor),
         ("conceded", it.conceded_minor),
         ("fee", it.fee_minor),
+        ("write_off_proposed", it.write_off_minor),
     ):
         if amount_minor:
             amount = getattr(message, name)

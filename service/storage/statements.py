@@ -46,6 +46,10 @@ MOST_ROWS = 64
 built by its authors 32,766), and each number of rows is a text, and a prepared statement, kept."""
 
 
+FOLDED_ROWS = 1_000
+"""Rows of an operator's balance that one transaction adds up at most; they take it about 5 ms."""
+
+
 class RowsStatement:
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
@@ -179,12 +183,40 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
 
 
 def _take_payables(dialect: Dialect) -> str:
-    """Takes away what an operator is owed, by operator id and currency, and returns the amounts."""
-    p = tables.operator_payables.c
+    """Takes away the oldest rows of what an operator is owed, and returns their amounts."""
+    payables = tables.operator_payables
+    oldest = payables.alias("oldest")
+    batches = (
+        select(oldest.c.batch_id)
+        .where(
+            oldest.c.operator_id == bindparam("of_operator_id"),
+            oldest.c.currency == bindparam("in_currency"),
+        )
+        .order_by(oldest.c.batch_id)
+        .limit(literal_column(str(FOLDED_ROWS)))
+        .offset(literal_column("0"))  # which SQLite would be told by a parameter
+        # On PostgreSQL in this order, so that two processes cannot wait for each other.
+        .with_for_update()
+    )
     statement = (
-        delete(tables.operator_payables)
-        .where(p.operator_id == bindparam("operator_id"), p.currency == bindparam("currency"))
-        .returning(p.amount_minor)
+        delete(payables)
+        .where(
+            payables.c.operator_id == bindparam("operator_id"),
+            payables.c.currency == bindparam("currency"),
+            payables.c.batch_id.in_(batches),
+        )
+        .returning(payables.c.amount_minor)
+    )
+    names = ("operator_id", "currency", "of_operator_id", "in_currency")
+    return _text(statement, dialect, names)
+
+
+def _payable_left(dialect: Dialect) -> str:
+    """What an operator is owed, by operator id and currency."""
+    p = tables.operator_payables.c
+    total = func.coalesce(func.sum(p.amount_minor), literal_column("0"))
+    statement = select(total).where(
+        p.operator_id == bindparam("operator_id"), p.currency == bindparam("currency")
     )
     return _text(statement, dialect, ("operator_id", "currency"))
 
@@ -205,6 +237,7 @@ class Statements:
         self.select_groups = _by_keys(t.authorizations, ["user_id", "group_id"], dialect, lock=True)
         self.select_transfers = _by_keys(t.transfers, ["user_id", "transfer_id"], dialect)
         self.take_payables = _take_payables(dialect)
+        self.payable_left = _payable_left(dialect)
         self.insert_payables = _insert(t.operator_payables, dialect)
         self.select_open_items = _by_keys(t.open_items, ["operator_id", "asset_id"], dialect)
         self.select_payments = _by_keys(t.payments, ["caller", "payment_reference"], dialect)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Engine,
     Row,
     and_,
+    func,
     insert,
     or_,
     select,
@@ -37,6 +38,7 @@ from service.engine.records import (
     OpenItem,
     PaymentRecord,
     RequestRecord,
+    TakenPayable,
     TransferRecord,
     TransferState,
     UserFeatures,
@@ -45,7 +47,7 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading, telling, writing
-from service.storage.statements import MOST_ROWS, RowsStatement, Statements, Values
+from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -133,13 +135,23 @@ class SqlTransaction:
         found = self._read(self._statements.select_transfers, keys)
         return {(row[0], row[1]): rows.transfer_of(row) for row in found}
 
-    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """What operators are owed, by (operator id, currency); the rows are taken away."""
-        payable = {}
+    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
+        """A portion of what operators are owed, by (operator id, currency), taken away."""
+        taken = {}
         for key in sorted(keys):
-            self._cursor.execute(self._statements.take_payables, key)
-            payable[key] = sum(row[0] for row in self._cursor.fetchall())
-        return payable
+            self._cursor.execute(self._statements.take_payables, (*key, *key))
+            found = self._cursor.fetchall()
+            taken[key] = TakenPayable(sum(row[0] for row in found), len(found) == FOLDED_ROWS)
+        return taken
+
+    def payable_left(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """What operators are owed beside what was taken; what others took is back by now."""
+        left = {}
+        for key in sorted(keys):
+            self._cursor.execute(self._statements.payable_left, key)
+            ((amount,),) = self._cursor.fetchall()
+            left[key] = int(amount)
+        return left
 
     def last_seal_number(self) -> int:
         """The number of the last seal; 0 before the first."""
@@ -182,7 +194,7 @@ class SqlTransaction:
 
     def _write_payables(self, changes: Changes) -> None:
         """One row an operator and batch; what was taken away comes back with it."""
-        amounts = dict(changes.base_payable)
+        amounts = {key: taken.amount_minor for key, taken in changes.base_payable.items()}
         for key, amount_minor in changes.payable_changes().items():
             amounts[key] = amounts.get(key, 0) + amount_minor
         self._insert(
@@ -520,6 +532,14 @@ class SqlStore:
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.line_of(row)
+
+    def unfolded(self, rows: int) -> list[tuple[str, str]]:
+        """Whose balances stand in more than so many rows."""
+        p = t.operator_payables.c
+        key = (p.operator_id, p.currency)
+        query = select(*key).group_by(*key).having(func.count() > rows).order_by(*key)
+        with reading(self._engine) as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
 
     def has_product(self, operator_id: str, product_id: str) -> bool:
         """Whether an operator rents such a product out."""

@@ -257,7 +257,8 @@ entries = Table(
     CheckConstraint(_among("credit", Account), "credit_known"),
 )
 
-# What operators are owed, as the sum of what each batch changed: no row that all calls share.
+# What operators are owed, as the sum of what each batch changed: no row that all calls share. The
+# folder adds them up.
 operator_payables = Table(
     "operator_payables",
     metadata,
@@ -322,6 +323,7 @@ authorizations = Table(
     # asked of the payment rail, and not answered
     _number("debiting_minor"),
     _text("write_off_by"),
+    _number("write_off_minor"),
     Column("rung", Integer, nullable=False),
     _number("version"),
     # follows from the others; here so that it can be searched for
@@ -330,6 +332,7 @@ authorizations = Table(
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
     *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor", "debiting_minor"),
+    *_not_negative("write_off_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),

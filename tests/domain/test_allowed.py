@@ -81,6 +81,7 @@ def in_state(state: State, act: Act) -> Authorization:
         charged_back_minor=100,
         refund_payable_minor=100,
         write_off_by="key-1",
+        write_off_minor=3_900,
         custody=Custody.MISSING if act is Act.REPORT_FOUND else it.custody,
     )
 

@@ -260,6 +260,7 @@ def test_two_people_write_off() -> None:
     provided = collecting.provision(settled(), 300, NOW_US).authorization
     proposed = collecting.propose_write_off(provided, "key-1", NOW_US)
     assert (proposed.postings, proposed.authorization.write_off_by) == ((), "key-1")
+    assert proposed.authorization.write_off_minor == 1_000
     step = collecting.write_off(proposed.authorization, "key-2", NOW_US)
     assert moved(step) == [
         (A.CREDIT_LOSS, A.ALLOWANCE, 700),
@@ -284,7 +285,7 @@ def test_one_person_cannot_write_off() -> None:
     for it, by, reason in (
         (settled(), "key-2", "NOT_PROPOSED"),
         (proposed, "key-1", "SECOND_PERSON_NEEDED"),
-        (since_paid, "key-2", "NOTHING_DUE"),
+        (since_paid, "key-2", "NOT_PROPOSED"),
     ):
         with pytest.raises(IllegalState) as refused:
             collecting.write_off(it, by, NOW_US)

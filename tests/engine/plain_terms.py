@@ -225,5 +225,5 @@ EMPTY: Row = {
     "held_credit": 0, "held_cash": 0, "captured": 0, "captured_credit": 0, "conceded": 0,
     "fee": 0, "paid": 0, "lowered": 0, "disputed": 0, "charged_back": 0, "refunded": 0,
     "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0,
-    "debiting": 0, "write_off_by": "", "rung": 0, "version": 0,
+    "debiting": 0, "write_off_by": "", "write_off": 0, "rung": 0, "version": 0,
 }  # fmt: skip

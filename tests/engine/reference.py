@@ -894,7 +894,8 @@ class Reference(Books):
         required(it, "SETTLED")
         if due(it) == 0:
             raise Refused("NOTHING_DUE")
-        self.step(it, "collection.write_off_proposed", now_us, write_off_by=command.by)
+        new: Row = {"write_off_by": command.by, "write_off": due(it)}
+        self.step(it, "collection.write_off_proposed", now_us, **new)
 
     def _approve(self, caller: str, it: Row, command: c.ApproveWriteOff, now_us: int) -> None:
         required(it, "SETTLED")
@@ -902,9 +903,7 @@ class Reference(Books):
             raise Refused("NOT_PROPOSED")
         if it["write_off_by"] == command.by:
             raise Refused("SECOND_PERSON_NEEDED")
-        amount = due(it)
-        if amount == 0:
-            raise Refused("NOTHING_DUE")
+        amount = min(it["write_off"], due(it))
         missing = max(0, it["written_off"] + amount - it["provisioned"])
         self.step(
             it,
@@ -916,7 +915,9 @@ class Reference(Books):
             written_off=it["written_off"] + amount,
             provisioned=it["provisioned"] + missing,
             write_off_by="",
+            write_off=0,
         )
+        self.change(self.line(it["user_id"]), fixed=True)
 
     # -- what time does ----------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ NEGATIVE = {
                        "captured_minor", "captured_credit_minor", "conceded_minor", "fee_minor",
                        "paid_minor", "lowered_minor", "disputed_minor", "charged_back_minor",
                        "refunded_minor", "refund_payable_minor", "recovered_minor",
-                       "debiting_minor"],
+                       "debiting_minor", "write_off_minor"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
               "version"],
 }  # fmt: skip

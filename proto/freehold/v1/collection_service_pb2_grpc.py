@@ -129,16 +129,18 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ProposeWriteOff(self, request, context):
-        """Proposes to give up collecting all that is due.
+        """Proposes to give up collecting all that is due now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveWriteOff(self, request, context):
-        """Agrees to the proposal: all that is due is written off, and leaves the
-        person's line with it. Refused with the key that proposed it: two people
-        decide, each with a key of their own.
+        """Agrees to the proposal: what was proposed is written off, or what is still
+        due of it, and leaves the person's line with it; what has become due since
+        needs a proposal of its own. From then on no score raises the person's
+        limit, until SetCreditLimit leaves it to the score again. Refused with the
+        key that proposed it: two people decide, each with a key of their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

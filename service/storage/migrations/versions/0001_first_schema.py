@@ -132,6 +132,7 @@ def upgrade() -> None:
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
             nullable=False,
         ),
+        sa.Column("write_off_minor", sa.BigInteger(), nullable=False),
         sa.Column("rung", sa.Integer(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("wake_us", sa.BigInteger(), nullable=True),
@@ -234,6 +235,9 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "refunded_minor >= 0", name=op.f("ck_authorizations_refunded_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "write_off_minor >= 0", name=op.f("ck_authorizations_write_off_minor_not_negative")
         ),
         sa.CheckConstraint(
             "written_off_minor <= provisioned_minor",
