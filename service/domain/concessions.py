@@ -50,9 +50,9 @@ def give_back(it: Authorization, amount_minor: int) -> Given:
     lowered_minor = min(amount_minor, it.due_minor)
     it, postings = lower(it, lowered_minor)
     amount_minor -= lowered_minor
-    recovered_minor = min(amount_minor, it.unrecovered_minor)
-    it, more = concede(it, recovered_minor, Account.RECOVERY)
-    it = it._replace(recovered_minor=it.recovered_minor + recovered_minor)
-    amount_minor -= recovered_minor
+    forgiven_minor = min(amount_minor, it.unrecovered_minor)
+    it, more = concede(it, forgiven_minor, Account.RECOVERY)
+    it = it._replace(forgiven_minor=it.forgiven_minor + forgiven_minor)
+    amount_minor -= forgiven_minor
     it, rest = refund(it, min(amount_minor, it.refundable_minor))
     return it, postings + more + rest

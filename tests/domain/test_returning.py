@@ -381,14 +381,14 @@ def written_off(it: Authorization) -> Authorization:
     return collecting.write_off(proposed, "key-2", LOST_US).authorization
 
 
-def test_found_and_written_off_is_recovered() -> None:
-    """What exceeds the tariff at docking and was written off is recovered from the operator."""
+def test_found_and_written_off_is_forgiven() -> None:
+    """What exceeds the tariff at docking and was written off is borne by the operator."""
     step = returning.find(written_off(missing()), BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECOVERY, 18_963),
         (A.FEE_INCOME, A.RECOVERY, 587),
     ]
-    assert step.authorization.recovered_minor == EXCESS_MINOR
+    assert step.authorization.forgiven_minor == EXCESS_MINOR
     assert step.authorization.unrecovered_minor == 350
 
 
@@ -404,7 +404,7 @@ def test_found_between_due_written_off_and_paid() -> None:
     assert (it.due_minor, it.unrecovered_minor, it.paid_minor) == (4_000, 5_900, 10_000)
     step = returning.find(it, BIKE, DOCKED_US)
     after, total = step.authorization, net(step)
-    assert (after.lowered_minor, after.recovered_minor, after.refunded_minor) == (
+    assert (after.lowered_minor, after.forgiven_minor, after.refunded_minor) == (
         4_000, 5_900, 9_650,
     )  # fmt: skip
     assert (total[A.RECEIVABLE], total[A.RECOVERY], total[A.REFUND_PAYABLE]) == (
@@ -497,11 +497,11 @@ def test_what_is_given_back_goes_in_order(
         it = written_off(it)
     after, postings = concessions.give_back(it, amount_minor)
     lowered = after.lowered_minor - it.lowered_minor
-    recovered = after.recovered_minor - it.recovered_minor
+    forgiven = after.forgiven_minor - it.forgiven_minor
     refunded = after.refunded_minor - it.refunded_minor
     assert lowered == min(amount_minor, it.due_minor)
-    assert recovered == min(amount_minor - lowered, it.unrecovered_minor)
-    assert refunded == min(amount_minor - lowered - recovered, it.refundable_minor)
-    assert after.conceded_minor - it.conceded_minor == lowered + recovered + refunded
+    assert forgiven == min(amount_minor - lowered, it.unrecovered_minor)
+    assert refunded == min(amount_minor - lowered - forgiven, it.refundable_minor)
+    assert after.conceded_minor - it.conceded_minor == lowered + forgiven + refunded
     assert min(after.due_minor, after.unrecovered_minor, after.refundable_minor) >= 0
     assert sum(p.amount_minor for p in postings if p.credit is A.RECEIVABLE) == lowered

@@ -450,7 +450,7 @@ def test_found_and_written_off(desk: Desk) -> None:
         "authorization.found",
     )
     assert states(it) == (State.SETTLED, Custody.IN_STATION, Collection.WRITTEN_OFF)
-    assert (it.recovered_minor, it.unrecovered_minor) == (16_700, 3_200)
+    assert (it.forgiven_minor, it.unrecovered_minor) == (16_700, 3_200)
 
 
 def test_found_between(desk: Desk) -> None:
