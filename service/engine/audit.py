@@ -122,7 +122,6 @@ _CAPTURED: Effects = {
 }
 _LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
 _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
-_FORGIVEN: Effects = _concedes(A.RECOVERY, forgiven_minor=1)
 # A bank keeps what it took back: the money had not come in, wherever it stood.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
@@ -141,7 +140,14 @@ EFFECTS: Final[dict[T, Effects]] = {
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: _LOWERED | _FORGIVEN | _REFUNDED,
+    T.FOUND: {
+        **_LOWERED,
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        **_concedes(A.RECOVERY, forgiven_minor=1),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        **_REFUNDED,
+        **_concedes(A.GOODWILL),
+    },
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),

@@ -615,14 +615,25 @@ class Reference(Books):
         if it["custody"] != "MISSING":
             raise Refused("NOT_MISSING")
         excess = max(0, it["captured"] - it["conceded"] - self._usage(it, docked_us))
-        unpaid = min(excess, due(it))
-        given_up = min(excess - unpaid, unrecovered(it))
-        refund = min(excess - unpaid - given_up, refundable(it))
-        postings: list[Posting] = [("available", "drawn", unpaid)]
-        after = dict(it)
-        accounts = (("receivable", unpaid), ("recovery", given_up), ("refund_payable", refund))
-        for account, amount in accounts:
-            postings += self._concede(after, amount, account)
+        postings: list[Posting] = []
+        after, gone, rest = dict(it), {}, excess
+        at_the_bank = max(0, min(it["charged_back"], refundable(it) - it["elsewhere"]))
+        places = (
+            ("receivable", due(it)),
+            ("receivable_disputed", it["disputed"]),
+            ("recovery", unrecovered(it)),
+            ("receivable_charged_back", at_the_bank),
+            ("refund_payable", refundable(it) - at_the_bank),
+            ("goodwill", it["lowered"] + it["refunded"] + it["forgiven"] - it["conceded"]),
+        )
+        for account, there in places:
+            gone[account] = min(rest, there)
+            rest -= gone[account]
+            postings += self._concede(after, gone[account], account)
+        assert rest == 0
+        unpaid = gone["receivable"] + gone["receivable_disputed"]
+        postings.append(("available", "drawn", unpaid))
+        kept_by_the_person = gone["receivable_charged_back"]
         self.step(
             it,
             "authorization.found",
@@ -633,9 +644,12 @@ class Reference(Books):
             conceded=after["conceded"],
             fee=after["fee"],
             lowered=it["lowered"] + unpaid,
-            forgiven=it["forgiven"] + given_up,
-            refunded=it["refunded"] + refund,
-            refund_payable=it["refund_payable"] + refund,
+            disputed=it["disputed"] - gone["receivable_disputed"],
+            forgiven=it["forgiven"] + gone["recovery"],
+            charged_back=it["charged_back"] - kept_by_the_person,
+            received=it["received"] - kept_by_the_person,
+            refunded=it["refunded"] + kept_by_the_person + gone["refund_payable"],
+            refund_payable=it["refund_payable"] + gone["refund_payable"],
         )
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
