@@ -35,6 +35,7 @@ from service.engine.records import (
     TransferRecord,
     TransferState,
     operator_account,
+    transfer_reference,
 )
 
 
@@ -493,7 +494,7 @@ class Recorded:
             self._minor[it.authorization_id, "paid_out"] += it.amount_minor
             self._minor[it.authorization_id, "failed_payouts"] += it.amount_minor if failed else 0
         elif it.state is TransferState.SUCCEEDED:
-            paid = self._payments.get(it.transfer_id)
+            paid = self._payments.get(transfer_reference(it.transfer_id))
             told = (PaymentKind.PAYMENT, it.authorization_id, it.amount_minor, it.currency)
             if paid is None or told != (
                 paid.kind,

@@ -692,6 +692,9 @@ class Reference(Books):
         return amount
 
     def _record_payment(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        self._new_payment(caller, command.payment_reference)
+        if (command.user_id, command.payment_reference) in self.transfers:
+            raise Refused("PAYMENT_OF_A_TRANSFER")
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
     def _pay(self, it: Row, amount: int, now_us: int) -> None:
@@ -816,9 +819,9 @@ class Reference(Books):
         if transfer["kind"] == "DEBIT":
             self.change(it, debiting=0)
             if transfer["state"] == "SUCCEEDED":
-                self._new_payment(PLATFORM, transfer_id)
                 self._pay(it, amount, now_us)
-                self._record(PLATFORM, transfer_id, "PAYMENT", it["user_id"], amount, it)
+                name = f"transfers/{transfer_id}"
+                self._record(PLATFORM, name, "PAYMENT", it["user_id"], amount, it)
             else:
                 self.step(it, "collection.debit_failed", now_us)
         elif transfer["state"] == "FAILED":

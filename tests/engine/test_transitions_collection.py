@@ -132,17 +132,26 @@ def test_payment_by_the_ladder(desk: Desk) -> None:
     failed = told(debit, TransferState.FAILED)
     assert refused(desk, failed, caller=PLATFORM).reason == "TRANSFER_ENDED"
     again = pay(it, 5, reference=debit.transfer_id)
-    assert refused(desk, again, caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, again, caller=PLATFORM).reason == "PAYMENT_OF_A_TRANSFER"
 
 
-def test_payment_known_before_the_rail_says_so(desk: Desk) -> None:
-    """A debit that was recorded as a payment under the transfer's id is not recorded again."""
-    it = woken(desk, charged(desk), START_US + HOUR_US)
+def test_only_the_rail_says_that_a_debit_is_paid(desk: Desk) -> None:
+    """A transfer's id is no reference of a payment that a client records, and the rail's word
+    takes effect once; whatever references were used before are no other name for it."""
+    early = rental(desk, pay(charged(desk), 1, reference="transfers"), caller=PLATFORM)
+    it = woken(desk, early, START_US + HOUR_US)
     (debit,) = transfers(desk, it)
-    rental(desk, pay(it, 1_250, reference=debit.transfer_id), caller=PLATFORM)
-    error = refused(desk, told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
-    assert error.reason == "PAYMENT_REFERENCE_REUSED"
-    assert stored(desk, it).refund_payable_minor == 0
+    error = refused(desk, pay(it, 1_249, reference=debit.transfer_id), caller=PLATFORM)
+    assert (error.reason, error.metadata) == ("PAYMENT_OF_A_TRANSFER", {"state": "SETTLED"})
+    desk.put_user("dan", 700)
+    other = charged(desk, "dan")
+    rental(desk, pay(other, 1_250, reference=debit.transfer_id), caller=PLATFORM)
+    for _ in range(2):
+        desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    it = stored(desk, it)
+    assert (it.collection, it.refund_payable_minor) == (Collection.PAID, 0)
+    taken = rental(desk, charge_back(it, 1_249, reference=debit.transfer_id), caller=OPERATOR)
+    assert taken.charged_back_minor == 1_249
 
 
 def test_payment_that_failed(desk: Desk) -> None:
