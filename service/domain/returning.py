@@ -195,8 +195,9 @@ def sell(authorization: Authorization) -> Step:
 def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
     """A missing item is back: what exceeds the tariff at docking is given back.
 
-    What is due is lowered first, then what was written off, then what was paid is refunded.
-    What is disputed stays with the arbiter.
+    What is due is lowered first, then what is disputed, then what was written off; what was
+    charged back stays with the person, what was paid is refunded, and at last the operator bears
+    what Freehold had given up out of goodwill.
     """
     require(authorization, Act.REPORT_FOUND)
     if authorization.custody is not Custody.MISSING:

@@ -36,6 +36,7 @@ from service.engine.records import (
     TransferRecord,
     TransferState,
     operator_account,
+    transfer_reference,
 )
 
 
@@ -66,6 +67,10 @@ AMOUNTS: Final = (
     "provisioned_minor",
     "written_off_minor",
     "recovered_minor",
+    "forgiven_minor",
+    "received_minor",
+    "elsewhere_minor",
+    "paid_out_minor",
 )
 """The amounts of an authorization that its entries alone determine."""
 
@@ -97,10 +102,12 @@ def _concedes(against: Account, **amounts: int) -> Effects:
 _CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
 # The line's half of what lowers a receivable.
 _REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
-_OWED: Effects = {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, deposits=1)}
+_OWED: Effects = {
+    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
+}
 _HELD: Effects = {
     (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
-    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, deposits=1),
+    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
     **_OWED,
 }
 _RELEASED: Effects = {
@@ -117,7 +124,8 @@ _CAPTURED: Effects = {
 }
 _LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
 _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
-_GIVEN_BACK: Effects = _concedes(A.RECOVERY, recovered_minor=1)
+# A bank keeps what it took back: the money had not come in, wherever it stood.
+_TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
 EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
@@ -134,21 +142,36 @@ EFFECTS: Final[dict[T, Effects]] = {
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: _LOWERED | _GIVEN_BACK | _REFUNDED,
+    T.FOUND: {
+        **_LOWERED,
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        **_concedes(A.RECOVERY, forgiven_minor=1),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        **_REFUNDED,
+        **_concedes(A.GOODWILL),
+    },
     T.PAYMENT_RECORDED: {
-        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, payments=1),
-        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, payments=1),
-        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, payments=1),
+        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
+        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
+        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
         **_REPAID,
     },
     T.PAID_ELSEWHERE: {
-        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, elsewhere=1),
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(
+            paid_minor=1, due_minor=-1, elsewhere_minor=1, elsewhere=1
+        ),
         **_REPAID,
     },
     T.LOWERED: _LOWERED,
     T.REFUNDED: _REFUNDED,
-    T.PAID_OUT: {(A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out=1)},
-    T.PAYOUT_FAILED: {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, failed_payouts=1)},
+    T.PAID_OUT: {
+        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
+    },
+    T.PAYOUT_FAILED: {
+        (A.CASH, A.REFUND_PAYABLE): _moves(
+            refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1
+        )
+    },
     T.DISPUTE_OPENED: {
         (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
     },
@@ -163,8 +186,11 @@ EFFECTS: Final[dict[T, Effects]] = {
     },
     T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
     T.CHARGE_BACK_WON: {
-        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, charged_back_minor=-1),
-        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, charged_back_minor=-1),
+        (A.REFUND_PAYABLE, A.RECEIVABLE_CHARGED_BACK): _moves(refund_payable_minor=-1, **_TAKEN),
+        (A.DEPOSIT, A.RECEIVABLE_CHARGED_BACK): _moves(held_cash_minor=-1, **_TAKEN),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, **_TAKEN),
+        (A.RECOVERY, A.RECEIVABLE_CHARGED_BACK): _moves(recovered_minor=-1, **_TAKEN),
     },
     T.PROVISIONED: {
         (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
@@ -399,6 +425,15 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         it.credit_minor - it.captured_credit_minor - it.held_credit_minor,
         it.cash_minor - cash_minor - it.held_cash_minor,
     )
+    came_minor = it.received_minor + it.elsewhere_minor - it.paid_out_minor
+    place_minor = (
+        it.held_cash_minor
+        + it.refund_payable_minor
+        + cash_minor
+        + it.paid_minor
+        + it.recovered_minor
+        - it.refunded_minor
+    )
     wrong_amounts = {
         "only open states hold": state not in HOLDING and it.held_minor != 0,
         "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
@@ -406,7 +441,10 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "captured and held within authorized": min(rest_minor) < 0,
         "nothing is negative": min(getattr(it, name) for name in AMOUNTS) < 0,
         "given back within paid": it.refundable_minor < 0,
+        "given up within given": it.goodwill_minor < 0,
         "recovered within written off": it.unrecovered_minor < 0,
+        "what came in has its place": came_minor != place_minor,
+        "charged back within what came": it.chargeable_back_minor < 0,
         "provided for before written off": it.provisioned_minor < it.written_off_minor,
         "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
         "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
@@ -560,7 +598,7 @@ class Recorded:
         if it.state in (TransferState.REQUESTED, TransferState.SENT):
             self._asked.setdefault(it.authorization_id, []).append(it.amount_minor)
         elif it.state is TransferState.SUCCEEDED:
-            paid = self._payments.get(it.transfer_id)
+            paid = self._payments.get(transfer_reference(it.transfer_id))
             told = (PaymentKind.PAYMENT, it.authorization_id, it.amount_minor, it.currency)
             if paid is None or told != (
                 paid.kind,

@@ -223,8 +223,6 @@ class Engine:
             wanted.authorizations.update(
                 (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
-            # A debit that succeeds is recorded as a payment under the transfer's id.
-            wanted.payments.update((PLATFORM, name) for _, name in changes.base_transfers)
         if wanted.authorizations:
             changes.base_authorizations = transaction.authorizations(wanted.authorizations)
         found = changes.base_authorizations
@@ -373,6 +371,8 @@ class _Wanted:
             case Increment() | RecordPayment() | RecordPaidElsewhere() | RecordChargeBack():
                 if command.payment_reference:
                     self.payments.add((caller, command.payment_reference))
+                if isinstance(command, RecordPayment):
+                    self.transfers.add((command.user_id, command.payment_reference))
             case StartRental():
                 if command.asset_id:
                     self.items.add((caller, command.asset_id))

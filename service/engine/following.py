@@ -35,6 +35,7 @@ from service.engine.records import (
     PaymentKind,
     RequestRecord,
     TransferState,
+    transfer_reference,
 )
 
 OLDEST_OCCURRENCE_US = DAY_US
@@ -179,6 +180,13 @@ def record_payment(caller: str, command: Paying, changes: Changes, context: Cont
     """Money moved outside: the step, and the payment's reference, which counts once."""
     current, line, draft = opened(caller, command, changes, context)
     require_new_payment(changes, caller, command.payment_reference)
+    paying = isinstance(command, c.RecordPayment)
+    if paying and changes.transfer(command.user_id, command.payment_reference) is not None:
+        raise IllegalState(
+            "PAYMENT_OF_A_TRANSFER",
+            "the payment rail says what became of its transfer, and that is recorded then",
+            current.state,
+        )
     amount_minor = _minor(command.amount, current)
     if amount_minor == 0:
         raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
@@ -278,8 +286,8 @@ def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
 def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
     """What the payment rail says of a debit or a payout.
 
-    A debit that succeeded is a payment with the transfer's id as reference; a payout that failed
-    is owed again. What was said before changes nothing; a final word stands.
+    A debit that succeeded is a payment under the transfer's name; a payout that failed is owed
+    again. What was said before changes nothing; a final word stands.
     """
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
@@ -307,11 +315,10 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     succeeded = command.state is TransferState.SUCCEEDED
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
-            require_new_payment(changes, PLATFORM, transfer.transfer_id)
             step = collecting.debit_succeeded(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,
-                transfer.transfer_id,
+                transfer_reference(transfer.transfer_id),
                 PaymentKind.PAYMENT,
                 current,
                 transfer.amount_minor,

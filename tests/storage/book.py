@@ -285,7 +285,12 @@ def multiply(file: Path, times: int) -> None:
         "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
-        "payments": {"payment_reference": "{n} || payment_reference"},
+        # The number goes before the id, which may stand after the name of the collection.
+        "payments": {
+            "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"
+            " THEN 'transfers/' || {n} || substr(payment_reference, 11)"
+            " ELSE {n} || payment_reference END"
+        },
         "open_items": {"asset_id": "{n} || asset_id"},
         "outbox": {"sequence": "NULL"},
     }

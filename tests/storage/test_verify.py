@@ -412,7 +412,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "PAYMENTS", "lines/operators/city/CNY",
     ),
     "a debit nobody paid": (
-        ("UPDATE payments SET payment_reference='other' WHERE payment_reference='{debit}'",),
+        (("UPDATE payments SET payment_reference='other'"
+         " WHERE payment_reference='transfers/{debit}'"),),
         "TRANSFER_WITHOUT_PAYMENT", "transfers/ann/{debit}",
     ),
     "a payout that is cancelled": (

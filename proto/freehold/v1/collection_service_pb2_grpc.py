@@ -108,14 +108,17 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordChargeBack(self, request, context):
-        """The user's bank took a payment back.
+        """The user's bank took money back that had come by the payment rail: a
+        deposit, held or released, a payment, or what was paid too much.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveChargeBack(self, request, context):
-        """It is decided on all that is charged back.
+        """It is decided on all that is charged back. What the user keeps is taken
+        from what is owed back, then from the deposit held, then from the charge,
+        and at last from what was recovered after a write-off.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
