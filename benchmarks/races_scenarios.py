@@ -593,7 +593,7 @@ async def payment(r: Round) -> None:
 
 
 async def refund(r: Round) -> None:
-    """Refunds and charge-backs of one payment give back what was paid exactly, never more."""
+    """Payouts and charge-backs of one payment give back what was paid exactly, never more."""
     parts, amount_minor = r.chance.randint(1, 5), 400
     user_id = await r.person()
     held = await r.settle(await r.authorize(user_id, **_ZERO), parts * amount_minor)
@@ -604,9 +604,10 @@ async def refund(r: Round) -> None:
         payment_reference=r.reference(),
         amount=yuan(parts * amount_minor),
     )
+    await r.do(Methods.refund_charge, name=held.name, amount=yuan(parts * amount_minor))
     fields: dict[str, Any] = {"name": held.name, "amount": yuan(amount_minor)}
     answers = await r.race(
-        [r.call("refund", Methods.refund_charge, **fields) for _ in range(3)]
+        [r.call("payout", Methods.pay_out_refund, key=r.platform, **fields) for _ in range(3)]
         + [
             r.call(
                 "charge-back",
@@ -624,9 +625,9 @@ async def refund(r: Round) -> None:
     r.lost(refused(answers), _INVALID, "INVALID_INPUT")
     stored = (await r.stored()).authorization(held.name)
     r.require(
-        (stored.refunded_minor, stored.charged_back_minor)
-        == (amount_minor * len(of(won, "refund")), amount_minor * len(of(won, "charge-back"))),
-        f"refunded {stored.refunded_minor}, charged back {stored.charged_back_minor}",
+        (stored.paid_out_minor, stored.charged_back_minor)
+        == (amount_minor * len(of(won, "payout")), amount_minor * len(of(won, "charge-back"))),
+        f"paid out {stored.paid_out_minor}, charged back {stored.charged_back_minor}",
     )
 
 
@@ -756,7 +757,7 @@ RACES: dict[str, Race] = {
     "review": Race(review, ("approve", "decline")),
     "captures": Race(captures, ("capture", "release")),
     "payment": Race(payment, ("one", "other")),
-    "refund": Race(refund, ("refund", "charge-back")),
+    "refund": Race(refund, ("payout", "charge-back")),
     "write-off": Race(write_off, ("approve", "pay")),
     "payout": Race(payout, ("what was owed before", "more than was owed before"), heat=len(PAYEES)),
 }

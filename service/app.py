@@ -21,10 +21,12 @@ from service.engine.assess import Assessor
 from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
+from service.engine.folder import Folder
 from service.engine.ports import Scorer
 from service.engine.records import SealRecord
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
+from service.engine.watch import CatalogWatch
 from service.ids import Ids
 from service.rails.simulated import SimulatedRail
 from service.rpc import (
@@ -47,8 +49,10 @@ from service.rpc.rails import Rails
 from service.rpc.reading import AuthorizationReads
 from service.rpc.sandbox import SandboxServicer
 from service.rpc.server import GrpcServer
+from service.rpc.stored import read_answer
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
+from service.storage.catalog_mark import catalog_mark
 from service.storage.history import History
 from service.storage.payables import payables_of
 from service.storage.seals import SqlSealStore
@@ -110,6 +114,20 @@ class App:
             interval_s=limits.sweep_interval_s,
             log_fault=_log_fault,
         )
+        self._watch = CatalogWatch(
+            partial(catalog_mark, store.engine),
+            engine.catalog_changed,
+            interval_s=limits.catalog_interval_s,
+            log_fault=_log_fault,
+        )
+        self._folder = Folder(
+            store,
+            self.committer,
+            rows=limits.fold_rows,
+            interval_s=limits.fold_interval_s,
+            pause_s=limits.fold_pause_s,
+            log_fault=_log_fault,
+        )
         self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
         keys = KeyRing(
             partial(find_principal, store.engine),
@@ -142,7 +160,7 @@ class App:
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
-        verify = partial(verify_books, store.engine, keys)
+        verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
         books = LedgerServicer(verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer)
         services = {
@@ -180,8 +198,10 @@ class App:
         if not isinstance(self._parts.clock, SandboxClock):
             loop = asyncio.get_running_loop()
             self._background = [loop.create_task(work) for work in self._background_work()]
+        # These go by no clock but their own pauses, so in a sandbox as well.
+        self._background.append(asyncio.create_task(self._watch.run()))
+        self._background.append(asyncio.create_task(self._folder.run()))
         if self._sealer is not None:
-            # By no clock but its own pauses, so in a sandbox as well.
             self._background.append(asyncio.create_task(self._sealer.run()))
         return port
 

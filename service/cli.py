@@ -258,6 +258,7 @@ def serve(
     from service.logs import configure_logs
     from service.rpc.server import AddressInUse
     from service.signing import load_seal_key
+    from service.storage.database import serving
     from service.storage.migrate import is_current
     from service.storage.store import SqlStore
 
@@ -269,12 +270,13 @@ def serve(
     clock = _clock(sandbox)
     secret, rail = _rail(rail_secret, simulated_rail, clock)
     signer = None if seal_key is None else load_seal_key(seal_key)
-    store, scorer = SqlStore(engine), ModelScorer.load(model)
-    parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
-    try:
-        uvloop.run(run(parts, listen))
-    except AddressInUse as error:
-        raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
+    with serving(engine):
+        store, scorer = SqlStore(engine), ModelScorer.load(model)
+        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
+        try:
+            uvloop.run(run(parts, listen))
+        except AddressInUse as error:
+            raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
 
 
 def _check_address(listen: str) -> None:
@@ -359,12 +361,13 @@ def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> li
 )
 def verify(database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness]) -> None:
     """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    from service.rpc.stored import read_answer
     from service.signing import load_public_keys
     from service.storage.verify import verify_books
 
     keys = load_public_keys(seal_keys) if seal_keys else None
     try:
-        found = verify_books(_open(database), keys, witnesses)
+        found = verify_books(_open(database), keys, witnesses, read_answer)
     except StorageFailed as error:
         why = type(error.__cause__).__name__
         raise click.ClickException(f"the database refused to read: {why}") from error

@@ -38,6 +38,8 @@ class Limits:
     """How long new calls are still answered, with UNAVAILABLE, before the server stops."""
     sweep_interval_s: float = 1.0
     sweep_portion: int = 256
+    catalog_interval_s: float = 5.0
+    """How long terms that another process changed may be unknown here, about."""
     dispatch_interval_s: float = 1.0
     dispatch_portion: int = 64
     resend_s: float = 600.0
@@ -50,6 +52,11 @@ class Limits:
     """Lines in one seal; 1,000 take the writer about 6 ms on an idle machine."""
     last_seal_s: float = 5.0
     """How long the server may take, when it stops, to seal what is left."""
+    fold_interval_s: float = 5.0
+    fold_pause_s: float = 0.02
+    """Between portions of a balance that are added up, so that calls come in between."""
+    fold_rows: int = 100
+    """A balance that stands in more rows than this is added up."""
     key_cache_s: float = 2.0
     """How long a key is believed before it is looked up again; bounds a revocation's delay."""
     max_cached_keys: int = 4096

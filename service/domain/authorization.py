@@ -14,7 +14,7 @@ currency, times microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -117,6 +117,8 @@ UNCHARGED = CLOSED - {State.SETTLED}
 """Closed without a charge."""
 CHARGED = CAPTURABLE | {State.SETTLED}
 """Where something may have been captured."""
+TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
+"""Where money may have come in."""
 
 ALLOWED: dict[Act, frozenset[State]] = {
     # An offer paid too late, or paid twice: the money is owed back, the state stays.
@@ -136,11 +138,11 @@ ALLOWED: dict[Act, frozenset[State]] = {
     Act.RECORD_PAID_ELSEWHERE: CHARGED,
     Act.LOWER_CHARGE: CHARGED,
     Act.REFUND: CHARGED,
-    Act.PAY_OUT: frozenset(State) - {State.REVIEW, State.OFFERED},
+    Act.PAY_OUT: TAKEN,
     Act.OPEN_DISPUTE: CHARGED,
     Act.RESOLVE_DISPUTE: CHARGED,
-    Act.RECORD_CHARGE_BACK: CHARGED,
-    Act.RESOLVE_CHARGE_BACK: CHARGED,
+    Act.RECORD_CHARGE_BACK: TAKEN,
+    Act.RESOLVE_CHARGE_BACK: TAKEN,
     Act.SET_PROVISION: frozenset({State.SETTLED}),
     Act.PROPOSE_WRITE_OFF: frozenset({State.SETTLED}),
     Act.APPROVE_WRITE_OFF: frozenset({State.SETTLED}),
@@ -158,9 +160,14 @@ class Authorization(NamedTuple):
     `held_cash_minor` are still held. Captured: `captured_minor`, of which
     `captured_credit_minor` on credit; `conceded_minor` of it was given up by the operator again,
     and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
-    (`paid_minor`), lowered, disputed or written off, or else due. `refunded_minor` was given
-    back after payment; `refund_payable_minor` is owed to the person in cash. `debiting_minor` was
-    asked of the payment rail, which has not answered. Times are microseconds since the epoch, UTC.
+    (`paid_minor`), lowered, disputed or written off, or else due. Of what was written off,
+    `recovered_minor` was paid since and `forgiven_minor` given up by the operator.
+    `refunded_minor` was given back after payment; `refund_payable_minor` is owed to the person in
+    cash. `received_minor` came by the payment rail, less what a bank took back for good, and
+    `elsewhere_minor` of what is paid was paid to the operator; `paid_out_minor` went out by the
+    rail. `charged_back_minor` was taken back by a bank and is not decided. `debiting_minor` was
+    asked of the rail, which has not answered; `write_off_minor` is what `write_off_by` has proposed
+    to write off. Times are microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -211,8 +218,13 @@ class Authorization(NamedTuple):
     provisioned_minor: int = 0
     written_off_minor: int = 0
     recovered_minor: int = 0
+    forgiven_minor: int = 0
+    received_minor: int = 0
+    elsewhere_minor: int = 0
+    paid_out_minor: int = 0
     debiting_minor: int = 0
     write_off_by: str = ""
+    write_off_minor: int = 0
     rung: int = 0
     version: int = 1
 
@@ -239,14 +251,41 @@ class Authorization(NamedTuple):
 
     @property
     def refundable_minor(self) -> int:
-        """Captured and paid, and neither given back nor charged back."""
+        """Captured and paid, before or after a write-off, and not given back."""
         cash_minor = self.captured_minor - self.captured_credit_minor
-        return cash_minor + self.paid_minor - self.refunded_minor - self.charged_back_minor
+        return cash_minor + self.paid_minor + self.recovered_minor - self.refunded_minor
+
+    @property
+    def kept_minor(self) -> int:
+        """Of what is refundable, what came by the payment rail; what was paid to the operator
+        counts as given back last."""
+        return max(0, self.refundable_minor - self.elsewhere_minor)
+
+    @property
+    def in_hand_minor(self) -> int:
+        """What came by the rail and neither went out nor is charged back.
+
+        What was paid to the operator and is owed back now is in hand as well.
+        """
+        rail_minor = self.received_minor - self.paid_out_minor
+        back_minor = self.held_cash_minor + self.refund_payable_minor
+        return max(rail_minor, back_minor) - self.charged_back_minor
+
+    @property
+    def chargeable_back_minor(self) -> int:
+        """What a bank can still take back: what came by the rail and is in hand."""
+        return min(self.in_hand_minor, self.received_minor - self.charged_back_minor)
+
+    @property
+    def goodwill_minor(self) -> int:
+        """Lowered, refunded or forgiven at the cost of Freehold and not of the operator."""
+        given_minor = self.lowered_minor + self.refunded_minor + self.forgiven_minor
+        return given_minor - self.conceded_minor
 
     @property
     def unrecovered_minor(self) -> int:
-        """Written off and not recovered."""
-        return self.written_off_minor - self.recovered_minor
+        """Written off, and neither recovered nor forgiven."""
+        return self.written_off_minor - self.recovered_minor - self.forgiven_minor
 
     @property
     def wake_us(self) -> int | None:
@@ -296,6 +335,7 @@ _WAKES: dict[State, Callable[[Authorization], int | None]] = {
 }
 _PLACES = {name: place for place, name in enumerate(Authorization._fields)}
 _VERSION = _PLACES["version"]
+_new = tuple.__new__
 
 
 class Transfer(NamedTuple):
@@ -326,14 +366,24 @@ def step(
     transfer: Transfer | None = None,
     **changes: Any,
 ) -> Step:
-    """The next version of an authorization, with the fields that the step changes."""
-    values = list(authorization)
+    """One step of an authorization, with the fields that it changes.
+
+    A proposal to write off goes with the last of what is due: what is due later needs another.
+    """
+    following = changed(authorization, changes)
+    if following.write_off_minor and following.due_minor == 0:
+        following = following._replace(write_off_by="", write_off_minor=0)
+    return Step(following, postings, transition, event_us, transfer)
+
+
+def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authorization:
+    """The next version of an authorization, with other values in these fields."""
+    values: list[Any] = [*authorization]
     values[_VERSION] = authorization.version + 1
     for name, value in changes.items():
         values[_PLACES[name]] = value
     # What _replace does, in half the time.
-    following = tuple.__new__(Authorization, values)
-    return Step(following, postings, transition, event_us, transfer)
+    return _new(Authorization, values)
 
 
 def check_version(authorization: Authorization, expected: int | None) -> None:

@@ -40,6 +40,7 @@ def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
         paid_minor=it.paid_minor + paid_minor,
         recovered_minor=it.recovered_minor + recovered_minor,
         refund_payable_minor=it.refund_payable_minor + excess_minor,
+        received_minor=it.received_minor + amount_minor,
     )
     postings = (
         Posting(Account.CASH, Account.RECEIVABLE, paid_minor),
@@ -54,7 +55,10 @@ def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person paid the operator, which therefore is owed less; its fee stays due."""
     require(it, Act.RECORD_PAID_ELSEWHERE)
     _within(amount_minor, it.due_minor, "due")
-    paid = it._replace(paid_minor=it.paid_minor + amount_minor)
+    paid = it._replace(
+        paid_minor=it.paid_minor + amount_minor,
+        elsewhere_minor=it.elsewhere_minor + amount_minor,
+    )
     postings = (
         Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE, amount_minor),
         Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
@@ -79,10 +83,17 @@ def refund(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """What is owed to the person goes to the payment rail, and is no longer owed."""
+    """What is owed to the person goes to the payment rail, and is no longer owed.
+
+    What a bank has taken back is not paid out as well while that is open.
+    """
     require(it, Act.PAY_OUT)
-    _within(amount_minor, it.refund_payable_minor, "owed back")
-    paid_out = it._replace(refund_payable_minor=it.refund_payable_minor - amount_minor)
+    most_minor = min(it.refund_payable_minor, it.in_hand_minor)
+    _within(amount_minor, most_minor, "owed back and not charged back")
+    paid_out = it._replace(
+        refund_payable_minor=it.refund_payable_minor - amount_minor,
+        paid_out_minor=it.paid_out_minor + amount_minor,
+    )
     postings = (Posting(Account.REFUND_PAYABLE, Account.CASH, amount_minor),)
     payout = Transfer(TransferKind.PAYOUT, amount_minor)
     return step(paid_out, postings, Transition.PAID_OUT, now_us, payout)
@@ -90,7 +101,10 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The payment rail could not pay out: the amount is owed again."""
-    owed = it._replace(refund_payable_minor=it.refund_payable_minor + amount_minor)
+    owed = it._replace(
+        refund_payable_minor=it.refund_payable_minor + amount_minor,
+        paid_out_minor=it.paid_out_minor - amount_minor,
+    )
     postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, amount_minor),)
     return step(owed, postings, Transition.PAYOUT_FAILED, now_us)
 
@@ -144,16 +158,24 @@ def _given_up(
 
 
 def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person's bank took a payment back; until it is decided, the money is disputed."""
+    """The person's bank took money back; until it is decided, it is disputed.
+
+    It may be any money that came by the rail, whatever became of it: a deposit, held or released,
+    a payment, or what was paid too much.
+    """
     require(it, Act.RECORD_CHARGE_BACK)
-    _within(amount_minor, it.refundable_minor, "paid and not given back")
+    _within(amount_minor, it.chargeable_back_minor, "what came by the rail and is not given back")
     charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
     return step(charged, postings, Transition.CHARGED_BACK, now_us)
 
 
 def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
-    """The charge-back is overturned and the money comes back, or the person keeps it."""
+    """The charge-back is overturned and the money comes back, or the person keeps it.
+
+    What the person keeps is no longer owed back, or held; only then is it given up like a won
+    dispute, and at last it is not recovered after all.
+    """
     require(it, Act.RESOLVE_CHARGE_BACK)
     amount_minor = it.charged_back_minor
     if amount_minor == 0:
@@ -162,9 +184,27 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
     if not user_won:
         back = Posting(Account.CASH, Account.RECEIVABLE_CHARGED_BACK, amount_minor)
         return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us)
-    given, postings = _given_up(settled, amount_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
-    refunded = given._replace(refunded_minor=it.refunded_minor + amount_minor)
-    return step(refunded, postings, Transition.CHARGE_BACK_WON, now_us)
+    owed_minor = min(amount_minor, it.refund_payable_minor)
+    held_minor = min(amount_minor - owed_minor, it.held_cash_minor)
+    kept_minor = amount_minor - owed_minor - held_minor
+    paid_minor = min(kept_minor, max(0, it.kept_minor - it.recovered_minor))
+    recovered_minor = kept_minor - paid_minor
+    given, postings = _given_up(settled, paid_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
+    taken = given._replace(
+        refund_payable_minor=it.refund_payable_minor - owed_minor,
+        cash_minor=it.cash_minor - held_minor,
+        held_cash_minor=it.held_cash_minor - held_minor,
+        refunded_minor=it.refunded_minor + paid_minor,
+        recovered_minor=it.recovered_minor - recovered_minor,
+        received_minor=it.received_minor - amount_minor,
+    )
+    all_postings = (
+        Posting(Account.REFUND_PAYABLE, Account.RECEIVABLE_CHARGED_BACK, owed_minor),
+        Posting(Account.DEPOSIT, Account.RECEIVABLE_CHARGED_BACK, held_minor),
+        *postings,
+        Posting(Account.RECOVERY, Account.RECEIVABLE_CHARGED_BACK, recovered_minor),
+    )
+    return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us)
 
 
 def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
@@ -187,34 +227,37 @@ def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """One person proposes to give up collecting; `by` is the key that was used."""
+    """One person proposes to give up collecting what is due now; `by` is the key that was used.
+
+    A later proposal takes the place of the one before.
+    """
     require(it, Act.PROPOSE_WRITE_OFF)
     if it.due_minor == 0:
         raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
-    proposed = it._replace(write_off_by=by)
+    proposed = it._replace(write_off_by=by, write_off_minor=it.due_minor)
     return step(proposed, (), Transition.WRITE_OFF_PROPOSED, now_us)
 
 
 def write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """A second person agrees: all that is due is written off, and leaves the line with it.
+    """A second person agrees: what was proposed is written off, and leaves the line with it.
 
-    What was not provided for before is provided for now, so that the allowance always covers
-    what is taken from it.
+    Less when less is due by now; what has become due since was never proposed and stays due, as
+    after a dispute that the person lost. What was not provided for before is provided for now, so
+    that the allowance always covers what is taken from it.
     """
     require(it, Act.APPROVE_WRITE_OFF)
     if not it.write_off_by:
         raise IllegalState("NOT_PROPOSED", "nobody proposed to write it off", it.state)
     if it.write_off_by == by:
         raise IllegalState("SECOND_PERSON_NEEDED", "another key proposed it", it.state)
-    amount_minor = it.due_minor
-    if amount_minor == 0:
-        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    amount_minor = min(it.due_minor, it.write_off_minor)
     written_off_minor = it.written_off_minor + amount_minor
     missing_minor = max(0, written_off_minor - it.provisioned_minor)
     written = it._replace(
         written_off_minor=written_off_minor,
         provisioned_minor=it.provisioned_minor + missing_minor,
         write_off_by="",
+        write_off_minor=0,
     )
     postings = (
         Posting(Account.CREDIT_LOSS, Account.ALLOWANCE, missing_minor),

@@ -7,7 +7,11 @@ giving it up at once costs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 from service.domain.authorization import Authorization
+from service.domain.errors import InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.money import share_minor
 
@@ -46,13 +50,68 @@ def refund(it: Authorization, amount_minor: int) -> Given:
 
 
 def give_back(it: Authorization, amount_minor: int) -> Given:
-    """Gives an amount up wherever it stands: due, then written off, then paid."""
-    lowered_minor = min(amount_minor, it.due_minor)
-    it, postings = lower(it, lowered_minor)
-    amount_minor -= lowered_minor
-    recovered_minor = min(amount_minor, it.unrecovered_minor)
-    it, more = concede(it, recovered_minor, Account.RECOVERY)
-    it = it._replace(recovered_minor=it.recovered_minor + recovered_minor)
-    amount_minor -= recovered_minor
-    it, rest = refund(it, min(amount_minor, it.refundable_minor))
-    return it, postings + more + rest
+    """The operator gives an amount up wherever it stands; at most what it has kept.
+
+    What the operator keeps is due, disputed, written off, charged back, paid, or was borne by
+    Freehold out of goodwill; together that is always all of it.
+    """
+    rest_minor = amount_minor
+    all_postings: tuple[Posting, ...] = ()
+    for most_minor, give in _PLACES:
+        part_minor = min(rest_minor, most_minor(it))
+        it, postings = give(it, part_minor)
+        all_postings += postings
+        rest_minor -= part_minor
+    if rest_minor:
+        raise InvariantBroken("more is given back than the operator has kept")
+    return it, all_postings
+
+
+def _lower_disputed(it: Authorization, amount_minor: int) -> Given:
+    given, postings = concede(it, amount_minor, Account.RECEIVABLE_DISPUTED)
+    line = Posting(Account.AVAILABLE, Account.DRAWN, amount_minor)
+    return (
+        given._replace(
+            disputed_minor=it.disputed_minor - amount_minor,
+            lowered_minor=it.lowered_minor + amount_minor,
+        ),
+        (*postings, line),
+    )
+
+
+def _forgive(it: Authorization, amount_minor: int) -> Given:
+    given, postings = concede(it, amount_minor, Account.RECOVERY)
+    return given._replace(forgiven_minor=it.forgiven_minor + amount_minor), postings
+
+
+def _leave_charged_back(it: Authorization, amount_minor: int) -> Given:
+    """The person keeps what the bank took back of the charge: it counts as refunded."""
+    given, postings = concede(it, amount_minor, Account.RECEIVABLE_CHARGED_BACK)
+    return (
+        given._replace(
+            charged_back_minor=it.charged_back_minor - amount_minor,
+            received_minor=it.received_minor - amount_minor,
+            refunded_minor=it.refunded_minor + amount_minor,
+        ),
+        postings,
+    )
+
+
+def _bear_goodwill(it: Authorization, amount_minor: int) -> Given:
+    return concede(it, amount_minor, Account.GOODWILL)
+
+
+_PLACES: tuple[
+    tuple[Callable[[Authorization], int], Callable[[Authorization, int], Given]], ...
+] = (
+    (attrgetter("due_minor"), lower),
+    (attrgetter("disputed_minor"), _lower_disputed),
+    (attrgetter("unrecovered_minor"), _forgive),
+    (lambda it: min(it.charged_back_minor, it.kept_minor), _leave_charged_back),
+    (attrgetter("refundable_minor"), refund),
+    (attrgetter("goodwill_minor"), _bear_goodwill),
+)
+"""Where what the operator keeps may stand, in the order in which it is given up there.
+
+What was paid before a write-off or after it is refunded alike.
+"""

@@ -15,6 +15,7 @@ from service.domain.authorization import (
     Start,
     State,
     Step,
+    changed,
     refuse,
     require,
     require_rental,
@@ -88,16 +89,12 @@ def _hold(
             Posting(_CASH, _DEPOSIT, paid_minor - excess_minor),
             Posting(_CASH, _REFUND_PAYABLE, excess_minor),
         )
-    return step(
-        it,
-        postings,
-        transition,
-        now_us,
-        held_credit_minor=it.credit_minor,
-        held_cash_minor=it.cash_minor,
-        refund_payable_minor=it.refund_payable_minor + excess_minor,
-        **changes,
-    )
+        changes["received_minor"] = it.received_minor + paid_minor
+    changes["held_credit_minor"] = it.credit_minor
+    changes["held_cash_minor"] = it.cash_minor
+    changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
+    # Not by `step`, whose keywords would cost this way, which every Authorize takes, 1 us.
+    return Step(changed(it, changes), postings, transition, now_us)
 
 
 def grant(authorization: Authorization, product: Product, now_us: int) -> Step:
@@ -123,6 +120,7 @@ def declined(authorization: Authorization, reason: str, paid_minor: int, now_us:
     closed = _closed(authorization, State.DECLINED, now_us)._replace(
         reasons=(reason, *authorization.reasons)[:MAX_REASONS],
         refund_payable_minor=authorization.refund_payable_minor + paid_minor,
+        received_minor=authorization.received_minor + paid_minor,
     )
     postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, paid_minor),)
     return step(closed, postings, Transition.DECLINED, now_us)
@@ -154,7 +152,8 @@ def confirm(
 def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step:
     """A payment that came too late, or twice: the money is owed back, the state stays."""
     owed = authorization._replace(
-        refund_payable_minor=authorization.refund_payable_minor + paid_minor
+        refund_payable_minor=authorization.refund_payable_minor + paid_minor,
+        received_minor=authorization.received_minor + paid_minor,
     )
     postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, paid_minor),)
     return step(owed, postings, Transition.PAYMENT_OWED_BACK, now_us)
@@ -188,6 +187,7 @@ def increment(authorization: Authorization, split: Split, excess_minor: int, now
         held_credit_minor=authorization.held_credit_minor + split.credit_minor,
         held_cash_minor=authorization.held_cash_minor + split.cash_minor,
         refund_payable_minor=authorization.refund_payable_minor + excess_minor,
+        received_minor=authorization.received_minor + split.cash_minor + excess_minor,
     )
     postings = (
         Posting(Account.HELD, Account.AVAILABLE, split.credit_minor),

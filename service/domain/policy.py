@@ -39,6 +39,7 @@ class Reason(StrEnum):
 _ZERO = Offer.ZERO
 ALL_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
 STRICTNESS = {offer: rank for rank, offer in enumerate(ALL_OFFERS)}
+_NOT_MILDER = {offer: ALL_OFFERS[rank:] for offer, rank in STRICTNESS.items()}
 MAX_REASONS = 4
 
 
@@ -99,6 +100,13 @@ def split_deposit(offer: Offer, deposit_minor: int, policy: Policy) -> Split:
     return Split(credit_minor, deposit_minor - credit_minor)
 
 
+def _in_order(accepted: Sequence[Offer], mildest: Offer) -> list[Offer]:
+    """What the caller accepts: the policy's offer before all, then the stricter ones."""
+    rank = STRICTNESS[mildest]
+    allowed = [offer for offer in accepted if offer is mildest]
+    return allowed + [offer for offer in accepted if STRICTNESS[offer] > rank]
+
+
 def choose(
     score: int | None,
     why: Sequence[str],
@@ -119,15 +127,17 @@ def choose(
             mildest, reasons = offered
     if mildest is not _ZERO:
         reasons = (*reasons, *why)
-    order = accepted or ALL_OFFERS
-    rank = STRICTNESS[mildest]
-    allowed = [offer for offer in order if offer is mildest]
-    allowed += [offer for offer in order if STRICTNESS[offer] > rank]
-    if not allowed:
-        reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
+    allowed: Sequence[Offer] = _NOT_MILDER[mildest]
+    if accepted:
+        allowed = _in_order(accepted, mildest)
+        if not allowed:
+            reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
     for offer in allowed:
         splits = tuple([split_deposit(offer, item.deposit_minor, item.policy) for item in wanted])
-        if sum([split.credit_minor for split in splits]) <= available_minor:
+        credit_minor = 0
+        for split in splits:
+            credit_minor += split.credit_minor
+        if credit_minor <= available_minor:
             return Choice(offer, splits, reasons[:MAX_REASONS])
         if Reason.LINE_EXHAUSTED not in reasons:
             reasons = (Reason.LINE_EXHAUSTED, *reasons)

@@ -173,7 +173,7 @@ def lapse_charge(authorization: Authorization) -> Step:
     lapse_us = authorization.expire_us
     if lapse_us is None or not authorization.captured_minor:
         return holding.expire(authorization)
-    return _final(authorization, 0, Custody.IN_STATION, Transition.SETTLED, lapse_us, lapse_us)
+    return _final(authorization, 0, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us)
 
 
 def overdue(authorization: Authorization) -> Step:
@@ -206,8 +206,9 @@ def sell(authorization: Authorization) -> Step:
 def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
     """A missing item is back: what exceeds the tariff at docking is given back.
 
-    What is due is lowered first, then what was written off, then what was paid is refunded.
-    What is disputed stays with the arbiter.
+    What is due is lowered first, then what is disputed, then what was written off; what was
+    charged back stays with the person, what was paid is refunded, and at last the operator bears
+    what Freehold had given up out of goodwill.
     """
     require(authorization, Act.REPORT_FOUND)
     if authorization.custody is not Custody.MISSING:

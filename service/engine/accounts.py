@@ -8,6 +8,8 @@ from service.domain.ledger import Account, Line, Posting, post, set_limit
 from service.domain.transitions import Transition
 from service.engine.changes import Changes, Draft
 from service.engine.commands import (
+    Folded,
+    FoldPayable,
     Paid,
     PayOutOperator,
     Profile,
@@ -162,6 +164,12 @@ def pay_out_operator(
     _announce(draft, Transition.OPERATOR_PAID, account, context)
     paid = Paid(command.operator_id, currency, amount_minor, owed_minor - amount_minor)
     return Decided(draft, paid, account, "")
+
+
+def fold_payable(command: FoldPayable, changes: Changes) -> Decided:
+    """A portion of an operator's balance, taken with the batch, comes back as one row."""
+    taken = changes.base_payable[command.operator_id, command.currency]
+    return Decided(Draft(), Folded(taken.more), "", "")
 
 
 def record_seal(command: RecordSeal, changes: Changes) -> Decided:

@@ -23,18 +23,20 @@ from service.domain.authorization import (
     TransferKind,
 )
 from service.domain.chain import link_of, subject_of
-from service.domain.ladder import LADDER
+from service.domain.ladder import LADDER, Rung
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
 from service.domain.money import share_minor
 from service.domain.transitions import Transition as T
 from service.engine.records import (
     PLATFORM,
     BookFault,
+    Event,
     PaymentKind,
     PaymentRecord,
     TransferRecord,
     TransferState,
     operator_account,
+    transfer_reference,
 )
 
 
@@ -65,6 +67,10 @@ AMOUNTS: Final = (
     "provisioned_minor",
     "written_off_minor",
     "recovered_minor",
+    "forgiven_minor",
+    "received_minor",
+    "elsewhere_minor",
+    "paid_out_minor",
 )
 """The amounts of an authorization that its entries alone determine."""
 
@@ -96,10 +102,12 @@ def _concedes(against: Account, **amounts: int) -> Effects:
 _CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
 # The line's half of what lowers a receivable.
 _REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
-_OWED: Effects = {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, deposits=1)}
+_OWED: Effects = {
+    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
+}
 _HELD: Effects = {
     (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
-    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, deposits=1),
+    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
     **_OWED,
 }
 _RELEASED: Effects = {
@@ -116,7 +124,8 @@ _CAPTURED: Effects = {
 }
 _LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
 _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
-_GIVEN_BACK: Effects = _concedes(A.RECOVERY, recovered_minor=1)
+# A bank keeps what it took back: the money had not come in, wherever it stood.
+_TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
 EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
@@ -133,21 +142,36 @@ EFFECTS: Final[dict[T, Effects]] = {
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: _LOWERED | _GIVEN_BACK | _REFUNDED,
+    T.FOUND: {
+        **_LOWERED,
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        **_concedes(A.RECOVERY, forgiven_minor=1),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        **_REFUNDED,
+        **_concedes(A.GOODWILL),
+    },
     T.PAYMENT_RECORDED: {
-        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, payments=1),
-        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, payments=1),
-        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, payments=1),
+        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
+        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
+        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
         **_REPAID,
     },
     T.PAID_ELSEWHERE: {
-        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, elsewhere=1),
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(
+            paid_minor=1, due_minor=-1, elsewhere_minor=1, elsewhere=1
+        ),
         **_REPAID,
     },
     T.LOWERED: _LOWERED,
     T.REFUNDED: _REFUNDED,
-    T.PAID_OUT: {(A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out=1)},
-    T.PAYOUT_FAILED: {(A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, failed_payouts=1)},
+    T.PAID_OUT: {
+        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
+    },
+    T.PAYOUT_FAILED: {
+        (A.CASH, A.REFUND_PAYABLE): _moves(
+            refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1
+        )
+    },
     T.DISPUTE_OPENED: {
         (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
     },
@@ -162,8 +186,11 @@ EFFECTS: Final[dict[T, Effects]] = {
     },
     T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
     T.CHARGE_BACK_WON: {
-        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, charged_back_minor=-1),
-        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, charged_back_minor=-1),
+        (A.REFUND_PAYABLE, A.RECEIVABLE_CHARGED_BACK): _moves(refund_payable_minor=-1, **_TAKEN),
+        (A.DEPOSIT, A.RECEIVABLE_CHARGED_BACK): _moves(held_cash_minor=-1, **_TAKEN),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, **_TAKEN),
+        (A.RECOVERY, A.RECEIVABLE_CHARGED_BACK): _moves(recovered_minor=-1, **_TAKEN),
     },
     T.PROVISIONED: {
         (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
@@ -191,6 +218,7 @@ class LineReplay:
         self._stored = stored
         self._balances = dict.fromkeys(LINE_COLUMNS, 0)
         self._last: Entry | None = None
+        self.standing, self.limit_fixed = stored.standing, stored.limit_fixed
         if stored.subject_key and stored.subject != _subject(stored):
             raise Found("SUBJECT", self.name, "the chain is another person's")
 
@@ -320,11 +348,14 @@ def _transaction(it: Entry) -> tuple[object, ...]:
 class Moved:
     """One authorization, and what its entries moved."""
 
-    __slots__ = ("_amounts", "authorization")
+    __slots__ = ("_amounts", "authorization", "payouts", "story")
 
     def __init__(self, authorization: Authorization) -> None:
         self.authorization = authorization
         self._amounts = [0] * len(_PLACES)
+        self.payouts: Counter[tuple[str, int]] = Counter()
+        """What was paid out and what of it failed, by flow and amount: each is one transfer."""
+        self.story = Story(authorization)
 
     def add(self, entry: Entry, row: str) -> None:
         """One more entry; raises Found where such a posting is not the authorization's."""
@@ -333,6 +364,9 @@ class Moved:
             raise Found("ENTRY_OF_ANOTHER", row, f"{it.name} has another operator or currency")
         for place, sign in effect_of(entry, row):
             self._amounts[place] += sign * entry.amount_minor
+        flow = _PAYOUTS.get(entry.transition)
+        if flow is not None:
+            self.payouts[flow, entry.amount_minor] += 1
 
     def flow_minor(self, name: str) -> int:
         """How much money came or went, by its name in FLOWS."""
@@ -394,6 +428,15 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         it.credit_minor - it.captured_credit_minor - it.held_credit_minor,
         it.cash_minor - cash_minor - it.held_cash_minor,
     )
+    came_minor = it.received_minor + it.elsewhere_minor - it.paid_out_minor
+    place_minor = (
+        it.held_cash_minor
+        + it.refund_payable_minor
+        + cash_minor
+        + it.paid_minor
+        + it.recovered_minor
+        - it.refunded_minor
+    )
     wrong_amounts = {
         "only open states hold": state not in HOLDING and it.held_minor != 0,
         "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
@@ -401,11 +444,16 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "captured and held within authorized": min(rest_minor) < 0,
         "nothing is negative": min(getattr(it, name) for name in AMOUNTS) < 0,
         "given back within paid": it.refundable_minor < 0,
+        "given up within given": it.goodwill_minor < 0,
         "recovered within written off": it.unrecovered_minor < 0,
+        "what came in has its place": came_minor != place_minor,
+        "charged back within what came": it.chargeable_back_minor < 0,
         "provided for before written off": it.provisioned_minor < it.written_off_minor,
         "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
         "a charge is ACTIVE until it ends": charge
         and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
+        "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
+        "proposed only while something is due": it.write_off_minor != 0 and it.due_minor == 0,
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)
@@ -431,8 +479,92 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
             yield "STATE_AND_TIMES", f"{state}: {detail}"
 
 
+# -- an authorization and its events ------------------------------------------------------------
+
+_STATES_AFTER: Final[dict[T, frozenset[State]]] = {
+    T.OFFERED: frozenset({State.OFFERED}),
+    T.REVIEW: frozenset({State.REVIEW}),
+    T.DECLINED: frozenset({State.DECLINED}),
+    T.AUTHORIZED: frozenset({State.AUTHORIZED}),
+    T.ACTIVE: frozenset({State.ACTIVE}),
+    T.STARTED: frozenset({State.ACTIVE}),
+    T.EXTENDED: frozenset({State.ACTIVE}),
+    T.OVERDUE: frozenset({State.OVERDUE}),
+    T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
+    T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),
+    T.SETTLED: frozenset({State.SETTLED}),
+    T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
+    T.LOST: frozenset({State.SETTLED}),
+    T.REVERSED: frozenset({State.REVERSED}),
+    # A damage charge of which something was captured lapses as far as it is not.
+    T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
+}
+"""The states after a transition; one that is not here leaves the state as it was."""
+_CLIMBED: Final = {
+    T.DEBIT_REQUESTED: Rung.DEBIT,
+    T.DEBIT_AWAITED: Rung.DEBIT,
+    T.REMINDED: Rung.REMIND,
+    T.DUE_1_DAY: Rung.RANGE,
+    T.DUE_31_DAYS: Rung.RANGE,
+    T.DUE_61_DAYS: Rung.RANGE,
+    T.DUE_91_DAYS: Rung.RANGE,
+}
+_DEBITS: Final = (T.DEBIT_REQUESTED, T.DEBIT_FAILED, T.DEBIT_CANCELLED)
+
+
+class Story:
+    """What the events of one authorization tell of it: each version has one, in their order."""
+
+    __slots__ = ("_authorization", "_climbed", "_close_us", "_events", "_start_us", "_state",
+                 "debits")  # fmt: skip
+
+    def __init__(self, authorization: Authorization) -> None:
+        self._authorization = authorization
+        self._events = 0
+        self._state: frozenset[State] = frozenset()
+        self._start_us: int | None = None
+        self._close_us: int | None = None
+        self._climbed: Rung | None = None
+        self.debits: Counter[T] = Counter()
+        """How many debits were asked for, failed and were cancelled."""
+
+    def add(self, event: Event, row: str) -> None:
+        """One more event; raises Found where it is not of the next version."""
+        self._events += 1
+        if event.authorization_version != self._events:
+            raise Found("EVENT", row, f"of version {event.authorization_version}, "
+                        f"expected {self._events}")  # fmt: skip
+        transition = event.transition
+        self._state = _STATES_AFTER.get(transition, self._state)
+        self._climbed = _CLIMBED.get(transition, self._climbed)
+        if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
+            self._start_us = event.event_us
+        if transition in _STATES_AFTER and self._state <= CLOSED:
+            # A settlement tells when the item came back; the rental is closed when it is said.
+            told = transition is T.SETTLED
+            self._close_us = event.record_us if told else event.event_us
+        if transition in _DEBITS:
+            self.debits[transition] += 1
+
+    def check(self) -> None:
+        """Raises Found unless the stored authorization is what the events tell."""
+        it = self._authorization
+        if self._events != it.version:
+            raise Found("EVENT", it.name, f"version {it.version}, and {self._events} events")
+        told = {
+            "state": it.state in self._state,
+            "start_us": it.start_us == self._start_us,
+            "close_us": it.close_us == self._close_us,
+            "rung": (LADDER[it.rung - 1].rung if it.rung else None) is self._climbed,
+        }
+        for name, fits in told.items():
+            if not fits:
+                raise Found("EVENTS_TELL", it.name, f"{name}: the events tell otherwise")
+
+
 # -- money outside, as it was recorded ----------------------------------------------------------
 
+_PAYOUTS: Final = {T.PAID_OUT: "paid_out", T.PAYOUT_FAILED: "failed_payouts"}
 _PAYMENTS: Final = {
     PaymentKind.DEPOSIT: "deposits",
     PaymentKind.PAYMENT: "payments",
@@ -447,6 +579,9 @@ class Recorded:
     def __init__(self) -> None:
         self._minor: Counter[tuple[str, str]] = Counter()
         self._payments: dict[str, PaymentRecord] = {}
+        self._payouts: dict[str, Counter[tuple[str, int]]] = {}
+        self._debits: dict[str, Counter[TransferState]] = {}
+        self._asked: dict[str, list[int]] = {}
 
     def add_payment(self, it: PaymentRecord) -> None:
         """A payment for one of the person's authorizations."""
@@ -459,12 +594,20 @@ class Recorded:
 
     def add_transfer(self, it: TransferRecord, row: str) -> None:
         """A transfer to or from the person; those come after the payments."""
-        failed = it.state is TransferState.FAILED
         if it.kind is TransferKind.PAYOUT:
-            self._minor[it.authorization_id, "paid_out"] += it.amount_minor
-            self._minor[it.authorization_id, "failed_payouts"] += it.amount_minor if failed else 0
+            if it.state is TransferState.CANCELLED:
+                raise Found("TRANSFER", row, "a payout is never cancelled")
+            flows = ("paid_out", "failed_payouts")
+            payouts = self._payouts.setdefault(it.authorization_id, Counter())
+            for flow in flows if it.state is TransferState.FAILED else flows[:1]:
+                self._minor[it.authorization_id, flow] += it.amount_minor
+                payouts[flow, it.amount_minor] += 1
+            return
+        self._debits.setdefault(it.authorization_id, Counter())[it.state] += 1
+        if it.state in (TransferState.REQUESTED, TransferState.SENT):
+            self._asked.setdefault(it.authorization_id, []).append(it.amount_minor)
         elif it.state is TransferState.SUCCEEDED:
-            paid = self._payments.get(it.transfer_id)
+            paid = self._payments.get(transfer_reference(it.transfer_id))
             told = (PaymentKind.PAYMENT, it.authorization_id, it.amount_minor, it.currency)
             if paid is None or told != (
                 paid.kind,
@@ -496,11 +639,36 @@ class Recorded:
                         f"{flow}: entries moved {moved.flow_minor(flow)},"
                         f" recorded {recorded_minor}",
                     )
+            self._check_transfers(moved)
         for together, difference_minor in deposits.items():
             if difference_minor:
                 raise Found(
                     "PAYMENTS", named[together], f"deposits: {difference_minor} more recorded"
                 )
+
+    def _check_transfers(self, moved: Moved) -> None:
+        """Each payout is one that was posted; each debit one that was asked for, and ended."""
+        it, told = moved.authorization, moved.story.debits
+        if self._payouts.get(it.authorization_id, Counter()) != moved.payouts:
+            raise Found("TRANSFER", it.name, "other payouts than were posted")
+        asked = self._asked.get(it.authorization_id, [])
+        if asked != ([it.debiting_minor] if it.debiting_minor else []):
+            raise Found(
+                "TRANSFER", it.name, f"debits under way: {asked}, stored {it.debiting_minor}"
+            )
+        debits = self._debits.get(it.authorization_id, Counter())
+        found = (
+            debits.total(),
+            debits[TransferState.FAILED],
+            debits[TransferState.CANCELLED],
+        )
+        expected = tuple(told[transition] for transition in _DEBITS)
+        if found != expected:
+            raise Found(
+                "TRANSFER",
+                it.name,
+                f"debits, failed and cancelled: {found}, by the events {expected}",
+            )
 
 
 def payment_row(it: PaymentRecord) -> str:

@@ -82,7 +82,9 @@ def authorize(work: Work, command: Authorize, changes: Changes, context: Context
         draft.user = UserRecord(command.user_id, False, 0, 0, context.now_us)
     beginning = _beginning(command, products, choice, context)
     # An offer that asks for no cash has nothing to wait for.
-    cash_minor = sum([split.cash_minor for split in choice.splits])
+    cash_minor = 0
+    for split in choice.splits:
+        cash_minor += split.cash_minor
     at_once = beginning.state is _OFFERED and cash_minor == 0
     # All items are decided on the balances before any of them is held.
     draft.decisions = [
@@ -106,11 +108,12 @@ def authorize(work: Work, command: Authorize, changes: Changes, context: Context
 
 
 def _require_free(operator_id: str, items: tuple[Item, ...], changes: Changes) -> None:
-    assets = [item.asset_id for item in items if item.asset_id]
-    if len(assets) > 1 and len(set(assets)) < len(assets):
-        raise InvalidInput.of("items", "items.unique_assets", "one item is named twice")
-    for asset_id in assets:
-        require_free(changes, operator_id, asset_id)
+    if len(items) > 1:
+        assets = [item.asset_id for item in items if item.asset_id]
+        if len(set(assets)) < len(assets):
+            raise InvalidInput.of("items", "items.unique_assets", "one item is named twice")
+    for item in items:
+        require_free(changes, operator_id, item.asset_id)
 
 
 def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:

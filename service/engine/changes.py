@@ -14,11 +14,14 @@ from service.engine.records import (
     PaymentRecord,
     RequestRecord,
     SealRecord,
+    TakenPayable,
     TransferRecord,
     UserRecord,
 )
 
 LineKey = tuple[str, str]
+
+_PAYABLE = Account.OPERATOR_PAYABLE
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ class Changes:
     base_requests: dict[tuple[str, str], RequestRecord] = field(default_factory=dict)
     base_payments: dict[tuple[str, str], PaymentRecord] = field(default_factory=dict)
     base_transfers: dict[tuple[str, str], TransferRecord] = field(default_factory=dict)
-    base_payable: dict[tuple[str, str], int] = field(default_factory=dict)
+    base_payable: dict[tuple[str, str], TakenPayable] = field(default_factory=dict)
+    base_payable_left: dict[tuple[str, str], int] = field(default_factory=dict)
     base_seal_number: int = 0
 
     users: dict[str, UserRecord] = field(default_factory=dict)
@@ -121,16 +125,17 @@ class Changes:
     def payable_minor(self, operator_id: str, currency: str) -> int:
         """What an operator is owed as of now in this batch; read only for its payout."""
         key = (operator_id, currency)
-        return self.base_payable.get(key, 0) + self.payable_changes().get(key, 0)
+        taken_minor = self.base_payable[key].amount_minor + self.base_payable_left[key]
+        return taken_minor + self.payable_changes().get(key, 0)
 
     def payable_changes(self) -> dict[tuple[str, str], int]:
         """How much more each operator is owed after this batch, by operator and currency."""
         changes: dict[tuple[str, str], int] = {}
         for entry in self.entries:
             amount_minor = 0
-            if entry.credit is Account.OPERATOR_PAYABLE:
+            if entry.credit is _PAYABLE:
                 amount_minor = entry.amount_minor
-            elif entry.debit is Account.OPERATOR_PAYABLE:
+            elif entry.debit is _PAYABLE:
                 amount_minor = -entry.amount_minor
             if amount_minor:
                 key = (entry.operator_id, entry.currency)

@@ -293,6 +293,14 @@ class PayOutOperator:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldPayable:
+    """Adds up a portion of the rows in which an operator's balance stands; not a call."""
+
+    operator_id: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBulk:
     """Records the request id of a bulk call, whose people are then put one by one."""
 
@@ -313,6 +321,7 @@ Command = (
     | ReportTransfer
     | PersonCommand
     | PayOutOperator
+    | FoldPayable
     | OpenBulk
     | RecordSeal
 )
@@ -362,12 +371,28 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """A portion of an operator's balance was added up; whether there may be more to add."""
+
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """Nothing but the request was recorded."""
 
 
 Answer = (
-    Authorization | Group | Settled | Tombstone | Profile | Line | TransferRecord | Paid | Recorded
+    Authorization
+    | Group
+    | Settled
+    | Tombstone
+    | Profile
+    | Line
+    | TransferRecord
+    | Paid
+    | Folded
+    | Recorded
 )
 
 

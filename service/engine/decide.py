@@ -26,6 +26,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return following.settle(caller, command, changes, context)
         case c.RecordPayment() | c.RecordPaidElsewhere() | c.RecordChargeBack():
             return following.record_payment(caller, command, changes, context)
+        case c.ApproveWriteOff():
+            return following.approve_write_off(caller, command, changes, context)
         case c.Confirm():
             return authorizing.confirm(caller, command, changes, context)
         case c.StartRental():
@@ -50,6 +52,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return accounts.set_standing(command, changes, context)
         case c.PayOutOperator():
             return accounts.pay_out_operator(caller, command, changes, context)
+        case c.FoldPayable():
+            return accounts.fold_payable(command, changes)
         case c.OpenBulk():
             return Decided(Draft(), c.Recorded(), "", "")
         case c.RecordSeal():

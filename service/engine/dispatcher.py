@@ -10,6 +10,7 @@ from service.domain.errors import FreeholdError, InvariantBroken
 from service.engine.commands import Answer, ReportTransfer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.portions import Portions
 from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState
 
@@ -45,24 +46,14 @@ class Dispatcher:
         self._rail = rail
         self._committer = committer
         self._clock = clock
-        self._portion = portion
         self._interval_s = interval_s
         self._resend_us = resend_us
         self._log_fault = log_fault
+        self._portions = Portions(self._unsent, self._send, portion)
 
     async def dispatch(self) -> int:
         """Sends what is to be sent by now; returns how many transfers the rail took."""
-        taken = 0
-        while True:
-            before_us = self._clock.now_us() - self._resend_us
-            waiting = await asyncio.to_thread(
-                self._store.unsent_transfers, before_us, self._portion
-            )
-            results = await asyncio.gather(*(self._send(transfer) for transfer in waiting))
-            taken += sum(results)
-            # A portion of which none was taken would come again: leave it to the next round.
-            if len(waiting) < self._portion or not any(results):
-                return taken
+        return await self._portions.round()
 
     async def run(self) -> None:
         """Dispatches at intervals until cancelled."""
@@ -74,6 +65,9 @@ class Dispatcher:
                 self._log_fault(secrets.token_hex(8), error)
             await asyncio.sleep(self._interval_s)
 
+    def _unsent(self, after: TransferRecord | None, limit: int) -> list[TransferRecord]:
+        return self._store.unsent_transfers(self._clock.now_us() - self._resend_us, limit, after)
+
     async def _send(self, transfer: TransferRecord) -> bool:
         command = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         try:
@@ -84,7 +78,7 @@ class Dispatcher:
                 return False
             await self._rail.submit(transfer)
         except FreeholdError:
-            return False  # not known to be marked; the next round looks again
+            return False  # not known to be marked; a later round looks again
         except Exception as error:
             self._log_fault(secrets.token_hex(8), error)
             return False

@@ -31,6 +31,7 @@ from service.engine.changes import Changes
 from service.engine.commands import (
     Authorize,
     Confirm,
+    FoldPayable,
     Following,
     Increment,
     OpenBulk,
@@ -103,6 +104,12 @@ class Engine:
         self._max_attempts = max_attempts
         self._log_fault = log_fault
         self._use_catalog(store.catalog())
+        # How often the catalog was said to have changed, and how much of that was followed.
+        self._changes = self._followed = 0
+
+    def catalog_changed(self) -> None:
+        """Makes the next batch read the catalog again; for one thread, whichever it is."""
+        self._changes += 1
 
     def _use_catalog(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -184,7 +191,11 @@ class Engine:
         )
 
     def _refresh_catalog(self, batch: Sequence[Work]) -> None:
-        """Reads the catalog again when a call names a product that was added since."""
+        """Reads the catalog again when it has changed, or a call names a product added since."""
+        changes = self._changes
+        if changes != self._followed:
+            self._use_catalog(self._store.catalog())
+            self._followed = changes
         unknown = {
             (work.caller, item.product_id)
             for work in batch
@@ -227,8 +238,6 @@ class Engine:
             wanted.authorizations.update(
                 (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
-            # A debit that succeeds is recorded as a payment under the transfer's id.
-            wanted.payments.update((PLATFORM, name) for _, name in changes.base_transfers)
         if wanted.authorizations:
             changes.base_authorizations = transaction.authorizations(wanted.authorizations)
         found = changes.base_authorizations
@@ -252,6 +261,8 @@ class Engine:
             changes.base_payments = transaction.payments(wanted.payments)
         if wanted.payable:
             changes.base_payable = transaction.take_payable(wanted.payable)
+        if wanted.balances:
+            changes.base_payable_left = transaction.payable_left(wanted.balances)
         if wanted.seal:
             changes.base_seal_number = transaction.last_seal_number()
         return changes
@@ -357,6 +368,7 @@ class _Wanted:
         self.payments: set[tuple[str, str]] = set()
         self.transfers: set[tuple[str, str]] = set()
         self.payable: set[tuple[str, str]] = set()
+        self.balances: set[tuple[str, str]] = set()
         self.origins: list[tuple[str, str]] = []
         self.seal = False
 
@@ -390,6 +402,9 @@ class _Wanted:
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
                 self.payable.add((command.operator_id, command.amount.currency))
+                self.balances.add((command.operator_id, command.amount.currency))
+            case FoldPayable():
+                self.payable.add((command.operator_id, command.currency))
             case RecordSeal():
                 self.seal = True
             case OpenBulk():
@@ -403,6 +418,8 @@ class _Wanted:
             case Increment() | RecordPayment() | RecordPaidElsewhere() | RecordChargeBack():
                 if command.payment_reference:
                     self.payments.add((caller, command.payment_reference))
+                if isinstance(command, RecordPayment):
+                    self.transfers.add((command.user_id, command.payment_reference))
             case StartRental():
                 if command.asset_id:
                     self.items.add((caller, command.asset_id))

@@ -35,6 +35,7 @@ from service.engine.records import (
     PaymentKind,
     RequestRecord,
     TransferState,
+    transfer_reference,
 )
 
 OLDEST_OCCURRENCE_US = DAY_US
@@ -130,10 +131,6 @@ def _propose(it: c.ProposeWriteOff, current: Authorization, context: Context) ->
     return collecting.propose_write_off(current, it.by, context.now_us)
 
 
-def _approve(it: c.ApproveWriteOff, current: Authorization, context: Context) -> Step:
-    return collecting.write_off(current, it.by, context.now_us)
-
-
 STEPS: dict[type[c.Following], Stepper] = {
     c.Decrease: _decrease,
     c.Extend: _extend,
@@ -150,9 +147,18 @@ STEPS: dict[type[c.Following], Stepper] = {
     c.ResolveChargeBack: _resolve_charge_back,
     c.SetProvision: _provision,
     c.ProposeWriteOff: _propose,
-    c.ApproveWriteOff: _approve,
 }
 """Commands that are one step of the domain and nothing besides."""
+
+
+def approve_write_off(
+    caller: str, command: c.ApproveWriteOff, changes: Changes, context: Context
+) -> Decided:
+    """A debt was given up: from then on no score raises the limit, until a person lets it."""
+    current, line, draft = opened(caller, command, changes, context)
+    step = collecting.write_off(current, command.by, context.now_us)
+    line.limit_fixed = True
+    return finish(draft, step, line, changes, context)
 
 
 def follow(caller: str, command: c.Following, changes: Changes, context: Context) -> Decided:
@@ -174,6 +180,13 @@ def record_payment(caller: str, command: Paying, changes: Changes, context: Cont
     """Money moved outside: the step, and the payment's reference, which counts once."""
     current, line, draft = opened(caller, command, changes, context)
     require_new_payment(changes, caller, command.payment_reference)
+    paying = isinstance(command, c.RecordPayment)
+    if paying and changes.transfer(command.user_id, command.payment_reference) is not None:
+        raise IllegalState(
+            "PAYMENT_OF_A_TRANSFER",
+            "the payment rail says what became of its transfer, and that is recorded then",
+            current.state,
+        )
     amount_minor = _minor(command.amount, current)
     if amount_minor == 0:
         raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
@@ -280,8 +293,8 @@ def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
 def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
     """What the payment rail says of a debit or a payout.
 
-    A debit that succeeded is a payment with the transfer's id as reference; a payout that failed
-    is owed again. What was said before changes nothing; a final word stands.
+    A debit that succeeded is a payment under the transfer's name; a payout that failed is owed
+    again. What was said before changes nothing; a final word stands.
     """
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
@@ -309,11 +322,10 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     succeeded = command.state is TransferState.SUCCEEDED
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
-            require_new_payment(changes, PLATFORM, transfer.transfer_id)
             step = collecting.debit_succeeded(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,
-                transfer.transfer_id,
+                transfer_reference(transfer.transfer_id),
                 PaymentKind.PAYMENT,
                 current,
                 transfer.amount_minor,

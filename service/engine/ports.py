@@ -17,6 +17,7 @@ from service.engine.records import (
     Scored,
     SealedHead,
     SealRecord,
+    TakenPayable,
     TransferRecord,
     UserFeatures,
     UserRecord,
@@ -29,6 +30,14 @@ ItemKey = tuple[str, str]
 PaymentKey = tuple[str, str]
 TransferKey = tuple[str, str]
 PayableKey = tuple[str, str]
+
+
+class Waking(NamedTuple):
+    """An authorization to which time does something at an instant; in the order of the instants."""
+
+    wake_us: int
+    user_id: str
+    authorization_id: str
 
 
 class Conflict(Exception):
@@ -83,11 +92,15 @@ class Transaction(Protocol):
         """Transfers by (user id, transfer id)."""
         ...
 
-    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
-        """What operators are owed, in minor units, by (operator id, currency).
+    def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
+        """A portion of what operators are owed, by (operator id, currency).
 
         The rows that add up to it are taken away; `write` puts their sum back as one.
         """
+        ...
+
+    def payable_left(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
+        """What operators are owed beside what was taken, in minor units."""
         ...
 
     def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
@@ -132,12 +145,24 @@ class Store(Protocol):
         """Records an order of raw values; a schema known already is left alone."""
         ...
 
-    def waking(self, now_us: int, limit: int) -> list[AuthorizationKey]:
-        """Authorizations to which time has done something by now, the earliest first."""
+    def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
+        """Authorizations to which time has done something by now, the earliest first.
+
+        Only those behind `after`, if it is given.
+        """
         ...
 
-    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since."""
+    def unsent_transfers(
+        self, before_us: int, limit: int, after: TransferRecord | None = None
+    ) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since.
+
+        The longest unchanged first; only those behind `after`, if it is given.
+        """
+        ...
+
+    def unfolded(self, rows: int) -> list[PayableKey]:
+        """Whose balances stand in more than so many rows."""
         ...
 
     def has_product(self, operator_id: str, product_id: str) -> bool:

@@ -20,6 +20,11 @@ def operator_account(operator_id: str) -> str:
     return f"operators/{operator_id}"
 
 
+def transfer_reference(transfer_id: str) -> str:
+    """The reference of the payment that a debit came to; no client's reference has a slash."""
+    return f"transfers/{transfer_id}"
+
+
 class RequestRecord(NamedTuple):
     """The first outcome of a request id: what was asked, byte for byte, and what was answered.
 
@@ -170,6 +175,16 @@ class TransferRecord(NamedTuple):
     detail: str
     request_us: int
     change_us: int
+
+
+class TakenPayable(NamedTuple):
+    """A portion of the rows in which an operator's balance stands, which comes back as one row.
+
+    `more`: whether the portion was full.
+    """
+
+    amount_minor: int
+    more: bool
 
 
 class SealedHead(NamedTuple):

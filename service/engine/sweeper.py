@@ -10,7 +10,8 @@ from service.domain.errors import FreeholdError
 from service.engine.commands import Wake, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
-from service.engine.ports import Store
+from service.engine.portions import Portions
+from service.engine.ports import Store, Waking
 
 
 class Sweeper:
@@ -32,22 +33,13 @@ class Sweeper:
         self._store = store
         self._committer = committer
         self._clock = clock
-        self._portion = portion
         self._interval_s = interval_s
         self._log_fault = log_fault
+        self._portions = Portions(self._waking, self._wake, portion)
 
     async def sweep(self) -> int:
         """Wakes all whose time has come by now; returns how many."""
-        woken = 0
-        while True:
-            waking = await asyncio.to_thread(
-                self._store.waking, self._clock.now_us(), self._portion
-            )
-            results = await asyncio.gather(*(self._wake(user_id, name) for user_id, name in waking))
-            woken += sum(results)
-            # A portion that moved nothing would come again: leave it to the next round.
-            if len(waking) < self._portion or not any(results):
-                return woken
+        return await self._portions.round()
 
     async def run(self) -> None:
         """Sweeps at intervals until cancelled."""
@@ -59,9 +51,12 @@ class Sweeper:
                 self._log_fault(secrets.token_hex(8), error)
             await asyncio.sleep(self._interval_s)
 
-    async def _wake(self, user_id: str, authorization_id: str) -> bool:
+    def _waking(self, after: Waking | None, limit: int) -> list[Waking]:
+        return self._store.waking(self._clock.now_us(), limit, after)
+
+    async def _wake(self, due: Waking) -> bool:
         try:
-            await self._committer.submit(own_work(Wake(user_id, authorization_id)))
+            await self._committer.submit(own_work(Wake(due.user_id, due.authorization_id)))
         except FreeholdError:
-            return False  # confirmed, closed or refused in between; the next round looks again
+            return False  # confirmed, closed or refused in between; a later round looks again
         return True

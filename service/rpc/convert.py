@@ -132,6 +132,9 @@ def write_authorization(it: Authorization, message: pb.Authorization) -> None:
         _write_captured(it, message)
     if it.refund_payable_minor:
         message.refund_payable.amount_minor = it.refund_payable_minor
+    if it.charged_back_minor:
+        message.charged_back.currency_code = it.currency
+        message.charged_back.amount_minor = it.charged_back_minor
     message.decision_id = it.decision_id
     message.model_id = it.model_id
     message.policy_revision = it.policy_revision
@@ -169,9 +172,9 @@ def _write_captured(it: Authorization, message: pb.Authorization) -> None:
         ("disputed", it.disputed_minor),
         ("written_off", it.written_off_minor),
         ("refunded", it.refunded_minor),
-        ("charged_back", it.charged_back_minor),
         ("conceded", it.conceded_minor),
         ("fee", it.fee_minor),
+        ("write_off_proposed", it.write_off_minor),
     ):
         if amount_minor:
             amount = getattr(message, name)

@@ -33,6 +33,7 @@ from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
+PUT_USERS = "PutUsers"
 
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
@@ -99,7 +100,7 @@ def _whole(call: Call[pb.PutUsersRequest]) -> Work:
     return Work(
         caller=PLATFORM,
         request_id=call.message.request_id,
-        method="PutUsers",
+        method=PUT_USERS,
         body=hashlib.sha256(people).digest(),
         command=OpenBulk(),
         encode=answers.encode_nothing,
@@ -134,7 +135,7 @@ class People:
         """The service's methods with their scopes."""
         return [
             Method(
-                "PutUsers", pb.PutUsersRequest, Scope.USERS_WRITE, self.put_users, max_bulk_bytes
+                PUT_USERS, pb.PutUsersRequest, Scope.USERS_WRITE, self.put_users, max_bulk_bytes
             ),
             Method(
                 "GetCreditProfile",
@@ -198,7 +199,7 @@ class People:
         work = Work(
             caller=PLATFORM,
             request_id=f"{call.message.request_id}/{user.user_id}",
-            method="PutUsers",
+            method=PUT_USERS,
             body=user.SerializeToString(deterministic=True),
             command=PutUser(
                 user.user_id, raw, convert.instant_us(user.as_of, "as_of"), user.scoring_consent

@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.storage.sqlite_files import has_log, log_pages, read_from_disk
+from service.storage.sqlite_files import has_log, log_pages, only_server, read_from_disk
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -37,6 +37,10 @@ POSTGRES_LOCK_MS = 5_000
 POSTGRES_IDLE_IN_TRANSACTION_MS = 10_000
 # What was sent over the network and not acknowledged for so long is lost.
 POSTGRES_UNACKNOWLEDGED_MS = 10_000
+# Longer than the server's own bounds, whose answers say more.
+POSTGRES_ANSWER_S = 15.0
+# The next portion of a read of everything, of which the server may have to sort a table first.
+POSTGRES_PORTION_S = 600.0
 POSTGRES_KEEPALIVE_S = 10
 POSTGRES_KEEPALIVES = 3
 POSTGRES_CONNECTIONS = 16
@@ -69,6 +73,18 @@ def open_database(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         return _open_postgres(parsed)
     raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
+
+
+@contextmanager
+def serving(engine: Engine) -> Iterator[None]:
+    """What a server has for as long as it lives: a SQLite file to itself among servers.
+
+    Raises NotAlone while another server has the file. On PostgreSQL there may be several.
+    """
+    with ExitStack() as held:
+        if engine.dialect.name == "sqlite":
+            held.enter_context(only_server(str(engine.url.database)))
+        yield
 
 
 def _open_sqlite(url: str) -> Engine:
@@ -140,6 +156,9 @@ def _checkpoint(connection: Connection, file: str) -> None:
 
 
 def _open_postgres(url: URL) -> Engine:
+    # The driver need not be installed for SQLite.
+    from service.storage.postgres_session import Session
+
     engine = create_engine(
         url,
         connect_args=_postgres_arguments(url),
@@ -159,6 +178,17 @@ def _open_postgres(url: URL) -> Engine:
         use_native_hstore=False,
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
+        session = Session.connect(*words, **options)
+        session.answer_s = POSTGRES_ANSWER_S
+        return session
+
+    @event.listens_for(engine, "checkin")
+    def hurry_again(session: Session | None, _record: Any) -> None:
+        if session is not None:
+            session.answer_s = POSTGRES_ANSWER_S
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -248,8 +278,7 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        take_time(connection, POSTGRES_PORTION_S)
 
         def close(cursor: DBAPICursor) -> None:
             with suppress(driver.Error):
@@ -261,6 +290,17 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
             cursors.callback(close, cursor)
 
         yield connection.execution_options(stream_results=True, yield_per=portion)
+
+
+def take_time(connection: Connection, answer_s: float | None = None) -> None:
+    """Lets what follows in this transaction take longer than a call may; SQLite has no bounds.
+
+    Whoever waits does so for at most `answer_s` seconds an answer; None: however long it takes.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        session: Any = connection.connection.driver_connection
+        session.answer_s = answer_s
 
 
 @contextmanager

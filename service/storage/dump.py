@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, text
 
 from service.engine.records import Verification
-from service.storage.database import open_database
+from service.storage.database import open_database, take_time, writing
 from service.storage.proof import BackupRefused, prove
 
 SECRETS = frozenset({"password", "sslpassword"})
@@ -101,9 +101,9 @@ def read(source: Path, url: str, postgres_bin: Path | None) -> None:
             ],
             environment,
         )
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with writing(engine) as connection:
             # A dump has no statistics, and the first plans would be made without them.
-            connection.execute(text("SET statement_timeout = 0"))
+            take_time(connection)
             connection.execute(text("ANALYZE"))
     finally:
         engine.dispose()

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from service.storage.database import writing
+from service.storage.database import take_time, writing
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 # Names the lock of PostgreSQL that a migration holds; any number that nobody else uses.
@@ -36,7 +36,7 @@ def _be_alone(connection: Connection) -> None:
     """Waits for another migration to end; SQLite's transaction is alone from its begin."""
     if connection.dialect.name == "postgresql":
         # Building an index or moving rows to their shards may take longer than any call may.
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        take_time(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 

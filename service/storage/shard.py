@@ -13,7 +13,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, text
 
 from service.domain.errors import FreeholdError
-from service.storage.database import writing
+from service.storage.database import take_time, writing
 
 # Everything about one person stands on one node, by `user_id`.
 BY_USER = (
@@ -94,7 +94,7 @@ def shard(engine: Engine) -> list[str]:
         raise ShardingUnavailable("sharding needs PostgreSQL with Citus")
     with writing(engine) as connection:
         # Rows move to their nodes, which may take longer than any call may.
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        take_time(connection)
         available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'"
         if not connection.scalar(text(available)):
             raise ShardingUnavailable("Citus is not installed on this PostgreSQL server")

@@ -11,21 +11,54 @@ to all who read. Three things follow that SQLite does not see to:
 
 So what is not written yet is synced and the kernel's memory of the files dropped, by whoever comes
 first and after each error; and checkpoints are made here, where their errors are seen.
+
+A third file beside them, `FILE-server`, is locked by the one server that there may be. It is empty
+and stays; whether a server is there is told by the lock alone, which the kernel takes away with the
+process, however that ends.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from service.domain.errors import FreeholdError
 
 OWN_FILES = Path("/proc/self/fd")
 LOG_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
 SALTS = slice(16, 24)
 SALTS_OF_FRAME = slice(8, 16)
+
+
+class NotAlone(FreeholdError):
+    """Another server process has this file, or that cannot be told."""
+
+
+@contextmanager
+def only_server(file: str) -> Iterator[None]:
+    """Keeps every other server away from a database until the block is left.
+
+    Only servers ask: whoever verifies, backs up or adds keys works beside one. Two paths to one
+    file by symbolic links are one. Raises NotAlone.
+    """
+    path = f"{os.path.realpath(file)}-server"
+    with ExitStack() as held:
+        try:
+            # Processes that we start do not inherit it: they would hold the lock after us.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            text = f"{file} is served by another process: a SQLite file has one server"
+            raise NotAlone("SERVED_ALREADY", text) from error
+        except OSError as error:
+            raise NotAlone("NOT_LOCKED", f"{path} cannot be locked: {error.strerror}") from error
+        yield
 
 
 def read_from_disk(file: str) -> None:

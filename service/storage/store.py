@@ -9,7 +9,19 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, and_, insert, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -19,13 +31,14 @@ from service.domain.credit import LimitStep
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed, Waking
 from service.engine.records import (
     Catalog,
     FeatureSnapshot,
     OpenItem,
     PaymentRecord,
     RequestRecord,
+    TakenPayable,
     TransferRecord,
     TransferState,
     UserFeatures,
@@ -34,7 +47,7 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading, telling, writing
-from service.storage.statements import MOST_ROWS, RowsStatement, Statements, Values
+from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -77,12 +90,8 @@ class SqlTransaction:
         self._cursor = cursor
         self._statements = statements
 
-    def _read(self, statement: str, keys: Iterable[tuple[str, ...]]) -> Sequence[Any]:
-        wanted = sorted(keys)
-        if not wanted:
-            return ()
-        self._cursor.execute(statement, (json.dumps(wanted),))
-        return self._cursor.fetchall()
+    def _read(self, statement: RowsStatement, keys: Iterable[tuple[str, ...]]) -> list[Any]:
+        return _rows(self._cursor, statement, keys)
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RequestRecord]:
         """Request records by (caller, request id)."""
@@ -123,22 +132,31 @@ class SqlTransaction:
 
     def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
         """What holds something for these people and to which time has done something by now."""
-        wanted = json.dumps(sorted([key] for key in keys))
-        self._cursor.execute(self._statements.select_lapsed, (wanted, now_us))
-        return [(row[0], row[1]) for row in self._cursor.fetchall()]
+        found = self._read(self._statements.select_open_holds, [(key,) for key in keys])
+        return [(row[0], row[1]) for row in found if row[2] is not None and row[2] <= now_us]
 
     def transfers(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TransferRecord]:
         """Transfers by (user id, transfer id)."""
         found = self._read(self._statements.select_transfers, keys)
         return {(row[0], row[1]): rows.transfer_of(row) for row in found}
 
-    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """What operators are owed, by (operator id, currency); the rows are taken away."""
-        payable = {}
+    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
+        """A portion of what operators are owed, by (operator id, currency), taken away."""
+        taken = {}
         for key in sorted(keys):
-            self._cursor.execute(self._statements.take_payables, key)
-            payable[key] = sum(row[0] for row in self._cursor.fetchall())
-        return payable
+            self._cursor.execute(self._statements.take_payables, (*key, *key))
+            found = self._cursor.fetchall()
+            taken[key] = TakenPayable(sum(row[0] for row in found), len(found) == FOLDED_ROWS)
+        return taken
+
+    def payable_left(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """What operators are owed beside what was taken; what others took is back by now."""
+        left = {}
+        for key in sorted(keys):
+            self._cursor.execute(self._statements.payable_left, key)
+            ((amount,),) = self._cursor.fetchall()
+            left[key] = int(amount)
+        return left
 
     def last_seal_number(self) -> int:
         """The number of the last seal; 0 before the first."""
@@ -181,7 +199,7 @@ class SqlTransaction:
 
     def _write_payables(self, changes: Changes) -> None:
         """One row an operator and batch; what was taken away comes back with it."""
-        amounts = dict(changes.base_payable)
+        amounts = {key: taken.amount_minor for key, taken in changes.base_payable.items()}
         for key, amount_minor in changes.payable_changes().items():
             amounts[key] = amounts.get(key, 0) + amount_minor
         self._insert(
@@ -274,6 +292,17 @@ class SqlTransaction:
         for keys in values:
             self._cursor.execute(statement, keys)
             _require(self._cursor.rowcount, 1)
+
+
+def _rows(
+    cursor: DBAPICursor, statement: RowsStatement, keys: Iterable[tuple[str, ...]]
+) -> list[Any]:
+    """The rows with these keys; those of one portion after those of another, in their order."""
+    found: list[Any] = []
+    for wanted in _portions(sorted(keys)):
+        cursor.execute(statement.text(len(wanted)), tuple(chain.from_iterable(wanted)))
+        found += cursor.fetchall()
+    return found
 
 
 def _portions(values: Sequence[Values]) -> Iterator[Sequence[Values]]:
@@ -395,8 +424,7 @@ class SqlStore:
         try:
             session = self._writing_connection().connection
             cursor = session.cursor()
-            cursor.execute(self._statements.select_features, (_as_keys(keys),))
-            found = cursor.fetchall()
+            found = _rows(cursor, self._statements.select_features, [(key,) for key in keys])
             # PostgreSQL's driver began a transaction; it must not stay open while others score.
             session.rollback()
         except (self._driver.Error, SQLAlchemyError) as error:
@@ -407,9 +435,7 @@ class SqlStore:
     def person(self, user_id: str) -> UserFeatures | None:
         """One person with the latest features; for any thread."""
         with reading(self._engine) as connection:
-            found = connection.exec_driver_sql(
-                self._statements.select_features, (_as_keys([user_id]),)
-            )
+            found = connection.exec_driver_sql(self._statements.select_features.text(1), (user_id,))
             return _people(found.fetchall()).get(user_id)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
@@ -436,27 +462,38 @@ class SqlStore:
         except IntegrityError:
             return  # another process was first; the id is a hash of the names
 
-    def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
-        """Authorizations to which time has done something by now, the earliest first."""
-        a = t.authorizations.c
-        query = (
-            select(a.user_id, a.authorization_id)
-            .where(a.wake_us.is_not(None), a.wake_us <= now_us)
-            .order_by(a.wake_us)
-            .limit(limit)
-        )
-        with reading(self._engine) as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
+    def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
+        """Authorizations to which time has done something by now, the earliest first.
 
-    def unsent_transfers(self, before_us: int, limit: int) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since."""
+        Only those behind `after`, if it is given.
+        """
+        a = t.authorizations.c
+        order = (a.wake_us, a.user_id, a.authorization_id)
+        query = select(*order).where(a.wake_us.is_not(None), a.wake_us <= now_us)
+        if after is not None:
+            query = query.where(*_behind(order, after))
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(*order).limit(limit))
+            return [Waking(*row) for row in found]
+
+    def unsent_transfers(
+        self, before_us: int, limit: int, after: TransferRecord | None = None
+    ) -> list[TransferRecord]:
+        """Transfers that were requested, or sent before an instant and not answered since.
+
+        The longest unchanged first; only those behind `after`, if it is given.
+        """
         c = t.transfers.c
+        order = (c.change_us, c.user_id, c.transfer_id)
         requested = c.state == str(TransferState.REQUESTED)
         unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
         query = select(t.transfers).where(or_(requested, unanswered))
         # The transfers that are not ended have an index of their own, in this order.
         query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
-        query = query.order_by(c.change_us).limit(limit)
+        if after is not None:
+            place = (after.change_us, after.user_id, after.transfer_id)
+            query = query.where(*_behind(order, place))
+        query = query.order_by(*order).limit(limit)
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
@@ -501,6 +538,14 @@ class SqlStore:
             row = connection.execute(query).first()
         return None if row is None else rows.line_of(row)
 
+    def unfolded(self, rows: int) -> list[tuple[str, str]]:
+        """Whose balances stand in more than so many rows."""
+        p = t.operator_payables.c
+        key = (p.operator_id, p.currency)
+        query = select(*key).group_by(*key).having(func.count() > rows).order_by(*key)
+        with reading(self._engine) as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
     def has_product(self, operator_id: str, product_id: str) -> bool:
         """Whether an operator rents such a product out."""
         p = t.products.c
@@ -543,8 +588,9 @@ def _meaning_at_commit(error: DBAPIError) -> Exception:
     return OutcomeUnknown(f"the commit was not answered ({_code(said)})")
 
 
-def _as_keys(user_ids: Iterable[str]) -> str:
-    return json.dumps([(user_id,) for user_id in user_ids])
+def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterable[Any]:
+    """Conditions for rows behind a place in an order; the first is one that an index can use."""
+    return order[0] >= place[0], tuple_(*order) > tuple_(*place)
 
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:

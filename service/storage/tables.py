@@ -257,7 +257,8 @@ entries = Table(
     CheckConstraint(_among("credit", Account), "credit_known"),
 )
 
-# What operators are owed, as the sum of what each batch changed: no row that all calls share.
+# What operators are owed, as the sum of what each batch changed: no row that all calls share. The
+# folder adds them up.
 operator_payables = Table(
     "operator_payables",
     metadata,
@@ -319,9 +320,14 @@ authorizations = Table(
     _number("provisioned_minor"),
     _number("written_off_minor"),
     _number("recovered_minor"),
+    _number("forgiven_minor"),
+    _number("received_minor"),
+    _number("elsewhere_minor"),
+    _number("paid_out_minor"),
     # asked of the payment rail, and not answered
     _number("debiting_minor"),
     _text("write_off_by"),
+    _number("write_off_minor"),
     Column("rung", Integer, nullable=False),
     _number("version"),
     # follows from the others; here so that it can be searched for
@@ -330,6 +336,8 @@ authorizations = Table(
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
     *_not_negative("refunded_minor", "refund_payable_minor", "recovered_minor", "debiting_minor"),
+    *_not_negative("write_off_minor"),
+    *_not_negative("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -342,12 +350,26 @@ authorizations = Table(
         "due_not_negative",
     ),
     CheckConstraint(
-        "refunded_minor + charged_back_minor"
-        " <= captured_minor - captured_credit_minor + paid_minor",
+        "refunded_minor <= captured_minor - captured_credit_minor + paid_minor + recovered_minor",
         "refunded_within_paid",
     ),
+    # What came in is held, owed back, kept or gone out.
+    CheckConstraint(
+        "received_minor + elsewhere_minor = paid_out_minor + held_cash_minor + refund_payable_minor"
+        " + captured_minor - captured_credit_minor + paid_minor + recovered_minor - refunded_minor",
+        "money_has_its_place",
+    ),
+    CheckConstraint("elsewhere_minor <= paid_minor", "elsewhere_within_paid"),
+    CheckConstraint("charged_back_minor <= received_minor", "charged_back_within_received"),
+    CheckConstraint(
+        "charged_back_minor <= received_minor - paid_out_minor"
+        " OR charged_back_minor <= held_cash_minor + refund_payable_minor",
+        "charged_back_not_paid_out",
+    ),
     CheckConstraint("fee_minor <= captured_minor - conceded_minor", "fee_within_kept"),
-    CheckConstraint("recovered_minor <= written_off_minor", "recovered_within_written_off"),
+    CheckConstraint(
+        "recovered_minor + forgiven_minor <= written_off_minor", "recovered_within_written_off"
+    ),
     CheckConstraint("written_off_minor <= provisioned_minor", "provisioned_before_written_off"),
     CheckConstraint(
         f"held_credit_minor + held_cash_minor = 0 OR {_among('state', HOLDING)}",
@@ -454,7 +476,11 @@ transfers = Table(
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
-    _partial_index("ix_transfers_change_us", "state = 'REQUESTED' OR state = 'SENT'", "change_us"),
+    _partial_index(
+        "ix_transfers_change_us",
+        "state = 'REQUESTED' OR state = 'SENT'",
+        *("change_us", "user_id", "transfer_id"),
+    ),
 )
 
 outbox = Table(

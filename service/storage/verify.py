@@ -1,4 +1,5 @@
-"""Proves the books: every entry replayed, every stored amount compared, every seal checked.
+"""Proves the books: every entry replayed, every stored amount compared, every seal checked, and
+each authorization, payment and transfer compared with the entries and events that tell of it.
 
 Streams in the order of the person are read side by side in one snapshot of the database, so
 that memory is bounded by the authorizations and payments of one person, however many entries
@@ -17,7 +18,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import HOLDING
 from service.domain.chain import NO_LINK, seal_digest
-from service.domain.ledger import Account, Entry
+from service.domain.ledger import Account, Entry, Standing
 from service.domain.transitions import Transition
 from service.engine.audit import (
     Found,
@@ -30,6 +31,7 @@ from service.engine.audit import (
 )
 from service.engine.ports import SealKeys
 from service.engine.records import (
+    Event,
     PaymentKind,
     PaymentRecord,
     SealedHead,
@@ -39,6 +41,7 @@ from service.engine.records import (
 )
 from service.storage import rows
 from service.storage import tables as t
+from service.storage.admin import ADMIN
 from service.storage.database import reading_all
 
 PORTION = 1_000
@@ -46,15 +49,24 @@ PORTION = 1_000
 
 Row = Sequence[Any]
 Made = TypeVar("Made")
+ReadAnswer = Callable[[str, bytes], str | None]
+"""Reads a method's stored answer: the resource that it is about, None if about none.
+
+Raises ValueError for what is no answer of the method.
+"""
 
 
 def verify_books(
-    engine: Engine, keys: SealKeys | None = None, witnesses: Iterable[Witness] = ()
+    engine: Engine,
+    keys: SealKeys | None = None,
+    witnesses: Iterable[Witness] = (),
+    read_answer: ReadAnswer | None = None,
 ) -> Verification:
     """Checks both books and their seals; stops at the first fault and names its row.
 
     Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
-    noted outside the database, without which seals cut off at the end are not missed.
+    noted outside the database, without which seals cut off at the end are not missed. Without
+    `read_answer` the answers that are kept for retries are not read.
 
     Each entry is in one book with two accounts of it, which is why every transaction sums to
     zero per book and currency; each changes its line and its authorization by the same amount,
@@ -67,6 +79,8 @@ def verify_books(
     try:
         with reading_all(engine, PORTION) as connection:
             books.verify(connection, keys, dict(witnesses))
+            if read_answer is not None:
+                _verify_answers(connection, read_answer)
     except Found as found:
         fault = found.fault
     return Verification(
@@ -152,8 +166,18 @@ class _People:
         )
         self.payments = _stream(connection, payments.order_by(*by_person))
         self.transfers = _stream(connection, _ordered(t.transfers, "user_id", "transfer_id"))
+        o = t.outbox.c
+        by_version = (o.user_id, o.authorization_id, o.authorization_version, o.sequence)
+        events = select(*by_version, o.transition, o.event_us, o.record_us)
+        self.events = _stream(connection, events.order_by(*by_version))
         self._of_lines = (self.lines, self.entries, self.heads)
-        self._all = (*self._of_lines, self.authorizations, self.payments, self.transfers)
+        self._all = (
+            *self._of_lines,
+            self.authorizations,
+            self.payments,
+            self.transfers,
+            self.events,
+        )
 
     def next_person(self) -> str | None:
         """The first person of whom something is left."""
@@ -177,6 +201,10 @@ class _Person:
         self.moved: dict[str, Moved] = {}
         self.wake_us: dict[str, int | None] = {}
         self.paid_operator: Counter[str] = Counter()
+        self.by_hand: dict[str, tuple[str, frozenset[Transition]]] = {}
+        """What is set by hand on lines: the line, and the events of which one has set it."""
+        self.seen: set[Transition] = set()
+        """What happened to the person as such, and write-offs."""
 
 
 class _Books:
@@ -257,7 +285,27 @@ class _Books:
             moved.check()
             if person.wake_us[it.authorization_id] != it.wake_us:
                 raise Found("WAKE_STORED", it.name, "does not follow from state and times")
+        self._verify_events(people, person)
         self._verify_payments(people, person)
+
+    def _verify_events(self, people: _People, person: _Person) -> None:
+        """Each version of an authorization has its event, and what was set by hand has one."""
+        for row in people.events.of(person.user_id):
+            user_id, authorization_id, version, sequence, transition, *times = row
+            name = f"outbox/{sequence}"
+            event = _made(_event_of, (transition, user_id, authorization_id, version, *times), name)
+            if not authorization_id:
+                person.seen.add(event.transition)
+                continue
+            moved = person.moved.get(authorization_id)
+            if moved is None:
+                raise Found("EVENT", name, "the authorization is not there")
+            moved.story.add(event, name)
+        for moved in person.moved.values():
+            moved.story.check()
+        for what, (line, by) in person.by_hand.items():
+            if person.seen.isdisjoint(by):
+                raise Found("SET_BY_NOBODY", line, f"{what}, and no event says so")
 
     def _verify_line(self, people: _People, person: _Person, currency: str) -> None:
         """One line: its entries one by one, the seals of its heads, then the line itself."""
@@ -267,6 +315,10 @@ class _Books:
         for row in people.lines.of(*key):
             self.lines += 1
             replay = LineReplay(_made(rows.line_of, row, name))
+            if replay.standing is not Standing.NORMAL:
+                person.by_hand["the standing"] = (name, _STANDING_SET)
+            if replay.limit_fixed:
+                person.by_hand["the limit is fixed"] = (name, _LIMIT_FIXED)
         person.currencies.add(currency)
         heads = (SealedHead(*row[:2], *row[3:]) for row in people.heads.of(*key))
         sealed = next(heads, None)
@@ -297,6 +349,8 @@ class _Books:
             if moved is None:
                 raise Found("ENTRY_WITHOUT_AUTHORIZATION", name, "the authorization is not there")
             moved.add(entry, name)
+            if entry.transition is Transition.WRITTEN_OFF:
+                person.seen.add(entry.transition)
         else:
             check_alone(entry, name)
             if entry.transition is Transition.OPERATOR_PAID:
@@ -345,6 +399,33 @@ class _Books:
                     "/".join(("operator_payables", *key)),
                     f"entries come to {self._payable[key]} more",
                 )
+
+
+_STANDING_SET = frozenset({Transition.STANDING_SET})
+_LIMIT_FIXED = frozenset({Transition.LIMIT_SET, Transition.WRITTEN_OFF})
+
+
+def _event_of(row: Row) -> Event:
+    return Event(Transition(row[0]), *row[1:])
+
+
+def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
+    """Each answer that is kept is one of its method, about what the request was about."""
+    r = t.requests.c
+    key = (r.caller, r.request_id)
+    query = select(*key, r.method, r.answer, r.user_id, r.authorization_id).order_by(*key)
+    for caller, request_id, method, answer, user_id, authorization_id in _rows(connection, query):
+        if caller == ADMIN:
+            continue  # a command of the shell, whose answer is the text that it prints
+        name = f"requests/{caller}/{request_id}"
+        try:
+            about = read_answer(method, answer)
+        except ValueError as error:
+            raise Found("ANSWER", name, f"no answer of {method}") from error
+        authorization = f"users/{user_id}/authorizations/{authorization_id}"
+        expected = authorization if authorization_id else f"users/{user_id}"
+        if about != expected and (about is not None or authorization_id):
+            raise Found("ANSWER", name, f"about {about}, expected {expected}")
 
 
 def _same_currency(person: _Person, it: PaymentRecord | TransferRecord, name: str) -> None:

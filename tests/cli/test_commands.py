@@ -21,7 +21,7 @@ from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
-from tests.storage.book import tamper
+from tests.storage.book import forget_answers, tamper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -227,7 +227,7 @@ def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
 
 
 @pytest.fixture
-def books(migrated: str) -> str:
+def books(migrated: str, file: Path) -> str:
     """A database in which one person rented, paid nothing, and rents again."""
     operator(migrated, "city")
     store = SqlStore(open_database(migrated))
@@ -238,6 +238,7 @@ def books(migrated: str) -> str:
         if asset_id == "bike-1":
             rental(desk, settle(it, 500))
     store.close()
+    forget_answers(file)
     return migrated
 
 

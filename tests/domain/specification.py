@@ -28,8 +28,8 @@ RefundCharge               -      -        -        x       x          x        
 PayOutRefund               -      -        x        x       x          x           x      x
 OpenDispute                -      -        -        x       x          x           x      -
 ResolveDispute             -      -        -        x       x          x           x      -
-RecordChargeBack           -      -        -        x       x          x           x      -
-ResolveChargeBack          -      -        -        x       x          x           x      -
+RecordChargeBack           -      -        x        x       x          x           x      x
+ResolveChargeBack          -      -        x        x       x          x           x      x
 SetProvision               -      -        -        -       -          -           x      -
 ProposeWriteOff            -      -        -        -       -          -           x      -
 ApproveWriteOff            -      -        -        -       -          -           x      -
@@ -37,7 +37,8 @@ ApproveWriteOff            -      -        -        -       -          -        
 """`others` are the closed states without a charge: DECLINED, REVERSED, EXPIRED.
 
 A cash part that comes late or twice is owed back, so a confirmation is refused only in REVIEW,
-which leaves by the verdict; what is owed back is paid out wherever something can be owed.
+which leaves by the verdict; what is owed back is paid out, and what came in is charged back,
+wherever money can have come in.
 """
 
 UNCHARGED = frozenset({State.DECLINED, State.REVERSED, State.EXPIRED})

@@ -80,7 +80,9 @@ def in_state(state: State, act: Act) -> Authorization:
         disputed_minor=100,
         charged_back_minor=100,
         refund_payable_minor=100,
+        received_minor=11_050,
         write_off_by="key-1",
+        write_off_minor=3_900,
         custody=Custody.MISSING if act is Act.REPORT_FOUND else it.custody,
     )
 

@@ -77,7 +77,7 @@ class Life:
         assert -net[A.OPERATOR_PAYABLE] == kept_minor - it.fee_minor - self.elsewhere_minor
         assert net[A.CREDIT_LOSS] == it.provisioned_minor >= it.written_off_minor
         assert -net[A.ALLOWANCE] == it.provisioned_minor - it.written_off_minor
-        assert -net[A.RECOVERY] == it.recovered_minor
+        assert -net[A.RECOVERY] == it.recovered_minor + it.forgiven_minor
         # What was authorized, captured, paid and given back.
         if it.state in HOLDING:
             assert it.held_minor + it.captured_minor == it.credit_minor + it.cash_minor
@@ -86,10 +86,15 @@ class Life:
         assert it.captured_minor <= it.credit_minor + it.cash_minor
         assert it.captured_credit_minor <= it.credit_minor
         assert 0 <= it.conceded_minor <= it.captured_minor
-        assert it.refunded_minor + it.charged_back_minor <= (
-            it.captured_minor - it.captured_credit_minor + it.paid_minor
-        )
         assert min(it.due_minor, it.refundable_minor, it.unrecovered_minor) >= 0
+        # Where the person's money is.
+        assert net[A.CASH] + it.charged_back_minor == it.received_minor - it.paid_out_minor
+        assert it.received_minor + self.elsewhere_minor - it.paid_out_minor == (
+            it.held_cash_minor + it.refund_payable_minor + it.refundable_minor
+        )
+        assert it.elsewhere_minor == self.elsewhere_minor
+        assert min(it.chargeable_back_minor, it.in_hand_minor, it.kept_minor) >= 0
+        assert net[A.GOODWILL] == it.goodwill_minor >= 0
         assert (it.close_us is not None) is (it.state in CLOSED)
         if before.state in CLOSED:
             assert it.state is before.state

@@ -192,7 +192,7 @@ def test_a_charge_back() -> None:
     step = collecting.charge_back(paid(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_CHARGED_BACK, A.CASH, 400)]
     it = step.authorization
-    assert (it.charged_back_minor, it.refundable_minor) == (400, 600)
+    assert (it.charged_back_minor, it.chargeable_back_minor) == (400, 600)
     assert it.collection is Collection.DISPUTED
 
 
@@ -260,6 +260,7 @@ def test_two_people_write_off() -> None:
     provided = collecting.provision(settled(), 300, NOW_US).authorization
     proposed = collecting.propose_write_off(provided, "key-1", NOW_US)
     assert (proposed.postings, proposed.authorization.write_off_by) == ((), "key-1")
+    assert proposed.authorization.write_off_minor == 1_000
     step = collecting.write_off(proposed.authorization, "key-2", NOW_US)
     assert moved(step) == [
         (A.CREDIT_LOSS, A.ALLOWANCE, 700),
@@ -284,7 +285,7 @@ def test_one_person_cannot_write_off() -> None:
     for it, by, reason in (
         (settled(), "key-2", "NOT_PROPOSED"),
         (proposed, "key-1", "SECOND_PERSON_NEEDED"),
-        (since_paid, "key-2", "NOTHING_DUE"),
+        (since_paid, "key-2", "NOT_PROPOSED"),
     ):
         with pytest.raises(IllegalState) as refused:
             collecting.write_off(it, by, NOW_US)
@@ -323,13 +324,24 @@ def test_a_provision_covers_what_may_be_lost(
 
 # -- bounds ----------------------------------------------------------------------------------
 
+
+def in_hand() -> Authorization:
+    """SETTLED and paid with 600 too much; 100 of it went out, and 1,000 was charged back."""
+    it = collecting.pay_out(paid(1_600), 100, NOW_US).authorization
+    it = collecting.charge_back(it, 1_000, NOW_US).authorization
+    assert it.refund_payable_minor == it.in_hand_minor == 500
+    return it
+
+
 BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
     ("paid elsewhere", collecting.pay_elsewhere, paid(400), 600),
     ("lowered", collecting.lower, paid(400), 600),
     ("disputed", collecting.open_dispute, disputed(), 600),
-    ("refunded", collecting.refund, charged_back(), 600),
+    ("refunded", collecting.refund, paid(600), 600),
     ("charged back", collecting.charge_back, charged_back(), 600),
     ("paid out", collecting.pay_out, paid(1_600), 600),
+    ("paid out while charged back", collecting.pay_out, in_hand(), 500),
+    ("charged back while paid out", collecting.charge_back, in_hand(), 500),
 ]
 
 

@@ -108,7 +108,7 @@ def test_an_offer_that_comes_to_nothing() -> None:
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
     assert (it.state, it.close_us, it.expire_us) == (State.DECLINED, NOW_US, None)
     assert it.reasons == ("LINE_EXHAUSTED", "B", "C", "D")
-    assert it.refund_payable_minor == 9_950
+    assert (it.refund_payable_minor, it.received_minor) == (9_950, 9_950)
     assert step.transition == "authorization.declined"
 
 
@@ -119,7 +119,9 @@ def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
     holding.require_asked(before)
     step = holding.owe_back(before, 9_950, NOW_US)
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
-    assert step.authorization == before._replace(refund_payable_minor=10_000, version=3)
+    assert step.authorization == before._replace(
+        refund_payable_minor=10_000, received_minor=19_950, version=3
+    )
     assert step.transition == "authorization.payment_owed_back"
 
 
@@ -244,6 +246,7 @@ def test_an_increment_holds_more(it: Authorization) -> None:
         held_credit_minor=it.held_credit_minor + 300,
         held_cash_minor=it.held_cash_minor + 200,
         refund_payable_minor=40,
+        received_minor=it.received_minor + 240,
         version=it.version + 1,
     )
     assert step.transition == "authorization.incremented"

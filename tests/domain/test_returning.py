@@ -381,14 +381,14 @@ def written_off(it: Authorization) -> Authorization:
     return collecting.write_off(proposed, "key-2", LOST_US).authorization
 
 
-def test_found_and_written_off_is_recovered() -> None:
-    """What exceeds the tariff at docking and was written off is recovered from the operator."""
+def test_found_and_written_off_is_forgiven() -> None:
+    """What exceeds the tariff at docking and was written off is borne by the operator."""
     step = returning.find(written_off(missing()), BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECOVERY, 18_963),
         (A.FEE_INCOME, A.RECOVERY, 587),
     ]
-    assert step.authorization.recovered_minor == EXCESS_MINOR
+    assert step.authorization.forgiven_minor == EXCESS_MINOR
     assert step.authorization.unrecovered_minor == 350
 
 
@@ -404,7 +404,7 @@ def test_found_between_due_written_off_and_paid() -> None:
     assert (it.due_minor, it.unrecovered_minor, it.paid_minor) == (4_000, 5_900, 10_000)
     step = returning.find(it, BIKE, DOCKED_US)
     after, total = step.authorization, net(step)
-    assert (after.lowered_minor, after.recovered_minor, after.refunded_minor) == (
+    assert (after.lowered_minor, after.forgiven_minor, after.refunded_minor) == (
         4_000, 5_900, 9_650,
     )  # fmt: skip
     assert (total[A.RECEIVABLE], total[A.RECOVERY], total[A.REFUND_PAYABLE]) == (
@@ -414,12 +414,18 @@ def test_found_between_due_written_off_and_paid() -> None:
     assert (total[A.AVAILABLE], total[A.DRAWN]) == (4_000, -4_000)
 
 
-def test_found_while_disputed_stays_with_the_arbiter() -> None:
-    """What is disputed is not given back by the docking."""
+def test_found_while_disputed() -> None:
+    """Of what is disputed, what exceeds the tariff at docking is lowered; the arbiter decides on
+    the rest."""
     it = collecting.open_dispute(missing(), 19_900, LOST_US).authorization
     step = returning.find(it, BIKE, DOCKED_US)
-    assert moved(step) == []
-    assert step.authorization.disputed_minor == 19_900
+    assert moved(step) == [
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE_DISPUTED, 18_963),
+        (A.FEE_INCOME, A.RECEIVABLE_DISPUTED, 587),
+        (A.AVAILABLE, A.DRAWN, EXCESS_MINOR),
+    ]
+    after = step.authorization
+    assert (after.disputed_minor, after.lowered_minor, after.due_minor) == (350, EXCESS_MINOR, 0)
 
 
 def test_found_at_the_full_price() -> None:
@@ -481,27 +487,60 @@ def test_small_concessions_equal_one_large(
     paid_minor=st.integers(0, 19_900),
     disputed_minor=st.integers(0, 19_900),
     off=st.booleans(),
+    later_minor=st.integers(0, 19_900),
+    back_minor=st.integers(0, 19_900),
+    goodwill=st.booleans(),
     amount_minor=st.integers(0, 19_900),
 )
 def test_what_is_given_back_goes_in_order(
-    paid_minor: int, disputed_minor: int, off: bool, amount_minor: int
+    paid_minor: int,
+    disputed_minor: int,
+    off: bool,
+    later_minor: int,
+    back_minor: int,
+    goodwill: bool,
+    amount_minor: int,
 ) -> None:
-    """What is given back is taken off what is due, then what was written off, then what was paid,
-    each as far as it goes, and nothing is given back twice."""
+    """What is given back is taken off what is due, then what is disputed, written off, charged
+    back, paid, and borne by Freehold, each as far as it goes; together that is all that the
+    operator keeps, and nothing is given back twice."""
     it = missing()
     if paid_minor:
         it = collecting.pay(it, paid_minor, LOST_US).authorization
-    if 0 < disputed_minor <= it.due_minor:
-        it = collecting.open_dispute(it, disputed_minor, LOST_US).authorization
+    for won in (goodwill, False):
+        if 0 < disputed_minor <= it.due_minor:
+            it = collecting.open_dispute(it, disputed_minor, LOST_US).authorization
+            if won:
+                it = collecting.resolve_dispute(
+                    it, user_won=True, goodwill=True, now_us=LOST_US
+                ).authorization
     if off and it.due_minor:
         it = written_off(it)
+    if later_minor:
+        it = collecting.pay(it, later_minor, LOST_US).authorization
+    if 0 < back_minor <= it.chargeable_back_minor:
+        it = collecting.charge_back(it, back_minor, LOST_US).authorization
+    amount_minor = min(amount_minor, it.captured_minor - it.conceded_minor)
     after, postings = concessions.give_back(it, amount_minor)
-    lowered = after.lowered_minor - it.lowered_minor
-    recovered = after.recovered_minor - it.recovered_minor
-    refunded = after.refunded_minor - it.refunded_minor
-    assert lowered == min(amount_minor, it.due_minor)
-    assert recovered == min(amount_minor - lowered, it.unrecovered_minor)
-    assert refunded == min(amount_minor - lowered - recovered, it.refundable_minor)
-    assert after.conceded_minor - it.conceded_minor == lowered + recovered + refunded
+    disputed = it.disputed_minor - after.disputed_minor
+    lowered = after.lowered_minor - it.lowered_minor - disputed
+    forgiven = after.forgiven_minor - it.forgiven_minor
+    taken = it.charged_back_minor - after.charged_back_minor
+    refunded = after.refunded_minor - it.refunded_minor - taken
+    borne = it.goodwill_minor - after.goodwill_minor
+    rest = amount_minor
+    for gone, there in (
+        (lowered, it.due_minor),
+        (disputed, it.disputed_minor),
+        (forgiven, it.unrecovered_minor),
+        (taken, min(it.charged_back_minor, it.kept_minor)),
+        (refunded, it.refundable_minor - taken),
+        (borne, it.goodwill_minor),
+    ):
+        assert gone == min(rest, there)
+        rest -= gone
+    assert rest == 0
+    assert after.conceded_minor - it.conceded_minor == amount_minor
+    assert after.refund_payable_minor - it.refund_payable_minor == refunded
     assert min(after.due_minor, after.unrecovered_minor, after.refundable_minor) >= 0
     assert sum(p.amount_minor for p in postings if p.credit is A.RECEIVABLE) == lowered

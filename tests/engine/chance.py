@@ -26,7 +26,9 @@ from tests.engine.plain_terms import (
     PRODUCTS,
     Row,
     due,
+    payable_out,
     refundable,
+    takeable,
 )
 from tests.engine.reference import Reference
 
@@ -62,10 +64,10 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPaidElsewhere": (3, due),
     "LowerCharge": (4, due),
     "RefundCharge": (4, refundable),
-    "PayOutRefund": (5, lambda it: it["refund_payable"]),
+    "PayOutRefund": (5, payable_out),
     "OpenDispute": (4, due),
     "ResolveDispute": (5, lambda it: it["disputed"]),
-    "RecordChargeBack": (3, refundable),
+    "RecordChargeBack": (4, takeable),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
     "ProposeWriteOff": (4, lambda it: it["state"] == "SETTLED" and due(it)),
@@ -155,7 +157,9 @@ class Chance:
         lively = [
             key
             for key in self._lively
-            if rentals[key]["state"] not in CLOSED or rentals[key]["refund_payable"]
+            if rentals[key]["state"] not in CLOSED
+            or takeable(rentals[key])
+            or rentals[key]["charged_back"]
         ]
         self._lively = lively[-WINDOW:]
 
@@ -320,8 +324,8 @@ class Chance:
         occurred_us = _occurred(chance, it, now_us)
         amounts = {
             "Decrease": held, "RecordPaidElsewhere": due(it), "LowerCharge": due(it),
-            "RefundCharge": refundable(it), "PayOutRefund": it["refund_payable"],
-            "OpenDispute": due(it), "RecordChargeBack": refundable(it),
+            "RefundCharge": refundable(it), "PayOutRefund": payable_out(it),
+            "OpenDispute": due(it), "RecordChargeBack": takeable(it),
             "RecordPayment": due(it), "SetProvision": it["written_off"] + due(it),
         }  # fmt: skip
         money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))

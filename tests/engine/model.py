@@ -246,9 +246,10 @@ class Model:
         )
 
     def _sweep(self) -> None:
-        """What time has brought is done, by the rows that the sweeper finds."""
+        """What time has brought is done, by the rows that the sweeper finds; balances are folded,
+        which changes nothing."""
         now_us = self.clock.now_us()
-        found = self.store.waking(now_us, 10_000)
+        found = [it[1:] for it in self.store.waking(now_us, 10_000)]
         expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
         require(set(found), expected, "waking")
         if found:
@@ -256,6 +257,8 @@ class Model:
             sent = self._send(calls, self.engine)
             require([reason(it) for it in sent.results], [""] * len(calls), "sweeper")
             self._compare_answers(sent, "none", now_us)
+        folds = [c.own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
+        require([reason(it) for it in self.engine.apply(folds)], [""] * len(folds), "folder")
         self._require_no_defect()
         self._check()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.plain_terms import FEE_BP, Row, wake
+from tests.engine.plain_terms import FEE_BP, Row, due, wake
 
 Key = tuple[str, str]
 RentalKey = tuple[str, str, int]
@@ -141,6 +141,9 @@ class Books:
         if postings:
             self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
         self.change(it, **new, version=it["version"] + 1)
+        if due(it) == 0:
+            # Nothing is left of what somebody may have proposed to write off.
+            self.change(it, write_off_by="", write_off=0)
         self.change(it, wake_us=wake(it))
         self.touched.add(it["key"])
         self.events.append((it["user_id"], it["key"], transition, event_us))

@@ -56,6 +56,8 @@ CURRENCY = "CNY"
 LAPSING = ("OFFERED", "REVIEW", "AUTHORIZED")
 OUT = ("ACTIVE", "OVERDUE", "RETURN_CLAIMED")
 CHARGED = (*OUT, "SETTLED")
+ENDED = ("DECLINED", "REVERSED", "EXPIRED")
+"""Without a charge."""
 
 
 class Refused(Exception):
@@ -104,9 +106,33 @@ def due(it: Row) -> int:
 
 
 def refundable(it: Row) -> int:
-    """Captured and paid, and not given or taken back."""
-    paid = it["captured"] - it["captured_credit"] + it["paid"]
-    return int(paid - it["refunded"] - it["charged_back"])
+    """Captured and paid, be it late, and not given back."""
+    paid = it["captured"] - it["captured_credit"] + it["paid"] + it["recovered"]
+    return int(paid - it["refunded"])
+
+
+def unrecovered(it: Row) -> int:
+    """Written off, and nobody has made it good."""
+    return int(it["written_off"] - it["recovered"] - it["forgiven"])
+
+
+def standing(it: Row) -> int:
+    """What of the person's money is still here: in the deposit, owed back, or for the charge.
+
+    What the operator got at its own till never was; it is the last that counts as given back.
+    """
+    charge = max(0, refundable(it) - it["elsewhere"])
+    return int(it["held_cash"] + it["refund_payable"] + charge)
+
+
+def takeable(it: Row) -> int:
+    """What the bank can still take back: it came by the rail, and is here."""
+    return int(min(standing(it), it["received"]) - it["charged_back"])
+
+
+def payable_out(it: Row) -> int:
+    """What is owed back, unless the bank has it."""
+    return int(min(it["refund_payable"], standing(it) - it["charged_back"]))
 
 
 def wake(it: Row) -> int | None:
@@ -230,6 +256,7 @@ EMPTY: Row = {
     "claim_until_us": None, "close_us": None, "sold_us": None, "wake_us": None,
     "held_credit": 0, "held_cash": 0, "captured": 0, "captured_credit": 0, "conceded": 0,
     "fee": 0, "paid": 0, "lowered": 0, "disputed": 0, "charged_back": 0, "refunded": 0,
-    "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0,
-    "debiting": 0, "write_off_by": "", "rung": 0, "version": 0,
+    "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0, "forgiven": 0,
+    "received": 0, "elsewhere": 0, "paid_out": 0, "debiting": 0, "write_off_by": "",
+    "write_off": 0, "rung": 0, "version": 0,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from tests.engine.plain_terms import (
     CLAIM_US,
     DAY_US,
     EMPTY,
+    ENDED,
     FEE_BP,
     LADDER,
     LAPSING,
@@ -40,12 +41,15 @@ from tests.engine.plain_terms import (
     no_damage,
     offered,
     parts,
+    payable_out,
     refundable,
     required,
     scored,
     share,
     shorter,
     started,
+    takeable,
+    unrecovered,
     wake,
     within,
 )
@@ -337,6 +341,7 @@ class Reference(Books):
             held_credit=it["credit"],
             held_cash=it["cash"],
             refund_payable=it["refund_payable"] + excess,
+            received=it["received"] + it["cash"] + excess,
         )
         if it["asset_id"] and not it["parent_id"]:
             self.put(self.items, (it["operator_id"], it["asset_id"]), it["key"])
@@ -372,6 +377,7 @@ class Reference(Books):
             close_us=now_us,
             expire_us=None,
             refund_payable=it["refund_payable"] + paid,
+            received=it["received"] + paid,
         )
 
     def _confirm(self, caller: str, it: Row, command: c.Confirm, now_us: int) -> None:
@@ -397,6 +403,7 @@ class Reference(Books):
                 now_us,
                 ("cash", "refund_payable", spare),
                 refund_payable=it["refund_payable"] + spare,
+                received=it["received"] + spare,
             )
         for member in members:
             if obstacle:
@@ -460,6 +467,7 @@ class Reference(Books):
             held_credit=it["held_credit"] + credit,
             held_cash=it["held_cash"] + cash,
             refund_payable=it["refund_payable"] + paid - cash,
+            received=it["received"] + paid,
         )
 
     # -- the hold, until the item is back ----------------------------------------------------
@@ -674,14 +682,25 @@ class Reference(Books):
         if it["custody"] != "MISSING":
             raise Refused("NOT_MISSING")
         excess = max(0, it["captured"] - it["conceded"] - self._usage(it, docked_us))
-        unpaid = min(excess, due(it))
-        given_up = min(excess - unpaid, it["written_off"] - it["recovered"])
-        refund = min(excess - unpaid - given_up, refundable(it))
-        postings: list[Posting] = [("available", "drawn", unpaid)]
-        after = dict(it)
-        accounts = (("receivable", unpaid), ("recovery", given_up), ("refund_payable", refund))
-        for account, amount in accounts:
-            postings += self._concede(after, amount, account)
+        postings: list[Posting] = []
+        after, gone, rest = dict(it), {}, excess
+        at_the_bank = max(0, min(it["charged_back"], refundable(it) - it["elsewhere"]))
+        places = (
+            ("receivable", due(it)),
+            ("receivable_disputed", it["disputed"]),
+            ("recovery", unrecovered(it)),
+            ("receivable_charged_back", at_the_bank),
+            ("refund_payable", refundable(it) - at_the_bank),
+            ("goodwill", it["lowered"] + it["refunded"] + it["forgiven"] - it["conceded"]),
+        )
+        for account, there in places:
+            gone[account] = min(rest, there)
+            rest -= gone[account]
+            postings += self._concede(after, gone[account], account)
+        assert rest == 0
+        unpaid = gone["receivable"] + gone["receivable_disputed"]
+        postings.append(("available", "drawn", unpaid))
+        kept_by_the_person = gone["receivable_charged_back"]
         self.step(
             it,
             "authorization.found",
@@ -692,9 +711,12 @@ class Reference(Books):
             conceded=after["conceded"],
             fee=after["fee"],
             lowered=it["lowered"] + unpaid,
-            recovered=it["recovered"] + given_up,
-            refunded=it["refunded"] + refund,
-            refund_payable=it["refund_payable"] + refund,
+            disputed=it["disputed"] - gone["receivable_disputed"],
+            forgiven=it["forgiven"] + gone["recovery"],
+            charged_back=it["charged_back"] - kept_by_the_person,
+            received=it["received"] - kept_by_the_person,
+            refunded=it["refunded"] + kept_by_the_person + gone["refund_payable"],
+            refund_payable=it["refund_payable"] + gone["refund_payable"],
         )
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
@@ -726,25 +748,28 @@ class Reference(Books):
         row = {"kind": kind, "user_id": user_id, "key": key, "amount": amount}
         self.put(self.payments, (caller, reference), row)
 
-    def _paid(self, caller: str, it: Row, command: Any, kind: str) -> int:
+    def _paid(self, caller: str, it: Row, command: Any, kind: str, *states: str) -> int:
         self._new_payment(caller, command.payment_reference)
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
-        required(it, *CHARGED)
+        required(it, *states)
         user_id = it["user_id"]
         self._record(caller, command.payment_reference, kind, user_id, amount, it)
         return amount
 
     def _record_payment(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        self._pay(it, self._paid(caller, it, command, "PAYMENT"), now_us)
+        self._new_payment(caller, command.payment_reference)
+        if (command.user_id, command.payment_reference) in self.transfers:
+            raise Refused("PAYMENT_OF_A_TRANSFER")
+        self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
     def _pay(self, it: Row, amount: int, now_us: int) -> None:
         """For what is due, then for what was written off; the rest is owed back."""
         if it["captured_credit"] == 0:
             raise Refused("NOTHING_DUE")
         paid = min(amount, due(it))
-        recovered = min(amount - paid, it["written_off"] - it["recovered"])
+        recovered = min(amount - paid, unrecovered(it))
         rest = amount - paid - recovered
         self.step(
             it,
@@ -757,10 +782,11 @@ class Reference(Books):
             paid=it["paid"] + paid,
             recovered=it["recovered"] + recovered,
             refund_payable=it["refund_payable"] + rest,
+            received=it["received"] + amount,
         )
 
     def _paid_elsewhere(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        amount = self._paid(caller, it, command, "ELSEWHERE")
+        amount = self._paid(caller, it, command, "ELSEWHERE", *CHARGED)
         within(amount, due(it))
         self.step(
             it,
@@ -769,6 +795,7 @@ class Reference(Books):
             ("operator_payable", "receivable", amount),
             ("available", "drawn", amount),
             paid=it["paid"] + amount,
+            elsewhere=it["elsewhere"] + amount,
         )
 
     def _lower(self, caller: str, it: Row, command: c.LowerCharge, now_us: int) -> None:
@@ -807,13 +834,14 @@ class Reference(Books):
         amount = minor(command.amount)
         if it["state"] in ("REVIEW", "OFFERED"):
             raise Refused("ILLEGAL_TRANSITION")
-        within(amount, it["refund_payable"])
+        within(amount, payable_out(it))
         self.step(
             it,
             "collection.paid_out",
             now_us,
             ("refund_payable", "cash", amount),
             refund_payable=it["refund_payable"] - amount,
+            paid_out=it["paid_out"] + amount,
         )
         self._order(it, "PAYOUT", amount, now_us)
 
@@ -858,9 +886,9 @@ class Reference(Books):
         if transfer["kind"] == "DEBIT":
             self.change(it, debiting=0)
             if transfer["state"] == "SUCCEEDED":
-                self._new_payment(PLATFORM, transfer_id)
                 self._pay(it, amount, now_us)
-                self._record(PLATFORM, transfer_id, "PAYMENT", it["user_id"], amount, it)
+                name = f"transfers/{transfer_id}"
+                self._record(PLATFORM, name, "PAYMENT", it["user_id"], amount, it)
             else:
                 self.step(it, "collection.debit_failed", now_us)
         elif transfer["state"] == "FAILED":
@@ -870,6 +898,7 @@ class Reference(Books):
                 now_us,
                 ("cash", "refund_payable", amount),
                 refund_payable=it["refund_payable"] + amount,
+                paid_out=it["paid_out"] - amount,
             )
 
     def _open_dispute(self, caller: str, it: Row, command: c.OpenDispute, now_us: int) -> None:
@@ -912,8 +941,8 @@ class Reference(Books):
         return self._concede(after, amount, against)
 
     def _charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        amount = self._paid(caller, it, command, "CHARGE_BACK")
-        within(amount, refundable(it))
+        amount = self._paid(caller, it, command, "CHARGE_BACK", *CHARGED, *ENDED, "AUTHORIZED")
+        within(amount, takeable(it))
         self.step(
             it,
             "collection.charged_back",
@@ -923,7 +952,7 @@ class Reference(Books):
         )
 
     def _resolve_charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        required(it, *CHARGED)
+        required(it, *CHARGED, *ENDED, "AUTHORIZED")
         amount, after = it["charged_back"], dict(it)
         if amount == 0:
             raise Refused("NOTHING_CHARGED_BACK")
@@ -931,13 +960,34 @@ class Reference(Books):
             back = ("cash", "receivable_charged_back", amount)
             self.step(it, "collection.charge_back_overturned", now_us, back, charged_back=0)
             return
+        # Where the money is that the person keeps, in the order in which it is taken from there.
+        before_the_loss = refundable(it) - it["recovered"] - it["elsewhere"]
+        places = {
+            "owed": it["refund_payable"],
+            "deposit": it["held_cash"],
+            "charge": max(0, before_the_loss),
+            "late": it["recovered"],
+        }
+        shares, rest = {}, amount
+        for place, there in places.items():
+            shares[place] = min(rest, there)
+            rest -= shares[place]
+        assert rest == 0
         self.step(
             it,
             "collection.charge_back_won",
             now_us,
-            *self._borne(after, command.goodwill, amount, "receivable_charged_back"),
+            ("refund_payable", "receivable_charged_back", shares["owed"]),
+            ("deposit", "receivable_charged_back", shares["deposit"]),
+            *self._borne(after, command.goodwill, shares["charge"], "receivable_charged_back"),
+            ("recovery", "receivable_charged_back", shares["late"]),
             charged_back=0,
-            refunded=it["refunded"] + amount,
+            refund_payable=it["refund_payable"] - shares["owed"],
+            cash=it["cash"] - shares["deposit"],
+            held_cash=it["held_cash"] - shares["deposit"],
+            refunded=it["refunded"] + shares["charge"],
+            recovered=it["recovered"] - shares["late"],
+            received=it["received"] - amount,
             conceded=after["conceded"],
             fee=after["fee"],
         )
@@ -961,7 +1011,8 @@ class Reference(Books):
         required(it, "SETTLED")
         if due(it) == 0:
             raise Refused("NOTHING_DUE")
-        self.step(it, "collection.write_off_proposed", now_us, write_off_by=command.by)
+        new: Row = {"write_off_by": command.by, "write_off": due(it)}
+        self.step(it, "collection.write_off_proposed", now_us, **new)
 
     def _approve(self, caller: str, it: Row, command: c.ApproveWriteOff, now_us: int) -> None:
         required(it, "SETTLED")
@@ -969,9 +1020,7 @@ class Reference(Books):
             raise Refused("NOT_PROPOSED")
         if it["write_off_by"] == command.by:
             raise Refused("SECOND_PERSON_NEEDED")
-        amount = due(it)
-        if amount == 0:
-            raise Refused("NOTHING_DUE")
+        amount = min(it["write_off"], due(it))
         missing = max(0, it["written_off"] + amount - it["provisioned"])
         self.step(
             it,
@@ -983,7 +1032,9 @@ class Reference(Books):
             written_off=it["written_off"] + amount,
             provisioned=it["provisioned"] + missing,
             write_off_by="",
+            write_off=0,
         )
+        self.change(self.line(it["user_id"]), fixed=True)
 
     # -- what time does ----------------------------------------------------------------------
 
@@ -1017,8 +1068,8 @@ class Reference(Books):
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":
             # What was captured stays captured.
-            end = "settled" if it["captured"] else "expired"
-            self._close(it, f"authorization.{end}", at_us, at_us, state=end.upper())
+            end = "SETTLED" if it["captured"] else "EXPIRED"
+            self._close(it, "authorization.expired", at_us, at_us, state=end)
         elif state == "ACTIVE":
             self.step(it, "authorization.overdue", at_us, state="OVERDUE")
         elif state == "OVERDUE":

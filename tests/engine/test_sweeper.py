@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from service.clock import Clock
 from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
-from service.engine.ports import StorageFailed
+from service.engine.ports import StorageFailed, Waking
 from service.engine.sweeper import Sweeper
-from service.storage.database import open_database
+from service.storage import tables as t
+from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import transfers
@@ -33,11 +34,12 @@ class WatchedStore(SqlStore):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.portions: list[int] = []
-        self.stale: list[tuple[str, str]] = []
+        self.stale: list[Waking] = []
 
-    def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+    def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
         """What the store says, after what is stale."""
-        found = (self.stale + super().waking(now_us, limit))[:limit]
+        stale = [it for it in self.stale if after is None or it > after]
+        found = (stale + super().waking(now_us, limit, after))[:limit]
         self.portions.append(len(found))
         return found
 
@@ -60,9 +62,14 @@ def hall(watched: WatchedStore) -> Desk:
 
 
 def sweep(desk: Desk, portion: int = 100) -> int:
-    """One sweep through a committer of its own."""
+    """One sweep of a fresh sweeper."""
+    return sweeps(desk, portion, 1)[0]
 
-    async def main() -> int:
+
+def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
+    """Sweeps of one sweeper, through a committer of its own."""
+
+    async def main() -> list[int]:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sweeper = Sweeper(
@@ -73,7 +80,7 @@ def sweep(desk: Desk, portion: int = 100) -> int:
             interval_s=1.0,
             log_fault=lambda _id, error: desk.faults.append(error),
         )
-        swept = await sweeper.sweep()
+        swept = [await sweeper.sweep() for _ in range(rounds)]
         await committer.close()
         return swept
 
@@ -149,7 +156,7 @@ def test_what_was_closed_meanwhile_is_left_alone(hall: Desk, watched: WatchedSto
     gone = rental(hall, authorize("new-1"))
     rental(hall, reverse(gone))
     rental(hall, authorize("new-2"))
-    watched.stale = [("new-1", gone.authorization_id), ("ghost", "0" * 20)]
+    watched.stale = [Waking(0, "new-1", gone.authorization_id), Waking(1, "ghost", "0" * 20)]
     hall.clock.advance(OFFER_END_US)
     assert sweep(hall) == 1
     assert stored(hall, gone).state is State.REVERSED
@@ -159,9 +166,35 @@ def test_a_portion_that_does_not_move_is_left_to_the_next_round(
     hall: Desk, watched: WatchedStore
 ) -> None:
     """When nothing of a full portion can be expired the sweep ends, and does not go in circles."""
-    watched.stale = [("ghost", f"{n:020d}") for n in range(3)]
+    watched.stale = [Waking(0, "ghost", f"{n:020d}") for n in range(3)]
     assert sweep(hall, 3) == 0
     assert watched.portions == [3]
+
+
+def of_products(desk: Desk, users: Iterable[str], revision: int) -> None:
+    """Makes people's rentals refer to a revision of their product; there is only the first."""
+    a = t.authorizations.c
+    with writing(desk.store.engine) as connection:
+        change = update(t.authorizations).where(a.user_id.in_(list(users)))
+        connection.execute(change.values(product_revision=revision))
+
+
+def test_those_that_always_fail_keep_nobody_waiting(hall: Desk, watched: WatchedStore) -> None:
+    """When more than a portion of what is due fails again and again, the next rounds reach what is
+    behind it, come back to it, and end it once it no longer fails."""
+    failing = [f"new-{n}" for n in range(7)]
+    for user_id in failing:
+        rental(hall, authorize(user_id))
+    hall.clock.advance(START_US + 1)
+    good = [rental(hall, authorize(f"newer-{n}")) for n in range(4)]
+    of_products(hall, failing, 2)
+    hall.clock.advance(OFFER_END_US + 1)
+    assert sweeps(hall, 3, 4) == [0, 0, 4, 0]
+    assert watched.portions == [3, 3, 3, 2, 3, 3]
+    assert hall.faults
+    assert {stored(hall, it).state for it in good} == {State.EXPIRED}
+    of_products(hall, failing, 1)
+    assert sweep(hall, 3) == 7
 
 
 def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
@@ -172,11 +205,11 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
 
         away = True
 
-        def waking(self, now_us: int, limit: int) -> list[tuple[str, str]]:
+        def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
             if self.away:
                 self.away = False
                 raise StorageFailed("as told")
-            return super().waking(now_us, limit)
+            return super().waking(now_us, limit, after)
 
     class Counted:
         """Counts how often the time is asked for."""

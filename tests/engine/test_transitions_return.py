@@ -18,8 +18,10 @@ from tests.engine.acts import (
     Row,
     approve,
     change_terms,
+    charge_back,
     claim_return,
     contest,
+    decide_charge_back,
     decide_dispute,
     dispute,
     extend,
@@ -27,6 +29,8 @@ from tests.engine.acts import (
     in_state,
     lost,
     lower,
+    pay_elsewhere,
+    pay_out,
     propose,
     settle_usage,
     states,
@@ -450,7 +454,7 @@ def test_found_and_written_off(desk: Desk) -> None:
         "authorization.found",
     )
     assert states(it) == (State.SETTLED, Custody.IN_STATION, Collection.WRITTEN_OFF)
-    assert (it.recovered_minor, it.unrecovered_minor) == (16_700, 3_200)
+    assert (it.forgiven_minor, it.unrecovered_minor) == (16_700, 3_200)
 
 
 def test_found_between(desk: Desk) -> None:
@@ -492,6 +496,105 @@ def test_found_in_cash_and_credit(desk: Desk) -> None:
         "authorization.found",
     )
     assert (it.due_minor, it.refund_payable_minor) == (0, 6_750)
+
+
+def test_found_and_disputed(desk: Desk) -> None:
+    """Found while disputed: operator_payable x-f, fee_income f / receivable_disputed x;
+    avail / drawn x; the arbiter decides on the rest."""
+    it = rental(desk, dispute(missing(desk), 18_000))
+    it = dock(desk).step(
+        found(it),
+        [
+            ("money", "operator_payable / receivable", 1_843),
+            ("money", "fee_income / receivable", 57),
+            ("line", "available / drawn", 1_900),
+            ("money", "operator_payable / receivable_disputed", 14_356),
+            ("money", "fee_income / receivable_disputed", 444),
+            ("line", "available / drawn", 14_800),
+        ],
+        "authorization.found",
+    )
+    assert (it.due_minor, it.disputed_minor, it.lowered_minor) == (0, 3_200, 16_700)
+
+
+def test_found_and_charged_back(desk: Desk) -> None:
+    """Found while charged back: operator_payable x-f, fee_income f / receivable_charged_back x;
+    the person keeps it, and it counts as refunded."""
+    it = rental(desk, pay(missing(desk), 19_900))
+    it = rental(desk, charge_back(it, 10_000))
+    it = dock(desk).step(
+        found(it),
+        [
+            ("money", "operator_payable / receivable_charged_back", 9_700),
+            ("money", "fee_income / receivable_charged_back", 300),
+            ("money", "operator_payable / refund_payable", 6_499),
+            ("money", "fee_income / refund_payable", 201),
+        ],
+        "authorization.found",
+    )
+    assert (it.charged_back_minor, it.refunded_minor, it.refund_payable_minor) == (
+        0, 16_700, 6_700,
+    )  # fmt: skip
+    assert it.in_hand_minor == 9_900
+    assert refused(desk, decide_charge_back(it, user_won=True)).reason == "NOTHING_CHARGED_BACK"
+
+
+def test_found_and_charged_back_in_part(desk: Desk) -> None:
+    """What was charged back beyond what exceeds the tariff is still to be decided."""
+    it = rental(desk, pay(missing(desk), 19_900))
+    it = rental(desk, found(rental(desk, charge_back(it, 19_900))))
+    assert (it.charged_back_minor, it.refund_payable_minor) == (19_900 - it.refunded_minor, 0)
+    it = rental(desk, decide_charge_back(it, user_won=False))
+    assert it.in_hand_minor == it.refundable_minor == it.captured_minor - it.conceded_minor
+
+
+def test_found_and_recovered(desk: Desk) -> None:
+    """Found after what was written off was recovered: the person, who paid it, gets it back."""
+    it = rental(desk, approve(rental(desk, propose(missing(desk)))))
+    it = rental(desk, pay(it, 19_000))
+    it = dock(desk).step(
+        found(it),
+        [
+            ("money", "operator_payable / recovery", 873),
+            ("money", "fee_income / recovery", 27),
+            ("money", "operator_payable / refund_payable", 15_326),
+            ("money", "fee_income / refund_payable", 474),
+        ],
+        "authorization.found",
+    )
+    assert (it.recovered_minor, it.unrecovered_minor) == (19_000, 0)
+    assert (it.refunded_minor, it.refund_payable_minor, it.fee_minor) == (15_800, 15_800, 96)
+
+
+def test_found_after_goodwill(desk: Desk) -> None:
+    """Found after Freehold gave the charge up out of goodwill: operator_payable x-f,
+    fee_income f / goodwill x; the operator bears it after all."""
+    it = rental(desk, dispute(missing(desk), 19_000))
+    it = rental(desk, decide_dispute(it, user_won=True, goodwill=True))
+    it = dock(desk).step(
+        found(it),
+        [
+            ("money", "operator_payable / receivable", 873),
+            ("money", "fee_income / receivable", 27),
+            ("line", "available / drawn", 900),
+            ("money", "operator_payable / goodwill", 15_326),
+            ("money", "fee_income / goodwill", 474),
+        ],
+        "authorization.found",
+    )
+    assert (it.captured_minor - it.conceded_minor, it.fee_minor) == (3_200, 96)
+    assert (it.goodwill_minor, it.refund_payable_minor) == (3_200, 0)
+
+
+def test_found_and_paid_elsewhere(desk: Desk) -> None:
+    """Found after the operator was paid: what exceeds the tariff is owed to the person, and can
+    be paid out."""
+    it = rental(desk, pay_elsewhere(missing(desk), 19_900))
+    dock(desk)
+    it = rental(desk, found(it))
+    assert (it.refund_payable_minor, it.in_hand_minor) == (16_700, 16_700)
+    it = rental(desk, pay_out(it, 16_700))
+    assert (it.in_hand_minor, it.chargeable_back_minor) == (0, 0)
 
 
 def test_found_after_a_concession(desk: Desk) -> None:

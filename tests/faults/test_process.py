@@ -41,17 +41,62 @@ def refused(*arguments: str) -> str:
     return done.stderr
 
 
-def test_a_second_server_on_the_same_port_is_refused(database: str, model: Path) -> None:
+def test_a_second_server_on_the_same_port_is_refused(
+    database: str, tmp_path: Path, model: Path
+) -> None:
     """A second server on one port exits with an error that names the address; the first goes on."""
+    other = f"sqlite:///{shutil.copy(tmp_path / 'freehold.db', tmp_path / 'other.db')}"
     with server(database, model, "127.0.0.1:0") as first:
         address = first.wait_for("serving")["address"]
-        said = refused(
-            "--listen", address, "--database", database, "--model", str(model)
-        ).splitlines()
+        said = refused("--listen", address, "--database", other, "--model", str(model)).splitlines()
         assert said[-1].startswith("Error: ")
         assert address in said[-1]
         assert first.process.poll() is None
         assert first.terminate() == 0
+
+
+def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path, model: Path) -> None:
+    """A second server on one SQLite file, by whichever path, exits with one line that names it;
+    the first goes on, and so do the commands beside it. A server that was killed keeps nobody
+    away."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    url = f"sqlite:///{folder / 'freehold.db'}"
+    operator_key, platform_key = prepare(url)
+    words = ("--listen", "127.0.0.1:0", "--model", str(model), "--database")
+    with server(url, model, "127.0.0.1:0") as first:
+        address = str(first.wait_for("serving")["address"])
+        for path in (folder / "freehold.db", tmp_path / "link" / "freehold.db"):
+            done = run("serve", *words, f"sqlite:///{path}")
+            assert done.returncode == 1
+            assert one_line(done.stderr).startswith(f"Error: {path} is served by another process")
+        for beside in (
+            ("verify",),
+            ("backup", "--to", str(tmp_path / "copy")),
+            ("operator", "create", "other", "--name", "Other"),
+        ):
+            done = run(*beside, "--database", url)
+            assert done.returncode == 0, done.stderr
+        assert run("revoke-key", "--database", url, stdin=f"{operator_key}\n").returncode == 0
+        with Client(address, platform_key, plaintext=True) as platform:
+            user = User(user_id="ann", features=people(model, 1)[0], scoring_consent=True)
+            user.as_of.seconds = AS_OF_S
+            platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+        assert first.process.poll() is None
+        first.kill()
+    with server(url, model, "127.0.0.1:0") as next_one:
+        next_one.wait_for("serving")
+        assert next_one.terminate() == 0
+
+
+def test_a_file_that_cannot_be_locked_is_not_served(tmp_path: Path, model: Path) -> None:
+    """Where it cannot be told whether another server has the file, none starts."""
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    assert run("migrate", "--database", url).returncode == 0
+    (tmp_path / "freehold.db-server").mkdir()
+    said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
+    assert "cannot be locked" in one_line(said)
 
 
 def test_a_database_without_schema_is_refused(tmp_path: Path, model: Path) -> None:

@@ -86,6 +86,7 @@ def test_amounts_that_are_nothing_are_absent(desk: Desks) -> None:
         "refunded",
         "charged_back",
         "conceded",
+        "write_off_proposed",
     )
     assert not [name for name in names if rental.HasField(name)]
     assert not ready.active(desk).HasField("fee")
@@ -171,7 +172,7 @@ def test_a_write_off_takes_two_people(desk: Desks) -> None:
         desk.platform.call("ApproveWriteOff", name=rental.name)
     assert refusal.value.reason == "NOT_PROPOSED"
     proposed = desk.platform.call("ProposeWriteOff", name=rental.name).authorization
-    assert proposed.due == yuan(1_000)
+    assert (proposed.due, proposed.write_off_proposed) == (yuan(1_000), yuan(1_000))
     with pytest.raises(Refused) as refusal:
         desk.platform.call("ApproveWriteOff", name=rental.name)
     assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
@@ -180,10 +181,12 @@ def test_a_write_off_takes_two_people(desk: Desks) -> None:
     after = desk.colleague.call("ApproveWriteOff", name=rental.name).authorization
     assert (after.due, after.written_off) == (NOTHING, yuan(1_000))
     assert after.collection == A.COLLECTION_WRITTEN_OFF
+    assert not after.HasField("write_off_proposed")
     # The loss is Freehold's, and the person's limit is gone with it.
     assert owed(desk) == before
     profile = desk.platform.profile(user_of(rental))
     assert (profile.drawn, profile.limit) == (NOTHING, yuan(29_000))
+    assert profile.limit_fixed
 
 
 def test_a_recovery_after_a_write_off(desk: Desks) -> None:

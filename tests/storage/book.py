@@ -218,6 +218,11 @@ def tamper(file: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount >= 1, statement
 
 
+def forget_answers(file: Path) -> None:
+    """Leaves out what a desk answers: it is not the contract's, which the shell reads as well."""
+    tamper(file, "DELETE FROM requests", "UPDATE authorizations SET request_id=''")
+
+
 def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
     """Computes every link of a line anew, and its head, as whoever has the file can."""
     where = "WHERE user_id = ? AND currency = ?"
@@ -280,8 +285,14 @@ def multiply(file: Path, times: int) -> None:
         "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
-        "payments": {"payment_reference": "{n} || payment_reference"},
+        # The number goes before the id, which may stand after the name of the collection.
+        "payments": {
+            "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"
+            " THEN 'transfers/' || {n} || substr(payment_reference, 11)"
+            " ELSE {n} || payment_reference END"
+        },
         "open_items": {"asset_id": "{n} || asset_id"},
+        "outbox": {"sequence": "NULL"},
     }
     people = f"(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})"
     people += f" SELECT 'p{times}-' || n || '-' AS n FROM n) AS copies"

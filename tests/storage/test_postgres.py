@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,16 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, String, event, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
+from benchmarks.postgres import children
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.storage import database as settings
 from service.storage import tables as t
-from service.storage.database import open_database, reading, reading_all
+from service.storage.database import open_database, reading, reading_all, take_time, writing
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore, SqlTransaction
 from service.storage.verify import verify_books
@@ -274,6 +278,131 @@ def test_a_restart_that_nobody_noticed(own: Cluster, doomed: Desk) -> None:
     assert reason(result) in ("", "STORAGE_UNAVAILABLE")
     rental(doomed, authorize(), request_id="r")
     assert counts(doomed)["authorizations"] == 1
+
+
+# -- the server stands still -----------------------------------------------------------------------
+
+ANSWER_S = 0.5
+# All that is left to try after one answer did not come: a session that is begun anew (the driver
+# waits for at least two seconds), and a pause of this machine.
+BOUNDED_S = 8.0
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are waited for less long than by default."""
+    monkeypatch.setattr(settings, "POSTGRES_ANSWER_S", ANSWER_S)
+    monkeypatch.setattr(settings, "POSTGRES_CONNECT_S", 2)
+
+
+@contextmanager
+def standing_still(*processes: int) -> Iterator[None]:
+    """Processes that do nothing, and look alive to the network."""
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def bounded(seconds: float = BOUNDED_S) -> Iterator[None]:
+    """Fails when the block takes longer."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_session_that_stands_still(cluster: Cluster, name: str) -> None:
+    """A call whose session does not answer is refused as UNAVAILABLE in bounded time with nothing
+    written, and the next works on another session; what the first had locked is refused to others
+    until it ends, which it does by itself once it goes on."""
+    desk = hasty(cluster, name, "-c lock_timeout=50")
+    desk.put_user("ann", 700)
+    with standing_still(writing_session(desk.store)):
+        with bounded():
+            (away,) = desk.apply(desk.work(authorize(), request_id="r"))
+        assert reason(away) == "STORAGE_UNAVAILABLE"
+        rental(desk, authorize(product_id="umbrella"), request_id="other")
+    before = counts(desk)
+
+    def stop_within(transaction: SqlTransaction, stack: ExitStack) -> None:
+        transaction.lines(["ann"])
+        stack.enter_context(standing_still(writing_session(desk.store)))
+        transaction.requests([("city", "r")])
+
+    with ExitStack() as stack:
+        with bounded(), pytest.raises(StorageFailed), desk.store.begin() as transaction:
+            stop_within(transaction, stack)
+        desk.put_user("ben", 700)
+        (locked,) = desk.apply(desk.work(authorize(), request_id="r"))
+        assert reason(locked) == "STORAGE_UNAVAILABLE"
+        assert counts(desk)["authorizations"] == before["authorizations"]
+    until(lambda: not reason(desk.apply(desk.work(authorize(), request_id="r"))[0]))
+    assert counts(desk)["authorizations"] == before["authorizations"] + 1
+    assert verify_books(desk.store.engine).fault is None
+    desk.store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_stands_still(cluster: Cluster, name: str, wire: Wire) -> None:
+    """A COMMIT that reached a session which stands still is unknown in bounded time; it takes place
+    when the session goes on, and the same id then tells the truth."""
+    desk = Desk(SqlStore(open_database(cluster.url(name, wire.folder))))
+    desk.put_user("ann", 700)
+    pid = writing_session(desk.store)
+    with ExitStack() as stack:
+        wire.at_commit = lambda _: stack.enter_context(standing_still(pid))
+        with bounded():
+            (result,) = desk.apply(desk.work(authorize(), request_id="r"))
+        assert reason(result) == "OUTCOME_UNKNOWN"
+        assert counts(desk)["authorizations"] == 0
+    until(lambda: not sessions(cluster, f"pid = {pid}"))
+    assert counts(desk)["authorizations"] == 1
+    assert desk.apply(desk.work(authorize(), request_id="r")) == [encode(desk.answers["r"])]
+    assert balances(desk) == (50_000, 30_100, 19_900, 0)
+    assert verify_books(desk.store.engine).fault is None
+    desk.store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_stands_still(own: Cluster, doomed: Desk) -> None:
+    """While the whole server stands still calls are refused as UNAVAILABLE and reads fail, in
+    bounded time each; when it goes on both work at once."""
+    first = rental(doomed, authorize(), request_id="r")
+    assert own._server is not None
+    with standing_still(own._server.pid, *children(own._server.pid)):
+        for _ in range(2):
+            with bounded():
+                (result,) = doomed.apply(doomed.work(authorize()))
+            assert reason(result) == "STORAGE_UNAVAILABLE"
+        with bounded(), pytest.raises(StorageFailed):
+            doomed.store.authorization(first.user_id, first.authorization_id)
+    assert doomed.store.authorization(first.user_id, first.authorization_id) == first
+    assert rental(doomed, authorize(), request_id="r") == first
+    assert counts(doomed)["authorizations"] == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_may_take_its_time(cluster: Cluster, name: str) -> None:
+    """A migration and a read of everything may take longer than an answer to a call, and whoever
+    has their connection afterwards waits no longer than ever."""
+    engine = open_database(cluster.url(name))
+    slow, pid = text("SELECT pg_sleep(1)"), text("SELECT pg_backend_pid()")
+    with writing(engine) as connection:
+        first = connection.scalar(pid)
+        take_time(connection)
+        connection.execute(slow)
+    with reading_all(engine, 3) as connection:
+        connection.execute(slow).all()
+    with bounded(), reading(engine) as connection:
+        assert connection.scalar(pid) == first
+        with pytest.raises(OperationalError, match="did not answer in time"):
+            connection.execute(slow)
+    engine.dispose()
 
 
 # -- conflicts between sessions --------------------------------------------------------------------

@@ -11,16 +11,18 @@ import pytest
 from sqlalchemy import func, select
 
 from service.domain.authorization import Authorization, State
+from service.domain.money import Money
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
 from service.engine.assess import pack
-from service.engine.commands import PutUser, Work
+from service.engine.commands import FoldPayable, PayOutOperator, PutUser, Work, own_work
 from service.engine.committer import CommitLimits, Committer
 from service.engine.engine import Result
 from service.engine.records import PLATFORM
 from service.engine.sweeper import Sweeper
 from service.storage import tables as t
 from service.storage.database import open_database, reading
+from service.storage.payables import payables_of
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.calls import (
@@ -35,7 +37,7 @@ from tests.engine.calls import (
     settle,
     stored,
 )
-from tests.fakes import MINUTE_US, START_US, CountingIds, Desk, encode
+from tests.fakes import MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
 from tests.postgres import Cluster
 
 HANG_S = 60.0
@@ -263,3 +265,20 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
         ends = select(func.count()).where(events.transition == str(Transition.EXPIRED))
         assert connection.scalar(ends) == 31
     assert balances(desks[0]) == (50_000, 50_000, 0, 0)
+
+
+def test_payouts_and_folding(desks: tuple[Desk, Desk]) -> None:
+    """While one process folds what an operator is owed the other pays it, and what is owed is
+    neither lost nor paid twice."""
+    desks[0].put_user("ann", 700)
+    for n in range(ROUNDS):
+        for desk in desks:
+            rental(desk, settle(rental(desk, authorize()), 100))
+        out = [
+            desk.work(PayOutOperator(OPERATOR, Money("CNY", 97 * 2), f"{n}"), caller=PLATFORM)
+            for desk in desks
+        ]
+        fold = [own_work(FoldPayable(OPERATOR, "CNY")) for _ in desks]
+        results = race(desks, [fold[0], out[0]], [fold[1], out[1]])
+        assert sorted(isinstance(result[1], bytes) for result in results) == [False, True]
+        assert payables_of(desks[0].store.engine, OPERATOR).get("CNY", 0) == 0

@@ -90,7 +90,14 @@ class Where(dict[str, object]):
         self["reversed_one"] = ask(f"{of} user_id='ann' AND state='REVERSED'")[0][0]
         self["late"] = ask(f"{of} user_id='ben' AND state='EXPIRED'")[0][0]
         self["bens"] = ask(f"{of} user_id='ben' AND state='ACTIVE' AND group_id=''")[0][0]
+        self["payout"] = ask(
+            "SELECT transfer_id FROM transfers WHERE kind='PAYOUT' AND state='REQUESTED'"
+        )[0][0]
         self["debit"] = ask("SELECT transfer_id FROM transfers WHERE state='SUCCEEDED'")[0][0]
+        self["second"] = ask(
+            f"SELECT sequence FROM outbox WHERE authorization_id='{self['one']}'"
+            " AND authorization_version=2"
+        )[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
         self["request"] = ask(f"{requests} ORDER BY record_us, request_id")[0][0]
         self["decision"] = ask("SELECT decision_id FROM authorizations WHERE user_id='dan'")[0][0]
@@ -179,6 +186,11 @@ OPEN = "WHERE authorization_id='{open}'"
 ANN_LINE = "lines/ann/CNY"
 FIRST = "users/ann/authorizations/{one}"
 STAYS = "users/ann/authorizations/{open}"
+
+TRANSFER = (
+    "INSERT INTO transfers VALUES"
+    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1)"
+)
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "an amount": (
@@ -278,7 +290,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "everything moved to another person": (
         tuple(f"UPDATE {table} SET user_id='zoe' {ANN}"
               for table in ("users", "lines", "entries", "authorizations", "sealed_heads",
-                            "payments", "transfers", "requests", "decisions", "open_items")),
+                            "payments", "transfers", "requests", "decisions", "open_items",
+                            "outbox")),
         "SUBJECT", "lines/zoe/CNY",
     ),
     "a cut that waits for nothing": (
@@ -346,6 +359,16 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} state='REVERSED', custody='IN_STATION', close_us=1 {OPEN}",),
         "STATE_AND_AMOUNTS", STAYS,
     ),
+    "a proposal by nobody": (
+        (f"{A} write_off_minor=1 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
+    ),
+    "a proposal of nothing": (
+        (f"{A} write_off_by='key-1' {ONE}",), "STATE_AND_AMOUNTS", FIRST,
+    ),
+    "a proposal where nothing is due": (
+        (f"{A} write_off_by='key-1', write_off_minor=1 WHERE authorization_id='{{lost}}'",),
+        "STATE_AND_AMOUNTS", "users/ann/authorizations/{lost}",
+    ),
     "a rung of no ladder": (
         (f"{A} rung=99 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
@@ -389,8 +412,67 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "PAYMENTS", "lines/operators/city/CNY",
     ),
     "a debit nobody paid": (
-        ("UPDATE payments SET payment_reference='other' WHERE payment_reference='{debit}'",),
+        (("UPDATE payments SET payment_reference='other'"
+         " WHERE payment_reference='transfers/{debit}'"),),
         "TRANSFER_WITHOUT_PAYMENT", "transfers/ann/{debit}",
+    ),
+    "a payout that is cancelled": (
+        ("UPDATE transfers SET state='CANCELLED' WHERE transfer_id='{payout}'",),
+        "TRANSFER", "transfers/ann/{payout}",
+    ),
+    "one payout as two": (
+        ("UPDATE transfers SET amount_minor=amount_minor-50 WHERE transfer_id='{payout}'",
+         TRANSFER.format(kind="PAYOUT", amount=50, state="REQUESTED")),
+        "TRANSFER", FIRST,
+    ),
+    "a debit under way that nobody asked for": (
+        (TRANSFER.format(kind="DEBIT", amount=5, state="SENT"),), "TRANSFER", FIRST,
+    ),
+    "a debit that failed and was never asked for": (
+        (TRANSFER.format(kind="DEBIT", amount=5, state="FAILED"),), "TRANSFER", FIRST,
+    ),
+    "a debit awaited that is not under way": (
+        (f"{A} debiting_minor=5 {ONE}",), "TRANSFER", FIRST,
+    ),
+    "a standing that nobody set": (
+        (f"{L} standing='WATCHED' {ANN}",), "SET_BY_NOBODY", ANN_LINE,
+    ),
+    "a limit that nobody fixed": (
+        (f"{L} limit_fixed=1 WHERE user_id='dan'",), "SET_BY_NOBODY", "lines/dan/CNY",
+    ),
+    "an event that is gone": (
+        (f"DELETE FROM outbox {ONE} AND authorization_version=1",), "EVENT", "outbox/{second}",
+    ),
+    "the last event gone": (
+        ((f"DELETE FROM outbox {ONE} AND authorization_version="
+          f"(SELECT version FROM authorizations {ONE})"),),
+        "EVENT", FIRST,
+    ),
+    "an event twice": (
+        (("INSERT INTO outbox VALUES"
+          " (99999, 'authorization.overdue', 'ann', '{one}', 1, 1, 1)"),),
+        "EVENT", "outbox/99999",
+    ),
+    "an event of nothing": (
+        (("INSERT INTO outbox VALUES"
+          " (99999, 'authorization.overdue', 'ann', 'ghost', 1, 1, 1)"),),
+        "EVENT", "outbox/99999",
+    ),
+    "an unknown event": (
+        ("INSERT INTO outbox VALUES (99999, 'authorization.sung', 'ann', '{one}', 1, 1, 1)",),
+        "UNREADABLE", "outbox/99999",
+    ),
+    "a state of which no event tells": (
+        (f"UPDATE outbox SET transition='authorization.overdue' {OPEN}",), "EVENTS_TELL", STAYS,
+    ),
+    "a rental that began earlier": (
+        (f"{A} start_us=start_us-1 {OPEN}",), "EVENTS_TELL", STAYS,
+    ),
+    "a rental that ended later": (
+        (f"{A} close_us=close_us+1 {ONE}",), "EVENTS_TELL", FIRST,
+    ),
+    "a ladder begun anew": (
+        (f"{A} rung=0 {ONE}",), "EVENTS_TELL", FIRST,
     ),
     "what an operator is owed": (
         ("UPDATE operator_payables SET amount_minor=amount_minor+1 WHERE operator_id='city'",),
@@ -511,6 +593,42 @@ def test_a_forged_chain_is_found(books: Path, name: str) -> None:
     assert fault is not None
     expected = _first_seal(books) if row == "sealed" else row.format(**where)
     assert (fault.rule, fault.row) == (rule, expected), fault
+
+
+# -- answers that are kept ----------------------------------------------------------------------
+
+
+def test_every_stored_answer_is_read(books: Path) -> None:
+    """An answer that is kept for retries must be one of its method, about what its request is
+    about; the first that is not is named."""
+    with attack(books) as connection:
+        found = connection.execute(
+            "SELECT caller, request_id, method, answer, user_id, authorization_id FROM requests"
+            " WHERE authorization_id<>'' ORDER BY caller, request_id"
+        ).fetchall()
+    about = {row[2:4]: f"users/{row[4]}/authorizations/{row[5]}" for row in found}
+    caller, request_id, *first = found[0][:4]
+
+    def fault(found: str | ValueError | None) -> tuple[str, str] | None:
+        """What the verifier says where a reader finds this in the first answer."""
+
+        def read(method: str, answer: bytes) -> str | None:
+            if [method, answer] != first:
+                return about.get((method, answer))
+            if isinstance(found, ValueError):
+                raise found
+            return found
+
+        engine = open_database(f"sqlite:///{books}")
+        try:
+            said = verify_books(engine, KEYS, read_answer=read).fault
+        finally:
+            engine.dispose()
+        return None if said is None else (said.rule, said.row)
+
+    assert fault(about[first[0], first[1]]) is None
+    for wrong in ("users/ann/authorizations/other", ValueError("no such answer"), None):
+        assert fault(wrong) == ("ANSWER", f"requests/{caller}/{request_id}")
 
 
 # -- faults that only seals and witnesses show --------------------------------------------------
@@ -697,4 +815,4 @@ def test_every_rule_is_planted() -> None:
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         rules.update(re.findall(r'(?:Found\(|_Reference\(|yield)\s*"([A-Z_]+)"', source))
     planted = {rule for table in (PLANTED, FORGED, SEALS) for _, rule, _ in table.values()}
-    assert rules == planted | {"SEAL_WITNESS"}
+    assert rules == planted | {"SEAL_WITNESS", "ANSWER"}

@@ -277,7 +277,8 @@ class AuthorizationServiceServicer:
 
     def ReportFound(self, request, context):
         """A MISSING item was docked: what was charged beyond the fee until then is
-        given back.
+        given back by the operator, be it due, disputed, written off, charged back,
+        paid, or borne by Freehold meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -108,14 +108,17 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordChargeBack(self, request, context):
-        """The user's bank took a payment back.
+        """The user's bank took money back that had come by the payment rail: a
+        deposit, held or released, a payment, or what was paid too much.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveChargeBack(self, request, context):
-        """It is decided on all that is charged back.
+        """It is decided on all that is charged back. What the user keeps is taken
+        from what is owed back, then from the deposit held, then from the charge,
+        and at last from what was recovered after a write-off.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,16 +132,18 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ProposeWriteOff(self, request, context):
-        """Proposes to give up collecting all that is due.
+        """Proposes to give up collecting all that is due now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveWriteOff(self, request, context):
-        """Agrees to the proposal: all that is due is written off, and leaves the
-        person's line with it. Refused with the key that proposed it: two people
-        decide, each with a key of their own.
+        """Agrees to the proposal: what was proposed is written off, or what is still
+        due of it, and leaves the person's line with it; what has become due since
+        needs a proposal of its own. From then on no score raises the person's
+        limit, until SetCreditLimit leaves it to the score again. Refused with the
+        key that proposed it: two people decide, each with a key of their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -126,12 +126,17 @@ def upgrade() -> None:
         sa.Column("provisioned_minor", sa.BigInteger(), nullable=False),
         sa.Column("written_off_minor", sa.BigInteger(), nullable=False),
         sa.Column("recovered_minor", sa.BigInteger(), nullable=False),
+        sa.Column("forgiven_minor", sa.BigInteger(), nullable=False),
+        sa.Column("received_minor", sa.BigInteger(), nullable=False),
+        sa.Column("elsewhere_minor", sa.BigInteger(), nullable=False),
+        sa.Column("paid_out_minor", sa.BigInteger(), nullable=False),
         sa.Column("debiting_minor", sa.BigInteger(), nullable=False),
         sa.Column(
             "write_off_by",
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
             nullable=False,
         ),
+        sa.Column("write_off_minor", sa.BigInteger(), nullable=False),
         sa.Column("rung", sa.Integer(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("wake_us", sa.BigInteger(), nullable=True),
@@ -181,6 +186,14 @@ def upgrade() -> None:
             "cash_minor >= 0", name=op.f("ck_authorizations_cash_minor_not_negative")
         ),
         sa.CheckConstraint(
+            "charged_back_minor <= received_minor - paid_out_minor OR charged_back_minor <= held_cash_minor + refund_payable_minor",
+            name=op.f("ck_authorizations_charged_back_not_paid_out"),
+        ),
+        sa.CheckConstraint(
+            "charged_back_minor <= received_minor",
+            name=op.f("ck_authorizations_charged_back_within_received"),
+        ),
+        sa.CheckConstraint(
             "charged_back_minor >= 0",
             name=op.f("ck_authorizations_charged_back_minor_not_negative"),
         ),
@@ -197,10 +210,19 @@ def upgrade() -> None:
             "disputed_minor >= 0", name=op.f("ck_authorizations_disputed_minor_not_negative")
         ),
         sa.CheckConstraint(
+            "elsewhere_minor <= paid_minor", name=op.f("ck_authorizations_elsewhere_within_paid")
+        ),
+        sa.CheckConstraint(
+            "elsewhere_minor >= 0", name=op.f("ck_authorizations_elsewhere_minor_not_negative")
+        ),
+        sa.CheckConstraint(
             "fee_minor <= captured_minor - conceded_minor",
             name=op.f("ck_authorizations_fee_within_kept"),
         ),
         sa.CheckConstraint("fee_minor >= 0", name=op.f("ck_authorizations_fee_minor_not_negative")),
+        sa.CheckConstraint(
+            "forgiven_minor >= 0", name=op.f("ck_authorizations_forgiven_minor_not_negative")
+        ),
         sa.CheckConstraint(
             "held_cash_minor >= 0", name=op.f("ck_authorizations_held_cash_minor_not_negative")
         ),
@@ -218,7 +240,17 @@ def upgrade() -> None:
             "paid_minor >= 0", name=op.f("ck_authorizations_paid_minor_not_negative")
         ),
         sa.CheckConstraint(
-            "recovered_minor <= written_off_minor",
+            "paid_out_minor >= 0", name=op.f("ck_authorizations_paid_out_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "received_minor + elsewhere_minor = paid_out_minor + held_cash_minor + refund_payable_minor + captured_minor - captured_credit_minor + paid_minor + recovered_minor - refunded_minor",
+            name=op.f("ck_authorizations_money_has_its_place"),
+        ),
+        sa.CheckConstraint(
+            "received_minor >= 0", name=op.f("ck_authorizations_received_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "recovered_minor + forgiven_minor <= written_off_minor",
             name=op.f("ck_authorizations_recovered_within_written_off"),
         ),
         sa.CheckConstraint(
@@ -229,11 +261,14 @@ def upgrade() -> None:
             name=op.f("ck_authorizations_refund_payable_minor_not_negative"),
         ),
         sa.CheckConstraint(
-            "refunded_minor + charged_back_minor <= captured_minor - captured_credit_minor + paid_minor",
+            "refunded_minor <= captured_minor - captured_credit_minor + paid_minor + recovered_minor",
             name=op.f("ck_authorizations_refunded_within_paid"),
         ),
         sa.CheckConstraint(
             "refunded_minor >= 0", name=op.f("ck_authorizations_refunded_minor_not_negative")
+        ),
+        sa.CheckConstraint(
+            "write_off_minor >= 0", name=op.f("ck_authorizations_write_off_minor_not_negative")
         ),
         sa.CheckConstraint(
             "written_off_minor <= provisioned_minor",
@@ -821,7 +856,7 @@ def upgrade() -> None:
     with op.batch_alter_table("transfers", schema=None) as batch_op:
         batch_op.create_index(
             "ix_transfers_change_us",
-            ["change_us"],
+            ["change_us", "user_id", "transfer_id"],
             unique=False,
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
             postgresql_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),

@@ -1,0 +1,54 @@
+"""The answers that are kept for retries, read again for the verifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freehold.v1 import credit_service_pb2 as credit
+from google.protobuf.message import DecodeError, Message
+
+from service.engine.records import TOMBSTONE
+from service.rpc import authorizations, charges, collection, returns
+from service.rpc import credit as people
+
+_RESPONSES: dict[str, type[Message]] = {
+    it.name: it.response
+    for table in (
+        authorizations.MUTATIONS,
+        returns.MUTATIONS,
+        charges.MUTATIONS,
+        people.MUTATIONS,
+        collection.MUTATIONS,
+    )
+    for it in table
+}
+_BULK = people.PUT_USERS
+
+
+def read_answer(method: str, answer: bytes) -> str | None:
+    """The resource that a stored answer is about; None when it is about none.
+
+    Raises ValueError for bytes that are no answer of the method.
+    """
+    if method == TOMBSTONE or (method == _BULK and not answer):
+        return None
+    kind = credit.CreditProfile if method == _BULK else _RESPONSES.get(method)
+    if kind is None:
+        raise ValueError(f"no method {method}")
+    try:
+        return _about(kind.FromString(answer))
+    except DecodeError as error:
+        raise ValueError("not to be read") from error
+
+
+def _about(message: Any) -> str | None:
+    fields = message.DESCRIPTOR.fields_by_name
+    if "user_id" in fields:
+        return f"users/{message.user_id}"
+    if "line" in fields:
+        return f"users/{message.line.user_id}"
+    if "authorizations" in fields:
+        return str(message.authorizations[0].name) if message.authorizations else ""
+    if "authorization" not in fields or getattr(message, "tombstone", False):
+        return None
+    return str(message.authorization.name)

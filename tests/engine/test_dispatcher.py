@@ -1,0 +1,183 @@
+"""The dispatcher: hands transfers to the payment rail, whichever of them it does not take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import pytest
+
+from service.domain.errors import NotFound
+from service.engine.commands import ReportTransfer, Work
+from service.engine.committer import CommitLimits, Committer
+from service.engine.dispatcher import Dispatcher
+from service.engine.records import TransferRecord, TransferState
+from tests.engine.acts import charged, woken
+from tests.engine.calls import pay, rental
+from tests.fakes import MINUTE_US, Desk
+
+T = TypeVar("T")
+HANG_S = 60.0
+PORTION = 64
+RESEND_US = 10 * MINUTE_US
+
+
+class Rail:
+    """Takes all transfers but those of some people."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = set(refused)
+        self.taken: list[str] = []
+        self.asked = 0
+
+    async def submit(self, transfer: TransferRecord) -> None:
+        """Takes a transfer, or does not."""
+        self.asked += 1
+        if transfer.user_id in self.refused:
+            raise ConnectionError("as told")
+        self.taken.append(transfer.user_id)
+
+
+class Counter(Committer):
+    """A committer that refuses to mark the transfers of some people."""
+
+    def __init__(self, desk: Desk, *refused: str) -> None:
+        super().__init__(desk.engine.apply, CommitLimits())
+        self.refused = set(refused)
+
+    async def submit(self, work: Work) -> bytes:
+        """What the committer answers, or a refusal."""
+        command = work.command
+        if isinstance(command, ReportTransfer) and command.user_id in self.refused:
+            raise NotFound("transfer", command.transfer_id)
+        return await super().submit(work)
+
+
+def owing(desk: Desk, *users: str) -> None:
+    """People who are to be debited, the first of them first."""
+    rentals = []
+    for user_id in users:
+        desk.put_user(user_id, 700)
+        rentals.append(charged(desk, user_id))
+    for it in rentals:
+        woken(desk, it, it.wake_us or 0)
+
+
+def dispatches(desk: Desk, committer: Counter, rail: Rail, rounds: int = 1) -> list[int]:
+    """Rounds of one dispatcher."""
+
+    async def main() -> list[int]:
+        committer.start()
+        dispatcher = dispatcher_of(desk, committer, rail)
+        taken = [await dispatcher.dispatch() for _ in range(rounds)]
+        await committer.close()
+        return taken
+
+    return run(main())
+
+
+def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Dispatcher:
+    """A dispatcher that does not pause."""
+    return Dispatcher(
+        desk.store,
+        rail,
+        committer,
+        desk.clock,
+        portion=PORTION,
+        interval_s=0.0,
+        resend_us=RESEND_US,
+        log_fault=lambda _id, error: desk.faults.append(error),
+    )
+
+
+def run(main: Coroutine[object, object, T]) -> T:
+    """Runs to the end, or fails instead of hanging."""
+    return asyncio.run(asyncio.wait_for(main, HANG_S))
+
+
+def states(desk: Desk, user_id: str) -> list[TransferState]:
+    """How a person's transfers stand."""
+    return [it.state for it in desk.store.list_transfers(user_id, after="", limit=10)]
+
+
+CROWD = [f"user-{n}" for n in range(70)]
+
+
+def test_a_transfer_is_marked_and_handed_in_once(desk: Desk) -> None:
+    """A transfer that the rail took is marked as sent and not handed in again before it has been
+    without an answer for long."""
+    owing(desk, "ann")
+    rail = Rail()
+    assert dispatches(desk, Counter(desk), rail, 2) == [1, 0]
+    assert states(desk, "ann") == [TransferState.SENT]
+    desk.clock.advance(desk.clock.now_us() + RESEND_US)
+    assert dispatches(desk, Counter(desk), rail) == [1]
+    assert rail.taken == ["ann", "ann"]
+
+
+def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
+    """A debit of what was paid before it was sent is ended and never handed in."""
+    desk.put_user("ann", 700)
+    it = charged(desk)
+    it = woken(desk, it, it.wake_us or 0)
+    rental(desk, pay(it, it.due_minor))
+    rail = Rail()
+    assert dispatches(desk, Counter(desk), rail) == [0]
+    assert rail.asked == 0
+    assert TransferState.SENT not in states(desk, "ann")
+
+
+def test_a_rail_that_takes_nothing_of_many(desk: Desk) -> None:
+    """When the rail does not take more than a portion of transfers, the next round reaches those
+    behind them; what was not taken is handed in again when it has been without an answer for
+    long."""
+    owing(desk, *CROWD, "zoe")
+    rail = Rail(*CROWD)
+    assert dispatches(desk, Counter(desk), rail, 3) == [0, 1, 0]
+    assert (rail.taken, rail.asked) == (["zoe"], 71)
+    assert len(desk.faults) == 70
+    rail.refused.clear()
+    desk.clock.advance(desk.clock.now_us() + RESEND_US)
+    assert sum(dispatches(desk, Counter(desk), rail, 2)) == 71
+
+
+def test_transfers_that_cannot_be_marked_keep_nobody_waiting(desk: Desk) -> None:
+    """When more than a portion of transfers cannot be marked as sent, again and again, the next
+    round reaches those behind them, and none of them is handed in."""
+    owing(desk, *CROWD, "zoe")
+    rail = Rail()
+    assert dispatches(desk, Counter(desk, *CROWD), rail, 3) == [0, 1, 0]
+    assert (rail.taken, rail.asked) == (["zoe"], 1)
+    assert states(desk, CROWD[0]) == [TransferState.REQUESTED]
+
+
+def test_the_dispatcher_goes_on_until_it_is_cancelled(desk: Desk) -> None:
+    """The dispatcher dispatches again and again, also after the database was away."""
+    owing(desk, "ann")
+    away = [ConnectionError("as told")]
+    unsent = desk.store.unsent_transfers
+
+    def fail_once(
+        before_us: int, limit: int, after: TransferRecord | None = None
+    ) -> list[TransferRecord]:
+        if away:
+            raise away.pop()
+        return unsent(before_us, limit, after)
+
+    async def main() -> None:
+        committer = Counter(desk)
+        committer.start()
+        rail = Rail()
+        desk.store.unsent_transfers = fail_once  # type: ignore[method-assign]
+        task = asyncio.create_task(dispatcher_of(desk, committer, rail).run())
+        while not rail.taken:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await committer.close()
+
+    run(main())
+    assert [str(error) for error in desk.faults] == ["as told"]
+    assert states(desk, "ann") == [TransferState.SENT]

@@ -1,0 +1,93 @@
+"""What operators are owed stands in few rows, and comes to the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import func, insert, select
+
+from service.engine.commands import Paid, PayOutOperator
+from service.engine.committer import CommitLimits, Committer
+from service.engine.folder import Folder
+from service.engine.records import PLATFORM
+from service.storage import tables as t
+from service.storage.database import reading, writing
+from service.storage.payables import payables_of
+from service.storage.statements import FOLDED_ROWS
+from tests.engine.acts import charged, money
+from tests.engine.calls import refused
+from tests.fakes import OPERATOR, Desk
+
+
+def rows(desk: Desk) -> int:
+    """In how many rows the operator's balance stands."""
+    p = t.operator_payables.c
+    with reading(desk.store.engine) as connection:
+        query = select(func.count()).where(p.operator_id == OPERATOR)
+        return int(connection.execute(query).scalar_one())
+
+
+def owed(desk: Desk) -> int:
+    """What the operator is owed."""
+    return payables_of(desk.store.engine, OPERATOR).get("CNY", 0)
+
+
+def grow(desk: Desk, number: int) -> None:
+    """So many rows more, any two of which come to nothing."""
+    with writing(desk.store.engine) as connection:
+        connection.execute(
+            insert(t.operator_payables),
+            [
+                {
+                    "operator_id": OPERATOR,
+                    "currency": "CNY",
+                    "batch_id": f"grown-{place}",
+                    "amount_minor": 1 if place % 2 else -1,
+                }
+                for place in range(number)
+            ],
+        )
+
+
+def fold(desk: Desk, most: int = 2) -> None:
+    """One round of the folder."""
+
+    async def run() -> None:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        folder = Folder(
+            desk.store,
+            committer,
+            rows=most,
+            interval_s=60.0,
+            pause_s=0.0,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
+        await folder.fold()
+        await committer.close()
+
+    asyncio.run(run())
+
+
+def test_a_balance_is_folded_into_one_row(desk: Desk) -> None:
+    """A balance in more rows than allowed is added up, in as many transactions as it takes; one in
+    fewer is left as it is."""
+    for _ in range(2):
+        charged(desk)
+    fold(desk)
+    assert (rows(desk), owed(desk)) == (2, 2_426)
+    grow(desk, 2 * FOLDED_ROWS)
+    fold(desk)
+    assert (rows(desk), owed(desk)) == (1, 2_426)
+
+
+def test_a_payout_takes_what_is_not_folded(desk: Desk) -> None:
+    """A payout counts every row, however few of them it adds up itself."""
+    charged(desk)
+    grow(desk, FOLDED_ROWS + 10)
+    error = refused(desk, PayOutOperator(OPERATOR, money(1_214), "out-1"), caller=PLATFORM)
+    assert error.reason == "PAYABLE_EXCEEDED"
+    answer = desk.do(PayOutOperator(OPERATOR, money(1_213), "out-1"), caller=PLATFORM)
+    assert answer == Paid(OPERATOR, "CNY", 1_213, 0)
+    assert owed(desk) == 0
+    assert rows(desk) < FOLDED_ROWS

@@ -1,0 +1,53 @@
+"""The answers that are kept for retries, as the verifier reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.rpc.stored import read_answer
+from service.storage.database import open_database
+from service.storage.verify import verify_books
+from tests.fakes import serving
+from tests.rpc.ready import ready
+from tests.rpc.support import MUTATIONS, desks
+from tests.storage.book import attack
+
+
+def test_kept_answers_are_about_what_was_asked(tmp_path: Path) -> None:
+    """Of every method the kept answer is about what its request is about; put in the place of
+    another's, or cut, it is a fault."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        for method in sorted(MUTATIONS):
+            desk.caller_for(method).send(method, ready(desk, method))
+        gone = {"user_id": desk.platform.person(), "authorize_request_id": "never-came"}
+        assert desk.operator.call("ReverseAuthorization", origin=gone).tombstone
+        assert desk.platform.verify().verified
+    file = tmp_path / "freehold.db"
+    with attack(file) as connection:
+        by_method = "SELECT caller, request_id, answer FROM requests WHERE method=?"
+        ((caller, request_id, answer), other) = connection.execute(
+            f"{by_method} ORDER BY caller, request_id LIMIT 2", ("Authorize",)
+        ).fetchall()
+    engine = open_database(f"sqlite:///{file}")
+    try:
+        assert verify_books(engine, read_answer=read_answer).fault is None
+        for wrong in (other[2], b"", answer[:-1]):
+            with attack(file) as connection:
+                connection.execute(
+                    "UPDATE requests SET answer=? WHERE caller=? AND request_id=?",
+                    (wrong, caller, request_id),
+                )
+            fault = verify_books(engine, read_answer=read_answer).fault
+            assert fault is not None
+            assert (fault.rule, fault.row) == ("ANSWER", f"requests/{caller}/{request_id}")
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("method", sorted({*MUTATIONS, "Sing"}))
+def test_what_is_no_answer(method: str) -> None:
+    """Bytes that are no message, and an answer of no method, are not read."""
+    with pytest.raises(ValueError, match="no"):
+        read_answer(method, b"\xff")
