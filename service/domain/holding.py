@@ -18,6 +18,7 @@ from service.domain.authorization import (
     changed,
     refuse,
     require,
+    require_rental,
     step,
 )
 from service.domain.catalog import Product, Tariff
@@ -67,7 +68,12 @@ def _hold(
     it: Authorization, product: Product, paid_minor: int, excess_minor: int, now_us: int
 ) -> Step:
     """Both parts held: ACTIVE at once, or AUTHORIZED until it is picked up."""
-    if it.start is _IMMEDIATE:
+    changes: Changes
+    if it.parent_id:
+        # Nothing goes out and nothing will come back: it ends by itself, at its own time.
+        transition = _BECOMES_ACTIVE
+        changes = {"state": _ACTIVE, "expire_us": now_us + it.rental_period_us}
+    elif it.start is _IMMEDIATE:
         transition = _BECOMES_ACTIVE
         changes = _started(it, product, now_us)
     else:
@@ -224,6 +230,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     The instant at which the item counts as lost follows from the tariff and does not move,
     unless it would come before the due time.
     """
+    require_rental(authorization)
     require(authorization, Act.EXTEND)
     most_us = product.policy.rental_period_us
     if not 0 < by_us <= most_us:
@@ -290,8 +297,10 @@ def reverse(authorization: Authorization, now_us: int) -> Step:
 
 
 def expire(authorization: Authorization) -> Step:
-    """Ends what nobody confirmed, reviewed or picked up in time, at the instant when it lapsed."""
-    if authorization.expire_us is None or authorization.state not in LAPSING:
+    """Ends what nobody confirmed, reviewed or picked up in time, and a damage charge of which
+    nothing was captured, at the instant when it lapsed."""
+    lapses = authorization.state in LAPSING or authorization.parent_id
+    if authorization.expire_us is None or not lapses:
         raise IllegalState("NOT_LAPSED", "nothing lapses in this state", authorization.state)
     return step(
         _closed(authorization, State.EXPIRED, authorization.expire_us),

@@ -10,6 +10,7 @@ from service.domain.authorization import (
     State,
     Step,
     require,
+    require_rental,
     step,
 )
 from service.domain.catalog import Product
@@ -125,6 +126,7 @@ def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
 
 def claim_return(authorization: Authorization, product: Product, now_us: int) -> Step:
     """The person says that the item is back: the fee clock stops, the operator may contest."""
+    require_rental(authorization)
     require(authorization, Act.CLAIM_RETURN)
     claimed = authorization._replace(
         state=State.RETURN_CLAIMED,
@@ -166,6 +168,14 @@ def accept_claim(authorization: Authorization, product: Product) -> Step:
     )
 
 
+def lapse_charge(authorization: Authorization) -> Step:
+    """Nobody settled a damage charge in time: what was captured stands, the rest is released."""
+    lapse_us = authorization.expire_us
+    if lapse_us is None or not authorization.captured_minor:
+        return holding.expire(authorization)
+    return _final(authorization, 0, Custody.IN_STATION, Transition.SETTLED, lapse_us, lapse_us)
+
+
 def overdue(authorization: Authorization) -> Step:
     """The due time has come: the hold stays."""
     if authorization.state is not State.ACTIVE or authorization.due_us is None:
@@ -176,6 +186,7 @@ def overdue(authorization: Authorization) -> Step:
 
 def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
     """The item counts as lost: the buy-out cap is captured, as far as it was authorized."""
+    require_rental(authorization)
     require(authorization, Act.REPORT_LOST)
     authorized_minor = authorization.credit_minor + authorization.cash_minor
     cap_minor = min(product.tariff.buy_out_minor, authorized_minor)

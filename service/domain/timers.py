@@ -41,6 +41,8 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
     match authorization.state:
         case State.OFFERED | State.REVIEW | State.AUTHORIZED:
             return holding.expire(authorization)
+        case State.ACTIVE if authorization.parent_id:
+            return returning.lapse_charge(authorization)
         case State.ACTIVE:
             return returning.overdue(authorization)
         case State.OVERDUE:

@@ -418,7 +418,10 @@ _STARTED: Final = CAPTURABLE | {State.SETTLED}
 def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
     """What does not fit the state: custody, amounts, times."""
     state, settled = it.state, it.state is State.SETTLED
-    if it.custody not in _CUSTODIES.get(state, {Custody.IN_STATION}):
+    # A late charge for damage: no item of its own, so nothing is out, due or lost.
+    charge = it.parent_id != ""
+    at_rest = {Custody.IN_STATION}
+    if it.custody not in (at_rest if charge else _CUSTODIES.get(state, at_rest)):
         yield "STATE_AND_CUSTODY", f"{state} with custody {it.custody}"
     cash_minor = it.captured_minor - it.captured_credit_minor
     rest_minor = (
@@ -449,14 +452,19 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
         "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
         "proposed only while something is due": it.write_off_minor != 0 and it.due_minor == 0,
+        "a charge is ACTIVE until it ends": charge
+        and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)
     started = it.start_us is not None
     wrong_times = {
-        "expire_us": (it.expire_us is not None) != (state in LAPSING),
+        "expire_us": (it.expire_us is not None)
+        != (state in LAPSING or (charge and state is State.ACTIVE)),
         "close_us": (it.close_us is not None) != (state in CLOSED),
-        "start_us": started != (state in _STARTED) and state is not State.REVERSED,
+        "start_us": started
+        if charge
+        else started != (state in _STARTED) and state is not State.REVERSED,
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,

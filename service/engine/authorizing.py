@@ -67,9 +67,10 @@ _IN_STATION, _ON_PICKUP, _UNDER_REVIEW = Custody.IN_STATION, Start.ON_PICKUP, Re
 def authorize(work: Work, command: Authorize, changes: Changes, context: Context) -> Decided:
     """Scores, decides, and holds what needs no cash; several items all or none."""
     products = _products(work.caller, command, context)
-    if command.parent_id:
-        _require_parent(work.caller, command, changes)
-    _require_free(work.caller, command.items, changes)
+    if command.parent_id or command.amount is not None:
+        _require_charge(work.caller, command, products, changes)
+    else:
+        _require_free(work.caller, command.items, changes)
     known = context.assessed.asking.get(command.user_id)
     assessment = _as_policies_allow(known or UNKNOWN_PERSON, products, context.now_us)
     line, is_new = line_for(command.user_id, products[0].currency, changes, context)
@@ -127,15 +128,31 @@ def _products(operator_id: str, command: Authorize, context: Context) -> list[Pr
     return products
 
 
-def _require_parent(operator_id: str, command: Authorize, changes: Changes) -> None:
-    """A damage charge cites a rental of the same person and operator that is over."""
+def _require_charge(
+    operator_id: str, command: Authorize, products: list[Product], changes: Changes
+) -> None:
+    """A damage charge cites a rental of the same person and operator that is over, and of which
+    the item was out; it asks for no more than the deposit."""
+    if not command.parent_id:
+        raise InvalidInput.of("amount", "amount.only_with_parent", "is for damage charges only")
+    if command.start is _ON_PICKUP:
+        raise InvalidInput.of("start", "start.damage", "of a damage charge nothing is picked up")
+    if command.amount is not None:
+        for product in products:
+            amount_minor = command.amount.require(product.currency, "amount.currency_code")
+            if not 0 < amount_minor <= product.deposit_minor:
+                raise InvalidInput.of(
+                    "amount.amount_minor",
+                    "amount.exceeds_deposit",
+                    f"more than zero, at most the deposit of {product.deposit_minor}",
+                )
     parent = changes.authorization(command.user_id, command.parent_id)
     if parent is None or parent.operator_id != operator_id:
         raise NotFound("authorization", command.parent_id)
-    if parent.state is not State.SETTLED:
-        raise IllegalState(
-            "PARENT_NOT_SETTLED", "the rental goes on: charge it there", parent.state
-        )
+    if parent.state not in life.CLOSED:
+        raise IllegalState("PARENT_OPEN", "the rental goes on: charge it there", parent.state)
+    if parent.start_us is None:
+        raise IllegalState("PARENT_NEVER_OUT", "its item was never out", parent.state)
 
 
 def _as_policies_allow(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:
@@ -163,12 +180,15 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    wanted = [Wanted(product.deposit_minor, product.policy) for product in products]
+    if command.amount is not None:
+        wanted = [it._replace(deposit_minor=command.amount.amount_minor) for it in wanted]
     choice = choose(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         command.accept_offers,
         line.available_minor,
-        [Wanted(product.deposit_minor, product.policy) for product in products],
+        wanted,
     )
     if line.standing is _WATCHED and choice.offer is not None:
         return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
@@ -357,7 +377,8 @@ def _obstacle(members: list[Authorization], line: Line, changes: Changes) -> Rea
         return Reason.USER_SUSPENDED
     if sum(it.credit_minor for it in members) > line.available_minor:
         return Reason.LINE_EXHAUSTED
-    if not all(is_free(changes, it.operator_id, it.asset_id) for it in members):
+    # A damage charge may name an item that is out with somebody else by now.
+    if not all(it.parent_id or is_free(changes, it.operator_id, it.asset_id) for it in members):
         return Reason.ASSET_IN_USE
     return None
 

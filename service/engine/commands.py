@@ -26,8 +26,8 @@ class Authorize:
     """Score, decide, hold.
 
     Several items are one group: all are held or none. `pickup_window_us` and `rental_period_us`
-    None: the policy's limit. `parent` is the authorization id that a damage charge cites, or
-    empty.
+    None: the policy's limit. `parent_id` is the authorization id that a damage charge cites, or
+    empty; `amount` is what such a charge asks for, None: the product's deposit.
     """
 
     user_id: str
@@ -39,6 +39,7 @@ class Authorize:
     parent_id: str = ""
     grouped: bool = False
     """Whether the answer is a group, however many items it has."""
+    amount: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,8 +161,8 @@ def finish(draft: Draft, step: Step, line: Line, changes: Changes, context: Cont
 
 
 def claim(draft: Draft, authorization: Authorization) -> None:
-    """The item, if one is named, is in this rental from now on."""
-    if authorization.asset_id:
+    """The item, if one is named, is in this rental from now on; a damage charge is none."""
+    if authorization.asset_id and not authorization.parent_id:
         draft.claims.append(
             OpenItem(
                 authorization.operator_id,

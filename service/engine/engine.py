@@ -10,10 +10,12 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
 from service.clock import Clock
 from service.domain import timers
+from service.domain.authorization import HOLDING
 from service.domain.errors import (
     UNKNOWN,
     DeadlineTooNear,
@@ -47,12 +49,14 @@ from service.engine.commands import (
     StartRental,
     Wake,
     Work,
+    own_work,
 )
 from service.engine.context import Context
 from service.engine.decide import decide
 from service.engine.ports import (
     Conflict,
     OutcomeUnknown,
+    ReadAgain,
     StorageFailed,
     Store,
     Transaction,
@@ -64,6 +68,7 @@ from service.engine.records import (
     RequestRecord,
     operator_account,
 )
+from service.engine.shortage import ASKING, people_in_the_way
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -144,22 +149,32 @@ class Engine:
         return InternalFault(fault_id)
 
     def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
-        for attempt in range(1, self._max_attempts + 1):
+        ended: _Ended = {}
+        attempt = 1
+        while True:
             context = self._context(batch)
             try:
                 with self._store.begin() as transaction:
-                    changes = self._read(batch, transaction)
+                    changes = self._read([*chain(*ended.values()), *batch], transaction)
                     if self._knows_less(batch, changes):
                         self._use_catalog(self._store.catalog())
                         context = replace(context, catalog=self._catalog)
-                    results = [self._decide(work, changes, context) for work in batch]
+                    results = []
+                    for place, work in enumerate(batch):
+                        for wake in ended.get(place, ()):
+                            self._decide(wake, changes, context)
+                        results.append(self._decide(work, changes, context))
+                        if changes.in_the_way:
+                            _end_first(ended, place, changes, transaction, context.now_us)
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
                 return results
+            except ReadAgain:
+                pass
             except Conflict:
                 if attempt == self._max_attempts:
                     raise
-        raise InvariantBroken("no attempt was made")
+                attempt += 1
 
     def _context(self, batch: Sequence[Work]) -> Context:
         self._refresh_catalog(batch)
@@ -262,9 +277,12 @@ class Engine:
                 raise RequestIdReused("method")
             if work.deadline is not None and work.deadline <= time.monotonic():
                 raise DeadlineTooNear
+            asks = type(work.command) in ASKING
             try:
                 decided = decide(work, changes, context)
             except FreeholdError as refusal:
+                if asks:
+                    changes.in_the_way = people_in_the_way(work, refusal, changes)
                 if not isinstance(refusal, InvariantBroken):
                     _keep_what_time_brought(work, changes, context)
                 raise
@@ -275,6 +293,8 @@ class Engine:
             return error
         except Exception as error:
             return self._fault(error)
+        if asks and decided.draft.authorizations[-1].reasons:
+            changes.in_the_way = people_in_the_way(work, decided, changes)
         changes.merge(decided.draft)
         if work.request_id:
             changes.requests[work.caller, work.request_id] = RequestRecord(
@@ -288,6 +308,33 @@ class Engine:
                 context.now_us,
             )
         return answer
+
+
+_Ended = dict[int, list[Work]]
+"""What is woken before the work at a place of the batch is decided."""
+
+
+def _end_first(
+    ended: _Ended, place: int, changes: Changes, transaction: Transaction, now_us: int
+) -> None:
+    """Raises ReadAgain when the work at this place found a line or an item taken by what has
+    lapsed: all is decided again, and what has lapsed ended before it.
+
+    Another person's line must be locked in its turn, so that it cannot be read now.
+    """
+    people, changes.in_the_way = changes.in_the_way, set()
+    lapsed = set(transaction.lapsed(people, now_us))
+    lapsed.update(
+        key
+        for key, it in changes.authorizations.items()
+        if it.user_id in people and it.state in HOLDING and timers.is_due(it, now_us)
+    )
+    first = ended.setdefault(place, [])
+    known = [work.command for work in first]
+    wakes = [it for key in sorted(lapsed) if (it := Wake(*key)) not in known]
+    if wakes:
+        first += [own_work(it) for it in wakes]
+        raise ReadAgain
 
 
 def _keep_what_time_brought(work: Work, changes: Changes, context: Context) -> None:

@@ -222,6 +222,7 @@ def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -
     event_us = _occurred_us(command.occurred_us, current, context.now_us)
     fee = None
     if command.amount is None:
+        life.require_rental(current)
         fee = returning.usage_fee(current, product, event_us)
         amount_minor = returning.usage_amount_minor(current, fee.total_minor)
     else:

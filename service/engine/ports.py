@@ -52,6 +52,10 @@ class OutcomeUnknown(Exception):
     """The answer to COMMIT was lost; only a later read tells whether it took place."""
 
 
+class ReadAgain(Exception):
+    """More must be read and locked before the batch can be decided; nothing was written."""
+
+
 class Transaction(Protocol):
     """One write transaction; reads see and lock what is then written."""
 
@@ -71,6 +75,13 @@ class Transaction(Protocol):
         self, keys: Iterable[AuthorizationKey]
     ) -> dict[AuthorizationKey, Authorization]:
         """Authorizations by (user id, authorization id)."""
+        ...
+
+    def lapsed(self, keys: Iterable[UserKey], now_us: int) -> list[AuthorizationKey]:
+        """What holds something for these people and to which time has done something by now.
+
+        Not locked: the people's lines may not be either.
+        """
         ...
 
     def groups(self, keys: Iterable[tuple[UserKey, str]]) -> dict[AuthorizationKey, Authorization]:

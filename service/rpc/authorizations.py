@@ -39,6 +39,7 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
         pickup_window_us=convert.optional_us(message, "pickup_window"),
         rental_period_us=convert.optional_us(message, "rental_period"),
         parent_id=_parent_id(message) if message.parent else "",
+        amount=convert.money(message.amount) if message.HasField("amount") else None,
     )
 
 

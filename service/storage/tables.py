@@ -376,7 +376,12 @@ authorizations = Table(
         "only_open_states_hold",
     ),
     CheckConstraint(f"captured_minor = 0 OR {_among('state', CHARGED)}", "only_rentals_charge"),
-    CheckConstraint(f"expire_us IS NULL OR {_among('state', LAPSING)}", "custody_keeps_the_hold"),
+    # A damage charge is ACTIVE with nothing out, so that it may lapse.
+    CheckConstraint(
+        f"expire_us IS NULL OR {_among('state', LAPSING)}"
+        " OR (parent_id <> '' AND custody = 'IN_STATION')",
+        "custody_keeps_the_hold",
+    ),
     CheckConstraint(_among("state", State), "state_known"),
     CheckConstraint(_among("custody", Custody), "custody_known"),
     CheckConstraint(_among("start", Start), "start_known"),

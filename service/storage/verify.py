@@ -464,7 +464,8 @@ def _alone(
 
 def _references() -> list[_Reference]:
     a, o, r, d = t.authorizations.c, t.open_items.c, t.requests.c, t.decisions.c
-    holds = a.state.in_(sorted(str(state) for state in HOLDING))
+    # A damage charge may name an item, and leaves it free.
+    holds = and_(a.state.in_(sorted(str(state) for state in HOLDING)), a.parent_id == "")
     keys = ("operator_id", "asset_id", "user_id", "authorization_id")
     item = and_(*(o[key] == a[key] for key in keys))
     asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)

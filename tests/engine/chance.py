@@ -76,7 +76,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
 }
 """How often each of what follows on a rental comes, and to which rentals it makes sense."""
 OTHERS = {
-    "Authorize": 34, "Authorize group": 8, "Authorize damage": 3, "Reverse by origin": 3,
+    "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 8, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "PayOutOperator": 3, "OpenBulk": 1, "retry": 10, "reuse": 4, "ghost": 1,
 }  # fmt: skip
@@ -264,13 +264,16 @@ class Chance:
     # -- rentals -----------------------------------------------------------------------------
 
     def _authorize(self, chance: Random, kind: str, caller: str) -> c.Authorize:
-        user_id, parent = chance.choice(USERS), ""
+        user_id, parent, amount = chance.choice(USERS), "", None
         if kind == "Authorize damage":
             keys = [key for key in self._lively if chance.random() < 0.1 or key[0] == caller]
             ended = [key for key in keys if self.reference.rentals[key]["state"] == "SETTLED"]
             keys = ended if chance.random() < 0.8 and ended else keys
             if keys:
                 user_id, parent = self.name(chance.choice(keys))
+            if chance.random() < 0.6:
+                asked = chance.choice((1, 500, 4_001, 5_900, 9_900, 19_900, 19_901, 0))
+                amount = Money(_currency(chance), asked)
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
         names = (*list(PRODUCTS) * 12, "tank")
         items = [
@@ -285,6 +288,7 @@ class Chance:
             chance.choice((None, None, HOUR_US, 30 * HOUR_US, 400 * HOUR_US)),
             parent_id=parent,
             grouped=kind == "Authorize group",
+            amount=amount,
         )
 
     def _following(self, chance: Random, kind: str, now_us: int) -> Call | None:

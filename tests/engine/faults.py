@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from service.engine.changes import Changes
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed
 from service.storage.store import SqlStore, SqlTransaction
 
 
@@ -112,6 +112,10 @@ class FaultyStore(SqlStore):
                     raise ERRORS[fault]
                 if fault is Fault.BEFORE_COMMIT:
                     self.die(fault)
+        except ReadAgain:
+            # What is decided anew ends as planned.
+            self.plan.insert(0, fault)
+            raise
         except Conflict:
             interlude, self.interlude = self.interlude, lambda: None
             interlude()

@@ -141,7 +141,7 @@ def wake(it: Row) -> int | None:
     if state in LAPSING:
         return it["expire_us"]  # type: ignore[no-any-return]
     if state == "ACTIVE":
-        return it["due_us"]  # type: ignore[no-any-return]
+        return it["expire_us" if it["parent_id"] else "due_us"]  # type: ignore[no-any-return]
     if state == "OVERDUE":
         return it["lost_us"]  # type: ignore[no-any-return]
     if state == "RETURN_CLAIMED":
@@ -164,6 +164,12 @@ def required(it: Row, *states: str) -> None:
     """Refuses in any other state."""
     if it["state"] not in states:
         raise Refused("ILLEGAL_TRANSITION")
+
+
+def no_damage(it: Row) -> None:
+    """Refuses what is for rentals."""
+    if it["parent_id"]:
+        raise Refused("DAMAGE_CHARGE")
 
 
 def minor(money: Any) -> int:

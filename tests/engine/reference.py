@@ -38,6 +38,7 @@ from tests.engine.plain_terms import (
     features_of,
     fee,
     minor,
+    no_damage,
     offered,
     parts,
     payable_out,
@@ -57,6 +58,9 @@ from tests.engine.plain_terms import (
 class Reference(Books):
     """What the books must say after each command."""
 
+    in_the_way: set[str]
+    """The people for whose holds a call got less than it asked for, or nothing."""
+
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
@@ -70,24 +74,59 @@ class Reference(Books):
             if first["command"] is not None or not isinstance(command, c.Authorize):
                 raise Refused("REQUEST_ID_REUSED")
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
-        lengths = [len(new) for new in news]
-        self._journal = []
-        try:
-            answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
-        except Refused:
-            self._undo()
-            for new, length in zip(news, lengths, strict=True):
-                del new[length:]
+        while True:
+            lengths = [len(new) for new in news]
+            self._journal, self.in_the_way = [], set()
+            refusal = None
+            try:
+                answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
+            except Refused as error:
+                refusal = error
+                self._take_back(news, lengths)
+            lapsed = self._lapsed(now_us)
+            if not lapsed:
+                break
+            if refusal is None:
+                self._take_back(news, lengths)
+            # What has lapsed takes nothing from anybody: the call begins anew without it.
+            for it in lapsed:
+                self.bring_up(it, now_us)
+        if refusal is not None:
             if isinstance(command, c.Following):
                 # What time has done stands all the same: the refusal tells of it.
                 self._journal = []
                 name = self.names.get((command.user_id, command.authorization_id))
                 if name is not None and caller in (name[0], PLATFORM):
                     self.bring_up(self.rentals[name], now_us)
-            raise
+            raise refusal
         if request_id:
             self.requests[caller, request_id] = {"command": command, "user": user_id, "key": key}
         return answer
+
+    def _take_back(self, news: list[list[Any]], lengths: list[int]) -> None:
+        """Nothing of a call has happened."""
+        self._undo()
+        for new, length in zip(news, lengths, strict=True):
+            del new[length:]
+
+    def _lapsed(self, now_us: int) -> list[Row]:
+        """What those who are in the way no longer hold, or not as it stands, by now."""
+        found = [
+            it
+            for it in self.rentals.values()
+            if it["user_id"] in self.in_the_way
+            and it["state"] in ("AUTHORIZED", *OUT)
+            and it["wake_us"] is not None
+            and it["wake_us"] <= now_us
+        ]
+        return sorted(found, key=lambda it: str(it["user_id"]))
+
+    def _taken(self, operator_id: str, assets: list[str]) -> bool:
+        """Whether one of these items is in a rental; whoever has it is in the way."""
+        keys = [self.items.get((operator_id, asset)) for asset in assets]
+        people = {str(self.rentals[key]["user_id"]) for key in keys if key is not None}
+        self.in_the_way |= people
+        return bool(people)
 
     # -- which rule --------------------------------------------------------------------------
 
@@ -215,23 +254,32 @@ class Reference(Books):
     ) -> tuple[Any, str, RentalKey | None]:
         if caller not in FEE_BP or any(it.product_id not in PRODUCTS for it in asked.items):
             raise Refused("PRODUCT_NOT_FOUND")
+        products = [PRODUCTS[item.product_id] for item in asked.items]
+        if asked.amount is not None:
+            amount = minor(asked.amount)
+            if not asked.parent_id or any(not 1 <= amount <= it["deposit"] for it in products):
+                raise Refused("INVALID_INPUT")
+            products = [{**product, "deposit": amount} for product in products]
         if asked.parent_id:
+            if asked.start == "ON_PICKUP":
+                raise Refused("INVALID_INPUT")
             parent = self.names.get((asked.user_id, asked.parent_id))
             if parent is None or parent[0] != caller:
                 raise Refused("AUTHORIZATION_NOT_FOUND")
-            if self.rentals[parent]["state"] != "SETTLED":
-                raise Refused("PARENT_NOT_SETTLED")
+            if self.rentals[parent]["close_us"] is None:
+                raise Refused("PARENT_OPEN")
+            if self.rentals[parent]["start_us"] is None:
+                raise Refused("PARENT_NEVER_OUT")
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
-        if any((caller, asset) in self.items for asset in assets):
+        if not asked.parent_id and self._taken(caller, assets):
             raise Refused("ASSET_IN_USE")
         line = self.line(asked.user_id)
         person = self.known.get(asked.user_id, UNKNOWN)
         if asked.user_id not in self.people:
             self.put(self.people, asked.user_id, dict(UNKNOWN))
         score, why = scored(person, now_us)
-        products = [PRODUCTS[item.product_id] for item in asked.items]
         accept = [str(offer) for offer in asked.accept_offers]
         if (caller, request_id) in self.requests:
             offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
@@ -239,6 +287,8 @@ class Reference(Books):
             offer, reasons = None, ["USER_SUSPENDED"]
         else:
             offer, reasons = offered(score, why, accept, products, line["available"])
+        if "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(asked.user_id)
         state = "DECLINED" if offer is None else "OFFERED"
         if offer is not None and line["standing"] == "WATCHED":
             state, reasons = "REVIEW", ["UNDER_REVIEW", *reasons]
@@ -275,7 +325,10 @@ class Reference(Books):
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
         """Both parts are held; the rental starts, or waits for the pick-up."""
         new: Row = {"state": "AUTHORIZED", "expire_us": now_us + it["pickup_window_us"]}
-        if it["start"] == "IMMEDIATE":
+        if it["parent_id"]:
+            # Damage that was found late: nothing goes out, and it ends by itself.
+            new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
+        elif it["start"] == "IMMEDIATE":
             new = started(it, now_us)
         self.step(
             it,
@@ -290,7 +343,7 @@ class Reference(Books):
             refund_payable=it["refund_payable"] + excess,
             received=it["received"] + it["cash"] + excess,
         )
-        if it["asset_id"]:
+        if it["asset_id"] and not it["parent_id"]:
             self.put(self.items, (it["operator_id"], it["asset_id"]), it["key"])
 
     def _members(self, it: Row, state: str, now_us: int) -> list[Row]:
@@ -306,8 +359,10 @@ class Reference(Books):
         if line is not None and line["standing"] == "SUSPENDED":
             return "USER_SUSPENDED"
         if line is not None and sum(it["credit"] for it in members) > line["available"]:
+            self.in_the_way.add(members[0]["user_id"])
             return "LINE_EXHAUSTED"
-        if any((it["operator_id"], it["asset_id"]) in self.items for it in members):
+        assets = [it["asset_id"] for it in members if not it["parent_id"]]
+        if members and self._taken(members[0]["operator_id"], assets):
             return "ASSET_IN_USE"
         return None
 
@@ -391,6 +446,7 @@ class Reference(Books):
             if paid == 0:
                 raise Refused("INVALID_INPUT")
         elif cash and "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(it["user_id"])
             raise Refused("LINE_EXHAUSTED")
         if paid < cash:
             raise Refused("DEPOSIT_REQUIRED")
@@ -422,7 +478,7 @@ class Reference(Books):
         if asset != it["asset_id"]:
             if it["asset_id"]:
                 raise Refused("INVALID_INPUT")
-            if (it["operator_id"], asset) in self.items:
+            if self._taken(it["operator_id"], [asset]):
                 raise Refused("ASSET_IN_USE")
             self.put(self.items, (it["operator_id"], asset), it["key"])
         self.step(it, "authorization.started", now_us, **started(it, now_us), asset_id=asset)
@@ -447,6 +503,7 @@ class Reference(Books):
         )
 
     def _extend(self, caller: str, it: Row, command: c.Extend, now_us: int) -> None:
+        no_damage(it)
         required(it, "ACTIVE", "OVERDUE")
         due_us = it["due_us"] + command.by_us
         within(command.by_us, PRODUCTS[it["product_id"]]["period"])
@@ -549,7 +606,7 @@ class Reference(Books):
     def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
         if occurred_us is None:
             return now_us
-        if not max(it["start_us"], now_us - DAY_US) <= occurred_us <= now_us:
+        if not max(it["start_us"] or it["create_us"], now_us - DAY_US) <= occurred_us <= now_us:
             raise Refused("INVALID_INPUT")
         return occurred_us
 
@@ -558,6 +615,7 @@ class Reference(Books):
         event_us = self._occurred(it, command.occurred_us, now_us)
         total, held = None, it["held_credit"] + it["held_cash"]
         if command.amount is None:
+            no_damage(it)
             total = self._usage(it, event_us)
             amount = max(0, min(total - it["captured"], held))
         else:
@@ -576,6 +634,7 @@ class Reference(Books):
         return total
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
+        no_damage(it)
         required(it, "ACTIVE", "OVERDUE")
         self.step(
             it,
@@ -606,6 +665,7 @@ class Reference(Books):
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
 
     def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
+        no_damage(it)
         required(it, "OVERDUE")
         self._lose(it, now_us)
 
@@ -999,6 +1059,10 @@ class Reference(Books):
         state = it["state"]
         if state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
+        elif it["parent_id"] and state == "ACTIVE":
+            # What was captured stays captured.
+            end = "settled" if it["captured"] else "expired"
+            self._close(it, f"authorization.{end}", at_us, at_us, state=end.upper())
         elif state == "ACTIVE":
             self.step(it, "authorization.overdue", at_us, state="OVERDUE")
         elif state == "OVERDUE":

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.authorization import Collection, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.policy import Offer
-from service.engine.commands import Authorize, Item, Tombstone
-from service.engine.records import PLATFORM
+from service.engine.commands import Tombstone
 from service.storage import tables as t
 from tests.engine.acts import (
     DAY_US,
@@ -397,42 +396,3 @@ def test_reversed_by_its_origin(desk: Desk) -> None:
         reverse_origin("ann", "r"), [("line", "available / held", 19_900)], "authorization.reversed"
     )
     assert it.state is State.REVERSED
-
-
-# -- a late charge ---------------------------------------------------------------------------
-
-
-def damage(parent: Authorization) -> Authorize:
-    """A charge for damage that was found later."""
-    return Authorize(
-        parent.user_id,
-        (Item("bike", ""),),
-        Start.IMMEDIATE,
-        (),
-        parent_id=parent.authorization_id,
-    )
-
-
-def test_damage_cites_its_parent(desk: Desk) -> None:
-    """A late charge needs a fresh authorization that cites the old one, which takes no more."""
-    parent = rental(desk, settle(rental(desk, authorize()), 500))
-    assert refused(desk, settle(parent, 100)).metadata == {"state": "SETTLED"}
-    it = Books(desk).step(
-        damage(parent), [("line", "held / available", 19_900)], "authorization.active"
-    )
-    assert it.parent_id == parent.authorization_id
-    assert rental(desk, settle(it, 4_000)).captured_minor == 4_000
-    assert stored(desk, parent) == parent
-
-
-def test_damage_to_what_goes_on(desk: Desk) -> None:
-    """A parent must be settled, and the same person's and operator's."""
-    parent = rental(desk, authorize("ann", "umbrella"))
-    error = refused(desk, damage(parent))
-    assert (error.reason, error.metadata) == ("PARENT_NOT_SETTLED", {"state": "ACTIVE"})
-    settled = rental(desk, settle(parent, 0))
-    assert refused(desk, damage(settled._replace(user_id="ben"))).reason == (
-        "AUTHORIZATION_NOT_FOUND"
-    )
-    assert refused(desk, damage(settled), caller="harbour").reason == "AUTHORIZATION_NOT_FOUND"
-    assert refused(desk, damage(settled), caller=PLATFORM).reason == "PRODUCT_NOT_FOUND"

@@ -36,6 +36,7 @@ PARTS: dict[str, tuple[dict[str, Any], ...]] = {
             "pickup_window": SOON,
             "rental_period": SOON,
             "parent": f"users/somebody/authorizations/{'0' * 20}",
+            **AMOUNT,
         },
     ),
     "AuthorizeGroup": (

@@ -216,7 +216,7 @@ def fill(desk: Desks, method: str, request: Any) -> None:
             settled(desk)
             request.operator_id = OPERATOR
     fields = request.DESCRIPTOR.fields_by_name
-    if "amount" in fields:
+    if "amount" in fields and method != "Authorize":
         request.amount.CopyFrom(yuan(200))
     if "payment_reference" in fields and method != "IncrementAuthorization":
         request.payment_reference = platform.fresh("pay")

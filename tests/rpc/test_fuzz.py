@@ -253,6 +253,8 @@ def plausible(desk: Desks, names: list[str], chance: random.Random) -> tuple[str
             elif names and chance.random() < 0.1:
                 request.parent = chance.choice(names)
                 request.user_id = request.parent.split("/")[1]
+            elif chance.random() < 0.95:
+                request.ClearField("amount")
         case "ExtendRental":
             request.duration.seconds = chance.choice((1, 3_600, 10**6))
         case "IncrementAuthorization" if chance.random() < 0.7:

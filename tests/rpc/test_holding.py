@@ -135,11 +135,15 @@ def test_an_extension_has_bounds(desk: Desks, seconds: int) -> None:
 
 
 def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
-    """A late charge is a fresh authorization that cites the settled rental."""
+    """A late charge is a fresh authorization that cites the settled rental: held with nothing
+    out, until its own expiry."""
     rental = ready.settled(desk)
     user_id = rental.name.split("/")[1]
     charge = desk.operator.authorize(user_id, "umbrella", parent=rental.name)
     assert (charge.parent, charge.state) == (rental.name, A.STATE_ACTIVE)
+    assert charge.custody == A.CUSTODY_IN_STATION
+    times = ("expire_time", "start_time", "due_time", "lost_time")
+    assert [charge.HasField(name) for name in times] == [True, False, False, False]
     assert desk.operator.settle(charge.name, UMBRELLA_MINOR).parent == rental.name
 
 
@@ -149,7 +153,7 @@ def test_a_rental_that_goes_on_is_not_cited(desk: Desks) -> None:
     with pytest.raises(Refused) as refusal:
         desk.operator.authorize(rental.name.split("/")[1], "umbrella", parent=rental.name)
     assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert refusal.value.reason == "PARENT_NOT_SETTLED"
+    assert refusal.value.reason == "PARENT_OPEN"
     assert refusal.value.info.metadata["state"] == "ACTIVE"
 
 

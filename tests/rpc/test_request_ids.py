@@ -49,7 +49,7 @@ def changed(desk: Desks, method: str, request: Any, field: str) -> Message:
     elif field == "items":
         other.items[0].asset_id = "another"  # type: ignore[attr-defined]
     elif field in ("amount", "limit", "paid"):
-        getattr(other, field).amount_minor += 1
+        getattr(other, field).CopyFrom(yuan(getattr(other, field).amount_minor + 1))
     else:
         put_another(other, field, getattr(sample, field))
     return other

@@ -149,7 +149,7 @@ def upgrade() -> None:
             name=op.f("ck_authorizations_custody_known"),
         ),
         sa.CheckConstraint(
-            "expire_us IS NULL OR state = 'AUTHORIZED' OR state = 'OFFERED' OR state = 'REVIEW'",
+            "expire_us IS NULL OR state = 'AUTHORIZED' OR state = 'OFFERED' OR state = 'REVIEW' OR (parent_id <> '' AND custody = 'IN_STATION')",
             name=op.f("ck_authorizations_custody_keeps_the_hold"),
         ),
         sa.CheckConstraint(

@@ -1,0 +1,53 @@
+"""Who stands in the way of a command that finds the line exhausted or an item in use.
+
+A hold may have lapsed and not been swept yet. Before such an answer stands, the engine ends what
+has lapsed of these people and decides again.
+"""
+
+from __future__ import annotations
+
+from service.domain.errors import FreeholdError
+from service.domain.policy import Reason
+from service.domain.transitions import Transition
+from service.engine.changes import Changes
+from service.engine.commands import Authorize, Confirm, Increment, ResolveReview, StartRental, Work
+from service.engine.context import Decided
+
+ASKING = frozenset({Authorize, Confirm, Increment, ResolveReview, StartRental})
+"""The commands that ask for a line or an item."""
+_EXHAUSTED, _IN_USE = Reason.LINE_EXHAUSTED, Reason.ASSET_IN_USE
+
+
+def people_in_the_way(work: Work, outcome: Decided | FreeholdError, changes: Changes) -> set[str]:
+    """The people whose holds take the line or the items for want of which a command was refused,
+    declined or given a stricter offer; nobody for any other outcome."""
+    command = work.command
+    reason, items = _shortage(command, outcome)
+    if isinstance(command, Authorize):
+        items = [(work.caller, it.asset_id) for it in command.items]
+    elif isinstance(command, StartRental):
+        items = [(work.caller, command.asset_id)]
+    elif not isinstance(command, Confirm | Increment | ResolveReview):
+        return set()
+    if reason == _EXHAUSTED:
+        return {command.user_id}
+    if reason != _IN_USE:
+        return set()
+    rentals = [changes.item(*item) for item in items]
+    return {it.user_id for it in rentals if it is not None}
+
+
+def _shortage(
+    command: object, outcome: Decided | FreeholdError
+) -> tuple[str, list[tuple[str, str]]]:
+    """What was wanting, and the items of those that were declined for it."""
+    if isinstance(outcome, FreeholdError):
+        return outcome.reason, []
+    asked = outcome.draft.authorizations
+    reasons = asked[-1].reasons
+    if isinstance(command, Authorize):
+        # A milder offer than the one that is made may be within reach.
+        return (_EXHAUSTED if _EXHAUSTED in reasons else ""), []
+    if not reasons or outcome.draft.events[-1].transition is not Transition.DECLINED:
+        return "", []
+    return reasons[0], [(it.operator_id, it.asset_id) for it in asked]

@@ -1,0 +1,201 @@
+"""What has lapsed takes neither the line nor an item, whether the sweeper has been there or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from service.clock import SandboxClock
+from service.domain.authorization import Authorization, Start, State
+from service.domain.ledger import Standing
+from service.domain.policy import Offer
+from service.engine.assess import Assessor
+from service.engine.commands import Group, SetStanding, Wake, Work
+from service.engine.context import Context
+from service.engine.engine import Engine
+from service.engine.records import PLATFORM
+from tests.engine.acts import DAY_US, Books, group, increment, review, wake
+from tests.engine.calls import (
+    authorize,
+    balances,
+    confirm,
+    pick_up,
+    reason,
+    refused,
+    rental,
+    start,
+    stored,
+)
+from tests.fakes import MINUTE_US, START_US, Desk, FakeScorer
+
+ITEM = "bike-7"
+LAPSE_US = START_US + 30 * MINUTE_US
+ZERO = (Offer.ZERO,)
+
+
+def two_waiting(desk: Desk) -> list[Authorization]:
+    """Two bikes that Ann will not pick up: 39,800 of her 50,000."""
+    return [rental(desk, pick_up()) for _ in range(2)]
+
+
+def test_a_lapsed_hold_takes_no_line(desk: Desk) -> None:
+    """An Authorize for which the line does not suffice ends first what has lapsed of the person's
+    holds, and is decided again."""
+    waiting = two_waiting(desk)
+    desk.clock.advance(LAPSE_US)
+    books = Books(desk)
+    it = rental(desk, authorize(accept=ZERO))
+    released = ("line", "available / held", 19_900)
+    books.expect(
+        [released, released, ("line", "held / available", 19_900)],
+        "authorization.expired", "authorization.expired", "authorization.active",
+    )  # fmt: skip
+    assert (it.state, it.reasons) == (State.ACTIVE, ())
+    assert [(stored(desk, each).state, stored(desk, each).close_us) for each in waiting] == [
+        (State.EXPIRED, LAPSE_US)
+    ] * 2
+    assert balances(desk) == (50_000, 30_100, 19_900, 0)
+
+
+def test_a_lapsed_hold_makes_no_offer_stricter(desk: Desk) -> None:
+    """An offer is made stricter only for what still holds."""
+    two_waiting(desk)
+    desk.clock.advance(LAPSE_US)
+    it = rental(desk, authorize())
+    assert (it.state, it.offer, it.reasons) == (State.ACTIVE, Offer.ZERO, ())
+
+
+def test_a_hold_that_stands_takes_the_line(desk: Desk) -> None:
+    """One microsecond before they lapse, holds take the line, and the answer is kept."""
+    two_waiting(desk)
+    desk.clock.advance(LAPSE_US - 1)
+    it = rental(desk, authorize(accept=ZERO), request_id="r")
+    assert (it.state, it.reasons) == (State.DECLINED, ("LINE_EXHAUSTED",))
+    desk.clock.advance(LAPSE_US)
+    assert rental(desk, authorize(accept=ZERO), request_id="r") == it
+
+
+def test_only_what_is_needed_is_looked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Authorize that gets what it asks for does not look for what has lapsed."""
+    waiting = rental(desk, pick_up())
+    desk.clock.advance(LAPSE_US)
+    monkeypatch.setattr("service.storage.store.SqlTransaction.lapsed", None)
+    assert rental(desk, authorize()).state is State.ACTIVE
+    assert stored(desk, waiting) == waiting
+
+
+@pytest.mark.parametrize("who", ["ann", "ben"])
+def test_a_lapsed_hold_takes_no_item(desk: Desk, who: str) -> None:
+    """An item is free once the hold on it has lapsed, be it the same person's or another's."""
+    waiting = rental(desk, pick_up(asset_id=ITEM))
+    desk.clock.advance(LAPSE_US - 1)
+    assert refused(desk, authorize(who, "umbrella", ITEM)).reason == "ASSET_IN_USE"
+    desk.clock.advance(LAPSE_US)
+    it = rental(desk, authorize(who, "umbrella", ITEM))
+    assert it.state is State.ACTIVE
+    assert stored(desk, waiting).state is State.EXPIRED
+    assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
+
+
+def test_the_first_of_two_takes_what_has_lapsed(desk: Desk) -> None:
+    """Of two in a batch who want an item whose hold has lapsed the first gets it, and what came
+    before them in the batch is decided once."""
+    rental(desk, pick_up(asset_id=ITEM))
+    desk.clock.advance(LAPSE_US)
+    before, first, second = desk.apply(
+        desk.work(authorize("ann", "umbrella"), request_id="first"),
+        desk.work(authorize("ben", "umbrella", ITEM)),
+        desk.work(authorize("cem", "umbrella", ITEM)),
+    )
+    assert [reason(it) for it in (before, first, second)] == ["", "", "ASSET_IN_USE"]
+    books = Books(desk)
+    rental(desk, authorize("ann", "umbrella"), request_id="first")
+    books.expect([])
+
+
+def test_an_item_that_is_only_overdue(desk: Desk) -> None:
+    """Time that ends no rental frees no item, and what it has brought stands all the same."""
+    out = rental(desk, authorize(asset_id=ITEM))
+    desk.clock.advance(START_US + DAY_US)
+    assert refused(desk, authorize("ben", "umbrella", ITEM)).reason == "ASSET_IN_USE"
+    assert stored(desk, out).state is State.OVERDUE
+
+
+def test_a_group_and_what_has_lapsed(desk: Desk) -> None:
+    """A group is decided without what has lapsed: of its person the line, of others the items."""
+    two_waiting(desk)
+    rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), reference="p"))
+    desk.clock.advance(LAPSE_US)
+    answer = desk.do(group("ann", ("bike", ITEM), ("bike", ""), accept=ZERO))
+    assert isinstance(answer, Group)
+    assert {it.state for it in answer.authorizations} == {State.ACTIVE}
+    assert balances(desk) == (50_000, 10_200, 39_800, 0)
+
+
+@pytest.mark.parametrize("item", ["", ITEM])
+def test_a_payment_and_what_has_lapsed(desk: Desk, item: str) -> None:
+    """A confirmation is declined neither for a line nor for an item that a lapsed hold takes."""
+    offer = rental(desk, authorize("ben", "bike", item))
+    who, number = ("ann", 1) if item else ("ben", 2)
+    soon = authorize(who, "umbrella", item, start=Start.ON_PICKUP, window_us=MINUTE_US)
+    waiting = [rental(desk, soon) for _ in range(number)]
+    desk.clock.advance(START_US + MINUTE_US)
+    it = rental(desk, confirm(offer))
+    assert (it.state, it.refund_payable_minor) == (State.ACTIVE, 0)
+    assert {stored(desk, each).state for each in waiting} == {State.EXPIRED}
+
+
+def test_a_verdict_and_what_has_lapsed(desk: Desk) -> None:
+    """A review that ends well is not declined for what a lapsed hold takes."""
+    desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    asked = rental(desk, authorize())
+    desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
+    two_waiting(desk)
+    desk.clock.advance(LAPSE_US)
+    assert rental(desk, review(asked, approve=True)).state is State.ACTIVE
+
+
+def test_more_and_a_pick_up_after_what_has_lapsed(desk: Desk) -> None:
+    """An increment and a pick-up are not refused for what a lapsed hold takes."""
+    out = rental(desk, authorize())
+    rental(desk, pick_up(asset_id=ITEM))
+    desk.clock.advance(LAPSE_US - 1)
+    later = rental(desk, pick_up("ben", "umbrella"))
+    desk.clock.advance(LAPSE_US)
+    assert rental(desk, start(later, ITEM)).asset_id == ITEM
+    again = rental(desk, pick_up())
+    desk.clock.advance(LAPSE_US + 30 * MINUTE_US)
+    assert rental(desk, increment(out, 20_000)).held_minor == 39_900
+    assert stored(desk, again).state is State.EXPIRED
+
+
+def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has lapsed may be swept, and its item taken, by another process while the batch is
+    decided again: the item is then in use."""
+    waiting = rental(desk, pick_up(asset_id=ITEM))
+    desk.clock.advance(LAPSE_US)
+    rival = Engine(
+        desk.store, Assessor(desk.store, FakeScorer()), SandboxClock(LAPSE_US),
+        desk.engine._ids, currency="CNY", build="test", max_attempts=3,
+        log_fault=lambda _id, error: desk.faults.append(error),
+    )  # fmt: skip
+    calls: list[Sequence[Work]] = []
+    context = desk.engine._context
+
+    def again(batch: Sequence[Work]) -> Context:
+        calls.append(batch)
+        if len(calls) == 2:
+            works = [
+                desk.work(Wake("ann", waiting.authorization_id), request_id="", caller=""),
+                desk.work(authorize("ann", "umbrella", ITEM), request_id="rival"),
+            ]
+            assert [reason(it) for it in rival.apply(works)] == ["", ""]
+        return context(batch)
+
+    monkeypatch.setattr(desk.engine, "_context", again)
+    assert refused(desk, authorize("ben", "umbrella", ITEM)).reason == "ASSET_IN_USE"
+    assert len(calls) == 2
+    assert stored(desk, waiting).version == waiting.version + 1
+    assert desk.faults == []
+    assert reason(desk.apply(desk.work(wake(waiting), request_id="", caller=""))[0])

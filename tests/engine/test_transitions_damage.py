@@ -1,0 +1,211 @@
+"""Damage that was found late: a fresh authorization that cites the rental, with nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.errors import InvalidInput
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine.commands import Authorize, Command, Item
+from service.engine.records import PLATFORM
+from tests.engine.acts import (
+    DAY_US,
+    MINUTE_US,
+    Books,
+    claim_return,
+    extend,
+    lost,
+    settle_usage,
+    states,
+)
+from tests.engine.calls import (
+    CNY,
+    authorize,
+    confirm,
+    pick_up,
+    refused,
+    rental,
+    reverse,
+    settle,
+    stored,
+)
+from tests.fakes import START_US, Desk
+
+
+def damage(
+    parent: Authorization,
+    amount_minor: int | None = None,
+    product_id: str = "bike",
+    *,
+    currency: str = CNY,
+    accept: tuple[Offer, ...] = (),
+) -> Authorize:
+    """A charge for damage that was found later."""
+    return Authorize(
+        parent.user_id,
+        (Item(product_id, parent.asset_id),),
+        Start.IMMEDIATE,
+        accept,
+        parent_id=parent.authorization_id,
+        amount=None if amount_minor is None else Money(currency, amount_minor),
+    )
+
+
+def settled(desk: Desk, user_id: str = "ann", product_id: str = "bike") -> Authorization:
+    """A rental that is over, of an item that is known."""
+    accept = (Offer.ZERO,) if user_id == "ann" else ()
+    it = rental(desk, authorize(user_id, product_id, "item-1", accept=accept))
+    if it.state is State.OFFERED:
+        it = rental(desk, confirm(it, reference="first"))
+    return rental(desk, settle(it, 500))
+
+
+def test_damage_cites_its_parent(desk: Desk) -> None:
+    """A late charge needs a fresh authorization that cites the old one, which takes no more."""
+    parent = settled(desk)
+    assert refused(desk, settle(parent, 100)).metadata == {"state": "SETTLED"}
+    it = Books(desk).step(
+        damage(parent), [("line", "held / available", 19_900)], "authorization.active"
+    )
+    assert it.parent_id == parent.authorization_id
+    assert rental(desk, settle(it, 4_000)).captured_minor == 4_000
+    assert stored(desk, parent) == parent
+
+
+def test_of_a_damage_charge_nothing_is_out(desk: Desk) -> None:
+    """A damage charge is ACTIVE with custody IN_STATION, is never due or lost, and leaves the item
+    that it names to others."""
+    parent = settled(desk)
+    it = rental(desk, damage(parent))
+    assert (it.state, it.custody, it.asset_id) == (State.ACTIVE, Custody.IN_STATION, "item-1")
+    assert (it.start_us, it.due_us, it.lost_us) == (None, None, None)
+    other = rental(desk, authorize("ann", "bike", "item-1"))
+    assert rental(desk, settle(it, 100)).custody is Custody.IN_STATION
+    assert refused(desk, authorize("ben", "umbrella", "item-1")).reason == "ASSET_IN_USE"
+    # Somebody has the item again, and damage to it may still be charged.
+    assert rental(desk, damage(parent, 100)).state is State.ACTIVE
+    assert stored(desk, other).state is State.ACTIVE
+
+
+def test_damage_asks_for_an_amount(desk: Desk) -> None:
+    """A damage charge asks for what the caller says, or else for the deposit."""
+    books, parent = Books(desk), settled(desk)
+    books.news()
+    it = books.step(
+        damage(parent, 4_000), [("line", "held / available", 4_000)], "authorization.active"
+    )
+    assert (it.credit_minor, it.cash_minor, it.offer) == (4_000, 0, Offer.ZERO)
+
+
+def test_damage_is_decided_like_a_rental(desk: Desk) -> None:
+    """The score and the policy divide a damage charge between credit and cash, and a payment holds
+    both parts."""
+    parent = settled(desk, "ben")
+    it = rental(desk, damage(parent, 4_001))
+    assert (it.state, it.offer) == (State.OFFERED, Offer.REDUCED)
+    assert (it.credit_minor, it.cash_minor) == (2_000, 2_001)
+    # The item that it names may be with somebody else.
+    rental(desk, authorize("ann", "bike", "item-1"))
+    held = Books(desk).step(
+        confirm(it),
+        [("line", "held / available", 2_000), ("money", "cash / deposit", 2_001)],
+        "authorization.active",
+    )
+    assert (held.custody, held.expire_us) == (Custody.IN_STATION, START_US + DAY_US)
+
+
+@pytest.mark.parametrize(("amount_minor", "currency"), [(0, CNY), (19_901, CNY), (100, "EUR")])
+def test_damage_asks_for_the_deposit_at_most(desk: Desk, amount_minor: int, currency: str) -> None:
+    """A damage charge of nothing, of more than the deposit or in another currency is refused."""
+    error = refused(desk, damage(settled(desk), amount_minor, currency=currency))
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].field.startswith("amount.")
+
+
+def test_only_damage_names_an_amount(desk: Desk) -> None:
+    """A rental asks for its deposit: an amount without a parent is refused."""
+    error = refused(desk, replace(authorize(), amount=Money(CNY, 100)))
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].rule == "amount.only_with_parent"
+
+
+def test_of_damage_nothing_is_picked_up(desk: Desk) -> None:
+    """A damage charge that starts at a pick-up is refused."""
+    error = refused(desk, replace(damage(settled(desk)), start=Start.ON_PICKUP))
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].field == "start"
+
+
+@pytest.mark.parametrize(
+    "command", [lambda it: extend(it, DAY_US), claim_return, lost, settle_usage]
+)
+def test_what_is_not_for_damage(desk: Desk, command: Callable[[Authorization], Command]) -> None:
+    """A damage charge is not extended, claimed as returned, given up as lost or settled by its
+    usage."""
+    it = rental(desk, damage(settled(desk)))
+    error = refused(desk, command(it))
+    assert (error.reason, error.metadata) == ("DAMAGE_CHARGE", {"state": "ACTIVE"})
+    assert stored(desk, it) == it
+
+
+def test_damage_that_nobody_settles(desk: Desk) -> None:
+    """A damage charge that nobody settles or reverses expires after the policy's rental period."""
+    it = rental(desk, damage(settled(desk), 4_000))
+    assert it.expire_us == START_US + DAY_US
+    after = Books(desk).wake(
+        it,
+        START_US + DAY_US,
+        [("line", "available / held", 4_000)],
+        "authorization.expired",
+    )
+    assert (after.state, after.expire_us, after.wake_us) == (State.EXPIRED, None, None)
+
+
+def test_damage_that_is_settled_in_part(desk: Desk) -> None:
+    """A damage charge of which a part was captured ends SETTLED with that part."""
+    it = rental(desk, replace(damage(settled(desk), 4_000), rental_period_us=MINUTE_US))
+    rental(desk, settle(it, 1_000, final=False))
+    after = Books(desk).wake(
+        it,
+        START_US + MINUTE_US,
+        [("line", "available / held", 3_000)],
+        "authorization.settled",
+    )
+    assert states(after) == (State.SETTLED, Custody.IN_STATION, Collection.DUE)
+    assert (after.captured_minor, after.close_us) == (1_000, START_US + MINUTE_US)
+
+
+def test_damage_is_reversed(desk: Desk) -> None:
+    """A damage charge of which nothing was captured can be given back."""
+    it = rental(desk, damage(settled(desk), 4_000))
+    after = Books(desk).step(
+        reverse(it), [("line", "available / held", 4_000)], "authorization.reversed"
+    )
+    assert after.state is State.REVERSED
+
+
+def test_damage_to_a_rental_that_was_given_back(desk: Desk) -> None:
+    """A rental that was reversed after its item had been out may be cited; one that was never out,
+    as a damage charge itself, may not."""
+    out = rental(desk, reverse(rental(desk, authorize())))
+    charge = rental(desk, reverse(rental(desk, damage(out, 100))))
+    never = rental(desk, reverse(rental(desk, pick_up())))
+    for it in (charge, never):
+        error = refused(desk, damage(it, 100))
+        assert (error.reason, error.metadata) == ("PARENT_NEVER_OUT", {"state": "REVERSED"})
+
+
+def test_damage_to_what_goes_on(desk: Desk) -> None:
+    """A parent must be closed, and the same person's and operator's."""
+    parent = rental(desk, authorize("ann", "umbrella"))
+    error = refused(desk, damage(parent))
+    assert (error.reason, error.metadata) == ("PARENT_OPEN", {"state": "ACTIVE"})
+    over = rental(desk, settle(parent, 0))
+    assert refused(desk, damage(over._replace(user_id="ben"))).reason == "AUTHORIZATION_NOT_FOUND"
+    assert refused(desk, damage(over), caller="harbour").reason == "AUTHORIZATION_NOT_FOUND"
+    assert refused(desk, damage(over), caller=PLATFORM).reason == "PRODUCT_NOT_FOUND"
