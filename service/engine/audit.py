@@ -450,10 +450,10 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "charged back within what came": it.chargeable_back_minor < 0,
         "provided for before written off": it.provisioned_minor < it.written_off_minor,
         "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
-        "a charge is ACTIVE until it ends": charge
-        and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
         "proposed only while something is due": it.write_off_minor != 0 and it.due_minor == 0,
+        "a charge is ACTIVE until it ends": charge
+        and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)

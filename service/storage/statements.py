@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Dialect,
     Engine,
@@ -152,15 +153,18 @@ def _matches(wanted: TableClause, keys: Sequence[Column[Any]]) -> ColumnElement[
 
 
 def _reading(
-    statement: ClauseElement, keys: Sequence[Column[Any]], dialect: Dialect
+    statement: ClauseElement,
+    keys: Sequence[Column[Any]],
+    dialect: Dialect,
+    parameters: Sequence[str] = (),
 ) -> RowsStatement:
-    """A statement over `wanted`, with the rows of it before it."""
+    """A statement over `wanted`, with the rows of it before it, and its own parameters last."""
     names = [key.name for key in keys]
     mark = "?" if dialect.paramstyle == "qmark" else "%s"
     return RowsStatement(
         f"WITH wanted ({', '.join(names)}) AS (VALUES ",
         f"({', '.join([mark] * len(names))})",
-        f") {_text(statement, dialect, ())}",
+        f") {_text(statement, dialect, parameters)}",
         names,
     )
 
@@ -184,17 +188,20 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect)
 
 
-def _open_holds(dialect: Dialect) -> RowsStatement:
-    """What holds something for people, by their ids, and when time does something to it next."""
+def _lapsed(dialect: Dialect) -> RowsStatement:
+    """What holds something for people and is due to be woken, by their ids; then the instant."""
     a = tables.authorizations.c
     keys = [a.user_id]
     wanted = _wanted(keys)
     statement = (
-        select(a.user_id, a.authorization_id, a.wake_us)
+        select(a.user_id, a.authorization_id)
         .select_from(wanted.join(tables.authorizations, _matches(wanted, keys)))
-        .where(or_(*(a.state == literal_column(f"'{state}'") for state in sorted(HOLDING))))
+        .where(
+            a.wake_us <= bindparam("now_us", type_=BigInteger),
+            or_(*(a.state == literal_column(f"'{state}'") for state in sorted(HOLDING))),
+        )
     )
-    return _reading(statement, keys, dialect)
+    return _reading(statement, keys, dialect, ["now_us"])
 
 
 def _take_payables(dialect: Dialect) -> str:
@@ -250,8 +257,8 @@ class Statements:
             t.authorizations, ["user_id", "authorization_id"], dialect, lock=True
         )
         self.select_groups = _by_keys(t.authorizations, ["user_id", "group_id"], dialect, lock=True)
+        self.select_lapsed = _lapsed(dialect)
         self.select_transfers = _by_keys(t.transfers, ["user_id", "transfer_id"], dialect)
-        self.select_open_holds = _open_holds(dialect)
         self.take_payables = _take_payables(dialect)
         self.payable_left = _payable_left(dialect)
         self.insert_payables = _insert(t.operator_payables, dialect)

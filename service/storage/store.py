@@ -132,8 +132,9 @@ class SqlTransaction:
 
     def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
         """What holds something for these people and to which time has done something by now."""
-        found = self._read(self._statements.select_open_holds, [(key,) for key in keys])
-        return [(row[0], row[1]) for row in found if row[2] is not None and row[2] <= now_us]
+        statement, people = self._statements.select_lapsed, [(key,) for key in keys]
+        found = _rows(self._cursor, statement, people, now_us)
+        return [(row[0], row[1]) for row in found]
 
     def transfers(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TransferRecord]:
         """Transfers by (user id, transfer id)."""
@@ -295,12 +296,15 @@ class SqlTransaction:
 
 
 def _rows(
-    cursor: DBAPICursor, statement: RowsStatement, keys: Iterable[tuple[str, ...]]
+    cursor: DBAPICursor,
+    statement: RowsStatement,
+    keys: Iterable[tuple[str, ...]],
+    *parameters: int,
 ) -> list[Any]:
     """The rows with these keys; those of one portion after those of another, in their order."""
     found: list[Any] = []
     for wanted in _portions(sorted(keys)):
-        cursor.execute(statement.text(len(wanted)), tuple(chain.from_iterable(wanted)))
+        cursor.execute(statement.text(len(wanted)), (*chain.from_iterable(wanted), *parameters))
         found += cursor.fetchall()
     return found
 

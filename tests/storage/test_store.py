@@ -334,7 +334,7 @@ OPEN = "USING INDEX ix_transfers_change_us"
 TIES = re.compile(r"FOR (RIGHT|LAST \d+|LAST) (PART|TERMS?) OF ORDER BY")
 
 
-def whole_tables(connection: Connection, sql: str, parameters: tuple[str, ...] = ()) -> list[str]:
+def whole_tables(connection: Connection, sql: str, parameters: tuple[Any, ...] = ()) -> list[str]:
     """The steps of a statement's plan that read a whole table or sort by hand.
 
     What an index has in order but for those of one instant, a batch's at most, may be sorted.
@@ -376,8 +376,9 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
-                keys = ("a",) * rows * len(statement.columns)
-                assert whole_tables(connection, statement.text(rows), keys) == [], name
+                sql = statement.text(rows)
+                parameters = ("a",) * sql.count("?")
+                assert whole_tables(connection, sql, parameters) == [], name
 
 
 def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
