@@ -163,6 +163,7 @@ class App:
             ],
             credit.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
+                *credit.Reviews(store, self._readers).methods(small),
                 *changing(credit.MUTATIONS, small),
             ],
             collection.SERVICE: [
