@@ -290,6 +290,7 @@ class _Methods:
         "CreditService", credit.SetCreditLimitRequest, credit.SetCreditLimitResponse
     )
     set_standing = _Method("CreditService", credit.SetStandingRequest, credit.SetStandingResponse)
+    list_reviews = _Method("CreditService", credit.ListReviewsRequest, credit.ListReviewsResponse)
     resolve_review = _Method(
         "CreditService", credit.ResolveReviewRequest, credit.ResolveReviewResponse
     )

@@ -276,6 +276,11 @@ class LineAt(NamedTuple):
     deposit_minor: int
     refund_payable_minor: int
 
+    @property
+    def rearranged(self) -> bool:
+        """Whether entries are left out before the last one: the line never stood like this."""
+        return self.entries != self.last_sequence
+
 
 class Witness(NamedTuple):
     """What somebody outside the database has noted of a seal."""

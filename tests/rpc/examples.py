@@ -107,7 +107,10 @@ PARTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"user_id": "somebody", "currency_code": "CNY", "page_size": 10, "page_token": "1"},
     ),
     "ReportTransfer": ({"body": b"{}", "signature": f"t={START_S},v1={'0' * 64}"},),
-    "ListTransfers": ({"page_size": 10, "page_token": "0" * 20, "user_id": "somebody"},),
+    "ListTransfers": (
+        {"page_size": 10, "page_token": "0" * 20, "user_id": "somebody", "state": 1},
+    ),
+    "ListReviews": ({"page_size": 10, "page_token": "0" * 20},),
     "AdvanceClock": ({"now": NOW},),
 }
 """What a method takes besides the request id, the authorization's name and version, for each
@@ -152,7 +155,8 @@ REQUIRED: dict[str, set[str]] = {
     "GetLineAt": {"user_id", "currency_code"},
     "ListEntries": {"user_id", "currency_code"},
     "ReportTransfer": {"body", "signature"},
-    "ListTransfers": {"user_id"},
+    "ListTransfers": set(),
+    "ListReviews": set(),
     "AdvanceClock": {"now"},
 }
 """What a message must have besides the request id of a call that changes something."""
@@ -165,6 +169,7 @@ SCOPES: dict[str, str] = {
     "GetCreditProfile": "profiles.read",
     "SetCreditLimit": "limits.write",
     "SetStanding": "standings.write",
+    "ListReviews": "reviews.read",
     "ResolveReview": "reviews.write",
     "RecordPayment": "payments.write",
     "OpenDispute": "disputes.write",

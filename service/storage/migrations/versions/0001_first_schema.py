@@ -288,6 +288,13 @@ def upgrade() -> None:
             "ix_authorizations_operator_id", ["operator_id", "authorization_id"], unique=False
         )
         batch_op.create_index(
+            "ix_authorizations_review",
+            ["authorization_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'REVIEW'"),
+            postgresql_where=sa.text("state = 'REVIEW'"),
+        )
+        batch_op.create_index(
             "ix_authorizations_wake_us",
             ["wake_us"],
             unique=False,
@@ -861,6 +868,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
             postgresql_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
         )
+        batch_op.create_index("ix_transfers_transfer_id", ["transfer_id", "state"], unique=False)
 
     op.create_table(
         "users",
@@ -880,6 +888,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("users")
     with op.batch_alter_table("transfers", schema=None) as batch_op:
+        batch_op.drop_index("ix_transfers_transfer_id")
         batch_op.drop_index(
             "ix_transfers_change_us",
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
@@ -911,6 +920,11 @@ def downgrade() -> None:
             "ix_authorizations_wake_us",
             sqlite_where=sa.text("wake_us IS NOT NULL"),
             postgresql_where=sa.text("wake_us IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_authorizations_review",
+            sqlite_where=sa.text("state = 'REVIEW'"),
+            postgresql_where=sa.text("state = 'REVIEW'"),
         )
         batch_op.drop_index("ix_authorizations_operator_id")
         batch_op.drop_index(
