@@ -117,7 +117,7 @@ class Changes:
         return self.transfers.get(key) or self.base_transfers.get(key)
 
     def payable_minor(self, operator_id: str, currency: str) -> int:
-        """What an operator is owed as of now in this batch; read only for its payout."""
+        """What an operator is owed as of now in this batch; read only where it pays or is paid."""
         key = (operator_id, currency)
         return self.base_payable.get(key, 0) + self.payable_changes().get(key, 0)
 

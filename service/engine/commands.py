@@ -292,6 +292,15 @@ class PayOutOperator:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordOperatorPayment:
+    """An operator paid what it owed."""
+
+    operator_id: str
+    amount: Money
+    payment_reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBulk:
     """Records the request id of a bulk call, whose people are then put one by one."""
 
@@ -312,6 +321,7 @@ Command = (
     | ReportTransfer
     | PersonCommand
     | PayOutOperator
+    | RecordOperatorPayment
     | OpenBulk
     | RecordSeal
 )
@@ -352,7 +362,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """An operator was paid; what it is still owed, in minor units, may be negative."""
+    """An operator was paid, or paid; what it is owed now, in minor units, may be negative."""
 
     operator_id: str
     currency: str

@@ -50,6 +50,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return accounts.set_standing(command, changes, context)
         case c.PayOutOperator():
             return accounts.pay_out_operator(caller, command, changes, context)
+        case c.RecordOperatorPayment():
+            return accounts.record_operator_payment(caller, command, changes, context)
         case c.OpenBulk():
             return Decided(Draft(), c.Recorded(), "", "")
         case c.RecordSeal():

@@ -468,6 +468,7 @@ transfers = Table(
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
+    CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
     _partial_index("ix_transfers_change_us", "state = 'REQUESTED' OR state = 'SENT'", "change_us"),
 )
 
