@@ -650,9 +650,10 @@ class Reference(Books):
             gone[account] = min(rest, there)
             rest -= gone[account]
             postings += self._concede(after, gone[account], account)
+            if account in ("receivable", "receivable_disputed"):
+                postings.append(("available", "drawn", gone[account]))
         assert rest == 0
         unpaid = gone["receivable"] + gone["receivable_disputed"]
-        postings.append(("available", "drawn", unpaid))
         kept_by_the_person = gone["receivable_charged_back"]
         self.step(
             it,
