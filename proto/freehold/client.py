@@ -326,6 +326,11 @@ class _Methods:
     pay_out_operator = _Method(
         "CollectionService", collection.PayOutOperatorRequest, collection.PayOutOperatorResponse
     )
+    record_operator_payment = _Method(
+        "CollectionService",
+        collection.RecordOperatorPaymentRequest,
+        collection.RecordOperatorPaymentResponse,
+    )
     get_operator_balance = _Method(
         "CollectionService",
         collection.GetOperatorBalanceRequest,

@@ -477,6 +477,7 @@ transfers = Table(
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
+    CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
     # Not by state first: SQLite would look there for those that are not ended, and sort them.
     Index("ix_transfers_transfer_id", "transfer_id", "state"),
     _partial_index(

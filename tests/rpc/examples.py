@@ -98,6 +98,7 @@ PARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "ApproveWriteOff": ({},),
     "PayOutRefund": (AMOUNT,),
     "PayOutOperator": ({"operator_id": "city", **REPORTED},),
+    "RecordOperatorPayment": ({"operator_id": "city", **REPORTED},),
     "GetOperatorBalance": ({"operator_id": "city"},),
     "VerifyBooks": ({"witnesses": [{"number": 1, "digest": b"x" * 32}]},),
     "GetLineAt": (
@@ -150,6 +151,7 @@ REQUIRED: dict[str, set[str]] = {
     "ApproveWriteOff": {"name"},
     "PayOutRefund": {"name", "amount"},
     "PayOutOperator": {"operator_id", "payment_reference", "amount"},
+    "RecordOperatorPayment": {"operator_id", "payment_reference", "amount"},
     "GetOperatorBalance": {"operator_id"},
     "VerifyBooks": set(),
     "GetLineAt": {"user_id", "currency_code"},
@@ -181,6 +183,7 @@ SCOPES: dict[str, str] = {
     "ApproveWriteOff": "write_offs.write",
     "PayOutRefund": "payouts.write",
     "PayOutOperator": "payouts.write",
+    "RecordOperatorPayment": "payouts.write",
     "GetOperatorBalance": "payouts.read",
     "VerifyBooks": "books.verify",
     "GetLineAt": "books.read",

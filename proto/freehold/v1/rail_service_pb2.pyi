@@ -30,12 +30,14 @@ class Transfer(_message.Message):
         STATE_SUCCEEDED: _ClassVar[Transfer.State]
         STATE_FAILED: _ClassVar[Transfer.State]
         STATE_CANCELLED: _ClassVar[Transfer.State]
+        STATE_RETURNED: _ClassVar[Transfer.State]
     STATE_UNSPECIFIED: Transfer.State
     STATE_REQUESTED: Transfer.State
     STATE_SENT: Transfer.State
     STATE_SUCCEEDED: Transfer.State
     STATE_FAILED: Transfer.State
     STATE_CANCELLED: Transfer.State
+    STATE_RETURNED: Transfer.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]

@@ -663,7 +663,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("record_us", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "kind = 'CHARGE_BACK' OR kind = 'DEPOSIT' OR kind = 'ELSEWHERE' OR kind = 'OPERATOR_PAYOUT' OR kind = 'PAYMENT'",
+            "kind = 'CHARGE_BACK' OR kind = 'DEPOSIT' OR kind = 'ELSEWHERE' OR kind = 'OPERATOR_PAYMENT' OR kind = 'OPERATOR_PAYOUT' OR kind = 'PAYMENT'",
             name=op.f("ck_payments_kind_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_payments_amount_positive")),
@@ -854,7 +854,10 @@ def upgrade() -> None:
             "kind = 'DEBIT' OR kind = 'PAYOUT'", name=op.f("ck_transfers_kind_known")
         ),
         sa.CheckConstraint(
-            "state = 'CANCELLED' OR state = 'FAILED' OR state = 'REQUESTED' OR state = 'SENT' OR state = 'SUCCEEDED'",
+            "state <> 'RETURNED' OR kind = 'PAYOUT'", name=op.f("ck_transfers_only_payouts_return")
+        ),
+        sa.CheckConstraint(
+            "state = 'CANCELLED' OR state = 'FAILED' OR state = 'REQUESTED' OR state = 'RETURNED' OR state = 'SENT' OR state = 'SUCCEEDED'",
             name=op.f("ck_transfers_state_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_transfers_amount_positive")),
