@@ -22,13 +22,12 @@ from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
-from service.engine.ports import Scorer
+from service.engine.ports import Rail, Scorer
 from service.engine.records import SealRecord
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
 from service.ids import Ids
-from service.rails.simulated import SimulatedRail
 from service.rpc import (
     authorizations,
     charges,
@@ -81,7 +80,7 @@ class Parts:
     limits: Limits
     rail_secret: bytes | None = None
     """Shared with the payment rail, whose call-backs are signed with it; None: there is no rail."""
-    rail: SimulatedRail | None = None
+    rail: Rail | None = None
     """Where transfers are handed in; None: whoever runs the rail reads them by ListTransfers."""
     seal_key: SealKey | None = None
     """Signs the heads of the books; None: nothing is sealed."""
@@ -172,6 +171,7 @@ class App:
             ],
             credit.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
+                *credit.Reviews(store, self._readers).methods(small),
                 *changing(credit.MUTATIONS, small),
             ],
             collection.SERVICE: [
@@ -214,7 +214,7 @@ class App:
             works.append(self._telling(self._parts.rail))
         return works
 
-    async def _telling(self, rail: SimulatedRail) -> None:
+    async def _telling(self, rail: Rail) -> None:
         while True:
             await rail.tell(self._deliver)
             await asyncio.sleep(self._parts.limits.dispatch_interval_s)

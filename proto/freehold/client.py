@@ -290,6 +290,7 @@ class _Methods:
         "CreditService", credit.SetCreditLimitRequest, credit.SetCreditLimitResponse
     )
     set_standing = _Method("CreditService", credit.SetStandingRequest, credit.SetStandingResponse)
+    list_reviews = _Method("CreditService", credit.ListReviewsRequest, credit.ListReviewsResponse)
     resolve_review = _Method(
         "CreditService", credit.ResolveReviewRequest, credit.ResolveReviewResponse
     )
@@ -324,6 +325,11 @@ class _Methods:
     )
     pay_out_operator = _Method(
         "CollectionService", collection.PayOutOperatorRequest, collection.PayOutOperatorResponse
+    )
+    record_operator_payment = _Method(
+        "CollectionService",
+        collection.RecordOperatorPaymentRequest,
+        collection.RecordOperatorPaymentResponse,
     )
     get_operator_balance = _Method(
         "CollectionService",

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     PROFILES_READ = "profiles.read"
     LIMITS_WRITE = "limits.write"
     STANDINGS_WRITE = "standings.write"
+    REVIEWS_READ = "reviews.read"
     REVIEWS_WRITE = "reviews.write"
     PAYMENTS_WRITE = "payments.write"
     DISPUTES_WRITE = "disputes.write"

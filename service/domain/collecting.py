@@ -101,12 +101,21 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The payment rail could not pay out: the amount is owed again."""
+    return _owed_again(it, amount_minor, Transition.PAYOUT_FAILED, now_us)
+
+
+def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """What was paid out bounced and is back: the amount is owed again."""
+    return _owed_again(it, amount_minor, Transition.PAYOUT_RETURNED, now_us)
+
+
+def _owed_again(it: Authorization, amount_minor: int, transition: Transition, now_us: int) -> Step:
     owed = it._replace(
         refund_payable_minor=it.refund_payable_minor + amount_minor,
         paid_out_minor=it.paid_out_minor - amount_minor,
     )
     postings = (Posting(Account.CASH, Account.REFUND_PAYABLE, amount_minor),)
-    return step(owed, postings, Transition.PAYOUT_FAILED, now_us)
+    return step(owed, postings, transition, now_us)
 
 
 def debit_succeeded(it: Authorization, amount_minor: int, now_us: int) -> Step:

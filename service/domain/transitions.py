@@ -41,6 +41,7 @@ class Transition(StrEnum):
     REFUNDED = "collection.refunded"
     PAID_OUT = "collection.paid_out"
     PAYOUT_FAILED = "collection.payout_failed"
+    PAYOUT_RETURNED = "collection.payout_returned"
     DISPUTE_OPENED = "collection.dispute_opened"
     DISPUTE_LOST = "collection.dispute_lost"
     DISPUTE_WON = "collection.dispute_won"
@@ -61,3 +62,4 @@ class Transition(StrEnum):
     DUE_91_DAYS = "collection.due_91_days"
     # between Freehold and operators
     OPERATOR_PAID = "operator.paid_out"
+    OPERATOR_PAID_BACK = "operator.paid_back"

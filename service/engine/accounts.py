@@ -15,6 +15,7 @@ from service.engine.commands import (
     Profile,
     PutUser,
     Recorded,
+    RecordOperatorPayment,
     RecordSeal,
     SetLimit,
     SetStanding,
@@ -128,6 +129,45 @@ def pay_out_operator(
     caller: str, command: PayOutOperator, changes: Changes, context: Context
 ) -> Decided:
     """The treasury paid an operator, at most what it is owed: operator_payable / cash."""
+    return _operator_moved(
+        caller,
+        command,
+        Posting(Account.OPERATOR_PAYABLE, Account.CASH, command.amount.amount_minor),
+        Transition.OPERATOR_PAID,
+        PaymentKind.OPERATOR_PAYOUT,
+        changes,
+        context,
+    )
+
+
+def record_operator_payment(
+    caller: str, command: RecordOperatorPayment, changes: Changes, context: Context
+) -> Decided:
+    """An operator paid, as it does when it owes after refunds: cash / operator_payable.
+
+    The money is here whatever happened meanwhile: what it did not owe, it is owed.
+    """
+    return _operator_moved(
+        caller,
+        command,
+        Posting(Account.CASH, Account.OPERATOR_PAYABLE, command.amount.amount_minor),
+        Transition.OPERATOR_PAID_BACK,
+        PaymentKind.OPERATOR_PAYMENT,
+        changes,
+        context,
+    )
+
+
+def _operator_moved(
+    caller: str,
+    command: PayOutOperator | RecordOperatorPayment,
+    posting: Posting,
+    transition: Transition,
+    kind: PaymentKind,
+    changes: Changes,
+    context: Context,
+) -> Decided:
+    """Money between Freehold and an operator, which a reference names once."""
     if command.operator_id not in context.catalog.operators:
         raise NotFound("operator", command.operator_id)
     require_new_payment(changes, caller, command.payment_reference)
@@ -137,14 +177,15 @@ def pay_out_operator(
     owed_minor = changes.payable_minor(command.operator_id, currency)
     if amount_minor == 0:
         raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
-    if amount_minor > owed_minor:
+    outward = posting.credit is Account.CASH
+    if outward and amount_minor > owed_minor:
         raise IllegalState("PAYABLE_EXCEEDED", f"the operator is owed {owed_minor}", "")
     account = operator_account(command.operator_id)
     line, _ = line_for(account, currency, changes, context)
     entries = post(
         line,
-        (Posting(Account.OPERATOR_PAYABLE, Account.CASH, amount_minor),),
-        Transition.OPERATOR_PAID,
+        (posting,),
+        transition,
         operator_id=command.operator_id,
         authorization_id="",
         event_us=context.now_us,
@@ -154,15 +195,16 @@ def pay_out_operator(
     draft.payment = PaymentRecord(
         caller,
         command.payment_reference,
-        PaymentKind.OPERATOR_PAYOUT,
+        kind,
         account,
         "",
         amount_minor,
         currency,
         context.now_us,
     )
-    _announce(draft, Transition.OPERATOR_PAID, account, context)
-    paid = Paid(command.operator_id, currency, amount_minor, owed_minor - amount_minor)
+    _announce(draft, transition, account, context)
+    left_minor = owed_minor - amount_minor if outward else owed_minor + amount_minor
+    paid = Paid(command.operator_id, currency, amount_minor, left_minor)
     return Decided(draft, paid, account, "")
 
 

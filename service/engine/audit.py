@@ -124,12 +124,16 @@ _CAPTURED: Effects = {
 }
 _LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
 _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
+_OWED_AGAIN: Effects = {
+    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
+}
 # A bank keeps what it took back: the money had not come in, wherever it stood.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
 EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
     T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
+    T.OPERATOR_PAID_BACK: {(A.CASH, A.OPERATOR_PAYABLE): ()},
     T.AUTHORIZED: _HELD,
     T.ACTIVE: _HELD,
     T.INCREMENTED: _HELD,
@@ -167,11 +171,8 @@ EFFECTS: Final[dict[T, Effects]] = {
     T.PAID_OUT: {
         (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
     },
-    T.PAYOUT_FAILED: {
-        (A.CASH, A.REFUND_PAYABLE): _moves(
-            refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1
-        )
-    },
+    T.PAYOUT_FAILED: _OWED_AGAIN,
+    T.PAYOUT_RETURNED: _OWED_AGAIN,
     T.DISPUTE_OPENED: {
         (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
     },
@@ -397,12 +398,19 @@ def effect_of(entry: Entry, row: str) -> Effect:
     return effect
 
 
+OPERATORS_OWN: Final = {
+    T.OPERATOR_PAID: PaymentKind.OPERATOR_PAYOUT,
+    T.OPERATOR_PAID_BACK: PaymentKind.OPERATOR_PAYMENT,
+}
+"""What happens on an operator's own line, and how it is recorded."""
+
+
 def check_alone(entry: Entry, row: str) -> None:
-    """An entry of no authorization: a limit of a person, or what an operator was paid."""
+    """An entry of no authorization: a limit of a person, or what an operator was paid or paid."""
     effect_of(entry, row)
     operator = operator_account(entry.operator_id) == entry.user_id
-    expected = (T.OPERATOR_PAID, True) if operator else (T.LIMIT_SET, False)
-    if (entry.transition, operator) != expected or (not operator and entry.operator_id != PLATFORM):
+    expected = OPERATORS_OWN if operator else {T.LIMIT_SET}
+    if entry.transition not in expected or (not operator and entry.operator_id != PLATFORM):
         raise Found("ENTRY_OF_NOTHING", row, f"{entry.transition} of no authorization")
 
 
@@ -523,7 +531,7 @@ class Story:
         self._events = 0
         self._state: frozenset[State] = frozenset()
         self._start_us: int | None = None
-        self._close_us: int | None = None
+        self._close_us: set[int | None] = {None}
         self._climbed: Rung | None = None
         self.debits: Counter[T] = Counter()
         """How many debits were asked for, failed and were cancelled."""
@@ -540,9 +548,12 @@ class Story:
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us
         if transition in _STATES_AFTER and self._state <= CLOSED:
-            # A settlement tells when the item came back; the rental is closed when it is said.
+            # A settlement tells when the item came back; the rental is closed when it is said. A
+            # damage charge that was captured from in part is settled by time as well.
             told = transition is T.SETTLED
-            self._close_us = event.record_us if told else event.event_us
+            self._close_us = {event.record_us if told else event.event_us}
+            if self._authorization.parent_id:
+                self._close_us.add(event.event_us)
         if transition in _DEBITS:
             self.debits[transition] += 1
 
@@ -554,7 +565,7 @@ class Story:
         told = {
             "state": it.state in self._state,
             "start_us": it.start_us == self._start_us,
-            "close_us": it.close_us == self._close_us,
+            "close_us": it.close_us in self._close_us,
             "rung": (LADDER[it.rung - 1].rung if it.rung else None) is self._climbed,
         }
         for name, fits in told.items():
@@ -594,12 +605,13 @@ class Recorded:
 
     def add_transfer(self, it: TransferRecord, row: str) -> None:
         """A transfer to or from the person; those come after the payments."""
+        failed = it.state in (TransferState.FAILED, TransferState.RETURNED)
         if it.kind is TransferKind.PAYOUT:
             if it.state is TransferState.CANCELLED:
                 raise Found("TRANSFER", row, "a payout is never cancelled")
             flows = ("paid_out", "failed_payouts")
             payouts = self._payouts.setdefault(it.authorization_id, Counter())
-            for flow in flows if it.state is TransferState.FAILED else flows[:1]:
+            for flow in flows if failed else flows[:1]:
                 self._minor[it.authorization_id, flow] += it.amount_minor
                 payouts[flow, it.amount_minor] += 1
             return

@@ -123,7 +123,7 @@ class Changes:
         return self.transfers.get(key) or self.base_transfers.get(key)
 
     def payable_minor(self, operator_id: str, currency: str) -> int:
-        """What an operator is owed as of now in this batch; read only for its payout."""
+        """What an operator is owed as of now in this batch; read only where it pays or is paid."""
         key = (operator_id, currency)
         taken_minor = self.base_payable[key].amount_minor + self.base_payable_left[key]
         return taken_minor + self.payable_changes().get(key, 0)

@@ -301,6 +301,15 @@ class FoldPayable:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordOperatorPayment:
+    """An operator paid what it owed."""
+
+    operator_id: str
+    amount: Money
+    payment_reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBulk:
     """Records the request id of a bulk call, whose people are then put one by one."""
 
@@ -322,6 +331,7 @@ Command = (
     | PersonCommand
     | PayOutOperator
     | FoldPayable
+    | RecordOperatorPayment
     | OpenBulk
     | RecordSeal
 )
@@ -362,7 +372,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """An operator was paid; what it is still owed, in minor units, may be negative."""
+    """An operator was paid, or paid; what it is owed now, in minor units, may be negative."""
 
     operator_id: str
     currency: str

@@ -54,6 +54,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return accounts.pay_out_operator(caller, command, changes, context)
         case c.FoldPayable():
             return accounts.fold_payable(command, changes)
+        case c.RecordOperatorPayment():
+            return accounts.record_operator_payment(caller, command, changes, context)
         case c.OpenBulk():
             return Decided(Draft(), c.Recorded(), "", "")
         case c.RecordSeal():

@@ -38,6 +38,7 @@ from service.engine.commands import (
     PayOutOperator,
     PutUser,
     RecordChargeBack,
+    RecordOperatorPayment,
     RecordPaidElsewhere,
     RecordPayment,
     RecordSeal,
@@ -213,7 +214,8 @@ class Engine:
             (it.operator_id, it.product_id, it.product_revision) not in known
             for it in changes.base_authorizations.values()
         ) or any(
-            isinstance(work.command, PayOutOperator) and work.command.operator_id not in operators
+            isinstance(work.command, PayOutOperator | RecordOperatorPayment)
+            and work.command.operator_id not in operators
             for work in batch
         )
 
@@ -398,7 +400,7 @@ class _Wanted:
             case ReportTransfer():
                 self.users.add(command.user_id)
                 self.transfers.add((command.user_id, command.transfer_id))
-            case PayOutOperator():
+            case PayOutOperator() | RecordOperatorPayment():
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
                 self.payable.add((command.operator_id, command.amount.currency))

@@ -290,18 +290,29 @@ def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
     return Decided(draft, result, result.user_id, result.authorization_id)
 
 
+_SAID_BEFORE = {TransferState.RETURNED: (TransferState.SUCCEEDED, TransferState.RETURNED)}
+"""What a rail may have said, and say again, of a transfer that ended so, if not only that."""
+
+
 def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
     """What the payment rail says of a debit or a payout.
 
-    A debit that succeeded is a payment under the transfer's name; a payout that failed is owed
-    again. What was said before changes nothing; a final word stands.
+    A debit that succeeded is a payment under the transfer's name; a payout that failed, or came
+    back after it had succeeded, is owed again. What was said before changes nothing; a final word
+    stands.
     """
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
         raise NotFound("transfer", command.transfer_id)
     sending = command.state is TransferState.SENT
-    if transfer.state in ENDED:
-        if sending or transfer.state is command.state:
+    returned = command.state is TransferState.RETURNED
+    if returned and transfer.kind is TransferKind.DEBIT:
+        raise IllegalState(
+            "DEBIT_NOT_RETURNED", "a debit comes back by RecordChargeBack", str(transfer.state)
+        )
+    came_back = returned and transfer.state is TransferState.SUCCEEDED
+    if transfer.state in ENDED and not came_back:
+        if sending or command.state in _SAID_BEFORE.get(transfer.state, (transfer.state,)):
             return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
             "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
@@ -334,7 +345,8 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
         case TransferKind.DEBIT, False:
             step = collecting.debit_failed(current, now_us)
         case TransferKind.PAYOUT, False:
-            step = collecting.payout_failed(current, transfer.amount_minor, now_us)
+            again = collecting.payout_returned if returned else collecting.payout_failed
+            step = again(current, transfer.amount_minor, now_us)
         case TransferKind.PAYOUT, True:
             return Decided(draft, told, told.user_id, told.authorization_id)
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -202,6 +202,10 @@ class Scorer(Protocol):
         ...
 
 
+Deliver = Callable[[bytes, str], Awaitable[None]]
+"""Where call-backs go: a body and its signature. What it raises makes the rail try again."""
+
+
 class Rail(Protocol):
     """A payment rail: debits people and pays out to them.
 
@@ -211,6 +215,14 @@ class Rail(Protocol):
 
     async def submit(self, transfer: TransferRecord) -> None:
         """Takes a transfer; raises when it did not take it, or may not have."""
+        ...
+
+    async def tell(self, deliver: Deliver) -> int:
+        """Delivers what it has to say by now; returns how many call-backs were acknowledged.
+
+        Asked every moment. A rail that calls ReportTransfer by itself has nothing to say here; one
+        that has to be asked is asked here.
+        """
         ...
 
 

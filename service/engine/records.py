@@ -126,12 +126,13 @@ class PaymentKind(StrEnum):
     ELSEWHERE = "ELSEWHERE"
     CHARGE_BACK = "CHARGE_BACK"
     OPERATOR_PAYOUT = "OPERATOR_PAYOUT"
+    OPERATOR_PAYMENT = "OPERATOR_PAYMENT"
 
 
 class PaymentRecord(NamedTuple):
     """A payment as it was reported; a reference is recorded once a caller.
 
-    The payout of an operator has no authorization, and the operator's account as user.
+    What an operator was paid, or paid, has no authorization, and the operator's account as user.
     """
 
     caller: str
@@ -151,12 +152,14 @@ class TransferState(StrEnum):
     SENT = "SENT"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    RETURNED = "RETURNED"
+    """Paid out, and come back since."""
     CANCELLED = "CANCELLED"
     """Never handed to the rail, because less was due by then."""
 
 
-ENDED = frozenset({TransferState.SUCCEEDED, TransferState.FAILED, TransferState.CANCELLED})
-"""No other word on the transfer counts after these."""
+ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
+"""No other word on the transfer counts after these, but that a payout came back."""
 
 
 class TransferRecord(NamedTuple):
@@ -275,6 +278,11 @@ class LineAt(NamedTuple):
     charged_back_minor: int
     deposit_minor: int
     refund_payable_minor: int
+
+    @property
+    def rearranged(self) -> bool:
+        """Whether entries are left out before the last one: the line never stood like this."""
+        return self.entries != self.last_sequence
 
 
 class Witness(NamedTuple):

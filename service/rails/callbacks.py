@@ -22,13 +22,16 @@ SECRET_BYTES = 16
 """A secret has at least so many bytes."""
 
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
-_SAID = {str(state): state for state in (TransferState.SUCCEEDED, TransferState.FAILED)}
+_SAID = {
+    str(state): state
+    for state in (TransferState.SUCCEEDED, TransferState.FAILED, TransferState.RETURNED)
+}
 _ID = re.compile(r"[A-Za-z0-9._:~-]{1,64}")
 _LONGEST_DETAIL = 200
 
 
 class RailReport(NamedTuple):
-    """What became of a transfer: SUCCEEDED or FAILED, with the rail's own words."""
+    """What became of a transfer: SUCCEEDED, FAILED or RETURNED, with the rail's own words."""
 
     user_id: str
     transfer_id: str

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.clock import Clock
 from service.domain.authorization import TransferKind
+from service.engine.ports import Deliver
 from service.engine.records import TransferRecord, TransferState
 from service.rails.callbacks import RailReport, sign, write_report
-
-Deliver = Callable[[bytes, str], Awaitable[None]]
-"""Where call-backs go: a body and its signature. What it raises makes the rail try again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,11 @@ def write_provisioned(answer: Answer, response: collection.SetProvisionResponse)
     response.provisioned.amount_minor = found.provisioned_minor
 
 
-def write_paid(answer: Answer, response: collection.PayOutOperatorResponse) -> None:
-    """What an operator was paid and is still owed."""
+def write_paid(
+    answer: Answer,
+    response: collection.PayOutOperatorResponse | collection.RecordOperatorPaymentResponse,
+) -> None:
+    """What an operator was paid, or paid, and is owed now."""
     paid = _require(Paid, answer)
     response.paid.CopyFrom(types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor))
     response.payable.CopyFrom(_signed(paid.currency, paid.payable_minor))

@@ -18,6 +18,7 @@ from service.engine.commands import (
     PayOutRefund,
     ProposeWriteOff,
     RecordChargeBack,
+    RecordOperatorPayment,
     ResolveChargeBack,
     ResolveDispute,
     SetProvision,
@@ -48,6 +49,13 @@ def _by(call: Call[Any]) -> str:
 def _pay_out_operator(call: Call[pb.PayOutOperatorRequest]) -> PayOutOperator:
     message = call.message
     return PayOutOperator(
+        message.operator_id, convert.money(message.amount), message.payment_reference
+    )
+
+
+def _operator_payment(call: Call[pb.RecordOperatorPaymentRequest]) -> RecordOperatorPayment:
+    message = call.message
+    return RecordOperatorPayment(
         message.operator_id, convert.money(message.amount), message.payment_reference
     )
 
@@ -107,6 +115,13 @@ MUTATIONS = (
         pb.PayOutOperatorResponse,
         Scope.PAYOUTS_WRITE,
         _pay_out_operator,
+        answers.write_paid,
+    ),
+    Mutation(
+        pb.RecordOperatorPaymentRequest,
+        pb.RecordOperatorPaymentResponse,
+        Scope.PAYOUTS_WRITE,
+        _operator_payment,
         answers.write_paid,
     ),
 )

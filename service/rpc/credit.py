@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from freehold.v1 import credit_service_pb2 as pb
 
 from service.clock import Clock
 from service.domain.access import Scope
+from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, InvalidInput, RequestIdReused, Violation
 from service.engine.assess import Assessor, pack
 from service.engine.commands import (
@@ -34,6 +36,7 @@ from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
 PUT_USERS = "PutUsers"
+DEFAULT_PAGE = 50
 
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
@@ -107,6 +110,40 @@ def _whole(call: Call[pb.PutUsersRequest]) -> Work:
         differing_field=lambda _first: "users",
         deadline=call.deadline,
     )
+
+
+class ReviewReader(Protocol):
+    """Reads what waits for a verdict, outside any write transaction."""
+
+    def list_reviews(self, *, after: str, limit: int) -> Sequence[Authorization]:
+        """Everybody's authorizations in REVIEW after an id, in the order of their ids."""
+        ...
+
+
+class Reviews:
+    """What the risk team has to look at."""
+
+    def __init__(self, reader: ReviewReader, readers: Executor) -> None:
+        self._reader = reader
+        self._readers = readers
+
+    def methods(self, max_bytes: int) -> list[Method[Any]]:
+        """The method with its scope."""
+        scope = Scope.REVIEWS_READ
+        return [Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes)]
+
+    async def list(self, call: Call[pb.ListReviewsRequest]) -> bytes:
+        """A page of authorizations in REVIEW; the token is the id of the last."""
+        message = call.message
+        size = message.page_size or DEFAULT_PAGE
+        read = partial(self._reader.list_reviews, after=message.page_token, limit=size + 1)
+        page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        response = pb.ListReviewsResponse()
+        for found in page[:size]:
+            convert.write_authorization(found, response.authorizations.add())
+        if len(page) > size:
+            response.next_page_token = page[size - 1].authorization_id
+        return response.SerializeToString()
 
 
 class People:

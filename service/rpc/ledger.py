@@ -122,6 +122,7 @@ def _line(it: LineAt) -> pb.LineAt:
         refund_payable=amount(it.refund_payable_minor),
         entries=it.entries,
         last_sequence=it.last_sequence,
+        rearranged=it.rearranged,
     )
 
 

@@ -26,13 +26,16 @@ SERVICE = "freehold.v1.RailService"
 DEFAULT_PAGE = 50
 KINDS = {it: getattr(pb.Transfer, f"KIND_{it}") for it in TransferKind}
 STATES = {it: getattr(pb.Transfer, f"STATE_{it}") for it in TransferState}
+STATE_OF = {number: it for it, number in STATES.items()}
 
 
 class TransferReader(Protocol):
     """Reads transfers outside any write transaction."""
 
-    def list_transfers(self, user_id: str, *, after: str, limit: int) -> Sequence[TransferRecord]:
-        """A person's transfers after an id, in the order of their ids."""
+    def list_transfers(
+        self, user_id: str, *, after: str, limit: int, state: TransferState | None
+    ) -> Sequence[TransferRecord]:
+        """Transfers after an id, in the order of their ids: a person's, or everybody's."""
         ...
 
 
@@ -115,7 +118,11 @@ class Rails:
         message = call.message
         size = message.page_size or DEFAULT_PAGE
         read = partial(
-            self._reader.list_transfers, message.user_id, after=message.page_token, limit=size + 1
+            self._reader.list_transfers,
+            message.user_id,
+            after=message.page_token,
+            limit=size + 1,
+            state=STATE_OF.get(message.state),
         )
         page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         response = pb.ListTransfersResponse(transfers=[transfer_message(it) for it in page[:size]])

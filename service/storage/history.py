@@ -24,7 +24,9 @@ class History:
     ) -> LineAt | None:
         """The balances by all entries written by `known_us` of what happened by `happened_us`.
 
-        Microseconds since the epoch, UTC; None: no bound. None when there is no such line.
+        Microseconds since the epoch, UTC; None: no bound. None when there is no such line. What
+        happened by an instant need not be what was written first: only then, when the line never
+        stood like this (`rearranged`), a balance may be negative.
         """
         e, line = t.entries.c, t.lines.c
         query = (

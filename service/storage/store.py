@@ -501,10 +501,16 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
-    def list_transfers(self, user_id: str, *, after: str, limit: int) -> list[TransferRecord]:
-        """A person's transfers with ids after `after`, in the order of their ids."""
+    def list_transfers(
+        self, user_id: str, *, after: str, limit: int, state: TransferState | None
+    ) -> list[TransferRecord]:
+        """Transfers with ids after `after`, in the order of their ids; an empty id: everybody's."""
         c = t.transfers.c
-        query = select(t.transfers).where(c.user_id == user_id, c.transfer_id > after)
+        query = select(t.transfers).where(c.transfer_id > after)
+        if user_id:
+            query = query.where(c.user_id == user_id)
+        if state is not None:
+            query = query.where(c.state == str(state))
         query = query.order_by(c.transfer_id).limit(limit)
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
@@ -531,6 +537,15 @@ class SqlStore:
             query = query.where(a.user_id == user_id)
         if state is not None:
             query = query.where(a.state == str(state))
+        query = query.order_by(a.authorization_id).limit(limit)
+        with reading(self._engine) as connection:
+            return [rows.authorization_of(row) for row in connection.execute(query)]
+
+    def list_reviews(self, *, after: str, limit: int) -> list[Authorization]:
+        """All authorizations in REVIEW with ids after `after`, in the order of their ids."""
+        a = t.authorizations.c
+        # They have an index of their own, in this order.
+        query = select(t.authorizations).where(text("state = 'REVIEW'"), a.authorization_id > after)
         query = query.order_by(a.authorization_id).limit(limit)
         with reading(self._engine) as connection:
             return [rows.authorization_of(row) for row in connection.execute(query)]

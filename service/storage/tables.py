@@ -388,6 +388,7 @@ authorizations = Table(
     CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
     Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
     _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
+    _partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
     _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
 )
 
@@ -476,6 +477,9 @@ transfers = Table(
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
+    CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
+    # Not by state first: SQLite would look there for those that are not ended, and sort them.
+    Index("ix_transfers_transfer_id", "transfer_id", "state"),
     _partial_index(
         "ix_transfers_change_us",
         "state = 'REQUESTED' OR state = 'SENT'",

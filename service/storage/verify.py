@@ -21,6 +21,7 @@ from service.domain.chain import NO_LINK, seal_digest
 from service.domain.ledger import Account, Entry, Standing
 from service.domain.transitions import Transition
 from service.engine.audit import (
+    OPERATORS_OWN,
     Found,
     LineReplay,
     Moved,
@@ -200,7 +201,7 @@ class _Person:
         self.currencies: set[str] = set()
         self.moved: dict[str, Moved] = {}
         self.wake_us: dict[str, int | None] = {}
-        self.paid_operator: Counter[str] = Counter()
+        self.operators_own: Counter[tuple[PaymentKind, str]] = Counter()
         self.by_hand: dict[str, tuple[str, frozenset[Transition]]] = {}
         """What is set by hand on lines: the line, and the events of which one has set it."""
         self.seen: set[Transition] = set()
@@ -353,8 +354,9 @@ class _Books:
                 person.seen.add(entry.transition)
         else:
             check_alone(entry, name)
-            if entry.transition is Transition.OPERATOR_PAID:
-                person.paid_operator[entry.currency] += entry.amount_minor
+            kind = OPERATORS_OWN.get(entry.transition)
+            if kind is not None:
+                person.operators_own[kind, entry.currency] += entry.amount_minor
         if entry.credit is Account.OPERATOR_PAYABLE:
             self._payable[entry.operator_id, entry.currency] += entry.amount_minor
         elif entry.debit is Account.OPERATOR_PAYABLE:
@@ -368,8 +370,8 @@ class _Books:
             kind, *amount = rest
             values = (caller, reference, kind, user_id, authorization_id, *amount)
             payment = _made(rows.payment_of, values, f"payments/{caller}/{reference}")
-            if payment.kind is PaymentKind.OPERATOR_PAYOUT:
-                person.paid_operator[payment.currency] -= payment.amount_minor
+            if payment.kind in OPERATORS_OWN.values():
+                person.operators_own[payment.kind, payment.currency] -= payment.amount_minor
                 continue
             _same_currency(person, payment, payment_row(payment))
             recorded.add_payment(payment)
@@ -379,12 +381,12 @@ class _Books:
             _same_currency(person, transfer, name)
             recorded.add_transfer(transfer, name)
         recorded.check(person.moved.values())
-        for currency, difference_minor in person.paid_operator.items():
+        for (kind, currency), difference_minor in person.operators_own.items():
             if difference_minor:
                 raise Found(
                     "PAYMENTS",
                     f"lines/{person.user_id}/{currency}",
-                    f"payouts: entries moved {difference_minor} more than was recorded",
+                    f"{kind}: entries moved {difference_minor} more than was recorded",
                 )
 
     def _verify_payables(self, connection: Connection) -> None:

@@ -57,17 +57,17 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Reverse": (3, lambda it: it["state"] in (*LAPSING, "ACTIVE") and not it["captured"]),
     "ClaimReturn": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
     "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
-    "ReportLost": (3, lambda it: it["state"] == "OVERDUE"),
+    "ReportLost": (9, lambda it: it["state"] == "OVERDUE"),
     "ReportFound": (5, lambda it: it["custody"] == "MISSING"),
     "RecordPayment": (12, due),
-    "RecordPayment recovered": (2, lambda it: it["written_off"]),
+    "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPaidElsewhere": (3, due),
     "LowerCharge": (4, due),
     "RefundCharge": (4, refundable),
     "PayOutRefund": (5, payable_out),
     "OpenDispute": (4, due),
     "ResolveDispute": (5, lambda it: it["disputed"]),
-    "RecordChargeBack": (4, takeable),
+    "RecordChargeBack": (6, takeable),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
     "ProposeWriteOff": (4, lambda it: it["state"] == "SETTLED" and due(it)),
@@ -78,7 +78,8 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
 OTHERS = {
     "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 8, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
-    "PayOutOperator": 3, "OpenBulk": 1, "retry": 10, "reuse": 4, "ghost": 1,
+    "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
+    "ghost": 1,
 }  # fmt: skip
 KINDS = [kind for kind, (weight, _) in FITS.items() for _ in range(weight)] + [
     kind for kind, weight in OTHERS.items() for _ in range(weight)
@@ -89,7 +90,15 @@ OF_OPERATORS = frozenset(
     | {"RecordPaidElsewhere", "LowerCharge", "RefundCharge"}
 )
 OF_PLATFORM = frozenset(
-    {"ReportTransfer", "PayOutOperator", "SetLimit", "SetStanding", "PutUser", "OpenBulk"}
+    {
+        "ReportTransfer",
+        "PayOutOperator",
+        "RecordOperatorPayment",
+        "SetLimit",
+        "SetStanding",
+        "PutUser",
+        "OpenBulk",
+    }
 )
 CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
 TRIES = 4
@@ -224,12 +233,15 @@ class Chance:
             return c.OpenBulk()
         if kind == "ReportTransfer":
             return self._report(chance)
-        if kind == "PayOutOperator":
+        if kind in ("PayOutOperator", "RecordOperatorPayment"):
             operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
             owed = self.reference.owed.get(operator, 1)
             reference = self._reference(chance)
-            amount = Money(_currency(chance), max(0, _around(chance, max(0, owed))))
-            return c.PayOutOperator(operator, amount, reference)
+            pays_out = kind == "PayOutOperator"
+            exact = max(0, owed if pays_out else -owed)
+            amount = Money(_currency(chance), _around(chance, exact))
+            command = c.PayOutOperator if pays_out else c.RecordOperatorPayment
+            return command(operator, amount, reference)
         user_id = chance.choice((*USERS, *USERS, *USERS, "nobody"))
         if kind == "SetLimit":
             limit = chance.choice(LIMITS)
@@ -251,6 +263,13 @@ class Chance:
             names = [("ann", "0" * 20)]
         states = [TransferState.SENT, TransferState.SUCCEEDED, TransferState.FAILED]
         state = chance.choice((*states, *states[1:]))
+        if chance.random() < 0.15:
+            paid_out = [
+                name
+                for name in list(transfers)[-WINDOW:]
+                if transfers[name]["kind"] == "PAYOUT" and transfers[name]["state"] == "SUCCEEDED"
+            ]
+            names, state = paid_out or names, TransferState.RETURNED
         return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
 
     def _reference(self, chance: Random) -> str:

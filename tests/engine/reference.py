@@ -153,6 +153,9 @@ class Reference(Books):
             case c.PayOutOperator():
                 account = f"operators/{command.operator_id}"
                 return self._pay_out_operator(caller, command, account, now_us), account, None
+            case c.RecordOperatorPayment():
+                account = f"operators/{command.operator_id}"
+                return self._operator_pays(caller, command, account, now_us), account, None
             case c.OpenBulk():
                 return ("recorded",), "", None
         raise TypeError(f"the reference does not know {type(command).__name__}")
@@ -246,6 +249,23 @@ class Reference(Books):
         self.events.append((account, None, "operator.paid_out", now_us))
         left = self.owed[command.operator_id]
         return "paid", {"operator_id": command.operator_id, "paid": amount, "payable": left}
+
+    def _operator_pays(
+        self, caller: str, command: c.RecordOperatorPayment, account: str, now_us: int
+    ) -> Any:
+        """However much it owes."""
+        if command.operator_id not in FEE_BP:
+            raise Refused("OPERATOR_NOT_FOUND")
+        self._new_payment(caller, command.payment_reference)
+        amount = minor(command.amount)
+        if amount == 0:
+            raise Refused("INVALID_INPUT")
+        posting = ("cash", "operator_payable", amount)
+        self.post(account, command.operator_id, None, "operator.paid_back", (posting,))
+        self._record(caller, command.payment_reference, "OPERATOR_PAYMENT", account, amount)
+        self.events.append((account, None, "operator.paid_back", now_us))
+        now_owed = self.owed[command.operator_id]
+        return "paid", {"operator_id": command.operator_id, "paid": amount, "payable": now_owed}
 
     # -- Authorize ---------------------------------------------------------------------------
 
@@ -697,9 +717,10 @@ class Reference(Books):
             gone[account] = min(rest, there)
             rest -= gone[account]
             postings += self._concede(after, gone[account], account)
+            if account in ("receivable", "receivable_disputed"):
+                postings.append(("available", "drawn", gone[account]))
         assert rest == 0
         unpaid = gone["receivable"] + gone["receivable_disputed"]
-        postings.append(("available", "drawn", unpaid))
         kept_by_the_person = gone["receivable_charged_back"]
         self.step(
             it,
@@ -859,8 +880,13 @@ class Reference(Books):
         transfer = self.transfers.get((command.user_id, command.transfer_id))
         if transfer is None:
             raise Refused("TRANSFER_NOT_FOUND")
-        said, ended = str(command.state), transfer["state"] in ("SUCCEEDED", "FAILED", "CANCELLED")
-        if ended and said not in ("SENT", transfer["state"]):
+        said, was = str(command.state), transfer["state"]
+        if said == "RETURNED" and transfer["kind"] == "DEBIT":
+            raise Refused("DEBIT_NOT_RETURNED")
+        ended = was not in ("REQUESTED", "SENT")
+        if (was, said) == ("SUCCEEDED", "RETURNED"):
+            ended = False
+        elif ended and said not in ("SENT", was) and (was, said) != ("RETURNED", "SUCCEEDED"):
             raise Refused("TRANSFER_ENDED")
         if not ended:
             first = transfer["state"] == "REQUESTED"
@@ -880,7 +906,7 @@ class Reference(Books):
             self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _ended(self, transfer_id: str, transfer: Row, now_us: int) -> None:
-        """A debit that succeeded is a payment; a payout that failed is owed again."""
+        """A debit that succeeded is a payment; a payout that failed or bounced is owed again."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
         if transfer["kind"] == "DEBIT":
@@ -891,10 +917,10 @@ class Reference(Books):
                 self._record(PLATFORM, name, "PAYMENT", it["user_id"], amount, it)
             else:
                 self.step(it, "collection.debit_failed", now_us)
-        elif transfer["state"] == "FAILED":
+        elif transfer["state"] in ("FAILED", "RETURNED"):
             self.step(
                 it,
-                "collection.payout_failed",
+                f"collection.payout_{transfer['state'].lower()}",
                 now_us,
                 ("cash", "refund_payable", amount),
                 refund_payable=it["refund_payable"] + amount,

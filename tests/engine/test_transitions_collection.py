@@ -7,7 +7,7 @@ import pytest
 from service.domain.authorization import Authorization, Collection, Custody, State, TransferKind
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import Paid, PayOutOperator, SetLimit
+from service.engine.commands import Paid, PayOutOperator, RecordOperatorPayment, SetLimit
 from service.engine.records import PLATFORM, TransferState
 from tests.engine.acts import (
     DAY_US,
@@ -313,6 +313,49 @@ def test_payout_that_failed(desk: Desk) -> None:
     rental(desk, pay_out(it, 50))
     assert [each.amount_minor for each in transfers(desk, it)] == [30, 50]
     assert line(desk).refund_payable_minor == 0
+
+
+def test_payout_that_came_back(desk: Desk) -> None:
+    """A payout that bounces after the rail said that it succeeded is owed again, once:
+    cash / refund_payable; a later word of the success changes nothing."""
+    it = rental(desk, pay_out(rental(desk, pay(charged(desk), 1_300)), 50))
+    (payout,) = transfers(desk, it)
+    desk.do(told(payout, TransferState.SUCCEEDED), caller=PLATFORM)
+    books = Books(desk)
+    desk.do(told(payout, TransferState.RETURNED, "account closed"), caller=PLATFORM)
+    books.expect([("money", "cash / refund_payable", 50)], "collection.payout_returned")
+    for state in (TransferState.RETURNED, TransferState.SUCCEEDED, TransferState.SENT):
+        answer = desk.do(told(payout, state), caller=PLATFORM)
+        assert getattr(answer, "state", None) is TransferState.RETURNED
+    failed = told(payout, TransferState.FAILED)
+    assert refused(desk, failed, caller=PLATFORM).reason == "TRANSFER_ENDED"
+    books.expect([])
+    it = stored(desk, it)
+    assert (it.refund_payable_minor, it.paid_out_minor) == (50, 0)
+    rental(desk, pay_out(it, 50))
+
+
+def test_payout_that_came_back_before_it_was_known_to_succeed(desk: Desk) -> None:
+    """A payout comes back although nobody said that it had succeeded; one that failed does not."""
+    it = rental(desk, pay(charged(desk), 1_300))
+    it = rental(desk, pay_out(rental(desk, pay_out(it, 20)), 30))
+    first, second = transfers(desk, it)
+    desk.do(told(first, TransferState.RETURNED), caller=PLATFORM)
+    desk.do(told(second, TransferState.FAILED), caller=PLATFORM)
+    returned = told(second, TransferState.RETURNED)
+    assert refused(desk, returned, caller=PLATFORM).reason == "TRANSFER_ENDED"
+    assert stored(desk, it).refund_payable_minor == 50
+
+
+@pytest.mark.parametrize("before", [TransferState.SENT, TransferState.SUCCEEDED])
+def test_a_debit_does_not_return(desk: Desk, before: TransferState) -> None:
+    """A debit comes back by a charge-back: the rail's word that it returned is refused."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    desk.do(told(debit, before), caller=PLATFORM)
+    error = refused(desk, told(debit, TransferState.RETURNED), caller=PLATFORM)
+    assert (error.reason, error.metadata) == ("DEBIT_NOT_RETURNED", {"state": before})
+    assert [each.state for each in transfers(desk, it)] == [before]
 
 
 def test_payout_after_the_end_of_a_hold(desk: Desk) -> None:
@@ -753,14 +796,40 @@ def test_operator_owes_after_a_refund(desk: Desk) -> None:
     assert refused(desk, paying_out(1, "out-2"), caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
 
 
-def test_operator_payout_in_a_currency_without_lines(desk: Desk) -> None:
-    """An operator is paid in a currency in which lines are kept."""
-    error = refused(desk, PayOutOperator(OPERATOR, Money("EUR", 1), "out-1"), caller=PLATFORM)
+def paying_back(amount_minor: int, reference: str = "back-1") -> RecordOperatorPayment:
+    """An operator pays what it owes."""
+    return RecordOperatorPayment(OPERATOR, money(amount_minor), reference)
+
+
+def test_operator_pays_back(desk: Desk) -> None:
+    """What an operator pays posts cash / operator_payable on its own line; a reference counts
+    once, and what it did not owe it is owed."""
+    it = paid(desk)
+    desk.do(paying_out(1_213), caller=PLATFORM)
+    rental(desk, refund(it, 1_250))
+    books = Books(desk)
+    assert desk.do(paying_back(1_000), caller=PLATFORM) == Paid(OPERATOR, "CNY", 1_000, -213)
+    books.expect([("money", "cash / operator_payable", 1_000)], "operator.paid_back")
+    assert refused(desk, paying_back(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+    error = refused(desk, paying_back(1, "out-1"), caller=PLATFORM)
+    assert error.reason == "PAYMENT_REFERENCE_REUSED"
+    assert isinstance(refused(desk, paying_back(0, "back-2"), caller=PLATFORM), InvalidInput)
+    assert desk.do(paying_back(220, "back-2"), caller=PLATFORM) == Paid(OPERATOR, "CNY", 220, 7)
+    assert desk.do(paying_out(7, "out-2"), caller=PLATFORM) == Paid(OPERATOR, "CNY", 7, 0)
+
+
+@pytest.mark.parametrize("moved", [PayOutOperator, RecordOperatorPayment])
+def test_operator_money_in_a_currency_without_lines(
+    desk: Desk, moved: type[PayOutOperator | RecordOperatorPayment]
+) -> None:
+    """An operator is paid, and pays, in a currency in which lines are kept."""
+    error = refused(desk, moved(OPERATOR, Money("EUR", 1), "out-1"), caller=PLATFORM)
     assert isinstance(error, InvalidInput)
     assert error.violations[0].field == "amount.currency_code"
 
 
-def test_payout_of_nobody(desk: Desk) -> None:
+@pytest.mark.parametrize("moved", [PayOutOperator, RecordOperatorPayment])
+def test_money_of_nobody(desk: Desk, moved: type[PayOutOperator | RecordOperatorPayment]) -> None:
     """An operator that is not registered is not found."""
-    command = PayOutOperator("nobody", money(1), "out-1")
+    command = moved("nobody", money(1), "out-1")
     assert refused(desk, command, caller=PLATFORM).reason == "OPERATOR_NOT_FOUND"

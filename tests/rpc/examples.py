@@ -98,6 +98,7 @@ PARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "ApproveWriteOff": ({},),
     "PayOutRefund": (AMOUNT,),
     "PayOutOperator": ({"operator_id": "city", **REPORTED},),
+    "RecordOperatorPayment": ({"operator_id": "city", **REPORTED},),
     "GetOperatorBalance": ({"operator_id": "city"},),
     "VerifyBooks": ({"witnesses": [{"number": 1, "digest": b"x" * 32}]},),
     "GetLineAt": (
@@ -107,7 +108,10 @@ PARTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"user_id": "somebody", "currency_code": "CNY", "page_size": 10, "page_token": "1"},
     ),
     "ReportTransfer": ({"body": b"{}", "signature": f"t={START_S},v1={'0' * 64}"},),
-    "ListTransfers": ({"page_size": 10, "page_token": "0" * 20, "user_id": "somebody"},),
+    "ListTransfers": (
+        {"page_size": 10, "page_token": "0" * 20, "user_id": "somebody", "state": 1},
+    ),
+    "ListReviews": ({"page_size": 10, "page_token": "0" * 20},),
     "AdvanceClock": ({"now": NOW},),
 }
 """What a method takes besides the request id, the authorization's name and version, for each
@@ -147,12 +151,14 @@ REQUIRED: dict[str, set[str]] = {
     "ApproveWriteOff": {"name"},
     "PayOutRefund": {"name", "amount"},
     "PayOutOperator": {"operator_id", "payment_reference", "amount"},
+    "RecordOperatorPayment": {"operator_id", "payment_reference", "amount"},
     "GetOperatorBalance": {"operator_id"},
     "VerifyBooks": set(),
     "GetLineAt": {"user_id", "currency_code"},
     "ListEntries": {"user_id", "currency_code"},
     "ReportTransfer": {"body", "signature"},
-    "ListTransfers": {"user_id"},
+    "ListTransfers": set(),
+    "ListReviews": set(),
     "AdvanceClock": {"now"},
 }
 """What a message must have besides the request id of a call that changes something."""
@@ -165,6 +171,7 @@ SCOPES: dict[str, str] = {
     "GetCreditProfile": "profiles.read",
     "SetCreditLimit": "limits.write",
     "SetStanding": "standings.write",
+    "ListReviews": "reviews.read",
     "ResolveReview": "reviews.write",
     "RecordPayment": "payments.write",
     "OpenDispute": "disputes.write",
@@ -176,6 +183,7 @@ SCOPES: dict[str, str] = {
     "ApproveWriteOff": "write_offs.write",
     "PayOutRefund": "payouts.write",
     "PayOutOperator": "payouts.write",
+    "RecordOperatorPayment": "payouts.write",
     "GetOperatorBalance": "payouts.read",
     "VerifyBooks": "books.verify",
     "GetLineAt": "books.read",

@@ -212,7 +212,7 @@ def fill(desk: Desks, method: str, request: Any) -> None:
             request.verdict = request.VERDICT_APPROVED
         case "ResolveDispute" | "ResolveChargeBack":
             request.outcome = collection.DISPUTE_OUTCOME_USER_WON
-        case "PayOutOperator":
+        case "PayOutOperator" | "RecordOperatorPayment":
             settled(desk)
             request.operator_id = OPERATOR
     fields = request.DESCRIPTOR.fields_by_name

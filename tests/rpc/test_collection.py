@@ -227,7 +227,8 @@ def test_an_operator_is_paid_what_it_is_owed(desk: Desks) -> None:
 
 
 def test_an_operator_may_owe(desk: Desks) -> None:
-    """After a refund of what was paid out to it an operator's balance is negative."""
+    """After a refund of what was paid out to it an operator's balance is negative, until it has
+    paid that back."""
     rental = desk.other.authorize(desk.platform.person(), "bike")
     desk.other.settle(rental.name, 1_000)
     desk.platform.call(
@@ -238,6 +239,15 @@ def test_an_operator_may_owe(desk: Desks) -> None:
     )
     desk.other.call("LowerCharge", name=rental.name, amount=yuan(1_000))
     assert owed(desk, "harbour") == -975
+    answer = desk.platform.call(
+        "RecordOperatorPayment",
+        operator_id="harbour",
+        amount=yuan(975),
+        payment_reference=desk.platform.fresh("back"),
+    )
+    assert answer.paid == yuan(975)
+    assert answer.payable == SignedMoney(currency_code="CNY", amount_minor=0)
+    assert owed(desk, "harbour") == 0
 
 
 def test_a_payout_is_recorded_once(desk: Desks) -> None:

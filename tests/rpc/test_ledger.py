@@ -25,7 +25,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.config import Limits
 from tests.fakes import START_US, serving
-from tests.rpc.support import Desks, advance, desks
+from tests.rpc.support import Desks, advance, desks, yuan
 from tests.storage.book import KEY, verified
 
 
@@ -147,6 +147,34 @@ def test_a_line_as_it_happened(desk: Desks) -> None:
     assert amounts(line_at(desk, user_id, happened_at=at(begun_us))) == held
     both = line_at(desk, user_id, known_at=at(told_us - 1), happened_at=docked)
     assert amounts(both) == held
+
+
+def test_a_line_that_never_stood_like_this(desk: Desks) -> None:
+    """Where what happened early was told late, after something that happened later, the line as it
+    happened never stood in the books: it says so, and only then may a balance be negative."""
+    user_id = desk.platform.person()
+    name = desk.operator.authorize(user_id, "bike").name
+    docked = at(desk.served.clock.now_us() + 600_000_000)
+    advance(desk, 3_600)
+    told = at(desk.served.clock.now_us())
+    desk.operator.call("IncrementAuthorization", name=name, amount=yuan(5_000))
+    before = line_at(desk, user_id, happened_at=docked)
+    assert (before.held, before.rearranged) == (cny(19_900), False)
+    desk.operator.call("SettleAuthorization", name=name, amount=yuan(24_000), occurred_at=docked)
+    after = line_at(desk, user_id, happened_at=docked)
+    assert after.rearranged
+    assert amounts(after) == {
+        "limit": 30_000,
+        "available": 11_000,
+        "held": -5_000,
+        "drawn": 24_000,
+        "receivable": 24_000,
+    }
+    for whole in (line_at(desk, user_id), line_at(desk, user_id, known_at=told)):
+        assert not whole.rearranged
+        assert amounts(whole) == {
+            "limit": 30_000, "available": 6_000, "drawn": 24_000, "receivable": 24_000,
+        }  # fmt: skip
 
 
 def test_a_line_that_is_not_there(desk: Desks) -> None:

@@ -12,7 +12,11 @@ from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     ReverseAuthorizationRequest,
 )
-from freehold.v1.collection_service_pb2 import GetOperatorBalanceRequest, PayOutOperatorRequest
+from freehold.v1.collection_service_pb2 import (
+    GetOperatorBalanceRequest,
+    PayOutOperatorRequest,
+    RecordOperatorPaymentRequest,
+)
 from freehold.v1.credit_service_pb2 import (
     STANDING_SUSPENDED,
     GetCreditProfileRequest,
@@ -133,6 +137,14 @@ def test_anothers_rentals_are_not_listed(desk: Desks) -> None:
             "PayOutOperator",
             PayOutOperatorRequest(
                 request_id="no-2", operator_id="nobody", payment_reference="no", amount=yuan(1)
+            ),
+            "OPERATOR_NOT_FOUND",
+        ),
+        (
+            "platform",
+            "RecordOperatorPayment",
+            RecordOperatorPaymentRequest(
+                request_id="no-6", operator_id="nobody", payment_reference="no-6", amount=yuan(1)
             ),
             "OPERATOR_NOT_FOUND",
         ),

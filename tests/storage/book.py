@@ -48,6 +48,7 @@ def live(desk: Desk) -> None:
     _lost(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
+    desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
 
 
 def _collected(desk: Desk) -> None:
@@ -82,6 +83,9 @@ def _collected(desk: Desk) -> None:
         rental(desk, command, caller="city" if by_operator else PLATFORM)
     (payout,) = acts.transfers(desk, it)
     desk.do(acts.told(payout, TransferState.FAILED), caller=PLATFORM)
+    it = rental(desk, acts.pay_out(it, 50), caller=PLATFORM)
+    for state in (TransferState.SUCCEEDED, TransferState.RETURNED):
+        desk.do(acts.told(acts.transfers(desk, it)[-1], state), caller=PLATFORM)
     rental(desk, acts.pay_out(it, 250), caller=PLATFORM)
     acts.woken(desk, it, desk.clock.now_us() + 4 * acts.DAY_US)  # the ladder's first debit
     debit = acts.transfers(desk, it)[-1]

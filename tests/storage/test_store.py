@@ -427,10 +427,13 @@ def everything(desk: Desk) -> None:
         desk.store.waking(desk.clock.now_us(), 10, due)
     for woken in (hold, it):
         rental(desk, Wake(woken.user_id, woken.authorization_id), request_id="")
-    for transfer in desk.store.list_transfers("ann", after="", limit=10):
+    for transfer in desk.store.list_transfers("ann", after="", limit=10, state=None):
         desk.store.unsent_transfers(START_US, 10, transfer)
         sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         desk.do(sent, caller=PLATFORM)
+    for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
+        desk.store.list_transfers(user_id, after="", limit=10, state=sent_or_any)
+    desk.store.list_reviews(after="", limit=10)
     desk.store.authorization("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])

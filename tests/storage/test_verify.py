@@ -411,6 +411,14 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("UPDATE payments SET amount_minor=amount_minor+1 WHERE kind='OPERATOR_PAYOUT'",),
         "PAYMENTS", "lines/operators/city/CNY",
     ),
+    "a payment of an operator": (
+        ("UPDATE payments SET amount_minor=amount_minor+1 WHERE kind='OPERATOR_PAYMENT'",),
+        "PAYMENTS", "lines/operators/city/CNY",
+    ),
+    "an operator's payment for a payout": (
+        ("UPDATE payments SET kind='OPERATOR_PAYOUT' WHERE kind='OPERATOR_PAYMENT'",),
+        "PAYMENTS", "lines/operators/city/CNY",
+    ),
     "a debit nobody paid": (
         (("UPDATE payments SET payment_reference='other'"
          " WHERE payment_reference='transfers/{debit}'"),),

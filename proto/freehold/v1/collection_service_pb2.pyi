@@ -185,6 +185,26 @@ class PayOutOperatorResponse(_message.Message):
     payable: _types_pb2.SignedMoney
     def __init__(self, paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
 
+class RecordOperatorPaymentRequest(_message.Message):
+    __slots__ = ("request_id", "operator_id", "amount", "payment_reference")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    operator_id: str
+    amount: _types_pb2.Money
+    payment_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ...) -> None: ...
+
+class RecordOperatorPaymentResponse(_message.Message):
+    __slots__ = ("paid", "payable")
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    PAYABLE_FIELD_NUMBER: _ClassVar[int]
+    paid: _types_pb2.Money
+    payable: _types_pb2.SignedMoney
+    def __init__(self, paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+
 class GetOperatorBalanceRequest(_message.Message):
     __slots__ = ("operator_id",)
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]

@@ -81,6 +81,11 @@ class CollectionServiceStub:
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorResponse.FromString,
                 _registered_method=True)
+        self.RecordOperatorPayment = channel.unary_unary(
+                '/freehold.v1.CollectionService/RecordOperatorPayment',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentResponse.FromString,
+                _registered_method=True)
         self.GetOperatorBalance = channel.unary_unary(
                 '/freehold.v1.CollectionService/GetOperatorBalance',
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.GetOperatorBalanceRequest.SerializeToString,
@@ -163,6 +168,14 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordOperatorPayment(self, request, context):
+        """Records that an operator paid, as it does when it owes after refunds. What
+        it did not owe, it is owed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOperatorBalance(self, request, context):
         """Reads what an operator is owed.
         """
@@ -217,6 +230,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.PayOutOperator,
                     request_deserializer=freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorResponse.SerializeToString,
+            ),
+            'RecordOperatorPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordOperatorPayment,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentResponse.SerializeToString,
             ),
             'GetOperatorBalance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperatorBalance,
@@ -469,6 +487,33 @@ class CollectionService:
             '/freehold.v1.CollectionService/PayOutOperator',
             freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorRequest.SerializeToString,
             freehold_dot_v1_dot_collection__service__pb2.PayOutOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordOperatorPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/RecordOperatorPayment',
+            freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.RecordOperatorPaymentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -169,6 +169,22 @@ class SetStandingResponse(_message.Message):
     line: CreditLine
     def __init__(self, line: _Optional[_Union[CreditLine, _Mapping]] = ...) -> None: ...
 
+class ListReviewsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReviewsResponse(_message.Message):
+    __slots__ = ("authorizations", "next_page_token")
+    AUTHORIZATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    authorizations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Authorization]
+    next_page_token: str
+    def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class ResolveReviewRequest(_message.Message):
     __slots__ = ("request_id", "name", "verdict", "expected_version")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -56,6 +56,11 @@ class CreditServiceStub:
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
                 _registered_method=True)
+        self.ListReviews = channel.unary_unary(
+                '/freehold.v1.CreditService/ListReviews',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.ListReviewsRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.ListReviewsResponse.FromString,
+                _registered_method=True)
         self.ResolveReview = channel.unary_unary(
                 '/freehold.v1.CreditService/ResolveReview',
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.ResolveReviewRequest.SerializeToString,
@@ -105,6 +110,14 @@ class CreditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReviews(self, request, context):
+        """Lists the authorizations of all operators that wait for a verdict, the
+        oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResolveReview(self, request, context):
         """A person's verdict on an authorization in REVIEW; on one of a group it is
         the verdict on all of it.
@@ -142,6 +155,11 @@ def add_CreditServiceServicer_to_server(servicer, server):
                     servicer.SetStanding,
                     request_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.SerializeToString,
+            ),
+            'ListReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReviews,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.ListReviewsRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.ListReviewsResponse.SerializeToString,
             ),
             'ResolveReview': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveReview,
@@ -264,6 +282,33 @@ class CreditService:
             '/freehold.v1.CreditService/SetStanding',
             freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
             freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/ListReviews',
+            freehold_dot_v1_dot_credit__service__pb2.ListReviewsRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.ListReviewsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,12 +30,14 @@ class Transfer(_message.Message):
         STATE_SUCCEEDED: _ClassVar[Transfer.State]
         STATE_FAILED: _ClassVar[Transfer.State]
         STATE_CANCELLED: _ClassVar[Transfer.State]
+        STATE_RETURNED: _ClassVar[Transfer.State]
     STATE_UNSPECIFIED: Transfer.State
     STATE_REQUESTED: Transfer.State
     STATE_SENT: Transfer.State
     STATE_SUCCEEDED: Transfer.State
     STATE_FAILED: Transfer.State
     STATE_CANCELLED: Transfer.State
+    STATE_RETURNED: Transfer.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -69,14 +71,16 @@ class ReportTransferResponse(_message.Message):
     def __init__(self, transfer: _Optional[_Union[Transfer, _Mapping]] = ...) -> None: ...
 
 class ListTransfersRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "user_id")
+    __slots__ = ("page_size", "page_token", "user_id", "state")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     user_id: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
+    state: Transfer.State
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., state: _Optional[_Union[Transfer.State, str]] = ...) -> None: ...
 
 class ListTransfersResponse(_message.Message):
     __slots__ = ("transfers", "next_page_token")

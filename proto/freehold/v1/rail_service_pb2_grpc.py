@@ -66,7 +66,7 @@ class RailServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransfers(self, request, context):
-        """Lists the transfers of a person, the oldest first.
+        """Lists the transfers of a person or of everybody, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

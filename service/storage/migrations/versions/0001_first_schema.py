@@ -288,6 +288,13 @@ def upgrade() -> None:
             "ix_authorizations_operator_id", ["operator_id", "authorization_id"], unique=False
         )
         batch_op.create_index(
+            "ix_authorizations_review",
+            ["authorization_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'REVIEW'"),
+            postgresql_where=sa.text("state = 'REVIEW'"),
+        )
+        batch_op.create_index(
             "ix_authorizations_wake_us",
             ["wake_us"],
             unique=False,
@@ -656,7 +663,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("record_us", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "kind = 'CHARGE_BACK' OR kind = 'DEPOSIT' OR kind = 'ELSEWHERE' OR kind = 'OPERATOR_PAYOUT' OR kind = 'PAYMENT'",
+            "kind = 'CHARGE_BACK' OR kind = 'DEPOSIT' OR kind = 'ELSEWHERE' OR kind = 'OPERATOR_PAYMENT' OR kind = 'OPERATOR_PAYOUT' OR kind = 'PAYMENT'",
             name=op.f("ck_payments_kind_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_payments_amount_positive")),
@@ -847,7 +854,10 @@ def upgrade() -> None:
             "kind = 'DEBIT' OR kind = 'PAYOUT'", name=op.f("ck_transfers_kind_known")
         ),
         sa.CheckConstraint(
-            "state = 'CANCELLED' OR state = 'FAILED' OR state = 'REQUESTED' OR state = 'SENT' OR state = 'SUCCEEDED'",
+            "state <> 'RETURNED' OR kind = 'PAYOUT'", name=op.f("ck_transfers_only_payouts_return")
+        ),
+        sa.CheckConstraint(
+            "state = 'CANCELLED' OR state = 'FAILED' OR state = 'REQUESTED' OR state = 'RETURNED' OR state = 'SENT' OR state = 'SUCCEEDED'",
             name=op.f("ck_transfers_state_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_transfers_amount_positive")),
@@ -861,6 +871,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
             postgresql_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
         )
+        batch_op.create_index("ix_transfers_transfer_id", ["transfer_id", "state"], unique=False)
 
     op.create_table(
         "users",
@@ -880,6 +891,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("users")
     with op.batch_alter_table("transfers", schema=None) as batch_op:
+        batch_op.drop_index("ix_transfers_transfer_id")
         batch_op.drop_index(
             "ix_transfers_change_us",
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
@@ -911,6 +923,11 @@ def downgrade() -> None:
             "ix_authorizations_wake_us",
             sqlite_where=sa.text("wake_us IS NOT NULL"),
             postgresql_where=sa.text("wake_us IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_authorizations_review",
+            sqlite_where=sa.text("state = 'REVIEW'"),
+            postgresql_where=sa.text("state = 'REVIEW'"),
         )
         batch_op.drop_index("ix_authorizations_operator_id")
         batch_op.drop_index(
