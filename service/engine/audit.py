@@ -531,7 +531,7 @@ class Story:
         self._events = 0
         self._state: frozenset[State] = frozenset()
         self._start_us: int | None = None
-        self._close_us: set[int | None] = {None}
+        self._close_us: int | None = None
         self._climbed: Rung | None = None
         self.debits: Counter[T] = Counter()
         """How many debits were asked for, failed and were cancelled."""
@@ -548,12 +548,9 @@ class Story:
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us
         if transition in _STATES_AFTER and self._state <= CLOSED:
-            # A settlement tells when the item came back; the rental is closed when it is said. A
-            # damage charge that was captured from in part is settled by time as well.
+            # A settlement tells when the item came back; the rental is closed when it is said.
             told = transition is T.SETTLED
-            self._close_us = {event.record_us if told else event.event_us}
-            if self._authorization.parent_id:
-                self._close_us.add(event.event_us)
+            self._close_us = event.record_us if told else event.event_us
         if transition in _DEBITS:
             self.debits[transition] += 1
 
@@ -565,7 +562,7 @@ class Story:
         told = {
             "state": it.state in self._state,
             "start_us": it.start_us == self._start_us,
-            "close_us": it.close_us in self._close_us,
+            "close_us": it.close_us == self._close_us,
             "rung": (LADDER[it.rung - 1].rung if it.rung else None) is self._climbed,
         }
         for name, fits in told.items():
