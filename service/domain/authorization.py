@@ -113,6 +113,8 @@ CAPTURABLE = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
 LAPSING = frozenset({State.OFFERED, State.REVIEW, State.AUTHORIZED})
 HOLDING = CAPTURABLE | {State.AUTHORIZED}
 CLOSED = frozenset({State.SETTLED, State.DECLINED, State.REVERSED, State.EXPIRED})
+UNCHARGED = CLOSED - {State.SETTLED}
+"""Closed without a charge."""
 CHARGED = CAPTURABLE | {State.SETTLED}
 """Where something may have been captured."""
 TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}

@@ -92,7 +92,7 @@ class Standing(StrEnum):
 
     NORMAL = "NORMAL"
     WATCHED = "WATCHED"
-    """Every authorization waits for a person's verdict."""
+    """Every authorization waits for a person's verdict; offers made before stand."""
     SUSPENDED = "SUSPENDED"
     """Nothing new is authorized; what is open goes on."""
 

@@ -173,7 +173,7 @@ def lapse_charge(authorization: Authorization) -> Step:
     lapse_us = authorization.expire_us
     if lapse_us is None or not authorization.captured_minor:
         return holding.expire(authorization)
-    return _final(authorization, 0, Custody.IN_STATION, Transition.SETTLED, lapse_us, lapse_us)
+    return _final(authorization, 0, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us)
 
 
 def overdue(authorization: Authorization) -> Step:

@@ -504,7 +504,8 @@ _STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
     T.LOST: frozenset({State.SETTLED}),
     T.REVERSED: frozenset({State.REVERSED}),
-    T.EXPIRED: frozenset({State.EXPIRED}),
+    # A damage charge of which something was captured lapses as far as it is not.
+    T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
 }
 """The states after a transition; one that is not here leaves the state as it was."""
 _CLIMBED: Final = {

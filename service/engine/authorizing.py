@@ -313,22 +313,23 @@ def _together(
     changes: Changes,
     context: Context,
 ) -> list[Authorization]:
-    """The authorization with those of its group that are in the same state as of now."""
-    if not current.group_id:
-        return [current]
-    members = [
-        current
-        if it.authorization_id == current.authorization_id
-        else brought_up(it, line, draft, changes, context)
-        for it in changes.group(current.user_id, current.group_id)
-    ]
+    """Those of the authorization and its group that are in this state as of now."""
+    members = [current]
+    if current.group_id:
+        members = [
+            current
+            if it.authorization_id == current.authorization_id
+            else brought_up(it, line, draft, changes, context)
+            for it in changes.group(current.user_id, current.group_id)
+        ]
     return [it for it in members if it.state is state]
 
 
 def confirm(caller: str, command: Confirm, changes: Changes, context: Context) -> Decided:
     """The cash was paid: everything is held, or, where that is no longer possible, owed back.
 
-    Money that came is never refused for what happened meanwhile: it is recorded, and owed back.
+    Money that came is never refused for what happened meanwhile: it is recorded, and owed back. Of
+    a group it is for what is still offered, whichever member is named.
     """
     current, line, draft = opened(caller, command, changes, context)
     require_new_payment(changes, caller, command.payment_reference)
@@ -339,18 +340,23 @@ def confirm(caller: str, command: Confirm, changes: Changes, context: Context) -
     draft.payment = payment_of(
         caller, command.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
     )
-    if current.state is not State.OFFERED:
+    members = _together(current, State.OFFERED, line, draft, changes, context)
+    cash_minor = sum(it.cash_minor for it in members)
+    late = current.state is not State.OFFERED
+    if late and (not members or paid_minor < cash_minor):
         return finish(
             draft, holding.owe_back(current, paid_minor, context.now_us), line, changes, context
         )
-    members = _together(current, State.OFFERED, line, draft, changes, context)
-    cash_minor = sum(it.cash_minor for it in members)
     if paid_minor < cash_minor:
         raise InvalidInput.of(
             "paid.amount_minor", "paid.too_little", f"the offer asks for {cash_minor}"
         )
     obstacle = _obstacle(members, line, changes)
     result = current
+    spare_minor = paid_minor - cash_minor if obstacle is None else paid_minor
+    if late and spare_minor:
+        step = holding.owe_back(current, spare_minor, context.now_us)
+        result = apply(draft, step, line, changes, context)
     for it in members:
         named = it.authorization_id == current.authorization_id
         excess_minor = paid_minor - cash_minor if named else 0

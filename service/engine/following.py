@@ -237,7 +237,8 @@ def reverse_by_origin(
 ) -> Decided:
     """Undoes an Authorize by its request id; one that has not arrived leaves a tombstone.
 
-    A group is undone as it was granted: all of it or nothing.
+    A group is undone as it was granted, all of it or nothing; what has ended of it without a charge
+    stays as it is.
     """
     origin = changes.request(caller, command.authorize_request_id)
     if origin is None:
@@ -262,12 +263,17 @@ def reverse_by_origin(
         command.user_id, origin.authorization_id, expected_version=command.expected_version
     )
     current, line, draft = opened(caller, named, changes, context)
-    result = apply(draft, holding.reverse(current, context.now_us), line, changes, context)
+    members = [current]
     if current.group_id:
-        for it in changes.group(current.user_id, current.group_id):
-            if it.authorization_id != current.authorization_id:
-                other = brought_up(it, line, draft, changes, context)
-                apply(draft, holding.reverse(other, context.now_us), line, changes, context)
+        members += [
+            brought_up(it, line, draft, changes, context)
+            for it in changes.group(current.user_id, current.group_id)
+            if it.authorization_id != current.authorization_id
+        ]
+    result = current
+    for it in [it for it in members if it.state not in life.UNCHARGED] or [current]:
+        after = apply(draft, holding.reverse(it, context.now_us), line, changes, context)
+        result = after if it is current else result
     return Decided(draft, result, result.user_id, result.authorization_id)
 
 

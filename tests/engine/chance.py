@@ -350,11 +350,10 @@ class Chance:
         money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))
         match kind.split()[0]:
             case "Confirm":
-                cash = sum(
-                    self.reference.rentals[key]["cash"]
-                    for key in self.reference.groups[it["key"][:2]]
-                    if self.reference.rentals[key]["state"] == it["state"]
-                )
+                group = [self.reference.rentals[k] for k in self.reference.groups[it["key"][:2]]]
+                offered = any(member["state"] == "OFFERED" for member in group)
+                state = "OFFERED" if offered else it["state"]
+                cash = sum(member["cash"] for member in group if member["state"] == state)
                 paid = chance.choice((cash, cash, cash, cash, cash + 50, max(0, cash - 1)))
                 money = Money(_currency(chance), paid)
                 return c.Confirm(*name, self._reference(chance), money, **more)

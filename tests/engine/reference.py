@@ -408,21 +408,23 @@ class Reference(Books):
         if it["state"] == "REVIEW" or (it["offer"] in (None, "ZERO") and it["cash"] == 0):
             raise Refused("ILLEGAL_TRANSITION")
         self._record(caller, command.payment_reference, "DEPOSIT", it["user_id"], paid, it)
-        if it["state"] != "OFFERED":
+        members = self._members(it, "OFFERED", now_us)
+        asked = sum(member["cash"] for member in members)
+        if paid < asked:
+            if it["state"] == "OFFERED":
+                raise Refused("INVALID_INPUT")
+            members, asked = [], 0  # too late, and too little for the others
+        obstacle = self._obstacle(members)
+        spare = paid if obstacle else paid - asked
+        if it["state"] != "OFFERED" and spare:
             self.step(
                 it,
                 "authorization.payment_owed_back",
                 now_us,
-                ("cash", "refund_payable", paid),
-                refund_payable=it["refund_payable"] + paid,
-                received=it["received"] + paid,
+                ("cash", "refund_payable", spare),
+                refund_payable=it["refund_payable"] + spare,
+                received=it["received"] + spare,
             )
-            return
-        members = self._members(it, "OFFERED", now_us)
-        asked = sum(member["cash"] for member in members)
-        if paid < asked:
-            raise Refused("INVALID_INPUT")
-        obstacle = self._obstacle(members)
         for member in members:
             if obstacle:
                 self._decline(member, obstacle, paid if member is it else 0, now_us)
@@ -584,13 +586,18 @@ class Reference(Books):
             raise Refused("AUTHORIZATION_NOT_FOUND")
         if first["command"] is None:
             return ("tombstone",), user_id, None
-        for key in self.groups[origin]:
-            it = self.rentals[key]
-            if key == first["key"] and command.expected_version not in (None, it["version"]):
-                raise Refused("VERSION_MISMATCH")
-            self.bring_up(it, now_us)
-            self._reverse(caller, it, command, now_us)
         it = self.rentals[first["key"]]
+        if command.expected_version not in (None, it["version"]):
+            raise Refused("VERSION_MISMATCH")
+        members = [self.rentals[key] for key in self.groups[origin]]
+        for member in members:
+            self.bring_up(member, now_us)
+        over = ("REVERSED", "EXPIRED", "DECLINED")
+        if all(member["state"] in over for member in members):
+            raise Refused("ILLEGAL_TRANSITION")
+        for member in members:
+            if member["state"] not in over:
+                self._reverse(caller, member, command, now_us)
         return ("authorization", dict(it)), user_id, first["key"]
 
     # -- the item comes back, or not ---------------------------------------------------------
@@ -1087,8 +1094,8 @@ class Reference(Books):
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":
             # What was captured stays captured.
-            end = "settled" if it["captured"] else "expired"
-            self._close(it, f"authorization.{end}", at_us, at_us, state=end.upper())
+            end = "SETTLED" if it["captured"] else "EXPIRED"
+            self._close(it, "authorization.expired", at_us, at_us, state=end)
         elif state == "ACTIVE":
             self.step(it, "authorization.overdue", at_us, state="OVERDUE")
         elif state == "OVERDUE":

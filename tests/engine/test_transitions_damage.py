@@ -174,7 +174,7 @@ def test_damage_that_is_settled_in_part(desk: Desk) -> None:
         it,
         START_US + MINUTE_US,
         [("line", "available / held", 3_000)],
-        "authorization.settled",
+        "authorization.expired",
     )
     assert states(after) == (State.SETTLED, Custody.IN_STATION, Collection.DUE)
     assert (after.captured_minor, after.close_us) == (1_000, START_US + MINUTE_US)

@@ -11,7 +11,7 @@ from service.domain.policy import Offer
 from service.engine.commands import Group, SetStanding
 from service.engine.records import PLATFORM
 from service.storage import tables as t
-from tests.engine.acts import MINUTE_US, Books, change_terms, group, members, review, woken
+from tests.engine.acts import MINUTE_US, Books, change_terms, group, members, review
 from tests.engine.calls import (
     authorize,
     balances,
@@ -189,7 +189,7 @@ def test_a_group_lapses_together(desk: Desk) -> None:
     desk.clock.advance(START_US + 10 * MINUTE_US)
     late = rental(desk, confirm(both[0], 12_900))
     assert (late.state, late.refund_payable_minor) == (State.EXPIRED, 12_900)
-    assert woken(desk, both[1], START_US + 10 * MINUTE_US).state is State.EXPIRED
+    assert stored(desk, both[1]).state is State.EXPIRED
     assert line(desk, "ben").held_minor == 0
 
 
@@ -200,6 +200,64 @@ def test_a_confirmation_after_one_member_was_given_up(desk: Desk) -> None:
     it = rental(desk, confirm(both[1]))
     assert (it.state, it.held_minor) == (State.ACTIVE, 5_900)
     assert balances(desk, "ben") == (20_000, 17_050, 2_950, 0)
+
+
+def test_the_rest_of_a_group_is_confirmed_under_the_name_of_a_reversed_member(desk: Desk) -> None:
+    """Naming a member that was given up confirms the members still OFFERED; what their cash parts
+    do not need is owed back on the one that was named."""
+    both = members(desk, group("ben", BIKE, UMBRELLA))
+    given_up = rental(desk, reverse(both[0]))
+    books = Books(desk)
+    it = rental(desk, confirm(both[0], 12_900))
+    books.expect(
+        [
+            ("money", "cash / refund_payable", 9_950),
+            ("line", "held / available", 2_950),
+            ("money", "cash / deposit", 2_950),
+        ],
+        "authorization.payment_owed_back", "authorization.active",
+    )  # fmt: skip
+    assert (it.state, it.refund_payable_minor) == (State.REVERSED, 9_950)
+    assert it.version == given_up.version + 1
+    assert stored(desk, both[1]).state is State.ACTIVE
+
+
+def test_the_exact_rest_of_a_group_under_the_name_of_a_reversed_member(desk: Desk) -> None:
+    """A payment of just the cash parts still asked for leaves a reversed member as it is."""
+    both = members(desk, group("ben", BIKE, UMBRELLA))
+    given_up = rental(desk, reverse(both[0]))
+    assert rental(desk, confirm(both[0], 2_950)) == given_up
+    assert stored(desk, both[1]).held_minor == 5_900
+
+
+def test_the_rest_of_a_group_that_is_gone(desk: Desk) -> None:
+    """Where what is left of a group cannot be held any more, all that was paid is owed back on the
+    member that was named, although that was given up."""
+    both = members(desk, group("ben", BIKE, ("umbrella", "u-1")))
+    rental(desk, reverse(both[0]))
+    rental(desk, authorize("ann", "umbrella", "u-1"))
+    books = Books(desk)
+    it = rental(desk, confirm(both[0], 2_950))
+    books.expect(
+        [("money", "cash / refund_payable", 2_950)],
+        "authorization.payment_owed_back", "authorization.declined",
+    )  # fmt: skip
+    assert (it.state, it.refund_payable_minor) == (State.REVERSED, 2_950)
+    assert stored(desk, both[1]).state is State.DECLINED
+
+
+def test_too_little_for_the_rest_of_a_group(desk: Desk) -> None:
+    """A payment under the name of a closed member that is too little for the others came too late:
+    it is owed back, and their offer stands."""
+    both = members(desk, group("ben", BIKE, UMBRELLA))
+    rental(desk, reverse(both[1]))
+    it = Books(desk).step(
+        confirm(both[1]),
+        [("money", "cash / refund_payable", 2_950)],
+        "authorization.payment_owed_back",
+    )
+    assert (it.state, it.refund_payable_minor) == (State.REVERSED, 2_950)
+    assert stored(desk, both[0]) == both[0]
 
 
 @pytest.mark.parametrize("approved", [True, False])
@@ -252,6 +310,41 @@ def test_a_group_is_reversed_whole_or_not_at_all(desk: Desk) -> None:
     assert refused(desk, reverse_origin("ann", "r")).metadata == {"state": "SETTLED"}
     assert counts(desk) == before
     assert stored(desk, both[0]).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_rest_of_a_group_is_reversed_by_its_origin(desk: Desk, place: int) -> None:
+    """A reverse by the request id of a group leaves a member that was reversed before as it is."""
+    both = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
+    alone = rental(desk, reverse(both[place]))
+    books = Books(desk)
+    it = rental(desk, reverse_origin("ann", "r"))
+    rest = both[1 - place]
+    books.expect([("line", "available / held", rest.held_minor)], "authorization.reversed")
+    assert it.authorization_id == both[0].authorization_id
+    assert it.state is stored(desk, rest).state is State.REVERSED
+    assert stored(desk, alone) == alone
+    assert refused(desk, reverse_origin("ann", "r")).metadata == {"state": "REVERSED"}
+
+
+def test_what_lapsed_of_a_group_stays_as_it_is(desk: Desk) -> None:
+    """A reverse by the request id of a group leaves what was not picked up in time EXPIRED."""
+    change_terms(desk, t.policies, "small-item", pickup_window_us=10 * MINUTE_US)
+    both = members(desk, group("ann", BIKE, UMBRELLA, start=Start.ON_PICKUP), request_id="r")
+    desk.clock.advance(START_US + 10 * MINUTE_US)
+    assert rental(desk, reverse_origin("ann", "r")).state is State.REVERSED
+    assert stored(desk, both[1]).state is State.EXPIRED
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+
+
+def test_a_captured_member_keeps_its_group(desk: Desk) -> None:
+    """A reverse by the request id of a group is refused where something was captured of one member,
+    whatever became of the others."""
+    bike, umbrella, bank = members(desk, group("ann", BIKE, UMBRELLA, BANK), request_id="r")
+    rental(desk, reverse(bike))
+    rental(desk, settle(umbrella, 100, final=False))
+    assert refused(desk, reverse_origin("ann", "r")).reason == "CAPTURED_ALREADY"
+    assert stored(desk, bank).state is State.ACTIVE
 
 
 def test_a_group_reversed_before_it_came(desk: Desk) -> None:

@@ -217,6 +217,25 @@ def test_review_approved_with_cash(desk: Desk) -> None:
     assert it.state is State.ACTIVE
 
 
+def test_an_offer_stands_although_its_person_is_watched(desk: Desk) -> None:
+    """Who is watched only after an offer was made confirms it, or picks up what is held, as one
+    whose review was approved does; only a suspension stops that."""
+    offer = rental(desk, authorize("ben"))
+    held = rental(desk, pick_up("ann", "umbrella"))
+    watch(desk, "ben")
+    watch(desk, "ann")
+    books = Books(desk)
+    it = books.step(
+        confirm(offer),
+        [("line", "held / available", 9_950), ("money", "cash / deposit", 9_950)],
+        "authorization.active",
+    )
+    assert it.state is State.ACTIVE
+    assert rental(desk, start(held)).state is State.ACTIVE
+    assert rental(desk, authorize("ben", "umbrella")).state is State.REVIEW
+    assert refused(desk, increment(it, 1)).reason == "USER_WATCHED"
+
+
 def test_review_declined(desk: Desk) -> None:
     """A declined review posts nothing and gives the reason REVIEW_DECLINED."""
     watch(desk, "ann")

@@ -171,7 +171,10 @@ class AuthorizationServiceServicer:
     def ConfirmAuthorization(self, request, context):
         """Accepts an offer whose cash part was paid, and holds both parts. An offer
         to a group is confirmed for all of it by naming any of its authorizations,
-        with one payment of all the cash parts together.
+        with one payment of all the cash parts together. Where some of the group
+        were reversed before, it is confirmed for those still OFFERED, with their
+        cash parts, whichever is named; what is too little for them is owed back when
+        a closed one is named.
 
         Money that came is never refused for what happened meanwhile. When the line
         or the item is gone, or the user was suspended, the answer is
@@ -240,7 +243,9 @@ class AuthorizationServiceServicer:
     def ReverseAuthorization(self, request, context):
         """Gives everything back. By the request id of an Authorize that has not
         arrived it leaves a tombstone, and the late Authorize is declined. By the
-        request id of an AuthorizeGroup the group is reversed as a whole.
+        request id of an AuthorizeGroup the group is reversed as a whole: what has
+        ended without a charge stays as it is, and where one of the others cannot be
+        reversed none is. The answer is the first of the group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
