@@ -572,7 +572,11 @@ class Story:
 
 # -- money outside, as it was recorded ----------------------------------------------------------
 
-_PAYOUTS: Final = {T.PAID_OUT: "paid_out", T.PAYOUT_FAILED: "failed_payouts"}
+_PAYOUTS: Final = {
+    T.PAID_OUT: "paid_out",
+    T.PAYOUT_FAILED: "failed_payouts",
+    T.PAYOUT_RETURNED: "failed_payouts",
+}
 _PAYMENTS: Final = {
     PaymentKind.DEPOSIT: "deposits",
     PaymentKind.PAYMENT: "payments",
