@@ -510,7 +510,7 @@ class SqlStore:
         if user_id:
             query = query.where(c.user_id == user_id)
         if state is not None:
-            query = query.where(c.state == str(state))
+            query = query.where(c.state == str(state), text("transfer_id > ''"))  # for its index
         query = query.order_by(c.transfer_id).limit(limit)
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]

@@ -478,8 +478,10 @@ transfers = Table(
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
     CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
-    # Not by state first: SQLite would look there for those that are not ended, and sort them.
-    Index("ix_transfers_transfer_id", "transfer_id", "state"),
+    Index("ix_transfers_transfer_id", "transfer_id"),
+    # Of all, and partial so that only lists use it: SQLite would look there for those that are not
+    # ended, and sort them.
+    _partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
     _partial_index(
         "ix_transfers_change_us",
         "state = 'REQUESTED' OR state = 'SENT'",

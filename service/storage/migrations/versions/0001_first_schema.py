@@ -871,7 +871,14 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
             postgresql_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
         )
-        batch_op.create_index("ix_transfers_transfer_id", ["transfer_id", "state"], unique=False)
+        batch_op.create_index(
+            "ix_transfers_state",
+            ["state", "transfer_id"],
+            unique=False,
+            sqlite_where=sa.text("transfer_id > ''"),
+            postgresql_where=sa.text("transfer_id > ''"),
+        )
+        batch_op.create_index("ix_transfers_transfer_id", ["transfer_id"], unique=False)
 
     op.create_table(
         "users",
@@ -892,6 +899,11 @@ def downgrade() -> None:
     op.drop_table("users")
     with op.batch_alter_table("transfers", schema=None) as batch_op:
         batch_op.drop_index("ix_transfers_transfer_id")
+        batch_op.drop_index(
+            "ix_transfers_state",
+            sqlite_where=sa.text("transfer_id > ''"),
+            postgresql_where=sa.text("transfer_id > ''"),
+        )
         batch_op.drop_index(
             "ix_transfers_change_us",
             sqlite_where=sa.text("state = 'REQUESTED' OR state = 'SENT'"),
