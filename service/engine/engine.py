@@ -325,7 +325,9 @@ def _end_first(
     Another person's line must be locked in its turn, so that it cannot be read now.
     """
     people, changes.in_the_way = changes.in_the_way, set()
-    lapsed = set(transaction.lapsed(people, now_us))
+    # What this batch has changed counts as it is by now, not as it was read.
+    stored = transaction.lapsed(people, now_us)
+    lapsed = {key for key in stored if key not in changes.authorizations}
     lapsed.update(
         key
         for key, it in changes.authorizations.items()
