@@ -167,6 +167,8 @@ class Engine:
                         results.append(self._decide(work, changes, context))
                         if changes.in_the_way:
                             _end_first(ended, place, changes, transaction, context.now_us)
+                            if isinstance(results[-1], FreeholdError):
+                                _keep_what_time_brought(work, changes, context)
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
                 return results
@@ -285,7 +287,7 @@ class Engine:
             except FreeholdError as refusal:
                 if asks:
                     changes.in_the_way = people_in_the_way(work, refusal, changes)
-                if not isinstance(refusal, InvariantBroken):
+                if not (changes.in_the_way or isinstance(refusal, InvariantBroken)):
                     _keep_what_time_brought(work, changes, context)
                 raise
             answer = work.encode(decided.answer)

@@ -8,15 +8,13 @@ import pytest
 from sqlalchemy import delete
 
 from service.domain.errors import InternalFault, InvariantBroken
-from service.engine.assess import Assessor
 from service.engine.changes import Changes
 from service.engine.drafting import line_of
-from service.engine.engine import Engine
 from service.storage import tables as t
 from service.storage.database import writing
 from tests.engine.acts import settle_usage
-from tests.engine.calls import authorize, counts, rental, settle, stored
-from tests.fakes import CountingIds, Desk, FakeScorer
+from tests.engine.calls import authorize, rental, settle, stored
+from tests.fakes import Desk
 
 
 def test_terms_that_are_gone(desk: Desk) -> None:
@@ -41,21 +39,3 @@ def test_an_authorization_without_a_line(desk: Desk) -> None:
     it = rental(desk, authorize())
     with pytest.raises(InvariantBroken):
         line_of(it, Changes())
-
-
-def test_an_engine_without_attempts(desk: Desk) -> None:
-    """An engine that may not even try once answers with a fault and writes nothing."""
-    engine = Engine(
-        desk.store,
-        Assessor(desk.store, FakeScorer()),
-        desk.clock,
-        CountingIds(),
-        currency="CNY",
-        build="test",
-        max_attempts=0,
-        log_fault=lambda _id, error: desk.faults.append(error),
-    )
-    before = counts(desk)
-    (result,) = engine.apply([desk.work(authorize())])
-    assert isinstance(result, InternalFault)
-    assert counts(desk) == before
