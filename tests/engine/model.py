@@ -23,7 +23,7 @@ from service.storage.verify import verify_books
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_books import Key, RentalKey
-from tests.engine.plain_terms import CURRENCY, Refused, Retried, Row
+from tests.engine.plain_terms import CURRENCY, OUT, Refused, Retried, Row
 from tests.engine.reference import Reference
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
 
@@ -208,8 +208,23 @@ class Model:
             done.append(Sent(calls, []))
         for sent in done:
             self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
+        if trouble == "rival":
+            self._let_lapse(now_us)
         self._require_no_defect()
         self._check()
+
+    def _let_lapse(self, now_us: int) -> None:
+        """What was in the way when a batch was first decided has been ended with it, although the
+        rival may have taken it out of the way before it was decided again."""
+        for key in self.reference.waking(now_us):
+            it = self.reference.rentals[key]
+            user_id, authorization_id = self.chance.name(key)
+            ((version,),) = self._read(
+                "SELECT version FROM authorizations"
+                f" WHERE user_id = '{user_id}' AND authorization_id = '{authorization_id}'"
+            )
+            if it["state"] in ("AUTHORIZED", *OUT) and version > it["version"]:
+                self.reference.bring_up(it, now_us)
 
     def _rivals(self) -> Engine:
         """Another process on the same database."""
