@@ -196,8 +196,8 @@ class Model:
             trouble = "alone contended"
         done: list[Sent] = []
         if trouble == "rival":
-            half = (len(calls) + 1) // 2
-            rival, calls = calls[:half], calls[half:] or calls[:1]
+            # One call against all of the rival's: what is ended for it is ended before it.
+            rival, calls = calls[:-1] or calls, calls[-1:]
             self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
         self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
         try:
@@ -207,18 +207,22 @@ class Model:
             self._rise_again()
             done.append(Sent(calls, []))
         for sent in done:
+            if trouble == "rival" and sent is done[-1]:
+                self._let_lapse(calls, now_us)
             self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
-        if trouble == "rival":
-            self._let_lapse(now_us)
         self._require_no_defect()
         self._check()
 
-    def _let_lapse(self, now_us: int) -> None:
-        """What was in the way when a batch was first decided has been ended with it, although the
+    def _let_lapse(self, calls: list[Call], now_us: int) -> None:
+        """What was in the way when a call was first decided has been ended before it, although the
         rival may have taken it out of the way before it was decided again."""
+        named = [(it.command.user_id, it.command.authorization_id) for it in calls
+                 if isinstance(it.command, c.Following)]  # fmt: skip
         for key in self.reference.waking(now_us):
             it = self.reference.rentals[key]
             user_id, authorization_id = self.chance.name(key)
+            if (user_id, authorization_id) in named:
+                continue
             ((version,),) = self._read(
                 "SELECT version FROM authorizations"
                 f" WHERE user_id = '{user_id}' AND authorization_id = '{authorization_id}'"
