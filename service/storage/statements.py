@@ -4,7 +4,7 @@ The driver is handed texts and tuples; going through SQLAlchemy's execution for 
 statements of a batch cost about as much as the statements themselves.
 
 Keys are handed over as rows of VALUES that the table is joined to: an IN list over pairs is a full
-scan on SQLite, and a list in one JSON text costs three times as much.
+scan on SQLite, and pairs in one JSON text took three times as long (2.0 us a key, not 0.6).
 """
 
 from __future__ import annotations
