@@ -2,12 +2,14 @@
 
 asyncio hands calls over one by one, so a writer that takes whatever is there commits a handful
 at a time and pays for a transaction each time. The writer therefore lingers for a moment when
-enough calls are expected to arrive in it (`linger_s`), and not when the server is quiet.
+enough calls are expected to arrive in it (`linger_s`), and not when the server is quiet; and it
+goes as soon as everybody waits who has called of late (`Crowd`): nobody else would come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,15 +28,16 @@ class CommitLimits:
 
     The writer lingers at most `max_linger_s`, at most as long as a batch takes to arrive, and
     only when at least `min_arrivals` calls are expected meanwhile. It stops waiting when nothing
-    arrived for `quiet_s`, or for `patience_s` while fewer wait than the last batch had: callers
-    who wait for their answers come back together.
+    arrived for `quiet_s`, or for `patience` times as long while more than an eighth of the callers
+    is still away: who waits for answers comes back soon after them. A busy process counts as
+    arrivals, since it has not looked at what has arrived.
     """
 
     max_queue: int = 4096
     max_batch: int = 64
-    max_linger_s: float = 0.010
+    max_linger_s: float = 0.020
     quiet_s: float = 0.001
-    patience_s: float = 0.003
+    patience: int = 4
     min_arrivals: float = 4.0
     rate_window_s: float = 0.05
 
@@ -76,6 +79,30 @@ class ArrivalRate:
         return self.per_second
 
 
+class Crowd:
+    """How many callers there are: the most calls that were here at once of late.
+
+    Of late is since the last answers but one, so that somebody who is away for one batch is still
+    waited for in the next, and somebody who is gone soon is not.
+    """
+
+    def __init__(self) -> None:
+        self._most = self._most_before = 0
+
+    def see(self, here: int) -> None:
+        """So many calls are here, waiting or under way."""
+        self._most = max(self._most, here)
+
+    def answered(self, left: int) -> None:
+        """A batch was answered; so many calls are left."""
+        self._most, self._most_before = left, self._most
+
+    @property
+    def size(self) -> int:
+        """Callers, as far as is known."""
+        return max(self._most, self._most_before)
+
+
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
     """How long to wait for more calls before taking a batch, in seconds."""
     if waiting >= limits.max_batch or rate_per_second <= 0:
@@ -94,7 +121,10 @@ class Committer:
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
-        self._last_batch = 0
+        self._under_way = 0
+        self._crowd = Crowd()
+        # So many make a batch that need not wait for more.
+        self._enough = limits.max_batch
         self._rate = ArrivalRate(limits.rate_window_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="committer")
         self._task: asyncio.Task[None] | None = None
@@ -123,8 +153,9 @@ class Committer:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         queue.append((work, future))
         self._rate.count()
+        self._crowd.see(len(queue) + self._under_way)
         self._arrived.set()
-        if len(queue) >= self._limits.max_batch:
+        if len(queue) >= self._enough:
             self._filled.set()
         return await future
 
@@ -146,6 +177,7 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
+            self._enough = min(self._limits.max_batch, self._crowd.size)
             pause = linger_s(self._rate.measure(loop.time()), len(self._queue), self._limits)
             if pause and not self._closing:
                 await self._linger(pause)
@@ -153,12 +185,14 @@ class Committer:
                 self._queue.popleft() for _ in range(min(len(self._queue), self._limits.max_batch))
             ]
             works = [work for work, _ in taken]
+            self._under_way = len(works)
             try:
                 results = await loop.run_in_executor(self._thread, self._apply, works)
             except Exception:
                 # `apply` promises not to raise; the writer must not end over a broken promise.
                 results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
-            self._last_batch = len(works)
+            self._under_way = 0
+            self._crowd.answered(len(self._queue))
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1
@@ -171,16 +205,17 @@ class Committer:
                     future.set_result(result)
 
     async def _linger(self, pause: float) -> None:
-        """Waits until a batch is full, or the pause is over, or nothing arrives any more."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + pause
-        self._filled.clear()
-        limits, waiting = self._limits, -1
-        while waiting < len(self._queue) < limits.max_batch and loop.time() < end:
-            waiting = len(self._queue)
-            fewer = 8 * waiting < 7 * self._last_batch
-            quiet_s = limits.patience_s if fewer else limits.quiet_s
-            slice_end = loop.call_later(quiet_s, self._filled.set)
-            await self._filled.wait()
-            slice_end.cancel()
+        """Waits until there are enough, or the pause is over, or nothing arrives any more."""
+        loop, limits, queue = asyncio.get_running_loop(), self._limits, self._queue
+        end, used_s, quiet = loop.time() + pause, time.process_time(), 0
+        while len(queue) < self._enough and loop.time() < end and not self._closing:
+            waiting, used_before_s = len(queue), used_s
             self._filled.clear()
+            look = loop.call_later(limits.quiet_s, self._filled.set)
+            await self._filled.wait()
+            look.cancel()
+            used_s = time.process_time()
+            busy = used_s - used_before_s > limits.quiet_s / 2
+            quiet = 0 if busy or len(queue) > waiting else quiet + 1
+            if quiet >= (limits.patience if 8 * waiting < 7 * self._enough else 1):
+                return

@@ -16,6 +16,7 @@ from service.engine.committer import (
     CommitLimits,
     CommitStatistics,
     Committer,
+    Crowd,
     linger_s,
 )
 from service.engine.engine import Result
@@ -25,7 +26,9 @@ from tests.fakes import Desk
 T = TypeVar("T")
 HANG_S = 30.0
 AT_ONCE = CommitLimits(max_queue=4, max_batch=2, min_arrivals=1e9)
-PATIENT = CommitLimits(max_queue=16, max_batch=3, max_linger_s=HANG_S, min_arrivals=0.0)
+PATIENT = CommitLimits(
+    max_queue=16, max_batch=3, max_linger_s=HANG_S, patience=100_000, min_arrivals=0.0
+)
 
 
 def run(main: Coroutine[object, object, T]) -> T:
@@ -122,6 +125,18 @@ def test_the_rate_is_not_measured_within_a_window() -> None:
     assert rate.measure(100.2) == pytest.approx(1 / 0.2)
 
 
+def test_the_crowd_is_the_most_calls_at_once_of_late() -> None:
+    """As many callers are expected as called at once since the last answers but one."""
+    crowd = Crowd()
+    sizes = []
+    for here, left in [(1, 0), (5, 1), (2, 1), (2, 0), (0, 0)]:
+        crowd.see(here)
+        sizes.append(crowd.size)
+        crowd.answered(left)
+    assert sizes == [1, 5, 5, 2, 2]
+    assert crowd.size == 0
+
+
 # -- batches ---------------------------------------------------------------------------------
 
 
@@ -177,36 +192,80 @@ def test_no_batches_no_mean() -> None:
     assert CommitStatistics().batch_mean == 0.0
 
 
-def test_the_writer_goes_as_soon_as_the_batch_is_full(work: Make) -> None:
-    """A writer that lingers stops lingering when the batch is full."""
+async def crowded(committer: Committer, gate: Gate, work: Make, names: str) -> None:
+    """Has these callers call at once, so that the committer knows how many there are."""
+    committer.start()
+    first = asyncio.create_task(committer.submit(work(names[0])))
+    await gate.entered()
+    rest = [asyncio.create_task(committer.submit(work(name))) for name in names[1:]]
+    await asyncio.sleep(0)
+    gate.open()
+    await first
+    await asyncio.gather(*rest, committer.submit(work(f"{names[0]} again")))
+
+
+@pytest.mark.parametrize(
+    ("crowd", "calls", "batches"),
+    [("ab", "cd", [["c", "d"]]), ("abc", "defgh", [["d", "e", "f"], ["g", "h"]])],
+)
+def test_the_writer_goes_as_soon_as_there_are_enough(
+    work: Make, crowd: str, calls: str, batches: list[list[str]]
+) -> None:
+    """A writer that lingers goes when everybody waits who called of late, or the batch is full."""
+
+    async def main() -> list[list[str]]:
+        gate = Gate()
+        committer = Committer(gate.apply, PATIENT)
+        await crowded(committer, gate, work, crowd)
+        before = len(gate.batches)
+        tasks = [asyncio.create_task(committer.submit(work(calls[0])))]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert committer.waiting == 1
+        tasks += [asyncio.create_task(committer.submit(work(name))) for name in calls[1:]]
+        await asyncio.gather(*tasks[: len(batches[0])])
+        await committer.close()
+        await asyncio.gather(*tasks)
+        return gate.batches[before:]
+
+    assert run(main()) == batches
+
+
+def test_the_writer_does_not_wait_for_those_who_never_called(work: Make) -> None:
+    """A single caller is answered at once, call after call, however long the writer may linger."""
 
     async def main() -> list[list[str]]:
         gate = Gate()
         gate.open()
         committer = Committer(gate.apply, PATIENT)
         committer.start()
-        first = asyncio.create_task(committer.submit(work("a")))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert committer.waiting == 1
-        await asyncio.gather(first, *(committer.submit(work(name)) for name in "bc"))
+        for name in "abc":
+            await committer.submit(work(name))
         await committer.close()
         return gate.batches
 
-    assert run(main()) == [["a", "b", "c"]]
+    assert run(main()) == [["a"], ["b"], ["c"]]
 
 
-def test_the_writer_lingers_no_longer_than_it_may(work: Make) -> None:
-    """When nobody else comes the batch is taken after the pause."""
+@pytest.mark.parametrize(
+    "limits",
+    [
+        CommitLimits(max_linger_s=0.001, patience=100_000, min_arrivals=0.0),
+        CommitLimits(max_linger_s=HANG_S, patience=2, min_arrivals=0.0),
+    ],
+)
+def test_the_writer_lingers_no_longer_than_it_may(work: Make, limits: CommitLimits) -> None:
+    """When those who called before stay away the batch is taken after the pause, or after quiet."""
 
-    async def main() -> bytes:
-        committer = Committer(echo, CommitLimits(max_linger_s=0.001, min_arrivals=0.0))
-        committer.start()
-        answer = await committer.submit(work("a"))
+    async def main() -> list[str]:
+        gate = Gate()
+        committer = Committer(gate.apply, limits)
+        await crowded(committer, gate, work, "abc")
+        await committer.submit(work("d"))
         await committer.close()
-        return answer
+        return gate.batches[-1]
 
-    assert run(main()) == b"a"
+    assert run(main()) == ["d"]
 
 
 def test_a_full_queue_refuses(work: Make) -> None:
@@ -262,16 +321,17 @@ def test_closing_does_not_wait_for_company(work: Make) -> None:
     """A writer that lingers goes on at once when the server stops."""
 
     async def main() -> bytes:
-        committer = Committer(echo, PATIENT)
-        committer.start()
-        waiting = asyncio.create_task(committer.submit(work("a")))
+        gate = Gate()
+        committer = Committer(gate.apply, PATIENT)
+        await crowded(committer, gate, work, "abc")
+        waiting = asyncio.create_task(committer.submit(work("d")))
         for _ in range(10):
             await asyncio.sleep(0)
         assert committer.waiting == 1
         await committer.close()
         return await waiting
 
-    assert run(main()) == b"a"
+    assert run(main()) == b"d"
 
 
 def test_a_committer_that_never_started_closes() -> None:
