@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Start
 from service.domain.ledger import Line, Standing
@@ -13,16 +14,14 @@ from service.domain.tariff import Fee
 from service.engine.records import SealRecord, TransferRecord, TransferState
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing that somebody wants; `asset_id` empty: not known yet."""
 
     product_id: str
     asset_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Authorize:
+class Authorize(NamedTuple):
     """Score, decide, hold.
 
     Several items are one group: all are held or none. `pickup_window_us` and `rental_period_us`

@@ -26,6 +26,11 @@ SQLITE_CACHED_STATEMENTS = 1_024
 SQLITE_CHECKPOINT_PAGES = 16_384
 # How many transactions go by from one look at the log's length to the next.
 SQLITE_CHECKPOINT_TURNS = 16
+# SQLite's driver asks every value but numbers and texts how it wants to be stored, at 0.4 us each;
+# here is the answer, for 0.1 us.
+sqlite3.register_adapter(type(None), {None: None}.get)
+sqlite3.register_adapter(bytes, bytearray)
+sqlite3.register_adapter(bool, int)
 # Held by whoever opens or closes a file of SQLite's in this process.
 SQLITE_FILES = RLock()
 

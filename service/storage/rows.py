@@ -97,25 +97,20 @@ _CHANGING = Authorization._fields.index("asset_id")
 
 def authorization_values(it: Authorization) -> Values:
     """A row of `authorizations`."""
-    return (
-        *it[:_START],
-        str(it.start),
-        None if it.offer is None else str(it.offer),
-        *it[_OFFER + 1 : _CHANGING],
-        *authorization_changes(it),
-    )
+    values: list[Any] = [*it]
+    values[_START] = str(it.start)
+    values[_STATE] = str(it.state)
+    values[_CUSTODY] = str(it.custody)
+    values[_REASONS] = ",".join(it.reasons)
+    if it.offer is not None:
+        values[_OFFER] = str(it.offer)
+    values.append(it.wake_us)
+    return tuple(values)
 
 
 def authorization_changes(it: Authorization) -> Values:
     """What may change of an authorization, in the order of the table."""
-    return (
-        it.asset_id,
-        str(it.state),
-        str(it.custody),
-        ",".join(it.reasons),
-        *it[_REASONS + 1 :],
-        it.wake_us,
-    )
+    return authorization_values(it)[_CHANGING:]
 
 
 def authorization_of(row: Sequence[Any]) -> Authorization:

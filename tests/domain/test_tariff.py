@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -194,7 +192,7 @@ def test_a_full_day_costs_the_day_cap() -> None:
 
 def test_free_minutes_end_with_the_first_day() -> None:
     """More free minutes than a day has are lost after it."""
-    tariff = replace(ALL, free_minutes=2_000)
+    tariff = ALL._replace(free_minutes=2_000)
     assert [_total(tariff, us) for us in (DAY_US - 1, DAY_US, DAY_US + 1)] == [100, 1_000, 1_200]
 
 
@@ -209,12 +207,12 @@ def test_an_end_before_the_start_is_refused() -> None:
 @pytest.mark.parametrize(
     "tariff",
     [
-        replace(ALL, start_fee_minor=-1),
-        replace(ALL, free_minutes=-1),
-        replace(ALL, interval_minutes=0),
-        replace(ALL, interval_price_minor=-1),
-        replace(ALL, day_cap_minor=-1),
-        replace(ALL, buy_out_minor=-1),
+        ALL._replace(start_fee_minor=-1),
+        ALL._replace(free_minutes=-1),
+        ALL._replace(interval_minutes=0),
+        ALL._replace(interval_price_minor=-1),
+        ALL._replace(day_cap_minor=-1),
+        ALL._replace(buy_out_minor=-1),
     ],
 )
 def test_an_unsound_tariff_bills_nobody(tariff: Tariff) -> None:
@@ -242,11 +240,11 @@ def test_an_unsound_tariff_bills_nobody(tariff: Tariff) -> None:
         (CHEAP, 1_000, DAY_US),
         (CHEAP, 1_001, DAY_US + 1),
         (CHEAP, 1_025, 2 * DAY_US),
-        (replace(ALL, free_minutes=2_000), 101, DAY_US),
-        (replace(ALL, interval_price_minor=0), 101, DAY_US),
-        (replace(ALL, start_fee_minor=2_000), 1_000, 0),
-        (replace(ALL, start_fee_minor=2_000), 1_001, DAY_US + 1),
-        (replace(ALL, day_cap_minor=0), 1, None),
+        (ALL._replace(free_minutes=2_000), 101, DAY_US),
+        (ALL._replace(interval_price_minor=0), 101, DAY_US),
+        (ALL._replace(start_fee_minor=2_000), 1_000, 0),
+        (ALL._replace(start_fee_minor=2_000), 1_001, DAY_US + 1),
+        (ALL._replace(day_cap_minor=0), 1, None),
         (FREE, 0, 0),
         (FREE, 1, None),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -129,14 +128,14 @@ def test_damage_asks_for_the_deposit_at_most(desk: Desk, amount_minor: int, curr
 
 def test_only_damage_names_an_amount(desk: Desk) -> None:
     """A rental asks for its deposit: an amount without a parent is refused."""
-    error = refused(desk, replace(authorize(), amount=Money(CNY, 100)))
+    error = refused(desk, authorize()._replace(amount=Money(CNY, 100)))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].rule == "amount.only_with_parent"
 
 
 def test_of_damage_nothing_is_picked_up(desk: Desk) -> None:
     """A damage charge that starts at a pick-up is refused."""
-    error = refused(desk, replace(damage(settled(desk)), start=Start.ON_PICKUP))
+    error = refused(desk, damage(settled(desk))._replace(start=Start.ON_PICKUP))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].field == "start"
 
@@ -168,7 +167,7 @@ def test_damage_that_nobody_settles(desk: Desk) -> None:
 
 def test_damage_that_is_settled_in_part(desk: Desk) -> None:
     """A damage charge of which a part was captured ends SETTLED with that part."""
-    it = rental(desk, replace(damage(settled(desk), 4_000), rental_period_us=MINUTE_US))
+    it = rental(desk, damage(settled(desk), 4_000)._replace(rental_period_us=MINUTE_US))
     rental(desk, settle(it, 1_000, final=False))
     after = Books(desk).wake(
         it,
