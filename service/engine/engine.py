@@ -166,7 +166,7 @@ class Engine:
                             self._decide(wake, changes, context)
                         results.append(self._decide(work, changes, context))
                         if changes.in_the_way:
-                            _end_first(ended, place, changes, transaction, context.now_us)
+                            _end_first(ended, place, work, changes, transaction, context.now_us)
                             if isinstance(results[-1], FreeholdError):
                                 _keep_what_time_brought(work, changes, context)
                     changes.batch_id = self._ids.new(context.now_us)
@@ -319,12 +319,19 @@ _Ended = dict[int, list[Work]]
 
 
 def _end_first(
-    ended: _Ended, place: int, changes: Changes, transaction: Transaction, now_us: int
+    ended: _Ended,
+    place: int,
+    work: Work,
+    changes: Changes,
+    transaction: Transaction,
+    now_us: int,
 ) -> None:
     """Raises ReadAgain when the work at this place found a line or an item taken by what has
     lapsed: all is decided again, and what has lapsed ended before it.
 
-    Another person's line must be locked in its turn, so that it cannot be read now.
+    Another person's line must be locked in its turn, so that it cannot be read now. What
+    the work names is left to the work: that compares the version which the caller could read, and
+    then does what time has done, before it asks for anything.
     """
     people, changes.in_the_way = changes.in_the_way, set()
     # What this batch has changed counts as it is by now, not as it was read.
@@ -335,6 +342,8 @@ def _end_first(
         for key, it in changes.authorizations.items()
         if it.user_id in people and it.state in HOLDING and timers.is_due(it, now_us)
     )
+    if isinstance(work.command, Following):
+        lapsed.discard((work.command.user_id, work.command.authorization_id))
     first = ended.setdefault(place, [])
     known = [work.command for work in first]
     wakes = [it for key in sorted(lapsed) if (it := Wake(*key)) not in known]

@@ -83,7 +83,7 @@ class Reference(Books):
             except Refused as error:
                 refusal = error
                 self._take_back(news, lengths)
-            lapsed = self._lapsed(now_us)
+            lapsed = self._lapsed(command, now_us)
             if not lapsed:
                 break
             if refusal is None:
@@ -109,12 +109,17 @@ class Reference(Books):
         for new, length in zip(news, lengths, strict=True):
             del new[length:]
 
-    def _lapsed(self, now_us: int) -> list[Row]:
-        """What those who are in the way no longer hold, or not as it stands, by now."""
+    def _lapsed(self, command: c.Command, now_us: int) -> list[Row]:
+        """What those who are in the way no longer hold, or not as it stands, by now; without what
+        the call names, which it brings up itself once it has looked at the version."""
+        named = None
+        if isinstance(command, c.Following):
+            named = self.names.get((command.user_id, command.authorization_id))
         found = [
             it
             for it in self.rentals.values()
             if it["user_id"] in self.in_the_way
+            and it["key"] != named
             and it["state"] in ("AUTHORIZED", *OUT)
             and it["wake_us"] is not None
             and it["wake_us"] <= now_us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from service.engine.commands import Group, SetStanding, Wake, Work
 from service.engine.context import Context
 from service.engine.engine import Engine
 from service.engine.records import PLATFORM
-from tests.engine.acts import DAY_US, Books, group, increment, review, wake
+from tests.engine.acts import DAY_US, Books, group, increment, members, review, wake
 from tests.engine.calls import (
     authorize,
     balances,
@@ -168,6 +169,76 @@ def test_more_and_a_pick_up_after_what_has_lapsed(desk: Desk) -> None:
     desk.clock.advance(LAPSE_US + 30 * MINUTE_US)
     assert rental(desk, increment(out, 20_000)).held_minor == 39_900
     assert stored(desk, again).state is State.EXPIRED
+
+
+@pytest.mark.parametrize("amount_minor", [30_100, 30_101])
+def test_the_version_is_the_one_that_could_be_read(desk: Desk, amount_minor: int) -> None:
+    """An increment on a rental that fell due compares its expected version before what time has
+    done to the rental, also when it first ends what has lapsed of the person's other holds."""
+    two = group("ann", ("bike", ""), ("bike", ""), start=Start.ON_PICKUP)
+    first, waiting = members(desk, two)
+    out = rental(desk, start(first))
+    desk.clock.advance(START_US + DAY_US)
+    books = Books(desk)
+    more = replace(increment(out, amount_minor), expected_version=out.version)
+    released = ("line", "available / held", 19_900)
+    if amount_minor > 30_100:
+        assert refused(desk, more).reason == "LINE_EXHAUSTED"
+        books.expect([released], "authorization.expired", "authorization.overdue")
+    else:
+        held = ("line", "held / available", amount_minor)
+        news = ("authorization.expired", "authorization.overdue", "authorization.incremented")
+        it = books.step(more, [released, held], *news)
+        assert (it.state, it.version) == (State.OVERDUE, out.version + 2)
+    assert stored(desk, waiting).state is State.EXPIRED
+    assert refused(desk, more).reason == "VERSION_MISMATCH"
+
+
+def test_nothing_but_what_is_named_has_fallen_due(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An increment that the line does not bear, where nothing of the person's has lapsed but what
+    it names, is decided once, and says so; what time has done stands."""
+    out = rental(desk, authorize())
+    desk.clock.advance(START_US + DAY_US)
+    contexts: list[Context] = []
+    context = desk.engine._context
+
+    def counted(batch: Sequence[Work]) -> Context:
+        contexts.append(context(batch))
+        return contexts[-1]
+
+    monkeypatch.setattr(desk.engine, "_context", counted)
+    books = Books(desk)
+    more = replace(increment(out, 30_101), expected_version=out.version)
+    assert refused(desk, more).reason == "LINE_EXHAUSTED"
+    books.expect([], "authorization.overdue")
+    assert len(contexts) == 1
+    assert stored(desk, out).version == out.version + 1
+
+
+def test_what_is_named_has_lapsed_itself(desk: Desk) -> None:
+    """Who names what has lapsed is told so, with the version that could be read, whoever has the
+    line and the item."""
+    desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    asked = rental(desk, authorize("ann", "umbrella"))
+    desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
+    one, two = two_waiting(desk)
+    offered = rental(desk, authorize("ann", "bike", accept=(Offer.FULL,)))
+    rental(desk, pick_up("ben", "umbrella", ITEM))
+    desk.clock.advance(START_US + 2 * DAY_US)
+    for command in (
+        start(one, ITEM, version=one.version),
+        replace(increment(two, 60_000), expected_version=two.version),
+        replace(review(asked, approve=True), expected_version=asked.version),
+    ):
+        error = refused(desk, command)
+        assert (error.reason, error.metadata["state"]) == ("ILLEGAL_TRANSITION", "EXPIRED")
+    it = rental(desk, confirm(offered, version=offered.version))
+    assert (it.state, it.refund_payable_minor) == (State.EXPIRED, 19_900)
+    for before in (one, two, asked):
+        assert stored(desk, before).version == before.version + 1
+    assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
 def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
