@@ -156,6 +156,8 @@ class Authorization(NamedTuple):
     With a `parent_id` it is a late charge for damage to that rental: ACTIVE with nothing out, it
     holds until it is settled or reversed, or lapses at `expire_us`.
 
+    `accept_offers` is what the caller takes, in the caller's order; empty: every offer.
+
     Authorized: `credit_minor` + `cash_minor`, of which `held_credit_minor` and
     `held_cash_minor` are still held. Captured: `captured_minor`, of which
     `captured_credit_minor` on credit; `conceded_minor` of it was given up by the operator again,
@@ -180,7 +182,7 @@ class Authorization(NamedTuple):
     group_id: str
     currency: str
     start: Start
-    offer: Offer | None
+    accept_offers: tuple[Offer, ...]
     band: str
     decision_id: str
     model_id: str
@@ -190,6 +192,7 @@ class Authorization(NamedTuple):
     pickup_window_us: int
     rental_period_us: int
     asset_id: str
+    offer: Offer | None
     state: State
     custody: Custody
     reasons: tuple[str, ...]

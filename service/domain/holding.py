@@ -166,6 +166,19 @@ def offer(authorization: Authorization, window_us: int, now_us: int) -> Step:
     return step(offered, (), Transition.OFFERED, now_us)
 
 
+def stricter(
+    authorization: Authorization, offered: Offer, split: Split, reasons: tuple[str, ...]
+) -> Authorization:
+    """A review with the offer that the line bears by now."""
+    require(authorization, Act.RESOLVE_REVIEW)
+    return authorization._replace(
+        offer=offered,
+        credit_minor=split.credit_minor,
+        cash_minor=split.cash_minor,
+        reasons=reasons,
+    )
+
+
 def start_rental(
     authorization: Authorization, product: Product, asset_id: str, now_us: int
 ) -> Step:

@@ -132,6 +132,33 @@ def choose(
         allowed = _in_order(accepted, mildest)
         if not allowed:
             reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
+    return _first_borne(allowed, reasons, available_minor, wanted)
+
+
+def choose_again(
+    present: Offer,
+    reasons: Sequence[str],
+    accepted: Sequence[Offer],
+    available_minor: int,
+    wanted: Sequence[Wanted],
+) -> Choice:
+    """Takes the present offer, or a stricter one that the caller accepts and the line bears.
+
+    `reasons` are those of the present offer. A stricter one names the exhausted line first, also
+    where the line was exhausted before.
+    """
+    allowed = _in_order(accepted, present) if accepted else _NOT_MILDER[present]
+    others = tuple([reason for reason in reasons if reason != Reason.LINE_EXHAUSTED])
+    return _first_borne(allowed, others, available_minor, wanted)
+
+
+def _first_borne(
+    allowed: Sequence[Offer],
+    reasons: tuple[str, ...],
+    available_minor: int,
+    wanted: Sequence[Wanted],
+) -> Choice:
+    """The first offer whose credit parts the line bears together."""
     for offer in allowed:
         splits = tuple([split_deposit(offer, item.deposit_minor, item.policy) for item in wanted])
         credit_minor = 0

@@ -479,6 +479,8 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "claim_until_us": (it.claim_until_us is not None) != (state is State.RETURN_CLAIMED),
         "sold_us": (it.sold_us is not None) != away,
     }
+    if it.offer is not None and it.accept_offers and it.offer not in it.accept_offers:
+        yield "OFFER_ACCEPTED", f"{it.offer} was not accepted"
     for detail, wrong in wrong_amounts.items():
         if wrong:
             yield "STATE_AND_AMOUNTS", f"{state}: {detail}"

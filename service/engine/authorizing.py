@@ -24,6 +24,7 @@ from service.domain.policy import (
     Split,
     Wanted,
     choose,
+    choose_again,
     decline,
 )
 from service.engine.changes import Changes, Draft
@@ -280,7 +281,7 @@ def _asked(
         group_id=beginning.group_id,
         currency=product.currency,
         start=command.start,
-        offer=choice.offer,
+        accept_offers=command.accept_offers,
         band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
         decision_id=decision.decision_id,
         model_id=context.model_id if assessment.scored else "",
@@ -290,6 +291,7 @@ def _asked(
         pickup_window_us=pickup_us if command.start is _ON_PICKUP else 0,
         rental_period_us=_at_most(command.rental_period_us, policy.rental_period_us),
         asset_id=item.asset_id,
+        offer=choice.offer,
         state=beginning.state,
         custody=_IN_STATION,
         reasons=choice.reasons,
@@ -383,10 +385,12 @@ def _obstacle(members: list[Authorization], line: Line, changes: Changes) -> Rea
         return Reason.USER_SUSPENDED
     if sum(it.credit_minor for it in members) > line.available_minor:
         return Reason.LINE_EXHAUSTED
+    return None if _all_free(members, changes) else Reason.ASSET_IN_USE
+
+
+def _all_free(members: list[Authorization], changes: Changes) -> bool:
     # A damage charge may name an item that is out with somebody else by now.
-    if not all(it.parent_id or is_free(changes, it.operator_id, it.asset_id) for it in members):
-        return Reason.ASSET_IN_USE
-    return None
+    return all(it.parent_id or is_free(changes, it.operator_id, it.asset_id) for it in members)
 
 
 def resolve_review(
@@ -396,11 +400,11 @@ def resolve_review(
     current, line, draft = opened(caller, command, changes, context)
     life.require(current, Act.RESOLVE_REVIEW)
     members = _together(current, State.REVIEW, line, draft, changes, context)
-    cash_minor = sum([it.cash_minor for it in members])
     window_us = min([product_of(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED
     if command.approve:
-        obstacle = _obstacle([] if cash_minor else members, line, changes)
+        members, obstacle = _approved(members, line, changes, context)
+    cash_minor = sum([it.cash_minor for it in members])
     result = current
     for it in members:
         if obstacle is not None:
@@ -413,6 +417,38 @@ def resolve_review(
         after = apply(draft, step, line, changes, context)
         result = after if it.authorization_id == current.authorization_id else result
     return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def _approved(
+    members: list[Authorization], line: Line, changes: Changes, context: Context
+) -> tuple[list[Authorization], Reason | None]:
+    """The members with the first offer that the line bears, or as they are, and why they come to
+    nothing.
+
+    A stricter offer than the present one is made as an Authorize would make it now: only if the
+    caller accepts it. For an item that is in use cash may be asked: its payment finds out.
+    """
+    if line.standing is _SUSPENDED:
+        return members, Reason.USER_SUSPENDED
+    first = members[0]
+    if first.offer is None:
+        raise InvariantBroken("a review without an offer")
+    wanted = [
+        Wanted(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
+    ]
+    choice = choose_again(
+        first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
+    )
+    if choice.offer is None:
+        return members, Reason.LINE_EXHAUSTED
+    if choice.offer is not first.offer:
+        members = [
+            holding.stricter(it, choice.offer, split, choice.reasons)
+            for it, split in zip(members, choice.splits, strict=True)
+        ]
+    if not any(it.cash_minor for it in members) and not _all_free(members, changes):
+        return members, Reason.ASSET_IN_USE
+    return members, None
 
 
 def increment(work: Work, command: Increment, changes: Changes, context: Context) -> Decided:

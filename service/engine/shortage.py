@@ -48,6 +48,10 @@ def _shortage(
     if isinstance(command, Authorize):
         # A milder offer than the one that is made may be within reach.
         return (_EXHAUSTED if _EXHAUSTED in reasons else ""), []
+    if isinstance(command, ResolveReview):
+        # A review's first reason is that it is one, unless it came to nothing or to a stricter
+        # offer now.
+        return reasons[0], [(it.operator_id, it.asset_id) for it in asked]
     if not reasons or outcome.draft.events[-1].transition is not Transition.DECLINED:
         return "", []
     return reasons[0], [(it.operator_id, it.asset_id) for it in asked]

@@ -24,7 +24,7 @@ _STATES = {str(state): state for state in State}
 _CUSTODIES = {str(custody): custody for custody in Custody}
 _STANDINGS = {str(standing): standing for standing in Standing}
 _STARTS = {str(start): start for start in Start}
-_OFFERS: dict[str | None, Offer | None] = {None: None, **{str(offer): offer for offer in Offer}}
+_OFFERS = {str(offer): offer for offer in Offer}
 
 
 def line_values(line: Line) -> Values:
@@ -89,8 +89,9 @@ def entry_of(row: Sequence[Any]) -> Entry:
 
 
 # Where the columns of `authorizations` stand that are enumerations or lists.
-_START, _OFFER, _STATE, _CUSTODY, _REASONS = (
-    Authorization._fields.index(name) for name in ("start", "offer", "state", "custody", "reasons")
+_START, _ACCEPTED, _OFFER, _STATE, _CUSTODY, _REASONS = (
+    Authorization._fields.index(name)
+    for name in ("start", "accept_offers", "offer", "state", "custody", "reasons")
 )
 _CHANGING = Authorization._fields.index("asset_id")
 
@@ -99,6 +100,7 @@ def authorization_values(it: Authorization) -> Values:
     """A row of `authorizations`."""
     values: list[Any] = [*it]
     values[_START] = str(it.start)
+    values[_ACCEPTED] = ",".join(it.accept_offers)
     values[_STATE] = str(it.state)
     values[_CUSTODY] = str(it.custody)
     values[_REASONS] = ",".join(it.reasons)
@@ -117,7 +119,10 @@ def authorization_of(row: Sequence[Any]) -> Authorization:
     """The authorization of a row of `authorizations`."""
     values: list[Any] = list(row[: len(Authorization._fields)])
     values[_START] = _STARTS[values[_START]]
-    values[_OFFER] = _OFFERS[values[_OFFER]]
+    accepted = values[_ACCEPTED]
+    values[_ACCEPTED] = tuple([_OFFERS[it] for it in accepted.split(",")]) if accepted else ()
+    offer = values[_OFFER]
+    values[_OFFER] = None if offer is None else _OFFERS[offer]
     values[_STATE] = _STATES[values[_STATE]]
     values[_CUSTODY] = _CUSTODIES[values[_CUSTODY]]
     reasons = values[_REASONS]

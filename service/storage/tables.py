@@ -282,7 +282,8 @@ authorizations = Table(
     _text("group_id"),
     Column("currency", String(3), nullable=False),
     _text("start"),
-    Column("offer", String(16), nullable=True),
+    # in the caller's order, with commas; empty: every offer
+    Column("accept_offers", String(32), nullable=False),
     Column("band", String(1), nullable=False),
     _text("decision_id"),
     _text("model_id"),
@@ -292,6 +293,7 @@ authorizations = Table(
     _number("pickup_window_us"),
     _number("rental_period_us"),
     _text("asset_id"),
+    Column("offer", String(16), nullable=True),
     _text("state"),
     _text("custody"),
     Column("reasons", String(512), nullable=False),

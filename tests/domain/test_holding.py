@@ -11,7 +11,7 @@ from service.domain.authorization import Authorization, Custody, State, Transfer
 from service.domain.catalog import Tariff
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account as A
-from service.domain.policy import Split
+from service.domain.policy import Offer, Split
 from service.domain.tariff import DAY_US, MINUTE_US
 from tests.domain.lives import (
     BIKE,
@@ -163,6 +163,16 @@ def test_a_review_that_ends_well() -> None:
         State.OFFERED, OFFER_END_US,
     )  # fmt: skip
     assert asked.transition == "authorization.offered"
+
+
+def test_a_review_becomes_stricter() -> None:
+    """Only a review is given another offer, with its parts and its reasons."""
+    review = PLAIN._replace(state=State.REVIEW, reasons=("UNDER_REVIEW",))
+    reasons = ("LINE_EXHAUSTED", "UNDER_REVIEW")
+    it = holding.stricter(review, Offer.REDUCED, Split(9_950, 9_950), reasons)
+    assert it == REDUCED._replace(state=State.REVIEW, reasons=reasons)
+    with pytest.raises(IllegalState):
+        holding.stricter(PLAIN, Offer.REDUCED, Split(9_950, 9_950), reasons)
 
 
 # -- pick-up ---------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from service.domain.policy import (
     Split,
     Wanted,
     choose,
+    choose_again,
     offer_for_score,
     split_deposit,
 )
@@ -183,6 +184,35 @@ def test_all_reasons_are_given_together() -> None:
     """A decline names the exhausted line first and then why no milder offer was made."""
     choice = choose(550, (), (REDUCED,), 9_949, [A_BIKE])
     assert choice.reasons == (Reason.LINE_EXHAUSTED, Reason.SCORE_BELOW_ZERO_DEPOSIT)
+
+
+@pytest.mark.parametrize(
+    ("present", "accepted", "available_minor", "offer"),
+    [
+        (ZERO, (), 19_900, ZERO), (ZERO, (), 19_899, REDUCED), (ZERO, (), 9_949, FULL),
+        (ZERO, (FULL, ZERO, REDUCED), 19_899, FULL), (ZERO, (REDUCED, ZERO), 9_950, REDUCED),
+        (ZERO, (REDUCED, ZERO), 9_949, None), (ZERO, (ZERO,), 19_899, None),
+        (REDUCED, (), PLENTY, REDUCED), (REDUCED, (ZERO, REDUCED), 9_949, None),
+        (FULL, (FULL, REDUCED), 0, FULL),
+    ],
+)  # fmt: skip
+def test_an_offer_is_chosen_again(
+    present: Offer, accepted: tuple[Offer, ...], available_minor: int, offer: Offer | None
+) -> None:
+    """What was offered before is offered again if the line bears it, else the caller's next
+    stricter offer; never a milder one."""
+    before = ("A", "B", "C", "D")
+    choice = choose_again(present, before, accepted, available_minor, [A_BIKE])
+    assert choice.offer is offer
+    assert choice.reasons == (before if offer is present else ("LINE_EXHAUSTED", "A", "B", "C"))
+    assert choice.splits == (split_deposit(offer, 19_900, BIKE) if offer else Split(0, 0),)
+
+
+def test_the_line_that_was_exhausted_again_is_named_first() -> None:
+    """A stricter offer names the exhausted line once and first, also where it was named before."""
+    before = (Reason.UNDER_REVIEW, Reason.LINE_EXHAUSTED, "A", "B")
+    choice = choose_again(REDUCED, before, (), 0, [A_BIKE])
+    assert choice.reasons == (Reason.LINE_EXHAUSTED, Reason.UNDER_REVIEW, "A", "B")
 
 
 @given(

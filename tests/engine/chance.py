@@ -36,7 +36,10 @@ USERS = ("ann", "ben", "cem", "dan")
 OPERATORS = ("city", "harbour")
 ASSETS = ("", "", "x-1", "x-2", "x-3")
 SCORES = (math.nan, 499, 500, 550, 600, 650, 800, 800, 800)
-ACCEPT = ((), (), (), (Offer.ZERO,), (Offer.FULL, Offer.ZERO), (Offer.REDUCED, Offer.FULL))
+ACCEPT = (
+    (), (), (), (Offer.ZERO,), (Offer.FULL, Offer.ZERO), (Offer.REDUCED, Offer.FULL),
+    (Offer.ZERO, Offer.REDUCED),
+)  # fmt: skip
 STANDINGS = (*[Standing.NORMAL] * 5, *[Standing.WATCHED] * 2, Standing.SUSPENDED)
 LIMITS = (None, 0, 5_900, 30_000, 60_000, 200_000, 200_000)
 WINDOW = 60

@@ -160,6 +160,13 @@ def parts(offer: str | None, deposit: int) -> tuple[int, int]:
     return credit, 0 if offer is None else deposit - credit
 
 
+def still_accepted(it: Row) -> list[str]:
+    """The offer that was decided, and the stricter ones that the operator takes, in its order."""
+    strict = OFFERS.index(it["offer"])
+    after = it["accept_offers"] or OFFERS
+    return [it["offer"], *[offer for offer in after if OFFERS.index(offer) > strict]]
+
+
 def required(it: Row, *states: str) -> None:
     """Refuses in any other state."""
     if it["state"] not in states:

@@ -48,6 +48,7 @@ from tests.engine.plain_terms import (
     share,
     shorter,
     started,
+    still_accepted,
     takeable,
     unrecovered,
     wake,
@@ -327,7 +328,8 @@ class Reference(Books):
                 "key": key, "user_id": asked.user_id, "operator_id": caller,
                 "request_id": request_id, "product_id": item.product_id,
                 "parent_id": asked.parent_id, "asset_id": item.asset_id,
-                "start": str(asked.start), "offer": offer, "reasons": tuple(reasons[:4]),
+                "start": str(asked.start), "accept_offers": tuple(accept),
+                "offer": offer, "reasons": tuple(reasons[:4]),
                 "band": band(score), "model_id": "" if score is None else "fake-model",
                 "fee_bp": FEE_BP[caller], "create_us": now_us, "state": state,
                 "credit": credit, "cash": cash, "expire_us": expire_us,
@@ -439,20 +441,48 @@ class Reference(Books):
     def _resolve_review(self, caller: str, it: Row, command: c.ResolveReview, now_us: int) -> None:
         required(it, "REVIEW")
         members = self._members(it, "REVIEW", now_us)
-        obstacle: str | None = "REVIEW_DECLINED"
-        if command.approve:
-            obstacle = self._obstacle([member for member in members if member["cash"] == 0])
-            if self.line(it["user_id"])["standing"] == "SUSPENDED":
-                obstacle = "USER_SUSPENDED"
+        line = self.line(it["user_id"])
+        deposits = {member["key"]: member["credit"] + member["cash"] for member in members}
+        possible = [
+            offer
+            for offer in still_accepted(it)
+            if sum(parts(offer, deposit)[0] for deposit in deposits.values()) <= line["available"]
+        ]
+        offer = possible[0] if possible else None
+        assets = [member["asset_id"] for member in members if not member["parent_id"]]
+        obstacle = None
+        if not command.approve:
+            obstacle = "REVIEW_DECLINED"
+        elif line["standing"] == "SUSPENDED":
+            obstacle = "USER_SUSPENDED"
+        else:
+            if offer != it["offer"]:
+                self.in_the_way.add(it["user_id"])
+            if offer is None:
+                obstacle = "LINE_EXHAUSTED"
+            elif offer == "ZERO" and self._taken(it["operator_id"], assets):
+                obstacle = "ASSET_IN_USE"
+        reasons = list(it["reasons"])
+        if offer != it["offer"]:
+            reasons = ["LINE_EXHAUSTED"] + [why for why in reasons if why != "LINE_EXHAUSTED"]
         for member in members:
             if obstacle:
                 self._decline(member, obstacle, 0, now_us)
-            elif member["cash"]:
-                until_us = now_us + OFFER_US
-                name = "authorization.offered"
-                self.step(member, name, now_us, state="OFFERED", expire_us=until_us)
-            else:
+            elif offer == "ZERO":
                 self._hold(member, 0, now_us)
+            else:
+                credit, cash = parts(offer, deposits[member["key"]])
+                self.step(
+                    member,
+                    "authorization.offered",
+                    now_us,
+                    state="OFFERED",
+                    offer=offer,
+                    credit=credit,
+                    cash=cash,
+                    reasons=tuple(reasons[:4]),
+                    expire_us=now_us + OFFER_US,
+                )
 
     def _increment(self, caller: str, it: Row, command: c.Increment, now_us: int) -> None:
         required(it, "AUTHORIZED", "ACTIVE", "OVERDUE")

@@ -12,11 +12,11 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine.assess import Assessor
-from service.engine.commands import Group, SetStanding, Wake, Work
+from service.engine.commands import Group, SetLimit, SetStanding, Wake, Work
 from service.engine.context import Context
 from service.engine.engine import Engine
 from service.engine.records import PLATFORM
-from tests.engine.acts import DAY_US, Books, group, increment, members, review, wake
+from tests.engine.acts import DAY_US, Books, group, increment, members, money, review, wake
 from tests.engine.calls import (
     authorize,
     balances,
@@ -147,14 +147,42 @@ def test_a_payment_and_what_has_lapsed(desk: Desk, item: str) -> None:
     assert {stored(desk, each).state for each in waiting} == {State.EXPIRED}
 
 
-def test_a_verdict_and_what_has_lapsed(desk: Desk) -> None:
-    """A review that ends well is not declined for what a lapsed hold takes."""
+@pytest.mark.parametrize("accept", [(), ZERO])
+def test_a_verdict_and_what_has_lapsed(desk: Desk, accept: tuple[Offer, ...]) -> None:
+    """A review that ends well is neither declined nor made stricter for what a lapsed hold
+    takes."""
+    desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    asked = rental(desk, authorize(accept=accept))
+    desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
+    waiting = two_waiting(desk)
+    desk.clock.advance(LAPSE_US)
+    books = Books(desk)
+    it = rental(desk, review(asked, approve=True))
+    released = ("line", "available / held", 19_900)
+    books.expect(
+        [released, released, ("line", "held / available", 19_900)],
+        "authorization.expired", "authorization.expired", "authorization.active",
+    )  # fmt: skip
+    assert (it.state, it.offer, it.reasons) == (State.ACTIVE, Offer.ZERO, ("UNDER_REVIEW",))
+    assert {stored(desk, each).state for each in waiting} == {State.EXPIRED}
+
+
+def test_a_stricter_verdict_only_for_what_still_holds(desk: Desk) -> None:
+    """A review is made as strict as what is left asks for once the lapsed holds have ended."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     asked = rental(desk, authorize())
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
-    two_waiting(desk)
+    rental(desk, authorize("ann", "bike"))
+    waiting = rental(desk, pick_up())
+    desk.clock.advance(LAPSE_US - 1)
+    rental(desk, authorize("ann", "bike", accept=(Offer.REDUCED,)))
+    desk.do(SetLimit("ann", money(34_000)), caller=PLATFORM)
     desk.clock.advance(LAPSE_US)
-    assert rental(desk, review(asked, approve=True)).state is State.ACTIVE
+    it = rental(desk, review(asked, approve=True))
+    assert (it.state, it.offer) == (State.OFFERED, Offer.REDUCED)
+    assert it.reasons == ("LINE_EXHAUSTED", "UNDER_REVIEW")
+    assert stored(desk, waiting).state is State.EXPIRED
+    assert balances(desk) == (34_000, 14_100, 19_900, 0)
 
 
 def test_more_and_a_pick_up_after_what_has_lapsed(desk: Desk) -> None:

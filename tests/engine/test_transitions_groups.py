@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import Start, State
+from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
@@ -285,6 +285,61 @@ def test_a_reviewed_group_is_offered_together(desk: Desk) -> None:
     assert {(it.state, it.expire_us) for it in after} == {
         (State.OFFERED, START_US + 10 * MINUTE_US)
     }
+
+
+def watched_group(desk: Desk, *accept: Offer) -> list[Authorization]:
+    """Ann's umbrella and power bank in review, with 10,200 left of her line: too little."""
+    desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    both = members(desk, group("ann", UMBRELLA, BANK, accept=accept))
+    desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
+    for _ in range(2):
+        rental(desk, authorize("ann", "bike"))
+    return both
+
+
+def test_a_reviewed_group_gets_one_stricter_offer(desk: Desk) -> None:
+    """Where the line no longer bears all of a reviewed group, all get the next offer that it bears
+    for them together, each its own parts of it, and one payment confirms them."""
+    both = watched_group(desk)
+    books = Books(desk)
+    named = rental(desk, review(both[1], approve=True))
+    books.expect([], "authorization.offered", "authorization.offered")
+    after = [stored(desk, it) for it in both]
+    assert named == after[1]
+    assert [(it.state, it.offer, it.credit_minor, it.cash_minor) for it in after] == [
+        (State.OFFERED, Offer.REDUCED, 2_950, 2_950), (State.OFFERED, Offer.REDUCED, 4_950, 4_950),
+    ]  # fmt: skip
+    assert {it.reasons for it in after} == {("LINE_EXHAUSTED", "UNDER_REVIEW")}
+    assert rental(desk, confirm(named, 7_900)).state is State.ACTIVE
+    books.expect(
+        [
+            ("line", "held / available", 2_950), ("money", "cash / deposit", 2_950),
+            ("line", "held / available", 4_950), ("money", "cash / deposit", 4_950),
+        ],
+        "authorization.active", "authorization.active",
+    )  # fmt: skip
+    assert balances(desk) == (50_000, 2_300, 47_700, 0)
+
+
+def test_a_reviewed_group_of_which_the_rest_is_borne(desk: Desk) -> None:
+    """What was given up of a reviewed group asks nothing of the line: the rest is granted."""
+    both = watched_group(desk, Offer.ZERO)
+    rental(desk, reverse(both[1]))
+    it = rental(desk, review(both[0], approve=True))
+    assert (it.state, it.offer, it.held_minor) == (State.ACTIVE, Offer.ZERO, 5_900)
+
+
+def test_a_reviewed_group_without_an_accepted_offer(desk: Desk) -> None:
+    """Where the line no longer bears a reviewed group and nothing stricter is accepted, all of it
+    is DECLINED, although the line would bear one of it."""
+    both = watched_group(desk, Offer.ZERO)
+    books = Books(desk)
+    rental(desk, review(both[0], approve=True))
+    books.expect([], "authorization.declined", "authorization.declined")
+    after = [stored(desk, it) for it in both]
+    assert [(it.state, it.offer, it.reasons) for it in after] == [
+        (State.DECLINED, Offer.ZERO, ("LINE_EXHAUSTED", "UNDER_REVIEW"))
+    ] * 2
 
 
 def test_a_group_is_reversed_by_its_origin(desk: Desk) -> None:

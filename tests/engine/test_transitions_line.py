@@ -246,15 +246,145 @@ def test_review_declined(desk: Desk) -> None:
     assert it.reasons[0] == "REVIEW_DECLINED"
 
 
-def test_review_approved_when_the_line_is_exhausted(desk: Desk) -> None:
-    """A review approved after the line was used up meanwhile is DECLINED: LINE_EXHAUSTED."""
+def reviewed_last(desk: Desk, accept: tuple[Offer, ...]) -> Authorization:
+    """The third of Ann's reviews; the other two were approved, and leave 10,200 of her line."""
     watch(desk, "ann")
-    waiting = [rental(desk, authorize("ann")) for _ in range(3)]
-    for it in waiting[:2]:
+    waiting = [rental(desk, authorize("ann")) for _ in range(2)]
+    last = rental(desk, authorize("ann", "bike", "bike-7", accept=accept))
+    assert (last.state, last.offer, last.accept_offers) == (State.REVIEW, Offer.ZERO, accept)
+    for it in waiting:
         rental(desk, review(it, approve=True))
+    desk.clock.advance(START_US + 7)
+    return last
+
+
+EXHAUSTED = ("LINE_EXHAUSTED", "UNDER_REVIEW")
+
+
+def test_review_approved_when_the_line_bears_a_stricter_offer(desk: Desk) -> None:
+    """A review approved after the line was used up meanwhile is OFFERED with the next offer that
+    the line bears, for a whole window, and LINE_EXHAUSTED first; its cash is paid as any other."""
+    last = reviewed_last(desk, ())
     books = Books(desk)
-    last = books.step(review(waiting[2], approve=True), [], "authorization.declined")
-    assert (last.state, last.reasons[0]) == (State.DECLINED, "LINE_EXHAUSTED")
+    it = books.step(review(last, approve=True), [], "authorization.offered")
+    assert states(it) == (State.OFFERED, Custody.IN_STATION, Collection.NONE)
+    assert (it.offer, it.credit_minor, it.cash_minor) == (Offer.REDUCED, 9_950, 9_950)
+    assert (it.reasons, it.held_minor) == (EXHAUSTED, 0)
+    assert (it.expire_us, it.version) == (START_US + 7 + 15 * MINUTE_US, last.version + 1)
+    assert balances(desk) == (50_000, 10_200, 39_800, 0)
+    it = books.step(
+        confirm(it),
+        [("line", "held / available", 9_950), ("money", "cash / deposit", 9_950)],
+        "authorization.active",
+    )
+    assert (it.state, it.offer, it.reasons) == (State.ACTIVE, Offer.REDUCED, EXHAUSTED)
+    assert balances(desk) == (50_000, 250, 49_750, 0)
+
+
+@pytest.mark.parametrize(
+    ("accept", "limit_minor", "offer", "credit_minor"),
+    [
+        ((Offer.ZERO, Offer.FULL, Offer.REDUCED), 50_000, Offer.FULL, 0),
+        ((Offer.REDUCED, Offer.FULL, Offer.ZERO), 50_000, Offer.REDUCED, 9_950),
+        ((Offer.FULL, Offer.ZERO), 50_000, Offer.FULL, 0),
+        ((Offer.ZERO, Offer.REDUCED), 49_750, Offer.REDUCED, 9_950),
+        ((Offer.ZERO, Offer.REDUCED, Offer.FULL), 49_749, Offer.FULL, 0),
+        ((), 49_749, Offer.FULL, 0),
+    ],
+)
+def test_review_approved_with_the_callers_next_offer(
+    desk: Desk, accept: tuple[Offer, ...], limit_minor: int, offer: Offer, credit_minor: int
+) -> None:
+    """The stricter offers of an approved review are tried in the caller's order, up to the last
+    unit of the line."""
+    last = reviewed_last(desk, accept)
+    desk.do(SetLimit("ann", money(limit_minor)), caller=PLATFORM)
+    books = Books(desk)
+    it = books.step(review(last, approve=True), [], "authorization.offered")
+    assert (it.offer, it.credit_minor) == (offer, credit_minor)
+    assert it.credit_minor + it.cash_minor == 19_900
+    assert it.reasons == EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    ("accept", "limit_minor"),
+    [((Offer.ZERO,), 50_000), ((Offer.ZERO,), 0), ((Offer.REDUCED, Offer.ZERO), 49_749)],
+)
+def test_review_approved_when_no_accepted_offer_is_left(
+    desk: Desk, accept: tuple[Offer, ...], limit_minor: int
+) -> None:
+    """A review approved when the line bears nothing that the caller accepts is DECLINED:
+    LINE_EXHAUSTED; what was not accepted is never offered."""
+    last = reviewed_last(desk, accept)
+    desk.do(SetLimit("ann", money(limit_minor)), caller=PLATFORM)
+    books = Books(desk)
+    it = books.step(review(last, approve=True), [], "authorization.declined")
+    assert states(it) == (State.DECLINED, Custody.IN_STATION, Collection.NONE)
+    assert (it.offer, it.credit_minor, it.cash_minor) == (Offer.ZERO, 19_900, 0)
+    assert (it.reasons, it.expire_us, it.close_us) == (EXHAUSTED, None, START_US + 7)
+
+
+@pytest.mark.parametrize(
+    ("accept", "state", "offer", "cash_minor"),
+    [
+        ((), State.OFFERED, Offer.FULL, 19_900),
+        ((Offer.REDUCED,), State.DECLINED, Offer.REDUCED, 9_950),
+    ],
+)
+def test_review_of_a_reduced_deposit_that_the_line_no_longer_bears(
+    desk: Desk, accept: tuple[Offer, ...], state: State, offer: Offer, cash_minor: int
+) -> None:
+    """An approval asks no cash with a credit part that the line does not bear: it asks for the
+    whole deposit, where that is accepted."""
+    watch(desk, "ben")
+    it = rental(desk, authorize("ben", accept=accept))
+    assert (it.state, it.offer) == (State.REVIEW, Offer.REDUCED)
+    desk.do(SetLimit("ben", money(9_949)), caller=PLATFORM)
+    it = Books(desk).step(review(it, approve=True), [], f"authorization.{state.lower()}")
+    assert (it.state, it.offer, it.cash_minor) == (state, offer, cash_minor)
+    assert it.reasons == (*EXHAUSTED, "SCORE_BELOW_ZERO_DEPOSIT")
+
+
+def test_review_of_a_full_deposit_asks_nothing_of_the_line(desk: Desk) -> None:
+    """A full deposit is offered as it was decided, whatever the line bears by now."""
+    watch(desk, "ben")
+    it = rental(desk, authorize("ben", accept=(Offer.FULL,)))
+    desk.do(SetLimit("ben", money(0)), caller=PLATFORM)
+    it = Books(desk).step(review(it, approve=True), [], "authorization.offered")
+    assert (it.state, it.offer, it.cash_minor) == (State.OFFERED, Offer.FULL, 19_900)
+    assert it.reasons == ("UNDER_REVIEW", "SCORE_BELOW_ZERO_DEPOSIT")
+
+
+def test_the_exhausted_line_is_named_once_and_first(desk: Desk) -> None:
+    """A review whose offer was made stricter before, and again at its approval, names the
+    exhausted line once, before all else."""
+    for _ in range(2):
+        rental(desk, authorize("ann"))
+    watch(desk, "ann")
+    it = rental(desk, authorize("ann"))
+    assert (it.offer, it.reasons) == (Offer.REDUCED, ("UNDER_REVIEW", "LINE_EXHAUSTED"))
+    desk.do(SetLimit("ann", money(40_000)), caller=PLATFORM)
+    it = rental(desk, review(it, approve=True))
+    assert (it.state, it.offer, it.reasons) == (State.OFFERED, Offer.FULL, EXHAUSTED)
+
+
+def test_review_of_a_suspended_person_with_an_exhausted_line(desk: Desk) -> None:
+    """Of who is suspended a review is DECLINED as it stands, whatever the line bears."""
+    last = reviewed_last(desk, ())
+    watch(desk, "ann", Standing.SUSPENDED)
+    it = Books(desk).step(review(last, approve=True), [], "authorization.declined")
+    assert (it.offer, it.reasons) == (Offer.ZERO, ("USER_SUSPENDED", "UNDER_REVIEW"))
+
+
+def test_review_of_an_item_in_use_with_an_exhausted_line(desk: Desk) -> None:
+    """Cash may be asked for an item that is in use by now; it is owed back if it still is then."""
+    last = reviewed_last(desk, ())
+    rental(desk, authorize("ben", "umbrella", "bike-7", accept=(Offer.ZERO,)))
+    books = Books(desk)
+    it = books.step(review(last, approve=True), [], "authorization.offered")
+    it = books.step(confirm(it), [("money", "cash / refund_payable", 9_950)],
+                    "authorization.declined")  # fmt: skip
+    assert (it.state, it.reasons[0]) == (State.DECLINED, "ASSET_IN_USE")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from freehold.v1.credit_service_pb2 import (
     CreditLine,
     ResolveReviewRequest,
 )
+from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO
 
 from tests.rpc import ready
 from tests.rpc.support import BIKE_MINOR, Desks, Refused, advance, user_with, yuan
@@ -129,12 +130,18 @@ def test_a_declined_review_is_an_answer(desk: Desks) -> None:
     assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "REVIEW_DECLINED")
 
 
-def test_an_approval_that_the_line_no_longer_bears_is_declined(desk: Desks) -> None:
-    """An approval for which the line is gone meanwhile is DECLINED, and holds nothing."""
-    waiting = ready.under_review(desk)
-    user_id = waiting.name.split("/")[1]
+def test_an_approval_that_the_line_no_longer_bears_asks_for_more_cash(desk: Desks) -> None:
+    """An approval for which the line is gone meanwhile is OFFERED with the next offer that the
+    caller accepts, and DECLINED where there is none; neither holds anything."""
+    user_id = desk.platform.person()
+    stand(desk, user_id, STANDING_WATCHED)
+    waiting = desk.operator.authorize(user_id, "bike")
+    zero_only = desk.operator.authorize(user_id, "bike", accept_offers=[OFFER_ZERO])
     desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(100))
     after = desk.platform.call("ResolveReview", name=waiting.name, verdict=APPROVED).authorization
+    assert (after.state, after.offer) == (A.STATE_OFFERED, OFFER_FULL)
+    assert (after.deposit_asked, after.reasons[0]) == (yuan(BIKE_MINOR), "LINE_EXHAUSTED")
+    after = desk.platform.call("ResolveReview", name=zero_only.name, verdict=APPROVED).authorization
     assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "LINE_EXHAUSTED")
     assert desk.platform.profile(user_id).held == yuan(0)
 

@@ -355,6 +355,9 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "less authorized than captured": (
         (f"{A} credit_minor=1 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
+    "an offer that was not accepted": (
+        (f"{A} accept_offers='REDUCED,FULL' {ONE}",), "OFFER_ACCEPTED", FIRST,
+    ),
     "a closed state that holds": (
         (f"{A} state='REVERSED', custody='IN_STATION', close_us=1 {OPEN}",),
         "STATE_AND_AMOUNTS", STAYS,

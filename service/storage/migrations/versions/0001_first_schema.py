@@ -68,7 +68,7 @@ def upgrade() -> None:
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
             nullable=False,
         ),
-        sa.Column("offer", sa.String(length=16), nullable=True),
+        sa.Column("accept_offers", sa.String(length=32), nullable=False),
         sa.Column("band", sa.String(length=1), nullable=False),
         sa.Column(
             "decision_id",
@@ -90,6 +90,7 @@ def upgrade() -> None:
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
             nullable=False,
         ),
+        sa.Column("offer", sa.String(length=16), nullable=True),
         sa.Column(
             "state",
             sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
