@@ -506,19 +506,20 @@ def _paid_for_increment(
             return 0
         if Reason.LINE_EXHAUSTED in choice.reasons:
             raise Exhausted("LINE_EXHAUSTED", "the credit line does not bear the increment")
-        raise _deposit_required(current, split)
+        raise _deposit_required(current, split, choice)
     require_new_payment(changes, caller, command.payment_reference)
     paid_minor = command.paid.require(current.currency, "paid.currency_code")
     if paid_minor == 0:
         raise InvalidInput.of("paid.amount_minor", "paid.positive", "must be more than zero")
     if paid_minor < split.cash_minor:
-        raise _deposit_required(current, split)
+        raise _deposit_required(current, split, choice)
     return paid_minor
 
 
-def _deposit_required(current: Authorization, split: Split) -> IllegalState:
+def _deposit_required(current: Authorization, split: Split, choice: Choice) -> IllegalState:
     refusal = IllegalState(
         "DEPOSIT_REQUIRED", f"needs {split.cash_minor} in cash as well", current.state
     )
     refusal.metadata["deposit_minor"] = str(split.cash_minor)
+    refusal.metadata["reasons"] = ",".join(choice.reasons)
     return refusal

@@ -297,9 +297,10 @@ class Engine:
             return error
         except Exception as error:
             return self._fault(error)
-        if asks and decided.draft.authorizations[-1].reasons:
+        draft = decided.draft
+        if asks and (draft.decisions or draft.authorizations)[-1].reasons:
             changes.in_the_way = people_in_the_way(work, decided, changes)
-        changes.merge(decided.draft)
+        changes.merge(draft)
         if work.request_id:
             changes.requests[work.caller, work.request_id] = RequestRecord(
                 work.caller,

@@ -293,6 +293,7 @@ class Reference(Books):
             if parent is None or parent[0] != caller:
                 raise Refused("AUTHORIZATION_NOT_FOUND")
             if self.rentals[parent]["close_us"] is None:
+                self.in_the_way.add(asked.user_id)
                 raise Refused("PARENT_OPEN")
             if self.rentals[parent]["start_us"] is None:
                 raise Refused("PARENT_NEVER_OUT")
@@ -497,13 +498,14 @@ class Reference(Books):
         offer, reasons = offered(score, why, [], [product], line["available"])
         credit, cash = parts(offer, amount)
         paid = 0
+        if "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(it["user_id"])
         if command.paid is not None:
             self._new_payment(caller, command.payment_reference)
             paid = minor(command.paid)
             if paid == 0:
                 raise Refused("INVALID_INPUT")
         elif cash and "LINE_EXHAUSTED" in reasons:
-            self.in_the_way.add(it["user_id"])
             raise Refused("LINE_EXHAUSTED")
         if paid < cash:
             raise Refused("DEPOSIT_REQUIRED")

@@ -245,6 +245,52 @@ def test_nothing_but_what_is_named_has_fallen_due(
     assert stored(desk, out).version == out.version + 1
 
 
+@pytest.mark.parametrize("paid_minor", [6_000, 100])
+def test_a_lapsed_hold_makes_no_increment_dearer(desk: Desk, paid_minor: int) -> None:
+    """An increment asks for cash only for want of what still holds; cash that was not needed is
+    owed back."""
+    it = rental(desk, authorize())
+    rental(desk, pick_up())
+    desk.clock.advance(LAPSE_US)
+    books = Books(desk)
+    after = rental(desk, increment(it, 12_000, paid_minor))
+    books.expect(
+        [
+            ("line", "available / held", 19_900),
+            ("line", "held / available", 12_000),
+            ("money", "cash / refund_payable", paid_minor),
+        ],
+        "authorization.expired", "authorization.incremented",
+    )  # fmt: skip
+    assert (after.held_credit_minor, after.held_cash_minor) == (31_900, 0)
+    assert after.refund_payable_minor == paid_minor
+
+
+def test_an_increment_pays_for_what_still_holds(desk: Desk) -> None:
+    """One microsecond before the hold lapses the increment needs its cash, and is told why."""
+    it = rental(desk, authorize())
+    rental(desk, pick_up())
+    desk.clock.advance(LAPSE_US - 1)
+    error = refused(desk, increment(it, 12_000, 100))
+    assert error.reason == "DEPOSIT_REQUIRED"
+    assert error.metadata["reasons"] == "LINE_EXHAUSTED"
+    after = rental(desk, increment(it, 12_000, 6_000))
+    assert (after.held_credit_minor, after.held_cash_minor) == (25_900, 6_000)
+
+
+def test_a_rental_that_is_over_by_now_can_be_charged_for_damage(desk: Desk) -> None:
+    """A damage charge may cite a rental from the instant at which it counts as lost, and not a
+    microsecond before."""
+    parent = rental(desk, authorize("ann", "umbrella"))
+    assert parent.lost_us is not None
+    charge = authorize("ann", "umbrella")._replace(parent_id=parent.authorization_id)
+    desk.clock.advance(parent.lost_us - 1)
+    assert refused(desk, charge).reason == "PARENT_OPEN"
+    desk.clock.advance(parent.lost_us)
+    assert rental(desk, charge).state is State.ACTIVE
+    assert stored(desk, parent).state is State.SETTLED
+
+
 def test_what_is_named_has_lapsed_itself(desk: Desk) -> None:
     """Who names what has lapsed is told so, with the version that could be read, whoever has the
     line and the item."""

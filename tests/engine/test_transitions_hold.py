@@ -229,14 +229,18 @@ def test_increment_with_cash(desk: Desk) -> None:
 
 def test_increment_without_its_cash(desk: Desk) -> None:
     """An increment whose cash part was not paid, or not enough, is refused with DEPOSIT_REQUIRED
-    naming the amount, and changes nothing."""
+    naming the amount and why, and changes nothing."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     before = counts(desk)
     for command in (increment(it, 2_000), increment(it, 2_000, 999)):
         error = refused(desk, command)
         assert isinstance(error, IllegalState)
         assert error.reason == "DEPOSIT_REQUIRED"
-        assert error.metadata == {"state": "ACTIVE", "deposit_minor": "1000"}
+        assert error.metadata == {
+            "state": "ACTIVE",
+            "deposit_minor": "1000",
+            "reasons": "SCORE_BELOW_ZERO_DEPOSIT",
+        }
     assert counts(desk) == before
     assert stored(desk, it) == it
 

@@ -212,7 +212,7 @@ class AuthorizationServiceServicer:
         refused nothing changes. RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED:
         the line does not bear it. FAILED_PRECONDITION with the reason
         DEPOSIT_REQUIRED: it needs cash as well, `deposit_minor` in the ErrorInfo's
-        metadata; take the payment and call again with it.
+        metadata, for the `reasons` there; take the payment and call again with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
