@@ -211,8 +211,9 @@ def post(
     """
     entries: list[Entry] = []
     transaction = line.version + 1
-    # Clocks of several processes differ a little; the ledger's time does not go back for it.
-    ledger_us = max(now_us, line.ledger_us)
+    # Clocks of several processes differ a little; the ledger's time does not go back for it, nor
+    # does it come before what another process saw happen.
+    ledger_us = max(now_us, line.ledger_us, event_us)
 
     def enter(debit: Account, credit: Account, amount_minor: int) -> None:
         debit_after = _move(line, debit, amount_minor)

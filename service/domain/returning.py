@@ -33,9 +33,11 @@ def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fe
 
     While a return is claimed the fee clock stands at the claim's receipt.
     """
+    start_us = started_us(authorization)
     if authorization.claim_us is not None:
-        end_us = min(end_us, authorization.claim_us)
-    return fee(product.tariff, started_us(authorization), end_us)
+        # Another process whose clock is a little ahead may have written the start.
+        end_us = max(start_us, min(end_us, authorization.claim_us))
+    return fee(product.tariff, start_us, end_us)
 
 
 def _capture(

@@ -96,6 +96,21 @@ def test_the_ledgers_time_does_not_go_back() -> None:
     assert times == [(9, 9), (8, 9), (12, 12)]
 
 
+def test_nothing_is_written_before_it_happened() -> None:
+    """What a process whose clock is ahead saw happen has that ledger time, and later entries too."""
+    line = line_of(1_000)
+    (first,) = post(
+        line,
+        [Posting(A.HELD, A.AVAILABLE, 1)],
+        Transition.SETTLED,
+        operator_id="city",
+        authorization_id="a-1",
+        event_us=12,
+        now_us=9,
+    )
+    assert (first.event_us, first.ledger_us, line.ledger_us) == (12, 12, 12)
+
+
 def test_entries_are_chained() -> None:
     """Each entry's link covers the link before it, the person's subject and the entry itself."""
     line = line_of(1_000)

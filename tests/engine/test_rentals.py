@@ -9,8 +9,9 @@ import pytest
 from service.domain.authorization import Authorization, Collection, State
 from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
-from service.engine.commands import Command
+from service.engine.commands import Command, Settle
 from service.engine.records import PLATFORM
+from tests.engine.acts import claim_return
 from tests.engine.calls import (
     authorize,
     balances,
@@ -231,3 +232,18 @@ def test_times_are_the_servers(desk: Desk) -> None:
     desk.clock.advance(START_US + 1_000)
     it = rental(desk, settle(it, 0))
     assert (it.create_us, it.start_us, it.close_us) == (START_US, START_US, START_US + 1_000)
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_rental_started_by_a_clock_that_is_ahead_ends(desk: Desk, claimed: bool) -> None:
+    """What another process started by a clock a little ahead is claimed and settled like any other
+    rental, and the books verify."""
+    it = rental(desk, pick_up())
+    ahead = Desk(desk.store)
+    ahead.clock.advance(START_US + 60_000)
+    it = rental(ahead, start(it), request_id="ahead")
+    assert it.start_us == START_US + 60_000
+    if claimed:
+        rental(desk, claim_return(it))
+    usage = Settle(it.user_id, it.authorization_id, None, True)
+    assert rental(desk, usage).captured_minor == 150
