@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Select, Table, and_, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import HOLDING
@@ -471,7 +471,19 @@ def _references() -> list[_Reference]:
     keys = ("operator_id", "asset_id", "user_id", "authorization_id")
     item = and_(*(o[key] == a[key] for key in keys))
     asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)
-    decided = and_(d.decision_id == a.decision_id, d.user_id == a.user_id)
+    same = ("decision_id", "user_id", "operator_id", "product_id", "product_revision")
+    decided = and_(
+        *(d[key] == a[key] for key in (*same, "policy_revision", "model_id")),
+        d.decide_us == a.create_us,
+        or_(d.request_id == a.request_id, a.request_id == ""),
+        or_(d.offer == a.offer, and_(d.offer.is_(None), a.offer.is_(None))),
+    )
+    p = t.products.c
+    rented = and_(
+        p.operator_id == a.operator_id,
+        p.product_id == a.product_id,
+        p.revision == a.product_revision,
+    )
     found = [
         _Reference(
             "REFERENCE",
@@ -502,6 +514,18 @@ def _references() -> list[_Reference]:
             t.authorizations,
             _alone(t.authorizations, t.decisions, decided),
             "the decision that it rests on is not there",
+        ),
+        _Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.products, rented),
+            "the product that was rented is not there",
+        ),
+        _Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.users, t.users.c.user_id == a.user_id),
+            "the person is not there",
         ),
         _Reference(
             "OPEN_ITEM",

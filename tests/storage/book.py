@@ -287,6 +287,7 @@ def multiply(file: Path, times: int) -> None:
         "lines": {"subject_key": "x''"},  # nobody's name is in a chain
         "entries": {},
         "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
+        "users": {},
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
         # The number goes before the id, which may stand after the name of the collection.

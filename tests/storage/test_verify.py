@@ -509,6 +509,20 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("DELETE FROM decisions WHERE decision_id='{decision}'",),
         "REFERENCE", "users/dan/authorizations/{dans}",
     ),
+    "a decision on another product": (
+        ("UPDATE decisions SET product_id='umbrella' WHERE decision_id='{decision}'",),
+        "REFERENCE", "users/dan/authorizations/{dans}",
+    ),
+    "another offer than was decided": (
+        (f"{A} offer='ZERO' WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
+    ),
+    "terms that are not there": (
+        ("UPDATE products SET revision=2 WHERE operator_id='harbour' AND product_id='umbrella'",),
+        "REFERENCE", STAYS,
+    ),
+    "a person who is gone": (
+        ("DELETE FROM users WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
+    ),
     "a payment of nothing": (
         ("INSERT INTO payments VALUES ('city','x','PAYMENT','zoe','ghost',1,'CNY',1)",),
         "REFERENCE", "payments/city/x",
