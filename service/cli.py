@@ -169,12 +169,13 @@ def create_platform_key(database: str, as_json: bool, key_only: bool, request_id
 
 @cli.command("revoke-key")
 @database_option
-def revoke_key(database: str) -> None:
+@request_option
+def revoke_key(database: str, request_id: str) -> None:
     """End an API key, read from standard input so that it stays out of the shell's history."""
     from service.storage import admin
 
     key = sys.stdin.readline().strip()
-    admin.revoke_key(_open(database), key, _now_us())
+    admin.revoke_key(_open(database), key, _now_us(), request_id=request_id)
     click.echo("key revoked")
 
 

@@ -173,16 +173,21 @@ def add_key(
         _record(connection, request_id, "create_key", [operator_id], hash_key(key), now_us)
 
 
-def revoke_key(engine: Engine, key: str, now_us: int) -> None:
-    """Ends a key; raises NotFound for one that is not known or has ended already."""
+def revoke_key(engine: Engine, key: str, now_us: int, *, request_id: str = "") -> None:
+    """Ends a key; raises NotFound for one that is not known or has ended already, and
+    RequestIdReused."""
     statement = (
         update(t.api_keys)
         .where(t.api_keys.c.key_hash == hash_key(key), t.api_keys.c.revoke_us.is_(None))
         .values(revoke_us=now_us)
     )
     with writing(engine) as connection:
+        body = [hash_key(key)]
+        if _first_outcome(connection, request_id, "revoke_key", body) is not None:
+            return
         if connection.execute(statement).rowcount != 1:
             raise NotFound("key", "")
+        _record(connection, request_id, "revoke_key", body, "", now_us)
 
 
 def find_principal(engine: Engine, key_hash: str) -> Principal | None:

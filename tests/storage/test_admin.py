@@ -159,3 +159,17 @@ def test_a_keys_text_is_nowhere_in_the_file(file: Path) -> None:
     assert hash_key(key).encode() in everything
     assert key.encode() not in everything
     assert key.removeprefix("fh_").encode() not in everything
+
+
+def test_a_key_is_revoked_once_for_a_request_id(store: SqlStore) -> None:
+    """A revocation sent again after an unknown outcome is done already; the same request id for
+    another key is refused."""
+    keys = [new_key(), new_key()]
+    for key in keys:
+        admin.add_key(store.engine, key, None, START_US)
+    for _ in range(2):
+        admin.revoke_key(store.engine, keys[0], START_US + 1, request_id="r-1")
+    assert admin.find_principal(store.engine, hash_key(keys[0])) is None
+    with pytest.raises(RequestIdReused):
+        admin.revoke_key(store.engine, keys[1], START_US + 1, request_id="r-1")
+    assert admin.find_principal(store.engine, hash_key(keys[1])) is not None
