@@ -349,7 +349,7 @@ def _transaction(it: Entry) -> tuple[object, ...]:
 class Moved:
     """One authorization, and what its entries moved."""
 
-    __slots__ = ("_amounts", "authorization", "payouts", "story")
+    __slots__ = ("_amounts", "_posted", "authorization", "payouts", "requests", "story")
 
     def __init__(self, authorization: Authorization) -> None:
         self.authorization = authorization
@@ -357,6 +357,9 @@ class Moved:
         self.payouts: Counter[tuple[str, int]] = Counter()
         """What was paid out and what of it failed, by flow and amount: each is one transfer."""
         self.story = Story(authorization)
+        self.requests = 0
+        """How many calls about it are kept for retries."""
+        self._posted: Counter[tuple[T, int]] = Counter()
 
     def add(self, entry: Entry, row: str) -> None:
         """One more entry; raises Found where such a posting is not the authorization's."""
@@ -368,6 +371,8 @@ class Moved:
         flow = _PAYOUTS.get(entry.transition)
         if flow is not None:
             self.payouts[flow, entry.amount_minor] += 1
+        if entry.transaction_sequence == entry.sequence:
+            self._posted[entry.transition, entry.event_us] += 1
 
     def flow_minor(self, name: str) -> int:
         """How much money came or went, by its name in FLOWS."""
@@ -388,6 +393,20 @@ class Moved:
             raise Found("FEE_IS_THE_SHARE", it.name, f"{it.fee_minor} of {kept_minor}")
         for rule, detail in _inconsistencies(it):
             raise Found(rule, it.name, detail)
+
+    def check_story(self, debits: int) -> None:
+        """Raises Found unless each transaction has its event, and each call's event its request.
+
+        `debits` of the payments are no calls but what the rail said.
+        """
+        it, told = self.authorization, self.story.told
+        for transition, event_us in self._posted - told:
+            raise Found("EVENTS_TELL", it.name, f"{transition} was posted as of {event_us}")
+        calls = sum(n for (by, _), n in told.items() if by not in _NO_CALLS) - debits
+        lost = sum(n for (by, _), n in told.items() if by is T.LOST)
+        # A group's calls are kept once for all of it; where no request made it, none are kept.
+        if it.request_id and not it.group_id and not calls - lost <= self.requests <= calls:
+            raise Found("REQUESTS", it.name, f"{calls} calls by the events, {self.requests} kept")
 
 
 def effect_of(entry: Entry, row: str) -> Effect:
@@ -519,6 +538,11 @@ _CLIMBED: Final = {
     T.DUE_61_DAYS: Rung.RANGE,
     T.DUE_91_DAYS: Rung.RANGE,
 }
+_NO_CALLS: Final = frozenset(_CLIMBED) | {
+    *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
+    *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
+}
+"""What time brings and what the rail says; an item is lost by either."""
 _DEBITS: Final = (T.DEBIT_REQUESTED, T.DEBIT_FAILED, T.DEBIT_CANCELLED)
 
 
@@ -526,7 +550,7 @@ class Story:
     """What the events of one authorization tell of it: each version has one, in their order."""
 
     __slots__ = ("_authorization", "_climbed", "_close_us", "_events", "_start_us", "_state",
-                 "debits")  # fmt: skip
+                 "debits", "told")  # fmt: skip
 
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
@@ -537,6 +561,8 @@ class Story:
         self._climbed: Rung | None = None
         self.debits: Counter[T] = Counter()
         """How many debits were asked for, failed and were cancelled."""
+        self.told: Counter[tuple[T, int]] = Counter()
+        """How often what happened, as of when."""
 
     def add(self, event: Event, row: str) -> None:
         """One more event; raises Found where it is not of the next version."""
@@ -545,6 +571,7 @@ class Story:
             raise Found("EVENT", row, f"of version {event.authorization_version}, "
                         f"expected {self._events}")  # fmt: skip
         transition = event.transition
+        self.told[transition, event.event_us] += 1
         self._state = _STATES_AFTER.get(transition, self._state)
         self._climbed = _CLIMBED.get(transition, self._climbed)
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
@@ -655,6 +682,8 @@ class Recorded:
                         f" recorded {recorded_minor}",
                     )
             self._check_transfers(moved)
+            debits = self._debits.get(it.authorization_id, Counter())
+            moved.check_story(debits[TransferState.SUCCEEDED])
         for together, difference_minor in deposits.items():
             if difference_minor:
                 raise Found(

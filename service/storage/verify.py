@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Select, Table, and_, or_, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import HOLDING
@@ -45,6 +45,7 @@ from service.storage import tables as t
 from service.storage.admin import ADMIN
 from service.storage.database import reading_all
 
+REPORT_TRANSFER = "ReportTransfer"
 PORTION = 1_000
 """Rows of a stream that are fetched together."""
 
@@ -171,6 +172,12 @@ class _People:
         by_version = (o.user_id, o.authorization_id, o.authorization_version, o.sequence)
         events = select(*by_version, o.transition, o.event_us, o.record_us)
         self.events = _stream(connection, events.order_by(*by_version))
+        r = t.requests.c
+        about = (r.user_id, r.authorization_id)
+        # What a rail says again changes nothing, whether or not it was kept.
+        calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
+        requests = select(*about, func.count()).where(calls)
+        self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
         self._of_lines = (self.lines, self.entries, self.heads)
         self._all = (
             *self._of_lines,
@@ -178,6 +185,7 @@ class _People:
             self.payments,
             self.transfers,
             self.events,
+            self.requests,
         )
 
     def next_person(self) -> str | None:
@@ -287,6 +295,10 @@ class _Books:
             if person.wake_us[it.authorization_id] != it.wake_us:
                 raise Found("WAKE_STORED", it.name, "does not follow from state and times")
         self._verify_events(people, person)
+        for _, authorization_id, requests in people.requests.of(user_id):
+            # Those of an authorization that is not there are looked for with the references.
+            if authorization_id in person.moved:
+                person.moved[authorization_id].requests = requests
         self._verify_payments(people, person)
 
     def _verify_events(self, people: _People, person: _Person) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, select
 
 from service.domain.errors import InternalFault, InvariantBroken
 from service.engine.changes import Changes
@@ -24,14 +24,18 @@ def test_terms_that_are_gone(desk: Desk) -> None:
     terms = dict(desk.engine._catalog.revisions)
     del terms["city", "bike", 1]
     desk.engine._catalog = replace(desk.engine._catalog, revisions=terms)
+    bikes = t.products.c.product_id == "bike"
     with writing(desk.store.engine) as connection:
-        connection.execute(delete(t.products).where(t.products.c.product_id == "bike"))
+        gone = connection.execute(select(t.products).where(bikes)).mappings().all()
+        connection.execute(delete(t.products).where(bikes))
     fault, passed = desk.apply(desk.work(settle_usage(it)), desk.work(settle(other, 0)))
     assert isinstance(fault, InternalFault)
     assert isinstance(passed, bytes)
     assert stored(desk, it) == it
     (error,) = desk.faults
     assert isinstance(error, InvariantBroken)
+    with writing(desk.store.engine) as connection:
+        connection.execute(insert(t.products), [dict(it) for it in gone])
 
 
 def test_an_authorization_without_a_line(desk: Desk) -> None:

@@ -498,12 +498,20 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "LINK", "entries/operators/city/CNY/1",
     ),
     "a request of nothing": (
-        ("UPDATE requests SET authorization_id='ghost' WHERE request_id='{request}'",),
-        "REFERENCE", "requests/city/{request}",
+        ("INSERT INTO requests VALUES ('city','x','Settle',x'00',x'00','ann','ghost',1)",),
+        "REFERENCE", "requests/city/x",
     ),
     "a request that is gone": (
         ("DELETE FROM requests WHERE user_id='dan'",),
-        "REFERENCE", "users/dan/authorizations/{dans}",
+        "REQUESTS", "users/dan/authorizations/{dans}",
+    ),
+    "a later request that is gone": (
+        ("DELETE FROM requests WHERE method='LowerCharge'",),
+        "REQUESTS", "users/ann/authorizations/{one}",
+    ),
+    "an event of another kind": (
+        ("UPDATE outbox SET transition='collection.lowered' WHERE transition LIKE '%.refunded'",),
+        "EVENTS_TELL", "users/ann/authorizations/{one}",
     ),
     "a decision that is gone": (
         ("DELETE FROM decisions WHERE decision_id='{decision}'",),
@@ -667,10 +675,17 @@ def _sql(*statements: str) -> SealAttack:
     return lambda file: tamper(file, *statements)
 
 
+_EARLIER = (
+    "UPDATE outbox SET event_us=event_us-1 WHERE user_id='ann' AND transition LIKE '%.reversed'",
+    f"{A} close_us=close_us-1 WHERE user_id='ann' AND state='REVERSED'",
+)
+"""What else tells when Ann's rental was reversed."""
+
+
 def _rewritten_and_resealed(file: Path) -> None:
     """Another instant, every link anew, every sealed head and every digest anew."""
     reversed_at = "SELECT min(sequence) FROM entries WHERE transition='authorization.reversed'"
-    tamper(file, f"{E} event_us=event_us-1 {AT}({reversed_at})")
+    tamper(file, f"{E} event_us=event_us-1 {AT}({reversed_at})", *_EARLIER)
     relink(file)
     link = (
         "SELECT link FROM entries AS e WHERE e.user_id=sealed_heads.user_id"
@@ -777,7 +792,7 @@ def test_seals_cut_off_as_well_are_missed_by_a_witness(
 def test_a_rewritten_chain_is_found_by_its_seals_alone(books: Path) -> None:
     """A chain made anew is sound in itself; what it was is told by the seals over it."""
     where = _where(books)
-    tamper(books, f"{E} event_us=event_us-1 {AT}{where['reversed']}")
+    tamper(books, f"{E} event_us=event_us-1 {AT}{where['reversed']}", *_EARLIER)
     relink(books)
     with attack(books) as connection:
         for table in UNSEALED:
