@@ -549,8 +549,8 @@ _DEBITS: Final = (T.DEBIT_REQUESTED, T.DEBIT_FAILED, T.DEBIT_CANCELLED)
 class Story:
     """What the events of one authorization tell of it: each version has one, in their order."""
 
-    __slots__ = ("_authorization", "_climbed", "_close_us", "_events", "_start_us", "_state",
-                 "debits", "told")  # fmt: skip
+    __slots__ = ("_authorization", "_claim_us", "_climbed", "_close_us", "_events", "_extended",
+                 "_start_us", "_state", "debits", "told")  # fmt: skip
 
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
@@ -558,6 +558,8 @@ class Story:
         self._state: frozenset[State] = frozenset()
         self._start_us: int | None = None
         self._close_us: int | None = None
+        self._claim_us: int | None = None
+        self._extended = False
         self._climbed: Rung | None = None
         self.debits: Counter[T] = Counter()
         """How many debits were asked for, failed and were cancelled."""
@@ -574,6 +576,9 @@ class Story:
         self.told[transition, event.event_us] += 1
         self._state = _STATES_AFTER.get(transition, self._state)
         self._climbed = _CLIMBED.get(transition, self._climbed)
+        if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED):
+            self._claim_us = event.event_us if transition is T.RETURN_CLAIMED else None
+        self._extended = self._extended or transition is T.EXTENDED
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us
         if transition in _STATES_AFTER and self._state <= CLOSED:
@@ -591,6 +596,10 @@ class Story:
         told = {
             "state": it.state in self._state,
             "start_us": it.start_us == self._start_us,
+            "due_us": self._extended
+            or it.due_us == (it.start_us and it.start_us + it.rental_period_us),
+            "lost_us": it.lost_us is None or it.lost_us >= (it.due_us or 0),
+            "claim_us": it.claim_us == self._claim_us,
             "close_us": it.close_us == self._close_us,
             "rung": (LADDER[it.rung - 1].rung if it.rung else None) is self._climbed,
         }

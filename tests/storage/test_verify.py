@@ -509,6 +509,12 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("DELETE FROM requests WHERE method='LowerCharge'",),
         "REQUESTS", "users/ann/authorizations/{one}",
     ),
+    "a later due time": (
+        (f"{A} due_us=due_us+1, wake_us=wake_us+1 {OPEN}",), "EVENTS_TELL", STAYS,
+    ),
+    "a claim that nobody made": (
+        (f"{A} claim_us=start_us {ONE}",), "EVENTS_TELL", "users/ann/authorizations/{one}",
+    ),
     "an event of another kind": (
         ("UPDATE outbox SET transition='collection.lowered' WHERE transition LIKE '%.refunded'",),
         "EVENTS_TELL", "users/ann/authorizations/{one}",
