@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.domain.authorization import HOLDING
 from service.domain.chain import NO_LINK, seal_digest
 from service.domain.ledger import Account, Entry, Standing
+from service.domain.policy import Reason
 from service.domain.transitions import Transition
 from service.engine.audit import (
     OPERATORS_OWN,
@@ -488,7 +489,12 @@ def _references() -> list[_Reference]:
         *(d[key] == a[key] for key in (*same, "policy_revision", "model_id")),
         d.decide_us == a.create_us,
         or_(d.request_id == a.request_id, a.request_id == ""),
-        or_(d.offer == a.offer, and_(d.offer.is_(None), a.offer.is_(None))),
+        or_(
+            d.offer == a.offer,
+            and_(d.offer.is_(None), a.offer.is_(None)),
+            # The person who resolved the review decided last.
+            d.reasons.startswith(Reason.UNDER_REVIEW),
+        ),
     )
     p = t.products.c
     rented = and_(
