@@ -97,7 +97,7 @@ def test_the_ledgers_time_does_not_go_back() -> None:
 
 
 def test_nothing_is_written_before_it_happened() -> None:
-    """What another process, its clock ahead, saw happen has that ledger time, as later entries do."""
+    """What a process with a clock ahead saw happen has that ledger time, as later entries do."""
     line = line_of(1_000)
     (first,) = post(
         line,
