@@ -50,7 +50,7 @@ SENT = 200
 FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm": (7, lambda it: it["state"] == "OFFERED"),
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
-    "ResolveReview": (4, lambda it: it["state"] == "REVIEW"),
+    "ResolveReview": (8, lambda it: it["state"] == "REVIEW"),
     "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
     "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
@@ -248,6 +248,10 @@ class Chance:
         user_id = chance.choice((*USERS, *USERS, *USERS, "nobody"))
         if kind == "SetLimit":
             limit = chance.choice(LIMITS)
+            lively = [self.reference.rentals[key] for key in self._lively]
+            reviews = [it for it in lively if it["state"] == "REVIEW"]
+            if reviews and chance.random() < 0.5:
+                user_id, limit = self._about_enough(chance, chance.choice(reviews))
             money = None if limit is None else Money(_currency(chance), limit)
             return c.SetLimit(user_id, money)
         if kind == "SetStanding":
@@ -255,6 +259,15 @@ class Chance:
         as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1))
         raw = pack([chance.choice(SCORES), chance.choice((0.0, 1.0))])
         return c.PutUser(chance.choice(USERS), raw, as_of_us, chance.random() < 0.85)
+
+    def _about_enough(self, chance: Random, it: Row) -> tuple[str, int]:
+        """A person and a limit with which some of what waits for a verdict is just borne, or just
+        not, be it now or when what is held has lapsed."""
+        line = self.reference.line(it["user_id"])
+        used = line["held"] * chance.randrange(2) + line["drawn"]
+        deposit = it["credit"] + it["cash"]
+        left = chance.choice((0, deposit // 2 - 1, deposit // 2, deposit - 1, deposit))
+        return it["user_id"], max(0, used + left)
 
     def _report(self, chance: Random) -> c.ReportTransfer:
         transfers = self.reference.transfers
