@@ -117,8 +117,9 @@ def ask(authorization: Authorization, now_us: int) -> Step:
 
 def declined(authorization: Authorization, reason: str, paid_minor: int, now_us: int) -> Step:
     """An offer or a review that comes to nothing; what was paid for it is owed back."""
+    others = [it for it in authorization.reasons if it != reason]
     closed = _closed(authorization, State.DECLINED, now_us)._replace(
-        reasons=(reason, *authorization.reasons)[:MAX_REASONS],
+        reasons=(reason, *others)[:MAX_REASONS],
         refund_payable_minor=authorization.refund_payable_minor + paid_minor,
         received_minor=authorization.received_minor + paid_minor,
     )

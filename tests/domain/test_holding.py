@@ -100,8 +100,9 @@ def test_what_was_paid_too_much_is_owed_back() -> None:
 
 
 def test_an_offer_that_comes_to_nothing() -> None:
-    """An offer whose line or item is gone is declined, and what was paid for it is owed back."""
-    before = REDUCED._replace(reasons=("B", "C", "D", "E"))
+    """An offer whose line or item is gone is declined, for that reason first, and what was paid for
+    it is owed back."""
+    before = REDUCED._replace(reasons=("B", "LINE_EXHAUSTED", "C", "D"))
     step = holding.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
     assert step.event_us == NOW_US
     it = step.authorization

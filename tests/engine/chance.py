@@ -215,7 +215,9 @@ class Chance:
             return old._replace(kind="retry", late=False)
         if kind == "reuse":
             new = self._call(chance, chance.choice(KINDS), now_us)
-            if new is None or (old.caller == PLATFORM and isinstance(new.command, c.StartRental)):
+            if new is None or not new.request_id:
+                return None  # what time brings is nobody's call
+            if old.caller == PLATFORM and isinstance(new.command, c.StartRental):
                 return None  # only an operator's key starts rentals
             return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
         user_id = getattr(old.command, "user_id", "ann")

@@ -401,7 +401,7 @@ class Reference(Books):
             now_us,
             ("cash", "refund_payable", paid),
             state="DECLINED",
-            reasons=(reason, *it["reasons"])[:4],
+            reasons=(reason, *(why for why in it["reasons"] if why != reason))[:4],
             close_us=now_us,
             expire_us=None,
             refund_payable=it["refund_payable"] + paid,
