@@ -38,7 +38,7 @@ class CommitLimits:
     max_linger_s: float = 0.020
     quiet_s: float = 0.001
     patience: int = 4
-    min_arrivals: float = 4.0
+    min_arrivals: float = 8.0
     rate_window_s: float = 0.05
 
 

@@ -49,7 +49,11 @@ def test_an_increment_that_needs_cash_says_how_much(desk: Desks) -> None:
         desk.operator.call("IncrementAuthorization", **asked)
     assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refusal.value.reason == "DEPOSIT_REQUIRED"
-    assert refusal.value.info.metadata == {"state": "ACTIVE", "deposit_minor": "501"}
+    assert refusal.value.info.metadata == {
+        "state": "ACTIVE",
+        "deposit_minor": "501",
+        "reasons": "SCORE_BELOW_ZERO_DEPOSIT",
+    }
     paid = {"payment_reference": desk.operator.fresh("pay"), "paid": yuan(510)}
     after = desk.operator.call("IncrementAuthorization", **asked, **paid).authorization
     assert (after.held_credit, after.held_cash) == (yuan(9_950 + 500), yuan(9_950 + 501))
