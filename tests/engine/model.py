@@ -217,7 +217,7 @@ class Model:
         """What was in the way when a call was first decided has been ended before it, although the
         rival may have taken it out of the way before it was decided again."""
         named = [(it.command.user_id, it.command.authorization_id) for it in calls
-                 if isinstance(it.command, c.Following)]  # fmt: skip
+                 if isinstance(it.command, c.Following | c.Wake)]  # fmt: skip
         for key in self.reference.waking(now_us):
             it = self.reference.rentals[key]
             user_id, authorization_id = self.chance.name(key)

@@ -498,15 +498,15 @@ class Reference(Books):
         offer, reasons = offered(score, why, [], [product], line["available"])
         credit, cash = parts(offer, amount)
         paid = 0
-        if "LINE_EXHAUSTED" in reasons:
-            self.in_the_way.add(it["user_id"])
         if command.paid is not None:
             self._new_payment(caller, command.payment_reference)
             paid = minor(command.paid)
             if paid == 0:
                 raise Refused("INVALID_INPUT")
-        elif cash and "LINE_EXHAUSTED" in reasons:
-            raise Refused("LINE_EXHAUSTED")
+        if "LINE_EXHAUSTED" in reasons:
+            self.in_the_way.add(it["user_id"])
+            if cash and command.paid is None:
+                raise Refused("LINE_EXHAUSTED")
         if paid < cash:
             raise Refused("DEPOSIT_REQUIRED")
         if paid:
