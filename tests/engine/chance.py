@@ -215,7 +215,7 @@ class Chance:
             return old._replace(kind="retry", late=False)
         if kind == "reuse":
             new = self._call(chance, chance.choice(KINDS), now_us)
-            if new is None or not new.request_id:
+            if new is None or not (new.request_id and old.request_id):
                 return None  # what time brings is nobody's call
             if old.caller == PLATFORM and isinstance(new.command, c.StartRental):
                 return None  # only an operator's key starts rentals
