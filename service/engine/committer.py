@@ -35,10 +35,10 @@ class CommitLimits:
 
     max_queue: int = 4096
     max_batch: int = 64
-    max_linger_s: float = 0.020
+    max_linger_s: float = 0.010
     quiet_s: float = 0.001
     patience: int = 4
-    min_arrivals: float = 8.0
+    min_arrivals: float = 4.0
     rate_window_s: float = 0.05
 
 
