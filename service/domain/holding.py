@@ -90,9 +90,9 @@ def _hold(
             Posting(_CASH, _REFUND_PAYABLE, excess_minor),
         )
         changes["received_minor"] = it.received_minor + paid_minor
+        changes["held_cash_minor"] = it.cash_minor
+        changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
     changes["held_credit_minor"] = it.credit_minor
-    changes["held_cash_minor"] = it.cash_minor
-    changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
     # Not by `step`, whose keywords would cost this way, which every Authorize takes, 1 us.
     return Step(changed(it, changes), postings, transition, now_us)
 
@@ -107,12 +107,11 @@ def grant(authorization: Authorization, product: Product, now_us: int) -> Step:
 
 def ask(authorization: Authorization, now_us: int) -> Step:
     """A new authorization that holds nothing yet: OFFERED, REVIEW or DECLINED."""
-    asked = {
-        State.OFFERED: Transition.OFFERED,
-        State.REVIEW: Transition.REVIEW,
-        State.DECLINED: Transition.DECLINED,
-    }
-    return step(authorization, (), asked[authorization.state], now_us)
+    if authorization.state is State.DECLINED:
+        return step(authorization, (), Transition.DECLINED, now_us, close_us=now_us)
+    offered = authorization.state is State.OFFERED
+    transition = Transition.OFFERED if offered else Transition.REVIEW
+    return step(authorization, (), transition, now_us)
 
 
 def declined(authorization: Authorization, reason: str, paid_minor: int, now_us: int) -> Step:

@@ -210,51 +210,59 @@ def post(
     spoilt and must be dropped.
     """
     entries: list[Entry] = []
-    transaction = line.version + 1
+    first = line.version + 1
+    head = (operator_id, authorization_id, transition)
     # Clocks of several processes differ a little; the ledger's time does not go back for it, nor
     # does it come before what another process saw happen.
-    ledger_us = max(now_us, line.ledger_us, event_us)
-
-    def enter(debit: Account, credit: Account, amount_minor: int) -> None:
-        debit_after = _move(line, debit, amount_minor)
-        credit_after = _move(line, credit, -amount_minor)
-        line.version += 1
-        line.ledger_us = ledger_us
-        # A plain tuple, since an entry is complete only with its link.
-        fields = (
-            line.user_id,
-            line.currency,
-            line.version,
-            transaction,
-            operator_id,
-            authorization_id,
-            transition,
-            book_of(debit),
-            debit,
-            credit,
-            amount_minor,
-            debit_after,
-            credit_after,
-            event_us,
-            ledger_us,
-        )
-        line.head = link_of(line.head, line.subject, (*fields, NO_LINK))
-        entries.append(Entry(*fields, line.head))
-
+    times = (event_us, max(now_us, line.ledger_us, event_us))
     for posting in postings:
-        if posting.amount_minor < 0:
+        amount_minor = posting.amount_minor
+        if amount_minor < 0:
             raise InvariantBroken("negative posting")
-        if posting.amount_minor:
-            enter(posting.debit, posting.credit, posting.amount_minor)
+        if amount_minor:
+            entries.append(_enter(line, first, head, posting, times))
             if posting.debit is _LIMIT_CONTROL:
                 # The limit is so much lower already; only the rest of a cut is still to come.
-                pending_minor = line.cut_pending_minor - posting.amount_minor
+                pending_minor = line.cut_pending_minor - amount_minor
                 line.cut_pending_minor = max(0, pending_minor)
     cut_minor = min(line.cut_pending_minor, line.available_minor)
     if cut_minor > 0:
         line.cut_pending_minor -= cut_minor
-        enter(Account.LIMIT_CONTROL, Account.AVAILABLE, cut_minor)
+        cut = Posting(_LIMIT_CONTROL, Account.AVAILABLE, cut_minor)
+        entries.append(_enter(line, first, head, cut, times))
     return entries
+
+
+def _enter(
+    line: Line,
+    first: int,
+    head: tuple[str, str, Transition],
+    posting: Posting,
+    times: tuple[int, int],
+) -> Entry:
+    """One entry, with the sequence of its transaction's first, whose it is, and its two times."""
+    debit, credit, amount_minor = posting
+    debit_after = _move(line, debit, amount_minor)
+    credit_after = _move(line, credit, -amount_minor)
+    line.version += 1
+    line.ledger_us = times[1]
+    # A plain tuple, since an entry is complete only with its link.
+    fields = (
+        line.user_id,
+        line.currency,
+        line.version,
+        first,
+        *head,
+        _BOOKS[debit],
+        debit,
+        credit,
+        amount_minor,
+        debit_after,
+        credit_after,
+        *times,
+    )
+    line.head = link_of(line.head, line.subject, (*fields, NO_LINK))
+    return Entry(*fields, line.head)
 
 
 def set_limit(line: Line, limit_minor: int) -> list[Posting]:

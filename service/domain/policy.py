@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from service.domain.catalog import Policy
 from service.domain.money import share_minor
@@ -50,8 +50,17 @@ class Split(NamedTuple):
     cash_minor: int
 
 
-class Wanted(NamedTuple):
-    """One item's deposit, in minor units, and the policy it stands under."""
+class Wanted(Protocol):
+    """What is wanted, a product or a part of it: its deposit, in minor units, and its policy."""
+
+    @property
+    def deposit_minor(self) -> int: ...
+    @property
+    def policy(self) -> Policy: ...
+
+
+class Part(NamedTuple):
+    """An amount other than a product's deposit, in minor units, under the product's policy."""
 
     deposit_minor: int
     policy: Policy
@@ -160,12 +169,13 @@ def _first_borne(
 ) -> Choice:
     """The first offer whose credit parts the line bears together."""
     for offer in allowed:
-        splits = tuple([split_deposit(offer, item.deposit_minor, item.policy) for item in wanted])
-        credit_minor = 0
-        for split in splits:
+        splits, credit_minor = [], 0
+        for item in wanted:
+            split = split_deposit(offer, item.deposit_minor, item.policy)
+            splits.append(split)
             credit_minor += split.credit_minor
         if credit_minor <= available_minor:
-            return Choice(offer, splits, reasons[:MAX_REASONS])
+            return Choice(offer, tuple(splits), reasons[:MAX_REASONS])
         if Reason.LINE_EXHAUSTED not in reasons:
             reasons = (Reason.LINE_EXHAUSTED, *reasons)
     return decline(len(wanted), *reasons)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from service.domain import authorization as life
 from service.domain import holding
 from service.domain.authorization import Act, Authorization, Custody, Start, State
-from service.domain.catalog import Product
+from service.domain.catalog import Policy, Product
 from service.domain.errors import (
     Exhausted,
     IllegalState,
@@ -20,6 +20,7 @@ from service.domain.policy import (
     MAX_REASONS,
     Choice,
     Offer,
+    Part,
     Reason,
     Split,
     Wanted,
@@ -67,45 +68,74 @@ _IN_STATION, _ON_PICKUP, _UNDER_REVIEW = Custody.IN_STATION, Start.ON_PICKUP, Re
 
 def authorize(work: Work, command: Authorize, changes: Changes, context: Context) -> Decided:
     """Scores, decides, and holds what needs no cash; several items all or none."""
-    products = _products(work.caller, command, context)
+    user_id, now_us = command.user_id, context.now_us
+    products = _products(work.caller, command.items, context)
     if command.parent_id or command.amount is not None:
         _require_charge(work.caller, command, products, changes)
     else:
         _require_free(work.caller, command.items, changes)
-    known = context.assessed.asking.get(command.user_id)
-    assessment = _as_policies_allow(known or UNKNOWN_PERSON, products, context.now_us)
-    line, is_new = line_for(command.user_id, products[0].currency, changes, context)
+    known = context.assessed.asking.get(user_id)
+    assessment = _as_policies_allow(known or UNKNOWN_PERSON, products, now_us)
+    line, is_new = line_for(user_id, products[0].currency, changes, context)
     choice = _choice(work, command, products, assessment, line, changes)
     draft = Draft()
     if is_new:
         draft.lines = [line]
-    if known is None and changes.user(command.user_id) is None:
-        draft.user = UserRecord(command.user_id, False, 0, 0, context.now_us)
-    beginning = _beginning(command, products, choice, context)
-    # An offer that asks for no cash has nothing to wait for.
-    cash_minor = 0
-    for split in choice.splits:
-        cash_minor += split.cash_minor
-    at_once = beginning.state is _OFFERED and cash_minor == 0
+    if known is None and changes.user(user_id) is None:
+        draft.user = UserRecord(user_id, False, 0, 0, now_us)
+    band = assessment.scored.band if assessment.scored else UNSCORED_BAND
+    state, expire_us = _beginning(products, choice, now_us)
+    group_id = context.ids.new(now_us) if len(products) > 1 else ""
     # All items are decided on the balances before any of them is held.
-    draft.decisions = [
-        _decision(work, product, line, assessment, choice, context) for product in products
-    ]
+    decisions = draft.decisions
+    cash_minor = 0
+    for product, split in zip(products, choice.splits, strict=True):
+        decisions.append(_decision(work, product, line, assessment, choice, context))
+        cash_minor += split.cash_minor
+    # An offer that asks for no cash has nothing to wait for.
+    at_once = state is _OFFERED and cash_minor == 0
     results = []
-    for item, product, split, decision in zip(
-        command.items, products, choice.splits, draft.decisions, strict=True
-    ):
-        asked = _asked(
-            work, command, item, product, choice, split, assessment, decision, beginning, context
+    for place, item in enumerate(command.items):
+        product, split = products[place], choice.splits[place]
+        pickup_us, rental_us = _windows(command, product.policy)
+        # By their places, which costs half as much as by their names.
+        asked = Authorization(
+            user_id,
+            context.ids.new(now_us),
+            work.caller,
+            work.request_id,
+            product.product_id,
+            product.revision,
+            command.parent_id,
+            group_id,
+            product.currency,
+            command.start,
+            command.accept_offers,
+            band,
+            decisions[place].decision_id,
+            decisions[place].model_id,
+            product.policy.revision,
+            context.catalog.operators[work.caller].fee_bp,
+            now_us,
+            pickup_us,
+            rental_us,
+            item.asset_id,
+            choice.offer,
+            state,
+            _IN_STATION,
+            choice.reasons,
+            split.credit_minor,
+            split.cash_minor,
+            expire_us,
         )
         if at_once:
-            step = holding.grant(asked, product, context.now_us)
+            step = holding.grant(asked, product, now_us)
             claim(draft, step.authorization)
         else:
-            step = holding.ask(asked, context.now_us)
+            step = holding.ask(asked, now_us)
         results.append(apply(draft, step, line, changes, context))
     answer = Group(tuple(results)) if command.grouped else results[0]
-    return Decided(draft, answer, command.user_id, results[0].authorization_id)
+    return Decided(draft, answer, user_id, results[0].authorization_id)
 
 
 def _require_free(operator_id: str, items: tuple[Item, ...], changes: Changes) -> None:
@@ -117,10 +147,11 @@ def _require_free(operator_id: str, items: tuple[Item, ...], changes: Changes) -
         require_free(changes, operator_id, item.asset_id)
 
 
-def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:
+def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> list[Product]:
+    known = context.catalog.products
     products = []
-    for item in command.items:
-        product = context.catalog.products.get((operator_id, item.product_id))
+    for item in items:
+        product = known.get((operator_id, item.product_id))
         if product is None:
             raise NotFound("product", item.product_id)
         products.append(product)
@@ -181,9 +212,9 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
-    wanted = [Wanted(product.deposit_minor, product.policy) for product in products]
+    wanted: Sequence[Wanted] = products
     if command.amount is not None:
-        wanted = [it._replace(deposit_minor=command.amount.amount_minor) for it in wanted]
+        wanted = [Part(command.amount.amount_minor, product.policy) for product in products]
     choice = choose(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
@@ -204,103 +235,50 @@ def _decision(
     choice: Choice,
     context: Context,
 ) -> Decision:
-    scored = assessment.scored
+    scored, policy = assessment.scored, product.policy
+    # By their places, which costs half as much as by their names.
     return Decision(
-        user_id=line.user_id,
-        decision_id=context.ids.new(context.now_us),
-        operator_id=work.caller,
-        request_id=work.request_id,
-        decide_us=context.now_us,
-        model_id=context.model_id if scored else "",
-        scale_version=context.scale_version,
-        feature_version=assessment.feature_version,
-        margin_hex=scored.margin.hex() if scored else "",
-        score=scored.score if scored else None,
-        unscorable_reason=None if scored else assessment.why[0],
-        scoring_consent=assessment.scoring_consent,
-        product_id=product.product_id,
-        product_revision=product.revision,
-        policy_id=product.policy.policy_id,
-        policy_revision=product.policy.revision,
-        line_limit_minor=line.limit_minor,
-        line_held_minor=line.held_minor,
-        line_drawn_minor=line.drawn_minor,
-        line_version=line.version,
-        offer=choice.offer,
-        reasons=choice.reasons,
-        build=context.build,
+        context.ids.new(context.now_us),
+        line.user_id,
+        work.caller,
+        work.request_id,
+        context.now_us,
+        context.model_id if scored else "",
+        context.scale_version,
+        assessment.feature_version,
+        scored.margin.hex() if scored else "",
+        scored.score if scored else None,
+        None if scored else assessment.why[0],
+        assessment.scoring_consent,
+        product.product_id,
+        product.revision,
+        policy.policy_id,
+        policy.revision,
+        line.limit_minor,
+        line.held_minor,
+        line.drawn_minor,
+        line.version,
+        choice.offer,
+        choice.reasons,
+        context.build,
     )
 
 
-class _Beginning(NamedTuple):
-    """How the authorizations of one Authorize begin: a group begins, and lapses, together."""
-
-    state: State
-    expire_us: int | None
-    group_id: str
-
-
-def _beginning(
-    command: Authorize, products: list[Product], choice: Choice, context: Context
-) -> _Beginning:
-    now_us = context.now_us
-    group_id = context.ids.new(now_us) if len(command.items) > 1 else ""
+def _beginning(products: list[Product], choice: Choice, now_us: int) -> tuple[State, int | None]:
+    """How the authorizations of one Authorize begin, and until when they wait: together."""
     if choice.offer is None:
-        return _Beginning(_DECLINED, None, group_id)
-    policies = [product.policy for product in products]
+        return _DECLINED, None
     if _UNDER_REVIEW in choice.reasons:
-        until_us = now_us + min([policy.review_window_us for policy in policies])
-        return _Beginning(_REVIEW, until_us, group_id)
-    until_us = now_us + min([policy.offer_window_us for policy in policies])
-    return _Beginning(_OFFERED, until_us, group_id)
+        return _REVIEW, now_us + min([product.policy.review_window_us for product in products])
+    return _OFFERED, now_us + min([product.policy.offer_window_us for product in products])
 
 
-def _asked(
-    work: Work,
-    command: Authorize,
-    item: Item,
-    product: Product,
-    choice: Choice,
-    split: Split,
-    assessment: Assessment,
-    decision: Decision,
-    beginning: _Beginning,
-    context: Context,
-) -> Authorization:
-    """The authorization before anything is held, of version 0: OFFERED, REVIEW or DECLINED."""
-    policy, now_us = product.policy, context.now_us
-    pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)
-    return Authorization(
-        user_id=command.user_id,
-        authorization_id=context.ids.new(now_us),
-        operator_id=work.caller,
-        request_id=work.request_id,
-        product_id=product.product_id,
-        product_revision=product.revision,
-        parent_id=command.parent_id,
-        group_id=beginning.group_id,
-        currency=product.currency,
-        start=command.start,
-        accept_offers=command.accept_offers,
-        band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
-        decision_id=decision.decision_id,
-        model_id=context.model_id if assessment.scored else "",
-        policy_revision=policy.revision,
-        fee_bp=context.catalog.operators[work.caller].fee_bp,
-        create_us=now_us,
-        pickup_window_us=pickup_us if command.start is _ON_PICKUP else 0,
-        rental_period_us=_at_most(command.rental_period_us, policy.rental_period_us),
-        asset_id=item.asset_id,
-        offer=choice.offer,
-        state=beginning.state,
-        custody=_IN_STATION,
-        reasons=choice.reasons,
-        credit_minor=split.credit_minor,
-        cash_minor=split.cash_minor,
-        expire_us=beginning.expire_us,
-        close_us=now_us if choice.offer is None else None,
-        version=0,
-    )
+def _windows(command: Authorize, policy: Policy) -> tuple[int, int]:
+    """How long the item may wait to be picked up, and how long it may be out."""
+    pickup_us = 0
+    if command.start is _ON_PICKUP:
+        pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)
+    return pickup_us, _at_most(command.rental_period_us, policy.rental_period_us)
 
 
 def _at_most(asked_us: int | None, limit_us: int) -> int:
@@ -434,7 +412,7 @@ def _approved(
     if first.offer is None:
         raise InvariantBroken("a review without an offer")
     wanted = [
-        Wanted(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
+        Part(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
     ]
     choice = choose_again(
         first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
@@ -470,7 +448,7 @@ def increment(work: Work, command: Increment, changes: Changes, context: Context
         assessment.why,
         (),
         line.available_minor,
-        [Wanted(amount_minor, product.policy)],
+        [Part(amount_minor, product.policy)],
     )
     if choice.offer is None:
         raise InvariantBroken("a full deposit asks nothing of the line")

@@ -36,9 +36,9 @@ class Authorize(NamedTuple):
     pickup_window_us: int | None = None
     rental_period_us: int | None = None
     parent_id: str = ""
+    amount: Money | None = None
     grouped: bool = False
     """Whether the answer is a group, however many items it has."""
-    amount: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

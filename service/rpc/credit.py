@@ -242,7 +242,7 @@ class People:
                 user.user_id, raw, convert.instant_us(user.as_of, "as_of"), user.scoring_consent
             ),
             encode=answers.encode_profile,
-            differing_field=lambda first: differing_field(pb.User, first, user),
+            differing_field=partial(differing_field, user),
             deadline=call.deadline,
         )
         try:

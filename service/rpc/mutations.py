@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -98,14 +99,14 @@ def work_for(
     """A call as the engine takes it."""
     message = call.message
     return Work(
-        caller=caller_of(call),
-        request_id=message.request_id,
-        method=method,
-        body=call.body,
-        command=command,
-        encode=encode,
-        differing_field=lambda first: differing_field(type(message), first, message),
-        deadline=call.deadline,
+        caller_of(call),
+        message.request_id,
+        method,
+        call.body,
+        command,
+        encode,
+        partial(differing_field, message),
+        call.deadline,
     )
 
 

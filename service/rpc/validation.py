@@ -43,9 +43,10 @@ def _violation(violation: protovalidate.Violation) -> Violation:
     return Violation(path or "message", proto.rule_id, proto.message or proto.rule_id)
 
 
-def differing_field(kind: type[M], first: bytes, message: M) -> str | None:
-    """The first field in which two bodies of one method differ; None if they mean the same."""
-    other = kind.FromString(first)
+def differing_field(message: Message, first: bytes) -> str | None:
+    """The first field in which a message differs from another of its kind, given as bytes; None
+    if they mean the same."""
+    other = type(message).FromString(first)
     if other == message:
         return None
     for descriptor in message.DESCRIPTOR.fields:

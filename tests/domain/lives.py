@@ -64,6 +64,7 @@ PLAIN = Authorization(
     credit_minor=19_900,
     cash_minor=0,
     expire_us=OFFER_END_US,
+    version=1,
 )
 """All 19,900 on credit, nothing held yet."""
 PICKUP = PLAIN._replace(start=Start.ON_PICKUP, pickup_window_us=PICKUP_US)

@@ -17,7 +17,7 @@ from service.domain.policy import (
     Offer,
     Reason,
     Split,
-    Wanted,
+    Part,
     choose,
     choose_again,
     offer_for_score,
@@ -26,7 +26,7 @@ from service.domain.policy import (
 
 BIKE = Policy("bike", 1, 600, 500, 5_000, 15, 30, 400, 24, 24, 48, 30)
 SMALL_ITEM = Policy("small-item", 1, 550, 500, 5_000, 15, 30, 400, 24, 72, 48, 30)
-A_BIKE = Wanted(19_900, BIKE)
+A_BIKE = Part(19_900, BIKE)
 PLENTY = 10**9
 ZERO, REDUCED, FULL = Offer.ZERO, Offer.REDUCED, Offer.FULL
 
@@ -233,7 +233,7 @@ def test_a_choice_keeps_to_the_policy_the_list_and_the_line(
 ) -> None:
     """Any offer made is accepted, no milder than the policy's and borne by the line; at most
     four reasons are given, and a decline has at least one."""
-    choice = choose(score, why, accepted, available_minor, [Wanted(deposit_minor, policy)])
+    choice = choose(score, why, accepted, available_minor, [Part(deposit_minor, policy)])
     assert len(choice.reasons) <= MAX_REASONS == 4
     if choice.offer is None:
         assert choice.splits == (Split(0, 0),)
