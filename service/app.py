@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -301,8 +302,21 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def _take_turns() -> None:
+    """Keeps the server's threads from interrupting each other; for those that start from here on.
+
+    gRPC's threads, the loop and the writer wake one another several times a call. To Linux, what
+    is marked as a batch job does not, when it wakes, interrupt what runs: it comes next. That
+    saves switches of threads, a tenth of a call where all share a core.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):  # where that is not allowed
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 async def serve(parts: Parts, address: str) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns."""
+    _take_turns()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
