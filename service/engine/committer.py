@@ -61,46 +61,38 @@ class ArrivalRate:
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
-        self._count = 0
+        self._arrived = 0
         self._since = 0.0
         self.per_second = 0.0
 
-    def count(self) -> None:
-        """One more call arrived."""
-        self._count += 1
-
-    def measure(self, now: float) -> float:
-        """The rate as of now (seconds of any steady clock)."""
+    def measure(self, now: float, arrived: int) -> float:
+        """The rate as of now (seconds of any steady clock), when so many have come since ever."""
         elapsed = now - self._since
         if elapsed >= self._window_s:
             weight = min(1.0, elapsed / (4 * self._window_s))
-            self.per_second += weight * (self._count / elapsed - self.per_second)
-            self._count, self._since = 0, now
+            self.per_second += weight * ((arrived - self._arrived) / elapsed - self.per_second)
+            self._arrived, self._since = arrived, now
         return self.per_second
 
 
 class Crowd:
     """How many callers there are: the most calls that were here at once of late.
 
-    Of late is since the last answers but one, so that somebody who is away for one batch is still
-    waited for in the next, and somebody who is gone soon is not.
+    Of late is at the last answers and those before, so that somebody who is away for one batch is
+    still waited for in the next, and somebody who is gone soon is not.
     """
 
     def __init__(self) -> None:
-        self._most = self._most_before = 0
+        self._last = self._before = 0
 
-    def see(self, here: int) -> None:
-        """So many calls are here, waiting or under way."""
-        self._most = max(self._most, here)
-
-    def answered(self, left: int) -> None:
-        """A batch was answered; so many calls are left."""
-        self._most, self._most_before = left, self._most
+    def answered(self, here: int) -> None:
+        """A batch was answered when so many calls were here, waiting or in the batch."""
+        self._last, self._before = here, self._last
 
     @property
     def size(self) -> int:
         """Callers, as far as is known."""
-        return max(self._most, self._most_before)
+        return max(self._last, self._before)
 
 
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
@@ -121,7 +113,6 @@ class Committer:
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
-        self._under_way = 0
         self._crowd = Crowd()
         # So many make a batch that need not wait for more.
         self._enough = limits.max_batch
@@ -152,8 +143,6 @@ class Committer:
             raise Exhausted("QUEUE_FULL", "too many calls are waiting", retry_after_ms=100)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         queue.append((work, future))
-        self._rate.count()
-        self._crowd.see(len(queue) + self._under_way)
         self._arrived.set()
         if len(queue) >= self._enough:
             self._filled.set()
@@ -178,21 +167,21 @@ class Committer:
                 await self._arrived.wait()
                 continue
             self._enough = min(self._limits.max_batch, self._crowd.size)
-            pause = linger_s(self._rate.measure(loop.time()), len(self._queue), self._limits)
+            arrived = self.statistics.commands + len(self._queue)
+            rate = self._rate.measure(loop.time(), arrived)
+            pause = linger_s(rate, len(self._queue), self._limits)
             if pause and not self._closing:
                 await self._linger(pause)
             taken = [
                 self._queue.popleft() for _ in range(min(len(self._queue), self._limits.max_batch))
             ]
             works = [work for work, _ in taken]
-            self._under_way = len(works)
             try:
                 results = await loop.run_in_executor(self._thread, self._apply, works)
             except Exception:
                 # `apply` promises not to raise; the writer must not end over a broken promise.
                 results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
-            self._under_way = 0
-            self._crowd.answered(len(self._queue))
+            self._crowd.answered(len(self._queue) + len(works))
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1

@@ -62,14 +62,16 @@ def methods_of(
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
     name, command, encode = mutation.name, mutation.command, _encoder(mutation)
 
-    async def handle(call: Call[Any]) -> bytes:
-        work = work_for(call, name, command(call), encode)
+    def handle(call: Call[Any]) -> Awaitable[bytes]:
+        return committer.submit(work_for(call, name, command(call), encode))
+
+    async def handle_renaming(call: Call[Any]) -> bytes:
         try:
-            return await committer.submit(work)
+            return await handle(call)
         except InvalidInput as error:
             raise _renamed(error, mutation.paths(call.message)) from error
 
-    return handle
+    return handle if mutation.paths is _as_they_are else handle_renaming
 
 
 def _encoder(mutation: Mutation) -> Callable[[Answer], bytes]:

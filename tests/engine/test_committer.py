@@ -105,36 +105,31 @@ def test_the_writer_lingers_only_for_company(
 def test_the_rate_follows_the_arrivals() -> None:
     """The rate of arrivals is an average that follows within a few windows, up and down."""
     rate = ArrivalRate(0.05)
-    assert rate.measure(100.0) == 0.0
+    assert rate.measure(100.0, 0) == 0.0
     for step in range(1, 41):
-        for _ in range(50):
-            rate.count()
-        rate.measure(100.0 + step * 0.05)
+        rate.measure(100.0 + step * 0.05, 50 * step)
     assert rate.per_second == pytest.approx(1_000, rel=0.01)
     for step in range(41, 81):
-        rate.measure(100.0 + step * 0.05)
+        rate.measure(100.0 + step * 0.05, 2_000)
     assert rate.per_second == pytest.approx(0, abs=1)
 
 
 def test_the_rate_is_not_measured_within_a_window() -> None:
     """Within one window the rate stays, and what arrived counts in the next measurement."""
     rate = ArrivalRate(0.05)
-    rate.measure(100.0)
-    rate.count()
-    assert rate.measure(100.049) == 0.0
-    assert rate.measure(100.2) == pytest.approx(1 / 0.2)
+    rate.measure(100.0, 0)
+    assert rate.measure(100.049, 1) == 0.0
+    assert rate.measure(100.2, 1) == pytest.approx(1 / 0.2)
 
 
 def test_the_crowd_is_the_most_calls_at_once_of_late() -> None:
-    """As many callers are expected as called at once since the last answers but one."""
+    """As many callers are expected as were there at the last answers, or at those before."""
     crowd = Crowd()
     sizes = []
-    for here, left in [(1, 0), (5, 1), (2, 1), (2, 0), (0, 0)]:
-        crowd.see(here)
+    for here in (1, 5, 2, 2, 0, 0):
+        crowd.answered(here)
         sizes.append(crowd.size)
-        crowd.answered(left)
-    assert sizes == [1, 5, 5, 2, 2]
-    assert crowd.size == 0
+    assert sizes == [1, 5, 5, 2, 2, 0]
 
 
 # -- batches ---------------------------------------------------------------------------------
