@@ -178,6 +178,10 @@ class Entry(NamedTuple):
     link: bytes
 
 
+# What the class itself does, in half the time.
+_new = tuple.__new__
+
+
 def _move(line: Line, account: Account, amount_minor: int) -> int | None:
     """Adds a debit (a credit if negative) to an account; returns the balance after, if kept."""
     kept = LINE_COLUMNS.get(account)
@@ -262,7 +266,7 @@ def _enter(
         *times,
     )
     line.head = link_of(line.head, line.subject, (*fields, NO_LINK))
-    return Entry(*fields, line.head)
+    return _new(Entry, (*fields, line.head))
 
 
 def set_limit(line: Line, limit_minor: int) -> list[Posting]:

@@ -15,7 +15,7 @@ from service.domain.policy import Reason
 from service.engine.commands import Authorize, Increment, PutUser, Work
 from service.engine.context import UNKNOWN_PERSON, Assessed, Assessment
 from service.engine.ports import Scorer, Store, Unscorable
-from service.engine.records import FeatureSnapshot, Scored, UserFeatures
+from service.engine.records import Scored, UserFeatures
 
 VALUE_BYTES = 8
 
@@ -72,11 +72,7 @@ class Assessor:
         }
         people = self._store.features(asking) if asking else {}
         put = [work.command for work in batch if isinstance(work.command, PutUser)]
-        rows = [
-            self._in_order(features.snapshot)
-            for features in people.values()
-            if features.snapshot is not None and features.user.scoring_consent
-        ]
+        rows = [raw for it in people.values() if (raw := self._scorable(it)) is not None]
         rows += [command.raw for command in put if command.scoring_consent]
         results = self._score(rows, explain_below)
         following = iter(results)
@@ -97,10 +93,8 @@ class Assessor:
 
     def assess_one(self, features: UserFeatures) -> Assessment:
         """What the model says of one person as stored; without reasons."""
-        snapshot = features.snapshot
-        scorable = snapshot is not None and features.user.scoring_consent
-        rows = [self._in_order(snapshot)] if snapshot is not None and scorable else []
-        return _assessment(features, iter(self._score(rows, 0)))
+        raw = self._scorable(features)
+        return _assessment(features, iter(self._score([] if raw is None else [raw], 0)))
 
     def _score(self, rows: Sequence[bytes], explain_below: int) -> list[_Verdict]:
         """A score with its reasons, or the reason why there is none, for each row."""
@@ -113,12 +107,16 @@ class Assessor:
             for result, why in results
         ]
 
-    def _in_order(self, snapshot: FeatureSnapshot) -> bytes:
-        """Raw values in the order of the served model; what an older schema lacks is missing."""
-        if snapshot.schema_id == self.schema_id:
-            return snapshot.raw
-        names = self._store.feature_names(snapshot.schema_id)
-        old = dict(zip(names, unpack(snapshot.raw), strict=True))
+    def _scorable(self, features: UserFeatures) -> bytes | None:
+        """Raw values in the order of the served model, what an older schema lacks is missing;
+        None where there are none, or no consent to score them."""
+        schema_id, raw = features.schema_id, features.raw
+        if schema_id is None or raw is None or not features.scoring_consent:
+            return None
+        if schema_id == self.schema_id:
+            return raw
+        names = self._store.feature_names(schema_id)
+        old = dict(zip(names, unpack(raw), strict=True))
         return pack([old.get(name, math.nan) for name in self.raw_names])
 
 
@@ -128,11 +126,11 @@ NO_CONSENT: _Verdict = (None, (Reason.NO_CONSENT,))
 
 def _assessment(features: UserFeatures, verdicts: Iterator[_Verdict]) -> Assessment:
     """The person's assessment; takes the next verdict if there are features."""
-    user, snapshot = features.user, features.snapshot
-    if snapshot is None:
-        return UNKNOWN_PERSON._replace(scoring_consent=user.scoring_consent)
-    scored, why = next(verdicts) if user.scoring_consent else NO_CONSENT
-    return Assessment(user.scoring_consent, snapshot.version, snapshot.as_of_us, scored, why)
+    consent = features.scoring_consent
+    if features.raw is None:
+        return UNKNOWN_PERSON._replace(scoring_consent=consent)
+    scored, why = next(verdicts) if consent else NO_CONSENT
+    return Assessment(consent, features.version, features.as_of_us, scored, why)
 
 
 def _is_unscorable(result: Scored | Unscorable) -> TypeIs[Unscorable]:

@@ -71,10 +71,14 @@ class FeatureSnapshot(NamedTuple):
 
 
 class UserFeatures(NamedTuple):
-    """A person with the latest features, if any."""
+    """A person's latest features, as in `FeatureSnapshot`; without any, version 0 and None."""
 
-    user: UserRecord
-    snapshot: FeatureSnapshot | None
+    user_id: str
+    scoring_consent: bool
+    version: int
+    schema_id: str | None
+    raw: bytes | None
+    as_of_us: int | None
 
 
 class Decision(NamedTuple):

@@ -179,11 +179,12 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
         snapshots.c.user_id == users.c.user_id, snapshots.c.version == users.c.feature_version
     )
     statement = select(
-        users,
+        users.c.user_id,
+        users.c.scoring_consent,
+        users.c.feature_version,
         snapshots.c.schema_id,
         snapshots.c.raw,
         snapshots.c.as_of_us,
-        snapshots.c.record_us,
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 

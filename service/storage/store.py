@@ -34,7 +34,6 @@ from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed, Waking
 from service.engine.records import (
     Catalog,
-    FeatureSnapshot,
     OpenItem,
     PaymentRecord,
     RequestRecord,
@@ -613,16 +612,7 @@ def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterab
 
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
-    people = {}
-    for row in found:
-        user_id, consent, version, latest_us, create_us, schema_id, raw, as_of_us, record_us = row
-        people[user_id] = UserFeatures(
-            UserRecord(user_id, bool(consent), version, latest_us, create_us),
-            None
-            if schema_id is None
-            else FeatureSnapshot(user_id, version, schema_id, raw, as_of_us, record_us),
-        )
-    return people
+    return {row[0]: UserFeatures(row[0], bool(row[1]), *row[2:]) for row in found}
 
 
 def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:

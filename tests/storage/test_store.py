@@ -458,7 +458,7 @@ def test_a_batch_reads_by_keys(desk: Desk) -> None:
         assert transaction.users([]) == {}
         assert transaction.lines([]) == {}
         assert transaction.payments([(OPERATOR, "p")]) == {}
-    assert desk.store.features([odd])[odd].snapshot is not None
+    assert desk.store.features([odd])[odd].raw is not None
 
 
 def test_those_to_wake_come_the_earliest_first(desk: Desk) -> None:
