@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -88,6 +89,25 @@ def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path, model: Path
     with server(url, model, "127.0.0.1:0") as next_one:
         next_one.wait_for("serving")
         assert next_one.terminate() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has batch jobs")
+def test_the_threads_of_a_server_do_not_interrupt_one_another(database: str, model: Path) -> None:
+    """To Linux the loop, the writer and the threads of gRPC are batch jobs."""
+    _, platform_key = prepare(database)
+    with server(database, model, "127.0.0.1:0") as serving:
+        address = str(serving.wait_for("serving")["address"])
+        with Client(address, platform_key, plaintext=True) as platform:
+            user = User(user_id="ann", features=people(model, 1)[0], scoring_consent=True)
+            user.as_of.seconds = AS_OF_S
+            platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+        process = serving.process.pid
+        threads = [int(task.name) for task in Path(f"/proc/{process}/task").iterdir()]
+        batch = {it for it in threads if os.sched_getscheduler(it) == os.SCHED_BATCH}
+        assert serving.terminate() == 0
+    # Those of the libraries for numbers started before, and have nothing to do here.
+    assert process in batch
+    assert len(batch) > 3
 
 
 def test_a_file_that_cannot_be_locked_is_not_served(tmp_path: Path, model: Path) -> None:
