@@ -10,6 +10,7 @@ from service.engine.changes import Changes, Draft
 from service.engine.commands import (
     Folded,
     FoldPayable,
+    OpenBulk,
     Paid,
     PayOutOperator,
     Profile,
@@ -33,12 +34,22 @@ from service.engine.records import (
 )
 
 
+def open_bulk(command: OpenBulk) -> Decided:
+    """The request id of a bulk call; raises InvalidInput when anybody's input is wrong."""
+    if command.violations:
+        raise InvalidInput(list(command.violations))
+    return Decided(Draft(), Recorded(), "", "")
+
+
 def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     """Registers a person or takes newer features; the limit follows the score unless it is fixed.
 
-    Raises IllegalState for features older than those on record, which must not replace them.
+    Raises InvalidInput for wrong input, and IllegalState for features older than those on record,
+    which must not replace them.
     """
     now_us = context.now_us
+    if command.violations:
+        raise InvalidInput(list(command.violations))
     if command.as_of_us > now_us:
         raise InvalidInput.of("as_of", "as_of.future", "must not lie in the future")
     old_user = changes.user(command.user_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Start
+from service.domain.errors import Violation
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -258,12 +259,17 @@ class ReportTransfer:
 
 @dataclass(frozen=True, slots=True)
 class PutUser:
-    """Register a person or give newer features; `raw` as in `FeatureSnapshot`."""
+    """Register a person or give newer features; `raw` as in `FeatureSnapshot`.
+
+    `violations`: what is wrong with the input, for which it is refused unless it is a retry of
+    what was accepted when other features were known.
+    """
 
     user_id: str
     raw: bytes
     as_of_us: int
     scoring_consent: bool
+    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +316,10 @@ class RecordOperatorPayment:
 
 @dataclass(frozen=True, slots=True)
 class OpenBulk:
-    """Records the request id of a bulk call, whose people are then put one by one."""
+    """Records the request id of a bulk call, whose people are then put one by one; `violations`
+    are those of all of them, as in `PutUser`."""
+
+    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from service.engine import accounts, authorizing, following
 from service.engine import commands as c
-from service.engine.changes import Changes, Draft
+from service.engine.changes import Changes
 from service.engine.commands import Work
 from service.engine.context import Context, Decided
 
@@ -57,7 +57,7 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
         case c.RecordOperatorPayment():
             return accounts.record_operator_payment(caller, command, changes, context)
         case c.OpenBulk():
-            return Decided(Draft(), c.Recorded(), "", "")
+            return accounts.open_bulk(command)
         case c.RecordSeal():
             return accounts.record_seal(command, changes)
         case _:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 from freehold.v1 import credit_service_pb2 as pb
@@ -15,7 +16,7 @@ from freehold.v1 import credit_service_pb2 as pb
 from service.clock import Clock
 from service.domain.access import Scope
 from service.domain.authorization import Authorization
-from service.domain.errors import IllegalState, InvalidInput, RequestIdReused, Violation
+from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.assess import Assessor, pack
 from service.engine.commands import (
     OpenBulk,
@@ -97,7 +98,11 @@ MUTATIONS = (
 """What is one command; PutUsers is many."""
 
 
-def _whole(call: Call[pb.PutUsersRequest]) -> Work:
+Wrong = dict[int, list[Violation]]
+"""What is wrong with the people of a bulk call, by their places."""
+
+
+def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
     """The bulk call's own request record: the same id always means the same people."""
     people = "\n".join(user.user_id for user in call.message.users).encode()
     return Work(
@@ -105,7 +110,7 @@ def _whole(call: Call[pb.PutUsersRequest]) -> Work:
         request_id=call.message.request_id,
         method=PUT_USERS,
         body=hashlib.sha256(people).digest(),
-        command=OpenBulk(),
+        command=OpenBulk(tuple(chain.from_iterable(wrong.values()))),
         encode=answers.encode_nothing,
         differing_field=lambda _first: "users",
         deadline=call.deadline,
@@ -186,13 +191,17 @@ class People:
     async def put_users(self, call: Call[pb.PutUsersRequest]) -> bytes:
         """Register people; each is a transaction and a request record of its own."""
         users = call.message.users
-        self._check(users)
-        await self._committer.submit(_whole(call))
+        # The engine refuses it, unless it is a retry of what was accepted under another model.
+        wrong = self._check(users)
+        await self._committer.submit(_whole(call, wrong))
         stored: list[bytes | BaseException] = []
         for start in range(0, len(users), self._bulk_in_flight):
             portion = users[start : start + self._bulk_in_flight]
             stored += await asyncio.gather(
-                *(self._put(call, place, user) for place, user in enumerate(portion, start)),
+                *(
+                    self._put(call, place, user, wrong.get(place, []))
+                    for place, user in enumerate(portion, start)
+                ),
                 return_exceptions=True,
             )
         profiles = []
@@ -203,13 +212,14 @@ class People:
             profiles.append(pb.CreditProfile.FromString(answer))
         return pb.PutUsersResponse(profiles=profiles).SerializeToString()
 
-    def _check(self, users: Any) -> None:
-        """Refuses unknown features and people named twice, all at once."""
+    def _check(self, users: Any) -> Wrong:
+        """Finds unknown features, instants to come and people named twice."""
         known = frozenset(self._assessor.raw_names)
         now_us = self._clock.now_us()
-        violations = []
+        wrong: Wrong = {}
         seen: set[str] = set()
         for place, user in enumerate(users):
+            violations = []
             if user.user_id in seen:
                 violations.append(
                     Violation(f"users[{place}].user_id", "users.unique", "named twice")
@@ -228,10 +238,17 @@ class People:
                 for name in user.features
                 if name not in known
             ]
-        if violations:
-            raise InvalidInput(violations)
+            if violations:
+                wrong[place] = violations
+        return wrong
 
-    async def _put(self, call: Call[pb.PutUsersRequest], place: int, user: pb.User) -> bytes:
+    async def _put(
+        self,
+        call: Call[pb.PutUsersRequest],
+        place: int,
+        user: pb.User,
+        violations: Sequence[Violation],
+    ) -> bytes:
         raw = pack([user.features.get(name, math.nan) for name in self._assessor.raw_names])
         work = Work(
             caller=PLATFORM,
@@ -239,7 +256,11 @@ class People:
             method=PUT_USERS,
             body=user.SerializeToString(deterministic=True),
             command=PutUser(
-                user.user_id, raw, convert.instant_us(user.as_of, "as_of"), user.scoring_consent
+                user.user_id,
+                raw,
+                convert.instant_us(user.as_of, "as_of"),
+                user.scoring_consent,
+                tuple(violations),
             ),
             encode=answers.encode_profile,
             differing_field=partial(differing_field, user),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,13 +21,23 @@ from freehold.v1.types_pb2 import (
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from service.app import App, Parts
+from service.config import Limits
+from service.engine.assess import pack
+from service.engine.ports import Scorer
+from service.ids import RandomIds
+from service.storage.database import open_database
+from service.storage.store import SqlStore
+from tests.fakes import FakeScorer, Served, serving
 from tests.rpc import ready
 from tests.rpc.examples import examples, named
 from tests.rpc.support import (
     MUTATIONS,
     OPERATORS_FOLLOWING,
     RPCS,
+    Caller,
     Desks,
+    desks,
     set_name,
     user_with,
     yuan,
@@ -135,6 +149,53 @@ def test_same_person_other_features_names_the_field(desk: Desks) -> None:
     )
     assert refusal.code is grpc.StatusCode.ALREADY_EXISTS
     assert refusal.info.metadata["field"].endswith("features")
+
+
+class Narrower(FakeScorer):
+    """A later model, which has no use for the second feature."""
+
+    model_id = "narrower"
+    raw_names = ("score",)  # type: ignore[assignment]
+
+    def score_with_reasons(self, rows: Sequence[bytes], below: int) -> list[Any]:
+        """Scores rows of one value."""
+        return super().score_with_reasons([row + pack([0.0]) for row in rows], below)
+
+
+@contextmanager
+def another(served: Served, scorer: Scorer) -> Iterator[Caller]:
+    """The platform's caller at a second server on the same database."""
+    store = SqlStore(open_database(str(served.store.engine.url)))
+
+    async def make() -> tuple[App, int]:
+        app = App(Parts(store, scorer, served.clock, RandomIds(), Limits()))
+        return app, await app.start("127.0.0.1:0")
+
+    app, port = asyncio.run_coroutine_threadsafe(make(), served.loop).result(30)
+    try:
+        with closing(Caller(f"127.0.0.1:{port}", served.platform_key)) as caller:
+            yield caller
+    finally:
+        asyncio.run_coroutine_threadsafe(app.stop(), served.loop).result(30)
+        store.close()
+
+
+def test_a_retry_under_another_model_gets_the_first_answer(tmp_path: Path) -> None:
+    """People put again under the same request id, when the model served by now does not know all
+    of their features, get the first answer; under another id they are refused."""
+    user = user_with("ann", 600)
+    user.features["other"] = 1.0
+    request = PutUsersRequest(request_id="r", users=[user])
+    with serving(tmp_path) as served, desks(served) as desk:
+        first = desk.platform.send("PutUsers", request)
+        with another(served, Narrower()) as later:
+            assert later.send("PutUsers", request) == first
+            request.request_id = "s"
+            refusal = later.refused("PutUsers", request)
+            assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+            assert "users[0].features['other']" in refusal.message
+        # What was refused has left no trace.
+        assert desk.platform.send("PutUsers", request) != first
 
 
 def test_request_ids_belong_to_their_operator(desk: Desks) -> None:
