@@ -308,6 +308,18 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
         session.answer_s = answer_s
 
 
+def for_batches(connection: Connection) -> Connection:
+    """The connection that batches are written on, of a process's own.
+
+    SQLite keeps the keys that a statement hands over in a table of its own, which here need not
+    be ready to go to a file: they are few. Other connections sort whole tables.
+    """
+    if connection.dialect.name == "sqlite":
+        session: Any = connection.connection.driver_connection
+        session.execute("PRAGMA temp_store=MEMORY")
+    return connection.execution_options(writes=True)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, on a connection of its own; commits on leaving the block."""

@@ -45,7 +45,7 @@ from service.engine.records import (
 )
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import reading, telling, writing
+from service.storage.database import for_batches, reading, telling, writing
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
@@ -353,7 +353,7 @@ class SqlStore:
         try:
             connection = self._writing_connection()
             transaction = connection.begin()
-        except SQLAlchemyError as error:
+        except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
             raise StorageFailed("no transaction could be begun") from telling(error)
         try:
@@ -393,7 +393,7 @@ class SqlStore:
 
     def _writing_connection(self) -> Connection:
         if self._writer is None or self._writer.closed:
-            self._writer = self._engine.connect().execution_options(writes=True)
+            self._writer = for_batches(self._engine.connect())
         return self._writer
 
     def _drop_writer(self) -> None:

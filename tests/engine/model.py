@@ -336,7 +336,10 @@ class Model:
     def _keep(self, call: Call, name: Key, result: Result | None, expected: Any) -> None:
         """Compares an answer that was made now, and keeps its bytes for retries."""
         if result is not None and reason(result):
-            raise Violation(f"refused with {reason(result)}, expected {expected}: {call}")
+            behind = [f"{error!r} from {error.__cause__!r}" for error in self.faults]
+            raise Violation(
+                f"refused with {reason(result)}, expected {expected}: {call}; behind it: {behind}"
+            )
         answer = self._captured[name]
         encoded = encode(answer)
         require(encoded if result is None else result, encoded, "bytes", call)
