@@ -37,6 +37,22 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 
 
+@dataclass(frozen=True)
+class Quartiles(Spread):
+    """A figure over many rounds: also the values between which the middle half of them lies."""
+
+    lower: float
+    upper: float
+
+
+def quartiles(values: Sequence[float]) -> Quartiles:
+    """The spread of one figure over the rounds with its quartiles; at least one value."""
+    whole, ordered = spread(values), sorted(values)
+    return Quartiles(
+        whole.median, whole.min, whole.max, percentile(ordered, 0.25), percentile(ordered, 0.75)
+    )
+
+
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
     """Each round's numerator over the same round's denominator, in the order of the rounds."""
     return [a / b for a, b in zip(numerators, denominators, strict=True)]
@@ -77,11 +93,20 @@ def machine(folder: Path) -> dict[str, Any]:
     }
 
 
-def commit() -> dict[str, Any]:
+def commit(checkout: Path = _ROOT) -> dict[str, Any]:
     """{"hash": of HEAD, or null outside a repository; "dirty": whether files differ from it}."""
-    head = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain")
+    head = _git(checkout, "rev-parse", "HEAD")
+    changes = _git(checkout, "status", "--porcelain")
     return {"hash": head or None, "dirty": None if changes is None else bool(changes)}
+
+
+def revision(checkout: Path) -> str:
+    """The commit of a folder that is a checkout itself, changes told; else the folder's name."""
+    # A folder with no repository of its own may lie in another one's, whose commit it is not.
+    head = commit(checkout) if (checkout / ".git").exists() else {"hash": None}
+    if head["hash"] is None:
+        return checkout.name
+    return f"{head['hash']}{' with changes' if head['dirty'] else ''}"
 
 
 def document(
@@ -154,11 +179,11 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git(*arguments: str) -> str | None:
+def _git(checkout: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", *arguments],
-            cwd=_ROOT, capture_output=True, text=True, check=True, timeout=30,
+            cwd=checkout, capture_output=True, text=True, check=True, timeout=30,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -6,6 +6,8 @@ import json
 import math
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,15 +19,26 @@ import numpy as np
 from freehold.v1.credit_service_pb2 import PutUsersRequest, PutUsersResponse, User
 
 from benchmarks.harness import BenchmarkError
-from benchmarks.processes import Server, command, free_port
+from benchmarks.processes import Server, command, environment, free_port
 from models import dataset, spec, train
 
 PRODUCT = "bike"
 
-_SPEC = Path(__file__).resolve().parent.parent / "models" / "data" / "taiwan.toml"
+_ROOT = Path(__file__).resolve().parent.parent
+_SPEC = _ROOT / "models" / "data" / "taiwan.toml"
 _PUT_USERS = "/freehold.v1.CreditService/PutUsers"
 _PUT_USERS_LIMIT_S = 60.0
 _USERS_PER_CALL = 500
+
+# Run by the Python of a checkout beside this one: its own `prepare`, told in words of JSON.
+_PREPARE = """
+import json, sys
+from pathlib import Path
+from benchmarks.prepared import prepare
+work, model, people, seed = sys.argv[1:]
+done = prepare(Path(work), Path(model), int(people), int(seed))
+print(json.dumps({"database": str(done.database), "key": done.key, "users": done.users}))
+"""
 
 
 @dataclass(frozen=True)
@@ -36,12 +49,14 @@ class Prepared:
     model     directory of the served model
     key       API key of an operator that rents out PRODUCT
     users     ids of the people, in the order to use them up
+    checkout  folder of the code that prepared it, and that serves it
     """
 
     database: Path
     model: Path
     key: str
     users: tuple[str, ...]
+    checkout: Path = _ROOT
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,25 @@ def prepare(work: Path, model: Path, people: int, seed: int) -> Prepared:
     database = work / "prepared.db"
     filled = fill(f"sqlite:///{database}", model, work / "prepare.log", people, seed)
     return Prepared(checkpoint(database), model, filled.operator_key, filled.users)
+
+
+def prepare_beside(checkout: Path, work: Path, model: Path, people: int, seed: int) -> Prepared:
+    """As `prepare`, but by the code of another checkout, whose tables may be others.
+
+    All paths are absolute. Raises BenchmarkError when that code fails.
+    """
+    work.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", _PREPARE, str(work), str(model), str(people), str(seed)],
+        env=environment(checkout), cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise BenchmarkError(
+            f"{checkout} could not prepare:\n{done.stderr.decode(errors='replace')}"
+        )
+    told = json.loads(done.stdout)
+    return Prepared(Path(told["database"]), model, told["key"], tuple(told["users"]), checkout)
 
 
 def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
@@ -87,9 +121,14 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     return Filled(operator["api_key"], platform["api_key"], users)
 
 
-def serve(database: Path, model: Path, log: Path, core: int | None) -> Server:
-    """A Freehold server, pinned to `core` unless that is None; its log lines go to `log`."""
-    return serve_url(f"sqlite:///{database}", model, log, core=core)
+def serve(database: Path, prepared: Prepared, log: Path, core: int | None) -> Server:
+    """A Freehold server on a copy of what was prepared, by the code that prepared it.
+
+    It is pinned to `core` unless that is None; its log lines go to `log`.
+    """
+    return serve_url(
+        f"sqlite:///{database}", prepared.model, log, core=core, checkout=prepared.checkout
+    )
 
 
 def serve_url(
@@ -100,6 +139,7 @@ def serve_url(
     core: int | None = None,
     port: int | None = None,
     program: Sequence[str] = ("service.cli",),
+    checkout: Path = _ROOT,
 ) -> Server:
     """A Freehold server on any database, on a free port unless told; `program` may wrap it."""
     port = port or free_port()
@@ -107,7 +147,7 @@ def serve_url(
         *program, "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
         "--model", str(model),
     ]  # fmt: skip
-    return Server(arguments, core=core, port=port, log=log)
+    return Server(arguments, core=core, port=port, log=log, checkout=checkout)
 
 
 def copy(prepared: Prepared, target: Path) -> Path:

@@ -9,12 +9,18 @@ fails the benchmark, and so does a run in which most calls held nothing.
 The database is prepared once: migrated, an operator and its products created, everybody loaded
 over PutUsers. Each level of calls in flight starts one server on a fresh copy of it, so that the
 mean batch is of that level; its rounds use people that no earlier round has used.
+
+Rounds of a busy machine differ by more than builds do. With ``--beside FOLDER`` a third server
+takes its turn in each round: that of another checkout, on a database that its own code prepared.
+Who wants to know which of two builds is faster runs many short rounds, and reads the ratios of
+neighbours.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +32,28 @@ from rich.table import Table
 
 from benchmarks.harness import (
     BenchmarkError,
+    Quartiles,
     Spread,
     commit,
     document,
     in_turn,
     machine,
+    quartiles,
     ratios,
+    revision,
     spread,
     write_json,
 )
 from benchmarks.load import Job, Report, generate
-from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, serve
+from benchmarks.prepared import (
+    PRODUCT,
+    Prepared,
+    copy,
+    count_rows,
+    prepare,
+    prepare_beside,
+    serve,
+)
 from benchmarks.processes import Server, free_port, two_cores
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +80,25 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The other build at one level, and this one's Authorize compared with it.
+
+    revision    its commit, or the name of its folder
+    time_ratio  seconds of wall time per call, of this build over the other's, of the same round
+    cpu_ratio   server CPU per call, of this build over the other's, of the same round
+    ratio       the other's calls per second over the echo's, of the same round
+    batch_mean  authorizations per commit, warm-up included
+    """
+
+    revision: str
+    time_ratio: Quartiles
+    cpu_ratio: Quartiles
+    ratio: Spread
+    authorize: Side
+    batch_mean: float
+
+
+@dataclass(frozen=True)
 class Level:
     """Both servers at one number of calls in flight.
 
@@ -75,6 +111,7 @@ class Level:
     acknowledged  Authorize calls answered with OK, warm-up included
     rows          rows in the authorizations table afterwards, by state
     held          answers whose hold is on the credit line
+    beside        the other build, where there is one
     """
 
     in_flight: int
@@ -88,17 +125,22 @@ class Level:
     acknowledged: int
     rows: dict[str, int]
     held: int
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: `rounds` at each level, in each `warm_up` and then `calls` timed calls."""
+    """What to run: `rounds` at each level, in each `warm_up` and then `calls` timed calls.
+
+    `beside` is the folder of the other build, where there is one.
+    """
 
     in_flight: tuple[int, ...]
     rounds: int
     calls: int
     warm_up: int
     seed: int
+    beside: Path | None
 
     @property
     def people(self) -> int:
@@ -132,15 +174,20 @@ class Plan:
 )
 @click.option(
     "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once into .freehold/model.",
 )
 @click.option(
     "--folder",
     default=_ROOT / ".freehold",
     show_default=".freehold",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     help="Where the database files go; on a disk, or the figures flatter.",
+)
+@click.option(
+    "--beside",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="A checkout of another revision, whose server is measured in turn with this one's.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
@@ -152,10 +199,11 @@ def rpc(
     seed: int,
     model: Path | None,
     folder: Path,
+    beside: Path | None,
     json_file: Path | None,
 ) -> None:
     """Authorize against a bare gRPC echo, same messages, same load, in turn."""
-    plan = Plan(_levels(in_flight), rounds, calls, warm_up, seed)
+    plan = Plan(_levels(in_flight), rounds, calls, warm_up, seed, _checkout(beside))
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -177,7 +225,7 @@ def rpc(
             "ratio_in_flight": headline.in_flight,
             "calls": calls,
             "warm_up": warm_up,
-            "levels": [asdict(level) for level in measured],
+            "levels": [_as_json(level) for level in measured],
         },
     )
     _show(Console(), content, measured)
@@ -207,6 +255,7 @@ def level_of(
     authorize: Sequence[Report],
     stopped: dict[str, Any],
     rows: dict[str, int],
+    beside: Beside | None = None,
 ) -> Level:
     """Sum up the rounds of one level; `stopped` is the server's last log line."""
     return Level(
@@ -218,16 +267,50 @@ def level_of(
         authorize=_side(authorize),
         batch_mean=float(stopped["batch_mean"]),
         batches={str(size): int(n) for size, n in stopped.get("batch_histogram", {}).items()},
-        acknowledged=sum(r.acknowledged for r in authorize),
+        acknowledged=_acknowledged(authorize),
         rows=rows,
-        held=sum(r.held for r in authorize),
+        held=_held(authorize),
+        beside=beside,
     )
+
+
+def beside_of(
+    revision: str,
+    echo: Sequence[Report],
+    here: Sequence[Report],
+    beside: Sequence[Report],
+    stopped: dict[str, Any],
+) -> Beside:
+    """Sum up the rounds of the other build; `stopped` is its server's last log line."""
+    return Beside(
+        revision=revision,
+        # Seconds per call are one over calls per second: here over beside is beside over here.
+        time_ratio=quartiles(_ratios(beside, here, lambda r: r.calls_per_s)),
+        cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
+        ratio=_paired(beside, echo, lambda r: r.calls_per_s),
+        authorize=_side(beside),
+        batch_mean=float(stopped["batch_mean"]),
+    )
+
+
+def _ratios(
+    over: Sequence[Report], under: Sequence[Report], of: Callable[[Report], float]
+) -> list[float]:
+    return ratios([of(r) for r in over], [of(r) for r in under])
 
 
 def _paired(
     over: Sequence[Report], under: Sequence[Report], of: Callable[[Report], float]
 ) -> Spread:
-    return spread(ratios([of(r) for r in over], [of(r) for r in under]))
+    return spread(_ratios(over, under, of))
+
+
+def _acknowledged(reports: Sequence[Report]) -> int:
+    return sum(report.acknowledged for report in reports)
+
+
+def _held(reports: Sequence[Report]) -> int:
+    return sum(report.held for report in reports)
 
 
 def _side(reports: Sequence[Report]) -> Side:
@@ -257,41 +340,64 @@ def _levels(text: str) -> tuple[int, ...]:
     return levels
 
 
+def _checkout(beside: Path | None) -> Path | None:
+    """Refuse a folder without the code: Python would find it here, and compare it with itself."""
+    if beside is not None and not (beside / "benchmarks" / "prepared.py").is_file():
+        raise click.BadParameter(f"--beside {beside} is not a checkout with benchmarks/prepared.py")
+    return beside
+
+
+def _as_json(level: Level) -> dict[str, Any]:
+    content = asdict(level)
+    if level.beside is None:
+        del content["beside"]
+    return content
+
+
 def _measure(console: Console, work: Path, model: Path, plan: Plan) -> list[Level]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * 2)
+        sides = 2 if plan.beside is None else 3
+        task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * sides)
 
         def step(done: str) -> None:
             progress.update(task, description=done, advance=1)
 
         prepared = prepare(work, model, plan.people, plan.seed)
         answer = _probe(work, prepared, plan.seed)
+        builds = {"Authorize": prepared}
+        if plan.beside is not None:
+            builds["beside"] = prepare_beside(
+                plan.beside, work / "beside", model, plan.people, plan.seed
+            )
         step("prepared")
-        return [_level(work, prepared, answer, n, plan, step) for n in plan.in_flight]
+        return [_level(work, builds, answer, n, plan, step) for n in plan.in_flight]
 
 
 def _level(
     work: Path,
-    prepared: Prepared,
+    builds: dict[str, Prepared],
     answer: Path,
     in_flight: int,
     plan: Plan,
     step: Callable[[str], None],
 ) -> Level:
     server_core, load_core = two_cores()
-    database = copy(prepared, work / f"level-{in_flight}.db")
-    echo_log, log = work / f"echo-{in_flight}.log", work / f"server-{in_flight}.log"
-    reports: dict[str, list[Report]] = {"echo": [], "Authorize": []}
-    echo = _echo(answer, echo_log, server_core)
-    freehold = serve(database, prepared.model, log, server_core)
-    with echo, freehold:
-        servers = {"echo": echo, "Authorize": freehold}
+    databases = {name: copy(it, work / f"{name}-{in_flight}.db") for name, it in builds.items()}
+    servers = {"echo": _echo(answer, work / f"echo-{in_flight}.log", server_core)}
+    for name, prepared in builds.items():
+        log = work / f"{name}-{in_flight}.log"
+        servers[name] = serve(databases[name], prepared, log, server_core)
+    reports: dict[str, list[Report]] = {name: [] for name in servers}
+    with ExitStack() as running:
+        for server in servers.values():
+            running.enter_context(server)
         for number, order in in_turn(tuple(servers), plan.rounds):
             each = plan.people // plan.rounds
             for name in order:
+                prepared = builds.get(name, builds["Authorize"])  # the echo asks for nobody's
                 job = Job(
                     port=servers[name].port,
                     server_pid=servers[name].pid,
@@ -300,7 +406,7 @@ def _level(
                     in_flight=in_flight,
                     warm_up=plan.warm_up,
                     users=prepared.users[number * each : (number + 1) * each],
-                    seed=plan.seed * 1000 + number,  # the same for both: the same messages
+                    seed=plan.seed * 1000 + number,  # the same for all: the same messages
                 )
                 report = generate(job, core=load_core)
                 if report.errors:
@@ -309,11 +415,17 @@ def _level(
                     )
                 reports[name].append(report)
                 step(f"{in_flight} in flight, round {number + 1}, {name}")
-    rows = count_rows(database)
-    measured = level_of(in_flight, reports["echo"], reports["Authorize"], freehold.stopped, rows)
-    check_rows(rows, measured.acknowledged)
-    check_held(measured.held, measured.acknowledged)
-    return measured
+    rows = {name: count_rows(database) for name, database in databases.items()}
+    for name in builds:
+        check_rows(rows[name], _acknowledged(reports[name]))
+        check_held(_held(reports[name]), _acknowledged(reports[name]))
+    echo, here = reports["echo"], reports["Authorize"]
+    beside = None
+    if plan.beside is not None:
+        other = servers["beside"].stopped
+        beside = beside_of(revision(plan.beside), echo, here, reports["beside"], other)
+    stopped = servers["Authorize"].stopped
+    return level_of(in_flight, echo, here, stopped, rows["Authorize"], beside)
 
 
 def _echo(answer: Path, log: Path, core: int) -> Server:
@@ -326,7 +438,7 @@ def _probe(work: Path, prepared: Prepared, seed: int) -> Path:
     """A few calls on a copy: fails early, and records a real answer for the echo to give."""
     server_core, load_core = two_cores()
     database = copy(prepared, work / "probe.db")
-    with serve(database, prepared.model, work / "probe.log", server_core) as server:
+    with serve(database, prepared, work / "probe.log", server_core) as server:
         job = Job(
             port=server.port,
             server_pid=server.pid,
@@ -381,7 +493,7 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
             f"grpcio {host['libraries']['grpcio']}, database on {host['file_system']}; load "
             f"average before the run {load['1_min']:.2f}; commit "
             f"{(head['hash'] or 'unknown')[:12]}{' with changes' if head['dirty'] else ''}; "
-            f"seed {content['seed']}."
+            f"seed {content['seed']}.{_revision_beside(levels)}"
         ),
         caption_justify="left",
     )
@@ -406,6 +518,8 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
     row("Authorize, CPU µs/call", lambda m: f"{m.authorize.server_cpu_us.median:.0f}")
     row("ratio of CPU/call", lambda m: f"{m.cpu_ratio.median:.2f}")
     row("  lowest, highest round", lambda m: _range(m.cpu_ratio), last=True)
+    if any(level.beside for level in levels):
+        _rows_beside(row)
     row("Authorize, mean batch", lambda m: f"{m.batch_mean:.1f}")
     row("echo, CPU shares", lambda m: _cpu_shares(m.echo))
     row("Authorize, CPU shares", lambda m: _cpu_shares(m.authorize))
@@ -417,6 +531,30 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
     row("of these", lambda m: "\n".join(f"{n:,} {state}" for state, n in m.rows.items()))
     row("holding a deposit", lambda m: f"{m.held:,}")
     return table
+
+
+def _rows_beside(row: Callable[..., None]) -> None:
+    """The rows about the other build; every level has one, or none has."""
+
+    def beside(of: Callable[[Beside], str]) -> Callable[[Level], str]:
+        return lambda level: of(level.beside) if level.beside else ""
+
+    row("time/call, here / beside", beside(lambda b: f"{b.time_ratio.median:.3f}"))
+    row("  middle half of rounds", beside(lambda b: _middle(b.time_ratio)))
+    row("CPU/call, here / beside", beside(lambda b: f"{b.cpu_ratio.median:.3f}"))
+    row("  middle half of rounds", beside(lambda b: _middle(b.cpu_ratio)))
+    row("beside, calls/s", beside(lambda b: f"{b.authorize.calls_per_s.median:,.0f}"))
+    row("beside, ratio to echo", beside(lambda b: f"{b.ratio.median:.2f}"))
+    row("beside, mean batch", beside(lambda b: f"{b.batch_mean:.1f}"), last=True)
+
+
+def _revision_beside(levels: Sequence[Level]) -> str:
+    beside = levels[0].beside
+    return f" Beside: {beside.revision}." if beside else ""
+
+
+def _middle(figure: Quartiles) -> str:
+    return f"{figure.lower:.3f} .. {figure.upper:.3f}"
 
 
 def _range(figure: Spread) -> str:

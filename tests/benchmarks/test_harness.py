@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_spread_is_median_and_range() -> None:
     assert harness.spread([1.0, 2.0]) == harness.Spread(1.5, 1.0, 2.0)
 
 
+def test_quartiles_are_of_rounds_that_were() -> None:
+    """A figure over many rounds has, besides its spread, the ends of its middle half, measured."""
+    values = [float(n) for n in range(8, 0, -1)]
+    assert harness.quartiles(values) == harness.Quartiles(4.5, 1.0, 8.0, 2.0, 6.0)
+    assert harness.quartiles([3.0]) == harness.Quartiles(3.0, 3.0, 3.0, 3.0, 3.0)
+
+
 def test_ratio_is_taken_within_a_round() -> None:
     """A ratio compares the two sides of one round, and rounds that do not pair are refused."""
     assert harness.ratios([1.0, 6.0], [2.0, 3.0]) == [0.5, 2.0]
@@ -60,6 +68,28 @@ def test_machine_names_what_figures_depend_on(tmp_path: Path) -> None:
     assert machine["python"]
     assert machine["libraries"]["grpcio"]
     assert set(machine["load_average"]) == {"1_min", "5_min", "15_min"}
+
+
+def test_a_checkout_is_named_by_its_commit(tmp_path: Path) -> None:
+    """A checkout's revision is its commit, and that of a folder without one is the folder's name.
+
+    A folder inside of a repository is not named by that repository's commit.
+    """
+    outer = tmp_path / "outer"
+    inner = outer / "inner"
+    inner.mkdir(parents=True)
+    assert harness.revision(outer) == "outer"
+    for words in (
+        ("init", "--quiet"),
+        ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-mx"),
+    ):
+        subprocess.run(["git", *words], cwd=outer, check=True)
+    commit = harness.commit(outer)
+    assert commit["dirty"] is False
+    assert harness.revision(outer) == commit["hash"]
+    assert harness.revision(inner) == "inner"
+    (inner / "file").touch()
+    assert harness.revision(outer) == f"{commit['hash']} with changes"
 
 
 def test_document_is_complete(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from click.testing import CliRunner
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 
-from benchmarks import echo, load, prepared, processes, rpc
+from benchmarks import echo, harness, load, prepared, processes, rpc
 from benchmarks.__main__ import main
-from benchmarks.harness import BenchmarkError
+from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
+from tests.faults.support import small_model
 
+_ROOT = Path(__file__).resolve().parents[2]
 _JOB = load.Job(
     port=1, server_pid=1, key="k", product_id="bike", in_flight=4, warm_up=2,
     users=tuple(f"u{n}" for n in range(40)), seed=7,
@@ -111,6 +113,26 @@ def test_level_sums_up_its_rounds() -> None:
     assert level.held == 30
 
 
+def test_builds_are_compared_within_a_round() -> None:
+    """Time and CPU per call are this build's over the other's, each round's with its neighbour."""
+    echoes = [replace(_REPORT, calls_per_s=c) for c in (2000.0, 4000.0, 1000.0)]
+    here = [
+        replace(_REPORT, calls_per_s=c, server_cpu_us=u)
+        for c, u in ((500.0, 330.0), (1000.0, 150.0), (250.0, 600.0))
+    ]
+    beside = [
+        replace(_REPORT, calls_per_s=c, server_cpu_us=u)
+        for c, u in ((550.0, 300.0), (900.0, 100.0), (300.0, 500.0))
+    ]
+    found = rpc.beside_of("abc", echoes, here, beside, _STOPPED)
+    assert found.revision == "abc"
+    assert found.time_ratio == Quartiles(1.1, 0.9, 1.2, 0.9, 1.2)
+    assert found.cpu_ratio == Quartiles(1.2, 1.1, 1.5, 1.1, 1.5)
+    assert (found.ratio.median, found.ratio.min, found.ratio.max) == (0.275, 0.225, 0.3)
+    assert found.authorize.calls_per_s.median == 550.0
+    assert found.batch_mean == 4.0
+
+
 @pytest.mark.parametrize("text", ["", "8,", "0", "8,8", "eight"])
 def test_levels_that_make_no_sense_are_refused(text: str) -> None:
     """Numbers in flight are distinct, whole and positive, or the command says so."""
@@ -148,10 +170,79 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert content["ratio"] == 0.62
     assert content["ratio_in_flight"] == 64
     assert content["p99_ratio"] == 1.0
-    assert content["levels"] == [asdict(level) for level in levels]
+    told = [asdict(level) for level in levels]
+    assert content["levels"] == [{k: v for k, v in it.items() if k != "beside"} for it in told]
     assert {"rounds", "seed", "machine", "commit"} <= content.keys()
     assert "0.62" in result.output
     assert "mean batch" in result.output
+    assert "beside" not in result.output
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    """A folder without the code is refused: Python would find this build's instead, unnoticed."""
+    result = CliRunner().invoke(main, ["rpc", "--beside", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not a checkout" in result.output
+
+
+def test_two_builds_are_measured_in_turn(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each build's server answers every call on a database of its own, and each one's rows count.
+
+    Here the other build is this one, which prepares once for both.
+    """
+    model, out = small_model(tmp_path_factory.getbasetemp()), tmp_path / "rpc.json"
+    once = prepared.prepare_beside(_ROOT, tmp_path / "once", model, 120, 1)
+    assert len(once.users) == 120
+    answer = tmp_path / "answer.bin"
+    answer.write_bytes(echo.canned_answer().SerializeToString())
+    monkeypatch.setattr(rpc, "prepare", lambda *_: once)
+    monkeypatch.setattr(rpc, "prepare_beside", lambda at, *_: replace(once, checkout=at))
+    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    result = CliRunner().invoke(
+        main,
+        [
+            "rpc", "--beside", str(_ROOT), "--model", str(model), "--folder", str(tmp_path),
+            "--json", str(out), "--in-flight", "8", "--rounds", "1", "--calls", "100",
+            "--warm-up", "20",
+        ],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (level,) = json.loads(out.read_text())["levels"]
+    here, beside = level["authorize"], level["beside"]["authorize"]
+    assert level["acknowledged"] == 120 == sum(level["rows"].values())
+    assert beside["request_bytes"] == here["request_bytes"]
+    assert level["beside"]["revision"] == harness.revision(_ROOT)
+    assert level["beside"]["time_ratio"]["median"] == pytest.approx(
+        beside["calls_per_s"]["median"] / here["calls_per_s"]["median"]
+    )
+    assert 1 <= level["beside"]["batch_mean"] <= 8
+    assert "time/call, here / beside" in result.output
+    assert level["beside"]["revision"][:12] in result.output
+
+
+def test_the_other_build_runs_its_own_code(tmp_path: Path) -> None:
+    """The other build's database is prepared, and its server started, by the code in its folder."""
+    for package, module in (("benchmarks", "prepared.py"), ("service", "cli.py")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+        (tmp_path / package / module).write_text("raise SystemExit('words of its own')")
+    with pytest.raises(BenchmarkError, match=r"(?s)could not prepare.*words of its own"):
+        prepared.prepare_beside(tmp_path, tmp_path / "first", tmp_path / "model", 2, 1)
+    (tmp_path / "benchmarks" / "prepared.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def prepare(work, model, people, seed):\n"
+        "    return SimpleNamespace(database=work / 'its.db', key='its', users=('u',) * people)\n"
+    )
+    work, model = tmp_path / "second", tmp_path / "model"
+    made = prepared.prepare_beside(tmp_path, work, model, 2, 1)
+    assert made == prepared.Prepared(work / "its.db", model, "its", ("u", "u"), tmp_path)
+    with (
+        pytest.raises(BenchmarkError, match="words of its own"),
+        prepared.serve(made.database, made, tmp_path / "log", None),
+    ):
+        pass
 
 
 def test_doubtful_circumstances_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
