@@ -306,8 +306,8 @@ def _take_turns() -> None:
     """Keeps the server's threads from interrupting each other; for those that start from here on.
 
     gRPC's threads, the loop and the writer wake one another several times a call. To Linux, what
-    is marked as a batch job does not, when it wakes, interrupt what runs: it comes next. That
-    saves switches of threads, a tenth of a call where all share a core.
+    is marked as a batch job does not, when it wakes, interrupt what runs: it comes next. Where
+    all share a core that spares many switches of threads.
     """
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # where that is not allowed

@@ -51,7 +51,7 @@ built by its authors 32,766), and each number of rows is a text, and a prepared 
 
 UNDONE_AS_A_WHOLE = "OR FAIL"
 """What fails leaves a statement half done. SQLite would else copy every page before it changes it,
-0.1 us a row and index, to undo that statement alone; here the whole transaction is undone."""
+to undo that statement alone; here the whole transaction is undone."""
 
 
 FOLDED_ROWS = 1_000
