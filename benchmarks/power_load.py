@@ -85,12 +85,14 @@ class ToldScore(NamedTuple):
     pd: float
     score: int
     band: str
+    extrapolated: tuple[str, ...] = ()
 
 
 class ToldUnscorable(NamedTuple):
     """A refusal as told."""
 
     reason: str
+    feature: str = ""
 
 
 class TellingScorer:
@@ -99,6 +101,7 @@ class TellingScorer:
     model_id = "told"
     scale_version = "told"
     raw_names = ("score",)
+    absent_names: frozenset[str] = frozenset()
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

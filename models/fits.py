@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models import dataset, evaluate, spec
+from models import dataset, domain, evaluate, features, spec, tables
 from models.errors import TrainingError
 
 Floats = NDArray[np.float64]
+
+# Rows without a blank that show which derived columns a missing value turns NaN.
+_PROBES = 64
 
 
 class Task(NamedTuple):
@@ -26,9 +29,9 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What every worker needs: the derived columns, the labels, the recipe, the splits."""
+    """What every worker needs: the raw columns, the labels, the spec, the splits."""
 
-    x: Floats
+    raw: Floats
     label: dataset.Labels
     spec: spec.Spec
     holdout: dataset.Indices
@@ -45,24 +48,75 @@ def tasks(the_spec: spec.Spec) -> list[Task]:
     return tasks
 
 
-def work(state: State, task: Task) -> Any:
-    """One fit, in a worker process: out-of-fold margins or PDs; for `served` the text as well."""
+class Outcome(NamedTuple):
+    """A fit's margins (or a baseline's PDs) of the rows that it did not see; for `served` the
+    model's text as well. NaN: the fit cannot answer for the row."""
+
+    margin: Floats
+    text: str = ""
+
+
+def work(state: State, task: Task) -> Outcome:
+    """One fit, in a worker process, judged on the rows that it did not see."""
     # One thread each: the processes are the parallelism, and sums then have one order.
     with threadpool_limits(limits=1):
         everyone = np.arange(state.label.shape[0])
         if task.kind == "served":
-            booster = fit(state, np.setdiff1d(everyone, state.holdout))
-            return booster.model_to_string(), margin_of(booster, state.x[state.holdout])
-        if task.kind == "inner":
+            rows, tested = np.setdiff1d(everyone, state.holdout), state.holdout
+        elif task.kind == "inner":
             training = np.setdiff1d(everyone, state.holdout)
             fold = inner_folds(state, training)
             rows, tested = training[fold != task.fold], training[fold == task.fold]
         else:
             fold = dataset.stratified_folds(state.label, state.spec.validation.folds, task.seed)
             rows, tested = everyone[fold != task.fold], everyone[fold == task.fold]
-        if task.kind == "baseline":
-            return evaluate.binned_logistic(state.x[rows], state.label[rows], state.x[tested])
-        return margin_of(fit(state, rows), state.x[tested])
+        sample = sample_of(state, rows)
+        label = state.label[sample.rows]
+        booster = None if task.kind == "baseline" else fit(state, sample.x, label)
+        seen = domain_of(state, sample, booster)
+        if booster is None:
+            admitted = seen.admit(state.raw[tested])
+            pd = evaluate.binned_logistic(sample.x, label, admitted.derived)
+            return Outcome(_in_place(admitted, pd))
+        text = booster.model_to_string() if task.kind == "served" else ""
+        return Outcome(margins(booster, seen, state.raw[tested]), text)
+
+
+class Sample(NamedTuple):
+    """The rows that a fit uses, their derived columns, and what it learns of the raw ones."""
+
+    rows: dataset.Indices
+    x: Floats
+    trained: tuple[domain.Trained, ...]
+
+
+def sample_of(state: State, rows: dataset.Indices) -> Sample:
+    """Of these rows those that the fit could answer for: it learns from no others."""
+    the_spec, raw = state.spec, state.raw[rows]
+    leaf = the_spec.recipe.min_child_samples
+    learned = domain.learn(the_spec.inputs, raw, state.label[rows], the_spec.house, leaf)
+    rows, raw = rows[learned.kept], raw[learned.kept]
+    derive = features.resolve(the_spec.derive_function)
+    x = features.apply(derive, raw, len(the_spec.derived))
+    # Nothing is missing, and yet the derive function has no value: refused when served.
+    undefined = np.isnan(x).any(axis=1) & ~np.isnan(raw).any(axis=1)
+    return Sample(rows[~undefined], x[~undefined], learned.trained)
+
+
+def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) -> domain.Domain:
+    """The domain of a fit on a sample; without a model, as if it knew every missing value."""
+    the_spec, raw = state.spec, state.raw[sample.rows]
+    blind: frozenset[int] = frozenset()
+    if booster is not None and any(t.nullable for t in sample.trained):
+        blind = tables.blind_columns(tables.parse(booster.model_to_string()))
+    return domain.Domain(
+        the_spec.inputs,
+        sample.trained,
+        features.resolve(the_spec.derive_function),
+        [d.name for d in the_spec.derived],
+        blind,
+        raw[~np.isnan(raw).any(axis=1)][:_PROBES],
+    )
 
 
 def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
@@ -71,8 +125,9 @@ def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
     return dataset.stratified_folds(state.label[training], validation.folds, validation.seeds[0])
 
 
-def parameters(the_spec: spec.Spec) -> dict[str, Any]:
-    """LightGBM's parameters for a spec's recipe; one thread, and the same trees every time."""
+def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
+    """LightGBM's parameters for a spec's recipe on so many training rows; one thread, and the same
+    trees every time."""
     recipe = the_spec.recipe
     return {
         "objective": "binary",
@@ -85,6 +140,8 @@ def parameters(the_spec: spec.Spec) -> dict[str, Any]:
         "feature_fraction": recipe.colsample,
         "lambda_l2": recipe.lambda_l2,
         "max_bin": recipe.max_bin,
+        # All rows: from a sample LightGBM may not see that a column has missing values.
+        "bin_construct_sample_cnt": rows,
         "monotone_constraints": [d.monotone for d in the_spec.derived],
         "seed": recipe.seed,
         "deterministic": True,
@@ -94,20 +151,36 @@ def parameters(the_spec: spec.Spec) -> dict[str, Any]:
     }
 
 
-def fit(state: State, rows: dataset.Indices) -> lightgbm.Booster:
+def fit(state: State, x: Floats, label: dataset.Labels) -> lightgbm.Booster:
+    """The boosted trees of (n, k_derived) training rows."""
     data = lightgbm.Dataset(
-        state.x[rows],
-        label=state.label[rows],
+        x,
+        label=label,
         feature_name=[d.name for d in state.spec.derived],
         free_raw_data=True,
     )
     try:
-        booster = lightgbm.train(parameters(state.spec), data, state.spec.recipe.trees)
+        booster = lightgbm.train(parameters(state.spec, x.shape[0]), data, state.spec.recipe.trees)
     except lightgbm.basic.LightGBMError as error:
         raise TrainingError(f"LightGBM: {error}") from error
     return booster
 
 
+def margins(booster: lightgbm.Booster, seen: domain.Domain, raw: Floats) -> Floats:
+    """(n,) raw margins of (n, k_raw) raw values; NaN where the model cannot answer."""
+    admitted = seen.admit(raw)
+    return _in_place(admitted, margin_of(booster, admitted.derived))
+
+
+def _in_place(admitted: domain.Admitted, answers: Floats) -> Floats:
+    """The answers for the rows admitted, NaN for those refused, in the order of all rows."""
+    placed = np.full(answers.shape[0] + len(admitted.refused), np.nan)
+    placed[[i for i in range(placed.shape[0]) if i not in admitted.refused]] = answers
+    return placed
+
+
 def margin_of(booster: lightgbm.Booster, x: Floats) -> Floats:
     """(n,) raw margins of (n, k) derived values."""
+    if x.shape[0] == 0:
+        return np.empty(0)
     return np.asarray(booster.predict(x, raw_score=True, num_threads=1), dtype=np.float64)

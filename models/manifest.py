@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -16,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models import features, scorecard
+from models import domain, features, scorecard, tables
 from models.calibrate import Platt
 from models.dataset import id_hash
+from models.domain import Trained
 from models.errors import (
     DeriveError,
     IncompatibleError,
@@ -26,9 +28,11 @@ from models.errors import (
     TamperedError,
 )
 from models.scorecard import Scale
-from models.spec import Derived, Feature
+from models.spec import Derived, Feature, HouseRules
 
-SCHEMA = 1
+SCHEMA = 2
+# 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.
+_READABLE = (1, SCHEMA)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that tell when, not what.
@@ -61,6 +65,7 @@ class Manifest:
     population: str
     base_rate: float
     raw: tuple[Feature, ...]
+    trained: tuple[Trained, ...]
     derived: tuple[Derived, ...]
     derive_function: str | None
     platt: Platt
@@ -95,19 +100,21 @@ def metrics_sha256(metrics: Mapping[str, Any]) -> str:
     return _sha256(canonical({k: v for k, v in metrics.items() if k not in _METRICS_UNHASHED}))
 
 
-def raw_column(feature: Feature) -> dict[str, Any]:
-    """A raw column of the manifest's schema."""
+def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
+    """A raw column of the manifest's schema, with its values in the served model's training."""
     bounds = (feature.minimum, feature.maximum)
     low, high = (None if abs(v) == float("inf") else v for v in bounds)
     return {
         "name": feature.name,
         "type": feature.type,
         "missing": feature.missing,
+        "absent": feature.absent,
         "special": list(feature.special),
         "actionable": feature.actionable,
         "reason_group": feature.reason_group,
         "min": low,
         "max": high,
+        "trained": domain.to_json(trained),
     }
 
 
@@ -148,8 +155,11 @@ def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
     """
     directory = Path(directory)
     document = _json(directory / MANIFEST)
-    if document.get("schema") != SCHEMA:
-        raise IncompatibleError(f"manifest schema {document.get('schema')!r} is not {SCHEMA}")
+    if document.get("schema") not in _READABLE:
+        raise IncompatibleError(
+            f"{MANIFEST}: schema {document.get('schema')!r} is not one that this build reads "
+            f"({', '.join(map(str, _READABLE))})"
+        )
     stored_id = document.get("model_id")
     if model_id(document) != stored_id:
         raise TamperedError(f"{MANIFEST}: its content does not hash to its model id")
@@ -207,6 +217,11 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
         population=label["population"],
         base_rate=label["base_rate"],
         raw=tuple(_raw_feature(c) for c in document["raw"]),
+        trained=(
+            _trained_of_schema_1(document, model_text)
+            if document["schema"] == 1
+            else tuple(domain.from_json(c["trained"]) for c in document["raw"])
+        ),
         derived=tuple(
             Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
         ),
@@ -234,6 +249,7 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         type=column["type"],
         role="input",
         missing=column["missing"],
+        absent=column.get("absent", "reject"),
         special=tuple(column["special"]),
         monotone=0,
         actionable=column["actionable"],
@@ -242,6 +258,30 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         maximum=infinity if column["max"] is None else column["max"],
         groups=(),
         group_names=(),
+    )
+
+
+def _trained_of_schema_1(document: Mapping[str, Any], model_text: str) -> tuple[Trained, ...]:
+    """What a manifest of schema 1 tells of its training rows.
+
+    It counts the missing values, of good and bad together. Its model's text has the bounds of
+    the derived columns: those of the raw ones only where the model sees these as they are.
+    """
+    rows = HouseRules().missing_rows
+    rows = max(rows, document["parameters"]["min_data_in_leaf"])
+    raw, bounds = document["raw"], [(-math.inf, math.inf)] * len(document["raw"])
+    if document["derive"]["function"] is None:
+        bounds = tables.column_bounds(model_text)
+    return tuple(
+        Trained(
+            low=low,
+            high=high,
+            seen=None,
+            missing=histogram["missing"],
+            missing_bad=None,
+            nullable=column["missing"] == "nan" and histogram["missing"] >= rows,
+        )
+        for column, histogram, (low, high) in zip(raw, document["reference"], bounds, strict=True)
     )
 
 

@@ -1,7 +1,8 @@
 """What `metrics.json` holds: the figures of the model, and those of the model that is served.
 
 No calibrator sees the label it is judged on: that of fold k is fitted on the out-of-fold margins
-of the other folds of the same seed.
+of the other folds of the same seed. A row for which a fit cannot answer has no margin (NaN): it is
+counted, and is in none of that fold's figures.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from models import calibrate, dataset, evaluate, fits, scorecard, spec
 
 Floats = NDArray[np.float64]
-Results = dict[fits.Task, Any]
+Results = dict[fits.Task, fits.Outcome]
 
 APPROVAL_SCORE = 600
 # Groups of fewer people than this are shown but no conclusion is drawn from them.
@@ -36,7 +37,8 @@ def collect(
     """
     validation = state.spec.validation
     holdout_label = data.label[state.holdout]
-    score = np.array([scale.score(m) for m in holdout_margin.tolist()])
+    scored = ~np.isnan(holdout_margin)
+    score = _scores(scale, holdout_margin)
     metrics: dict[str, Any] = {
         "outcome": state.spec.label.outcome,
         "horizon": state.spec.label.horizon,
@@ -60,8 +62,11 @@ def collect(
         metrics["gain" + suffix] = _gain(
             metrics["model" + suffix], metrics["baseline" + suffix], validation.folds
         )
-    metrics["holdout"] = _holdout(holdout_label, holdout_margin, platt)
-    metrics["score_bands"] = _bands(holdout_label, score)
+    metrics["holdout"] = {
+        **_holdout(holdout_label[scored], holdout_margin[scored], platt),
+        "unscorable": int((~scored).sum()),
+    }
+    metrics["score_bands"] = _bands(holdout_label[scored], score[scored])
     metrics["fairness"] = {
         "approved_from_score": APPROVAL_SCORE,
         "small_group": SMALL_GROUP,
@@ -80,14 +85,17 @@ def _suffix(validation: spec.Validation) -> str:
 
 
 def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) -> dict[str, Any]:
-    label, count = state.label, state.spec.validation.folds
+    count, unscorable = state.spec.validation.folds, []
     by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "ks": []}
     by_seed: dict[str, list[float]] = {
         "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
     }  # fmt: skip
     for seed in seeds:
-        fold = dataset.stratified_folds(label, count, seed)
+        fold = dataset.stratified_folds(state.label, count, seed)
         margin = _out_of_fold(state, results, seed)
+        scored = ~np.isnan(margin)
+        unscorable.append(int((~scored).sum()))
+        label, fold, margin = state.label[scored], fold[scored], margin[scored]
         log_odds = np.empty(label.shape[0])
         for k in range(count):
             platt = calibrate.fit(margin[fold != k], label[fold != k])
@@ -107,6 +115,7 @@ def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) 
         by_seed["large"].append(evaluate.calibration_in_the_large(label, log_odds))
     return {
         "seeds": list(seeds),
+        "unscorable": {"by_seed": unscorable},
         **{name: _spread(values) for name, values in by_fold.items()},
         "ece": {"worst": max(by_seed["ece"]), "by_seed": by_seed["ece"]},
         "ece_uncalibrated": {
@@ -125,7 +134,10 @@ def _baseline(state: fits.State, results: Results, seeds: Sequence[int]) -> dict
     for seed in seeds:
         fold = dataset.stratified_folds(label, count, seed)
         for k in range(count):
-            pd, y = results[fits.Task("baseline", seed, k)], label[fold == k]
+            # The same rows as the model's, which may know fewer blanks.
+            scored = ~np.isnan(results[fits.Task("fold", seed, k)].margin)
+            pd = results[fits.Task("baseline", seed, k)].margin[scored]
+            y = label[fold == k][scored]
             by_fold["auc"].append(evaluate.auc(y, pd))
             by_fold["brier"].append(evaluate.brier(y, pd))
             by_fold["ks"].append(evaluate.ks(y, pd))
@@ -231,21 +243,26 @@ def _fairness_all_rows(
     seed = validation.seeds[0]
     fold = dataset.stratified_folds(label, validation.folds, seed)
     margin = _out_of_fold(state, results, seed)
-    score = np.empty(label.shape[0], dtype=np.int64)
+    score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
-        here = fold == k
-        scale = scorecard.scale(calibrate.fit(margin[~here], label[~here]))
-        score[here] = [scale.score(m) for m in margin[here].tolist()]
+        here, others = fold == k, (fold != k) & scored
+        scale = scorecard.scale(calibrate.fit(margin[others], label[others]))
+        score[here] = _scores(scale, margin[here])
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
 
 
 def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
-    """Margin of every row from the model of its seed that did not see it."""
+    """Margin of every row from the model of its seed that did not see it; NaN without one."""
     fold = dataset.stratified_folds(state.label, state.spec.validation.folds, seed)
     margin = np.empty(state.label.shape[0])
     for k in range(state.spec.validation.folds):
-        margin[fold == k] = results[fits.Task("fold", seed, k)]
+        margin[fold == k] = results[fits.Task("fold", seed, k)].margin
     return margin
+
+
+def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
+    """Scores of margins; 0, which nothing approves, for a row without one."""
+    return np.array([0 if m != m else scale.score(m) for m in margin.tolist()], dtype=np.int64)
 
 
 def _groups(counts: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:

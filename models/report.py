@@ -14,10 +14,15 @@ Metrics = Mapping[str, Any]
 def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     """Print what `models.train.train` returned, or what `metrics.json` holds, as tables."""
     console = console or Console()
+    for warning in metrics.get("warnings", ()):
+        console.print(f"Warning: {warning}.", style="yellow")
     console.print(_headline(metrics))
     console.print(_bands(metrics))
     for table in _fairness(metrics):
         console.print(table)
+    unscorable = _coverage(metrics)
+    if unscorable.row_count:
+        console.print(unscorable)
     gain = metrics["gain"]
     console.print(
         f"Gain over the binned logistic regression: {gain['auc_mean']:+.4f} AUC "
@@ -115,6 +120,28 @@ def _fairness(metrics: Metrics) -> list[Table]:
             )
         tables.append(table)
     return tables
+
+
+def _coverage(metrics: Metrics) -> Table:
+    """Columns for which hold-out rows are refused or marked, or whose blank may be scored."""
+    holdout = metrics["holdout"]
+    unscorable = holdout["unscorable"]
+    better = {row["column"]: row for row in metrics["coverage"]["better_blank"]}
+    table = Table(
+        title=f"Hold-out rows that cannot be scored: {unscorable:,} of "
+        f"{holdout['n'] + unscorable:,}",
+        caption="Extrapolated rows are scored as the nearest trained value. Columns without such "
+        "rows are left out.",
+    )
+    for title in ("Column", "Value missing", "Unlike training", "Extrapolated", "Better blank"):
+        table.add_column(title, justify="left" if title == "Column" else "right")
+    for row in metrics["coverage"]["columns"]:
+        counts = [row["missing"], row["outside"], row.get("extrapolated", 0)]
+        share = better.get(row["column"])
+        if any(counts) or share:
+            blank = "may not be" if share is None else _percent(share["share"])
+            table.add_row(row["column"], *(f"{n:,}" for n in counts), blank)
+    return table
 
 
 def _seeds(figures: Metrics) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,36 +12,37 @@ from numpy.typing import NDArray
 
 from models import explain, features, manifest, scorecard, tables
 from models.calibrate import sigmoid_one
+from models.domain import Admitted, Domain, Refusal
 from models.errors import IncompatibleError, ModelDirectoryError, TamperedError
 from models.manifest import Manifest
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
-# Stable codes of rows that cannot be scored.
-MISSING_FEATURE = "MISSING_FEATURE"
-FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
+# Stable code of rows that are no features at all; `models.domain` has the others.
 MALFORMED_FEATURES = "MALFORMED_FEATURES"
 
 # Rows looked up at once: more would leave the processor's cache.
 _BLOCK = 64
 
-_LARGEST = sys.float_info.max
-
 
 class Scored(NamedTuple):
-    """A person's score. `pd` is for information; decisions rest on `score`."""
+    """A person's score. `pd` is for information; decisions rest on `score`.
+
+    `extrapolated` names the raw columns that were taken as their nearest trained value.
+    """
 
     margin: float
     pd: float
     score: int
     band: str
+    extrapolated: tuple[str, ...] = ()
 
 
 class Unscorable(NamedTuple):
-    """Why a row has no score: one of this module's stable codes."""
+    """Why a row has no score: a stable code, and the column at fault, where one is."""
 
     reason: str
+    feature: str = ""
 
 
 class _Tables(NamedTuple):
@@ -60,6 +60,10 @@ class ModelScorer:
     scale_version: str
     outcome: str
     raw_names: tuple[str, ...]
+    absent_names: frozenset[str]
+    """The raw columns that count as missing where they were not sent."""
+    reasons_from: str
+    """`tables`, `treeshap`, or `nothing`: no column of the model has a reason group."""
     manifest: Manifest
 
     def __init__(self, verified: Manifest) -> None:
@@ -72,12 +76,8 @@ class ModelScorer:
         self._scale = verified.scale
         self._platt = verified.platt
         self._bands = [scorecard.band(s) for s in range(scorecard.LOWEST, scorecard.HIGHEST + 1)]
+        self.absent_names = frozenset(f.name for f in verified.raw if f.absent == "missing")
         self._row_bytes = 8 * len(verified.raw)
-        # Finite bounds everywhere: comparing with them refuses infinities, and NaN as well.
-        self._low = np.array([max(f.minimum, -_LARGEST) for f in verified.raw])
-        self._high = np.array([min(f.maximum, _LARGEST) for f in verified.raw])
-        self._fraction_allowed = np.array([f.type == "number" for f in verified.raw])
-        self._nan_allowed = np.array([f.missing == "nan" for f in verified.raw])
         self._derive = features.resolve(verified.derive_function)
         try:
             self._booster = lightgbm.Booster(model_str=verified.model_text)
@@ -85,9 +85,21 @@ class ModelScorer:
             raise ModelDirectoryError(f"model.txt: LightGBM cannot read it ({error})") from error
         if self._booster.feature_name() != [d.name for d in verified.derived]:
             raise IncompatibleError("model.txt: its features are not the manifest's")
-        self._tables: _Tables | None = None
-        self._build_tables()
+        trees = tables.parse(verified.model_text)
+        groups = [d.reason_group for d in verified.derived]
+        # Deeper trees than tables hold are left to LightGBM.
+        self._tables = _tables_of(trees, groups) if tables.hold(trees) else None
+        self._tree_shap = explain.TreeShap(self._booster, groups)
+        self.reasons_from = reasons_from(trees, groups)
         self._check_golden_rows()
+        self._domain = Domain(
+            verified.raw,
+            verified.trained,
+            self._derive,
+            [d.name for d in verified.derived],
+            tables.blind_columns(trees),
+            np.array([g.raw for g in verified.golden], dtype=np.float64),
+        )
 
     @classmethod
     def load(cls, directory: Path, *, expected_id: str | None = None) -> ModelScorer:
@@ -105,14 +117,9 @@ class ModelScorer:
         A row that cannot be scored does not disturb the others, and no row's bits depend on its
         company.
         """
-        derived, refused = self._admit(rows)
-        scored = self._scored(self._margins(derived))
-        if not refused:
-            return list(scored)
-        following = iter(scored)
-        return [
-            Unscorable(refused[i]) if i in refused else next(following) for i in range(len(rows))
-        ]
+        admitted = self._admit(rows)
+        scored = self._scored(self._margins(admitted.derived))
+        return [row for row, _ in _in_place(admitted, [(row, ()) for row in scored], len(rows))]
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
@@ -123,29 +130,27 @@ class ModelScorer:
         by the spec's reason groups; only groups that lower the score are named, and only for
         scores less than `below`.
         """
-        derived, refused = self._admit(rows)
+        admitted = self._admit(rows)
+        derived = admitted.derived
         explained: list[tuple[Scored, tuple[str, ...]]] = []
         for start in range(0, derived.shape[0], _BLOCK):
             explained += self._explained(derived[start : start + _BLOCK], below)
-        if not refused:
-            return list(explained)
-        following = iter(explained)
-        return [
-            (Unscorable(refused[i]), ()) if i in refused else next(following)
-            for i in range(len(rows))
-        ]
+        return _in_place(admitted, explained, len(rows))
 
     def _explained(self, derived: Floats, below: int) -> list[tuple[Scored, tuple[str, ...]]]:
         """Scores and reasons of one block of rows."""
         if self._tables is None:
-            # Deeper trees than the tables hold: a score without reasons beats no answer.
-            return [(row, ()) for row in self._scored(self._oracle(derived))]
-        index = self._tables.patterns.index(derived)
-        scored = self._scored(self._tables.margins.margin(index)[: derived.shape[0]])
+            scored = self._scored(self._oracle(derived))
+        else:
+            index = self._tables.patterns.index(derived)
+            scored = self._scored(self._tables.margins.margin(index)[: derived.shape[0]])
         low = [i for i, row in enumerate(scored) if row.score < below]
         if not low:
             return [(row, ()) for row in scored]
-        found = self._tables.explainer.reasons(index.take(low, axis=1))
+        if self._tables is None:
+            found = self._tree_shap.reasons(derived[low])
+        else:
+            found = self._tables.explainer.reasons(index.take(low, axis=1))
         reasons = dict(zip(low, found, strict=True))
         return [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
 
@@ -157,16 +162,6 @@ class ModelScorer:
             pd = sigmoid_one(platt.a * margin + platt.b)
             scored.append(Scored(margin, pd, score, bands[score - scorecard.LOWEST]))
         return scored
-
-    def _build_tables(self) -> None:
-        """The fast ways where the trees fit; where they do not, LightGBM itself gives margins."""
-        try:
-            trees = tables.parse(self.manifest.model_text)
-        except IncompatibleError:
-            return
-        patterns = tables.Patterns(trees)
-        groups = [d.reason_group for d in self.manifest.derived]
-        self._tables = _Tables(patterns, tables.Margins(trees), explain.Explainer(trees, groups))
 
     def _margins(self, derived: Floats) -> Floats:
         if self._tables is None:
@@ -183,41 +178,17 @@ class ModelScorer:
             self._booster.predict(derived, raw_score=True, num_threads=1), dtype=np.float64
         )
 
-    def _admit(self, rows: Sequence[bytes]) -> tuple[Floats, dict[int, str]]:
-        """Derived columns (m, k) of rows that have a score; reasons of the others, by position."""
-        refused: dict[int, str] = {}
-        width = self._row_bytes
-        if any(len(row) != width for row in rows):
-            refused = {i: MALFORMED_FEATURES for i, row in enumerate(rows) if len(row) != width}
-            rows = [row for row in rows if len(row) == width]
+    def _admit(self, rows: Sequence[bytes]) -> Admitted:
+        """The rows that have a score, derived; and what became of the others, by position."""
+        malformed = [i for i, row in enumerate(rows) if len(row) != self._row_bytes]
+        if malformed:
+            # Infinite values are refused in every column.
+            stand_in = np.full(len(self.raw_names), np.inf).tobytes()
+            rows = [row if len(row) == self._row_bytes else stand_in for row in rows]
         raw = np.frombuffer(b"".join(rows), dtype="<f8").reshape(len(rows), len(self.raw_names))
-        inside = (raw >= self._low) & (raw <= self._high)
-        inside &= (raw == np.floor(raw)) | self._fraction_allowed
-        if not inside.all():
-            raw = self._refuse_outside(raw, inside, refused)
-        derived = self._derive(raw)
-        if not np.isfinite(derived).all():
-            derived = self._refuse_undefined(raw, derived, refused)
-        return derived, refused
-
-    def _refuse_outside(self, raw: Floats, inside: Bools, refused: dict[int, str]) -> Floats:
-        """The rows inside the declared domain; reasons for the others go to `refused`."""
-        missing = np.isnan(raw)
-        lacking: Bools = np.any(missing & ~self._nan_allowed, axis=1)
-        wrong: Bools = np.any(~inside & ~missing, axis=1)
-        reasons = [MISSING_FEATURE if value else FEATURE_OUT_OF_RANGE for value in lacking.tolist()]
-        refusing = lacking | wrong
-        _refuse(refusing, reasons, refused)
-        admitted: Floats = raw[~refusing]
+        admitted = self._domain.admit(raw)
+        admitted.refused.update(dict.fromkeys(malformed, Refusal(MALFORMED_FEATURES, "")))
         return admitted
-
-    def _refuse_undefined(self, raw: Floats, derived: Floats, refused: dict[int, str]) -> Floats:
-        """The rows whose derived columns exist: LightGBM would read a NaN it never met as 0."""
-        undefined: Bools = np.any(np.isinf(derived), axis=1)
-        undefined |= np.any(np.isnan(derived), axis=1) & ~np.any(np.isnan(raw), axis=1)
-        _refuse(undefined, [FEATURE_OUT_OF_RANGE] * undefined.shape[0], refused)
-        defined: Floats = derived[~undefined]
-        return defined
 
     def _check_golden_rows(self) -> None:
         """Both ways to the margin, the tables and LightGBM itself, must give the promised bits."""
@@ -240,9 +211,36 @@ class ModelScorer:
                 raise TamperedError("golden rows: the scale gives other scores")
 
 
-def _refuse(flagged: Bools, reasons: list[str], refused: dict[int, str]) -> None:
-    """Enter the reasons of flagged rows, which are numbered without those already refused."""
-    total = flagged.shape[0] + len(refused)
-    positions = [i for i in range(total) if i not in refused]
-    for j in np.flatnonzero(flagged).tolist():
-        refused[positions[j]] = reasons[j]
+def reasons_from(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> str:
+    """How a model's reasons are found: `tables`, `treeshap`, or `nothing` without a group."""
+    if all(group is None for group in column_groups):
+        return "nothing"
+    return "tables" if tables.hold(trees) else "treeshap"
+
+
+def _tables_of(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> _Tables:
+    patterns, margins = tables.Patterns(trees), tables.Margins(trees)
+    return _Tables(patterns, margins, explain.Explainer(trees, column_groups))
+
+
+_Row = tuple[Scored, tuple[str, ...]]
+
+
+def _in_place(
+    admitted: Admitted, scored: list[_Row], rows: int
+) -> list[tuple[Scored | Unscorable, tuple[str, ...]]]:
+    """Scores and refusals of all rows, in the order in which they were given."""
+    refused, extrapolated = admitted.refused, admitted.extrapolated
+    if not refused and not extrapolated:
+        return list(scored)
+    following = iter(scored)
+    placed: list[tuple[Scored | Unscorable, tuple[str, ...]]] = []
+    for i in range(rows):
+        if i in refused:
+            placed.append((Unscorable(*refused[i]), ()))
+            continue
+        row, why = next(following)
+        if i in extrapolated:
+            row = row._replace(extrapolated=extrapolated[i])
+        placed.append((row, why))
+    return placed

@@ -19,10 +19,11 @@ from models.errors import SpecError
 ROLES = ("input", "protected", "excluded")
 TYPES = ("number", "integer", "code")
 MISSING = ("reject", "nan")
+ABSENT = ("reject", "missing")
 COMPRESSIONS = ("none", "xz", "gz")
 
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("data", "label", "id", "time", "feature", "derive", "validation", "model"),
+    "": ("data", "label", "id", "time", "feature", "derive", "validation", "model", "house"),
     "data": (
         "path", "format", "compression", "delimiter", "encoding", "header", "columns", "sha256",
     ),
@@ -30,8 +31,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "id": ("column",),
     "time": ("column", "oot_from"),
     "feature": (
-        "name", "type", "role", "missing", "special", "monotone", "actionable", "reason_group",
-        "min", "max", "groups", "group_names",
+        "name", "type", "role", "missing", "absent", "special", "monotone", "actionable",
+        "reason_group", "min", "max", "groups", "group_names",
     ),
     "derive": ("function", "column"),
     "derive.column": ("name", "monotone", "reason_group"),
@@ -39,6 +40,10 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "model": (
         "trees", "learning_rate", "depth", "min_child_samples", "subsample", "colsample",
         "lambda_l2", "max_bin", "seed",
+    ),
+    "house": (
+        "missing_rows", "missing_bad", "missing_good", "warn_refused", "most_refused",
+        "most_better_blank",
     ),
 }  # fmt: skip
 
@@ -84,14 +89,17 @@ class Time:
 class Feature:
     """One raw column.
 
-    `minimum` and `maximum` bound the declared domain, inclusive. `groups` cuts a protected
-    column into len(groups) + 1 groups by their lower bounds; `group_names` names them.
+    `missing` says whether a row may lack the value, `absent` whether a value that a client did
+    not send counts as missing. `minimum` and `maximum` bound the declared domain, inclusive.
+    `groups` cuts a protected column into len(groups) + 1 groups by their lower bounds;
+    `group_names` names them.
     """
 
     name: str
     type: str
     role: str
     missing: str
+    absent: str
     special: tuple[float, ...]
     monotone: int
     actionable: bool
@@ -136,6 +144,25 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class HouseRules:
+    """Thresholds of what a model may answer for.
+
+    A value may be missing if at least `missing_rows` training rows (and as many as the smallest
+    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. Shares are of the
+    hold-out: refused for one column's value, above `warn_refused` is a warning and above
+    `most_refused` an error; above `most_better_blank`, people who score better without the value
+    are a warning.
+    """
+
+    missing_rows: int = 50
+    missing_bad: int = 5
+    missing_good: int = 5
+    warn_refused: float = 0.005
+    most_refused: float = 0.05
+    most_better_blank: float = 0.05
+
+
+@dataclass(frozen=True)
 class Spec:
     """A validated spec. `sha256` is of the TOML file's bytes."""
 
@@ -150,6 +177,7 @@ class Spec:
     derived: tuple[Derived, ...]
     validation: Validation
     recipe: Recipe
+    house: HouseRules
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -284,6 +312,7 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         derived=derived,
         validation=_validation(top),
         recipe=_recipe(top),
+        house=_house(top),
     )
 
 
@@ -367,11 +396,16 @@ def _feature(index: int, item: object) -> Feature:
     monotone = table.integer("monotone", -1, 1, 0)
     if monotone and role != "input":
         raise SpecError(table.at("monotone"), "belongs to an input column")
+    missing = table.choice("missing", MISSING, "reject")
+    absent = table.choice("absent", ABSENT, "reject")
+    if absent == "missing" and missing != "nan":
+        raise SpecError(table.at("absent"), 'is "missing", but missing is not "nan"')
     return Feature(
         name=table.text("name"),
         type=table.choice("type", TYPES),
         role=role,
-        missing=table.choice("missing", MISSING, "reject"),
+        missing=missing,
+        absent=absent,
         special=tuple(float(v) for v in table.list_of("special", (int, float), [])),
         monotone=monotone,
         actionable=table.flag("actionable", False),
@@ -454,6 +488,18 @@ def _recipe(top: _Table) -> Recipe:
         lambda_l2=table.number("lambda_l2", 0.0, 1e6, 10.0),
         max_bin=table.integer("max_bin", 2, 65_535, 255),
         seed=table.integer("seed", 0, 2**31 - 1, 0),
+    )
+
+
+def _house(top: _Table) -> HouseRules:
+    table, usual = _Table("house", top._get("house", {}), _KEYS["house"]), HouseRules()
+    return HouseRules(
+        missing_rows=table.integer("missing_rows", 1, 1_000_000, usual.missing_rows),
+        missing_bad=table.integer("missing_bad", 1, 1_000_000, usual.missing_bad),
+        missing_good=table.integer("missing_good", 1, 1_000_000, usual.missing_good),
+        warn_refused=table.number("warn_refused", 0.0, 1.0, usual.warn_refused),
+        most_refused=table.number("most_refused", 0.0, 1.0, usual.most_refused),
+        most_better_blank=table.number("most_better_blank", 0.0, 1.0, usual.most_better_blank),
     )
 
 

@@ -8,6 +8,8 @@ this: the margins are equal to its own to the last bit, at less than its cost.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +27,24 @@ PATTERNS = 2**NODES
 # which numpy would take for a plain vector and add up in pairs.
 _STEP = 4
 
-# decision_type of a numerical split where training saw no missing value: bit 0 is "categorical",
-# bit 1 the default direction (unused without missing values), bits 2 and 3 the kind of missing.
-_PLAIN_SPLITS = (0, 2)
+# LightGBM's decision_type of a split: bit 0 is "categorical", bit 1 "missing values go left", bits
+# 2 and 3 are the kind of missing value that it knows.
+_CATEGORICAL, _MISSING_LEFT, _KIND = 1, 2, 12
+_KIND_NONE, _KIND_NAN = 0, 8
 
 
 @dataclass(frozen=True)
 class Tree:
-    """One tree of a model's text. A child below 0 is leaf number -child - 1."""
+    """One tree of a model's text. A child below 0 is leaf number -child - 1.
+
+    `nan_right` says of each split whether NaN goes right, `knows_nan` whether that was fitted:
+    without missing values in training LightGBM takes NaN for 0.
+    """
 
     feature: tuple[int, ...]
     threshold: tuple[float, ...]
+    nan_right: tuple[bool, ...]
+    knows_nan: tuple[bool, ...]
     left: tuple[int, ...]
     right: tuple[int, ...]
     leaf_value: tuple[float, ...]
@@ -44,19 +53,46 @@ class Tree:
 
 
 def parse(model_text: str) -> list[Tree]:
-    """The trees of a LightGBM model's text. Raises IncompatibleError where tables cannot hold
-    them: more than seven splits, categorical splits, missing values, linear leaves.
+    """The trees of a LightGBM model's text. Raises IncompatibleError for those that no model here
+    has: categorical splits, zero as a missing value, linear leaves.
     """
     trees = []
     for section in model_text.partition("end of trees")[0].split("\nTree=")[1:]:
         keys = dict(line.split("=", 1) for line in section.splitlines() if "=" in line)
-        tree = _tree(keys)
-        if len(tree.feature) > NODES:
-            raise IncompatibleError(f"a tree has {len(tree.feature)} splits, more than {NODES}")
-        trees.append(tree)
+        trees.append(_tree(keys))
     if not trees:
         raise IncompatibleError("the model's text has no trees")
     return trees
+
+
+def column_bounds(model_text: str) -> list[tuple[float, float]]:
+    """Least and largest value of each column in training, as the model's text has them.
+
+    Infinite for a column that did not vary. Raises IncompatibleError for a text without them.
+    """
+    found = re.search("^feature_infos=(.*)$", model_text, re.MULTILINE)
+    if found is None:
+        raise IncompatibleError("the model's text does not say how its columns were spread")
+    bounds = []
+    for info in found[1].split():
+        low, colon, high = info.strip("[]").partition(":")
+        bounds.append((float(low), float(high)) if colon else (-math.inf, math.inf))
+    return bounds
+
+
+def hold(trees: list[Tree]) -> bool:
+    """Whether tables can hold the trees: none has more than seven splits."""
+    return all(len(tree.feature) <= NODES for tree in trees)
+
+
+def blind_columns(trees: list[Tree]) -> frozenset[int]:
+    """The columns that some split reads without a fitted direction for NaN."""
+    return frozenset(
+        feature
+        for tree in trees
+        for feature, knows in zip(tree.feature, tree.knows_nan, strict=True)
+        if not knows
+    )
 
 
 class Patterns:
@@ -67,25 +103,28 @@ class Patterns:
     """
 
     def __init__(self, trees: list[Tree]) -> None:
+        # Those that send NaN right stand behind the others: each part is one comparison.
         questions = sorted({q for tree in trees for q in _questions(tree)})
         position = {question: i for i, question in enumerate(questions)}
-        # Nothing exceeds infinity: the last question fills the slots of trees with few splits.
-        slots = np.full((NODES, len(trees)), len(questions), dtype=np.intp)
+        self._left = sum(not nan_right for nan_right, _, _ in questions)
+        # The slots of trees with few splits ask any question: both answers lead to the same leaf.
+        slots = np.zeros((NODES, len(trees)), dtype=np.intp)
         for t, tree in enumerate(trees):
             for node, question in enumerate(_questions(tree)):
                 slots[node, t] = position[question]
         self._slots = slots
-        self._feature = np.array([*(f for f, _ in questions), 0], dtype=np.intp)
-        self._threshold = np.array([*(v for _, v in questions), np.inf])
+        self._feature = np.array([f for _, f, _ in questions] or [0], dtype=np.intp)
+        self._threshold = np.array([v for _, _, v in questions] or [np.inf])
         self._bit = (1 << np.arange(NODES, dtype=np.uint8))[:, None, None]
         self._start = np.arange(len(trees), dtype=np.intp) * PATTERNS
         self._repeated: dict[int, tuple[Floats, NDArray[np.intp]]] = {}
 
     def index(self, x: Floats) -> NDArray[np.intp]:
-        """(n, k) derived values without NaN to (trees, n or a few more) indices into a flattened
-        table; columns beyond n are padding.
+        """(n, k) derived values to (trees, n or a few more) indices into a flattened table; columns
+        beyond n are padding.
 
-        Bit i of a pattern is set where comparison i goes right: the value exceeds the threshold.
+        Bit i of a pattern is set where comparison i goes right: the value exceeds the threshold,
+        or is NaN and was sent right.
         """
         rows = x.shape[0]
         width = -(-rows // _STEP) * _STEP
@@ -94,7 +133,13 @@ class Patterns:
         threshold, start = self._repeated[width]
         if width > rows:
             x = np.concatenate((x, np.zeros((width - rows, x.shape[1]))))
-        right = x.T.take(self._feature, axis=0, mode="clip") > threshold
+        asked = x.T.take(self._feature, axis=0, mode="clip")
+        right = np.empty(asked.shape, dtype=np.bool_)
+        left = self._left
+        # NaN exceeds nothing, and is not at most anything either.
+        np.greater(asked[:left], threshold[:left], out=right[:left])
+        np.less_equal(asked[left:], threshold[left:], out=right[left:])
+        np.logical_not(right[left:], out=right[left:])
         bits = right.view(np.uint8).take(self._slots, axis=0, mode="clip")
         bits *= self._bit
         index: NDArray[np.intp] = np.add.reduce(bits, axis=0, dtype=np.uint8) + start
@@ -137,8 +182,8 @@ def _leaf_values(tree: Tree) -> Floats:
     return np.array(tree.leaf_value)[leaves_reached(tree)]
 
 
-def _questions(tree: Tree) -> Iterator[tuple[int, float]]:
-    return zip(tree.feature, tree.threshold, strict=True)
+def _questions(tree: Tree) -> Iterator[tuple[bool, int, float]]:
+    return zip(tree.nan_right, tree.feature, tree.threshold, strict=True)
 
 
 def _repeat(column: NDArray[Any], width: int) -> NDArray[Any]:
@@ -152,12 +197,19 @@ def _tree(keys: dict[str, str]) -> Tree:
             raise IncompatibleError("a tree has categorical splits or linear leaves")
         if int(keys["num_leaves"]) == 1:
             value = float(keys["leaf_value"])
-            return Tree((), (), (), (), (value,), (1,), ())
-        if any(int(v) not in _PLAIN_SPLITS for v in keys["decision_type"].split()):
-            raise IncompatibleError("a tree has splits that treat missing values apart")
+            return Tree((), (), (), (), (), (), (value,), (1,), ())
+        kinds = _integers(keys["decision_type"])
+        if any(k & _CATEGORICAL or k & _KIND not in (_KIND_NONE, _KIND_NAN) for k in kinds):
+            raise IncompatibleError("a tree has categorical splits, or zero for a missing value")
+        threshold = tuple(float(v) for v in keys["threshold"].split())
         return Tree(
             feature=_integers(keys["split_feature"]),
-            threshold=tuple(float(v) for v in keys["threshold"].split()),
+            threshold=threshold,
+            nan_right=tuple(
+                not k & _MISSING_LEFT if k & _KIND else t < 0.0
+                for k, t in zip(kinds, threshold, strict=True)
+            ),
+            knows_nan=tuple(k & _KIND == _KIND_NAN for k in kinds),
             left=_integers(keys["left_child"]),
             right=_integers(keys["right_child"]),
             leaf_value=tuple(float(v) for v in keys["leaf_value"].split()),

@@ -19,27 +19,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models import (
     calibrate,
+    coverage,
     dataset,
     features,
     fits,
+    golden,
     manifest,
     metrics,
     parallel,
     reference,
     scorecard,
     spec,
+    tables,
 )
+from models.scorer import reasons_from
 
 Floats = NDArray[np.float64]
-
-GOLDEN_ROWS = 32
 
 
 def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -> dict[str, Any]:
@@ -51,22 +52,30 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
     started = time.perf_counter()
     the_spec = spec.load(Path(spec_path))
     data = dataset.load(the_spec)
-    derive = features.resolve(the_spec.derive_function)
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    x = features.apply(derive, data.raw, len(the_spec.derived))
-    state = fits.State(x, data.label, the_spec, dataset.holdout_indices(data, the_spec))
+    state = fits.State(data.raw, data.label, the_spec, dataset.holdout_indices(data, the_spec))
+    everyone = np.arange(data.label.shape[0])
+    sample = fits.sample_of(state, np.setdiff1d(everyone, state.holdout))
+    columns = coverage.by_column(state, sample)
+    warnings = coverage.require(columns, state.holdout.shape[0], the_spec.house)
     results = _run(state, jobs, progress)
-    model_text, holdout_margin = results[fits.Task("served", 0, 0)]
+    holdout_margin, model_text = results[fits.Task("served", 0, 0)]
 
-    training = np.setdiff1d(np.arange(data.label.shape[0]), state.holdout)
+    training = np.setdiff1d(everyone, state.holdout)
     inner = fits.inner_folds(state, training)
     margin = np.empty(training.shape[0])
     for k in range(the_spec.validation.folds):
-        margin[inner == k] = results[fits.Task("inner", 0, k)]
-    platt = calibrate.fit(margin, data.label[training])
+        margin[inner == k] = results[fits.Task("inner", 0, k)].margin
+    scored = ~np.isnan(margin)
+    platt = calibrate.fit(margin[scored], data.label[training][scored])
     scale = scorecard.scale(platt)
 
+    better_blank = coverage.better_blank(state, sample, model_text, scale)
+    warnings += _warnings(the_spec, model_text, better_blank)
     figures = metrics.collect(state, data, results, platt, scale, holdout_margin)
+    figures["coverage"] = {"columns": columns, "better_blank": better_blank}
+    figures["warnings"] = warnings
+    used, label = sample.rows, data.label[sample.rows]
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
         "schema": manifest.SCHEMA,
@@ -76,7 +85,9 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
         "spec_sha256": the_spec.sha256,
         "data_sha256": data.sha256,
         "derive": {"function": the_spec.derive_function, "sha256": derive_sha256},
-        "raw": [manifest.raw_column(f) for f in the_spec.inputs],
+        "raw": [
+            manifest.raw_column(f, t) for f, t in zip(the_spec.inputs, sample.trained, strict=True)
+        ],
         "derived": [manifest.derived_column(d) for d in the_spec.derived],
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "label": {
@@ -84,19 +95,23 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
             "outcome": the_spec.label.outcome,
             "horizon": the_spec.label.horizon,
             "population": the_spec.label.population,
-            "base_rate": float(data.label[training].mean()),
-            "rows": int(training.shape[0]),
-            "bad": int(data.label[training].sum()),
+            "base_rate": float(label.mean()),
+            "rows": int(used.shape[0]),
+            "bad": int(label.sum()),
         },
         "platt": {"a": platt.a.hex(), "b": platt.b.hex()},
         "scale": {"version": scorecard.VERSION, "a": scale.a.hex(), "b": scale.b.hex()},
-        "training_ids": _training_ids(the_spec, data, training),
+        "training_ids": _training_ids(the_spec, data, used),
         "folds": _fold_hashes(state, inner),
         "reference": [
-            reference.histogram(f, data.raw[training, j]) for j, f in enumerate(the_spec.inputs)
+            reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
         ],
-        "golden": _golden(model_text, derive, state, data.raw[training], scale),
-        "parameters": fits.parameters(the_spec),
+        "golden": golden.rows(model_text, state, sample, scale),
+        "reasons": {
+            "from": reasons_from(tables.parse(model_text), _groups(the_spec)),
+            "columns_without_group": _without_group(the_spec),
+        },
+        "parameters": fits.parameters(the_spec, used.shape[0]),
         "trees": the_spec.recipe.trees,
         "seeds": {
             "headline": list(the_spec.validation.seeds),
@@ -115,6 +130,39 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
     figures["seconds"] = round(time.perf_counter() - started, 1)
     written = manifest.write(Path(out), document, model_text, figures)
     return {"model_id": written, **figures}
+
+
+def _groups(the_spec: spec.Spec) -> list[str | None]:
+    return [d.reason_group for d in the_spec.derived]
+
+
+def _without_group(the_spec: spec.Spec) -> list[str]:
+    return [d.name for d in the_spec.derived if d.reason_group is None]
+
+
+def _warnings(
+    the_spec: spec.Spec, model_text: str, better_blank: list[dict[str, Any]]
+) -> list[str]:
+    """About reasons that nobody will be given, and blanks that are worth leaving."""
+    warnings = []
+    unnamed = _without_group(the_spec)
+    if unnamed:
+        warnings.append(
+            f"{len(unnamed)} of {len(the_spec.derived)} derived columns have no reason_group and "
+            f"are never given as a reason: {', '.join(unnamed[:5])}"
+        )
+    if reasons_from(tables.parse(model_text), _groups(the_spec)) == "treeshap":
+        warnings.append(
+            f"a tree has more than {tables.NODES} splits: scores and reasons come from LightGBM, "
+            "not from tables, and take longer"
+        )
+    warnings += [
+        f"{row['column']}: {100 * row['share']:.1f} % of {row['n']} hold-out people would score "
+        "better by leaving the value out; have two people approve it, or do not allow the blank"
+        for row in better_blank
+        if row["share"] > the_spec.house.most_better_blank
+    ]
+    return warnings
 
 
 def _run(state: fits.State, jobs: int, progress: bool) -> metrics.Results:
@@ -159,29 +207,3 @@ def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
         "sha256_by_seed": digests,
         "sha256_calibration": hashlib.sha256(inner.tobytes()).hexdigest(),
     }
-
-
-def _golden(
-    model_text: str,
-    derive: features.Derive,
-    state: fits.State,
-    raw: Floats,
-    scale: scorecard.Scale,
-) -> list[dict[str, Any]]:
-    """Rows that every load must reproduce: real values column by column, but nobody's row.
-
-    Each column is drawn from the training rows by itself, so that the manifest gives no one away.
-    The margins come from the text as a server will parse it.
-    """
-    bits = np.random.PCG64(state.spec.recipe.seed)
-    picked = bits.random_raw(GOLDEN_ROWS * raw.shape[1]) % np.uint64(raw.shape[0])
-    rows = np.take_along_axis(
-        raw, picked.astype(np.int64).reshape(GOLDEN_ROWS, raw.shape[1]), axis=0
-    )
-    booster = lightgbm.Booster(model_str=model_text)
-    derived = features.apply(derive, rows, len(state.spec.derived))
-    margins = fits.margin_of(booster, derived).tolist()
-    return [
-        {"raw": [v.hex() for v in row], "margin": m.hex(), "score": scale.score(m)}
-        for row, m in zip(rows.tolist(), margins, strict=True)
-    ]

@@ -49,12 +49,14 @@ class FakeScored(NamedTuple):
     pd: float
     score: int
     band: str
+    extrapolated: tuple[str, ...] = ()
 
 
 class FakeUnscorable(NamedTuple):
     """A refusal as told."""
 
     reason: str
+    feature: str = ""
 
 
 class FakeScorer:
@@ -63,6 +65,7 @@ class FakeScorer:
     model_id = "fake-model"
     scale_version = "fake-scale"
     raw_names = ("score", "other")
+    absent_names = frozenset({"other"})
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
@@ -80,7 +83,7 @@ class FakeScorer:
 
     def _one(self, value: float) -> FakeScored | FakeUnscorable:
         if math.isnan(value):
-            return FakeUnscorable("MISSING_FEATURE")
+            return FakeUnscorable("MISSING_FEATURE", "score")
         score = int(value)
         band = next((band for bound, band in BANDS if score >= bound), "E")
         return FakeScored(margin=(600 - score) / 72.0, pd=0.2, score=score, band=band)

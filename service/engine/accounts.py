@@ -6,6 +6,7 @@ from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, NotFound
 from service.domain.ledger import Account, Line, Posting, post, set_limit
 from service.domain.transitions import Transition
+from service.engine.assess import schema_id_of
 from service.engine.changes import Changes, Draft
 from service.engine.commands import (
     Folded,
@@ -58,7 +59,8 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     line, _ = line_for(command.user_id, context.currency, changes, context)
     version = (old_user.feature_version if old_user else 0) + 1
     assessment = context.assessed.put[command]
-    score = assessment.scored.score if assessment.scored else None
+    scored = assessment.scored
+    score = scored.score if scored else None
     user = UserRecord(
         command.user_id,
         command.scoring_consent,
@@ -67,8 +69,9 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
         old_user.create_us if old_user else now_us,
     )
     draft = Draft(lines=[line], user=user)
+    schema_id = context.schema_id if command.names is None else schema_id_of(command.names)
     draft.snapshot = FeatureSnapshot(
-        command.user_id, version, context.schema_id, command.raw, command.as_of_us, now_us
+        command.user_id, version, schema_id, command.raw, command.as_of_us, now_us
     )
     if not line.limit_fixed:
         limit_minor = limit_for(score, context.catalog.limit_steps.get(context.currency, ()))
@@ -77,11 +80,13 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     profile = Profile(
         line=line,
         score=score,
-        band=assessment.scored.band if assessment.scored else UNSCORED_BAND,
-        unscorable_reason="" if assessment.scored else assessment.why[0],
+        band=scored.band if scored else UNSCORED_BAND,
+        unscorable_reason="" if scored else assessment.why[0],
         feature_version=version,
         as_of_us=command.as_of_us,
-        model_id=context.model_id if assessment.scored else "",
+        model_id=context.model_id if scored else "",
+        unscorable_feature=assessment.feature,
+        extrapolated=scored.extrapolated if scored else (),
     )
     return Decided(draft, profile, command.user_id, "")
 

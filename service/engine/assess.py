@@ -7,13 +7,14 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from typing_extensions import TypeIs
 
 from service.domain.policy import Reason
 from service.engine.commands import Authorize, Increment, PutUser, Work
-from service.engine.context import UNKNOWN_PERSON, Assessed, Assessment
+from service.engine.context import Assessed, Assessment
 from service.engine.ports import Scorer, Store, Unscorable
 from service.engine.records import Scored, UserFeatures
 
@@ -57,6 +58,7 @@ class Assessor:
         self._scorer = scorer
         self._turn = threading.Lock()
         self.raw_names = tuple(scorer.raw_names)
+        self._absent_names = scorer.absent_names
         self.schema_id = schema_id_of(self.raw_names)
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
@@ -71,66 +73,91 @@ class Assessor:
             if isinstance(work.command, Authorize | Increment)
         }
         people = self._store.features(asking) if asking else {}
-        put = [work.command for work in batch if isinstance(work.command, PutUser)]
-        rows = [raw for it in people.values() if (raw := self._scorable(it)) is not None]
-        rows += [command.raw for command in put if command.scoring_consent]
-        results = self._score(rows, explain_below)
-        following = iter(results)
+        stored = {user_id: self._stored_row(it) for user_id, it in people.items()}
+        sent = {
+            work.command: self._sent_row(work.command)
+            for work in batch
+            if isinstance(work.command, PutUser)
+        }
+        verdicts = self._verdicts([*stored.values(), *sent.values()], explain_below)
+        following = iter(verdicts)
         return Assessed(
-            asking={
-                user_id: _assessment(features, following) for user_id, features in people.items()
-            },
+            asking={user_id: _assessment(it, next(following)) for user_id, it in people.items()},
             put={
-                command: Assessment(
-                    command.scoring_consent,
-                    0,
-                    command.as_of_us,
-                    *(next(following) if command.scoring_consent else NO_CONSENT),
-                )
-                for command in put
+                command: Assessment(command.scoring_consent, 0, command.as_of_us, *next(following))
+                for command in sent
             },
         )
 
     def assess_one(self, features: UserFeatures) -> Assessment:
         """What the model says of one person as stored; without reasons."""
-        raw = self._scorable(features)
-        return _assessment(features, iter(self._score([] if raw is None else [raw], 0)))
+        (verdict,) = self._verdicts([self._stored_row(features)], 0)
+        return _assessment(features, verdict)
 
-    def _score(self, rows: Sequence[bytes], explain_below: int) -> list[_Verdict]:
-        """A score with its reasons, or the reason why there is none, for each row."""
-        if not rows:
-            return []
+    def _verdicts(self, rows: Sequence[bytes | _Verdict], explain_below: int) -> list[_Verdict]:
+        """A score with its reasons, or the reason why there is none, for each row; what is a
+        verdict already stays."""
+        to_score = [row for row in rows if isinstance(row, bytes)]
+        if not to_score:
+            return [row for row in rows if not isinstance(row, bytes)]
         with self._turn:
-            results = self._scorer.score_with_reasons(rows, explain_below)
-        return [
-            (None, (result.reason,)) if _is_unscorable(result) else (result, why)
-            for result, why in results
-        ]
+            results = self._scorer.score_with_reasons(to_score, explain_below)
+        following = iter(results)
+        return [_verdict(*next(following)) if isinstance(row, bytes) else row for row in rows]
 
-    def _scorable(self, features: UserFeatures) -> bytes | None:
-        """Raw values in the order of the served model, what an older schema lacks is missing;
-        None where there are none, or no consent to score them."""
+    def _stored_row(self, features: UserFeatures) -> bytes | _Verdict:
+        """A person's stored values in the served model's order, or why they cannot be scored."""
         schema_id, raw = features.schema_id, features.raw
-        if schema_id is None or raw is None or not features.scoring_consent:
-            return None
+        if schema_id is None or raw is None:
+            return _NO_FEATURES
+        if not features.scoring_consent:
+            return _NO_CONSENT
         if schema_id == self.schema_id:
             return raw
-        names = self._store.feature_names(schema_id)
-        old = dict(zip(names, unpack(raw), strict=True))
-        return pack([old.get(name, math.nan) for name in self.raw_names])
+        return self._row(self._store.feature_names(schema_id), raw)
+
+    def _sent_row(self, command: PutUser) -> bytes | _Verdict:
+        """The values that a PutUser brings, likewise; their schema is recorded."""
+        if command.names is not None:
+            self._store.save_feature_schema(schema_id_of(command.names), command.names)
+        if not command.scoring_consent:
+            return _NO_CONSENT
+        return command.raw if command.names is None else self._row(command.names, command.raw)
+
+    def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Verdict:
+        """Values by name in the order of the served model.
+
+        A value that was never sent is not a missing one: nobody said that the person has none. It
+        counts as missing only where the model's spec says so.
+        """
+        sent = dict(zip(names, unpack(raw), strict=True))
+        for name in self.raw_names:
+            if name not in sent and name not in self._absent_names:
+                return _Verdict(None, (Reason.FEATURE_NOT_SENT,), name)
+        return pack([sent.get(name, math.nan) for name in self.raw_names])
 
 
-_Verdict = tuple[Scored | None, tuple[str, ...]]
-NO_CONSENT: _Verdict = (None, (Reason.NO_CONSENT,))
+class _Verdict(NamedTuple):
+    """A score and the reasons for it, or no score, the reason for that and the feature at fault."""
+
+    scored: Scored | None
+    why: tuple[str, ...]
+    feature: str = ""
 
 
-def _assessment(features: UserFeatures, verdicts: Iterator[_Verdict]) -> Assessment:
-    """The person's assessment; takes the next verdict if there are features."""
+_NO_CONSENT = _Verdict(None, (Reason.NO_CONSENT,))
+_NO_FEATURES = _Verdict(None, (Reason.NO_FEATURES,))
+
+
+def _verdict(result: Scored | Unscorable, why: tuple[str, ...]) -> _Verdict:
+    if _is_unscorable(result):
+        return _Verdict(None, (result.reason,), result.feature)
+    return _Verdict(result, why)
+
+
+def _assessment(features: UserFeatures, verdict: _Verdict) -> Assessment:
     consent = features.scoring_consent
-    if features.raw is None:
-        return UNKNOWN_PERSON._replace(scoring_consent=consent)
-    scored, why = next(verdicts) if consent else NO_CONSENT
-    return Assessment(consent, features.version, features.as_of_us, scored, why)
+    return Assessment(consent, features.version, features.as_of_us, *verdict)
 
 
 def _is_unscorable(result: Scored | Unscorable) -> TypeIs[Unscorable]:

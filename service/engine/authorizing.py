@@ -261,6 +261,8 @@ def _decision(
         choice.offer,
         choice.reasons,
         context.build,
+        assessment.feature,
+        scored.extrapolated if scored else (),
     )
 
 

@@ -259,10 +259,12 @@ class ReportTransfer:
 
 @dataclass(frozen=True, slots=True)
 class PutUser:
-    """Register a person or give newer features; `raw` as in `FeatureSnapshot`.
+    """Register a person or give newer features.
 
-    `violations`: what is wrong with the input, for which it is refused unless it is a retry of
-    what was accepted when other features were known.
+    `raw` are the values that were sent, as in `FeatureSnapshot`, NaN for one that the person does
+    not have; `names` are theirs, None for all of the served model's in its order. `violations`:
+    what is wrong with the input, for which it is refused unless it is a retry of what was accepted
+    when other features were known.
     """
 
     user_id: str
@@ -270,6 +272,7 @@ class PutUser:
     as_of_us: int
     scoring_consent: bool
     violations: tuple[Violation, ...] = ()
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +379,8 @@ class Profile:
     feature_version: int
     as_of_us: int | None
     model_id: str
+    unscorable_feature: str = ""
+    extrapolated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Assessment(NamedTuple):
     """What is known of a person who was registered, and what the model said of the features.
 
     `scored` None: cannot be scored, and `why` says the reason. Otherwise `why` are the model's
-    reasons for a score that does not reach the mildest offer.
+    reasons for a score that does not reach the mildest offer. `feature` is the one at fault.
     """
 
     scoring_consent: bool
@@ -27,10 +27,11 @@ class Assessment(NamedTuple):
     as_of_us: int | None
     scored: Scored | None
     why: tuple[str, ...]
+    feature: str = ""
 
     def cannot(self, reason: str) -> Assessment:
         """The same person, not to be scored for this reason."""
-        return self._replace(scored=None, why=(reason,))
+        return self._replace(scored=None, why=(reason,), feature="")
 
 
 UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))

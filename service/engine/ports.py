@@ -175,10 +175,12 @@ class Store(Protocol):
 
 
 class Unscorable(Protocol):
-    """Why a person's features cannot be scored."""
+    """Why a person's features cannot be scored, and the feature at fault, if it is one."""
 
     @property
     def reason(self) -> str: ...
+    @property
+    def feature(self) -> str: ...
 
 
 class Scorer(Protocol):
@@ -190,6 +192,10 @@ class Scorer(Protocol):
     def scale_version(self) -> str: ...
     @property
     def raw_names(self) -> tuple[str, ...]: ...
+    @property
+    def absent_names(self) -> frozenset[str]:
+        """The raw values that count as missing when they were not sent."""
+        ...
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

@@ -39,4 +39,6 @@ def read_profile(store: ProfileStore, assessor: Assessor, user_id: str, currency
         feature_version=assessment.feature_version,
         as_of_us=assessment.as_of_us,
         model_id=assessor.model_id if scored else "",
+        unscorable_feature=assessment.feature,
+        extrapolated=scored.extrapolated if scored else (),
     )

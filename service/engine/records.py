@@ -85,7 +85,9 @@ class Decision(NamedTuple):
     """All that a decision rested on, enough to take it again.
 
     `margin_hex` is the model's raw margin as a hexadecimal float64, empty when nobody was
-    scored. Amounts are minor units, times microseconds since the epoch, UTC.
+    scored. `unscorable_feature` is the feature for which nobody was, empty for other reasons;
+    `extrapolated` are the features scored as the nearest value that the model was trained on.
+    Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
     decision_id: str
@@ -111,6 +113,8 @@ class Decision(NamedTuple):
     offer: str | None
     reasons: tuple[str, ...]
     build: str
+    unscorable_feature: str
+    extrapolated: tuple[str, ...]
 
 
 class OpenItem(NamedTuple):
@@ -246,7 +250,10 @@ class Catalog:
 
 
 class Scored(Protocol):
-    """A person's score: `margin` is the model's raw output, `pd` the calibrated probability."""
+    """A person's score: `margin` is the model's raw output, `pd` the calibrated probability.
+
+    `extrapolated` names the features that were taken as the nearest value of the training.
+    """
 
     @property
     def margin(self) -> float: ...
@@ -256,6 +263,8 @@ class Scored(Protocol):
     def score(self) -> int: ...
     @property
     def band(self) -> str: ...
+    @property
+    def extrapolated(self) -> tuple[str, ...]: ...
 
 
 class BookFault(NamedTuple):

@@ -133,6 +133,8 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     if as_of is not None:
         message.as_of.CopyFrom(as_of)
     message.model_id = profile.model_id
+    message.unscorable_feature = profile.unscorable_feature
+    message.extrapolated_features.extend(profile.extrapolated)
 
 
 def encode_profile(answer: Answer) -> bytes:

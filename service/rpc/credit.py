@@ -117,6 +117,17 @@ def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
     )
 
 
+def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
+    """Every feature that a person's message names, with its place in the request."""
+    return [
+        *((f"users[{place}].features[{name!r}]", name) for name in user.features),
+        *(
+            (f"users[{place}].missing_features[{n}]", name)
+            for n, name in enumerate(user.missing_features)
+        ),
+    ]
+
+
 class ReviewReader(Protocol):
     """Reads what waits for a verdict, outside any write transaction."""
 
@@ -230,13 +241,18 @@ class People:
                     Violation(f"users[{place}].as_of", "as_of.future", "lies in the future")
                 )
             violations += [
-                Violation(
-                    f"users[{place}].features[{name!r}]",
-                    "features.known",
-                    "the served model has no such feature",
-                )
-                for name in user.features
+                Violation(field, "features.known", "the served model has no such feature")
+                for field, name in _named(place, user)
                 if name not in known
+            ]
+            violations += [
+                Violation(
+                    f"users[{place}].missing_features[{n}]",
+                    "features.either",
+                    "has a value in features: send the value, or name it as missing",
+                )
+                for n, name in enumerate(user.missing_features)
+                if name in user.features
             ]
             if violations:
                 wrong[place] = violations
@@ -249,7 +265,9 @@ class People:
         user: pb.User,
         violations: Sequence[Violation],
     ) -> bytes:
-        raw = pack([user.features.get(name, math.nan) for name in self._assessor.raw_names])
+        known, missing = self._assessor.raw_names, frozenset(user.missing_features)
+        names = tuple(name for name in known if name in user.features or name in missing)
+        raw = pack([user.features.get(name, math.nan) for name in names])
         work = Work(
             caller=PLATFORM,
             request_id=f"{call.message.request_id}/{user.user_id}",
@@ -261,6 +279,7 @@ class People:
                 convert.instant_us(user.as_of, "as_of"),
                 user.scoring_consent,
                 tuple(violations),
+                None if names == known else names,
             ),
             encode=answers.encode_profile,
             differing_field=partial(differing_field, user),

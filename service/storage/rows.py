@@ -173,4 +173,6 @@ def decision_values(decision: Decision) -> Values:
         None if decision.offer is None else str(decision.offer),
         ",".join(decision.reasons),
         decision.build,
+        decision.unscorable_feature,
+        ",".join(decision.extrapolated),
     )

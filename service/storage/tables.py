@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     text,
 )
 
@@ -423,6 +424,9 @@ decisions = Table(
     Column("offer", String(16), nullable=True),
     Column("reasons", String(512), nullable=False),
     _text("build"),
+    # a spec may name its columns at any length, and many may be extrapolated at once
+    Column("unscorable_feature", Text, nullable=False, server_default=""),
+    Column("extrapolated", Text, nullable=False, server_default=""),
 )
 
 requests = Table(

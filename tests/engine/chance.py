@@ -259,8 +259,12 @@ class Chance:
         if kind == "SetStanding":
             return c.SetStanding(user_id, chance.choice(STANDINGS))
         as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1))
-        raw = pack([chance.choice(SCORES), chance.choice((0.0, 1.0))])
-        return c.PutUser(chance.choice(USERS), raw, as_of_us, chance.random() < 0.85)
+        sent = {"score": chance.choice(SCORES), "other": chance.choice((0.0, 1.0))}
+        # Now and then a value is not sent, which is not the same as a missing one.
+        names = chance.choice((None,) * 8 + (("score",), ("other",), ()))
+        raw = pack([value for name, value in sent.items() if names is None or name in names])
+        consent = chance.random() < 0.85
+        return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
 
     def _about_enough(self, chance: Random, it: Row) -> tuple[str, int]:
         """A person and a limit with which some of what waits for a verdict is just borne, or just

@@ -7,7 +7,8 @@ Amounts are minor units, times microseconds.
 from __future__ import annotations
 
 from functools import lru_cache
-from struct import unpack
+from math import nan
+from struct import iter_unpack
 from typing import Any
 
 Row = dict[str, Any]
@@ -210,10 +211,15 @@ def started(it: Row, now_us: int) -> Row:
     return {**new, "due_us": due_us, "lost_us": lost_us}
 
 
-def features_of(raw: bytes) -> tuple[int | None, float]:
-    """The score that the stand-in model gives, None if it cannot, and the other raw value."""
-    score, other = unpack("<dd", raw)
-    return (None if score != score else int(score)), other
+def features_of(raw: bytes, names: tuple[str, ...] | None) -> tuple[int | None, float, str]:
+    """The score that the stand-in model gives, None if it cannot; the other raw value; why not."""
+    names = ("score", "other") if names is None else names
+    sent = dict(zip(names, iter_unpack("<d", raw), strict=True))
+    (other,) = sent.get("other", (nan,))
+    if "score" not in sent:
+        return None, other, "FEATURE_NOT_SENT"
+    (score,) = sent["score"]
+    return (None, other, "MISSING_FEATURE") if score != score else (int(score), other, "")
 
 
 def band(score: int | None) -> str:
@@ -228,7 +234,7 @@ def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
     if not person["consent"]:
         return None, ["NO_CONSENT"]
     if person["score"] is None:
-        return None, ["MISSING_FEATURE"]
+        return None, [person["unscorable"]]
     if now_us - person["as_of_us"] > FEATURES_LAST_US:
         return None, ["FEATURES_STALE"]
     low = person["score"] < 600 and person["other"] > 0
@@ -256,7 +262,9 @@ def offered(
     return None, ["LINE_EXHAUSTED", *reasons]
 
 
-UNKNOWN: Row = {"score": None, "other": 0.0, "consent": False, "as_of_us": 0, "features": 0}
+UNKNOWN: Row = {
+    "score": None, "unscorable": "", "other": 0.0, "consent": False, "as_of_us": 0, "features": 0,
+}  # fmt: skip
 EMPTY: Row = {
     "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",
     "expire_us": None, "start_us": None, "due_us": None, "lost_us": None, "claim_us": None,

@@ -183,7 +183,7 @@ class Reference(Books):
     # -- people ------------------------------------------------------------------------------
 
     def _put_user(self, command: c.PutUser, now_us: int) -> Any:
-        score, other = features_of(command.raw)
+        score, other, why = features_of(command.raw, command.names)
         before = self.people.get(command.user_id)
         if command.as_of_us > now_us:
             raise Refused("INVALID_INPUT")
@@ -192,7 +192,7 @@ class Reference(Books):
         version = (before["features"] if before else 0) + 1
         row = {
             "score": score, "other": other, "consent": command.scoring_consent,
-            "as_of_us": command.as_of_us, "features": version,
+            "as_of_us": command.as_of_us, "features": version, "unscorable": why,
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -203,7 +203,6 @@ class Reference(Books):
             )
             self._bring_limit(command.user_id, limit)
         self.events.append((command.user_id, None, "user.features_recorded", now_us))
-        why = "" if used is not None else "MISSING_FEATURE"
         answer = {
             "line": self.shown(command.user_id), "score": used, "band": band(used),
             "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",

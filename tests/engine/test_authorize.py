@@ -262,6 +262,7 @@ def test_the_whole_decision_is_stored(desk: Desk) -> None:
         "product_revision": 1, "policy_id": "bike", "policy_revision": 1,
         "line_limit_minor": 50_000, "line_held_minor": 5_900, "line_drawn_minor": 0,
         "line_version": 2, "offer": "ZERO", "reasons": "", "build": "test",
+        "unscorable_feature": "", "extrapolated": "",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from service.domain.errors import InvalidInput, NotFound
 from service.engine.assess import Assessor, pack, schema_id_of, unpack
-from service.engine.commands import PutUser
+from service.engine.commands import Profile, PutUser
 from service.engine.profile import read_profile
 from service.engine.records import PLATFORM
 from service.storage import tables as t
@@ -167,6 +167,7 @@ class NewerScorer(FakeScorer):
 
     model_id = "newer"
     raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
+    absent_names = frozenset({"income"})
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
@@ -178,11 +179,66 @@ class NewerScorer(FakeScorer):
 
 
 def test_features_of_an_older_model_are_put_in_order(desk: Desk) -> None:
-    """A newer model reads older features by their names; what they lack is missing."""
+    """A newer model reads older features by their names; a value that was never sent counts as
+    missing where the model says so."""
     newer = Desk(desk.store, scorer=NewerScorer())
     it = rental(newer, authorize("ann"), request_id="newer-1")
     assert (it.offer, it.model_id, it.band) == ("ZERO", "newer", "A")
     assert read_profile(desk.store, Assessor(desk.store, NewerScorer()), "ben", CNY).score == 550
+
+
+class StricterScorer(FakeScorer):
+    """A model that reads one more value, and does not take it for missing when it was not sent."""
+
+    model_id = "stricter"
+    raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
+    absent_names = frozenset()
+
+
+def test_m2_a_value_never_sent_is_not_a_missing_one(desk: Desk) -> None:
+    """Under a model with a new feature, people on record cannot be scored for want of it, by name;
+    nobody counts as having declined to answer."""
+    stricter = Desk(desk.store, scorer=StricterScorer())
+    it = rental(stricter, authorize("ann"), request_id="stricter-1")
+    assert (it.offer, it.reasons) == ("FULL", ("FEATURE_NOT_SENT",))
+    with desk.store.engine.connect() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT unscorable_reason, unscorable_feature FROM decisions ORDER BY decide_us DESC"
+        ).first()
+    assert row is not None
+    assert tuple(row) == ("FEATURE_NOT_SENT", "income")
+    profile = read_profile(desk.store, Assessor(desk.store, StricterScorer()), "ben", CNY)
+    assert (profile.score, profile.unscorable_reason) == (None, "FEATURE_NOT_SENT")
+    assert profile.unscorable_feature == "income"
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "reason", "feature"),
+    [
+        (("score",), (700.0,), "", ""),
+        (("other",), (0.0,), "FEATURE_NOT_SENT", "score"),
+        ((), (), "FEATURE_NOT_SENT", "score"),
+        (("score", "other"), (math.nan, 0.0), "MISSING_FEATURE", "score"),
+        (None, (math.nan, 0.0), "MISSING_FEATURE", "score"),
+    ],
+)
+def test_m2_what_was_sent_is_kept_by_name(
+    desk: Desk,
+    names: tuple[str, ...] | None,
+    values: tuple[float, ...],
+    reason: str,
+    feature: str,
+) -> None:
+    """The answer to PutUsers, the profile and the decision tell a value that was not sent from one
+    that the person does not have."""
+    put = PutUser("zoe", pack(values), START_US, True, names=names)
+    answer = desk.do(put, caller=PLATFORM)
+    assert isinstance(answer, Profile)
+    assert (answer.unscorable_reason, answer.unscorable_feature) == (reason, feature)
+    profile = read_profile(desk.store, Assessor(desk.store, FakeScorer()), "zoe", CNY)
+    assert (profile.unscorable_reason, profile.unscorable_feature) == (reason, feature)
+    it = rental(desk, authorize("zoe"))
+    assert it.reasons == ((reason,) if reason else ())
 
 
 def test_values_are_packed_for_every_machine() -> None:

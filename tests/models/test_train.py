@@ -42,8 +42,9 @@ def test_metrics_hold_every_promised_figure(small_directory: Path) -> None:
     assert "Nadeau-Bengio" in metrics["gain"]["method"]
     low, high = metrics["gain"]["interval"]
     assert low < metrics["gain"]["auc_mean"] < high
-    assert metrics["holdout"]["auc"]["n"] == 500
-    assert sum(b["n"] for b in metrics["score_bands"]) == 500
+    scored = metrics["holdout"]["auc"]["n"]
+    assert scored + metrics["holdout"]["unscorable"] == 500
+    assert sum(b["n"] for b in metrics["score_bands"]) == scored > 480
     assert [a["attribute"] for a in metrics["fairness"]["attributes"]] == [
         "SEX", "EDUCATION", "MARRIAGE", "AGE",
     ]  # fmt: skip

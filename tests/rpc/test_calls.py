@@ -485,14 +485,23 @@ def test_a_cut_waits_for_the_holds(desk: Desks) -> None:
 
 
 def test_who_may_not_be_scored_has_a_profile_without_a_score(desk: Desks) -> None:
-    """Without consent or without a usable value the profile says why there is no score."""
+    """Without consent or without a usable value the profile says why there is no score, and for
+    which feature; a value that was not sent is told from one that the person does not have."""
     private = user_with(desk.platform.fresh("person"), 700, consent=False)
-    empty = user_with(desk.platform.fresh("person"), 700)
-    empty.features.clear()
-    for user, reason in ((private, "NO_CONSENT"), (empty, "MISSING_FEATURE")):
+    silent = user_with(desk.platform.fresh("person"), 700)
+    silent.features.clear()
+    lacking = user_with(desk.platform.fresh("person"), 700)
+    lacking.features.clear()
+    lacking.missing_features.extend(("other", "score"))
+    for user, reason, feature in (
+        (private, "NO_CONSENT", ""),
+        (silent, "FEATURE_NOT_SENT", "score"),
+        (lacking, "MISSING_FEATURE", "score"),
+    ):
         (profile,) = desk.platform.put(user)
         assert (profile.score, profile.score_band) == (0, SCORE_BAND_UNSPECIFIED)
         assert (profile.unscorable_reason, profile.model_id) == (reason, "")
+        assert profile.unscorable_feature == feature
         assert profile.limit == yuan(0)
         assert desk.platform.profile(user.user_id) == profile
 

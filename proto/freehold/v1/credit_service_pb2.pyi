@@ -25,7 +25,7 @@ STANDING_WATCHED: Standing
 STANDING_SUSPENDED: Standing
 
 class User(_message.Message):
-    __slots__ = ("user_id", "features", "as_of", "scoring_consent")
+    __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features")
     class FeaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -37,11 +37,13 @@ class User(_message.Message):
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     SCORING_CONSENT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FEATURES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     features: _containers.ScalarMap[str, float]
     as_of: _timestamp_pb2.Timestamp
     scoring_consent: bool
-    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ...) -> None: ...
+    missing_features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ..., missing_features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PutUsersRequest(_message.Message):
     __slots__ = ("request_id", "users")
@@ -58,7 +60,7 @@ class PutUsersResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
 
 class CreditProfile(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +79,8 @@ class CreditProfile(_message.Message):
     REFUND_PAYABLE_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIXED_FIELD_NUMBER: _ClassVar[int]
+    UNSCORABLE_FEATURE_FIELD_NUMBER: _ClassVar[int]
+    EXTRAPOLATED_FEATURES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -95,7 +99,9 @@ class CreditProfile(_message.Message):
     refund_payable: _types_pb2.Money
     standing: Standing
     limit_fixed: bool
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ...) -> None: ...
+    unscorable_feature: str
+    extrapolated_features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreditLine(_message.Message):
     __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")

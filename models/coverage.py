@@ -1,0 +1,90 @@
+"""How much of the hold-out the served model answers for, and what a blank would do there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from models import fits, scorecard
+from models.domain import MISSING_FEATURE
+from models.errors import TrainingError
+from models.spec import HouseRules
+
+
+def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
+    """For each raw column the hold-out rows that are refused for it or marked as extrapolated.
+
+    Known before any fit. `missing` are rows whose blank the fit cannot answer for, `outside` those
+    whose value lies outside the domain; a row is counted at the first column at fault.
+    """
+    admitted = fits.domain_of(state, sample, None).admit(state.raw[state.holdout])
+    found: dict[str, dict[str, Any]] = {}
+    for feature, trained in zip(state.spec.inputs, sample.trained, strict=True):
+        found[feature.name] = {
+            "column": feature.name,
+            "trained_missing": trained.missing,
+            "may_be_missing": trained.nullable,
+            "missing": 0,
+            "outside": 0,
+            "extrapolated": 0,
+        }
+    for code, column in admitted.refused.values():
+        # A derived column without a value has no row of its own among the raw ones.
+        row = found.setdefault(column, {"column": column, "missing": 0, "outside": 0})
+        row["missing" if code == MISSING_FEATURE else "outside"] += 1
+    for columns in admitted.extrapolated.values():
+        for column in columns:
+            found[column]["extrapolated"] += 1
+    return list(found.values())
+
+
+def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list[str]:
+    """Warnings about columns for whose values too many of the hold-out's rows are refused.
+
+    Raises TrainingError where values outside the domain alone are more than the rules allow.
+    """
+    warnings = []
+    for row in columns:
+        outside, missing = row["outside"] / rows, row["missing"] / rows
+        if outside > rules.most_refused:
+            raise TrainingError(
+                f"{row['column']}: {row['outside']} of {rows} hold-out rows have values unlike "
+                "those of the training rows and cannot be scored; declare min and max, merge rare "
+                "codes, or choose another hold-out"
+            )
+        if outside + missing > rules.warn_refused:
+            warnings.append(
+                f"{row['column']}: of {rows} hold-out rows {row['missing']} cannot be scored for "
+                f"a missing value and {row['outside']} for a value unlike those trained on"
+            )
+        if row.get("trained_missing") and not row["may_be_missing"]:
+            warnings.append(
+                f"{row['column']}: {row['trained_missing']} training rows lack a value, too few "
+                "to learn from; rows without it are left out and cannot be scored"
+            )
+    return warnings
+
+
+def better_blank(
+    state: fits.State, sample: fits.Sample, model_text: str, scale: scorecard.Scale
+) -> list[dict[str, Any]]:
+    """For each column that may be missing, the share of the hold-out's people with a value whose
+    score would rise if they left it out."""
+    booster = lightgbm.Booster(model_str=model_text)
+    seen = fits.domain_of(state, sample, booster)
+    shares = []
+    for j in np.flatnonzero(seen.nullable).tolist():
+        raw = state.raw[state.holdout]
+        raw = raw[~np.isnan(raw[:, j])]
+        blank = raw.copy()
+        blank[:, j] = np.nan
+        before = fits.margins(booster, seen, raw)
+        after = fits.margins(booster, seen, blank)
+        both = ~np.isnan(before) & ~np.isnan(after)
+        pairs = zip(before[both].tolist(), after[both].tolist(), strict=True)
+        n, rises = int(both.sum()), sum(scale.score(b) < scale.score(a) for b, a in pairs)
+        name = state.spec.inputs[j].name
+        shares.append({"column": name, "n": n, "rises": rises, "share": rises / n if n else 0.0})
+    return shares

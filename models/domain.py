@@ -1,0 +1,304 @@
+"""The rows that a fitted model can answer for: values, codes and blanks like those of its training.
+
+A row outside this domain is refused with a stable code and the column's name, or, a little
+outside, scored as the nearest trained value and marked. Every fold of a validation is held to the
+domain of its own fit, so that the figures of a model are those of the rows that it serves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DatasetError
+from models.features import Derive
+from models.spec import Feature, HouseRules
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+Bools = NDArray[np.bool_]
+
+# Stable codes of rows that cannot be scored.
+MISSING_FEATURE = "MISSING_FEATURE"
+FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
+UNSEEN_CODE = "UNSEEN_CODE"
+
+_LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One raw column in the training rows of a fit.
+
+    `low` and `high` bound its values; of a number, without the special ones. They are infinite
+    where nobody noted them (models of manifest schema 1 behind a derive function). `seen` are a
+    code's values, or the special values of a number, ascending; None where nobody noted them.
+    `missing` counts the rows without a value, `missing_bad` the bad ones among them; `nullable`
+    says whether these are enough to score a row that lacks the value.
+    """
+
+    low: float
+    high: float
+    seen: tuple[float, ...] | None
+    missing: int
+    missing_bad: int | None
+    nullable: bool
+
+
+class Learned(NamedTuple):
+    """The training rows of a fit that it can answer for, as a mask, and its columns."""
+
+    kept: Bools
+    trained: tuple[Trained, ...]
+
+
+class Refusal(NamedTuple):
+    """Why a row cannot be scored: a stable code and the column at fault."""
+
+    code: str
+    column: str
+
+
+class Admitted(NamedTuple):
+    """Rows that can be scored, and what became of the others, by their places in the input.
+
+    `derived` is (m, k_derived) float64 of the m rows admitted, in order; `refused` and
+    `extrapolated` have an entry only for rows that were refused, or were scored as the nearest
+    trained value of the columns named.
+    """
+
+    derived: Floats
+    refused: dict[int, Refusal]
+    extrapolated: dict[int, tuple[str, ...]]
+
+
+def learn(
+    features: Sequence[Feature], raw: Floats, label: Labels, rules: HouseRules, leaf: int
+) -> Learned:
+    """Columns of (n, k) training rows, and which of the rows the fit is to use.
+
+    A blank that too few training rows have is nothing that a fit can learn from: rows that have
+    one are left out, as they are refused later. `leaf` is the fit's smallest leaf. Raises
+    DatasetError where no good or no bad row is left.
+    """
+    missing = np.isnan(raw)
+    nullable: Bools = np.array([f.missing == "nan" for f in features])
+    kept: Bools = np.ones(raw.shape[0], dtype=np.bool_)
+    while True:
+        lacking = missing[kept].sum(axis=0)
+        lacking_bad = missing[kept & (label == 1)].sum(axis=0)
+        enough: Bools = np.asarray(
+            (lacking >= max(rules.missing_rows, leaf))
+            & (lacking_bad >= rules.missing_bad)
+            & (lacking - lacking_bad >= rules.missing_good)
+        )
+        if not (nullable & ~enough).any():
+            break
+        # Rows that go take blanks of other columns with them: count again.
+        nullable &= enough
+        kept = ~np.any(missing[:, ~nullable], axis=1)
+    if np.unique(label[kept]).shape[0] < 2:
+        raise DatasetError("too few rows are left without the rows whose blanks are too rare")
+    bad = label == 1
+    trained = tuple(
+        _trained(
+            feature,
+            raw[kept, j],
+            missing=int(missing[:, j].sum()),
+            missing_bad=int(missing[bad, j].sum()),
+            nullable=bool(nullable[j]),
+        )
+        for j, feature in enumerate(features)
+    )
+    return Learned(kept, trained)
+
+
+def _trained(
+    feature: Feature, values: Floats, *, missing: int, missing_bad: int, nullable: bool
+) -> Trained:
+    values = values[~np.isnan(values)]
+    is_code = feature.type == "code"
+    seen = np.unique(values if is_code else values[np.isin(values, feature.special)])
+    if not is_code:
+        values = values[~np.isin(values, feature.special)]
+    # Without a value nothing lies between the bounds.
+    low, high = (values.min(), values.max()) if values.shape[0] else (np.inf, -np.inf)
+    return Trained(float(low), float(high), tuple(seen.tolist()), missing, missing_bad, nullable)
+
+
+def to_json(trained: Trained) -> dict[str, Any]:
+    """A column's `trained` in the manifest; floats as hexadecimal text."""
+    return {
+        "low": trained.low.hex(),
+        "high": trained.high.hex(),
+        "seen": None if trained.seen is None else [v.hex() for v in trained.seen],
+        "missing": trained.missing,
+        "missing_bad": trained.missing_bad,
+        "nullable": trained.nullable,
+    }
+
+
+def from_json(column: Mapping[str, Any]) -> Trained:
+    """The reverse of `to_json`; raises KeyError, TypeError or ValueError for anything else."""
+    seen = column["seen"]
+    return Trained(
+        low=float.fromhex(column["low"]),
+        high=float.fromhex(column["high"]),
+        seen=None if seen is None else tuple(float.fromhex(v) for v in seen),
+        missing=column["missing"],
+        missing_bad=column["missing_bad"],
+        nullable=column["nullable"],
+    )
+
+
+class _Bounds(NamedTuple):
+    """A column's bounds: values between `low` and `high` count as they are; those beyond, up to
+    `reach_low` and `reach_high`, as the nearer of the two."""
+
+    reach_low: float
+    low: float
+    high: float
+    reach_high: float
+
+
+class Domain:
+    """Admits rows for one fitted model."""
+
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        trained: Sequence[Trained],
+        derive: Derive,
+        derived_names: Sequence[str],
+        blind: frozenset[int],
+        probe: Floats,
+    ) -> None:
+        """`blind` are the derived columns that the model reads where it knows no missing value;
+        `probe` is (m, k_raw) float64 of rows in the domain, to see what a missing value does."""
+        self._names = [f.name for f in features]
+        self._derive = derive
+        self._derived_names = tuple(derived_names)
+        self._bounds = [_bounds(f, t) for f, t in zip(features, trained, strict=True)]
+        # Finite bounds everywhere: comparing with them refuses infinities, and NaN as well.
+        self._low = np.array([b.low for b in self._bounds])
+        self._high = np.array([b.high for b in self._bounds])
+        self._features = tuple(features)
+        self._fraction_allowed = np.array([f.type == "number" for f in features])
+        self._seen = [None if t.seen is None else frozenset(t.seen) for t in trained]
+        # Codes with a gap between them; elsewhere the bounds tell all.
+        self._gaps = [
+            (j, np.array(t.seen))
+            for j, (f, t) in enumerate(zip(features, trained, strict=True))
+            if f.type == "code" and t.seen and len(t.seen) <= t.high - t.low
+        ]
+        nullable = np.array([t.nullable for t in trained])
+        self._turns_nan = _turns_nan(derive, probe, nullable, len(self._derived_names))
+        unread = np.isin(np.arange(len(self._derived_names)), sorted(blind))
+        self.nullable: Bools = nullable & ~(self._turns_nan & unread).any(axis=1)
+
+    def ends(self, j: int) -> tuple[float, float]:
+        """The least and the largest value of raw column j that are scored as they are."""
+        return self._bounds[j].low, self._bounds[j].high
+
+    def admit(self, raw: Floats) -> Admitted:
+        """Derived columns of the rows of (n, k_raw) float64 that can be scored."""
+        inside = (raw >= self._low) & (raw <= self._high)
+        inside &= (raw == np.floor(raw)) | self._fraction_allowed
+        for j, seen in self._gaps:
+            inside[:, j] &= np.isin(raw[:, j], seen)
+        refused: dict[int, Refusal] = {}
+        extrapolated: dict[int, tuple[str, ...]] = {}
+        if not inside.all():
+            raw = self._sift(raw, inside, refused, extrapolated)
+        derived = self._derive(raw)
+        if not np.isfinite(derived).all():
+            derived = self._defined(raw, derived, refused)
+        if extrapolated and refused:
+            extrapolated = {i: names for i, names in extrapolated.items() if i not in refused}
+        return Admitted(derived, refused, extrapolated)
+
+    def _sift(
+        self,
+        raw: Floats,
+        inside: Bools,
+        refused: dict[int, Refusal],
+        extrapolated: dict[int, tuple[str, ...]],
+    ) -> Floats:
+        """The rows of which every value can be scored, each value as it is scored."""
+        raw = raw.copy()
+        rows, columns = np.nonzero(~inside)
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+            value, name = float(raw[i, j]), self._names[j]
+            code = self._refusal(j, value)
+            if code is not None:
+                first = refused.get(i)
+                # A missing value is named before a wrong one.
+                if first is None or (code == MISSING_FEATURE and first.code != code):
+                    refused[i] = Refusal(code, name)
+            elif value == value and value not in (self._seen[j] or ()):
+                raw[i, j] = min(max(value, self._bounds[j].low), self._bounds[j].high)
+                extrapolated[i] = (*extrapolated.get(i, ()), name)
+        return np.delete(raw, sorted(refused), axis=0) if refused else raw
+
+    def _refusal(self, j: int, value: float) -> str | None:
+        """Why a value that is not inside the bounds of column j cannot be scored, if it cannot."""
+        if value != value:
+            return None if self.nullable[j] else MISSING_FEATURE
+        feature, seen, bounds = self._features[j], self._seen[j], self._bounds[j]
+        if seen is not None and value in seen:
+            return None
+        if feature.type != "number" and value != np.floor(value):
+            return FEATURE_OUT_OF_RANGE
+        if feature.type == "code" and seen is not None:
+            declared = feature.minimum <= value <= feature.maximum and abs(value) <= _LARGEST
+            return UNSEEN_CODE if declared else FEATURE_OUT_OF_RANGE
+        return None if bounds.reach_low <= value <= bounds.reach_high else FEATURE_OUT_OF_RANGE
+
+    def _defined(self, raw: Floats, derived: Floats, refused: dict[int, Refusal]) -> Floats:
+        """The rows whose derived columns exist, or lack a value because a raw one is missing."""
+        explained = (np.isnan(raw).astype(np.uint8) @ self._turns_nan.astype(np.uint8)) > 0
+        undefined = np.isinf(derived) | (np.isnan(derived) & ~explained)
+        wrong = undefined.any(axis=1)
+        places = [i for i in range(raw.shape[0] + len(refused)) if i not in refused]
+        for row in np.flatnonzero(wrong).tolist():
+            name = self._derived_names[int(np.argmax(undefined[row]))]
+            refused[places[row]] = Refusal(FEATURE_OUT_OF_RANGE, name)
+        defined: Floats = derived[~wrong]
+        return defined
+
+
+def _bounds(feature: Feature, trained: Trained) -> _Bounds:
+    """Declared bounds where there are any, else those of the training rows and one range beyond,
+    but never below 0 where no training row was."""
+    if feature.type == "code":
+        low, high = max(feature.minimum, trained.low), min(feature.maximum, trained.high)
+        return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (low, low, high, high)))
+    low = reach_low = feature.minimum
+    high = reach_high = feature.maximum
+    span = trained.high - trained.low
+    if np.isinf(feature.minimum):
+        low, reach_low = trained.low, trained.low - span
+        if low >= 0.0:
+            reach_low = max(reach_low, 0.0)
+    if np.isinf(feature.maximum):
+        high, reach_high = trained.high, trained.high + span
+    return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (reach_low, low, high, reach_high)))
+
+
+def _turns_nan(derive: Derive, probe: Floats, nullable: Bools, width: int) -> Bools:
+    """(k_raw, width): whether a missing value of a nullable raw column turns a derived one NaN."""
+    turns = np.zeros((nullable.shape[0], width), dtype=np.bool_)
+    if not nullable.any():
+        return turns
+    with np.errstate(all="ignore"):
+        present = np.isnan(derive(probe))
+        for j in np.flatnonzero(nullable).tolist():
+            lacking = probe.copy()
+            lacking[:, j] = np.nan
+            turns[j] = (np.isnan(derive(lacking)) & ~present).any(axis=0)
+    return turns

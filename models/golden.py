@@ -1,0 +1,65 @@
+"""Golden rows: rows that every load of a model must give the same margin and score.
+
+They hold each kind of value that the model answers for: ordinary ones, a missing value in each
+column that may lack one, each special value and code, and both ends of each column's domain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from models import fits, scorecard
+from models.domain import Domain
+
+Floats = NDArray[np.float64]
+
+ORDINARY_ROWS = 32
+
+
+def rows(
+    model_text: str, state: fits.State, sample: fits.Sample, scale: scorecard.Scale
+) -> list[dict[str, Any]]:
+    """Golden rows for the manifest: raw values, margin (hexadecimal text) and score.
+
+    The margins come from the text as a server will parse it.
+    """
+    booster = lightgbm.Booster(model_str=model_text)
+    seen = fits.domain_of(state, sample, booster)
+    raw = _raw(state, sample, seen)
+    margins = fits.margins(booster, seen, raw)
+    return [
+        {"raw": [v.hex() for v in row], "margin": margin.hex(), "score": scale.score(margin)}
+        for row, margin in zip(raw.tolist(), margins.tolist(), strict=True)
+        # An end of one column's domain may have no derived value beside the others' values.
+        if margin == margin
+    ]
+
+
+def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
+    """Real values column by column, but nobody's row; then one changed value a row.
+
+    Each column is drawn from the training rows by itself, so that the manifest gives no one away.
+    """
+    training = state.raw[sample.rows]
+    # Of a column that may be missing, values alone: its blank has a row of its own.
+    present = [column[~np.isnan(column)] for column in training.T]
+    bits = np.random.PCG64(state.spec.recipe.seed)
+    drawn = bits.random_raw(ORDINARY_ROWS * training.shape[1]).reshape(ORDINARY_ROWS, -1)
+    ordinary = np.column_stack(
+        [
+            values[(drawn[:, j] % np.uint64(values.shape[0])).astype(np.int64)]
+            for j, values in enumerate(present)
+        ]
+    )
+    changed: list[Floats] = []
+    for j, (feature, trained) in enumerate(zip(state.spec.inputs, sample.trained, strict=True)):
+        kinds = {*seen.ends(j), *({*feature.special} & {*(trained.seen or ())})}
+        for value in [*sorted(kinds), *([np.nan] if seen.nullable[j] else [])]:
+            row = ordinary[len(changed) % ORDINARY_ROWS].copy()
+            row[j] = value
+            changed.append(row)
+    return np.concatenate((ordinary, np.array(changed)))

@@ -1,0 +1,441 @@
+"""The rows that a model answers for, as small tables of real people's kind show them."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from models import domain, report, spec, tables
+from models.errors import DatasetError, TrainingError
+from models.scorer import ModelScorer, Scored, Unscorable
+from models.spec import HouseRules
+from tests.models import small_tables
+from tests.models.small_tables import NULLABLE_B, A, B, Trained, fitted, row, table, trained
+
+NAN = math.nan
+SCHEMA_1 = Path(__file__).parent / "schema_1"
+
+
+def verdict(scorer: ModelScorer, *values: float) -> Scored | Unscorable:
+    return scorer.score([row(*values)])[0]
+
+
+def margin(scorer: ModelScorer, *values: float) -> float:
+    answer = verdict(scorer, *values)
+    assert isinstance(answer, Scored)
+    return answer.margin
+
+
+def reasons(scorer: ModelScorer, *values: float) -> tuple[str, ...]:
+    return scorer.score_with_reasons([row(*values)], 951)[0][1]
+
+
+def with_blanks(rows: Any) -> small_tables.Table:
+    it = table()
+    it.b[rows] = NAN
+    return it
+
+
+# -- M1: a missing value must never get the best score ----------------------------------------
+
+
+def test_m1_case_1_blanks_that_only_the_late_rows_have_cannot_be_scored(tmp_path: Path) -> None:
+    """Where every blank lies in the out-of-time part, a row without b is refused by name."""
+    late = np.arange(600) >= 450
+    it = trained(tmp_path, with_blanks(slice(560, 600)), [A, NULLABLE_B], late=late)
+    assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
+    assert it.metrics["holdout"]["unscorable"] == 40
+    assert it.metrics["holdout"]["n"] == 110
+    assert any("b: of 150 hold-out rows 40 cannot be scored" in w for w in it.metrics["warnings"])
+
+
+def test_m1_case_1_one_blank_of_600_cannot_be_scored(tmp_path: Path) -> None:
+    """One blank teaches nothing: it is left out of the fit, warned of, and refused by name."""
+    it = trained(tmp_path, with_blanks(7), [A, NULLABLE_B])
+    assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
+    assert isinstance(verdict(it.scorer, 0.1, 0.0), Scored)
+    assert it.metrics["model"]["unscorable"]["by_seed"] == [1]
+    assert it.metrics["warnings"][0].startswith("b: 1 training rows lack a value, too few")
+
+
+@pytest.mark.parametrize("blanks", [120, 60, 50])
+def test_m1_case_1_enough_blanks_score_as_lightgbm_does(blanks: int) -> None:
+    """With 50 blanks or more, good and bad, the margin of a blank is LightGBM's to the bit."""
+    it = with_blanks(slice(0, blanks))
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, NULLABLE_B])
+    booster = lightgbm.Booster(model_str=scorer.manifest.model_text)
+    for a in (-1.5, 0.1, 2.0):
+        expected = booster.predict([[a, NAN]], raw_score=True)[0]
+        assert margin(scorer, a, NAN) == expected
+        worst, best = margin(scorer, a, 2.0), margin(scorer, a, 0.0)
+        assert best < margin(scorer, a, NAN) < worst
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "leaf", "allowed"),
+    [(50, 5, 20, True), (49, 20, 20, False), (50, 4, 20, False), (50, 46, 20, False),
+     (50, 45, 20, True), (99, 50, 100, False), (100, 50, 100, True)],
+)  # fmt: skip
+def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
+    rows: int, bad: int, leaf: int, allowed: bool
+) -> None:
+    """A column may be missing if at least 50 rows, and as many as the smallest leaf has, lack it,
+    5 of them bad and 5 good; rows whose blank does not count are left out of the fit."""
+    raw = np.ones((400, 1))
+    raw[:rows] = NAN
+    label = np.zeros(400, dtype=np.int8)
+    label[:bad] = label[rows : rows + 40] = 1
+    the_spec = spec.parse(small_tables.tree([NULLABLE_B]), path=Path("s"), sha256="")
+    learned = domain.learn(the_spec.inputs, raw, label, HouseRules(), leaf)
+    assert learned.trained[0].nullable is allowed
+    assert int(learned.kept.sum()) == (400 if allowed else 400 - rows)
+    assert (learned.trained[0].missing, learned.trained[0].missing_bad) == (rows, bad)
+
+
+def test_m1_rows_left_out_for_one_blank_take_another_columns_blanks_with_them() -> None:
+    """A column whose blanks suffice only together with rows that are left out may not be missing
+    either."""
+    raw = np.ones((600, 2))
+    raw[:60, 0] = NAN
+    raw[:20, 1] = NAN
+    label = (np.arange(600) % 2).astype(np.int8)
+    both = [{**A, "missing": "nan"}, NULLABLE_B]
+    the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
+    learned = domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
+    assert [t.nullable for t in learned.trained] == [False, False]
+    assert int(learned.kept.sum()) == 540
+
+
+def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
+    """Where every bad row has a rare blank nothing can be fitted, and the error says so."""
+    raw = np.ones((400, 1))
+    raw[:30] = NAN
+    label = (np.arange(400) < 30).astype(np.int8)
+    the_spec = spec.parse(small_tables.tree([NULLABLE_B]), path=Path("s"), sha256="")
+    with pytest.raises(DatasetError, match="blanks"):
+        domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
+
+
+def test_m1_a_split_that_knows_no_blank_forbids_it() -> None:
+    """Whatever the counts say: a column that the model's text reads anywhere without a direction
+    for NaN may not be missing."""
+    it = table()
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, B])
+    blind = tables.blind_columns(tables.parse(scorer.manifest.model_text))
+    assert blind == {0, 1}
+    allowed = [t.__class__(**{**vars(t), "nullable": True}) for t in scorer.manifest.trained]
+    probe = np.array([g.raw for g in scorer.manifest.golden])
+    features = scorer.manifest.raw
+    strict = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], blind, probe)
+    assert strict.nullable.tolist() == [False, False]
+    half = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], frozenset({0}), probe)
+    assert half.nullable.tolist() == [False, True]
+
+
+def test_m1_blanks_are_known_however_few_they_are_in_a_large_table() -> None:
+    """LightGBM looks at every row for missing values, not at a sample of 200,000 rows."""
+    generator = np.random.default_rng(3)
+    raw = generator.normal(size=(260_000, 2))
+    label = (generator.random(260_000) < 1.0 / (1.0 + np.exp(-raw.sum(axis=1)))).astype(np.int8)
+    raw[:60, 1] = NAN
+    scorer = fitted(raw, label, [A, NULLABLE_B], trees=3)
+    assert isinstance(verdict(scorer, 0.1, NAN), Scored)
+
+
+def test_m1_a_model_directory_of_schema_1_is_served_and_refuses_the_blank() -> None:
+    """A directory that an earlier build wrote loads, scores the same, and no longer gives a blank
+    the best score."""
+    scorer = ModelScorer.load(SCHEMA_1)
+    best, worst = verdict(scorer, 0.1, 0.0), verdict(scorer, 0.1, 2.0)
+    assert isinstance(best, Scored)
+    assert isinstance(worst, Scored)
+    assert (best.margin, best.score) == (-0.9250059995314671, 602)
+    assert (worst.margin, worst.score) == (-0.6525429666781076, 456)
+    assert reasons(scorer, 0.1, 2.0) == ("B", "A")
+    # The build that wrote it answered 602 here.
+    assert verdict(scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
+    # The text of a model that sees raw columns as they are tells how far they went.
+    assert verdict(scorer, 0.1, 99.0) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+    assert verdict(scorer, 0.1, 3.0) == worst._replace(extrapolated=("b",))
+
+
+# -- M2: reasons must never vanish in silence -------------------------------------------------
+
+
+def test_m2_case_2_four_blanks_leave_everybody_elses_reasons(tmp_path: Path) -> None:
+    """With 4 blanks of 600 the four rows cannot be scored, and everybody else has reasons."""
+    it = trained(tmp_path, with_blanks([3, 99, 400, 500]), [A, NULLABLE_B])
+    assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
+    assert reasons(it.scorer, 1.0, 2.0) == ("B", "A")
+    assert it.scorer.reasons_from == "tables"
+    assert it.metrics["model"]["unscorable"]["by_seed"] == [4]
+
+
+def test_m2_case_2_with_120_blanks_everybody_has_reasons(tmp_path: Path) -> None:
+    """With 120 blanks of 600 everybody is scored and has reasons, a blank's owner too."""
+    it = trained(tmp_path, with_blanks(slice(0, 600, 5)), [A, NULLABLE_B])
+    assert it.scorer.reasons_from == "tables"
+    assert reasons(it.scorer, 1.0, 2.0) == ("B", "A")
+    assert "A" in reasons(it.scorer, 2.0, NAN)
+    assert it.metrics["model"]["unscorable"]["by_seed"] == [0]
+    assert it.metrics["coverage"]["better_blank"][0]["column"] == "b"
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    blank = with_blanks(slice(0, 600, 5))
+    return trained(tmp_path_factory.mktemp("deep"), blank, [A, NULLABLE_B], depth=7,
+                   min_child_samples=3)  # fmt: skip
+
+
+def test_m2_deep_trees_have_reasons(deep: Trained) -> None:
+    """A model whose trees do not fit into tables has reasons all the same, from LightGBM's
+    TreeSHAP; the manifest, the warnings and the scorer say so."""
+    assert small_tables.largest_tree(deep.scorer) > tables.NODES
+    assert deep.scorer.reasons_from == "treeshap"
+    assert deep.scorer.manifest.document["reasons"]["from"] == "treeshap"
+    assert any("more than 7 splits" in warning for warning in deep.metrics["warnings"])
+    assert reasons(deep.scorer, 1.5, 2.0)[0] == "B"
+    assert reasons(deep.scorer, 1.5, NAN) != ()
+
+
+def test_m2_columns_without_a_reason_group_are_told() -> None:
+    """A model that can name no reason says so, instead of empty lists that nobody notices."""
+    it = table()
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [{"name": "a"}, {"name": "b"}])
+    assert scorer.reasons_from == "nothing"
+    assert reasons(scorer, 1.0, 2.0) == ()
+
+
+def test_the_report_shows_what_cannot_be_scored_and_who_would_gain_by_a_blank(
+    deep: Trained,
+) -> None:
+    """The printed report leads with the warnings and has each column's refusals and blanks."""
+    console = Console(file=io.StringIO(), width=160)
+    report.print_metrics(deep.metrics, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.startswith("Warning: ")
+    for expected in ("cannot be scored", "Better blank", "Extrapolated"):
+        assert expected in text
+
+
+# -- the domain: values unlike those of the training -------------------------------------------
+
+
+def test_case_15_a_code_that_training_did_not_see_cannot_be_scored() -> None:
+    """Of a code, the values seen in training are scored, and no other is: 99, or one in a gap."""
+    it = table()
+    it.b[it.b == 1.0] = 5.0
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "type": "code"}])
+    for seen in (0.0, 2.0, 5.0):
+        assert isinstance(verdict(scorer, 0.1, seen), Scored)
+    for unseen in (99.0, 1.0, 3.0, -1.0):
+        assert verdict(scorer, 0.1, unseen) == Unscorable("UNSEEN_CODE", "b")
+    assert verdict(scorer, 0.1, 2.5) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+
+
+def test_case_16_numbers_far_outside_the_training_cannot_be_scored() -> None:
+    """Without declared bounds, age -5 and income 1e300 are refused by name; the training maximum
+    plus 1 is scored as the maximum, and marked."""
+    generator = np.random.default_rng(5)
+    age = generator.integers(18, 80, 800).astype(np.float64)
+    income = np.round(generator.lognormal(10, 0.5, 800))
+    label = (generator.random(800) < np.where(age < 35, 0.5, 0.2)).astype(np.int8)
+    features = [{**A, "name": "age", "type": "integer"}, {**B, "name": "income"}]
+    scorer = fitted(np.column_stack((age, income)), label, features)
+    low, high = income.min(), income.max()
+    assert verdict(scorer, -5.0, low) == Unscorable("FEATURE_OUT_OF_RANGE", "age")
+    assert verdict(scorer, 40.0, 1e300) == Unscorable("FEATURE_OUT_OF_RANGE", "income")
+    at_the_end, beyond = verdict(scorer, 40.0, high), verdict(scorer, 40.0, high + 1.0)
+    assert isinstance(at_the_end, Scored)
+    assert beyond == at_the_end._replace(extrapolated=("income",))
+    both = verdict(scorer, 80.0, high + 1.0)
+    assert isinstance(both, Scored)
+    assert both.extrapolated == ("age", "income")
+    assert verdict(scorer, 80.5, low) == Unscorable("FEATURE_OUT_OF_RANGE", "age")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(10.0, ""), (20.0, ""), (20.5, "marked"), (30.0, "marked"), (30.5, "refused"),
+     (9.5, "marked"), (0.0, "marked"), (-0.5, "refused"), (math.inf, "refused")],
+)  # fmt: skip
+def test_a_number_is_scored_up_to_one_training_range_beyond_its_ends(
+    value: float, expected: str
+) -> None:
+    """Trained from 10 to 20, a number counts as the nearest trained value from 0 to 30, and never
+    below 0 where no training row was."""
+    it = table()
+    b = 10.0 + 5.0 * it.b
+    scorer = fitted(np.column_stack((it.a, b)), it.y, [A, B])
+    answer = verdict(scorer, 0.1, value)
+    if expected == "refused":
+        assert answer == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+    else:
+        nearest = margin(scorer, 0.1, min(max(value, 10.0), 20.0))
+        assert isinstance(answer, Scored)
+        assert answer.margin == nearest
+        assert answer.extrapolated == (("b",) if expected else ())
+
+
+def test_a_number_trained_below_zero_reaches_further_below() -> None:
+    """Where training has negative values, one range below its least is still scored, and marked."""
+    it = table()
+    scorer = fitted(np.column_stack((it.a, it.b - 1.0)), it.y, [A, B])
+    answer = verdict(scorer, 0.1, -3.0)
+    assert isinstance(answer, Scored)
+    assert answer.extrapolated == ("b",)
+    assert verdict(scorer, 0.1, -3.1) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+
+
+def test_declared_bounds_stand_instead_of_the_trained_ones() -> None:
+    """Inside declared bounds a number is scored as it is, outside it is refused; an end that is
+    not declared follows the training."""
+    it = table()
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "max": 50.0}])
+    assert margin(scorer, 0.1, 50.0) == margin(scorer, 0.1, 2.0)
+    answer = verdict(scorer, 0.1, 50.0)
+    assert isinstance(answer, Scored)
+    assert answer.extrapolated == ()
+    assert verdict(scorer, 0.1, 50.5) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+    assert verdict(scorer, 0.1, -0.5) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+
+
+def test_a_special_value_is_no_part_of_a_numbers_range() -> None:
+    """A special value that training saw is scored as it is; the values between it and the ordinary
+    ones are not taken for trained ones."""
+    it = table()
+    it.b[:120] = -9.0
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "special": [-9, -8]}])
+    answer = verdict(scorer, 0.1, -9.0)
+    assert isinstance(answer, Scored)
+    assert answer.extrapolated == ()
+    for value in (-8.0, -5.0, -0.5):
+        assert verdict(scorer, 0.1, value) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
+
+
+def test_a_hold_out_unlike_the_training_is_an_error_before_the_first_fit(tmp_path: Path) -> None:
+    """More than 5 % of the hold-out refused for one column's value stops the training, by name."""
+    it, late = table(), np.arange(600) >= 500
+    it.b[590:] = 40.0
+    with pytest.raises(TrainingError, match=r"b: 10 of 100 hold-out rows .* declare min and max"):
+        trained(tmp_path, it, [A, B], late=late)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_few_refused_rows_of_the_hold_out_are_a_warning(tmp_path: Path) -> None:
+    """Above half a per cent refused for one column's value is a warning with the counts, and
+    marked rows are counted beside them."""
+    it, late = table(), np.arange(600) >= 400
+    it.b[597:] = 40.0
+    it.b[590:597] = 3.0
+    made = trained(tmp_path, it, [A, B], late=late)
+    (column,) = [c for c in made.metrics["coverage"]["columns"] if c["column"] == "b"]
+    assert (column["outside"], column["extrapolated"], column["missing"]) == (3, 7, 0)
+    assert any("b: of 200 hold-out rows 0" in warning for warning in made.metrics["warnings"])
+    assert made.metrics["holdout"]["unscorable"] == 3
+
+
+def test_golden_rows_hold_each_kind_of_value() -> None:
+    """Golden rows have a blank in the nullable column, each special value that training saw and
+    both ends of each domain."""
+    it = table()
+    it.b[:120] = NAN
+    it.b[120:200] = -9.0
+    features: list[dict[str, Any]] = [A, {**NULLABLE_B, "special": [-9]}]
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, features)
+    golden = np.array([g.raw for g in scorer.manifest.golden])
+    assert {it.a.min(), it.a.max()} <= set(golden[:, 0].tolist())
+    assert {0.0, 2.0, -9.0} <= set(golden[:, 1].tolist())
+    assert int(np.isnan(golden[:, 1]).sum()) == 1
+
+
+def test_a_derived_column_without_a_value_refuses_the_row() -> None:
+    """A row whose derived column has no value, although nothing that it rests on is missing, is
+    refused by that column's name; a NaN that a missing value explains is not."""
+    it = table()
+    both = [{**A, "missing": "nan"}, NULLABLE_B]
+    the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
+    raw = np.column_stack((it.a + 10.0, it.b + 1.0))
+    raw[::5, 0] = NAN
+    seen = domain.learn(the_spec.inputs, raw, it.y, HouseRules(), 20).trained
+
+    def ratio(values: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.column_stack((values[:, 0], (values[:, 1] - 1.0) / (values[:, 1] - 1.0)))
+
+    within = domain.Domain(
+        the_spec.inputs, seen, ratio, ["plain", "ratio"], frozenset(), raw[raw[:, 1] > 1.0][1:20]
+    )
+    admitted = within.admit(np.array([[10.0, 2.0], [NAN, 2.0], [NAN, 1.0], [10.0, 1.0]]))
+    refused = domain.Refusal("FEATURE_OUT_OF_RANGE", "ratio")
+    assert admitted.refused == {2: refused, 3: refused}
+    assert admitted.derived.shape == (2, 2)
+
+
+# -- tables, LightGBM and TreeSHAP over random models -------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    depth=st.integers(1, 8),
+    blanks=st.lists(st.sampled_from([0.0, 0.0, 0.05, 0.2, 0.5]), min_size=3, max_size=3),
+    zeros=st.booleans(),
+)
+def test_tables_and_lightgbm_agree_wherever_a_row_is_let_through(
+    seed: int, depth: int, blanks: list[float], zeros: bool
+) -> None:
+    """Random models of depth 1 to 8, with blanks and without: whatever row is admitted, a blank
+    anywhere included, has LightGBM's margin to the bit, from tables where trees have at most seven
+    splits; and reasons that agree with its TreeSHAP within 1e-9."""
+    generator = np.random.default_rng(seed)
+    rows = 700
+    raw = np.round(generator.normal(size=(rows, 3)), 1)
+    if zeros:
+        raw[:, 1] = np.maximum(raw[:, 1], 0.0)
+    log_odds = raw[:, 0] * raw[:, 1] + raw[:, 2] + generator.normal(size=rows)
+    label = (log_odds > 0.3).astype(np.int8)
+    for j, share in enumerate(blanks):
+        raw[generator.random(rows) < share, j] = NAN
+    features = [{"name": name, "reason_group": name.upper(), "missing": "nan"} for name in "abc"]
+    leaf = int(generator.integers(2, 30))
+    scorer = fitted(raw, label, features, depth=depth, trees=12, min_child_samples=leaf)
+    splits = small_tables.largest_tree(scorer)
+    assert scorer.reasons_from == ("tables" if splits <= tables.NODES else "treeshap")
+
+    asked = np.concatenate((raw[:150], np.round(2.0 * generator.normal(size=(150, 3)), 1)))
+    asked[generator.random(asked.shape) < 0.2] = NAN
+    answers = scorer.score_with_reasons([each.tobytes() for each in asked], 951)
+    scored = np.array([isinstance(answer, Scored) for answer, _ in answers])
+    allowed = [t.nullable for t in scorer.manifest.trained]
+    # Whatever has a blank that training did not teach is refused.
+    assert not scored[np.isnan(asked[:, [not a for a in allowed]]).any(axis=1)].any()
+    assert scored.any()
+    trained_rows = [(t.low, t.high) for t in scorer.manifest.trained]
+    nearest = np.column_stack(
+        [np.clip(asked[:, j], low, high) for j, (low, high) in enumerate(trained_rows)]
+    )[scored]
+    booster = lightgbm.Booster(model_str=scorer.manifest.model_text)
+    expected = np.asarray(booster.predict(nearest, raw_score=True, num_threads=1))
+    margins = [answer.margin for answer, _ in answers if isinstance(answer, Scored)]
+    assert np.array(margins).tobytes() == expected.tobytes()
+
+    shap = np.asarray(booster.predict(nearest, pred_contrib=True, num_threads=1))[:, :-1]
+    names = ("A", "B", "C")
+    given_reasons = [why for answer, why in answers if isinstance(answer, Scored)]
+    for why, values in zip(given_reasons, shap, strict=True):
+        found = values[[names.index(code) for code in why]]
+        np.testing.assert_allclose(found, np.sort(values)[::-1][: len(why)], rtol=0, atol=1e-9)
+        assert (found > -1e-9).all()
+        assert len(why) >= int((values > 1e-9).sum())
