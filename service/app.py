@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from service.clock import Clock, SandboxClock
+from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
 from service.engine.committer import Committer
@@ -85,6 +85,8 @@ class Parts:
     """Where transfers are handed in; None: whoever runs the rail reads them by ListTransfers."""
     seal_key: SealKey | None = None
     """Signs the heads of the books; None: nothing is sealed."""
+    clock_vouched: bool = False
+    """Somebody says that the machine's clock is right, however long nothing has happened."""
 
 
 class App:
@@ -189,6 +191,9 @@ class App:
 
     async def start(self, address: str) -> int:
         """Serves on the address; returns the port. Raises AddressInUse."""
+        if isinstance(self._parts.clock, SystemClock):
+            newest_us = self._parts.store.newest_us()
+            self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
         self.committer.start()
         try:
             port = await self._server.start(address)
@@ -276,6 +281,26 @@ def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
         log_seal=_log_seal,
         log_fault=_log_fault,
     )
+
+
+WHAT_TIME_BRINGS = "nothing lapses, is lost, sold or debited by time alone"
+CLOCK_NEWS = {
+    ClockNews.JUMPED: "the machine's clock was set: time goes on as before, and until the clock "
+    f"is right again {WHAT_TIME_BRINGS}; where it is right as it is, restart the server",
+    ClockNews.RIGHT_AGAIN: "the machine's clock is followed again",
+    ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
+    "them is wrong; set the clock and restart the server",
+    ClockNews.AHEAD: f"nothing was recorded for so long: {WHAT_TIME_BRINGS}; where the machine's "
+    "clock is right, restart the server with --trust-clock",
+}
+
+
+def log_clock(news: ClockNews, off_us: int) -> None:
+    """Writes to the log what the clock has to tell."""
+    # A log that cannot be written must not stop whoever asks for the time.
+    with suppress(Exception):
+        write = log.info if news is ClockNews.RIGHT_AGAIN else log.error
+        write(str(news), off_s=round(off_us / 1_000_000, 3), what=CLOCK_NEWS[news])
 
 
 def _log_seal(seal: SealRecord) -> None:

@@ -239,6 +239,11 @@ def train(spec: Path, out: Path, jobs: int) -> None:
     is_flag=True,
     help="Hand transfers to a simulated payment rail, which moves no money; for sandboxes.",
 )
+@click.option(
+    "--trust-clock",
+    is_flag=True,
+    help="The machine's clock is right although nothing was recorded for more than 30 days.",
+)
 def serve(
     listen: str,
     database: str,
@@ -247,6 +252,7 @@ def serve(
     rail_secret: Path | None,
     simulated_rail: bool,
     seal_key: Path | None,
+    trust_clock: bool,
 ) -> None:
     """Serve the API until SIGTERM."""
     import uvloop
@@ -273,7 +279,7 @@ def serve(
     signer = None if seal_key is None else load_seal_key(seal_key)
     with serving(engine):
         store, scorer = SqlStore(engine), ModelScorer.load(model)
-        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
+        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer, trust_clock)
         try:
             uvloop.run(run(parts, listen))
         except AddressInUse as error:
@@ -310,7 +316,9 @@ def _rail(
 
 def _clock(sandbox: str | None) -> Clock:
     if sandbox is None:
-        return SystemClock()
+        from service.app import log_clock
+
+        return SystemClock(tell=log_clock)
     try:
         start = datetime.fromisoformat(sandbox)
     except ValueError as error:

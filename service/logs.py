@@ -19,6 +19,7 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
+from typing import TextIO, cast
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
@@ -171,7 +172,7 @@ def configure_logs(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)

@@ -120,8 +120,14 @@ class Desk:
     """An engine on a real database, with a clock in the test's hand."""
 
     def __init__(
-        self, store: SqlStore, *, ids: Ids | None = None, scorer: Scorer | None = None
+        self,
+        store: SqlStore,
+        *,
+        ids: Ids | None = None,
+        scorer: Scorer | None = None,
+        machine: Clock | None = None,
     ) -> None:
+        """`machine` is the clock of the engine instead of the desk's own."""
         self.store = store
         self.clock = SandboxClock(START_US)
         self.faults: list[BaseException] = []
@@ -129,7 +135,7 @@ class Desk:
         self.engine = Engine(
             store,
             Assessor(store, scorer or FakeScorer()),
-            self.clock,
+            machine or self.clock,
             ids or CountingIds(),
             currency="CNY",
             build="test",

@@ -556,6 +556,13 @@ class SqlStore:
             row = connection.execute(query).first()
         return None if row is None else rows.line_of(row)
 
+    def newest_us(self) -> int | None:
+        """When the last event was recorded, in microseconds since the epoch; None without any."""
+        query = select(t.outbox.c.record_us).order_by(t.outbox.c.sequence.desc()).limit(1)
+        with reading(self._engine) as connection:
+            newest: int | None = connection.scalar(query)
+        return newest
+
     def unfolded(self, rows: int) -> list[tuple[str, str]]:
         """Whose balances stand in more than so many rows."""
         p = t.operator_payables.c
