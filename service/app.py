@@ -24,7 +24,7 @@ from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
 from service.engine.ports import Rail, Scorer
-from service.engine.records import SealRecord
+from service.engine.records import SealRecord, TermsFault
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
@@ -106,6 +106,7 @@ class App:
             build=build_version(),
             max_attempts=limits.max_attempts,
             log_fault=_log_fault,
+            log_terms=_log_terms,
         )
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
@@ -308,6 +309,12 @@ def _log_seal(seal: SealRecord) -> None:
     with suppress(Exception):
         witness = f"{seal.number}:{seal.digest.hex()}"
         log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
+
+
+def _log_terms(fault: TermsFault, *, mended: bool) -> None:
+    with suppress(Exception):
+        write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
+        write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:

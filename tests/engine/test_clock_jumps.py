@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from freehold.client import Client
@@ -64,52 +63,46 @@ def hall(url: str, machine: Machine) -> Iterator[Desk]:
         yield desk
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
-    return asyncio.run(asyncio.wait_for(main, HANG_S))
+def in_a_process(desk: Desk, act: Callable[[Committer], Awaitable[int]]) -> int:
+    """What an act through a committer of the desk's process comes to."""
+
+    async def main() -> int:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        result = await act(committer)
+        await committer.close()
+        return result
+
+    return asyncio.run(asyncio.wait_for(main(), HANG_S))
 
 
 def sweep(desk: Desk) -> int:
     """One round of the sweeper of the desk's process; how many it woke."""
 
-    async def main() -> int:
-        committer = Committer(desk.engine.apply, CommitLimits())
-        committer.start()
-        sweeper = Sweeper(
-            desk.store,
-            committer,
-            desk.engine._clock,
+    def act(committer: Committer) -> Awaitable[int]:
+        return Sweeper(
+            *(desk.store, committer, desk.engine._clock),
             portion=100,
             interval_s=1.0,
             log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        woken = await sweeper.sweep()
-        await committer.close()
-        return woken
+        ).sweep()
 
-    return run(main())
+    return in_a_process(desk, act)
 
 
 def dispatch(desk: Desk, rail: Rail) -> int:
     """One round of the dispatcher of the desk's process; how many transfers the rail took."""
 
-    async def main() -> int:
-        committer = Committer(desk.engine.apply, CommitLimits())
-        committer.start()
-        dispatcher = Dispatcher(
-            desk.store,
-            rail,
-            committer,
-            desk.engine._clock,
+    def act(committer: Committer) -> Awaitable[int]:
+        return Dispatcher(
+            *(desk.store, rail, committer, desk.engine._clock),
             portion=PORTION,
             interval_s=1.0,
             resend_us=RESEND_US,
             log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        taken = await dispatcher.dispatch()
-        await committer.close()
-        return taken
+        ).dispatch()
 
-    return run(main())
+    return in_a_process(desk, act)
 
 
 def test_a4_a_clock_ten_years_ahead_for_four_seconds(hall: Desk, machine: Machine) -> None:
