@@ -299,6 +299,7 @@ def batches(
             build="power",
             max_attempts=3,
             log_fault=lambda _id, error: faults.append(error),
+            log_terms=lambda fault, mended: faults.append(ValueError(fault, mended)),
         )
         for number in range(first, min(first + portion, batches)):
             clock.advance(START_US + number * _SECOND_US)

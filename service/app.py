@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from service.clock import Clock, SandboxClock
+from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
 from service.engine.committer import Committer
@@ -24,7 +24,7 @@ from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
 from service.engine.ports import Rail, Scorer
-from service.engine.records import SealRecord
+from service.engine.records import SealRecord, TermsFault
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
@@ -85,6 +85,8 @@ class Parts:
     """Where transfers are handed in; None: whoever runs the rail reads them by ListTransfers."""
     seal_key: SealKey | None = None
     """Signs the heads of the books; None: nothing is sealed."""
+    clock_vouched: bool = False
+    """Somebody says that the machine's clock is right, however long nothing has happened."""
 
 
 class App:
@@ -104,6 +106,7 @@ class App:
             build=build_version(),
             max_attempts=limits.max_attempts,
             log_fault=_log_fault,
+            log_terms=_log_terms,
         )
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
@@ -189,6 +192,9 @@ class App:
 
     async def start(self, address: str) -> int:
         """Serves on the address; returns the port. Raises AddressInUse."""
+        if isinstance(self._parts.clock, SystemClock):
+            newest_us = self._parts.store.newest_us()
+            self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
         self.committer.start()
         try:
             port = await self._server.start(address)
@@ -278,11 +284,37 @@ def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
     )
 
 
+WHAT_TIME_BRINGS = "nothing lapses, is lost, sold or debited by time alone"
+CLOCK_NEWS = {
+    ClockNews.JUMPED: "the machine's clock was set: time goes on as before, and until the clock "
+    f"is right again {WHAT_TIME_BRINGS}; where it is right as it is, restart the server",
+    ClockNews.RIGHT_AGAIN: "the machine's clock is followed again",
+    ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
+    "them is wrong; set the clock and restart the server",
+    ClockNews.AHEAD: f"nothing was recorded for so long: {WHAT_TIME_BRINGS}; where the machine's "
+    "clock is right, restart the server with --trust-clock",
+}
+
+
+def log_clock(news: ClockNews, off_us: int) -> None:
+    """Writes to the log what the clock has to tell."""
+    # A log that cannot be written must not stop whoever asks for the time.
+    with suppress(Exception):
+        write = log.info if news is ClockNews.RIGHT_AGAIN else log.error
+        write(str(news), off_s=round(off_us / 1_000_000, 3), what=CLOCK_NEWS[news])
+
+
 def _log_seal(seal: SealRecord) -> None:
     # Noted elsewhere, with the log: a witness of seals that somebody may cut off.
     with suppress(Exception):
         witness = f"{seal.number}:{seal.digest.hex()}"
         log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
+
+
+def _log_terms(fault: TermsFault, *, mended: bool) -> None:
+    with suppress(Exception):
+        write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
+        write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:

@@ -244,6 +244,11 @@ def train(spec: Path, out: Path, jobs: int) -> None:
     is_flag=True,
     help="Hand transfers to a simulated payment rail, which moves no money; for sandboxes.",
 )
+@click.option(
+    "--trust-clock",
+    is_flag=True,
+    help="The machine's clock is right although nothing was recorded for more than 30 days.",
+)
 def serve(
     listen: str,
     database: str,
@@ -252,6 +257,7 @@ def serve(
     rail_secret: Path | None,
     simulated_rail: bool,
     seal_key: Path | None,
+    trust_clock: bool,
 ) -> None:
     """Serve the API until SIGTERM."""
     import uvloop
@@ -282,7 +288,7 @@ def serve(
             structlog.get_logger("freehold").warning(
                 "reasons", source=scorer.reasons_from, why=REASONS_WARNINGS[scorer.reasons_from]
             )
-        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer)
+        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer, trust_clock)
         try:
             uvloop.run(run(parts, listen))
         except AddressInUse as error:
@@ -319,7 +325,9 @@ def _rail(
 
 def _clock(sandbox: str | None) -> Clock:
     if sandbox is None:
-        return SystemClock()
+        from service.app import log_clock
+
+        return SystemClock(tell=log_clock)
     try:
         start = datetime.fromisoformat(sandbox)
     except ValueError as error:

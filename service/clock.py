@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from threading import Lock
 from typing import Protocol
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+MOST_APART_NS = 10_000_000_000
+"""How far the machine's two clocks may move apart. A daemon that keeps time, or a virtual machine
+that is moved, steps by less; and no term of a rental is so short that it would matter."""
+SLEW_DIVISOR = 10
+"""A step is forgotten at a tenth of the time that goes by: no daemon slews faster."""
+MOST_BEHIND_US = 60 * SECOND_US
+"""How far the clock may be behind the newest row at the start, as those of two servers may be."""
+MOST_AHEAD_US = 30 * DAY_US
+"""How long nothing may have happened before the start, unless somebody vouches for the clock."""
+LOOKS = 5
 
 
 class Clock(Protocol):
@@ -13,21 +30,144 @@ class Clock(Protocol):
         """Microseconds since the epoch, UTC."""
         ...
 
+    @property
+    def trusted(self) -> bool:
+        """Whether it may be done now what time alone brings: lapse, lose, sell, hand in."""
+        ...
+
+
+class ClockNews(StrEnum):
+    """What a clock has to tell; each is the event of a line in the log."""
+
+    JUMPED = "clock_jumped"
+    RIGHT_AGAIN = "clock_right_again"
+    BEHIND = "clock_behind_the_database"
+    AHEAD = "clock_far_ahead_of_the_database"
+
+
+Tell = Callable[[ClockNews, int], None]
+"""Takes the news and by how much the machine's clock is off, in microseconds; ahead is positive."""
+
+
+def _steady_source() -> Callable[[], int]:
+    """Nanoseconds that nobody sets, counted while the machine sleeps too, where that is had."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+    return time.monotonic_ns
+
+
+def _say_nothing(_news: ClockNews, _off_us: int) -> None:
+    pass
+
 
 class SystemClock:
-    """The machine's clock, which never goes backwards within a process."""
+    """The machine's clock, which never goes backwards within a process and follows no jump.
 
-    def __init__(self) -> None:
+    Each reading compares the wall clock, which anybody may set, with a steady clock, which nobody
+    can. As long as they agree within `MOST_APART_NS` the wall clock counts; after a small step back
+    time stands still until the wall clock has caught up. When they do not, that is a jump: it is
+    told, time goes on from before it by the steady clock, so that calls are answered as if nothing
+    had happened, and the clock is not `trusted`, so that the sweeper and the dispatcher rest. When
+    the wall clock comes back it is followed again, and that is told too.
+
+    A jump that stays is not followed, however long: nobody here can tell the operator who sets a
+    wrong clock right from the fault that sets a right one wrong, and a rental that was sold by a
+    wrong clock is not brought back. Whoever knows restarts the process, which takes the wall clock
+    as it then is. A virtual machine that was stopped for longer than `MOST_APART_NS` sees a jump
+    as well.
+
+    At the start there is nothing to compare with but the database (`compare_start`). A clock behind
+    its newest row is told and no more: what is done late harms nobody. One that is `MOST_AHEAD_US`
+    ahead is told, and not trusted until a restart in which somebody vouches for it: a shop that was
+    shut for the winter waits for that, and a machine that woke up in another decade sells nothing.
+    """
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] | None = None,
+        tell: Tell = _say_nothing,
+    ) -> None:
+        """`wall_ns` is nanoseconds since the epoch, `steady_ns` since whenever; `tell` must not
+        block: it is called by whoever asks for the time."""
+        self._wall_ns = wall_ns
+        self._steady_ns = steady_ns or _steady_source()
+        self._tell = tell
+        self._lock = Lock()
+        self._looked_ns, wall = self._read_together()
+        # By how much the wall clock is ahead of the steady one, as far as that is believed.
+        self._ahead_ns = wall - self._looked_ns
+        self._jump_ns = 0
+        self._unproven = False
         self._last_us = 0
 
     def now_us(self) -> int:
         """Microseconds since the epoch, UTC; at least the last answer."""
-        self._last_us = max(self._last_us, time.time_ns() // 1000)
-        return self._last_us
+        news = None
+        with self._lock:
+            steady_ns = self._steady_ns()
+            wall_ns = self._wall_ns()
+            off_ns = wall_ns - steady_ns - self._ahead_ns
+            if not -MOST_APART_NS <= off_ns <= MOST_APART_NS:
+                steady_ns, wall_ns = self._read_together()
+                off_ns = wall_ns - steady_ns - self._ahead_ns
+            if -MOST_APART_NS <= off_ns <= MOST_APART_NS:
+                if off_ns:
+                    most_ns = (steady_ns - self._looked_ns) // SLEW_DIVISOR
+                    self._ahead_ns += max(-most_ns, min(most_ns, off_ns))
+                if self._jump_ns:
+                    news, self._jump_ns = ClockNews.RIGHT_AGAIN, 0
+                now_us = wall_ns // 1000
+            else:
+                if abs(off_ns - self._jump_ns) > MOST_APART_NS:
+                    news, self._jump_ns = ClockNews.JUMPED, off_ns
+                now_us = (steady_ns + self._ahead_ns) // 1000
+            self._looked_ns = steady_ns
+            if now_us > self._last_us:
+                self._last_us = now_us
+            now_us = self._last_us
+        if news is not None:
+            self._tell(news, off_ns // 1000)
+        return now_us
+
+    def _read_together(self) -> tuple[int, int]:
+        """Steady and wall clock of one moment, of several looks the one that took the shortest.
+
+        A process may be stopped between two readings, for any time.
+        """
+        best = (0, 0)
+        shortest_ns: int | None = None
+        for _ in range(LOOKS):
+            before_ns = self._steady_ns()
+            wall_ns = self._wall_ns()
+            took_ns = self._steady_ns() - before_ns
+            if shortest_ns is None or took_ns < shortest_ns:
+                best, shortest_ns = (before_ns, wall_ns), took_ns
+        return best
+
+    @property
+    def trusted(self) -> bool:
+        """Whether wall and steady clock agree by now, and the start left no doubt."""
+        self.now_us()
+        return not self._jump_ns and not self._unproven
+
+    def compare_start(self, newest_us: int | None, *, vouched: bool) -> None:
+        """Compares the clock with the newest row of the database, in microseconds since the epoch;
+        None: there is none. `vouched`: somebody says that the clock is right."""
+        if newest_us is None:
+            return
+        off_us = self.now_us() - newest_us
+        if off_us < -MOST_BEHIND_US:
+            self._tell(ClockNews.BEHIND, off_us)
+        elif off_us > MOST_AHEAD_US and not vouched:
+            self._unproven = True
+            self._tell(ClockNews.AHEAD, off_us)
 
 
 class SandboxClock:
     """A clock that stands still until it is told to go on."""
+
+    trusted = True
 
     def __init__(self, start_us: int) -> None:
         self._now_us = start_us

@@ -24,7 +24,7 @@ from service.engine.assess import Assessor, unpack
 from service.engine.commands import Answer, Command, PutUser, Work
 from service.engine.engine import Engine, Result
 from service.engine.ports import Scorer
-from service.engine.records import PLATFORM
+from service.engine.records import PLATFORM, TermsFault
 from service.ids import Ids
 from service.rails.simulated import Behaviour, SimulatedRail
 from service.signing import SealKey
@@ -123,21 +123,30 @@ class Desk:
     """An engine on a real database, with a clock in the test's hand."""
 
     def __init__(
-        self, store: SqlStore, *, ids: Ids | None = None, scorer: Scorer | None = None
+        self,
+        store: SqlStore,
+        *,
+        ids: Ids | None = None,
+        scorer: Scorer | None = None,
+        machine: Clock | None = None,
     ) -> None:
+        """`machine` is the clock of the engine instead of the desk's own."""
         self.store = store
         self.clock = SandboxClock(START_US)
         self.faults: list[BaseException] = []
+        self.terms: list[tuple[TermsFault, bool]] = []
+        """What was told of wrong terms, and whether they are right again."""
         self.answers: dict[str, Answer] = {}
         self.engine = Engine(
             store,
             Assessor(store, scorer or FakeScorer()),
-            self.clock,
+            machine or self.clock,
             ids or CountingIds(),
             currency="CNY",
             build="test",
             max_attempts=3,
             log_fault=lambda _id, error: self.faults.append(error),
+            log_terms=lambda fault, mended: self.terms.append((fault, mended)),
         )
         self._requests = itertools.count(1)
 

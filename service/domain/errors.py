@@ -8,10 +8,12 @@
     ├── RequestIdReused         the request id came before with another body
     ├── PaymentReferenceReused  the payment was recorded before
     ├── IllegalState            the state does not allow the command
+    ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
     ├── VersionMismatch         the expected version is stale
     ├── Exhausted               line, queue or quota is used up
     ├── Unavailable             not done or unknown: a retry with the same id tells
     ├── DeadlineTooNear         refused before the write
+    ├── TermsUnusable           the platform's own terms make no sense; no server starts on them
     ├── InternalFault           a defect; the text carries an id and nothing else
     └── InvariantBroken         a defect seen by a guard; answered as an InternalFault
 
@@ -109,6 +111,24 @@ class IllegalState(FreeholdError):
 
     def __init__(self, reason: str, message: str, state: str) -> None:
         super().__init__(reason, message, {"state": state})
+
+
+class ProductMisconfigured(FreeholdError):
+    """The terms of a product make no sense, so that nothing is rented out under them."""
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(
+            "PRODUCT_MISCONFIGURED",
+            "the product's terms are wrong; the platform must put them right",
+            {"product": product_id},
+        )
+
+
+class TermsUnusable(FreeholdError):
+    """The terms that everybody's calls rest on make no sense."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("TERMS_UNUSABLE", why)
 
 
 class VersionMismatch(FreeholdError):

@@ -14,6 +14,7 @@ from service.domain.errors import (
     InvalidInput,
     InvariantBroken,
     NotFound,
+    ProductMisconfigured,
 )
 from service.domain.ledger import Line, Standing
 from service.domain.policy import (
@@ -148,10 +149,13 @@ def _require_free(operator_id: str, items: tuple[Item, ...], changes: Changes) -
 
 
 def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> list[Product]:
-    known = context.catalog.products
+    known, operators = context.catalog.products, context.catalog.operators
     products = []
     for item in items:
-        product = known.get((operator_id, item.product_id))
+        key = (operator_id, item.product_id)
+        product = known.get(key)
+        if key in context.catalog.refused or (product and operator_id not in operators):
+            raise ProductMisconfigured(item.product_id)
         if product is None:
             raise NotFound("product", item.product_id)
         products.append(product)

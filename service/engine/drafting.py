@@ -6,7 +6,13 @@ from service.domain import timers
 from service.domain.authorization import Authorization, Step, Transfer, check_version
 from service.domain.catalog import Product
 from service.domain.chain import subject_of
-from service.domain.errors import IllegalState, InvariantBroken, NotFound, PaymentReferenceReused
+from service.domain.errors import (
+    IllegalState,
+    InvariantBroken,
+    NotFound,
+    PaymentReferenceReused,
+    ProductMisconfigured,
+)
 from service.domain.ledger import Line, Standing, post
 from service.domain.transitions import Transition
 from service.engine.changes import Changes, Draft
@@ -58,6 +64,8 @@ def product_of(authorization: Authorization, context: Context) -> Product:
     """The product in the revision under which the authorization was granted."""
     key = (authorization.operator_id, authorization.product_id, authorization.product_revision)
     product = context.catalog.revisions.get(key)
+    if product is None and any(fault.key == key for fault in context.catalog.faults):
+        raise ProductMisconfigured(authorization.product_id)
     if product is None:
         raise InvariantBroken("an authorization without a product")
     return product

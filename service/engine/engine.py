@@ -23,6 +23,7 @@ from service.domain.errors import (
     InternalFault,
     InvariantBroken,
     RequestIdReused,
+    TermsUnusable,
     Unavailable,
 )
 from service.engine import following
@@ -67,6 +68,8 @@ from service.engine.records import (
     TOMBSTONE,
     Catalog,
     RequestRecord,
+    TermsFault,
+    TermsKind,
     operator_account,
 )
 from service.engine.shortage import ASKING, people_in_the_way
@@ -79,6 +82,12 @@ class FaultLog(Protocol):
     """Where a defect's details go; the caller sees only the id."""
 
     def __call__(self, fault_id: str, error: BaseException) -> None: ...
+
+
+class TermsLog(Protocol):
+    """Where it is told that terms are wrong, and that they are no longer: each once."""
+
+    def __call__(self, fault: TermsFault, *, mended: bool) -> None: ...
 
 
 class Engine:
@@ -95,7 +104,9 @@ class Engine:
         build: str,
         max_attempts: int,
         log_fault: FaultLog,
+        log_terms: TermsLog,
     ) -> None:
+        """Raises TermsUnusable when there are no sound limits in `currency`."""
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -104,7 +115,15 @@ class Engine:
         self._build = build
         self._max_attempts = max_attempts
         self._log_fault = log_fault
-        self._use_catalog(store.catalog())
+        self._log_terms = log_terms
+        self._wrong: frozenset[TermsFault] = frozenset()
+        # Revisions that rentals refer to and that nobody has; not looked for with every batch.
+        self._missing: set[tuple[str, str, int]] = set()
+        terms = store.catalog()
+        if currency not in terms.limit_steps:
+            raise TermsUnusable(_no_limits(terms, currency))
+        self._catalog = terms
+        self._use_catalog(terms)
         # How often the catalog was said to have changed, and how much of that was followed.
         self._changes = self._followed = 0
 
@@ -112,8 +131,22 @@ class Engine:
         """Makes the next batch read the catalog again; for one thread, whichever it is."""
         self._changes += 1
 
-    def _use_catalog(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def _use_catalog(self, read: Catalog) -> None:
+        """Goes by these terms from here on, as far as they are sound, and tells what is not."""
+        if self._currency not in read.limit_steps:
+            gone = TermsFault(TermsKind.LIMITS, (self._currency,), "there are none")
+            if not any(fault[:2] == gone[:2] for fault in read.faults):
+                read = replace(read, faults=(*read.faults, gone))
+        catalog = self._catalog = read.or_last_good(self._catalog)
+        wrong = frozenset(catalog.faults)
+        for fault in catalog.faults:
+            if fault not in self._wrong:
+                self._log_terms(fault, mended=False)
+        still = {fault[:2] for fault in wrong}
+        for fault in sorted(self._wrong, key=str):
+            if fault[:2] not in still:
+                self._log_terms(fault, mended=True)
+        self._wrong = wrong
         cut_offs = [product.policy.zero_from_score for product in catalog.products.values()]
         # Whoever reaches every product's mildest offer needs no reasons.
         self._explain_below = max(cut_offs, default=0)
@@ -157,8 +190,7 @@ class Engine:
             try:
                 with self._store.begin() as transaction:
                     changes = self._read([*chain(*ended.values()), *batch], transaction)
-                    if self._knows_less(batch, changes):
-                        self._use_catalog(self._store.catalog())
+                    if self._read_what_others_added(batch, changes):
                         context = replace(context, catalog=self._catalog)
                     results = []
                     for place, work in enumerate(batch):
@@ -198,28 +230,35 @@ class Engine:
         changes = self._changes
         if changes != self._followed:
             self._use_catalog(self._store.catalog())
+            self._missing.clear()
             self._followed = changes
         unknown = {
             (work.caller, item.product_id)
             for work in batch
             if isinstance(work.command, Authorize)
             for item in work.command.items
-        }.difference(self._catalog.products)
+        }.difference(self._catalog.products, self._catalog.refused)
         # Asked one by one, so that made-up names do not make the writer read everything.
         if any(self._store.has_product(*key) for key in unknown):
             self._use_catalog(self._store.catalog())
 
-    def _knows_less(self, batch: Sequence[Work], changes: Changes) -> bool:
-        """Whether the batch needs terms that another process has added since they were read."""
+    def _read_what_others_added(self, batch: Sequence[Work], changes: Changes) -> bool:
+        """Reads the terms again, and says so, when the batch needs some that are not known here."""
         known, operators = self._catalog.revisions, self._catalog.operators
-        return any(
-            (it.operator_id, it.product_id, it.product_revision) not in known
+        unknown = {
+            key
             for it in changes.base_authorizations.values()
-        ) or any(
+            if (key := (it.operator_id, it.product_id, it.product_revision)) not in known
+        } - self._missing
+        if not unknown and not any(
             isinstance(work.command, PayOutOperator | RecordOperatorPayment)
             and work.command.operator_id not in operators
             for work in batch
-        )
+        ):
+            return False
+        self._use_catalog(self._store.catalog())
+        self._missing |= unknown.difference(self._catalog.revisions)
+        return True
 
     def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
         """All rows that the batch may touch, in as few statements as there are tables."""
@@ -441,6 +480,13 @@ class _Wanted:
                     self.items.add((caller, command.asset_id))
             case ResolveReview():
                 self.together.add(name)
+
+
+def _no_limits(terms: Catalog, currency: str) -> str:
+    """Why nobody's limit follows from a score, in one line that says what to do."""
+    of_currency = TermsKind.LIMITS, (currency,)
+    why = [it.why for it in terms.faults if it[:2] == of_currency] or ["there are none"]
+    return f"no limits in {currency}: {why[0]}; put the rows of limit_steps right and start again"
 
 
 def _replay(work: Work, first: RequestRecord) -> Result:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.domain.authorization import TransferKind
 from service.domain.catalog import Operator, Product
@@ -235,18 +236,58 @@ class Event(NamedTuple):
     record_us: int
 
 
+class TermsKind(StrEnum):
+    """Of which terms something is wrong."""
+
+    OPERATOR = "operator"
+    POLICY = "policy"
+    PRODUCT = "product"
+    LIMITS = "limits"
+
+
+class TermsFault(NamedTuple):
+    """A row of the terms that makes no sense, and why; it counts as if it were not there.
+
+    `key` names it: an operator; a policy and its revision; an operator, a product and its revision;
+    a currency.
+    """
+
+    kind: TermsKind
+    key: tuple[object, ...]
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What operators rent out and which limits apply; changes only by configuration.
 
     `products` has the latest revision of each, `revisions` every one, under which rentals that
-    began with it go on.
+    began with it go on. `refused` are the products whose latest revision is among the `faults`:
+    nobody rents them under an earlier one.
     """
 
     operators: dict[str, Operator]
     products: dict[tuple[str, str], Product]
     revisions: dict[tuple[str, str, int], Product]
     limit_steps: dict[str, tuple[LimitStep, ...]]
+    refused: frozenset[tuple[str, str]] = frozenset()
+    faults: tuple[TermsFault, ...] = ()
+
+    def or_last_good(self, last: Catalog) -> Catalog:
+        """These terms, with those of before for operators, revisions and limits that are wrong."""
+        operators, revisions = dict(self.operators), dict(self.revisions)
+        limit_steps = dict(self.limit_steps)
+        kept: tuple[tuple[TermsKind, dict[Any, Any], Mapping[Any, Any]], ...] = (
+            (TermsKind.OPERATOR, operators, last.operators),
+            (TermsKind.PRODUCT, revisions, last.revisions),
+            (TermsKind.LIMITS, limit_steps, last.limit_steps),
+        )
+        for fault in self.faults:
+            for kind, now, before in kept:
+                key = fault.key if kind is TermsKind.PRODUCT else fault.key[0]
+                if fault.kind is kind and key in before:
+                    now[key] = before[key]
+        return replace(self, operators=operators, revisions=revisions, limit_steps=limit_steps)
 
 
 class Scored(Protocol):

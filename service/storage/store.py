@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Row,
     and_,
     func,
     insert,
@@ -26,8 +25,6 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from service.domain.authorization import Authorization, State
-from service.domain.catalog import Operator, Policy, Product, Tariff
-from service.domain.credit import LimitStep
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
@@ -47,6 +44,7 @@ from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import for_batches, reading, telling, writing
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
+from service.storage.terms import read_catalog
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -556,6 +554,13 @@ class SqlStore:
             row = connection.execute(query).first()
         return None if row is None else rows.line_of(row)
 
+    def newest_us(self) -> int | None:
+        """When the last event was recorded, in microseconds since the epoch; None without any."""
+        query = select(t.outbox.c.record_us).order_by(t.outbox.c.sequence.desc()).limit(1)
+        with reading(self._engine) as connection:
+            newest: int | None = connection.scalar(query)
+        return newest
+
     def unfolded(self, rows: int) -> list[tuple[str, str]]:
         """Whose balances stand in more than so many rows."""
         p = t.operator_payables.c
@@ -572,27 +577,9 @@ class SqlStore:
             return connection.execute(query.limit(1)).first() is not None
 
     def catalog(self) -> Catalog:
-        """Operators, their products in the latest revision, and the limits."""
+        """Operators, their products in the latest revision, and the limits, as far as sound."""
         with reading(self._engine) as connection:
-            operators = {
-                row.operator_id: Operator(row.operator_id, row.name, row.fee_bp)
-                for row in connection.execute(select(t.operators))
-            }
-            policies = {
-                (row.policy_id, row.revision): Policy(*row)
-                for row in connection.execute(select(t.policies))
-            }
-            products, revisions = {}, {}
-            for row in connection.execute(select(t.products).order_by(t.products.c.revision)):
-                product = _product(row, policies)
-                products[row.operator_id, row.product_id] = product
-                revisions[row.operator_id, row.product_id, row.revision] = product
-            steps: dict[str, tuple[LimitStep, ...]] = {}
-            by_score = select(t.limit_steps).order_by(t.limit_steps.c.from_score.desc())
-            for row in connection.execute(by_score):
-                step = LimitStep(row.from_score, row.limit_minor)
-                steps[row.currency] = (*steps.get(row.currency, ()), step)
-        return Catalog(operators, products, revisions, steps)
+            return read_catalog(connection)
 
 
 def _meaning_at_commit(error: DBAPIError) -> Exception:
@@ -613,24 +600,3 @@ def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterab
 
 def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
     return {row[0]: UserFeatures(row[0], bool(row[1]), *row[2:]) for row in found}
-
-
-def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:
-    return Product(
-        operator_id=row.operator_id,
-        product_id=row.product_id,
-        revision=row.revision,
-        category=row.category,
-        currency=row.currency,
-        deposit_minor=row.deposit_minor,
-        replacement_minor=row.replacement_minor,
-        tariff=Tariff(
-            start_fee_minor=row.start_fee_minor,
-            free_minutes=row.free_minutes,
-            interval_minutes=row.interval_minutes,
-            interval_price_minor=row.interval_price_minor,
-            day_cap_minor=row.day_cap_minor,
-            buy_out_minor=row.buy_out_minor,
-        ),
-        policy=policies[row.policy_id, row.policy_revision],
-    )

@@ -16,6 +16,8 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -45,6 +47,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
         "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
     }
 )
 
@@ -106,7 +109,7 @@ api_keys = Table(
     metadata,
     Column("key_hash", String(64), primary_key=True),
     # NULL: a key of the platform itself
-    Column("operator_id", String(128), nullable=True),
+    Column("operator_id", String(128), ForeignKey("operators.operator_id"), nullable=True),
     Column("scopes", String(1024), nullable=False),
     _number("create_us"),
     Column("revoke_us", BigInteger, nullable=True),
@@ -129,6 +132,8 @@ policies = Table(
     _number("missing_window_us"),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
+    *_not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
+    *_not_negative("review_window_us", "rental_period_us", "claim_window_us", "missing_window_us"),
 )
 
 products = Table(
@@ -152,6 +157,10 @@ products = Table(
     *_not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *_not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
+    ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
+    ForeignKeyConstraint(
+        ["policy_id", "policy_revision"], ["policies.policy_id", "policies.revision"]
+    ),
 )
 
 limit_steps = Table(

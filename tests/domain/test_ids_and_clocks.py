@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
-from service.clock import SandboxClock, SystemClock
+from service.clock import SandboxClock
 from service.ids import RandomIds
 
 NOW_US = 1_780_272_000_000_000
@@ -44,14 +43,6 @@ def test_ids_sort_at_every_carry(power: int) -> None:
 def test_ids_of_two_sources_differ() -> None:
     """Two processes that make ids at one instant do not make the same."""
     assert RandomIds().new(NOW_US) != RandomIds().new(NOW_US)
-
-
-def test_the_systems_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the machine's clock is set back, the last answer is given until time catches up."""
-    machine = iter([5_000_999, 3_000_000, 5_001_000, 9_000_000])
-    monkeypatch.setattr(time, "time_ns", lambda: next(machine))
-    clock = SystemClock()
-    assert [clock.now_us() for _ in range(4)] == [5_000, 5_000, 5_001, 9_000]
 
 
 def test_the_sandboxs_clock_stands_until_it_is_moved() -> None:

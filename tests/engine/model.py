@@ -149,6 +149,7 @@ class Model:
             build="test",
             max_attempts=ATTEMPTS,
             log_fault=lambda _id, error: self.faults.append(error),
+            log_terms=lambda fault, mended: self.faults.append(AssertionError(fault, mended)),
         )
         return store, engine
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +200,43 @@ def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> 
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert running.log.endswith("\n")
     assert not [secret for secret in (person, *keys) if secret in running.log]
+
+
+@pytest.mark.parametrize(
+    ("days", "options", "event"),
+    [
+        (-1, (), "clock_behind_the_database"),
+        (40, (), "clock_far_ahead_of_the_database"),
+        (40, ("--trust-clock",), None),
+        (20, (), None),
+    ],
+)
+def test_a4_the_log_tells_of_a_clock_that_is_wrong_at_the_start(
+    database: str,
+    tmp_path: Path,
+    model: Path,
+    days: int,
+    options: tuple[str, ...],
+    event: str | None,
+) -> None:
+    """A server whose clock is behind the newest event of the database, or far ahead of it, says so
+    and what to do, and serves; far ahead only until somebody says that the clock is right."""
+    record_us = int((time.time() - days * 86_400) * 1_000_000)
+    with sqlite3.connect(tmp_path / "freehold.db") as connection:
+        connection.execute(
+            "INSERT INTO outbox (transition, user_id, authorization_id, authorization_version,"
+            " event_us, record_us) VALUES ('x', 'x', '', 0, 0, ?)",
+            (record_us,),
+        )
+    connection.close()
+    with server(database, model, "127.0.0.1:0", *options) as running:
+        running.wait_for("serving")
+        assert running.terminate() == 0
+        told = [line for line in running.lines() if line["event"].startswith("clock_")]
+    assert [(line["event"], line["level"]) for line in told] == (
+        [(event, "error")] if event else []
+    )
+    assert all(round(line["off_s"] / 86_400) == days for line in told)
 
 
 def test_an_interrupt_stops_in_order_too(database: str, model: Path) -> None:

@@ -99,7 +99,7 @@ def test_migrations_make_the_constraints(database: Engine, empty: Engine) -> Non
     t.metadata.create_all(empty)
     ours, theirs = inspect(database), inspect(empty)
     for name in (table.name for table in TABLES):
-        for read in ("get_check_constraints", "get_unique_constraints"):
+        for read in ("get_check_constraints", "get_unique_constraints", "get_foreign_keys"):
             made = sorted(getattr(ours, read)(name), key=str)
             assert made == sorted(getattr(theirs, read)(name), key=str)
         assert said(database, name) == said(empty, name)
@@ -179,7 +179,16 @@ def refusal(connection: Connection, table: Table, **changes: Any) -> str:
     return str(refused.value.orig)
 
 
+def with_parents(connection: Connection, table: Table) -> None:
+    """Adds the rows that a row of `row_of` refers to."""
+    for key in table.foreign_key_constraints:
+        if not any(column.nullable for column in key.columns):
+            connection.execute(key.referred_table.insert(), row_of(key.referred_table))
+
+
 NEGATIVE = {
+    "policies": ["offer_window_us", "pickup_window_us", "max_feature_age_us", "review_window_us",
+                 "rental_period_us", "claim_window_us", "missing_window_us"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor"],
     "limit_steps": ["limit_minor"],
@@ -290,6 +299,7 @@ def test_a_broken_rule_is_refused(
     """The database takes a valid row, and refuses one that breaks a rule by the rule's name."""
     table = t.metadata.tables[name]
     with writing(database) as connection:
+        with_parents(connection, table)
         connection.execute(table.insert(), row_of(table))
         connection.rollback()
     with database.connect() as connection:
@@ -312,6 +322,29 @@ def test_every_rule_of_the_tables_has_its_test() -> None:
     assert declared == {(name, rule) for name, rule, _ in BROKEN}
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("products", {"operator_id": "nobody"}),
+        ("products", {"policy_id": "nothing"}),
+        ("products", {"policy_revision": 2}),
+        ("api_keys", {"operator_id": "nobody"}),
+    ],
+)
+def test_a8_terms_refer_to_what_is_there(
+    database: Engine, name: str, changes: dict[str, Any]
+) -> None:
+    """A product of an operator or under a policy that is not there is refused, and so is a key;
+    what is referred to cannot be deleted."""
+    table = t.metadata.tables[name]
+    with database.connect() as connection:
+        with_parents(connection, table)
+        assert re.search("(?i)foreign key", refusal(connection, table, **changes))
+    for referred in ("operators", "policies"):
+        with database.connect() as connection, pytest.raises(IntegrityError, match=r"(?i)foreign"):
+            connection.execute(t.metadata.tables[referred].delete())
+
+
 def test_every_state_that_waits_or_is_out_may_hold(database: Engine) -> None:
     """A hold may stand in AUTHORIZED with an end, and in ACTIVE, OVERDUE and RETURN_CLAIMED."""
     table = t.authorizations
@@ -328,6 +361,7 @@ def test_a_key_is_taken_once(database: Engine, name: str) -> None:
     one record a payment reference."""
     table = t.metadata.tables[name]
     with database.connect() as connection:
+        with_parents(connection, table)
         connection.execute(table.insert(), row_of(table))
         assert re.search("UNIQUE constraint failed|duplicate key", refusal(connection, table))
 

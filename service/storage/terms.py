@@ -1,0 +1,183 @@
+"""Reads what operators rent out and which limits apply; a row that makes no sense spoils no other.
+
+The database's own rules refuse most of such rows, but whoever writes SQL can go around them:
+SQLite keeps a text where a number belongs, and checks foreign keys only for those who ask for it.
+So every value is looked at here before anything rests on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+
+from service.domain.catalog import Operator, Policy, Product, Tariff
+from service.domain.credit import LimitStep
+from service.domain.tariff import is_sound
+from service.engine.records import Catalog, TermsFault, TermsKind
+from service.storage import tables as t
+
+MOST_MINOR = 10**12
+"""As much as an amount may be on the wire."""
+MOST_US = 100 * 365 * 86_400 * 1_000_000
+"""A hundred years: no wait is longer, and no instant gets beyond the calendar."""
+MOST_MINUTES = MOST_US // 60_000_000
+MOST_SCORE = 2**31 - 1
+CURRENCY = re.compile("[A-Z]{3}")
+
+
+class _Wrong(Exception):
+    """Something in a row makes no sense."""
+
+
+def rows_of(connection: Connection, table: Table) -> list[Row[Any]]:
+    """All rows of a table of terms, whatever stands in them, in the order of its key."""
+    with _any_text(connection):
+        return list(connection.execute(select(table).order_by(*table.primary_key.columns)))
+
+
+@contextmanager
+def _any_text(connection: Connection) -> Iterator[None]:
+    """SQLite keeps texts that are none, over which its driver would fail for the whole table."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    session: Any = connection.connection.driver_connection
+    session.text_factory = lambda text: text.decode("utf-8", "replace")
+    try:
+        yield
+    finally:
+        session.text_factory = str
+
+
+def read_catalog(connection: Connection) -> Catalog:
+    """The terms as they stand, without the rows that make no sense, which are its faults."""
+    faults: list[TermsFault] = []
+
+    def sound(
+        kind: TermsKind, table: Table, made: Callable[[Row[Any]], Any], key_length: int
+    ) -> dict[Any, Any]:
+        found = {}
+        for row in rows_of(connection, table):
+            key = tuple(row)[:key_length]
+            try:
+                found[key] = made(row)
+            except _Wrong as wrong:
+                faults.append(TermsFault(kind, key, str(wrong)))
+        return found
+
+    operators = sound(TermsKind.OPERATOR, t.operators, _operator, 1)
+    policies = sound(TermsKind.POLICY, t.policies, _policy, 2)
+
+    def product_of(row: Row[Any]) -> Product:
+        return _product(row, policies)
+
+    revisions = sound(TermsKind.PRODUCT, t.products, product_of, 3)
+    steps = _limit_steps(rows_of(connection, t.limit_steps), faults)
+    nobodys = {key[0] for key in revisions} - {key[0] for key in operators}
+    known = {fault.key for fault in faults if fault.kind is TermsKind.OPERATOR}
+    for operator_id in sorted(nobodys):
+        if (operator_id,) not in known:
+            why = "it has products and is not there itself"
+            faults.append(TermsFault(TermsKind.OPERATOR, (operator_id,), why))
+    latest = {(key[0], key[1]): product for key, product in revisions.items()}
+    refused = set()
+    for fault in faults:
+        if fault.kind is TermsKind.PRODUCT:
+            product: Any = fault.key[:2]
+            good, revision = latest.get(product), fault.key[2]
+            if good is None or not isinstance(revision, int) or revision > good.revision:
+                refused.add(product)
+                latest.pop(product, None)
+    return Catalog(
+        {key[0]: operator for key, operator in operators.items()},
+        latest,
+        revisions,
+        steps,
+        frozenset(refused),
+        tuple(faults),
+    )
+
+
+def _operator(row: Row[Any]) -> Operator:
+    _text(row, "operator_id", "name")
+    _between(row, 0, 10_000, "fee_bp")
+    return Operator(row.operator_id, row.name, row.fee_bp)
+
+
+def _policy(row: Row[Any]) -> Policy:
+    _text(row, "policy_id")
+    _between(row, -MOST_SCORE, MOST_SCORE, "revision", "zero_from_score", "reduced_from_score")
+    _between(row, 0, 10_000, "reduced_credit_share_bp")
+    _between(row, 0, MOST_US, *(name for name in row._fields if name.endswith("_us")))
+    if row.zero_from_score < row.reduced_from_score:
+        raise _Wrong("zero_from_score is below reduced_from_score")
+    return Policy(*tuple(row))
+
+
+def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:
+    _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
+    _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
+    _between(row, 0, MOST_MINOR, *(name for name in row._fields if name.endswith("_minor")))
+    _between(row, 0, MOST_MINUTES, "free_minutes")
+    _between(row, 1, MOST_MINUTES, "interval_minutes")
+    if not CURRENCY.fullmatch(row.currency):
+        raise _Wrong("currency is not three capital letters")
+    tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
+    if not is_sound(tariff):
+        raise _Wrong("the tariff has a negative number or intervals without length")
+    policy = policies.get((row.policy_id, row.policy_revision))
+    if policy is None:
+        raise _Wrong(
+            f"it names the policy {row.policy_id} revision {row.policy_revision}, which is not "
+            "there or is wrong itself"
+        )
+    *named, _, _ = Product.__dataclass_fields__
+    return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
+
+
+def _limit_steps(
+    rows: Iterable[Row[Any]], faults: list[TermsFault]
+) -> dict[str, tuple[LimitStep, ...]]:
+    """The limits of each currency, from the highest score down; one wrong row spoils them all."""
+    by_currency: dict[Any, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        by_currency[row.currency].append(row)
+    sound = {}
+    for currency, of_currency in by_currency.items():
+        try:
+            sound[currency] = tuple(reversed(_ascending(of_currency)))
+        except _Wrong as wrong:
+            faults.append(TermsFault(TermsKind.LIMITS, (currency,), str(wrong)))
+    return sound
+
+
+def _ascending(rows: list[Row[Any]]) -> list[LimitStep]:
+    steps: list[LimitStep] = []
+    for row in rows:
+        _text(row, "currency")
+        _between(row, -MOST_SCORE, MOST_SCORE, "from_score")
+        _between(row, 0, MOST_MINOR, "limit_minor", of=f" at from_score {row.from_score!r}")
+        if steps and row.limit_minor < steps[-1].limit_minor:
+            raise _Wrong(
+                f"limit_minor at from_score {row.from_score} is less than at a lower score"
+            )
+        steps.append(LimitStep(row.from_score, row.limit_minor))
+    return steps
+
+
+def _text(row: Row[Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(row, name), str):
+            raise _Wrong(f"{name} is not a text")
+
+
+def _between(row: Row[Any], least: int, most: int, *names: str, of: str = "") -> None:
+    for name in names:
+        value = getattr(row, name)
+        if not isinstance(value, int) or not least <= value <= most:
+            raise _Wrong(f"{name}{of} is not a whole number from {least} to {most}")

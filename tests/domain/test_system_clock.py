@@ -1,0 +1,182 @@
+"""A4: the machine's clock jumps. No jump is followed, and each is told."""
+
+from __future__ import annotations
+
+import time
+from threading import Thread
+
+import pytest
+
+from service.clock import (
+    DAY_US,
+    MOST_AHEAD_US,
+    MOST_APART_NS,
+    MOST_BEHIND_US,
+    SECOND_US,
+    ClockNews,
+    SystemClock,
+)
+from tests.machine import YEAR_S, Machine
+
+JUMPED, RIGHT_AGAIN = ClockNews.JUMPED, ClockNews.RIGHT_AGAIN
+MOST_S = MOST_APART_NS // 10**9
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def test_a4_time_goes_on_while_the_clock_is_ten_years_ahead(machine: Machine) -> None:
+    """While the wall clock is wrong time goes on by the steady one, and the clock is not trusted;
+    when it comes back it is followed again. Both are told once, with by how much it was off."""
+    clock, began_us = machine.clock(), machine.now_us()
+    for off_s in (10 * YEAR_S, -10 * YEAR_S, 3_600, -3_600):
+        machine.set_clock(off_s)
+        for _ in range(4):
+            machine.pass_s(1)
+            assert clock.now_us() == machine.now_us() - off_s * SECOND_US
+            assert not clock.trusted
+        machine.set_clock(-off_s)
+        assert clock.trusted
+        assert clock.now_us() == machine.now_us()
+        assert machine.told == [(JUMPED, off_s * SECOND_US), (RIGHT_AGAIN, 0)]
+        machine.told.clear()
+    assert clock.now_us() == began_us + 16 * SECOND_US
+
+
+def test_a4_a_jump_that_stays_is_not_followed(machine: Machine) -> None:
+    """A clock that somebody has set stays untrusted for as long as the process lives; time goes on
+    meanwhile. A process that starts takes it as it is."""
+    clock = machine.clock()
+    machine.set_clock(3_600)
+    before_us = clock.now_us()
+    machine.pass_s(30 * 86_400)
+    assert clock.now_us() == before_us + 30 * DAY_US
+    assert not clock.trusted
+    assert machine.clock().now_us() == machine.now_us()
+    assert machine.told == [(JUMPED, 3_600 * SECOND_US)]
+
+
+def test_a4_each_jump_is_told(machine: Machine) -> None:
+    """A second jump while the clock is wrong is told as well; to be still wrong is not."""
+    clock = machine.clock()
+    for step_s in (60, 0, 3_600, MOST_S, -7_200):
+        machine.set_clock(step_s)
+        clock.now_us()
+    told = [off_us // SECOND_US for news, off_us in machine.told if news is JUMPED]
+    assert told == [60, 3_660, MOST_S + 3_660 - 7_200]
+
+
+@pytest.mark.parametrize("step_s", [0.5, 2, MOST_S])
+def test_a4_small_steps_are_followed(machine: Machine, step_s: float) -> None:
+    """A step of a few seconds, as of a daemon that keeps time, is followed at once: forward as it
+    is; back, time stands still until the wall clock has caught up. A while later so is another."""
+    clock = machine.clock()
+    for _ in range(5):
+        machine.pass_s(30 * MOST_S)
+        machine.set_clock(step_s)
+        assert clock.now_us() == machine.now_us()
+        machine.pass_s(30 * MOST_S)
+        last_us = clock.now_us()
+        machine.set_clock(-step_s)
+        assert clock.now_us() == last_us
+        machine.pass_s(step_s / 2)
+        assert clock.now_us() == last_us
+        machine.pass_s(step_s)
+        assert clock.now_us() == machine.now_us() == last_us + int(step_s / 2 * SECOND_US)
+    assert clock.trusted
+    assert not machine.told
+
+
+def test_a4_small_steps_do_not_add_up_to_a_jump(machine: Machine) -> None:
+    """Whoever takes the clock away in many small steps gets no further than in a large one."""
+    clock = machine.clock()
+    for _ in range(100):
+        machine.set_clock(2)
+        machine.pass_s(0.1)
+        clock.now_us()
+    assert not clock.trusted
+    assert clock.now_us() < machine.now_us() - 150 * SECOND_US
+
+
+def test_a4_a_slew_is_followed(machine: Machine) -> None:
+    """A wall clock that goes a little faster or slower than the steady one is followed for ever."""
+    clock = machine.clock()
+    for parts in (500e-6, -500e-6, 0.08):
+        for _ in range(2_000):
+            machine.pass_s(10)
+            machine.set_clock(10 * parts)
+            assert clock.now_us() == machine.now_us()
+    assert clock.trusted
+    assert not machine.told
+
+
+def test_a4_a_machine_that_sleeps_or_stands_does_not_jump(machine: Machine) -> None:
+    """A process that gets no turn for long, or a machine that sleeps, sees both clocks go on."""
+    clock = machine.clock()
+    machine.pass_s(3 * 86_400)
+    assert clock.now_us() == machine.now_us()
+    assert clock.trusted
+
+
+def test_a4_a_process_that_is_stopped_between_two_readings_sees_no_jump(machine: Machine) -> None:
+    """Where the process is stopped between the readings of the two clocks, they are read again."""
+    clock = machine.clock()
+    machine.stop_once_s = 3_600
+    assert clock.now_us() == machine.now_us()
+    assert clock.trusted
+    assert not machine.told
+
+
+def test_a4_time_never_goes_back(machine: Machine) -> None:
+    """Whatever is done to the wall clock, no answer lies before the one before it."""
+    clock = machine.clock()
+    answers = []
+    for step_s in (3, -8, 9, -9, 50, -3, -47, 10 * YEAR_S, 1, -10 * YEAR_S, -5, 4) * 20:
+        machine.set_clock(step_s)
+        machine.pass_s(0.01)
+        answers.append(clock.now_us())
+    assert answers == sorted(answers)
+
+
+def test_a4_the_start_is_compared_with_the_database(machine: Machine) -> None:
+    """At the start a clock behind the newest row is told and used; one a month ahead is told and
+    not trusted, unless somebody vouches for it; without rows there is nothing to compare with."""
+    for newest_us, vouched, trusted, told in (
+        (None, False, True, []),
+        (machine.now_us(), False, True, []),
+        (machine.now_us() + MOST_BEHIND_US, False, True, []),
+        (machine.now_us() + DAY_US, False, True, [(ClockNews.BEHIND, -DAY_US)]),
+        (machine.now_us() - MOST_AHEAD_US, False, True, []),
+        (machine.now_us() - 40 * DAY_US, False, False, [(ClockNews.AHEAD, 40 * DAY_US)]),
+        (machine.now_us() - 40 * DAY_US, True, True, []),
+    ):
+        clock = machine.clock()
+        clock.compare_start(newest_us, vouched=vouched)
+        assert clock.trusted is trusted
+        assert machine.told == told
+        machine.told.clear()
+        machine.set_clock(60)
+        assert not clock.trusted
+        machine.set_clock(-60)
+        assert clock.trusted is trusted
+        machine.told.clear()
+
+
+def test_a4_the_machines_own_clocks() -> None:
+    """Without sources it reads the machine's clocks, from several threads as well."""
+    clock = SystemClock()
+    answers: list[list[int]] = [[] for _ in range(4)]
+
+    def read(mine: list[int]) -> None:
+        mine += [clock.now_us() for _ in range(2_000)]
+
+    threads = [Thread(target=read, args=(mine,)) for mine in answers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(mine == sorted(mine) for mine in answers)
+    assert clock.trusted
+    assert abs(clock.now_us() - time.time_ns() // 1000) < SECOND_US

@@ -1,0 +1,243 @@
+"""A4: the machine's clock jumps while things are rented out. Nobody's rental ends by it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from freehold.client import Client
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    GetAuthorizationRequest,
+    SettleAuthorizationRequest,
+)
+from freehold.v1.credit_service_pb2 import PutUsersRequest, User
+
+from service.clock import MOST_APART_NS, ClockNews
+from service.config import Limits
+from service.domain.authorization import Custody, State
+from service.engine.committer import CommitLimits, Committer
+from service.engine.dispatcher import Dispatcher
+from service.engine.sweeper import Sweeper
+from service.storage.database import open_database
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.engine.acts import charged, settle_usage, transfers
+from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
+from tests.engine.test_dispatcher import PORTION, RESEND_US, Rail
+from tests.engine.test_watch import OtherIds
+from tests.fakes import MINUTE_US, START_US, Desk, serving
+from tests.machine import YEAR_S, Machine
+
+HANG_S = 60.0
+MINUTE_S = 60
+HOUR_S = 60 * MINUTE_S
+DAY_S = 24 * HOUR_S
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def desk_on(url: str, machine: Machine, *, other: bool = False) -> Iterator[Desk]:
+    """An engine of a process on a machine; with ids of its own where it is another one."""
+    made = Desk(
+        SqlStore(open_database(url)), ids=OtherIds() if other else None, machine=machine.clock()
+    )
+    yield made
+    assert verify_books(made.store.engine).fault is None
+    made.store.close()
+
+
+@pytest.fixture
+def hall(url: str, machine: Machine) -> Iterator[Desk]:
+    """An engine of a process on the machine, with Ann at 700 and Ben at 700."""
+    for desk in desk_on(url, machine):
+        desk.put_user("ann", 700)
+        desk.put_user("ben", 700)
+        yield desk
+
+
+def in_a_process(desk: Desk, act: Callable[[Committer], Awaitable[int]]) -> int:
+    """What an act through a committer of the desk's process comes to."""
+
+    async def main() -> int:
+        committer = Committer(desk.engine.apply, CommitLimits())
+        committer.start()
+        result = await act(committer)
+        await committer.close()
+        return result
+
+    return asyncio.run(asyncio.wait_for(main(), HANG_S))
+
+
+def sweep(desk: Desk) -> int:
+    """One round of the sweeper of the desk's process; how many it woke."""
+
+    def act(committer: Committer) -> Awaitable[int]:
+        return Sweeper(
+            *(desk.store, committer, desk.engine._clock),
+            portion=100,
+            interval_s=1.0,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        ).sweep()
+
+    return in_a_process(desk, act)
+
+
+def dispatch(desk: Desk, rail: Rail) -> int:
+    """One round of the dispatcher of the desk's process; how many transfers the rail took."""
+
+    def act(committer: Committer) -> Awaitable[int]:
+        return Dispatcher(
+            *(desk.store, rail, committer, desk.engine._clock),
+            portion=PORTION,
+            interval_s=1.0,
+            resend_us=RESEND_US,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        ).dispatch()
+
+    return in_a_process(desk, act)
+
+
+def test_a4_a_clock_ten_years_ahead_for_four_seconds(hall: Desk, machine: Machine) -> None:
+    """While the clock is ten years ahead nothing is captured, lost, sold or expired by the sweeper,
+    and calls are answered as of the right time; once it is right again, so is everything that time
+    brings."""
+    active = rental(hall, authorize())
+    hold = rental(hall, pick_up("ben"))
+    machine.pass_s(10 * MINUTE_S)
+    back = rental(hall, authorize("ben", "umbrella"))
+    before = balances(hall)
+    machine.set_clock(10 * YEAR_S)
+    for _ in range(4):
+        machine.pass_s(1)
+        assert sweep(hall) == 0
+    ended = rental(hall, settle_usage(back))
+    assert (ended.captured_minor, ended.close_us) == (0, START_US + 604_000_000)
+    during = rental(hall, authorize("ann", "umbrella"))
+    assert during.create_us == START_US + 604_000_000
+    machine.set_clock(-10 * YEAR_S)
+    assert sweep(hall) == 0
+    assert stored(hall, active) == active
+    assert stored(hall, hold) == hold
+    assert balances(hall) == (before[0], before[1] - 5_900, before[2] + 5_900, 0)
+    assert machine.told == [(ClockNews.JUMPED, 10 * YEAR_S * 1_000_000), (ClockNews.RIGHT_AGAIN, 0)]
+
+    machine.pass_s(20 * MINUTE_S)
+    assert sweep(hall) == 1
+    assert stored(hall, hold).state is State.EXPIRED
+    machine.pass_s(DAY_S)
+    sweep(hall)
+    assert stored(hall, active).state is State.OVERDUE
+    machine.pass_s(10 * DAY_S)
+    sweep(hall)
+    lost = stored(hall, active)
+    assert (lost.state, lost.captured_minor) == (State.SETTLED, 19_900)
+    assert lost.custody is not Custody.SOLD
+    assert START_US < (lost.lost_us or 0) < START_US + 11 * DAY_S * 1_000_000
+
+
+def test_a4_a_call_during_the_jump_ends_nothing_that_stands_in_its_way(
+    hall: Desk, machine: Machine
+) -> None:
+    """A call for a line or an item that others have taken wakes them as of the right time: what
+    holds goes on to hold although the clock says that it has lapsed."""
+    holds = [rental(hall, pick_up("ann", asset_id="bike-1")), rental(hall, pick_up())]
+    machine.set_clock(10 * YEAR_S)
+    assert rental(hall, pick_up()).cash_minor > 0
+    assert refused(hall, pick_up("ben", asset_id="bike-1")).reason == "ASSET_IN_USE"
+    assert [stored(hall, it).state for it in holds] == [State.AUTHORIZED, State.AUTHORIZED]
+
+
+@pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S, -10 * YEAR_S])
+def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
+    """While the clock stays wrong, forward or back, nothing is swept, however long; a process that
+    starts takes the clock as it is."""
+    hold = rental(hall, pick_up())
+    machine.set_clock(off_s)
+    machine.pass_s(DAY_S)
+    assert sweep(hall) == 0
+    assert stored(hall, hold) == hold
+    machine.set_clock(-off_s)
+    assert sweep(hall) == 1
+    assert stored(hall, hold).state is State.EXPIRED
+
+
+def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
+    """A step of a few seconds does not stop the sweeper."""
+    hold = rental(hall, pick_up())
+    machine.set_clock(MOST_APART_NS // 10**9)
+    machine.pass_s(30 * MINUTE_S)
+    assert sweep(hall) == 1
+    assert stored(hall, hold).state is State.EXPIRED
+
+
+def test_a4_nothing_is_handed_in_by_a_wrong_clock(hall: Desk, machine: Machine) -> None:
+    """What the rail has not answered for a while by a wrong clock only is not handed in again."""
+    it = charged(hall, "ann")
+    machine.pass_s(((it.wake_us or 0) - START_US) / 1_000_000)
+    assert sweep(hall) == 1
+    rail = Rail()
+    assert dispatch(hall, rail) == 1
+    machine.set_clock(DAY_S)
+    assert dispatch(hall, rail) == 0
+    machine.set_clock(-DAY_S)
+    assert dispatch(hall, rail) == 0
+    machine.pass_s(RESEND_US / 1_000_000)
+    assert dispatch(hall, rail) == 1
+    assert rail.taken == ["ann", "ann"]
+    assert len(transfers(hall, it)) == 1
+
+
+def test_a4_a_server_whose_clock_jumped_harms_no_other(
+    hall: Desk, url: str, machine: Machine
+) -> None:
+    """Of two servers on one database, the one whose clock jumped ends nothing of the other's, and
+    the other ends what is to end; what the two write stays in order."""
+    well = Machine()
+    for other in desk_on(url, well, other=True):
+        active = rental(other, authorize())
+        hold = rental(other, pick_up("ben"))
+        machine.set_clock(10 * YEAR_S)
+        for each in (machine, well):
+            each.pass_s(29 * MINUTE_S)
+        assert sweep(hall) == 0
+        assert rental(hall, authorize("ben", "umbrella")).create_us < START_US + 30 * MINUTE_US
+        assert (sweep(other), stored(other, hold)) == (0, hold)
+        for each in (machine, well):
+            each.pass_s(MINUTE_S)
+        assert (sweep(hall), sweep(other)) == (0, 1)
+        assert stored(other, hold).state is State.EXPIRED
+        assert stored(other, active) == active
+
+
+def test_a4_a_server_whose_clock_jumps(tmp_path: Path, machine: Machine) -> None:
+    """A server that sweeps all the time keeps an active rental through four seconds in which the
+    clock is ten years ahead, and bills it as if they had not been."""
+    limits = Limits(sweep_interval_s=0.02)
+    with serving(tmp_path, limits=limits, clock=machine.clock()) as served:
+        with Client(served.address, served.platform_key, plaintext=True) as platform:
+            user = User(user_id="ann", features={"score": 700}, scoring_consent=True)
+            user.as_of.FromMicroseconds(START_US)
+            platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+        with Client(served.address, served.operator_key, plaintext=True) as operator:
+            asked = AuthorizeRequest(request_id="a", user_id="ann", product_id="bike")
+            name = operator.authorize(asked).authorization.name
+            machine.set_clock(10 * YEAR_S)
+            for _ in range(4):
+                machine.pass_s(1)
+                time.sleep(0.1)
+            machine.set_clock(-10 * YEAR_S)
+            time.sleep(0.1)
+            found = operator.get_authorization(GetAuthorizationRequest(name=name)).authorization
+            assert found.state == Authorization.STATE_ACTIVE
+            machine.pass_s(HOUR_S - 4)
+            usage = SettleAuthorizationRequest.Usage()
+            ended = SettleAuthorizationRequest(request_id="s", name=name, usage=usage)
+            assert operator.settle_authorization(ended).authorization.due.amount_minor == 550

@@ -1,0 +1,196 @@
+"""A8: one wrong row of one operator's product. Everybody else's calls go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from service.domain.authorization import State
+from service.domain.errors import TermsUnusable
+from service.engine.commands import Item, Profile
+from service.engine.records import TermsKind
+from service.storage.store import SqlStore
+from tests.engine.acts import settle_usage
+from tests.engine.calls import authorize, pick_up, refused, rental, settle, stored
+from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
+from tests.terms import BAD_POLICY, ON_BOTH, plant
+
+HOUR_US = 3_600_000_000
+WRONG = "PRODUCT_MISCONFIGURED"
+BIKE = (OPERATOR, "bike", 1)
+BAD_BIKE = f"{BAD_POLICY} AND product_id = 'bike'"
+MEND = (
+    "UPDATE products SET deposit_minor = 19900, currency = 'CNY', policy_id = 'bike',"
+    " policy_revision = 1 WHERE operator_id = 'city' AND product_id = 'bike'"
+)
+REVISION_2 = (
+    "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 7000,"
+    " replacement_minor, 'nothing', policy_revision, start_fee_minor, free_minutes,"
+    " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor FROM products"
+    " WHERE operator_id = 'city' AND product_id = 'bike'"
+)
+
+
+def change(desk: Desk, *statements: str) -> None:
+    """Changes terms by SQL, around the rules; the watch notices."""
+    plant(desk.store.engine, *statements)
+    desk.engine.catalog_changed()
+
+
+def told(desk: Desk) -> list[tuple[TermsKind, tuple[object, ...], bool]]:
+    """What was told of the terms since the last time."""
+    found = [(fault.kind, fault.key, mended) for fault, mended in desk.terms]
+    desk.terms.clear()
+    return found
+
+
+def others_go_on(desk: Desk) -> None:
+    """City's other products, the other operator's bike and the platform's calls are served."""
+    rental(desk, settle(rental(desk, authorize("ann", "umbrella")), 0))
+    it = rental(desk, authorize(), caller=OTHER_OPERATOR)
+    assert (it.product_id, it.state) == ("bike", State.ACTIVE)
+    rental(desk, settle(it, 100), caller=OTHER_OPERATOR)
+    assert isinstance(desk.put_user("ann", 700), Profile)
+
+
+@pytest.mark.parametrize("statement", ON_BOTH)
+def test_a8_only_the_wrong_product_is_refused(desk: Desk, statement: str) -> None:
+    """With one product wrong its Authorize is refused as such, alone, in a group, and in a batch
+    whose other calls are answered; the fault is told once, with operator and product, and so is
+    its end, after which the product is rented out again."""
+    change(desk, statement)
+    for _ in range(3):
+        error = refused(desk, authorize())
+        assert (error.reason, error.metadata) == (WRONG, {"product": "bike"})
+    items = (Item("umbrella", ""), Item("bike", ""))
+    assert refused(desk, authorize()._replace(items=items, grouped=True)).reason == WRONG
+    no, yes = desk.apply(
+        desk.work(authorize()), desk.work(authorize("ben", "umbrella"), request_id="yes")
+    )
+    assert getattr(no, "reason", "") == WRONG
+    assert isinstance(yes, bytes)
+    assert told(desk) == [(TermsKind.PRODUCT, BIKE, False)]
+    others_go_on(desk)
+    change(desk, MEND)
+    assert rental(desk, authorize()).state is State.ACTIVE
+    assert told(desk) == [(TermsKind.PRODUCT, BIKE, True)]
+    assert not desk.faults
+
+
+def test_a8_a_wrong_product_is_not_read_again_and_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither calls for a wrong product nor calls on its rentals make the writer read all terms
+    each time."""
+    it = rental(desk, pick_up())
+    change(desk, BAD_BIKE)
+    refused(desk, authorize())
+    other = Desk(desk.store, ids=desk.engine._ids)
+    reads: list[int] = []
+    catalog = SqlStore.catalog
+
+    def counted(store: SqlStore) -> object:
+        reads.append(1)
+        return catalog(store)
+
+    monkeypatch.setattr(SqlStore, "catalog", counted)
+    for engine in (desk, other):
+        for _ in range(5):
+            refused(engine, authorize(), request_id="again")
+            refused(engine, settle(it, 10**9), request_id="too-much")
+        # The second process has not seen the row while it was right, so that it looks once.
+        assert len(reads) <= 1
+
+
+def test_a8_rentals_under_a_good_revision_go_on(desk: Desk) -> None:
+    """Under the good revision before a wrong one rentals go on, also in a process that starts;
+    under a revision that was good when this process read it they go on here."""
+    first, second = rental(desk, authorize()), rental(desk, pick_up())
+    change(desk, REVISION_2)
+    assert refused(desk, authorize()).reason == WRONG
+    desk.clock.advance(desk.clock.now_us() + HOUR_US)
+    assert rental(desk, settle_usage(first)).captured_minor == 550
+    started = Desk(desk.store, ids=desk.engine._ids)
+    assert told(started) == [(TermsKind.PRODUCT, (OPERATOR, "bike", 2), False)]
+    assert refused(started, authorize(), request_id="new").reason == WRONG
+    change(desk, f"{BAD_BIKE} AND revision = 1")
+    assert refused(desk, settle(second, 0)).reason == "ILLEGAL_TRANSITION"
+    assert stored(desk, second).state is State.EXPIRED
+
+
+def test_a8_rentals_under_terms_that_nobody_has(desk: Desk) -> None:
+    """A process that starts with the revision of a rental wrong refuses what needs its terms as
+    the product's fault, and does it once the row is right."""
+    it = rental(desk, authorize())
+    change(desk, BAD_BIKE)
+    started = Desk(desk.store, ids=desk.engine._ids)
+    started.clock.advance(desk.clock.now_us() + HOUR_US)
+    assert refused(started, settle_usage(it), request_id="s").reason == WRONG
+    others_go_on(started)
+    change(started, MEND)
+    assert rental(started, settle_usage(it), request_id="s").captured_minor == 550
+    assert not started.faults
+
+
+def test_a8_a_wrong_operator(desk: Desk) -> None:
+    """An operator whose row is gone goes on under the last good one; a process that starts refuses
+    its products and serves everybody else."""
+    rental(desk, authorize("ann", "umbrella"))
+    change(desk, "DELETE FROM operators WHERE operator_id = 'city'")
+    it = rental(desk, authorize())
+    assert it.fee_bp == 300
+    assert told(desk) == [(TermsKind.OPERATOR, (OPERATOR,), False)]
+    rental(desk, settle(it, 0))
+    started = Desk(desk.store, ids=desk.engine._ids)
+    assert refused(started, authorize(), request_id="new").reason == WRONG
+    it = rental(started, authorize(), caller=OTHER_OPERATOR, request_id="theirs")
+    assert it.state is State.ACTIVE
+    assert not desk.faults + started.faults
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 600",
+        "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 650",
+        "DELETE FROM limit_steps",
+    ],
+)
+def test_a8_wrong_limits(desk: Desk, statement: str) -> None:
+    """While limits make no sense the last good ones count, which is told once; a process that
+    starts without good ones is refused with one line that names the currency and what is wrong."""
+    change(desk, statement)
+    for user_id, limit_minor in (("new-1", 50_000), ("new-2", 50_000)):
+        profile = desk.put_user(user_id, 700)
+        assert isinstance(profile, Profile)
+        assert profile.line.limit_minor == limit_minor
+    others_go_on(desk)
+    assert told(desk) == [(TermsKind.LIMITS, ("CNY",), False)]
+    with pytest.raises(TermsUnusable, match=r"no limits in CNY: .*limit_steps") as unusable:
+        Desk(desk.store)
+    assert "\n" not in unusable.value.message
+    change(
+        desk,
+        "DELETE FROM limit_steps",
+        "INSERT INTO limit_steps VALUES ('CNY', 500, 10000), ('CNY', 650, 60000)",
+    )
+    profile = desk.put_user("new-3", 700)
+    assert isinstance(profile, Profile)
+    assert profile.line.limit_minor == 60_000
+    assert told(desk) == [(TermsKind.LIMITS, ("CNY",), True)]
+
+
+def test_a8_what_is_told_is_told_again_after_it_was_right(desk: Desk) -> None:
+    """A fault that comes back is told again, and another one of the same row as well."""
+    for statement in (BAD_BIKE, MEND, BAD_BIKE, ON_BOTH[2]):
+        change(desk, statement)
+        others_go_on(desk)
+    assert [mended for _, _, mended in told(desk)] == [False, True, False, False]
+
+
+def test_a8_the_catalog_keeps_what_was_good(desk: Desk) -> None:
+    """The last good terms stand in for what is wrong, and for nothing that is only gone."""
+    good = desk.store.catalog()
+    gone = replace(good, operators={}, revisions={}, limit_steps={})
+    assert gone.or_last_good(good) == gone

@@ -1,0 +1,238 @@
+"""A3: whoever reads the log stands still. Nothing of the server waits for the reader."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from freehold.client import Client
+from freehold.v1.credit_service_pb2 import PutUsersRequest, SetCreditLimitRequest, User
+from freehold.v1.types_pb2 import Money
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from service.logs import LogStream
+from tests.faults.support import environment, people, prepare, run
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux sets a pipe's size"
+)
+
+AS_OF_S = 1_704_067_200
+PIPE_BYTES = 4_096
+HANG_S = 30.0
+CALL_S = 5.0
+
+# A server that seals at once and whose log has room for few lines beside the pipe's own.
+SERVER = """
+import dataclasses
+from service import config, logs
+config.LIMITS = dataclasses.replace(config.LIMITS, seal_interval_s=0.01)
+logs.MOST_WAITING = 4_000
+from service.cli import main
+main()
+"""
+
+
+@contextmanager
+def small_pipe() -> Iterator[tuple[int, int]]:
+    """The two ends of a pipe of 4 KiB; whoever closes one of them before puts -1 there."""
+    ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            with suppress(OSError):
+                os.close(end)
+
+
+def fill(write_end: int) -> None:
+    """Fills a pipe to the last byte, as a reader who stands still lets it become.
+
+    Over an open file of its own: whether one blocks is a matter of the open file.
+    """
+    own = os.open(f"/proc/self/fd/{write_end}", os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(own, b"\n")
+    os.close(own)
+
+
+def read_until(read_end: int, event: str) -> list[dict[str, Any]]:
+    """The lines of a log until one with this event has come."""
+    data, end = b"", time.monotonic() + HANG_S
+    while event.encode() not in data or not data.endswith(b"\n"):
+        assert select.select([read_end], [], [], end - time.monotonic())[0], data
+        data += os.read(read_end, 65_536)
+    return [json.loads(line) for line in data.splitlines() if line]
+
+
+# -- the stream ------------------------------------------------------------------------------
+
+
+def test_a3_a_full_pipe_keeps_no_writer_waiting() -> None:
+    """While nobody reads, lines are taken at once; once somebody reads, what had room comes in its
+    order, and a line at the place of the dropped ones says how many they were."""
+    with small_pipe() as (reader, writer):
+        stream = LogStream(writer, most_waiting=2_000)
+        fill(writer)
+        began = time.monotonic()
+        for number in range(1_000):
+            stream.write(json.dumps({"event": "line", "number": number}) + "\n")
+        assert time.monotonic() - began < CALL_S
+        *kept, dropped = read_until(reader, "log_lines_dropped")
+        assert stream.finish(HANG_S)
+    assert [line["number"] for line in kept] == list(range(len(kept)))
+    assert 10 < len(kept) < 1_000
+    assert dropped["lines"] == 1_000 - len(kept)
+    assert dropped["level"] == "warning"
+
+
+def test_a3_the_count_comes_before_what_came_after_the_gap() -> None:
+    """After a gap the log goes on with the count and then with the lines that came later, without
+    another line being needed to tell the count."""
+    with small_pipe() as (reader, writer):
+        stream = LogStream(writer, most_waiting=100)
+        fill(writer)
+        for number in range(20):
+            stream.write(f'{{"event": "early", "number": {number}}}\n')
+        early = [line["event"] for line in read_until(reader, "log_lines_dropped")]
+        stream.write('{"event": "late"}\n')
+        (late,) = read_until(reader, "late")
+        assert stream.finish(HANG_S)
+    assert early == [*["early"] * (len(early) - 1), "log_lines_dropped"]
+    assert len(early) > 1
+    assert late == {"event": "late"}
+
+
+def test_a3_the_end_is_bounded() -> None:
+    """The end waits for the reader as long as it is told, and says whether all was written."""
+    with small_pipe() as (reader, writer):
+        stream = LogStream(writer, 2_000)
+        fill(writer)
+        stream.write("words\n")
+        began = time.monotonic()
+        assert not stream.finish(0.2)
+        assert time.monotonic() - began < CALL_S
+        os.read(reader, 65_536)  # so that the thread does not outlive the test
+        stream._thread.join(HANG_S)
+
+
+def test_a3_lines_stay_whole() -> None:
+    """Pieces of a line reach the log as one line, the last one also without its end."""
+    with small_pipe() as (reader, writer):
+        stream = LogStream(writer, 2_000)
+        print("one", "two", file=stream)
+        stream.write("thr")
+        stream.write("ee\nfo")
+        stream.write("ur")
+        assert stream.finish(HANG_S)
+        os.close(writer)
+        assert os.read(reader, 65_536) == b"one two\nthree\nfour\n"
+
+
+def test_a3_a_log_that_is_gone_stops_nobody() -> None:
+    """Where the reader has closed the pipe, lines are lost and nothing is raised."""
+    with small_pipe() as (reader, writer):
+        stream = LogStream(writer, 2_000)
+        os.close(reader)
+        for _ in range(10):
+            stream.write("words\n")
+        assert stream.finish(HANG_S)
+
+
+def test_a3_an_interpreter_ends_although_nobody_reads() -> None:
+    """A process whose log, warnings, prints and failing threads meet a full pipe ends within
+    seconds, with its own exit code."""
+    words = """
+import sys, threading, warnings
+from service.logs import configure_logs
+configure_logs()
+import logging, structlog
+for number in range(200):
+    structlog.get_logger("own").error("fault", number=number)
+    logging.getLogger("library").error("fault %d", number)
+    warnings.warn(f"warning {number}", stacklevel=1)
+    print("words", number)
+    print("words", number, file=sys.stderr)
+failing = threading.Thread(target=lambda: 1 / 0)
+failing.start()
+failing.join()
+raise SystemExit("Error: last words")
+"""
+    with small_pipe() as (_reader, writer):
+        process = subprocess.Popen(
+            [sys.executable, "-c", words], stdout=writer, stderr=writer, env=environment()
+        )
+        try:
+            assert process.wait(HANG_S) == 1
+        finally:
+            process.kill()
+            process.wait()
+
+
+# -- the server ------------------------------------------------------------------------------
+
+
+def test_a3_a_server_whose_log_nobody_reads(tmp_path: Path, model: Path) -> None:
+    """A server whose log is a full pipe that nobody reads answers calls and the health check; when
+    the reader goes on, a line says how many were dropped; with the pipe full again, SIGTERM ends
+    it within a few seconds."""
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    _, platform_key = prepare(url)
+    assert run("create-seal-key", str(tmp_path / "seal")).returncode == 0
+    words = ("serve", "--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
+    with small_pipe() as (reader, writer):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, *words, "--seal-key", str(tmp_path / "seal")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=writer,
+            env=environment(),
+        )
+        try:
+            address = read_until(reader, "serving")[0]["address"]
+            fill(writer)
+            with (
+                grpc.insecure_channel(address) as channel,
+                Client(address, platform_key, plaintext=True, timeout_s=CALL_S) as platform,
+            ):
+                health = health_pb2_grpc.HealthStub(channel)
+                user = User(user_id="ann", features=people(model, 1)[0], scoring_consent=True)
+                user.as_of.seconds = AS_OF_S
+                platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+
+                def calls(first: int, last: int) -> None:
+                    for number in range(first, last):
+                        limit = Money(currency_code="CNY", amount_minor=number + 1)
+                        request = SetCreditLimitRequest(
+                            request_id=f"l-{number}", user_id="ann", limit=limit
+                        )
+                        platform.set_credit_limit(request)
+                        time.sleep(0.03)  # long enough for a seal, a line of its own
+                    said = health.Check(health_pb2.HealthCheckRequest(), timeout=CALL_S)
+                    assert said.status == health_pb2.HealthCheckResponse.SERVING
+
+                calls(0, 80)
+                *lines, dropped = read_until(reader, "log_lines_dropped")
+                assert dropped["lines"] > 0
+                assert {line["event"] for line in lines} == {"seal"}
+                fill(writer)
+                calls(80, 100)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.wait()

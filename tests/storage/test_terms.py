@@ -1,0 +1,198 @@
+"""A8: one row of the terms makes no sense. Every other row counts as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine
+
+from service.engine.records import Catalog, TermsKind
+from service.storage import admin
+from service.storage.catalog_mark import catalog_mark
+from service.storage.database import open_database, writing
+from service.storage.migrate import _config, is_current, migrate
+from service.storage.store import SqlStore
+from tests.conftest import Databases
+from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US
+from tests.terms import BAD_POLICY, plant, rows, spoiled_bikes
+
+BIKE = (OPERATOR, "bike")
+
+
+def without(catalog: Catalog, *keys: tuple[object, ...]) -> dict[tuple[str, str, int], object]:
+    """The revisions of a catalog but some."""
+    return {key: it for key, it in catalog.revisions.items() if key not in keys}
+
+
+def test_a8_a_wrong_product_spoils_no_other(store: SqlStore) -> None:
+    """Whatever makes no sense in a product's row, that product is refused and a fault with its
+    name; all others are read as before, and so it is once its row is right again."""
+    sound = store.catalog()
+    assert (sound.refused, sound.faults) == (frozenset(), ())
+    before = rows(store.engine, "products")
+    for statement in spoiled_bikes(store.engine):
+        mark = catalog_mark(store.engine)
+        plant(store.engine, statement)
+        assert catalog_mark(store.engine) != mark, statement
+        read = store.catalog()
+        (fault,) = read.faults
+        assert (fault.kind, fault.key[:2]) == (TermsKind.PRODUCT, BIKE), statement
+        assert fault.why
+        assert read.refused == {BIKE}
+        assert BIKE not in read.products
+        assert read.revisions == without(sound, (*BIKE, 1))
+        assert (read.operators, read.limit_steps) == (sound.operators, sound.limit_steps)
+        bikes = [row for row in before if row[:2] == BIKE]
+        plant(
+            store.engine, "DELETE FROM products WHERE operator_id = 'city' AND product_id = 'bike'"
+        )
+        with writing(store.engine) as connection:
+            marks = ", ".join(["?" if store.engine.dialect.name == "sqlite" else "%s"] * 15)
+            connection.exec_driver_sql(f"INSERT INTO products VALUES ({marks})", bikes)
+        assert store.catalog() == sound
+
+
+def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
+    """A wrong latest revision is refused, not replaced by the one before it, under which rentals go
+    on; a wrong older one leaves the latest alone."""
+    copied = (
+        "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
+        " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
+        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor FROM products"
+        " WHERE operator_id = 'city' AND product_id = 'bike'"
+    )
+    plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
+    read = store.catalog()
+    assert read.refused == {BIKE}
+    assert BIKE not in read.products
+    assert (*BIKE, 1) in read.revisions
+    plant(
+        store.engine,
+        "UPDATE products SET policy_id = CASE revision WHEN 1 THEN 'nothing' ELSE 'bike' END"
+        " WHERE operator_id = 'city' AND product_id = 'bike'",
+    )
+    read = store.catalog()
+    assert (read.refused, read.products[BIKE].revision) == (frozenset(), 2)
+    assert [fault.key for fault in read.faults] == [(*BIKE, 1)]
+
+
+def test_a8_a_wrong_policy_spoils_its_products(store: SqlStore) -> None:
+    """A policy that makes no sense is a fault, and so is every product under it; products under
+    other policies are read."""
+    plant(store.engine, "UPDATE policies SET claim_window_us = 9000000000000000000"
+          " WHERE policy_id = 'bike'")  # fmt: skip
+    read = store.catalog()
+    assert {(fault.kind, *fault.key) for fault in read.faults} == {
+        (TermsKind.POLICY, "bike", 1),
+        (TermsKind.PRODUCT, OPERATOR, "bike", 1),
+        (TermsKind.PRODUCT, OTHER_OPERATOR, "bike", 1),
+    }
+    assert read.refused == {BIKE, (OTHER_OPERATOR, "bike")}
+    assert (OPERATOR, "umbrella") in read.products
+
+
+def test_a8_an_operator_that_is_gone(store: SqlStore) -> None:
+    """An operator that has products and is not there itself is a fault."""
+    plant(store.engine, "DELETE FROM operators WHERE operator_id = 'city'")
+    read = store.catalog()
+    assert [(fault.kind, fault.key) for fault in read.faults] == [(TermsKind.OPERATOR, (OPERATOR,))]
+    assert set(read.operators) == {OTHER_OPERATOR}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 650",
+        "UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 600",
+    ],
+)
+def test_a8_wrong_limits(store: SqlStore, change: str) -> None:
+    """Where one limit makes no sense, or falls as the score rises, there are none in its currency,
+    and those of other currencies are read."""
+    plant(store.engine, "INSERT INTO limit_steps VALUES ('EUR', 500, 1)", change)
+    read = store.catalog()
+    (fault,) = read.faults
+    assert (fault.kind, fault.key) == (TermsKind.LIMITS, ("CNY",))
+    assert "from_score 6" in fault.why
+    assert set(read.limit_steps) == {"EUR"}
+
+
+def test_a8_numbers_that_are_texts(file: Path) -> None:
+    """SQLite keeps a text where a number belongs: such limits, fees and cut-offs are faults."""
+    engine = open_database(f"sqlite:///{file}")
+    plant(
+        engine,
+        "UPDATE limit_steps SET limit_minor = 'much' WHERE from_score = 650",
+        "UPDATE operators SET fee_bp = 'some' WHERE operator_id = 'city'",
+        "UPDATE policies SET zero_from_score = 'good' WHERE policy_id = 'bike'",
+        "UPDATE policies SET zero_from_score = 1, reduced_from_score = 2"
+        " WHERE policy_id = 'small-item'",
+    )
+    read = SqlStore(engine).catalog()
+    assert {fault.kind for fault in read.faults} == set(TermsKind)
+    assert (read.limit_steps, read.products) == ({}, {})
+    assert set(read.operators) == {OTHER_OPERATOR}
+    engine.dispose()
+
+
+# -- the migration ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def before(databases: Databases) -> Iterator[Engine]:
+    """A database as the build before left it, with an operator and a key."""
+    url = databases.empty()
+    engine = open_database(url)
+    with writing(engine) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    admin.install_defaults(engine)
+    admin.create_operator(engine, OPERATOR, "City", 300, START_US)
+    admin.add_key(engine, "key", OPERATOR, START_US)
+    admin.add_key(engine, "other", None, START_US)
+    yield engine
+    engine.dispose()
+    databases.drop(url)
+
+
+def test_a8_migrating_keeps_every_row(before: Engine) -> None:
+    """The migration that lets terms refer to what is there keeps all that is there."""
+    tables = ("operators", "policies", "products", "api_keys", "limit_steps")
+    kept = {table: rows(before, table) for table in tables}
+    migrate(before)
+    assert is_current(before)
+    assert {table: rows(before, table) for table in tables} == kept
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (BAD_POLICY + " AND product_id = 'bike'", "city bike revision 1 names the policy nothing"),
+        ("UPDATE products SET operator_id = 'nobody' WHERE product_id = 'bike'", "nobody bike"),
+        ("UPDATE api_keys SET operator_id = 'nobody' WHERE operator_id = 'city'", "nobody"),
+        ("UPDATE policies SET claim_window_us = -1 WHERE policy_id = 'bike'", "bike revision 1"),
+    ],
+)
+def test_a8_migrating_names_the_wrong_row(before: Engine, statement: str, said: str) -> None:
+    """A row that the new rules refuse is named in one line that says what to do, and nothing is
+    changed; once the row is right the migration goes on."""
+    products = rows(before, "products")
+    with writing(before) as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(Exception, match=said) as refused:
+        migrate(before)
+    assert "\n" not in str(refused.value)
+    assert "nothing was changed" in str(refused.value)
+    assert not is_current(before)
+    with writing(before) as connection:
+        connection.exec_driver_sql("DELETE FROM products")
+        connection.exec_driver_sql("DELETE FROM api_keys")
+        connection.exec_driver_sql("UPDATE policies SET claim_window_us = 1")
+        insertion = ", ".join(["?" if before.dialect.name == "sqlite" else "%s"] * 15)
+        connection.exec_driver_sql(f"INSERT INTO products VALUES ({insertion})", products)
+    migrate(before)
+    assert is_current(before)

@@ -1,0 +1,71 @@
+"""Rows of the terms that no rule of the database would let in, put there by SQL all the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import Engine
+
+BAD_POLICY = "UPDATE products SET policy_id = 'nothing' WHERE operator_id = 'city'"
+"""The row of the fault A8."""
+ON_SQLITE = [
+    f"UPDATE products SET {change} WHERE operator_id = 'city' AND product_id = 'bike'"
+    for change in (
+        "deposit_minor = -1",
+        "deposit_minor = 'much'",
+        "deposit_minor = 1.5",
+        "day_cap_minor = -1",
+        "interval_minutes = 0",
+        "interval_minutes = 'short'",
+        "free_minutes = -1",
+        "buy_out_minor = x'00'",
+        "currency = CAST(x'ff' AS TEXT)",
+        "category = x'00'",
+        "policy_id = CAST(x'ff' AS TEXT)",
+        "revision = 'last'",
+    )
+]
+ON_BOTH = [
+    f"UPDATE products SET {change} WHERE operator_id = 'city' AND product_id = 'bike'"
+    for change in (
+        "policy_id = 'nothing'",
+        "policy_revision = 7",
+        "deposit_minor = 9000000000000000000",
+        "currency = 'yen'",
+    )
+]
+"""Each spoils the bike of city, and nothing else."""
+
+
+def plant(engine: Engine, *statements: str) -> None:
+    """Runs SQL as somebody does who goes around the rules.
+
+    On SQLite neither foreign keys nor CHECKs are looked at; on PostgreSQL foreign keys are not.
+    """
+    if engine.dialect.name == "sqlite":
+        with closing(sqlite3.connect(str(engine.url.database))) as connection, connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            for statement in statements:
+                connection.execute(statement)
+        return
+    with engine.begin() as session:
+        session.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            session.exec_driver_sql(statement)
+
+
+def spoiled_bikes(engine: Engine) -> Iterator[str]:
+    """Statements that this kind of database lets in."""
+    yield from ON_BOTH
+    if engine.dialect.name == "sqlite":
+        yield from ON_SQLITE
+
+
+def rows(engine: Engine, table: str) -> list[tuple[Any, ...]]:
+    """A table as it stands."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
+        return [tuple(row) for row in found]
