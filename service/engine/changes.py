@@ -122,6 +122,17 @@ class Changes:
         key = (user_id, transfer_id)
         return self.transfers.get(key) or self.base_transfers.get(key)
 
+    def transfers_of(self, user_id: str, authorization_id: str) -> dict[str, TransferRecord]:
+        """The transfers of an authorization that were read or made, as of now in this batch, by
+        their ids."""
+        name = (user_id, authorization_id)
+        known = {**self.base_transfers, **self.transfers}
+        return {
+            it.transfer_id: it
+            for it in known.values()
+            if (it.user_id, it.authorization_id) == name
+        }
+
     def payable_minor(self, operator_id: str, currency: str) -> int:
         """What an operator is owed as of now in this batch; read only where it pays or is paid."""
         key = (operator_id, currency)

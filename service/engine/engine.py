@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Protocol
@@ -63,10 +63,13 @@ from service.engine.ports import (
     Transaction,
 )
 from service.engine.records import (
+    LATER_WORDS,
     PLATFORM,
     TOMBSTONE,
     Catalog,
     RequestRecord,
+    TransferRecord,
+    TransferState,
     operator_account,
 )
 from service.engine.shortage import ASKING, people_in_the_way
@@ -239,6 +242,7 @@ class Engine:
             changes.base_users = transaction.users(wanted.registered)
         if wanted.transfers:
             changes.base_transfers = transaction.transfers(wanted.transfers)
+            changes.base_transfers |= transaction.transfers_of(wanted.late(changes.base_transfers))
             wanted.authorizations.update(
                 (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
@@ -383,6 +387,8 @@ class _Wanted:
         self.items: set[tuple[str, str]] = set()
         self.payments: set[tuple[str, str]] = set()
         self.transfers: set[tuple[str, str]] = set()
+        self.succeeded: set[tuple[str, str]] = set()
+        """Transfers of which the rail says that they succeeded."""
         self.payable: set[tuple[str, str]] = set()
         self.balances: set[tuple[str, str]] = set()
         self.origins: list[tuple[str, str]] = []
@@ -414,6 +420,8 @@ class _Wanted:
             case ReportTransfer():
                 self.users.add(command.user_id)
                 self.transfers.add((command.user_id, command.transfer_id))
+                if command.state is TransferState.SUCCEEDED:
+                    self.succeeded.add((command.user_id, command.transfer_id))
             case PayOutOperator() | RecordOperatorPayment():
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
@@ -425,6 +433,16 @@ class _Wanted:
                 self.seal = True
             case OpenBulk():
                 pass
+
+    def late(self, transfers: Mapping[tuple[str, str], TransferRecord]) -> set[tuple[str, str]]:
+        """The authorizations, by user id and authorization id, of which a transfer succeeds after
+        it had ended: a later one may be under way."""
+        return {
+            (it.user_id, it.authorization_id)
+            for key in self.succeeded
+            if (it := transfers.get(key)) is not None
+            and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
+        }
 
     def _add_following(self, caller: str, command: Following | Wake, name: tuple[str, str]) -> None:
         match command:

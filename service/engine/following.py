@@ -10,7 +10,7 @@ from service.domain import collecting, holding, returning
 from service.domain.authorization import Act, Authorization, Step, TransferKind
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
 from service.domain.ladder import DAY_US
-from service.domain.ledger import Standing
+from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.engine import commands as c
 from service.engine.changes import Changes, Draft
@@ -29,11 +29,13 @@ from service.engine.drafting import (
 )
 from service.engine.records import (
     ENDED,
+    LATER_WORDS,
     PLATFORM,
     REVERSIBLE_METHODS,
     TOMBSTONE,
     PaymentKind,
     RequestRecord,
+    TransferRecord,
     TransferState,
     transfer_reference,
 )
@@ -290,16 +292,12 @@ def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
     return Decided(draft, result, result.user_id, result.authorization_id)
 
 
-_SAID_BEFORE = {TransferState.RETURNED: (TransferState.SUCCEEDED, TransferState.RETURNED)}
-"""What a rail may have said, and say again, of a transfer that ended so, if not only that."""
-
-
 def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
     """What the payment rail says of a debit or a payout.
 
-    A debit that succeeded is a payment under the transfer's name; a payout that failed, or came
-    back after it had succeeded, is owed again. What was said before changes nothing; a final word
-    stands.
+    A debit that succeeded is a payment under the transfer's name, also when the rail had said that
+    it failed; a payout that failed, or came back after it had succeeded, is owed again. What was
+    said before changes nothing; any other word after the last is refused.
     """
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
@@ -310,9 +308,9 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
         raise IllegalState(
             "DEBIT_NOT_RETURNED", "a debit comes back by RecordChargeBack", str(transfer.state)
         )
-    came_back = returned and transfer.state is TransferState.SUCCEEDED
-    if transfer.state in ENDED and not came_back:
-        if sending or command.state in _SAID_BEFORE.get(transfer.state, (transfer.state,)):
+    ended = transfer.state in ENDED
+    if ended and LATER_WORDS.get((transfer.kind, transfer.state)) is not command.state:
+        if sending or _is_known(transfer, command.state):
             return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
             "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
@@ -325,15 +323,22 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     now_us = context.now_us
     if sending:
         if current.due_minor < transfer.amount_minor:
-            told = told._replace(state=TransferState.CANCELLED)
-            apply(draft, collecting.debit_cancelled(current, now_us), line, changes, context)
+            told = _cancel(transfer, current, line, draft, changes, context)
         draft.transfers.append(told)
         return Decided(draft, told, told.user_id, told.authorization_id)
-    draft.transfers.append(told)
     succeeded = command.state is TransferState.SUCCEEDED
+    late = ended and succeeded
+    if late:
+        told = told._replace(
+            earlier_state=transfer.state,
+            earlier_detail=transfer.detail,
+            earlier_us=transfer.change_us,
+        )
+    draft.transfers.append(told)
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
-            step = collecting.debit_succeeded(current, transfer.amount_minor, now_us)
+            take = collecting.debit_succeeded_late if late else collecting.debit_succeeded
+            step = take(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,
                 transfer_reference(transfer.transfer_id),
@@ -351,5 +356,52 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
             return Decided(draft, told, told.user_id, told.authorization_id)
         case _:
             raise InvariantBroken("a transfer of an unknown kind")
-    apply(draft, step, line, changes, context)
+    current = apply(draft, step, line, changes, context)
+    waiting = _waiting_debit(current, draft, changes) if late else None
+    if waiting is not None and current.due_minor < waiting.amount_minor:
+        draft.transfers.append(_cancel(waiting, current, line, draft, changes, context))
     return Decided(draft, told, told.user_id, told.authorization_id)
+
+
+def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
+    """Whether the rail says of a transfer that ended what it has said before, or what a debit
+    that was never handed in comes to anyway."""
+    match transfer.state, said:
+        case TransferState.RETURNED, TransferState.SUCCEEDED:
+            return True
+        case TransferState.CANCELLED, TransferState.FAILED:
+            return True
+        case _:
+            return said in (transfer.state, transfer.earlier_state)
+
+
+def _waiting_debit(
+    current: Authorization, draft: Draft, changes: Changes
+) -> TransferRecord | None:
+    """The debit of an authorization that the rail was not handed yet, if there is one.
+
+    Time may have asked for it only now, before the command.
+    """
+    if not current.debiting_minor:
+        return None
+    known = changes.transfers_of(current.user_id, current.authorization_id)
+    known.update({it.transfer_id: it for it in draft.transfers})
+    debits = [
+        it
+        for it in known.values()
+        if it.kind is TransferKind.DEBIT and it.state is TransferState.REQUESTED
+    ]
+    return debits[0] if debits else None
+
+
+def _cancel(
+    debit: TransferRecord,
+    current: Authorization,
+    line: Line,
+    draft: Draft,
+    changes: Changes,
+    context: Context,
+) -> TransferRecord:
+    """A debit that was not handed in and is not needed any more."""
+    apply(draft, collecting.debit_cancelled(current, context.now_us), line, changes, context)
+    return debit._replace(state=TransferState.CANCELLED, change_us=context.now_us)

@@ -288,6 +288,20 @@ class Chance:
                 if transfers[name]["kind"] == "PAYOUT" and transfers[name]["state"] == "SUCCEEDED"
             ]
             names, state = paid_out or names, TransferState.RETURNED
+        elif chance.random() < 0.25:
+            undone = [
+                name
+                for name in list(transfers)[-WINDOW:]
+                if transfers[name]["kind"] == "DEBIT"
+                and transfers[name]["state"] in ("FAILED", "CANCELLED")
+            ]
+            # Of those most of all that a later debit has followed by now.
+            followed = [
+                name
+                for name in undone
+                if self.reference.rentals[transfers[name]["key"]]["debiting"]
+            ]
+            names, state = followed or undone or names, TransferState.SUCCEEDED
         return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
 
     def _reference(self, chance: Random) -> str:

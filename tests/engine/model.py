@@ -400,12 +400,12 @@ class Model:
                 require(fields, {name: expected[name] for name in fields}, where)
 
     def _plain_transfer(self, it: Sequence[Any]) -> Row:
-        user_id, _, authorization_id, kind, amount, currency, state, detail, asked_us, at_us = it
+        user_id, _, authorization_id, kind, amount, currency, state, detail, asked_us, at_us = it[:10]
         require(currency, CURRENCY, "transfer")
         return {
             "user_id": user_id, "key": self._keys[authorization_id], "kind": kind,
             "amount": amount, "state": state, "detail": detail, "request_us": asked_us,
-            "change_us": at_us,
+            "change_us": at_us, "earlier": tuple(it[10:]),
         }  # fmt: skip
 
     def _require_no_defect(self) -> None:

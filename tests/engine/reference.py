@@ -908,6 +908,7 @@ class Reference(Books):
         row = {
             "user_id": it["user_id"], "key": it["key"], "kind": kind, "amount": amount,
             "state": "REQUESTED", "detail": "", "request_us": now_us, "change_us": now_us,
+            "earlier": (None, None, None),
         }  # fmt: skip
         self.ordered.append(row)
 
@@ -921,18 +922,40 @@ class Reference(Books):
         if said == "RETURNED" and transfer["kind"] == "DEBIT":
             raise Refused("DEBIT_NOT_RETURNED")
         ended = was not in ("REQUESTED", "SENT")
-        if (was, said) == ("SUCCEEDED", "RETURNED"):
+        debit = transfer["kind"] == "DEBIT"
+        late = debit and was in ("FAILED", "CANCELLED") and said == "SUCCEEDED"
+        if late:
+            self.change(transfer, earlier=(was, transfer["detail"], transfer["change_us"]))
+        if late or (was, said) == ("SUCCEEDED", "RETURNED"):
             ended = False
-        elif ended and said not in ("SENT", was) and (was, said) != ("RETURNED", "SUCCEEDED"):
-            raise Refused("TRANSFER_ENDED")
+        elif ended and said not in ("SENT", was, transfer["earlier"][0]):
+            # A debit that was never handed in has not been done; a payout that came back had been.
+            if (was, said) not in (("CANCELLED", "FAILED"), ("RETURNED", "SUCCEEDED")):
+                raise Refused("TRANSFER_ENDED")
         if not ended:
             first = transfer["state"] == "REQUESTED"
             self.change(transfer, state=said, detail=command.detail, change_us=now_us)
-            if said != "SENT":
+            if late:
+                self._succeeds_late(command.transfer_id, transfer, now_us)
+            elif said != "SENT":
                 self._ended(command.transfer_id, transfer, now_us)
-            elif first and transfer["kind"] == "DEBIT":
+            elif first and debit:
                 self._sent(transfer, now_us)
         return ("transfer", dict(transfer)), command.user_id, transfer["key"]
+
+    def _succeeds_late(self, transfer_id: str, transfer: Row, now_us: int) -> None:
+        """The money has moved after all; a later debit that nobody has handed in, and that asks for
+        more than is left, is not needed."""
+        it = self.rentals[transfer["key"]]
+        self.bring_up(it, now_us)
+        self._pay(it, transfer["amount"], now_us)
+        name = f"transfers/{transfer_id}"
+        self._record(PLATFORM, name, "PAYMENT", it["user_id"], transfer["amount"], it)
+        for other in (*self.transfers.values(), *self.ordered):
+            same = other["key"] == it["key"] and other["kind"] == "DEBIT"
+            if same and other["state"] == "REQUESTED" and other["amount"] > due(it):
+                self.change(other, state="CANCELLED", change_us=now_us)
+                self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _sent(self, transfer: Row, now_us: int) -> None:
         """A debit of more than is due by now is not handed in any more."""

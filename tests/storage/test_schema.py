@@ -227,6 +227,23 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("transfers", "kind_known", {"kind": "LOAN"}),
     ("transfers", "state_known", {"state": "FLYING"}),
     ("transfers", "only_payouts_return", {"state": "RETURNED"}),
+    *(
+        (
+            "transfers",
+            "only_a_success_is_late",
+            {"state": state, "earlier_state": "FAILED", "earlier_detail": "", "earlier_us": 1},
+        )
+        for state in ("REQUESTED", "SENT", "FAILED", "CANCELLED")
+    ),
+    *(
+        ("transfers", "earlier_word_is_whole", {"state": "SUCCEEDED", **word})
+        for word in (
+            {"earlier_state": "FAILED", "earlier_detail": ""},
+            {"earlier_state": "FAILED", "earlier_us": 1},
+            {"earlier_detail": "no funds"},
+            {"earlier_us": 1},
+        )
+    ),
     ("entries", "amount_positive", {"amount_minor": 0}),
     ("entries", "two_accounts", {"credit": "held"}),
     ("entries", "sequence_after_transaction", {"transaction_sequence": 6}),
