@@ -323,7 +323,7 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     now_us = context.now_us
     if sending:
         if current.due_minor < transfer.amount_minor:
-            told = _cancel(transfer, current, line, draft, changes, context)
+            told = _cancel(told, current, line, draft, changes, context)
         draft.transfers.append(told)
         return Decided(draft, told, told.user_id, told.authorization_id)
     succeeded = command.state is TransferState.SUCCEEDED
