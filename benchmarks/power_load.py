@@ -296,6 +296,7 @@ def batches(
             build="power",
             max_attempts=3,
             log_fault=lambda _id, error: faults.append(error),
+            notice_gap=lambda _gap: None,
         )
         for number in range(first, min(first + portion, batches)):
             clock.advance(START_US + number * _SECOND_US)

@@ -19,12 +19,13 @@ import structlog
 from service.clock import Clock, SandboxClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
+from service.engine.clock_gaps import ClockGaps
 from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
 from service.engine.ports import Rail, Scorer
-from service.engine.records import SealRecord
+from service.engine.records import ClockGap, SealRecord
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
@@ -95,6 +96,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        self.clock_gaps = ClockGaps(_warn_of_gap)
         engine = Engine(
             store,
             assessor,
@@ -104,6 +106,7 @@ class App:
             build=build_version(),
             max_attempts=limits.max_attempts,
             log_fault=_log_fault,
+            notice_gap=self.clock_gaps.add,
         )
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
@@ -152,7 +155,6 @@ class App:
             store,
             assessor,
             self._readers,
-            clock=parts.clock,
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
@@ -285,6 +287,20 @@ def _log_seal(seal: SealRecord) -> None:
         log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
 
 
+def _warn_of_gap(gap: ClockGap, seen: int) -> None:
+    # An operator's id is no person's.
+    with suppress(Exception):
+        log.warning(
+            "clock ahead",
+            operator_id=gap.caller,
+            method=gap.method,
+            ahead_s=round(gap.gap_us / 1_000_000, 3),
+            seen=seen,
+            why="the time that was told is more than a minute later than this server's: it was"
+            " taken as now; set the clock that is wrong",
+        )
+
+
 def _log_fault(fault_id: str, error: BaseException) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
@@ -344,4 +360,7 @@ async def serve(parts: Parts, address: str) -> None:
         commands=statistics.commands,
         batch_mean=round(statistics.batch_mean, 2),
         batch_histogram={str(size): n for size, n in sorted(statistics.sizes.items())},
+        times_ahead=app.clock_gaps.ahead,
+        times_far_ahead=app.clock_gaps.far_ahead,
+        times_before_start=app.clock_gaps.before_start,
     )

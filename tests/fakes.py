@@ -24,7 +24,7 @@ from service.engine.assess import Assessor, unpack
 from service.engine.commands import Answer, Command, PutUser, Work
 from service.engine.engine import Engine, Result
 from service.engine.ports import Scorer
-from service.engine.records import PLATFORM
+from service.engine.records import PLATFORM, ClockGap
 from service.ids import Ids
 from service.rails.simulated import Behaviour, SimulatedRail
 from service.signing import SealKey
@@ -125,6 +125,7 @@ class Desk:
         self.store = store
         self.clock = SandboxClock(START_US)
         self.faults: list[BaseException] = []
+        self.clock_gaps: list[ClockGap] = []
         self.answers: dict[str, Answer] = {}
         self.engine = Engine(
             store,
@@ -135,6 +136,7 @@ class Desk:
             build="test",
             max_attempts=3,
             log_fault=lambda _id, error: self.faults.append(error),
+            notice_gap=self.clock_gaps.append,
         )
         self._requests = itertools.count(1)
 

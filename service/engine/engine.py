@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Protocol
@@ -67,6 +67,7 @@ from service.engine.records import (
     PLATFORM,
     TOMBSTONE,
     Catalog,
+    ClockGap,
     RequestRecord,
     TransferRecord,
     TransferState,
@@ -98,6 +99,7 @@ class Engine:
         build: str,
         max_attempts: int,
         log_fault: FaultLog,
+        notice_gap: Callable[[ClockGap], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -107,6 +109,7 @@ class Engine:
         self._build = build
         self._max_attempts = max_attempts
         self._log_fault = log_fault
+        self._notice_gap = notice_gap
         self._use_catalog(store.catalog())
         # How often the catalog was said to have changed, and how much of that was followed.
         self._changes = self._followed = 0
@@ -174,6 +177,8 @@ class Engine:
                                 _keep_what_time_brought(work, changes, context)
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
+                for gap in changes.clock_gaps:
+                    self._notice_gap(gap)
                 return results
             except ReadAgain:
                 pass

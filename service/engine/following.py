@@ -33,6 +33,7 @@ from service.engine.records import (
     PLATFORM,
     REVERSIBLE_METHODS,
     TOMBSTONE,
+    ClockGap,
     PaymentKind,
     RequestRecord,
     TransferRecord,
@@ -42,23 +43,42 @@ from service.engine.records import (
 
 OLDEST_OCCURRENCE_US = DAY_US
 """How far back a device may say that something occurred."""
+EARLIEST_OCCURRENCE_US = 60 * 1_000_000
+"""How long before the start; another server's clock, or the device's own, may be off by so much."""
 
 
 def _minor(amount: Money, current: Authorization, field: str = "amount") -> int:
     return amount.require(current.currency, f"{field}.currency_code")
 
 
-def _occurred_us(asked_us: int | None, current: Authorization, now_us: int) -> int:
-    """When it occurred: between the start and now, at most a day ago; not told: now."""
+def _occurred_us(
+    caller: str,
+    act: Act,
+    asked_us: int | None,
+    current: Authorization,
+    draft: Draft,
+    now_us: int,
+) -> int:
+    """When it occurred, by the caller; not told: now.
+
+    What is later than now is taken as now, which never costs the person more, and what is a little
+    earlier than the start as the start. Where another process whose clock is ahead has written the
+    start, nothing occurs before that, not even now.
+    """
+    begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:
-        # Another process whose clock is a little ahead may have written the start.
-        return max(now_us, current.start_us or now_us)
-    earliest_us = max(current.start_us or current.create_us, now_us - OLDEST_OCCURRENCE_US)
-    if not earliest_us <= asked_us <= now_us:
+        return max(now_us, begin_us)
+    if asked_us < max(begin_us - EARLIEST_OCCURRENCE_US, now_us - OLDEST_OCCURRENCE_US):
         raise InvalidInput.of(
-            "occurred_at", "occurred_at.range", "between the start and now, at most a day ago"
+            "occurred_at",
+            "occurred_at.range",
+            "at most a minute before the start, and at most a day ago",
         )
-    return asked_us
+    if asked_us > now_us:
+        draft.clock_gap = ClockGap(caller, act, asked_us - now_us, now_us)
+    elif asked_us < begin_us:
+        draft.clock_gap = ClockGap(caller, act, asked_us - begin_us, now_us)
+    return max(begin_us, min(asked_us, now_us))
 
 
 # -- the steps ---------------------------------------------------------------------------------
@@ -89,12 +109,6 @@ def _contest_return(_: c.ContestReturn, current: Authorization, context: Context
 
 def _report_lost(_: c.ReportLost, current: Authorization, context: Context) -> Step:
     return returning.lose(current, product_of(current, context), context.now_us)
-
-
-def _report_found(it: c.ReportFound, current: Authorization, context: Context) -> Step:
-    life.require(current, Act.REPORT_FOUND)
-    docked_us = _occurred_us(it.occurred_us, current, context.now_us)
-    return returning.find(current, product_of(current, context), docked_us)
 
 
 def _lower(it: c.LowerCharge, current: Authorization, context: Context) -> Step:
@@ -140,7 +154,6 @@ STEPS: dict[type[c.Following], Stepper] = {
     c.ClaimReturn: _claim_return,
     c.ContestReturn: _contest_return,
     c.ReportLost: _report_lost,
-    c.ReportFound: _report_found,
     c.LowerCharge: _lower,
     c.RefundCharge: _refund,
     c.PayOutRefund: _pay_out,
@@ -221,7 +234,7 @@ def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -
     current, line, draft = opened(caller, command, changes, context)
     life.require(current, Act.SETTLE)
     product = product_of(current, context)
-    event_us = _occurred_us(command.occurred_us, current, context.now_us)
+    event_us = _occurred_us(caller, Act.SETTLE, command.occurred_us, current, draft, context.now_us)
     fee = None
     if command.amount is None:
         life.require_rental(current)
@@ -232,6 +245,19 @@ def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -
     step = returning.settle(current, product, amount_minor, command.final, context.now_us, event_us)
     result = apply(draft, step, line, changes, context)
     return Decided(draft, c.Settled(result, fee), result.user_id, result.authorization_id)
+
+
+def report_found(
+    caller: str, command: c.ReportFound, changes: Changes, context: Context
+) -> Decided:
+    """A missing item is back."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.require(current, Act.REPORT_FOUND)
+    docked_us = _occurred_us(
+        caller, Act.REPORT_FOUND, command.occurred_us, current, draft, context.now_us
+    )
+    step = returning.find(current, product_of(current, context), docked_us)
+    return finish(draft, step, line, changes, context)
 
 
 def reverse_by_origin(
@@ -375,9 +401,7 @@ def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
             return said in (transfer.state, transfer.earlier_state)
 
 
-def _waiting_debit(
-    current: Authorization, draft: Draft, changes: Changes
-) -> TransferRecord | None:
+def _waiting_debit(current: Authorization, draft: Draft, changes: Changes) -> TransferRecord | None:
     """The debit of an authorization that the rail was not handed yet, if there is one.
 
     Time may have asked for it only now, before the command.

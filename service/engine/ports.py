@@ -92,9 +92,7 @@ class Transaction(Protocol):
         """Transfers by (user id, transfer id)."""
         ...
 
-    def transfers_of(
-        self, keys: Iterable[AuthorizationKey]
-    ) -> dict[TransferKey, TransferRecord]:
+    def transfers_of(self, keys: Iterable[AuthorizationKey]) -> dict[TransferKey, TransferRecord]:
         """Every transfer of authorizations by (user id, authorization id); keys as in
         `transfers`."""
         ...

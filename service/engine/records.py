@@ -198,6 +198,19 @@ class TransferRecord(NamedTuple):
     earlier_us: int | None = None
 
 
+class ClockGap(NamedTuple):
+    """A client told a time that was moved to one that the server can take.
+
+    `gap_us` is how much later than the server's `now_us` it was, or, negative, how much earlier
+    than the start. `method` is the call's name. Microseconds.
+    """
+
+    caller: str
+    method: str
+    gap_us: int
+    now_us: int
+
+
 class TakenPayable(NamedTuple):
     """A portion of the rows in which an operator's balance stands, which comes back as one row.
 

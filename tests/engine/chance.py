@@ -258,7 +258,7 @@ class Chance:
             return c.SetLimit(user_id, money)
         if kind == "SetStanding":
             return c.SetStanding(user_id, chance.choice(STANDINGS))
-        as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1))
+        as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1, -HOUR_US))
         raw = pack([chance.choice(SCORES), chance.choice((0.0, 1.0))])
         return c.PutUser(chance.choice(USERS), raw, as_of_us, chance.random() < 0.85)
 
@@ -465,6 +465,7 @@ def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
     start_us = it["start_us"] or it["create_us"]
     earliest_us = max(start_us, now_us - DAY_US)
     middle_us = (earliest_us + now_us) // 2
-    return chance.choice(
-        (now_us, now_us, earliest_us, middle_us, middle_us, now_us + 1, earliest_us - 1)
-    )
+    early_us = start_us - chance.choice((1, MINUTE_US, MINUTE_US + 1))
+    ahead_us = now_us + chance.choice((1, DAY_US))
+    told = (now_us, now_us, earliest_us, middle_us, middle_us, ahead_us, earliest_us - 1, early_us)
+    return chance.choice(told)

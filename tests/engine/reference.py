@@ -21,6 +21,7 @@ from tests.engine.plain_terms import (
     LADDER,
     LAPSING,
     LIMITS,
+    MINUTE_US,
     MISSING_US,
     OFFER_US,
     OUT,
@@ -185,14 +186,13 @@ class Reference(Books):
     def _put_user(self, command: c.PutUser, now_us: int) -> Any:
         score, other = features_of(command.raw)
         before = self.people.get(command.user_id)
-        if command.as_of_us > now_us:
-            raise Refused("INVALID_INPUT")
         if before is not None and command.as_of_us < before["as_of_us"]:
             raise Refused("FEATURES_OUTDATED")
+        as_of_us = min(command.as_of_us, now_us)
         version = (before["features"] if before else 0) + 1
         row = {
             "score": score, "other": other, "consent": command.scoring_consent,
-            "as_of_us": command.as_of_us, "features": version,
+            "as_of_us": as_of_us, "features": version,
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -207,7 +207,7 @@ class Reference(Books):
         answer = {
             "line": self.shown(command.user_id), "score": used, "band": band(used),
             "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",
-            "feature_version": version, "as_of_us": command.as_of_us,
+            "feature_version": version, "as_of_us": as_of_us,
         }  # fmt: skip
         return "profile", answer
 
@@ -670,9 +670,10 @@ class Reference(Books):
     def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
         if occurred_us is None:
             return now_us
-        if not max(it["start_us"] or it["create_us"], now_us - DAY_US) <= occurred_us <= now_us:
+        begin_us = it["start_us"] or it["create_us"]
+        if occurred_us < begin_us - MINUTE_US or occurred_us < now_us - DAY_US:
             raise Refused("INVALID_INPUT")
-        return occurred_us
+        return int(sorted((begin_us, occurred_us, now_us))[1])
 
     def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
         required(it, *OUT)
@@ -928,10 +929,11 @@ class Reference(Books):
             self.change(transfer, earlier=(was, transfer["detail"], transfer["change_us"]))
         if late or (was, said) == ("SUCCEEDED", "RETURNED"):
             ended = False
-        elif ended and said not in ("SENT", was, transfer["earlier"][0]):
-            # A debit that was never handed in has not been done; a payout that came back had been.
-            if (was, said) not in (("CANCELLED", "FAILED"), ("RETURNED", "SUCCEEDED")):
-                raise Refused("TRANSFER_ENDED")
+        # What was said before; and that a debit which was never handed in has not been done.
+        known = ("SENT", was, transfer["earlier"][0])
+        implied = (("CANCELLED", "FAILED"), ("RETURNED", "SUCCEEDED"))
+        if ended and said not in known and (was, said) not in implied:
+            raise Refused("TRANSFER_ENDED")
         if not ended:
             first = transfer["state"] == "REQUESTED"
             self.change(transfer, state=said, detail=command.detail, change_us=now_us)

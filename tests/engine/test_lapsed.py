@@ -324,6 +324,7 @@ def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         desk.store, Assessor(desk.store, FakeScorer()), SandboxClock(LAPSE_US),
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
         log_fault=lambda _id, error: desk.faults.append(error),
+        notice_gap=desk.clock_gaps.append,
     )  # fmt: skip
     calls: list[Sequence[Work]] = []
     context = desk.engine._context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from service.domain.authorization import Authorization, Collection
@@ -214,7 +216,8 @@ def test_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
     books.expect([("money", "cash / recovery", 1_250)], "collection.payment_recorded")
 
 
-MEANWHILE = {
+Calls = Callable[[Authorization], list[tuple[c.Command, str]]]
+MEANWHILE: dict[str, Calls] = {
     "lowered": lambda it: [(lower(it, 1_250), it.operator_id)],
     "paid": lambda it: [(pay(it, 1_250), PLATFORM)],
     "paid elsewhere": lambda it: [(pay_elsewhere(it, 1_250), it.operator_id)],

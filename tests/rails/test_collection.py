@@ -237,8 +237,8 @@ def test_the_rails_last_word_stands(tmp_path: Path) -> None:
         with pytest.raises(FreeholdError) as late:
             street.report(other, sign(other, RAIL_SECRET, seconds))
         assert late.value.reason == "TRANSFER_ENDED"
+        returned = body.replace(b"SUCCEEDED", b"RETURNED")
         with pytest.raises(FreeholdError) as back:
-            returned = body.replace(b"SUCCEEDED", b"RETURNED")
             street.report(returned, sign(returned, RAIL_SECRET, seconds))
         assert back.value.reason == "DEBIT_NOT_RETURNED"
         unknown = body.replace(transfer_id.encode(), b"0" * 20)

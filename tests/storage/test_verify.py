@@ -442,7 +442,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "TRANSFER", FIRST,
     ),
     "a debit that succeeded and nobody says so any more": (
-        (("UPDATE transfers SET state='FAILED', change_us=earlier_us WHERE transfer_id='{debit}'"),),
+        (("UPDATE transfers SET state='FAILED', change_us=earlier_us"
+         " WHERE transfer_id='{debit}'"),),
         "TRANSFER", "transfers/ann/{debit}",
     ),
     "a payout with an earlier word": (
