@@ -300,6 +300,7 @@ def batches(
             max_attempts=3,
             log_fault=lambda _id, error: faults.append(error),
             log_terms=lambda fault, mended: faults.append(ValueError(fault, mended)),
+            notice_gap=lambda _gap: None,
         )
         for number in range(first, min(first + portion, batches)):
             clock.advance(START_US + number * _SECOND_US)

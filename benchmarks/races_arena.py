@@ -46,6 +46,8 @@ PAYEES = tuple(f"payee-{number}" for number in range(5))
 CONNECTIONS = 50
 FEE_BP = 300
 """What Freehold keeps of a capture, in basis points."""
+RAIL_SECRET = b"what the races' payment rail signs with"
+"""A rail that takes nothing by itself: what it says of a transfer is part of a race."""
 SECOND_US = 1_000_000
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -157,11 +159,13 @@ def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
     """So many servers on an empty database; their logs go to `folder`."""
     keys = populate(url)
     logs = [folder / f"server-{number}.log" for number in range(servers)]
+    secret = folder / "rail-secret"
+    secret.write_bytes(RAIL_SECRET)
     started: list[Server] = []
     made: Arena | None = None
     try:
         for log in logs:
-            server = _server(url, model, log)
+            server = _server(url, model, log, secret)
             server.launch()
             started.append(server)
         for server in started:
@@ -177,11 +181,12 @@ def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
             made.engine.dispose()
 
 
-def _server(url: str, model: Path, log: Path) -> Server:
+def _server(url: str, model: Path, log: Path, secret: Path) -> Server:
     port = free_port()
     arguments = [
         "benchmarks.crash_server", REAL, "serve", "--listen", f"127.0.0.1:{port}",
         "--database", url, "--model", str(model), "--sandbox", START.isoformat(),
+        "--rail-secret", str(secret),
     ]  # fmt: skip
     return Server(arguments, core=None, port=port, log=log)
 

@@ -17,12 +17,14 @@ from freehold.client import AsyncClient as Methods
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import STANDING_NORMAL, Standing, User
+from freehold.v1.rail_service_pb2 import Transfer
 from freehold.v1.types_pb2 import Money
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
 from benchmarks.races_arena import (
     CITY,
+    RAIL_SECRET,
     SECOND_US,
     Answer,
     Call,
@@ -31,6 +33,8 @@ from benchmarks.races_arena import (
 )
 from benchmarks.races_rows import Stored, wrong
 from benchmarks.races_wave import Wave
+from service.engine.records import TransferState
+from service.rails.callbacks import RailReport, sign, write_report
 
 BIKE_MINOR, UMBRELLA_MINOR = 19_900, 5_900
 """What the default products ask for."""
@@ -143,6 +147,18 @@ class Round:
         """A call of a kind of contender; by the operator `city` unless a key is given."""
         request = method.request(request_id=request_id or self.id(), **fields)
         return ready(kind, method, request, key or self.city, server)
+
+    def report(self, kind: str, transfer: Transfer, state: TransferState, now_us: int) -> Call:
+        """The payment rail's word on a transfer, signed at an instant; without a request id."""
+        _, user_id, _, transfer_id = transfer.name.split("/")
+        body = write_report(RailReport(user_id, transfer_id, state, ""))
+        signature = sign(body, RAIL_SECRET, now_us // SECOND_US)
+        request = Methods.report_transfer.request(body=body, signature=signature)
+        return ready(kind, Methods.report_transfer, request, self.platform)
+
+    async def tell(self, call: Call) -> None:
+        """Sends a call that prepares the round and was made before; it must not be refused."""
+        require_told(await self._clients.ask(call))
 
     async def do(self, method: Any, *, key: str = "", **fields: Any) -> Any:
         """The answer to a call that prepares the round, and must not be refused."""

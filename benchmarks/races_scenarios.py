@@ -20,6 +20,7 @@ from freehold.v1.credit_service_pb2 import (
     STANDING_WATCHED,
     ResolveReviewRequest,
 )
+from freehold.v1.rail_service_pb2 import Transfer
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO
 from grpc import StatusCode
 
@@ -38,6 +39,7 @@ from benchmarks.races_round import (
     yuan,
 )
 from service.domain.transitions import Transition as T
+from service.engine.records import TransferState
 
 CLIENTS = 50
 HOUR_US = 3_600_000_000
@@ -592,6 +594,45 @@ async def payment(r: Round) -> None:
     r.require(paid_minor == once_minor, f"{paid_minor} was paid")
 
 
+async def debit(r: Round) -> None:
+    """A debit succeeds after it had failed while the rail says what became of the next: what came
+    in pays what is due once, and the rest is owed back.
+
+    Each word is said twice. In every other round the next debit fails.
+    """
+    due_minor, both = 800, r.number % 2 == 0
+    user_id = await r.person()
+    async with r.turn():
+        await r.advance(r.instant_us(0))
+        held = await r.settle(await r.authorize(user_id, **_ZERO), due_minor)
+    async with r.turn():
+        await r.advance(r.instant_us(HOUR_US))
+        (first,) = (await r.ask(Methods.list_transfers, user_id=user_id)).transfers
+        await r.tell(r.report("setup", first, TransferState.FAILED, r.instant_us(HOUR_US)))
+    again_us = r.instant_us(72 * HOUR_US)
+    async with r.turn():
+        await r.advance(again_us)
+        _, second = (await r.ask(Methods.list_transfers, user_id=user_id)).transfers
+        word = TransferState.SUCCEEDED if both else TransferState.FAILED
+        answers = await r.contend(
+            [r.report("late", first, TransferState.SUCCEEDED, again_us) for _ in "ab"]
+            + [r.report("next", second, word, again_us) for _ in "ab"]
+        )
+    r.require(not refused(answers), f"refused: {[it.refusal for it in refused(answers)]}")
+    late = {it.told for it in of(answers, "late")}
+    r.require(len(late) == 1, "a late success was answered in two ways")
+    history = await _history(r, held)
+    cancelled = T.DEBIT_CANCELLED in history.steps
+    r.won(answers, of(answers, "late" if cancelled else "next"))
+    ends = [Transfer.State.Name(it.message.transfer.state) for it in of(answers, "next")]
+    right = "STATE_SUCCEEDED" if both else "STATE_CANCELLED" if cancelled else "STATE_FAILED"
+    r.require(ends == [right] * 2, f"the next debit was answered {ends}")
+    stored = (await r.stored()).authorization(held.name)
+    sums = (stored.paid_minor, stored.refund_payable_minor, stored.debiting_minor)
+    right_sums = (due_minor, due_minor if both else 0, 0)
+    r.require(sums == right_sums, f"paid, owed back and under way: {sums}")
+
+
 async def refund(r: Round) -> None:
     """Payouts and charge-backs of one payment give back what was paid exactly, never more."""
     parts, amount_minor = r.chance.randint(1, 5), 400
@@ -757,6 +798,7 @@ RACES: dict[str, Race] = {
     "review": Race(review, ("approve", "decline")),
     "captures": Race(captures, ("capture", "release")),
     "payment": Race(payment, ("one", "other")),
+    "debit": Race(debit, ("late", "next")),
     "refund": Race(refund, ("payout", "charge-back")),
     "write-off": Race(write_off, ("approve", "pay")),
     "payout": Race(payout, ("what was owed before", "more than was owed before"), heat=len(PAYEES)),

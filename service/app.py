@@ -19,12 +19,13 @@ import structlog
 from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
+from service.engine.clock_gaps import ClockGaps
 from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
 from service.engine.ports import Rail, Scorer
-from service.engine.records import SealRecord, TermsFault
+from service.engine.records import ClockGap, SealRecord, TermsFault
 from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
@@ -97,6 +98,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        self.clock_gaps = ClockGaps(_warn_of_gap)
         engine = Engine(
             store,
             assessor,
@@ -107,6 +109,7 @@ class App:
             max_attempts=limits.max_attempts,
             log_fault=_log_fault,
             log_terms=_log_terms,
+            notice_gap=self.clock_gaps.add,
         )
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
@@ -155,7 +158,6 @@ class App:
             store,
             assessor,
             self._readers,
-            clock=parts.clock,
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
@@ -317,6 +319,20 @@ def _log_terms(fault: TermsFault, *, mended: bool) -> None:
         write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
 
 
+def _warn_of_gap(gap: ClockGap, seen: int) -> None:
+    # An operator's id is no person's.
+    with suppress(Exception):
+        log.warning(
+            "clock ahead",
+            operator_id=gap.caller,
+            method=gap.method,
+            ahead_s=round(gap.gap_us / 1_000_000, 3),
+            seen=seen,
+            why="the time that was told is more than a minute later than this server's: it was"
+            " taken as now; set the clock that is wrong",
+        )
+
+
 def _log_fault(fault_id: str, error: BaseException) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
@@ -376,4 +392,7 @@ async def serve(parts: Parts, address: str) -> None:
         commands=statistics.commands,
         batch_mean=round(statistics.batch_mean, 2),
         batch_histogram={str(size): n for size, n in sorted(statistics.sizes.items())},
+        times_ahead=app.clock_gaps.ahead,
+        times_far_ahead=app.clock_gaps.far_ahead,
+        times_before_start=app.clock_gaps.before_start,
     )

@@ -24,7 +24,7 @@ from service.engine.assess import Assessor, unpack
 from service.engine.commands import Answer, Command, PutUser, Work
 from service.engine.engine import Engine, Result
 from service.engine.ports import Scorer
-from service.engine.records import PLATFORM, TermsFault
+from service.engine.records import PLATFORM, ClockGap, TermsFault
 from service.ids import Ids
 from service.rails.simulated import Behaviour, SimulatedRail
 from service.signing import SealKey
@@ -136,6 +136,7 @@ class Desk:
         self.faults: list[BaseException] = []
         self.terms: list[tuple[TermsFault, bool]] = []
         """What was told of wrong terms, and whether they are right again."""
+        self.clock_gaps: list[ClockGap] = []
         self.answers: dict[str, Answer] = {}
         self.engine = Engine(
             store,
@@ -147,6 +148,7 @@ class Desk:
             max_attempts=3,
             log_fault=lambda _id, error: self.faults.append(error),
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
+            notice_gap=self.clock_gaps.append,
         )
         self._requests = itertools.count(1)
 

@@ -123,6 +123,14 @@ def debit_succeeded(it: Authorization, amount_minor: int, now_us: int) -> Step:
     return pay(it._replace(debiting_minor=0), amount_minor, now_us)
 
 
+def debit_succeeded_late(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The payment rail had said that it could not debit the person, and now says that it did.
+
+    A payment like any other. What is under way by now is another debit, and stays so.
+    """
+    return pay(it, amount_minor, now_us)
+
+
 def debit_failed(it: Authorization, now_us: int) -> Step:
     """The payment rail could not debit the person; the ladder goes on."""
     return step(it, (), Transition.DEBIT_FAILED, now_us, debiting_minor=0)

@@ -26,6 +26,7 @@ from service.engine.context import UNSCORED_BAND, Context, Decided
 from service.engine.drafting import line_for, require_new_payment
 from service.engine.records import (
     PLATFORM,
+    ClockGap,
     Event,
     FeatureSnapshot,
     PaymentKind,
@@ -45,17 +46,20 @@ def open_bulk(command: OpenBulk) -> Decided:
 def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     """Registers a person or takes newer features; the limit follows the score unless it is fixed.
 
-    Raises InvalidInput for wrong input, and IllegalState for features older than those on record,
-    which must not replace them.
+    Features as of an instant that is still to come are taken as of now. Raises InvalidInput for
+    wrong input, and IllegalState for features older than those on record, which must not replace
+    them.
     """
     now_us = context.now_us
     if command.violations:
         raise InvalidInput(list(command.violations))
-    if command.as_of_us > now_us:
-        raise InvalidInput.of("as_of", "as_of.future", "must not lie in the future")
     old_user = changes.user(command.user_id)
     if old_user is not None and command.as_of_us < old_user.as_of_us:
         raise IllegalState("FEATURES_OUTDATED", "newer features are on record", "")
+    as_of_us = min(command.as_of_us, now_us)
+    if old_user is not None:
+        # Another process whose clock is ahead may have taken the older ones.
+        as_of_us = max(as_of_us, old_user.as_of_us)
     line, _ = line_for(command.user_id, context.currency, changes, context)
     version = (old_user.feature_version if old_user else 0) + 1
     assessment = context.assessed.put[command]
@@ -65,14 +69,16 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
         command.user_id,
         command.scoring_consent,
         version,
-        command.as_of_us,
+        as_of_us,
         old_user.create_us if old_user else now_us,
     )
     draft = Draft(lines=[line], user=user)
     schema_id = context.schema_id if command.names is None else schema_id_of(command.names)
     draft.snapshot = FeatureSnapshot(
-        command.user_id, version, schema_id, command.raw, command.as_of_us, now_us
+        command.user_id, version, schema_id, command.raw, as_of_us, now_us
     )
+    if command.as_of_us > now_us:
+        draft.clock_gap = ClockGap(PLATFORM, "PutUsers", command.as_of_us - now_us, now_us)
     if not line.limit_fixed:
         limit_minor = limit_for(score, context.catalog.limit_steps.get(context.currency, ()))
         _bring_limit(draft, line, limit_minor, context)
@@ -83,7 +89,7 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
         band=scored.band if scored else UNSCORED_BAND,
         unscorable_reason="" if scored else assessment.why[0],
         feature_version=version,
-        as_of_us=command.as_of_us,
+        as_of_us=as_of_us,
         model_id=context.model_id if scored else "",
         unscorable_feature=assessment.feature,
         extrapolated=scored.extrapolated if scored else (),

@@ -543,7 +543,14 @@ _NO_CALLS: Final = frozenset(_CLIMBED) | {
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
 }
 """What time brings and what the rail says; an item is lost by either."""
-_DEBITS: Final = (T.DEBIT_REQUESTED, T.DEBIT_FAILED, T.DEBIT_CANCELLED)
+_ENDS: Final = {
+    TransferState.FAILED: T.DEBIT_FAILED,
+    TransferState.CANCELLED: T.DEBIT_CANCELLED,
+}
+"""How a debit ends that is no payment."""
+_DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *_ENDS.values()})
+Words = Counter[tuple[T, int]]
+"""What was said of debits, each with the instant at which it was recorded."""
 
 
 class Story:
@@ -561,8 +568,8 @@ class Story:
         self._claim_us: int | None = None
         self._extended = False
         self._climbed: Rung | None = None
-        self.debits: Counter[T] = Counter()
-        """How many debits were asked for, failed and were cancelled."""
+        self.debits: Words = Counter()
+        """How many debits were asked for, failed and were cancelled, and when that was recorded."""
         self.told: Counter[tuple[T, int]] = Counter()
         """How often what happened, as of when."""
 
@@ -586,7 +593,7 @@ class Story:
             told = transition is T.SETTLED
             self._close_us = event.record_us if told else event.event_us
         if transition in _DEBITS:
-            self.debits[transition] += 1
+            self.debits[transition, event.record_us] += 1
 
     def check(self) -> None:
         """Raises Found unless the stored authorization is what the events tell."""
@@ -630,7 +637,8 @@ class Recorded:
         self._minor: Counter[tuple[str, str]] = Counter()
         self._payments: dict[str, PaymentRecord] = {}
         self._payouts: dict[str, Counter[tuple[str, int]]] = {}
-        self._debits: dict[str, Counter[TransferState]] = {}
+        self._debits: dict[str, Words] = {}
+        self._succeeded: Counter[str] = Counter()
         self._asked: dict[str, list[int]] = {}
 
     def add_payment(self, it: PaymentRecord) -> None:
@@ -648,16 +656,19 @@ class Recorded:
         if it.kind is TransferKind.PAYOUT:
             if it.state is TransferState.CANCELLED:
                 raise Found("TRANSFER", row, "a payout is never cancelled")
+            if it.earlier_state is not None:
+                raise Found("TRANSFER", row, "no word on a payout takes another's place")
             flows = ("paid_out", "failed_payouts")
             payouts = self._payouts.setdefault(it.authorization_id, Counter())
             for flow in flows if failed else flows[:1]:
                 self._minor[it.authorization_id, flow] += it.amount_minor
                 payouts[flow, it.amount_minor] += 1
             return
-        self._debits.setdefault(it.authorization_id, Counter())[it.state] += 1
+        self._add_words(it, row)
         if it.state in (TransferState.REQUESTED, TransferState.SENT):
             self._asked.setdefault(it.authorization_id, []).append(it.amount_minor)
         elif it.state is TransferState.SUCCEEDED:
+            self._succeeded[it.authorization_id] += 1
             paid = self._payments.get(transfer_reference(it.transfer_id))
             told = (PaymentKind.PAYMENT, it.authorization_id, it.amount_minor, it.currency)
             if paid is None or told != (
@@ -667,6 +678,19 @@ class Recorded:
                 paid.currency,
             ):
                 raise Found("TRANSFER_WITHOUT_PAYMENT", row, "succeeded, and no payment says so")
+
+    def _add_words(self, it: TransferRecord, row: str) -> None:
+        """What was said of a debit, and when: that it was asked for, and how it ended before a
+        late success and at last."""
+        words = self._debits.setdefault(it.authorization_id, Counter())
+        words[T.DEBIT_REQUESTED, it.request_us] += 1
+        if it.state in _ENDS:
+            words[_ENDS[it.state], it.change_us] += 1
+        if it.earlier_state is None:
+            return
+        if it.state is not TransferState.SUCCEEDED or it.earlier_state not in _ENDS:
+            raise Found("TRANSFER", row, f"{it.state}, and {it.earlier_state} before")
+        words[_ENDS[it.earlier_state], it.earlier_us or 0] += 1
 
     def check(self, all_moved: Iterable[Moved]) -> None:
         """Raises Found unless entries moved what was recorded.
@@ -691,8 +715,7 @@ class Recorded:
                         f" recorded {recorded_minor}",
                     )
             self._check_transfers(moved)
-            debits = self._debits.get(it.authorization_id, Counter())
-            moved.check_story(debits[TransferState.SUCCEEDED])
+            moved.check_story(self._succeeded[it.authorization_id])
         for together, difference_minor in deposits.items():
             if difference_minor:
                 raise Found(
@@ -700,7 +723,8 @@ class Recorded:
                 )
 
     def _check_transfers(self, moved: Moved) -> None:
-        """Each payout is one that was posted; each debit one that was asked for, and ended."""
+        """Each payout is one that was posted; each debit one that was asked for, and what was said
+        of it has its event of the same instant."""
         it, told = moved.authorization, moved.story.debits
         if self._payouts.get(it.authorization_id, Counter()) != moved.payouts:
             raise Found("TRANSFER", it.name, "other payouts than were posted")
@@ -709,19 +733,10 @@ class Recorded:
             raise Found(
                 "TRANSFER", it.name, f"debits under way: {asked}, stored {it.debiting_minor}"
             )
-        debits = self._debits.get(it.authorization_id, Counter())
-        found = (
-            debits.total(),
-            debits[TransferState.FAILED],
-            debits[TransferState.CANCELLED],
-        )
-        expected = tuple(told[transition] for transition in _DEBITS)
-        if found != expected:
-            raise Found(
-                "TRANSFER",
-                it.name,
-                f"debits, failed and cancelled: {found}, by the events {expected}",
-            )
+        said = self._debits.get(it.authorization_id, Counter())
+        if said != told:
+            apart = [f"{word} at {us}" for word, us in sorted((said - told) + (told - said))]
+            raise Found("TRANSFER", it.name, f"transfers and events differ: {', '.join(apart)}")
 
 
 def payment_row(it: PaymentRecord) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Entry, Line
 from service.engine.records import (
+    ClockGap,
     Decision,
     Event,
     FeatureSnapshot,
@@ -41,6 +42,7 @@ class Draft:
     payment: PaymentRecord | None = None
     tombstone: RequestRecord | None = None
     seal: SealRecord | None = None
+    clock_gap: ClockGap | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Changes:
     decisions: list[Decision] = field(default_factory=list)
     snapshots: list[FeatureSnapshot] = field(default_factory=list)
     seals: list[SealRecord] = field(default_factory=list)
+    clock_gaps: list[ClockGap] = field(default_factory=list)
+    """Not written: for whoever counts them, once the batch is committed."""
     batch_id: str = ""
     in_the_way: set[str] = field(default_factory=set)
     """People whose holds kept the last command from the line or from an item."""
@@ -121,6 +125,15 @@ class Changes:
         """A transfer as of now in this batch."""
         key = (user_id, transfer_id)
         return self.transfers.get(key) or self.base_transfers.get(key)
+
+    def transfers_of(self, user_id: str, authorization_id: str) -> dict[str, TransferRecord]:
+        """The transfers of an authorization that were read or made, as of now in this batch, by
+        their ids."""
+        name = (user_id, authorization_id)
+        known = {**self.base_transfers, **self.transfers}
+        return {
+            it.transfer_id: it for it in known.values() if (it.user_id, it.authorization_id) == name
+        }
 
     def payable_minor(self, operator_id: str, currency: str) -> int:
         """What an operator is owed as of now in this batch; read only where it pays or is paid."""
@@ -177,3 +190,5 @@ class Changes:
             self.requests[draft.tombstone.caller, draft.tombstone.request_id] = draft.tombstone
         if draft.seal is not None:
             self.seals.append(draft.seal)
+        if draft.clock_gap is not None:
+            self.clock_gaps.append(draft.clock_gap)

@@ -36,6 +36,8 @@ def decide(work: Work, changes: Changes, context: Context) -> Decided:
             return authorizing.resolve_review(caller, command, changes, context)
         case c.Increment():
             return authorizing.increment(work, command, changes, context)
+        case c.ReportFound():
+            return following.report_found(caller, command, changes, context)
         case c.Following():
             return following.follow(caller, command, changes, context)
         case c.ReverseByOrigin():

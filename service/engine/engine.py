@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Protocol
@@ -64,12 +64,16 @@ from service.engine.ports import (
     Transaction,
 )
 from service.engine.records import (
+    LATER_WORDS,
     PLATFORM,
     TOMBSTONE,
     Catalog,
+    ClockGap,
     RequestRecord,
     TermsFault,
     TermsKind,
+    TransferRecord,
+    TransferState,
     operator_account,
 )
 from service.engine.shortage import ASKING, people_in_the_way
@@ -105,6 +109,7 @@ class Engine:
         max_attempts: int,
         log_fault: FaultLog,
         log_terms: TermsLog,
+        notice_gap: Callable[[ClockGap], None],
     ) -> None:
         """Raises TermsUnusable when there are no sound limits in `currency`."""
         self._store = store
@@ -124,6 +129,7 @@ class Engine:
             raise TermsUnusable(_no_limits(terms, currency))
         self._catalog = terms
         self._use_catalog(terms)
+        self._notice_gap = notice_gap
         # How often the catalog was said to have changed, and how much of that was followed.
         self._changes = self._followed = 0
 
@@ -203,6 +209,8 @@ class Engine:
                                 _keep_what_time_brought(work, changes, context)
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
+                for gap in changes.clock_gaps:
+                    self._notice_gap(gap)
                 return results
             except ReadAgain:
                 pass
@@ -278,6 +286,7 @@ class Engine:
             changes.base_users = transaction.users(wanted.registered)
         if wanted.transfers:
             changes.base_transfers = transaction.transfers(wanted.transfers)
+            changes.base_transfers |= transaction.transfers_of(wanted.late(changes.base_transfers))
             wanted.authorizations.update(
                 (it.user_id, it.authorization_id) for it in changes.base_transfers.values()
             )
@@ -422,6 +431,8 @@ class _Wanted:
         self.items: set[tuple[str, str]] = set()
         self.payments: set[tuple[str, str]] = set()
         self.transfers: set[tuple[str, str]] = set()
+        self.succeeded: set[tuple[str, str]] = set()
+        """Transfers of which the rail says that they succeeded."""
         self.payable: set[tuple[str, str]] = set()
         self.balances: set[tuple[str, str]] = set()
         self.origins: list[tuple[str, str]] = []
@@ -453,6 +464,8 @@ class _Wanted:
             case ReportTransfer():
                 self.users.add(command.user_id)
                 self.transfers.add((command.user_id, command.transfer_id))
+                if command.state is TransferState.SUCCEEDED:
+                    self.succeeded.add((command.user_id, command.transfer_id))
             case PayOutOperator() | RecordOperatorPayment():
                 self.users.add(operator_account(command.operator_id))
                 self.payments.add((caller, command.payment_reference))
@@ -464,6 +477,16 @@ class _Wanted:
                 self.seal = True
             case OpenBulk():
                 pass
+
+    def late(self, transfers: Mapping[tuple[str, str], TransferRecord]) -> set[tuple[str, str]]:
+        """The authorizations, by user id and authorization id, of which a transfer succeeds after
+        it had ended: a later one may be under way."""
+        return {
+            (it.user_id, it.authorization_id)
+            for key in self.succeeded
+            if (it := transfers.get(key)) is not None
+            and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
+        }
 
     def _add_following(self, caller: str, command: Following | Wake, name: tuple[str, str]) -> None:
         match command:

@@ -10,7 +10,7 @@ from service.domain import collecting, holding, returning
 from service.domain.authorization import Act, Authorization, Step, TransferKind
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
 from service.domain.ladder import DAY_US
-from service.domain.ledger import Standing
+from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.engine import commands as c
 from service.engine.changes import Changes, Draft
@@ -29,34 +29,56 @@ from service.engine.drafting import (
 )
 from service.engine.records import (
     ENDED,
+    LATER_WORDS,
     PLATFORM,
     REVERSIBLE_METHODS,
     TOMBSTONE,
+    ClockGap,
     PaymentKind,
     RequestRecord,
+    TransferRecord,
     TransferState,
     transfer_reference,
 )
 
 OLDEST_OCCURRENCE_US = DAY_US
 """How far back a device may say that something occurred."""
+EARLIEST_OCCURRENCE_US = 60 * 1_000_000
+"""How long before the start; another server's clock, or the device's own, may be off by so much."""
 
 
 def _minor(amount: Money, current: Authorization, field: str = "amount") -> int:
     return amount.require(current.currency, f"{field}.currency_code")
 
 
-def _occurred_us(asked_us: int | None, current: Authorization, now_us: int) -> int:
-    """When it occurred: between the start and now, at most a day ago; not told: now."""
+def _occurred_us(
+    caller: str,
+    act: Act,
+    asked_us: int | None,
+    current: Authorization,
+    draft: Draft,
+    now_us: int,
+) -> int:
+    """When it occurred, by the caller; not told: now.
+
+    What is later than now is taken as now, which never costs the person more, and what is a little
+    earlier than the start as the start. Where another process whose clock is ahead has written the
+    start, nothing occurs before that, not even now.
+    """
+    begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:
-        # Another process whose clock is a little ahead may have written the start.
-        return max(now_us, current.start_us or now_us)
-    earliest_us = max(current.start_us or current.create_us, now_us - OLDEST_OCCURRENCE_US)
-    if not earliest_us <= asked_us <= now_us:
+        return max(now_us, begin_us)
+    if asked_us < max(begin_us - EARLIEST_OCCURRENCE_US, now_us - OLDEST_OCCURRENCE_US):
         raise InvalidInput.of(
-            "occurred_at", "occurred_at.range", "between the start and now, at most a day ago"
+            "occurred_at",
+            "occurred_at.range",
+            "at most a minute before the start, and at most a day ago",
         )
-    return asked_us
+    if asked_us > now_us:
+        draft.clock_gap = ClockGap(caller, act, asked_us - now_us, now_us)
+    elif asked_us < begin_us:
+        draft.clock_gap = ClockGap(caller, act, asked_us - begin_us, now_us)
+    return max(begin_us, min(asked_us, now_us))
 
 
 # -- the steps ---------------------------------------------------------------------------------
@@ -87,12 +109,6 @@ def _contest_return(_: c.ContestReturn, current: Authorization, context: Context
 
 def _report_lost(_: c.ReportLost, current: Authorization, context: Context) -> Step:
     return returning.lose(current, product_of(current, context), context.now_us)
-
-
-def _report_found(it: c.ReportFound, current: Authorization, context: Context) -> Step:
-    life.require(current, Act.REPORT_FOUND)
-    docked_us = _occurred_us(it.occurred_us, current, context.now_us)
-    return returning.find(current, product_of(current, context), docked_us)
 
 
 def _lower(it: c.LowerCharge, current: Authorization, context: Context) -> Step:
@@ -138,7 +154,6 @@ STEPS: dict[type[c.Following], Stepper] = {
     c.ClaimReturn: _claim_return,
     c.ContestReturn: _contest_return,
     c.ReportLost: _report_lost,
-    c.ReportFound: _report_found,
     c.LowerCharge: _lower,
     c.RefundCharge: _refund,
     c.PayOutRefund: _pay_out,
@@ -219,7 +234,7 @@ def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -
     current, line, draft = opened(caller, command, changes, context)
     life.require(current, Act.SETTLE)
     product = product_of(current, context)
-    event_us = _occurred_us(command.occurred_us, current, context.now_us)
+    event_us = _occurred_us(caller, Act.SETTLE, command.occurred_us, current, draft, context.now_us)
     fee = None
     if command.amount is None:
         life.require_rental(current)
@@ -230,6 +245,19 @@ def settle(caller: str, command: c.Settle, changes: Changes, context: Context) -
     step = returning.settle(current, product, amount_minor, command.final, context.now_us, event_us)
     result = apply(draft, step, line, changes, context)
     return Decided(draft, c.Settled(result, fee), result.user_id, result.authorization_id)
+
+
+def report_found(
+    caller: str, command: c.ReportFound, changes: Changes, context: Context
+) -> Decided:
+    """A missing item is back."""
+    current, line, draft = opened(caller, command, changes, context)
+    life.require(current, Act.REPORT_FOUND)
+    docked_us = _occurred_us(
+        caller, Act.REPORT_FOUND, command.occurred_us, current, draft, context.now_us
+    )
+    step = returning.find(current, product_of(current, context), docked_us)
+    return finish(draft, step, line, changes, context)
 
 
 def reverse_by_origin(
@@ -290,16 +318,12 @@ def wake(command: c.Wake, changes: Changes, context: Context) -> Decided:
     return Decided(draft, result, result.user_id, result.authorization_id)
 
 
-_SAID_BEFORE = {TransferState.RETURNED: (TransferState.SUCCEEDED, TransferState.RETURNED)}
-"""What a rail may have said, and say again, of a transfer that ended so, if not only that."""
-
-
 def report_transfer(command: c.ReportTransfer, changes: Changes, context: Context) -> Decided:
     """What the payment rail says of a debit or a payout.
 
-    A debit that succeeded is a payment under the transfer's name; a payout that failed, or came
-    back after it had succeeded, is owed again. What was said before changes nothing; a final word
-    stands.
+    A debit that succeeded is a payment under the transfer's name, also when the rail had said that
+    it failed; a payout that failed, or came back after it had succeeded, is owed again. What was
+    said before changes nothing; any other word after the last is refused.
     """
     transfer = changes.transfer(command.user_id, command.transfer_id)
     if transfer is None:
@@ -310,9 +334,9 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
         raise IllegalState(
             "DEBIT_NOT_RETURNED", "a debit comes back by RecordChargeBack", str(transfer.state)
         )
-    came_back = returned and transfer.state is TransferState.SUCCEEDED
-    if transfer.state in ENDED and not came_back:
-        if sending or command.state in _SAID_BEFORE.get(transfer.state, (transfer.state,)):
+    ended = transfer.state in ENDED
+    if ended and LATER_WORDS.get((transfer.kind, transfer.state)) is not command.state:
+        if sending or _is_known(transfer, command.state):
             return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
             "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
@@ -325,15 +349,22 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
     now_us = context.now_us
     if sending:
         if current.due_minor < transfer.amount_minor:
-            told = told._replace(state=TransferState.CANCELLED)
-            apply(draft, collecting.debit_cancelled(current, now_us), line, changes, context)
+            told = _cancel(told, current, line, draft, changes, context)
         draft.transfers.append(told)
         return Decided(draft, told, told.user_id, told.authorization_id)
-    draft.transfers.append(told)
     succeeded = command.state is TransferState.SUCCEEDED
+    late = ended and succeeded
+    if late:
+        told = told._replace(
+            earlier_state=transfer.state,
+            earlier_detail=transfer.detail,
+            earlier_us=transfer.change_us,
+        )
+    draft.transfers.append(told)
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
-            step = collecting.debit_succeeded(current, transfer.amount_minor, now_us)
+            take = collecting.debit_succeeded_late if late else collecting.debit_succeeded
+            step = take(current, transfer.amount_minor, now_us)
             draft.payment = payment_of(
                 PLATFORM,
                 transfer_reference(transfer.transfer_id),
@@ -351,5 +382,50 @@ def report_transfer(command: c.ReportTransfer, changes: Changes, context: Contex
             return Decided(draft, told, told.user_id, told.authorization_id)
         case _:
             raise InvariantBroken("a transfer of an unknown kind")
-    apply(draft, step, line, changes, context)
+    current = apply(draft, step, line, changes, context)
+    waiting = _waiting_debit(current, draft, changes) if late else None
+    if waiting is not None and current.due_minor < waiting.amount_minor:
+        draft.transfers.append(_cancel(waiting, current, line, draft, changes, context))
     return Decided(draft, told, told.user_id, told.authorization_id)
+
+
+def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
+    """Whether the rail says of a transfer that ended what it has said before, or what a debit
+    that was never handed in comes to anyway."""
+    match transfer.state, said:
+        case TransferState.RETURNED, TransferState.SUCCEEDED:
+            return True
+        case TransferState.CANCELLED, TransferState.FAILED:
+            return True
+        case _:
+            return said in (transfer.state, transfer.earlier_state)
+
+
+def _waiting_debit(current: Authorization, draft: Draft, changes: Changes) -> TransferRecord | None:
+    """The debit of an authorization that the rail was not handed yet, if there is one.
+
+    Time may have asked for it only now, before the command.
+    """
+    if not current.debiting_minor:
+        return None
+    known = changes.transfers_of(current.user_id, current.authorization_id)
+    known.update({it.transfer_id: it for it in draft.transfers})
+    debits = [
+        it
+        for it in known.values()
+        if it.kind is TransferKind.DEBIT and it.state is TransferState.REQUESTED
+    ]
+    return debits[0] if debits else None
+
+
+def _cancel(
+    debit: TransferRecord,
+    current: Authorization,
+    line: Line,
+    draft: Draft,
+    changes: Changes,
+    context: Context,
+) -> TransferRecord:
+    """A debit that was not handed in and is not needed any more."""
+    apply(draft, collecting.debit_cancelled(current, context.now_us), line, changes, context)
+    return debit._replace(state=TransferState.CANCELLED, change_us=context.now_us)

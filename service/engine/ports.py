@@ -92,6 +92,11 @@ class Transaction(Protocol):
         """Transfers by (user id, transfer id)."""
         ...
 
+    def transfers_of(self, keys: Iterable[AuthorizationKey]) -> dict[TransferKey, TransferRecord]:
+        """Every transfer of authorizations by (user id, authorization id); keys as in
+        `transfers`."""
+        ...
+
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
         """A portion of what operators are owed, by (operator id, currency).
 

@@ -168,13 +168,23 @@ class TransferState(StrEnum):
 
 
 ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
-"""No other word on the transfer counts after these, but that a payout came back."""
+"""No other word on the transfer counts after these, but those of `LATER_WORDS`."""
+
+LATER_WORDS: Mapping[tuple[TransferKind, TransferState], TransferState] = {
+    (TransferKind.DEBIT, TransferState.FAILED): TransferState.SUCCEEDED,
+    # A database that was restored does not know of what it had handed in.
+    (TransferKind.DEBIT, TransferState.CANCELLED): TransferState.SUCCEEDED,
+    (TransferKind.PAYOUT, TransferState.SUCCEEDED): TransferState.RETURNED,
+}
+"""What counts of a transfer although it had ended: the money has moved."""
 
 
 class TransferRecord(NamedTuple):
     """What the payment rail is to do: a debit of a person, or a payout to one.
 
     The id names it towards the rail, which must do it at most once however often it is asked.
+    `earlier_state`, with its detail and its instant, is the word that a late success took the place
+    of; None when there is none.
     """
 
     user_id: str
@@ -187,6 +197,22 @@ class TransferRecord(NamedTuple):
     detail: str
     request_us: int
     change_us: int
+    earlier_state: TransferState | None = None
+    earlier_detail: str | None = None
+    earlier_us: int | None = None
+
+
+class ClockGap(NamedTuple):
+    """A client told a time that was moved to one that the server can take.
+
+    `gap_us` is how much later than the server's `now_us` it was, or, negative, how much earlier
+    than the start. `method` is the call's name. Microseconds.
+    """
+
+    caller: str
+    method: str
+    gap_us: int
+    now_us: int
 
 
 class TakenPayable(NamedTuple):

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from freehold.v1 import credit_service_pb2 as pb
 
-from service.clock import Clock
 from service.domain.access import Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
@@ -172,7 +171,6 @@ class People:
         assessor: Assessor,
         readers: Executor,
         *,
-        clock: Clock,
         currency: str,
         bulk_in_flight: int,
     ) -> None:
@@ -180,7 +178,6 @@ class People:
         self._store = store
         self._assessor = assessor
         self._readers = readers
-        self._clock = clock
         self._currency = currency
         self._bulk_in_flight = bulk_in_flight
 
@@ -224,9 +221,8 @@ class People:
         return pb.PutUsersResponse(profiles=profiles).SerializeToString()
 
     def _check(self, users: Any) -> Wrong:
-        """Finds unknown features, instants to come and people named twice."""
+        """Finds unknown features and people named twice."""
         known = frozenset(self._assessor.raw_names)
-        now_us = self._clock.now_us()
         wrong: Wrong = {}
         seen: set[str] = set()
         for place, user in enumerate(users):
@@ -236,10 +232,7 @@ class People:
                     Violation(f"users[{place}].user_id", "users.unique", "named twice")
                 )
             seen.add(user.user_id)
-            if convert.instant_us(user.as_of, f"users[{place}].as_of") > now_us:
-                violations.append(
-                    Violation(f"users[{place}].as_of", "as_of.future", "lies in the future")
-                )
+            convert.instant_us(user.as_of, f"users[{place}].as_of")  # refused if it is none
             violations += [
                 Violation(field, "features.known", "the served model has no such feature")
                 for field, name in _named(place, user)

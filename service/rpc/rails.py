@@ -41,6 +41,13 @@ class TransferReader(Protocol):
 
 def transfer_message(it: TransferRecord) -> pb.Transfer:
     """A transfer as the platform sees it."""
+    earlier = None
+    if it.earlier_state is not None:
+        earlier = pb.Transfer.Word(
+            state=STATES[it.earlier_state],
+            detail=it.earlier_detail or "",
+            time=timestamp(it.earlier_us),
+        )
     return pb.Transfer(
         name=f"users/{it.user_id}/transfers/{it.transfer_id}",
         authorization=f"users/{it.user_id}/authorizations/{it.authorization_id}",
@@ -50,6 +57,7 @@ def transfer_message(it: TransferRecord) -> pb.Transfer:
         detail=it.detail,
         request_time=timestamp(it.request_us),
         change_time=timestamp(it.change_us),
+        earlier=earlier,
     )
 
 

@@ -142,13 +142,18 @@ def payment_of(row: Sequence[Any]) -> PaymentRecord:
 
 def transfer_values(transfer: TransferRecord) -> Values:
     """A row of `transfers`."""
-    return (
-        *transfer[:3],
-        str(transfer.kind),
-        *transfer[4:6],
-        str(transfer.state),
-        *transfer[7:],
-    )
+    values: list[Any] = [*transfer]
+    values[3] = str(transfer.kind)
+    values[6] = str(transfer.state)
+    if transfer.earlier_state is not None:
+        values[10] = str(transfer.earlier_state)
+    return tuple(values)
+
+
+def transfer_changes(transfer: TransferRecord) -> Values:
+    """What may change of a transfer, in the order of the table."""
+    values = transfer_values(transfer)
+    return (*values[6:8], *values[9:])
 
 
 def transfer_of(row: Sequence[Any]) -> TransferRecord:
@@ -156,6 +161,7 @@ def transfer_of(row: Sequence[Any]) -> TransferRecord:
     values: list[Any] = list(row)
     values[3] = TransferKind(values[3])
     values[6] = TransferState(values[6])
+    values[10] = None if values[10] is None else TransferState(values[10])
     return TransferRecord(*values)
 
 

@@ -267,6 +267,7 @@ class Statements:
         self.select_groups = _by_keys(t.authorizations, ["user_id", "group_id"], dialect, lock=True)
         self.select_lapsed = _lapsed(dialect)
         self.select_transfers = _by_keys(t.transfers, ["user_id", "transfer_id"], dialect)
+        self.select_transfers_of = _by_keys(t.transfers, ["user_id", "authorization_id"], dialect)
         self.take_payables = _take_payables(dialect)
         self.payable_left = _payable_left(dialect)
         self.insert_payables = _insert(t.operator_payables, dialect)

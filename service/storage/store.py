@@ -138,6 +138,14 @@ class SqlTransaction:
         found = self._read(self._statements.select_transfers, keys)
         return {(row[0], row[1]): rows.transfer_of(row) for row in found}
 
+    def transfers_of(
+        self, keys: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], TransferRecord]:
+        """Every transfer of authorizations by (user id, authorization id); keys as in
+        `transfers`."""
+        found = self._read(self._statements.select_transfers_of, keys)
+        return {(row[0], row[1]): rows.transfer_of(row) for row in found}
+
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """A portion of what operators are owed, by (operator id, currency), taken away."""
         taken = {}
@@ -190,8 +198,7 @@ class SqlTransaction:
             if base is None:
                 new.append(rows.transfer_values(transfer))
             else:
-                values = (str(transfer.state), transfer.detail, transfer.change_us)
-                changed.append((*values, *key, base.change_us))
+                changed.append((*rows.transfer_changes(transfer), *key, base.change_us))
         self._insert(s.insert_transfers, new)
         self._update(s.update_transfers, changed)
 

@@ -489,9 +489,22 @@ transfers = Table(
     Column("detail", String(512), nullable=False),
     _number("request_us"),
     _number("change_us"),
+    # the word that a late success took the place of, with its detail and its instant
+    Column("earlier_state", _string(200), nullable=True),
+    Column("earlier_detail", String(512), nullable=True),
+    _instant("earlier_us"),
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
+    CheckConstraint(
+        "earlier_state IS NULL OR state = 'SUCCEEDED' OR state = 'RETURNED'",
+        "only_a_success_is_late",
+    ),
+    CheckConstraint(
+        "(earlier_state IS NULL) = (earlier_us IS NULL)"
+        " AND (earlier_state IS NULL) = (earlier_detail IS NULL)",
+        "earlier_word_is_whole",
+    ),
     CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
     Index("ix_transfers_transfer_id", "transfer_id"),
     # Of all, and partial so that only lists use it: SQLite would look there for those that are not

@@ -39,7 +39,10 @@ class Life:
         self.net: Counter[A] = Counter()
         self.elsewhere_minor = 0
         self.payouts: list[int] = []
-        self.debits = 0
+        self.debit_minor = 0
+        """Asked of the rail, which has not answered."""
+        self.undone: list[int] = []
+        """Debits that came to nothing, by the rail's word or ours."""
 
     def take(self, step: Step) -> None:
         """Posts a step and checks what must hold after every one."""
@@ -55,7 +58,8 @@ class Life:
             if step.transfer.kind is TransferKind.PAYOUT:
                 self.payouts.append(step.transfer.amount_minor)
             else:
-                self.debits += 1
+                assert self.debit_minor == 0
+                self.debit_minor = step.transfer.amount_minor
         self.it = step.authorization
         self.check(before)
 
@@ -93,6 +97,7 @@ class Life:
             it.held_cash_minor + it.refund_payable_minor + it.refundable_minor
         )
         assert it.elsewhere_minor == self.elsewhere_minor
+        assert it.debiting_minor == self.debit_minor
         assert min(it.chargeable_back_minor, it.in_hand_minor, it.kept_minor) >= 0
         assert net[A.GOODWILL] == it.goodwill_minor >= 0
         assert (it.close_us is not None) is (it.state in CLOSED)
@@ -131,10 +136,29 @@ def _payout_failed(life: Life, n: int) -> Step:
     return collecting.payout_failed(life.it, life.payouts.pop(), life.now_us)
 
 
-def _debit_failed(life: Life, n: int) -> Step:
-    if not life.debits:
+def _ended_debit(life: Life) -> int:
+    """The debit that was under way, and is over."""
+    if not life.debit_minor:
         raise IllegalState("NOTHING_DEBITED", "there was no debit", life.it.state)
-    return collecting.debit_failed(life.it, life.now_us)
+    amount_minor, life.debit_minor = life.debit_minor, 0
+    return amount_minor
+
+
+def _debit_succeeded(life: Life, n: int) -> Step:
+    return collecting.debit_succeeded(life.it, _ended_debit(life), life.now_us)
+
+
+def _debit_failed(life: Life, n: int) -> Step:
+    life.undone.append(_ended_debit(life))
+    undo = collecting.debit_cancelled if n % 3 == 0 else collecting.debit_failed
+    return undo(life.it, life.now_us)
+
+
+def _debit_succeeded_late(life: Life, n: int) -> Step:
+    if not life.undone:
+        raise IllegalState("NOTHING_UNDONE", "every debit was answered once", life.it.state)
+    amount_minor = life.undone.pop(n % len(life.undone))
+    return collecting.debit_succeeded_late(life.it, amount_minor, life.now_us)
 
 
 def _usage(life: Life, n: int) -> Step:
@@ -171,7 +195,9 @@ ACTS: dict[str, Act] = {
     "refund": lambda life, n: collecting.refund(life.it, n, life.now_us),
     "pay out": lambda life, n: collecting.pay_out(life.it, n, life.now_us),
     "payout failed": _payout_failed,
+    "debit succeeded": _debit_succeeded,
     "debit failed": _debit_failed,
+    "debit succeeded late": _debit_succeeded_late,
     "dispute": lambda life, n: collecting.open_dispute(life.it, n, life.now_us),
     "decide": lambda life, n: collecting.resolve_dispute(
         life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
@@ -241,7 +267,8 @@ def test_any_life_keeps_books_and_amounts_together(
             st.sampled_from(
                 ["pay", "pay elsewhere", "lower", "refund", "pay out", "payout failed", "dispute",
                  "decide", "charge back", "decide charge back", "provision", "propose",
-                 "write off", "find"]
+                 "write off", "find", "debit succeeded", "debit failed", "debit failed",
+                 "debit succeeded late", "debit succeeded late"]
             ),
             AMOUNTS,
             JUMPS,

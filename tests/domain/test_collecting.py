@@ -138,6 +138,25 @@ def test_a_debit_that_failed_changes_no_amount() -> None:
     assert step.authorization == settled()._replace(version=settled().version + 1)
 
 
+def test_a_late_success_leaves_another_debit_under_way() -> None:
+    """A debit that succeeds after it had failed posts what is due, what was written off and the
+    rest, and leaves what the rail is asked for by now under way."""
+    it = settled()._replace(debiting_minor=600)
+    it = collecting.open_dispute(it, 400, NOW_US).authorization
+    it = collecting.propose_write_off(it, "key-1", NOW_US).authorization
+    it = collecting.write_off(it, "key-2", NOW_US).authorization
+    it = collecting.resolve_dispute(it, user_won=False, goodwill=False, now_us=NOW_US).authorization
+    step = collecting.debit_succeeded_late(it, 1_050, NOW_US)
+    assert moved(step) == [
+        (A.CASH, A.RECEIVABLE, 400),
+        (A.AVAILABLE, A.DRAWN, 400),
+        (A.CASH, A.RECOVERY, 600),
+        (A.CASH, A.REFUND_PAYABLE, 50),
+    ]
+    assert step.authorization.debiting_minor == 600
+    assert step.transfer is None
+
+
 # -- disputes and charge-backs ---------------------------------------------------------------
 
 

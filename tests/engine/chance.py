@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from service.domain.authorization import Start
 from service.domain.ledger import Standing
@@ -20,6 +21,7 @@ from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import (
     DAY_US,
     HOUR_US,
+    LADDER,
     LAPSING,
     MINUTE_US,
     OUT,
@@ -80,7 +82,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
 """How often each of what follows on a rental comes, and to which rentals it makes sense."""
 OTHERS = {
     "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Reverse by origin": 3,
-    "Reverse unseen": 2, "ReportTransfer": 8, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
+    "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
     "ghost": 1,
 }  # fmt: skip
@@ -103,6 +105,10 @@ OF_PLATFORM = frozenset(
         "OpenBulk",
     }
 )
+COLLECTING = frozenset(
+    {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "OpenDispute", "ProposeWriteOff"}
+)
+"""What does away with what is due before the ladder has debited it a second time."""
 CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
 TRIES = 4
 JUMPS_US = (
@@ -148,9 +154,13 @@ class Chance:
         return self.reference.rentals[key]["user_id"], self._name_of[key]
 
     def jump_us(self, seed: int, now_us: int) -> int:
-        """How far the clock goes on: to just before, at or after what comes next, or anywhere."""
+        """How far the clock goes on: to just before, at or after what comes next, to the next debit
+        of somebody, or anywhere."""
         chance = Random(seed)
         rentals = self.reference.rentals
+        debits = self._next_debits(now_us)
+        if debits and chance.random() < 0.4:
+            return chance.choice(debits) - now_us
         instants: list[int] = sorted(
             {
                 it["wake_us"]
@@ -162,6 +172,27 @@ class Chance:
             nearest = instants[: 1 + chance.randrange(8)]
             return max(0, chance.choice(nearest) - now_us + chance.choice((-1, 0, 0, 1)))
         return chance.choice(JUMPS_US)
+
+    def _next_debits(self, now_us: int) -> list[int]:
+        """When the ladder will debit for the rentals with something due; only for those of which a
+        debit came to nothing, if there are any."""
+        again = {self.reference.transfers[name]["key"] for name in self._undone()}
+        keys = [key for key in self._lively if key in again] or self._lively
+        found = []
+        for key in keys:
+            it = self.reference.rentals[key]
+            if it["state"] == "SETTLED" and due(it):
+                rungs = [it["close_us"] + us for us, kind in LADDER if kind == "debit"]
+                found += [at_us for at_us in rungs if at_us > now_us][:1]
+        return found
+
+    def _undone(self) -> list[Key]:
+        """Debits that came to nothing, so far."""
+        return [
+            name
+            for name, it in self.reference.transfers.items()
+            if it["kind"] == "DEBIT" and it["state"] in ("FAILED", "CANCELLED")
+        ]
 
     def look(self) -> None:
         """Forgets the rentals with which nothing can be done any more."""
@@ -258,7 +289,7 @@ class Chance:
             return c.SetLimit(user_id, money)
         if kind == "SetStanding":
             return c.SetStanding(user_id, chance.choice(STANDINGS))
-        as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1))
+        as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1, -HOUR_US))
         sent = {"score": chance.choice(SCORES), "other": chance.choice((0.0, 1.0))}
         # Now and then a value is not sent, which is not the same as a missing one.
         names = chance.choice((None,) * 8 + (("score",), ("other",), ()))
@@ -284,7 +315,8 @@ class Chance:
         if not names or chance.random() < 0.02:
             names = [("ann", "0" * 20)]
         states = [TransferState.SENT, TransferState.SUCCEEDED, TransferState.FAILED]
-        state = chance.choice((*states, *states[1:]))
+        # More often failed: what follows on that is the longer story.
+        state = chance.choice((*states, *states[1:], TransferState.FAILED, TransferState.FAILED))
         if chance.random() < 0.15:
             paid_out = [
                 name
@@ -292,6 +324,17 @@ class Chance:
                 if transfers[name]["kind"] == "PAYOUT" and transfers[name]["state"] == "SUCCEEDED"
             ]
             names, state = paid_out or names, TransferState.RETURNED
+        undone, rentals = self._undone(), self.reference.rentals
+        followed = [name for name in undone if rentals[transfers[name]["key"]]["debiting"]]
+        if followed and chance.random() < 0.6:
+            # The later debit is handed in, or the money of the one before has moved after all.
+            keys = {transfers[name]["key"] for name in followed}
+            later = [name for name in waiting if transfers[name]["key"] in keys]
+            names, state = followed, TransferState.SUCCEEDED
+            if later and chance.random() < 0.4:
+                names, state = later, TransferState.SENT
+        elif undone and chance.random() < 0.02:
+            names, state = undone, TransferState.SUCCEEDED
         return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
 
     def _reference(self, chance: Random) -> str:
@@ -336,7 +379,12 @@ class Chance:
         keys = self._lively
         fits = FITS.get(kind, (1, bool))[1]
         if chance.random() < 0.9:
-            keys = [key for key in keys if fits(self.reference.rentals[key])]
+            keys = [
+                key
+                for key in keys
+                if fits(self.reference.rentals[key])
+                and not (kind in COLLECTING and _is_left_to_the_ladder(key))
+            ]
         elif self.keys:
             keys = [chance.choice(self.keys)]
         if not keys:
@@ -438,6 +486,11 @@ class Chance:
                 return plain[what](*name, money, **more)  # type: ignore[no-any-return]
 
 
+def _is_left_to_the_ladder(key: RentalKey) -> bool:
+    """Whether mostly nobody pays for a rental of his own accord; of one in three."""
+    return crc32(repr(key).encode()) % 3 == 0
+
+
 def _around(chance: Random, exact: int) -> int:
     """Mostly all there is; a part of it, one more, one, or nothing."""
     parts = (exact, exact, exact, exact // 2, exact // 3, min(exact, 33), exact + 1, 1, 0)
@@ -455,6 +508,7 @@ def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
     start_us = it["start_us"] or it["create_us"]
     earliest_us = max(start_us, now_us - DAY_US)
     middle_us = (earliest_us + now_us) // 2
-    return chance.choice(
-        (now_us, now_us, earliest_us, middle_us, middle_us, now_us + 1, earliest_us - 1)
-    )
+    early_us = start_us - chance.choice((1, MINUTE_US, MINUTE_US + 1))
+    ahead_us = now_us + chance.choice((1, DAY_US))
+    told = (now_us, now_us, earliest_us, middle_us, middle_us, ahead_us, earliest_us - 1, early_us)
+    return chance.choice(told)

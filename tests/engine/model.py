@@ -150,6 +150,7 @@ class Model:
             max_attempts=ATTEMPTS,
             log_fault=lambda _id, error: self.faults.append(error),
             log_terms=lambda fault, mended: self.faults.append(AssertionError(fault, mended)),
+            notice_gap=lambda _gap: None,
         )
         return store, engine
 
@@ -401,12 +402,13 @@ class Model:
                 require(fields, {name: expected[name] for name in fields}, where)
 
     def _plain_transfer(self, it: Sequence[Any]) -> Row:
-        user_id, _, authorization_id, kind, amount, currency, state, detail, asked_us, at_us = it
+        user_id, _, authorization_id, kind, amount, currency, state, detail, *times = it
+        asked_us, at_us, *earlier = times
         require(currency, CURRENCY, "transfer")
         return {
             "user_id": user_id, "key": self._keys[authorization_id], "kind": kind,
             "amount": amount, "state": state, "detail": detail, "request_us": asked_us,
-            "change_us": at_us,
+            "change_us": at_us, "earlier": tuple(earlier),
         }  # fmt: skip
 
     def _require_no_defect(self) -> None:

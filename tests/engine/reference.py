@@ -21,6 +21,7 @@ from tests.engine.plain_terms import (
     LADDER,
     LAPSING,
     LIMITS,
+    MINUTE_US,
     MISSING_US,
     OFFER_US,
     OUT,
@@ -185,14 +186,13 @@ class Reference(Books):
     def _put_user(self, command: c.PutUser, now_us: int) -> Any:
         score, other, why = features_of(command.raw, command.names)
         before = self.people.get(command.user_id)
-        if command.as_of_us > now_us:
-            raise Refused("INVALID_INPUT")
         if before is not None and command.as_of_us < before["as_of_us"]:
             raise Refused("FEATURES_OUTDATED")
+        as_of_us = min(command.as_of_us, now_us)
         version = (before["features"] if before else 0) + 1
         row = {
             "score": score, "other": other, "consent": command.scoring_consent,
-            "as_of_us": command.as_of_us, "features": version, "unscorable": why,
+            "as_of_us": as_of_us, "features": version, "unscorable": why,
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -206,7 +206,7 @@ class Reference(Books):
         answer = {
             "line": self.shown(command.user_id), "score": used, "band": band(used),
             "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",
-            "feature_version": version, "as_of_us": command.as_of_us,
+            "feature_version": version, "as_of_us": as_of_us,
         }  # fmt: skip
         return "profile", answer
 
@@ -669,9 +669,10 @@ class Reference(Books):
     def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
         if occurred_us is None:
             return now_us
-        if not max(it["start_us"] or it["create_us"], now_us - DAY_US) <= occurred_us <= now_us:
+        begin_us = it["start_us"] or it["create_us"]
+        if occurred_us < begin_us - MINUTE_US or occurred_us < now_us - DAY_US:
             raise Refused("INVALID_INPUT")
-        return occurred_us
+        return int(sorted((begin_us, occurred_us, now_us))[1])
 
     def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
         required(it, *OUT)
@@ -907,6 +908,7 @@ class Reference(Books):
         row = {
             "user_id": it["user_id"], "key": it["key"], "kind": kind, "amount": amount,
             "state": "REQUESTED", "detail": "", "request_us": now_us, "change_us": now_us,
+            "earlier": (None, None, None),
         }  # fmt: skip
         self.ordered.append(row)
 
@@ -920,18 +922,41 @@ class Reference(Books):
         if said == "RETURNED" and transfer["kind"] == "DEBIT":
             raise Refused("DEBIT_NOT_RETURNED")
         ended = was not in ("REQUESTED", "SENT")
-        if (was, said) == ("SUCCEEDED", "RETURNED"):
+        debit = transfer["kind"] == "DEBIT"
+        late = debit and was in ("FAILED", "CANCELLED") and said == "SUCCEEDED"
+        if late:
+            self.change(transfer, earlier=(was, transfer["detail"], transfer["change_us"]))
+        if late or (was, said) == ("SUCCEEDED", "RETURNED"):
             ended = False
-        elif ended and said not in ("SENT", was) and (was, said) != ("RETURNED", "SUCCEEDED"):
+        # What was said before; and that a debit which was never handed in has not been done.
+        known = ("SENT", was, transfer["earlier"][0])
+        implied = (("CANCELLED", "FAILED"), ("RETURNED", "SUCCEEDED"))
+        if ended and said not in known and (was, said) not in implied:
             raise Refused("TRANSFER_ENDED")
         if not ended:
             first = transfer["state"] == "REQUESTED"
             self.change(transfer, state=said, detail=command.detail, change_us=now_us)
-            if said != "SENT":
+            if late:
+                self._succeeds_late(command.transfer_id, transfer, now_us)
+            elif said != "SENT":
                 self._ended(command.transfer_id, transfer, now_us)
-            elif first and transfer["kind"] == "DEBIT":
+            elif first and debit:
                 self._sent(transfer, now_us)
         return ("transfer", dict(transfer)), command.user_id, transfer["key"]
+
+    def _succeeds_late(self, transfer_id: str, transfer: Row, now_us: int) -> None:
+        """The money has moved after all; a later debit that nobody has handed in, and that asks for
+        more than is left, is not needed."""
+        it = self.rentals[transfer["key"]]
+        self.bring_up(it, now_us)
+        self._pay(it, transfer["amount"], now_us)
+        name = f"transfers/{transfer_id}"
+        self._record(PLATFORM, name, "PAYMENT", it["user_id"], transfer["amount"], it)
+        for other in (*self.transfers.values(), *self.ordered):
+            same = other["key"] == it["key"] and other["kind"] == "DEBIT"
+            if same and other["state"] == "REQUESTED" and other["amount"] > due(it):
+                self.change(other, state="CANCELLED", change_us=now_us)
+                self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _sent(self, transfer: Row, now_us: int) -> None:
         """A debit of more than is due by now is not handed in any more."""

@@ -236,11 +236,11 @@ def test_a_retried_registration_does_not_speak_for_a_newer_one(desk: Desk) -> No
 
 def test_a_refused_registration_decides_nothing(desk: Desk) -> None:
     """Features that are refused do not count for an Authorize of the same batch."""
-    better = PutUser("cem", pack([900.0, 0.0]), START_US + 1, True)
+    better = PutUser("cem", pack([900.0, 0.0]), START_US - 1, True)
     refusal, _ = desk.apply(
         desk.work(better, caller=PLATFORM), desk.work(authorize("cem"), request_id="r")
     )
-    assert reason(refusal) == "INVALID_INPUT"
+    assert reason(refusal) == "FEATURES_OUTDATED"
     answer = desk.answers["r"]
     assert isinstance(answer, Authorization)
     assert (answer.offer, answer.band) == (Offer.FULL, "E")

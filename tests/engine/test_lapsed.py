@@ -325,6 +325,7 @@ def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
         log_fault=lambda _id, error: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
+        notice_gap=desk.clock_gaps.append,
     )  # fmt: skip
     calls: list[Sequence[Work]] = []
     context = desk.engine._context

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import select
 
-from service.domain.errors import InvalidInput, NotFound
+from service.domain.errors import NotFound
 from service.engine.assess import Assessor, pack, schema_id_of, unpack
 from service.engine.commands import Profile, PutUser
 from service.engine.profile import read_profile
@@ -21,7 +21,6 @@ from tests.engine.calls import (
     line,
     pay,
     profile,
-    refused,
     rental,
     reverse,
     settle,
@@ -92,15 +91,6 @@ def test_withdrawn_consent_ends_the_limit(desk: Desk) -> None:
     assert balances(desk) == (0, 0, 0, 0)
     desk.put_user("ann", 700)
     assert balances(desk) == (50_000, 50_000, 0, 0)
-
-
-def test_features_come_from_the_past(desk: Desk) -> None:
-    """Features as of a future instant are refused; as of now they are taken."""
-    error = refused(desk, PutUser("zoe", pack([700, 0]), START_US + 1, True), caller=PLATFORM)
-    assert isinstance(error, InvalidInput)
-    assert error.violations[0].field == "as_of"
-    assert desk.store.line("zoe", CNY) is None
-    desk.do(PutUser("zoe", pack([700, 0]), START_US, True), caller=PLATFORM)
 
 
 def test_who_asked_first_can_be_registered_later(desk: Desk) -> None:

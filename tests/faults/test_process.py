@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 from freehold.client import Client
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    ConfirmAuthorizationRequest,
+    SettleAuthorizationRequest,
+)
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
 from tests.faults.support import (
@@ -237,6 +241,43 @@ def test_a4_the_log_tells_of_a_clock_that_is_wrong_at_the_start(
         [(event, "error")] if event else []
     )
     assert all(round(line["off_s"] / 86_400) == days for line in told)
+
+
+def test_a_clock_that_is_far_ahead_is_told_of(tmp_path: Path, model: Path) -> None:
+    """Times that a client tells ahead of the server are counted in the server's last line; of those
+    more than a minute ahead one line names the operator, the method and by how much, and nobody
+    else."""
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    operator_key, platform_key = prepare(url)
+    with server(url, model, "127.0.0.1:0") as running:
+        address = running.wait_for("serving")["address"]
+        user = User(user_id="person-1", features=people(model, 1)[0], scoring_consent=True)
+        user.as_of.seconds = AS_OF_S
+        with Client(address, platform_key, plaintext=True) as platform:
+            platform.put_users(PutUsersRequest(request_id="p", users=[user]))
+        with Client(address, operator_key, plaintext=True) as operator:
+            asked = AuthorizeRequest(request_id="a", user_id="person-1", product_id="umbrella")
+            it = operator.authorize(asked).authorization
+            paid = ConfirmAuthorizationRequest(
+                request_id="c", name=it.name, payment_reference="d-1", paid=it.deposit_asked
+            )
+            it = operator.confirm_authorization(paid).authorization
+            for number, ahead_s in enumerate((5, 3_600, 7_200)):
+                captured = SettleAuthorizationRequest(
+                    request_id=f"s-{number}", name=it.name, final=False, amount=it.captured
+                )
+                captured.occurred_at.FromSeconds(it.start_time.seconds + ahead_s)
+                operator.settle_authorization(captured)
+        assert running.terminate() == 0
+        lines = running.lines()
+    (warning,) = [line for line in lines if line["event"] == "clock ahead"]
+    assert (warning["level"], warning["operator_id"]) == ("warning", "city")
+    assert (warning["method"], warning["seen"]) == ("SettleAuthorization", 1)
+    assert 3_500 < warning["ahead_s"] <= 3_601
+    last = lines[-1]
+    counted = (last["times_ahead"], last["times_far_ahead"], last["times_before_start"])
+    assert counted == (3, 2, 0)
+    assert "person-1" not in running.log
 
 
 def test_an_interrupt_stops_in_order_too(database: str, model: Path) -> None:

@@ -36,7 +36,8 @@ from tests.fakes import RAIL_SECRET, START_US, Served, serving
 
 HOUR = 1 / 24
 ALWAYS = Behaviour(failing_debits=0, failing_payouts=0, repeated=100)
-NEVER = Behaviour(failing_debits=100, failing_payouts=100, repeated=0)
+NEVER = Behaviour(failing_debits=100, failing_payouts=100, late_debits=0, repeated=0)
+LATE = Behaviour(failing_debits=100, late_debits=100, repeated=100)
 
 
 class Street:
@@ -153,6 +154,29 @@ def test_after_a_long_outage_one_debit_is_enough(street: Street) -> None:
     assert names.count("debit_requested") == names.count("reminded") == 1
 
 
+@pytest.mark.parametrize("street", [LATE], indirect=True)
+def test_a_debit_that_succeeds_late_is_no_second_debit(street: Street) -> None:
+    """A rail says that a debit failed, the ladder asks again, and the rail says that both have
+    succeeded: one pays, the other is owed back, and nobody is asked for more."""
+    rental = street.settled(800)
+    for day in (HOUR, 3):
+        street.after_days(day)
+    assert [it.state for it in street.transfers()] == [Transfer.STATE_FAILED] * 2
+    street.after_days(4 + HOUR)
+    first, second = street.transfers()
+    assert (first.state, second.state) == (Transfer.STATE_SUCCEEDED, Transfer.STATE_FAILED)
+    word = (first.earlier.state, first.earlier.detail)
+    assert word == (Transfer.STATE_FAILED, "INSUFFICIENT_FUNDS")
+    assert first.earlier.time.seconds == START_US // 1_000_000 + 3_600
+    assert not second.HasField("earlier")
+    now = street.now(rental)
+    assert (now.due, now.refund_payable) == (cny(0), cny(0))
+    street.after_days(100)
+    assert [it.state for it in street.transfers()] == [Transfer.STATE_SUCCEEDED] * 2
+    now = street.now(rental)
+    assert (now.due, now.refund_payable) == (cny(0), cny(800))
+
+
 def test_who_has_paid_is_not_debited(street: Street) -> None:
     """What was paid before its debit is not debited."""
     rental = street.settled()
@@ -213,8 +237,46 @@ def test_the_rails_last_word_stands(tmp_path: Path) -> None:
         with pytest.raises(FreeholdError) as late:
             street.report(other, sign(other, RAIL_SECRET, seconds))
         assert late.value.reason == "TRANSFER_ENDED"
+        returned = body.replace(b"SUCCEEDED", b"RETURNED")
+        with pytest.raises(FreeholdError) as back:
+            street.report(returned, sign(returned, RAIL_SECRET, seconds))
+        assert back.value.reason == "DEBIT_NOT_RETURNED"
         unknown = body.replace(transfer_id.encode(), b"0" * 20)
         with pytest.raises(FreeholdError) as missing:
             street.report(unknown, sign(unknown, RAIL_SECRET, seconds))
         assert missing.value.code is grpc.StatusCode.NOT_FOUND
+        assert verify_books(served.store.engine).fault is None
+
+
+def test_a_signed_success_after_the_failure_counts(tmp_path: Path) -> None:
+    """R1 over the wire: FAILED, then SUCCEEDED, then both again are answered alike once the success
+    is there; the first debit pays 800, and the second, which succeeds too, is owed back."""
+    with serving(tmp_path) as served:
+        street = Street(served)
+        rental = street.settled(800)
+        said: list[Transfer] = []
+
+        def say(transfer: Transfer, state: str, days: float) -> None:
+            _, user_id, _, transfer_id = transfer.name.split("/")
+            told = {"user_id": user_id, "transfer_id": transfer_id, "state": state}
+            body = json.dumps(told).encode()
+            seconds = (START_US + int(days * DAY_US)) // 1_000_000
+            said.append(street.report(body, sign(body, RAIL_SECRET, seconds)).transfer)
+
+        street.after_days(HOUR)
+        (first,) = street.transfers()
+        say(first, "FAILED", HOUR)
+        street.after_days(3)
+        _, second = street.transfers()
+        say(second, "SUCCEEDED", 3)
+        assert street.now(rental).due == cny(0)
+        for state in ("SUCCEEDED", "FAILED", "SUCCEEDED"):
+            say(first, state, 3)
+        assert said[-3] == said[-2] == said[-1]
+        assert said[-1].state == Transfer.STATE_SUCCEEDED
+        assert said[-1].earlier.state == Transfer.STATE_FAILED
+        now = street.now(rental)
+        assert (now.due, now.paid, now.refund_payable) == (cny(0), cny(800), cny(800))
+        asked = PayOutRefundRequest(request_id=street.fresh(), name=rental.name, amount=cny(800))
+        assert street.platform.pay_out_refund(asked).authorization.refund_payable == cny(0)
         assert verify_books(served.store.engine).fault is None

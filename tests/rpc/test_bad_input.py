@@ -312,19 +312,6 @@ def test_as_of_is_required_of_each_person(desk: Desks) -> None:
     assert violated(desk.platform, "PutUsers", request) == {"users[1].as_of"}
 
 
-def test_the_future_cannot_be_known(desk: Desks) -> None:
-    """Features that were true only in the future are refused, and nobody is registered."""
-    user_id = desk.platform.fresh("seer")
-    request = PutUsersRequest(
-        request_id=desk.platform.fresh(), users=[user_with(user_id, 600, as_of_s=4_102_444_800)]
-    )
-    refusal = desk.platform.refused("PutUsers", request)
-    assert refusal.code is INVALID
-    assert {field.rpartition(".")[2] for field in refusal.fields} == {"as_of"}
-    with pytest.raises(Refused, match="NOT_FOUND"):
-        desk.platform.profile(user_id)
-
-
 # -- bytes ---------------------------------------------------------------------------------
 
 GROUP_START, GROUP_END = b"\xa3\x06", b"\xa4\x06"

@@ -21,7 +21,7 @@ from service.config import Limits
 from service.engine.assess import pack
 from service.engine.commands import Profile, PutUser
 from tests.fakes import START_US, Desk, new_database, serving
-from tests.rpc.support import Desks, Refused, desks, outcome, user_with
+from tests.rpc.support import Desks, Refused, advance, desks, outcome, user_with
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,13 +79,15 @@ def test_a_long_bad_name_is_still_invalid_argument(desk: Desks) -> None:
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_the_future_is_named_with_its_person(desk: Desks) -> None:
-    """Features of the future are refused with the person's place, and nobody is registered."""
-    users = [user_with("a", 600), user_with("b", 600, as_of_s=4_102_444_800)]
-    refusal = desk.platform.refused("PutUsers", PutUsersRequest(request_id="r", users=users))
-    assert refusal.fields == {"users[1].as_of"}
-    with pytest.raises(Refused, match="NOT_FOUND"):
-        desk.platform.profile("a")
+def test_features_of_the_future_are_taken_as_of_now(desk: Desks) -> None:
+    """Features as of an instant that is still to come, by however much, are taken as of the
+    server's now; sent again, they get the same answer."""
+    user, request_id = user_with("seer", 600, as_of_s=4_102_444_800), desk.platform.fresh()
+    (profile,) = desk.platform.put(user, request_id=request_id)
+    assert profile.as_of.ToMicroseconds() == desk.served.clock.now_us()
+    advance(desk, 5)
+    assert desk.platform.put(user, request_id=request_id) == [profile]
+    assert desk.platform.profile("seer").as_of == profile.as_of
 
 
 @pytest.mark.parametrize("nanos", [-1, 10**9, 2**31 - 1])

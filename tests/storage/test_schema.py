@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     Boolean,
@@ -26,7 +28,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.storage import tables as t
 from service.storage.database import open_database, writing
-from service.storage.migrate import is_current, migrate
+from service.storage.migrate import MIGRATIONS, is_current, migrate
+from service.storage.store import SqlStore
 from tests.conftest import KINDS, Databases, databases_of
 
 TABLES = t.metadata.sorted_tables
@@ -118,6 +121,38 @@ def test_an_empty_database_is_not_current(empty: Engine) -> None:
     assert not is_current(empty)
     migrate(empty)
     assert is_current(empty)
+
+
+OLD_TRANSFER = """INSERT INTO transfers (user_id, transfer_id, authorization_id, kind, amount_minor,
+    currency, state, detail, request_us, change_us)
+    VALUES ('ann', '{}', 'a', 'DEBIT', 800, 'CNY', 'FAILED', 'no funds', 1, 2)"""
+
+
+def bring(engine: Engine, move: Callable[[Config, str], None], revision: str) -> None:
+    """Moves a database to a revision."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        move(config, revision)
+
+
+def test_transfers_of_before_keep_their_words(empty: Engine) -> None:
+    """A transfer that was written before the earlier word was kept has none, and an older server
+    goes on writing beside."""
+    bring(empty, command.upgrade, "0002")
+    with writing(empty) as connection:
+        connection.execute(text(OLD_TRANSFER.format("before")))
+    migrate(empty)
+    with writing(empty) as connection:
+        connection.execute(text(OLD_TRANSFER.format("beside")))
+    store = SqlStore(empty)
+    found = store.list_transfers("ann", after="", limit=9, state=None)
+    assert [(it.transfer_id, it.detail, it.earlier_state) for it in found] == [
+        ("before", "no funds", None),
+        ("beside", "no funds", None),
+    ]
+    store.close()
 
 
 # -- rows that the database refuses ----------------------------------------------------------
@@ -236,6 +271,23 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("transfers", "kind_known", {"kind": "LOAN"}),
     ("transfers", "state_known", {"state": "FLYING"}),
     ("transfers", "only_payouts_return", {"state": "RETURNED"}),
+    *(
+        (
+            "transfers",
+            "only_a_success_is_late",
+            {"state": state, "earlier_state": "FAILED", "earlier_detail": "", "earlier_us": 1},
+        )
+        for state in ("REQUESTED", "SENT", "FAILED", "CANCELLED")
+    ),
+    *(
+        ("transfers", "earlier_word_is_whole", {"state": "SUCCEEDED", **word})
+        for word in (
+            {"earlier_state": "FAILED", "earlier_detail": ""},
+            {"earlier_state": "FAILED", "earlier_us": 1},
+            {"earlier_detail": "no funds"},
+            {"earlier_us": 1},
+        )
+    ),
     ("entries", "amount_positive", {"amount_minor": 0}),
     ("entries", "two_accounts", {"credit": "held"}),
     ("entries", "sequence_after_transaction", {"transaction_sequence": 6}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -381,7 +382,7 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
         for name, sql in vars(Statements(plans.engine)).items()
         if name.startswith("select_") and name != "select_last_seal"
     }
-    assert len(selects) == 10
+    assert len(selects) == 11
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
@@ -440,6 +441,8 @@ def everything(desk: Desk) -> None:
         desk.store.unsent_transfers(START_US, 10, transfer)
         sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         desk.do(sent, caller=PLATFORM)
+        for said in (TransferState.FAILED, TransferState.SUCCEEDED):
+            desk.do(replace(sent, state=said), caller=PLATFORM)
     for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
         desk.store.list_transfers(user_id, after="", limit=10, state=sent_or_any)
     desk.store.list_reviews(after="", limit=10)

@@ -18,13 +18,14 @@ from service.engine.assess import pack
 from service.engine.commands import FoldPayable, PayOutOperator, PutUser, Work, own_work
 from service.engine.committer import CommitLimits, Committer
 from service.engine.engine import Result
-from service.engine.records import PLATFORM
+from service.engine.records import PLATFORM, TransferState
 from service.engine.sweeper import Sweeper
 from service.storage import tables as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
+from tests.engine.acts import DAY_US, HOUR_US, told, transfers, woken
 from tests.engine.calls import (
     authorize,
     balances,
@@ -229,6 +230,43 @@ def test_settle_and_reverse_at_once(desks: tuple[Desk, Desk]) -> None:
         assert stored(desks[0], it).state in (State.SETTLED, State.REVERSED)
         assert stored(desks[0], it).version == 2
     assert line(desks[0]).held_minor == 0
+
+
+def test_a_late_success_and_the_next_hand_in_at_once(desks: tuple[Desk, Desk]) -> None:
+    """A debit succeeds late at one process while the next is handed in at the other: either that is
+    cancelled and not handed in, or it stays under way; what both bring in is kept to the cent."""
+    desks[0].put_user("ann", 700)
+    for _ in range(ROUNDS):
+        it = rental(desks[0], settle(rental(desks[0], authorize(product_id="umbrella")), 800))
+        settled_us = desks[0].clock.now_us()
+        for desk in desks:
+            desk.clock.advance(settled_us + HOUR_US)
+        woken(desks[0], it, settled_us + HOUR_US)
+        (first,) = transfers(desks[0], it)
+        desks[0].do(told(first, TransferState.FAILED), caller=PLATFORM)
+        for desk in desks:
+            desk.clock.advance(settled_us + 3 * DAY_US)
+        woken(desks[0], it, settled_us + 3 * DAY_US)
+        _, second = transfers(desks[0], it)
+        results = race(
+            desks,
+            [desks[0].work(told(first, TransferState.SUCCEEDED), request_id="")],
+            [desks[1].work(told(second, TransferState.SENT), request_id="")],
+        )
+        assert [reason(result) for (result,) in results] == ["", ""]
+        state = transfers(desks[0], it)[1].state
+        (answered,) = results[1]
+        assert isinstance(answered, bytes)
+        if state is TransferState.SENT:
+            assert b"TransferState.SENT" in answered
+            assert stored(desks[0], it).debiting_minor == 800
+            desks[1].do(told(second, TransferState.SUCCEEDED), caller=PLATFORM)
+        else:
+            assert state is TransferState.CANCELLED
+            assert b"TransferState.CANCELLED" in answered
+        it = stored(desks[0], it)
+        assert (it.paid_minor, it.debiting_minor) == (800, 0)
+        assert it.refund_payable_minor == (800 if state is TransferState.SENT else 0)
 
 
 def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:

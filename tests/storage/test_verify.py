@@ -93,6 +93,7 @@ class Where(dict[str, object]):
         self["payout"] = ask(
             "SELECT transfer_id FROM transfers WHERE kind='PAYOUT' AND state='REQUESTED'"
         )[0][0]
+        self["returned"] = ask("SELECT transfer_id FROM transfers WHERE state='RETURNED'")[0][0]
         self["debit"] = ask("SELECT transfer_id FROM transfers WHERE state='SUCCEEDED'")[0][0]
         self["second"] = ask(
             f"SELECT sequence FROM outbox WHERE authorization_id='{self['one']}'"
@@ -189,7 +190,7 @@ STAYS = "users/ann/authorizations/{open}"
 
 TRANSFER = (
     "INSERT INTO transfers VALUES"
-    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1)"
+    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL)"
 )
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -427,6 +428,29 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
          " WHERE payment_reference='transfers/{debit}'"),),
         "TRANSFER_WITHOUT_PAYMENT", "transfers/ann/{debit}",
     ),
+    "an earlier word that was never said": (
+        ("UPDATE transfers SET earlier_state='CANCELLED' WHERE transfer_id='{debit}'",),
+        "TRANSFER", FIRST,
+    ),
+    "an earlier word of another instant": (
+        ("UPDATE transfers SET earlier_us=earlier_us+1 WHERE transfer_id='{debit}'",),
+        "TRANSFER", FIRST,
+    ),
+    "an earlier word that is gone": (
+        (("UPDATE transfers SET earlier_state=NULL, earlier_detail=NULL, earlier_us=NULL"
+         " WHERE transfer_id='{debit}'"),),
+        "TRANSFER", FIRST,
+    ),
+    "a debit that succeeded and nobody says so any more": (
+        (("UPDATE transfers SET state='FAILED', change_us=earlier_us"
+         " WHERE transfer_id='{debit}'"),),
+        "TRANSFER", "transfers/ann/{debit}",
+    ),
+    "a payout with an earlier word": (
+        (("UPDATE transfers SET earlier_state='FAILED', earlier_detail='', earlier_us=1"
+         " WHERE kind='PAYOUT' AND state='RETURNED'"),),
+        "TRANSFER", "transfers/ann/{returned}",
+    ),
     "a payout that is cancelled": (
         ("UPDATE transfers SET state='CANCELLED' WHERE transfer_id='{payout}'",),
         "TRANSFER", "transfers/ann/{payout}",
@@ -542,7 +566,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "REFERENCE", "payments/city/x",
     ),
     "a transfer of nothing": (
-        ("INSERT INTO transfers VALUES ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1)",),
+        (("INSERT INTO transfers VALUES"
+         " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL)"),),
         "REFERENCE", "transfers/zoe/x",
     ),
     "an item nobody holds": (

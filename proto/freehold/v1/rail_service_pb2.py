@@ -27,7 +27,7 @@ from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66reehold/v1/rail_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x03\n\x08Transfer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.freehold.v1.Transfer.Kind\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.freehold.v1.Transfer.State\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x30\n\x0crequest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63hange_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_DEBIT\x10\x01\x12\x0f\n\x0bKIND_PAYOUT\x10\x02\"\x93\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_REQUESTED\x10\x01\x12\x0e\n\nSTATE_SENT\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x12\n\x0eSTATE_RETURNED\x10\x06\"P\n\x15ReportTransferRequest\x12\x18\n\x04\x62ody\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \x12\x1d\n\tsignature\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"A\n\x16ReportTransferResponse\x12\'\n\x08transfer\x18\x01 \x01(\x0b\x32\x15.freehold.v1.Transfer\"\xcb\x01\n\x14ListTransfersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-v]{20})?$\x12\x30\n\x07user_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.Transfer.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"Z\n\x15ListTransfersResponse\x12(\n\ttransfers\x18\x01 \x03(\x0b\x32\x15.freehold.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc4\x01\n\x0bRailService\x12[\n\x0eReportTransfer\x12\".freehold.v1.ReportTransferRequest\x1a#.freehold.v1.ReportTransferResponse\"\x00\x12X\n\rListTransfers\x12!.freehold.v1.ListTransfersRequest\x1a\".freehold.v1.ListTransfersResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66reehold/v1/rail_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x05\n\x08Transfer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.freehold.v1.Transfer.Kind\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.freehold.v1.Transfer.State\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x30\n\x0crequest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63hange_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65\x61rlier\x18\t \x01(\x0b\x32\x1a.freehold.v1.Transfer.Word\x1al\n\x04Word\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.freehold.v1.Transfer.State\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_DEBIT\x10\x01\x12\x0f\n\x0bKIND_PAYOUT\x10\x02\"\x93\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_REQUESTED\x10\x01\x12\x0e\n\nSTATE_SENT\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x12\n\x0eSTATE_RETURNED\x10\x06\"P\n\x15ReportTransferRequest\x12\x18\n\x04\x62ody\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \x12\x1d\n\tsignature\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"A\n\x16ReportTransferResponse\x12\'\n\x08transfer\x18\x01 \x01(\x0b\x32\x15.freehold.v1.Transfer\"\xcb\x01\n\x14ListTransfersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-v]{20})?$\x12\x30\n\x07user_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.Transfer.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"Z\n\x15ListTransfersResponse\x12(\n\ttransfers\x18\x01 \x03(\x0b\x32\x15.freehold.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc4\x01\n\x0bRailService\x12[\n\x0eReportTransfer\x12\".freehold.v1.ReportTransferRequest\x1a#.freehold.v1.ReportTransferResponse\"\x00\x12X\n\rListTransfers\x12!.freehold.v1.ListTransfersRequest\x1a\".freehold.v1.ListTransfersResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,19 +47,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['state']._loaded_options = None
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_TRANSFER']._serialized_start=135
-  _globals['_TRANSFER']._serialized_end=632
-  _globals['_TRANSFER_KIND']._serialized_start=421
-  _globals['_TRANSFER_KIND']._serialized_end=482
-  _globals['_TRANSFER_STATE']._serialized_start=485
-  _globals['_TRANSFER_STATE']._serialized_end=632
-  _globals['_REPORTTRANSFERREQUEST']._serialized_start=634
-  _globals['_REPORTTRANSFERREQUEST']._serialized_end=714
-  _globals['_REPORTTRANSFERRESPONSE']._serialized_start=716
-  _globals['_REPORTTRANSFERRESPONSE']._serialized_end=781
-  _globals['_LISTTRANSFERSREQUEST']._serialized_start=784
-  _globals['_LISTTRANSFERSREQUEST']._serialized_end=987
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=989
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=1079
-  _globals['_RAILSERVICE']._serialized_start=1082
-  _globals['_RAILSERVICE']._serialized_end=1278
+  _globals['_TRANSFER']._serialized_end=787
+  _globals['_TRANSFER_WORD']._serialized_start=466
+  _globals['_TRANSFER_WORD']._serialized_end=574
+  _globals['_TRANSFER_KIND']._serialized_start=576
+  _globals['_TRANSFER_KIND']._serialized_end=637
+  _globals['_TRANSFER_STATE']._serialized_start=640
+  _globals['_TRANSFER_STATE']._serialized_end=787
+  _globals['_REPORTTRANSFERREQUEST']._serialized_start=789
+  _globals['_REPORTTRANSFERREQUEST']._serialized_end=869
+  _globals['_REPORTTRANSFERRESPONSE']._serialized_start=871
+  _globals['_REPORTTRANSFERRESPONSE']._serialized_end=936
+  _globals['_LISTTRANSFERSREQUEST']._serialized_start=939
+  _globals['_LISTTRANSFERSREQUEST']._serialized_end=1142
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=1144
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=1234
+  _globals['_RAILSERVICE']._serialized_start=1237
+  _globals['_RAILSERVICE']._serialized_end=1433
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Transfer(_message.Message):
-    __slots__ = ("name", "authorization", "kind", "amount", "state", "detail", "request_time", "change_time")
+    __slots__ = ("name", "authorization", "kind", "amount", "state", "detail", "request_time", "change_time", "earlier")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Transfer.Kind]
@@ -38,6 +38,15 @@ class Transfer(_message.Message):
     STATE_FAILED: Transfer.State
     STATE_CANCELLED: Transfer.State
     STATE_RETURNED: Transfer.State
+    class Word(_message.Message):
+        __slots__ = ("state", "detail", "time")
+        STATE_FIELD_NUMBER: _ClassVar[int]
+        DETAIL_FIELD_NUMBER: _ClassVar[int]
+        TIME_FIELD_NUMBER: _ClassVar[int]
+        state: Transfer.State
+        detail: str
+        time: _timestamp_pb2.Timestamp
+        def __init__(self, state: _Optional[_Union[Transfer.State, str]] = ..., detail: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +55,7 @@ class Transfer(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
     CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
     name: str
     authorization: str
     kind: Transfer.Kind
@@ -54,7 +64,8 @@ class Transfer(_message.Message):
     detail: str
     request_time: _timestamp_pb2.Timestamp
     change_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., authorization: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., detail: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    earlier: Transfer.Word
+    def __init__(self, name: _Optional[str] = ..., authorization: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., detail: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., earlier: _Optional[_Union[Transfer.Word, _Mapping]] = ...) -> None: ...
 
 class ReportTransferRequest(_message.Message):
     __slots__ = ("body", "signature")

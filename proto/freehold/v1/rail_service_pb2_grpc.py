@@ -60,6 +60,14 @@ class RailServiceServicer:
         that succeeded is recorded as a payment, a payout that failed is owed
         again. Saying the same again changes nothing, so the rail may repeat it
         until it is acknowledged; it therefore needs no request id.
+
+        A debit may succeed after the rail had said that it failed. The success
+        counts: it pays what is due, recovers what was written off, and the rest is
+        owed back. A later debit that the rail was not handed yet is CANCELLED when
+        less is due by then than it asks for; one that was handed in stays SENT
+        until the rail says what became of it. A success of a debit is final, and a
+        failure after it is refused with TRANSFER_ENDED, unless it repeats a
+        failure that was said before the success.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,55 @@
+"""Times that clients told and the server could not take as they are: counted, and warned of.
+
+Two clocks never agree to the last millisecond, so that a time a little off is taken as the nearest
+one that can be. A time that is far ahead is taken as well, and somebody should set that clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.engine.records import ClockGap
+
+FAR_US = 60 * 1_000_000
+"""How far ahead of the server a client's time may be before it is warned of."""
+PAUSE_US = 10 * FAR_US
+"""How long there is no other warning of the same caller and method."""
+
+Warn = Callable[[ClockGap, int], None]
+"""Warns of a time that is far ahead; of so many since the last warning, this one included."""
+
+
+class ClockGaps:
+    """Counts times that were moved; warns of a caller and method now and then, however many come.
+
+    ahead         taken as now, since they were later
+    far_ahead     of these, by more than a minute
+    before_start  taken as the start, since they were earlier
+    """
+
+    def __init__(self, warn: Warn) -> None:
+        self.ahead = 0
+        self.far_ahead = 0
+        self.before_start = 0
+        self._warn = warn
+        self._warned_us: dict[tuple[str, str], int] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+
+    def add(self, gap: ClockGap) -> None:
+        """One more; for one thread."""
+        if gap.gap_us < 0:
+            self.before_start += 1
+            return
+        self.ahead += 1
+        if gap.gap_us <= FAR_US:
+            return
+        self.far_ahead += 1
+        # As many as there are operators and methods: who calls was known by a key.
+        key = (gap.caller, gap.method)
+        unsaid = self._unsaid.get(key, 0) + 1
+        warned_us = self._warned_us.get(key)
+        if warned_us is not None and gap.now_us < warned_us + PAUSE_US:
+            self._unsaid[key] = unsaid
+            return
+        self._warned_us[key], self._unsaid[key] = gap.now_us, 0
+        self._warn(gap, unsaid)

@@ -1,0 +1,305 @@
+"""A rail says that a debit failed, and later that it succeeded: the money has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from service.domain.authorization import Authorization, Collection
+from service.domain.errors import IllegalState
+from service.engine import commands as c
+from service.engine.records import PLATFORM, TransferRecord, TransferState
+from tests.engine.acts import (
+    DAY_US,
+    HOUR_US,
+    Books,
+    approve,
+    charge_back,
+    charged,
+    decide_charge_back,
+    decide_dispute,
+    dispute,
+    lower,
+    money,
+    pay_elsewhere,
+    pay_out,
+    propose,
+    refund,
+    told,
+    transfers,
+    woken,
+)
+from tests.engine.calls import balances, pay, refused, rental, stored
+from tests.fakes import START_US, Desk
+
+REQUESTED, SENT = TransferState.REQUESTED, TransferState.SENT
+SUCCEEDED, FAILED = TransferState.SUCCEEDED, TransferState.FAILED
+CANCELLED = TransferState.CANCELLED
+OWED_BACK = [("money", "cash / refund_payable", 1_250)]
+PAID = [("money", "cash / receivable", 1_250), ("line", "available / drawn", 1_250)]
+
+
+def say(desk: Desk, it: TransferRecord, state: TransferState, detail: str = "") -> TransferRecord:
+    """The rail's word on a transfer, and what is answered."""
+    answer = desk.do(told(it, state, detail), caller=PLATFORM)
+    assert isinstance(answer, TransferRecord)
+    return answer
+
+
+def failed_once(desk: Desk, user_id: str = "ann") -> tuple[Authorization, TransferRecord]:
+    """A rental that was charged 1,250, whose first debit was handed in and failed."""
+    it = woken(desk, charged(desk, user_id), desk.clock.now_us() + HOUR_US)
+    (debit,) = transfers(desk, it)
+    say(desk, debit, SENT)
+    say(desk, debit, FAILED, "no funds")
+    return stored(desk, it), debit
+
+
+def asked_twice(desk: Desk) -> tuple[Authorization, TransferRecord, TransferRecord]:
+    """The same when the ladder has asked for the next debit."""
+    it, first = failed_once(desk)
+    it = woken(desk, it, START_US + 3 * DAY_US)
+    _, second = transfers(desk, it)
+    assert second.state is REQUESTED
+    return it, first, second
+
+
+def test_a_success_after_the_failure_counts(desk: Desk) -> None:
+    """R1: a debit's success after its failure is a payment of what is due, and the earlier word is
+    kept with its detail and its instant."""
+    it, debit = failed_once(desk)
+    books = Books(desk)
+    desk.clock.advance(desk.clock.now_us() + HOUR_US)
+    answer = say(desk, debit, SUCCEEDED, "arrived")
+    books.expect(PAID, "collection.payment_recorded")
+    assert (answer.state, answer.detail, answer.change_us) == (
+        SUCCEEDED, "arrived", START_US + 2 * HOUR_US,
+    )  # fmt: skip
+    earlier = (answer.earlier_state, answer.earlier_detail, answer.earlier_us)
+    assert earlier == (FAILED, "no funds", START_US + HOUR_US)
+    assert transfers(desk, it) == [answer]
+    it = stored(desk, it)
+    assert (it.collection, it.debiting_minor, it.wake_us) == (Collection.PAID, 0, None)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+
+
+def test_a_success_said_again_counts_once(desk: Desk) -> None:
+    """A late success that is repeated, and the failure that is repeated after it, change nothing
+    and get the same answer: a rail repeats what was not acknowledged."""
+    it, debit = failed_once(desk)
+    first = say(desk, debit, SUCCEEDED)
+    books = Books(desk)
+    desk.clock.advance(desk.clock.now_us() + 5)
+    for state in (SUCCEEDED, FAILED, SENT, SUCCEEDED):
+        assert say(desk, debit, state, "again") == first
+    books.expect([])
+    assert stored(desk, it).received_minor == 1_250
+
+
+def test_a_success_is_final(desk: Desk) -> None:
+    """A failure after a success that nobody had contradicted is refused."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    say(desk, debit, SUCCEEDED)
+    assert refused(desk, told(debit, FAILED), caller=PLATFORM).reason == "TRANSFER_ENDED"
+    (after,) = transfers(desk, it)
+    assert (after.state, after.earlier_state) == (SUCCEEDED, None)
+
+
+def test_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
+    """T1 fails, T2 is paid, then T1 succeeds: all of T1 is owed back, and can be paid out."""
+    it, first, second = asked_twice(desk)
+    say(desk, second, SENT)
+    say(desk, second, SUCCEEDED)
+    books = Books(desk)
+    say(desk, first, SUCCEEDED)
+    books.expect(OWED_BACK, "collection.payment_recorded")
+    it = stored(desk, it)
+    assert (it.paid_minor, it.refund_payable_minor, it.received_minor) == (1_250, 1_250, 2_500)
+    it = rental(desk, pay_out(it, 1_250), caller=PLATFORM)
+    assert it.in_hand_minor == 1_250
+
+
+def test_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> None:
+    """A later debit that is REQUESTED is cancelled together with the late success of the one
+    before, and is not handed in."""
+    it, first, second = asked_twice(desk)
+    books = Books(desk)
+    say(desk, first, SUCCEEDED)
+    books.expect(PAID, "collection.payment_recorded", "collection.debit_cancelled")
+    assert [each.state for each in transfers(desk, it)] == [SUCCEEDED, CANCELLED]
+    assert stored(desk, it).debiting_minor == 0
+    assert say(desk, second, SENT).state is CANCELLED
+    assert desk.store.unsent_transfers(desk.clock.now_us(), 10) == []
+
+
+def test_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk) -> None:
+    """The next rung has come, and nobody has noticed it before the late success: its debit is asked
+    for as of its instant, and cancelled."""
+    it, first = failed_once(desk)
+    desk.clock.advance(START_US + 3 * DAY_US)
+    say(desk, first, SUCCEEDED)
+    assert [each.state for each in transfers(desk, it)] == [SUCCEEDED, CANCELLED]
+    it = stored(desk, it)
+    assert (it.collection, it.debiting_minor) == (Collection.PAID, 0)
+
+
+@pytest.mark.parametrize("word", [SUCCEEDED, FAILED])
+def test_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) -> None:
+    """A later debit that is SENT stays under way when the one before succeeds: no other is asked
+    for; when it succeeds as well all of it is owed back, and when it fails it is over."""
+    it, first, second = asked_twice(desk)
+    say(desk, second, SENT)
+    say(desk, first, SUCCEEDED)
+    it = stored(desk, it)
+    assert (it.due_minor, it.debiting_minor) == (0, 1_250)
+    assert transfers(desk, it)[1].state is SENT
+    books = Books(desk)
+    say(desk, second, word)
+    if word is SUCCEEDED:
+        books.expect(OWED_BACK, "collection.payment_recorded")
+    else:
+        books.expect([], "collection.debit_failed")
+    it = stored(desk, it)
+    assert it.debiting_minor == 0
+    assert it.refund_payable_minor == (1_250 if word is SUCCEEDED else 0)
+
+
+def test_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
+    """A later debit asks for less than is due even after the late success: it is handed in."""
+    it = charged(desk)
+    rental(desk, dispute(it, 1_000), caller=PLATFORM)
+    it = woken(desk, it, START_US + HOUR_US)
+    (first,) = transfers(desk, it)
+    say(desk, first, FAILED)
+    it = woken(desk, it, START_US + 3 * DAY_US)
+    _, second = transfers(desk, it)
+    rental(desk, decide_dispute(it, user_won=False), caller=PLATFORM)
+    say(desk, first, SUCCEEDED)
+    it = stored(desk, it)
+    assert (it.due_minor, it.debiting_minor) == (1_000, 250)
+    assert say(desk, second, SENT).state is SENT
+
+
+def test_every_debit_may_succeed_late(desk: Desk) -> None:
+    """Two debits that failed both succeed later: the first pays, the second is owed back."""
+    it, first, second = asked_twice(desk)
+    say(desk, second, FAILED)
+    say(desk, second, SUCCEEDED)
+    say(desk, first, SUCCEEDED)
+    it = stored(desk, it)
+    assert (it.paid_minor, it.refund_payable_minor) == (1_250, 1_250)
+
+
+def test_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
+    """A debit that counts as never handed in, as in a database that was restored, has succeeded:
+    the money is owed back. That it failed is no news."""
+    it = woken(desk, charged(desk), START_US + HOUR_US)
+    (debit,) = transfers(desk, it)
+    rental(desk, pay(it, 1_250), caller=PLATFORM)
+    assert say(desk, debit, SENT).state is CANCELLED
+    assert say(desk, debit, FAILED).state is CANCELLED
+    books = Books(desk)
+    answer = say(desk, debit, SUCCEEDED)
+    books.expect(OWED_BACK, "collection.payment_recorded")
+    assert (answer.state, answer.earlier_state) == (SUCCEEDED, CANCELLED)
+
+
+def test_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
+    """What was written off meanwhile is recovered: cash / recovery."""
+    it, debit = failed_once(desk)
+    rental(desk, propose(it), caller=PLATFORM)
+    rental(desk, approve(it), caller=PLATFORM)
+    books = Books(desk)
+    say(desk, debit, SUCCEEDED)
+    books.expect([("money", "cash / recovery", 1_250)], "collection.payment_recorded")
+
+
+Calls = Callable[[Authorization], list[tuple[c.Command, str]]]
+MEANWHILE: dict[str, Calls] = {
+    "lowered": lambda it: [(lower(it, 1_250), it.operator_id)],
+    "paid": lambda it: [(pay(it, 1_250), PLATFORM)],
+    "paid elsewhere": lambda it: [(pay_elsewhere(it, 1_250), it.operator_id)],
+    "disputed": lambda it: [(dispute(it, 1_250), PLATFORM)],
+    "dispute won": lambda it: [
+        (dispute(it, 1_250), PLATFORM),
+        (decide_dispute(it, user_won=True), PLATFORM),
+    ],
+    "paid and refunded": lambda it: [(pay(it, 1_250), PLATFORM), (refund(it, 500), it.operator_id)],
+    "charged back": lambda it: [(pay(it, 1_250), PLATFORM), (charge_back(it, 1_250), PLATFORM)],
+    "charge-back won": lambda it: [
+        (pay(it, 1_250), PLATFORM),
+        (charge_back(it, 1_250), PLATFORM),
+        (decide_charge_back(it, user_won=True), PLATFORM),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_nothing_is_due_any_more(desk: Desk, what: str) -> None:
+    """Whatever has become of the charge meanwhile, what comes in where nothing is due is owed
+    back."""
+    it, debit = failed_once(desk)
+    for command, caller in MEANWHILE[what](it):
+        rental(desk, command, caller=caller)
+    before = stored(desk, it)
+    books = Books(desk)
+    say(desk, debit, SUCCEEDED)
+    books.expect(OWED_BACK, "collection.payment_recorded")
+    assert stored(desk, it).refund_payable_minor == before.refund_payable_minor + 1_250
+
+
+def test_a_part_is_due(desk: Desk) -> None:
+    """What is due, what was written off and the rest each get their part of a late success."""
+    it, debit = failed_once(desk)
+    rental(desk, dispute(it, 400), caller=PLATFORM)
+    rental(desk, propose(it), caller=PLATFORM)
+    rental(desk, approve(it), caller=PLATFORM)  # 850
+    rental(desk, decide_dispute(it, user_won=False), caller=PLATFORM)
+    rental(desk, pay(it, 100), caller=PLATFORM)
+    rental(desk, lower(it, 50))
+    books = Books(desk)
+    say(desk, debit, SUCCEEDED)
+    books.expect(
+        [
+            ("money", "cash / receivable", 250),
+            ("line", "available / drawn", 250),
+            ("money", "cash / recovery", 850),
+            ("money", "cash / refund_payable", 150),
+        ],
+        "collection.payment_recorded",
+    )
+
+
+def test_all_words_in_one_batch(desk: Desk) -> None:
+    """Failure, late success and both repeated, of two people, and the next rung come in one batch:
+    each counts once."""
+    desk.put_user("dan", 700)
+    rentals = [charged(desk, user_id) for user_id in ("ann", "dan")]
+    rentals = [woken(desk, it, START_US + HOUR_US) for it in rentals]
+    desk.clock.advance(START_US + 3 * DAY_US)
+    works = []
+    for it in rentals:
+        (debit,) = transfers(desk, it)
+        works += [
+            desk.work(told(debit, state), caller=PLATFORM, request_id="")
+            for state in (FAILED, SUCCEEDED, FAILED, SUCCEEDED)
+        ]
+        works.append(desk.work(c.Wake(it.user_id, it.authorization_id), request_id=""))
+    results = desk.apply(*works)
+    reasons = [it.reason if isinstance(it, IllegalState) else "" for it in results]
+    assert reasons == [*[""] * 4, "NOTHING_TO_DO"] * 2
+    for it in rentals:
+        assert stored(desk, it).received_minor == 1_250
+        assert [each.state for each in transfers(desk, it)] == [SUCCEEDED]
+
+
+def test_an_operator_is_owed_the_same(desk: Desk) -> None:
+    """A late success changes nothing of what the operator is owed: the receivable was bought."""
+    it, first, second = asked_twice(desk)
+    say(desk, second, SUCCEEDED)
+    say(desk, first, SUCCEEDED)
+    paid = desk.do(c.PayOutOperator(it.operator_id, money(1_213), "out"), caller=PLATFORM)
+    assert isinstance(paid, c.Paid)
+    assert paid.payable_minor == 0
