@@ -75,8 +75,6 @@ class Changes:
     snapshots: list[FeatureSnapshot] = field(default_factory=list)
     seals: list[SealRecord] = field(default_factory=list)
     batch_id: str = ""
-    in_the_way: set[str] = field(default_factory=set)
-    """People whose holds kept the last command from the line or from an item."""
 
     def user(self, user_id: str) -> UserRecord | None:
         """The person as of now in this batch."""
