@@ -9,7 +9,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -104,7 +104,9 @@ class App:
             build=build_version(),
             max_attempts=limits.max_attempts,
             log_fault=_log_fault,
+            pauses=limits.conflict_pauses,
         )
+        self.engine_statistics = engine.statistics
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
             store,
@@ -344,4 +346,5 @@ async def serve(parts: Parts, address: str) -> None:
         commands=statistics.commands,
         batch_mean=round(statistics.batch_mean, 2),
         batch_histogram={str(size): n for size, n in sorted(statistics.sizes.items())},
+        **asdict(app.engine_statistics),
     )

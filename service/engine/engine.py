@@ -6,10 +6,11 @@ other way to write.
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from service.clock import Clock
@@ -82,6 +83,43 @@ class FaultLog(Protocol):
     def __call__(self, fault_id: str, error: BaseException) -> None: ...
 
 
+class BatchSplit(Exception):
+    """A batch could not be carried out together, for its cause; its calls go one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictPauses:
+    """The wait before a batch is decided anew because another process changed its rows.
+
+    Between nothing and a bound that doubles with each attempt from `first_s` to `longest_s`, in
+    seconds, by chance: two processes that met once must not meet again at the same moment.
+    """
+
+    first_s: float = 0.000_5
+    longest_s: float = 0.010
+    draw: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait(self, attempt: int) -> None:
+        """Waits after an attempt, by its number; the first is 1."""
+        self.sleep(self.draw() * min(self.longest_s, self.first_s * 2 ** (attempt - 1)))
+
+
+PAUSES = ConflictPauses()
+
+
+@dataclass(slots=True)
+class EngineStatistics:
+    """The batches that took more than one transaction, counted since the start."""
+
+    conflicts: int = 0
+    """Transactions given up because another process had changed the same rows."""
+    read_again: int = 0
+    """Transactions given up because lapsed holds of more people had to be locked."""
+    split: int = 0
+    """Batches whose calls went one by one."""
+
+
 class Engine:
     """Decides batches of commands against one store; called by one thread at a time."""
 
@@ -96,7 +134,10 @@ class Engine:
         build: str,
         max_attempts: int,
         log_fault: FaultLog,
+        pauses: ConflictPauses = PAUSES,
     ) -> None:
+        self.statistics = EngineStatistics()
+        self._pauses = pauses
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -136,6 +177,7 @@ class Engine:
         except Exception as error:
             if len(batch) > 1:
                 # One work must not take the others down: from here on each goes alone.
+                self._log_split(len(batch), error)
                 return [result for work in batch for result in self.apply([work])]
             return [self._refusal(error)]
 
@@ -144,6 +186,12 @@ class Engine:
         if isinstance(error, Conflict):
             return Unavailable("CONTENTION", "other processes changed the same rows; retry")
         return fault
+
+    def _log_split(self, calls: int, cause: Exception) -> None:
+        self.statistics.split += 1
+        split = BatchSplit(f"{calls} calls go one by one: {type(cause).__name__}")
+        split.__cause__ = cause
+        self._fault(split)
 
     def _fault(self, error: BaseException) -> InternalFault:
         fault_id = secrets.token_hex(8)
@@ -170,9 +218,12 @@ class Engine:
                 # Everything that may be in the way was looked for, so that a batch begins anew
                 # once, however many of its calls were blocked.
                 also |= more.authorizations
+                self.statistics.read_again += 1
             except Conflict:
+                self.statistics.conflicts += 1
                 if attempt == self._max_attempts:
                     raise
+                self._pauses.wait(attempt)
                 attempt += 1
 
     def _context(self, batch: Sequence[Work]) -> Context:
