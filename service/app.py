@@ -9,7 +9,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -110,7 +110,9 @@ class App:
             log_fault=_log_fault,
             log_terms=_log_terms,
             notice_gap=self.clock_gaps.add,
+            pauses=limits.conflict_pauses,
         )
+        self.engine_statistics = engine.statistics
         self.committer = Committer(engine.apply, limits.commit)
         self._sweeper = Sweeper(
             store,
@@ -395,4 +397,5 @@ async def serve(parts: Parts, address: str) -> None:
         times_ahead=app.clock_gaps.ahead,
         times_far_ahead=app.clock_gaps.far_ahead,
         times_before_start=app.clock_gaps.before_start,
+        **asdict(app.engine_statistics),
     )

@@ -275,7 +275,7 @@ def serve(
     from service.storage.store import SqlStore
 
     configure_logs()
-    _check_address(listen)
+    _check_address(listen, "--listen")
     engine = _open(database)
     if not is_current(engine):
         raise click.ClickException("the database is not up to date: run freehold migrate first")
@@ -295,10 +295,34 @@ def serve(
             raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
 
 
-def _check_address(listen: str) -> None:
-    host, _, port = listen.rpartition(":")
+def _check_address(address: str, hint: str) -> None:
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise click.BadParameter(f"{listen} is not HOST:PORT", param_hint="--listen")
+        raise click.BadParameter(f"{address} is not HOST:PORT", param_hint=hint)
+
+
+@cli.command()
+@click.argument("address", envvar="FREEHOLD_ADDRESS")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Seconds to go on asking a server that does not serve yet.",
+)
+def health(address: str, wait_s: float) -> None:
+    """Ask the server at ADDRESS (HOST:PORT) whether it serves; the exit code is 0 if it does.
+
+    By gRPC's own health check, which needs no key."""
+    from service.rpc.health_probe import NotServing, require_serving
+
+    _check_address(address, "ADDRESS")
+    try:
+        require_serving(address, wait_s)
+    except NotServing as error:
+        raise click.ClickException(f"{address} does not serve: {error}") from error
+    click.echo("SERVING")
 
 
 def _rail(

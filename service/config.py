@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from service.engine.committer import CommitLimits
+from service.engine.engine import PAUSES, ConflictPauses
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -20,6 +21,8 @@ class Limits:
     commit: CommitLimits = field(default_factory=CommitLimits)
     max_attempts: int = 8
     """How often a batch is decided anew when another process changed its rows."""
+    conflict_pauses: ConflictPauses = PAUSES
+    """The waits in between."""
     max_message_bytes: int = 64 * KIB
     max_bulk_message_bytes: int = 4 * MIB
     max_concurrent_streams: int = 1024

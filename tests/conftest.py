@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
 from typing import Protocol
 
 import pytest
@@ -118,6 +119,22 @@ class PostgresDatabases:
             self.cluster.drop(name)
         else:
             self.cluster.give_back(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_by_children() -> Iterator[None]:
+    """Lets signals stop the processes that tests start, where the run itself ignores them.
+
+    A run that was started in the background, or with `nohup`, ignores SIGINT, and so would all
+    that it starts. Children inherit that a signal is ignored, but no handler: with one that does
+    nothing the run goes on as before. SIGHUP, which no test sends, stays ignored by all of them.
+    """
+    ignored = [it for it in (SIGINT, SIGTERM) if getsignal(it) is SIG_IGN]
+    for number in ignored:
+        signal(number, lambda _number, _frame: None)
+    yield
+    for number in ignored:
+        signal(number, SIG_IGN)
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,6 @@ class Changes:
     clock_gaps: list[ClockGap] = field(default_factory=list)
     """Not written: for whoever counts them, once the batch is committed."""
     batch_id: str = ""
-    in_the_way: set[str] = field(default_factory=set)
-    """People whose holds kept the last command from the line or from an item."""
 
     def user(self, user_id: str) -> UserRecord | None:
         """The person as of now in this batch."""

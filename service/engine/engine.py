@@ -6,16 +6,15 @@ other way to write.
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from service.clock import Clock
 from service.domain import timers
-from service.domain.authorization import HOLDING
 from service.domain.errors import (
     UNKNOWN,
     DeadlineTooNear,
@@ -53,15 +52,18 @@ from service.engine.commands import (
     Work,
     own_work,
 )
-from service.engine.context import Context
+from service.engine.context import Context, Decided
 from service.engine.decide import decide
+from service.engine.lapsed_holds import ASKING, LapsedHolds
 from service.engine.ports import (
+    AuthorizationKey,
     Conflict,
     OutcomeUnknown,
     ReadAgain,
     StorageFailed,
     Store,
     Transaction,
+    UserKey,
 )
 from service.engine.records import (
     LATER_WORDS,
@@ -76,10 +78,10 @@ from service.engine.records import (
     TransferState,
     operator_account,
 )
-from service.engine.shortage import ASKING, people_in_the_way
 from service.ids import Ids
 
 Result = bytes | FreeholdError
+Value = TypeVar("Value")
 
 
 class FaultLog(Protocol):
@@ -92,6 +94,43 @@ class TermsLog(Protocol):
     """Where it is told that terms are wrong, and that they are no longer: each once."""
 
     def __call__(self, fault: TermsFault, *, mended: bool) -> None: ...
+
+
+class BatchSplit(Exception):
+    """A batch could not be carried out together, for its cause; its calls go one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictPauses:
+    """The wait before a batch is decided anew because another process changed its rows.
+
+    Between nothing and a bound that doubles with each attempt from `first_s` to `longest_s`, in
+    seconds, by chance: two processes that met once must not meet again at the same moment.
+    """
+
+    first_s: float = 0.000_5
+    longest_s: float = 0.010
+    draw: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait(self, attempt: int) -> None:
+        """Waits after an attempt, by its number; the first is 1."""
+        self.sleep(self.draw() * min(self.longest_s, self.first_s * 2 ** (attempt - 1)))
+
+
+PAUSES = ConflictPauses()
+
+
+@dataclass(slots=True)
+class EngineStatistics:
+    """The batches that took more than one transaction, counted since the start."""
+
+    conflicts: int = 0
+    """Transactions given up because another process had changed the same rows."""
+    read_again: int = 0
+    """Transactions given up because lapsed holds of more people had to be locked."""
+    split: int = 0
+    """Batches whose calls went one by one."""
 
 
 class Engine:
@@ -110,8 +149,11 @@ class Engine:
         log_fault: FaultLog,
         log_terms: TermsLog,
         notice_gap: Callable[[ClockGap], None],
+        pauses: ConflictPauses = PAUSES,
     ) -> None:
         """Raises TermsUnusable when there are no sound limits in `currency`."""
+        self.statistics = EngineStatistics()
+        self._pauses = pauses
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -174,6 +216,7 @@ class Engine:
         except Exception as error:
             if len(batch) > 1:
                 # One work must not take the others down: from here on each goes alone.
+                self._log_split(len(batch), error)
                 return [result for work in batch for result in self.apply([work])]
             return [self._refusal(error)]
 
@@ -183,40 +226,44 @@ class Engine:
             return Unavailable("CONTENTION", "other processes changed the same rows; retry")
         return fault
 
+    def _log_split(self, calls: int, cause: Exception) -> None:
+        self.statistics.split += 1
+        split = BatchSplit(f"{calls} calls go one by one: {type(cause).__name__}")
+        split.__cause__ = cause
+        self._fault(split)
+
     def _fault(self, error: BaseException) -> InternalFault:
         fault_id = secrets.token_hex(8)
         self._log_fault(fault_id, error)
         return InternalFault(fault_id)
 
     def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
-        ended: _Ended = {}
+        also: set[AuthorizationKey] = set()
         attempt = 1
         while True:
             context = self._context(batch)
             try:
                 with self._store.begin() as transaction:
-                    changes = self._read([*chain(*ended.values()), *batch], transaction)
+                    changes, locked = self._read(batch, also, transaction)
                     if self._read_what_others_added(batch, changes):
                         context = replace(context, catalog=self._catalog)
-                    results = []
-                    for place, work in enumerate(batch):
-                        for wake in ended.get(place, ()):
-                            self._decide(wake, changes, context)
-                        results.append(self._decide(work, changes, context))
-                        if changes.in_the_way:
-                            _end_first(ended, place, work, changes, transaction, context.now_us)
-                            if isinstance(results[-1], FreeholdError):
-                                _keep_what_time_brought(work, changes, context)
+                    lapsed = LapsedHolds(transaction, locked, changes, context)
+                    results = [self._decide(work, changes, context, lapsed) for work in batch]
                     changes.batch_id = self._ids.new(context.now_us)
                     transaction.write(changes)
                 for gap in changes.clock_gaps:
                     self._notice_gap(gap)
                 return results
-            except ReadAgain:
-                pass
+            except ReadAgain as more:
+                # Everything that may be in the way was looked for, so that a batch begins anew
+                # once, however many of its calls were blocked.
+                also |= more.authorizations
+                self.statistics.read_again += 1
             except Conflict:
+                self.statistics.conflicts += 1
                 if attempt == self._max_attempts:
                     raise
+                self._pauses.wait(attempt)
                 attempt += 1
 
     def _context(self, batch: Sequence[Work]) -> Context:
@@ -268,11 +315,17 @@ class Engine:
         self._missing |= unknown.difference(self._catalog.revisions)
         return True
 
-    def _read(self, batch: Sequence[Work], transaction: Transaction) -> Changes:
-        """All rows that the batch may touch, in as few statements as there are tables."""
+    def _read(
+        self, batch: Sequence[Work], also: Iterable[AuthorizationKey], transaction: Transaction
+    ) -> tuple[Changes, set[UserKey]]:
+        """All rows that the batch may touch, and these authorizations, in as few statements as
+        there are tables; with the people whose lines are locked."""
         changes, wanted = Changes(), _Wanted()
         for work in batch:
             wanted.add(work)
+        for key in also:
+            wanted.users.add(key[0])
+            wanted.authorizations.add(key)
         # The lines first: on PostgreSQL this waits for whoever changes them, and what is read
         # after it, the record of the same request above all, is what they left.
         changes.base_lines = transaction.lines(wanted.users)
@@ -317,38 +370,22 @@ class Engine:
             changes.base_payable_left = transaction.payable_left(wanted.balances)
         if wanted.seal:
             changes.base_seal_number = transaction.last_seal_number()
-        return changes
+        return changes, wanted.users
 
-    def _decide(self, work: Work, changes: Changes, context: Context) -> Result:
+    def _decide(
+        self, work: Work, changes: Changes, context: Context, lapsed: LapsedHolds
+    ) -> Result:
         """One work's result; what it writes joins the batch only if all of it succeeded."""
-        try:
-            first = changes.request(work.caller, work.request_id) if work.request_id else None
-            if first is not None and first.method != TOMBSTONE:
-                return _replay(work, first)
-            if first is not None and not isinstance(work.command, Authorize):
-                raise RequestIdReused("method")
-            if work.deadline is not None and work.deadline <= time.monotonic():
-                raise DeadlineTooNear
-            asks = type(work.command) in ASKING
-            try:
-                decided = decide(work, changes, context)
-            except FreeholdError as refusal:
-                if asks:
-                    changes.in_the_way = people_in_the_way(work, refusal, changes)
-                if not (changes.in_the_way or isinstance(refusal, InvariantBroken)):
-                    _keep_what_time_brought(work, changes, context)
-                raise
-            answer = work.encode(decided.answer)
-        except InvariantBroken as error:
-            return self._fault(error)
-        except FreeholdError as error:
-            return error
-        except Exception as error:
-            return self._fault(error)
-        draft = decided.draft
-        if asks and (draft.decisions or draft.authorizations)[-1].reasons:
-            changes.in_the_way = people_in_the_way(work, decided, changes)
-        changes.merge(draft)
+        first = self._guarded(lambda: _first_answer(work, changes))
+        if first is not None:
+            return first
+        decided = self._decide_without_lapsed(work, changes, context, lapsed)
+        if isinstance(decided, FreeholdError):
+            return decided
+        answer = self._guarded(lambda: work.encode(decided.answer))
+        if isinstance(answer, FreeholdError):
+            return answer
+        changes.merge(decided.draft)
         if work.request_id:
             changes.requests[work.caller, work.request_id] = RequestRecord(
                 work.caller,
@@ -362,43 +399,55 @@ class Engine:
             )
         return answer
 
+    def _decide_without_lapsed(
+        self, work: Work, changes: Changes, context: Context, lapsed: LapsedHolds
+    ) -> Decided | FreeholdError:
+        """The decision, or the refusal, after every lapsed hold in the way has ended.
 
-_Ended = dict[int, list[Work]]
-"""What is woken before the work at a place of the batch is decided."""
+        Raises what reading the holds raises.
+        """
+        asks = type(work.command) in ASKING
+        woken: set[AuthorizationKey] = set()
+        while True:
+            outcome = self._guarded(lambda: decide(work, changes, context))
+            # A hold that did not end is not woken twice.
+            in_the_way = lapsed.in_the_way(work, outcome) - woken if asks else None
+            if not in_the_way:
+                break
+            for key in sorted(in_the_way):
+                self._decide(own_work(Wake(*key)), changes, context, lapsed)
+            woken |= in_the_way
+        if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
+            kept = self._guarded(lambda: _keep_what_time_brought(work, changes, context))
+            if kept is not None:
+                return kept
+        return outcome
+
+    def _guarded(self, step: Callable[[], Value]) -> Value | FreeholdError:
+        """What a step of one work returns, or its refusal; a defect is a fault of that work."""
+        try:
+            return step()
+        except InvariantBroken as error:
+            return self._fault(error)
+        except FreeholdError as error:
+            return error
+        except Exception as error:
+            return self._fault(error)
 
 
-def _end_first(
-    ended: _Ended,
-    place: int,
-    work: Work,
-    changes: Changes,
-    transaction: Transaction,
-    now_us: int,
-) -> None:
-    """Raises ReadAgain when the work at this place found a line or an item taken by what has
-    lapsed: all is decided again, and what has lapsed ended before it.
+def _first_answer(work: Work, changes: Changes) -> Result | None:
+    """The answer that a request id got before; None where the work is to be decided.
 
-    Another person's line must be locked in its turn, so that it cannot be read now. What
-    the work names is left to the work: that compares the version which the caller could read, and
-    then does what time has done, before it asks for anything.
+    Raises RequestIdReused for another request, DeadlineTooNear when nobody waits any more.
     """
-    people, changes.in_the_way = changes.in_the_way, set()
-    # What this batch has changed counts as it is by now, not as it was read.
-    stored = transaction.lapsed(people, now_us)
-    lapsed = {key for key in stored if key not in changes.authorizations}
-    lapsed.update(
-        key
-        for key, it in changes.authorizations.items()
-        if it.user_id in people and it.state in HOLDING and timers.is_due(it, now_us)
-    )
-    if isinstance(work.command, Following):
-        lapsed.discard((work.command.user_id, work.command.authorization_id))
-    first = ended.setdefault(place, [])
-    known = [work.command for work in first]
-    wakes = [it for key in sorted(lapsed) if (it := Wake(*key)) not in known]
-    if wakes:
-        first += [own_work(it) for it in wakes]
-        raise ReadAgain
+    first = changes.request(work.caller, work.request_id) if work.request_id else None
+    if first is not None and first.method != TOMBSTONE:
+        return _replay(work, first)
+    if first is not None and not isinstance(work.command, Authorize):
+        raise RequestIdReused("method")
+    if work.deadline is not None and work.deadline <= time.monotonic():
+        raise DeadlineTooNear
+    return None
 
 
 def _keep_what_time_brought(work: Work, changes: Changes, context: Context) -> None:

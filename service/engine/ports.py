@@ -53,7 +53,12 @@ class OutcomeUnknown(Exception):
 
 
 class ReadAgain(Exception):
-    """More must be read and locked before the batch can be decided; nothing was written."""
+    """Authorizations must be read, and their people's lines locked, before the batch can be
+    decided; nothing was written."""
+
+    def __init__(self, authorizations: frozenset[AuthorizationKey]) -> None:
+        super().__init__(f"{len(authorizations)} more authorizations must be read")
+        self.authorizations = authorizations
 
 
 class Transaction(Protocol):

@@ -56,10 +56,13 @@ POSTGRES_SETTINGS = {
     "lock_timeout": POSTGRES_LOCK_MS,
     "idle_in_transaction_session_timeout": POSTGRES_IDLE_IN_TRANSACTION_MS,
     "synchronous_commit": "on",
-    # For 64 keys and a table of 2,000 rows the planner would rather read the table, and a plan that
-    # was made while a table was small stays prepared while it grows.
+    # For 64 keys and a table of 2,000 rows the planner would rather read the table.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    # What is prepared is parsed once, and planned anew for the rows and tables that there are: a
+    # plan made while a table was small would stay while it grows. Planning costs a batch no more
+    # than the worse plans would.
+    "plan_cache_mode": "force_custom_plan",
     "application_name": "freehold",
 }
 
@@ -271,8 +274,31 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(**options) as connection:
             yield connection
+            # At a rollback PostgreSQL's driver would forget every statement that it has prepared.
+            if not connection.invalidated:
+                connection.commit()
     except SQLAlchemyError as error:
         raise StorageFailed("the database refused to read") from telling(error)
+
+
+@contextmanager
+def reading_once(connection: Connection) -> Iterator[DBAPICursor]:
+    """A cursor of a connection that is in no transaction, for single statements that read.
+
+    None is begun: on PostgreSQL it would have to be ended before scores are made, and a rollback
+    makes the driver forget every statement that it has prepared. Raises the driver's error.
+    """
+    session: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        yield session.cursor()
+        return
+    session.autocommit = True
+    try:
+        yield session.cursor()
+    finally:
+        # One that is broken, which nothing can be set on, is closed by whoever reads.
+        with suppress(connection.dialect.loaded_dbapi.Error):
+            session.autocommit = False
 
 
 @contextmanager
@@ -308,16 +334,21 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
         session.answer_s = answer_s
 
 
-def for_batches(connection: Connection) -> Connection:
-    """The connection that batches are written on, of a process's own.
+def for_batches(connection: Connection) -> None:
+    """Sets up the connection that batches are written on, of a process's own.
 
     SQLite keeps the keys that a statement hands over in a table of its own, which here need not
     be ready to go to a file: they are few. Other connections sort whole tables.
+
+    Raises the driver's error, or SQLAlchemy's, when the database is away.
     """
+    session: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
-        session: Any = connection.connection.driver_connection
         session.execute("PRAGMA temp_store=MEMORY")
-    return connection.execution_options(writes=True)
+    else:
+        # At their first use, so that what a rollback made the driver forget is back at once.
+        session.prepare_threshold = 0
+    connection.execution_options(writes=True)
 
 
 @contextmanager

@@ -3,20 +3,26 @@
 The driver is handed texts and tuples; going through SQLAlchemy's execution for each of the ten
 statements of a batch cost about as much as the statements themselves.
 
-Keys are handed over as rows of VALUES that the table is joined to: an IN list over pairs is a full
-scan on SQLite, and pairs in one JSON text took three times as long (2.0 us a key, not 0.6).
+Keys are handed over as rows that the table is joined to: an IN list over pairs is a full scan on
+SQLite, and pairs in one JSON text took three times as long there (2.0 us a key, not 0.6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Engine,
+    Integer,
+    LargeBinary,
+    String,
     Table,
     and_,
     bindparam,
@@ -45,8 +51,8 @@ LINE_FIXED = ("subject_key", "subject")
 
 
 MOST_ROWS = 64
-"""Rows a statement has at most: the databases bound its parameters (PostgreSQL 65,535, SQLite as
-built by its authors 32,766), and each number of rows is a text, and a prepared statement, kept."""
+"""Rows a statement has at most: SQLite as built by its authors takes 32,766 parameters, and each
+number of rows is a text, and a prepared statement, kept there."""
 
 
 UNDONE_AS_A_WHOLE = "OR FAIL"
@@ -58,33 +64,110 @@ FOLDED_ROWS = 1_000
 """Rows of an operator's balance that one transaction adds up at most; they take it about 5 ms."""
 
 
-class RowsStatement:
+class RowsStatement(ABC):
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
     A driver that is handed rows one by one gives the interpreter away and takes it back for
     each of them, and with another thread waiting that is a switch of threads a row.
     """
 
-    def __init__(self, head: str, row: str, tail: str, columns: Sequence[str]) -> None:
-        self._head, self._row, self._tail = head, row, tail
-        self.columns = tuple(columns)
+    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+        self.columns = tuple(column.name for column in columns)
+
+    @abstractmethod
+    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+        """The text for these rows, with what the driver is handed: them, and the parameters that
+        come last."""
+
+
+class ValuesStatement(RowsStatement):
+    """On SQLite: a parameter for each value, and a text for each number of rows."""
+
+    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
+        super().__init__(columns)
+        self._head, self._tail = head, tail
+        self._row = f"({', '.join('?' * len(columns))})"
         self._texts: dict[int, str] = {}
 
-    def text(self, rows: int) -> str:
-        """The statement for this many rows."""
-        if rows not in self._texts:
-            self._texts[rows] = self._head + ", ".join([self._row] * rows) + self._tail
-        return self._texts[rows]
+    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+        """The text for this number of rows, and all values one after the other."""
+        number = len(rows)
+        if number not in self._texts:
+            values = ", ".join([self._row] * number)
+            self._texts[number] = f"{self._head}VALUES {values}{self._tail}"
+        return self._texts[number], (*chain.from_iterable(rows), *parameters)
+
+
+class ArraysStatement(RowsStatement):
+    """On PostgreSQL: one text, and an array for each column.
+
+    The driver prepares a statement for each text and each types of its parameters, the type of an
+    integer being that of its size, so that rows of parameters would hardly ever meet the same
+    statement again. An array is handed over as its text, and is of the one type that is cast to.
+    """
+
+    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
+        super().__init__(columns)
+        kinds = [_array_of(column) for column in columns]
+        arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
+        self._text = f"{head}SELECT * FROM unnest({arrays}){tail}"
+        self._elements = [element for _, element in kinds]
+
+    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+        """The one text, and the columns as arrays."""
+        columns = zip(self._elements, zip(*rows, strict=True), strict=True)
+        arrays = [_array(element, values) for element, values in columns]
+        return self._text, (*arrays, *parameters)
+
+
+def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
+    """The type of a column's values in an array, and how one is written in the array's text."""
+    match column.type:
+        case LargeBinary():
+            return "BYTEA", _bytes_element
+        case String():
+            # Without the column's length: a cast to it would cut a value off, and say nothing.
+            return "TEXT", _text_element
+        case Boolean():
+            return "BOOLEAN", str
+        case Integer():
+            return "BIGINT", str
+        case other:
+            raise TypeError(f"no array is known for {other!r}")
+
+
+def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:
+    written = ["NULL" if value is None else element(value) for value in values]
+    return "{" + ",".join(written) + "}"
+
+
+def _text_element(value: str) -> str:
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'
+
+
+def _bytes_element(value: bytes) -> str:
+    return f'"\\\\x{value.hex()}"'
+
+
+def _rows_statement(
+    dialect: Dialect, head: str, tail: str, columns: Sequence[Column[Any]]
+) -> RowsStatement:
+    """A statement with its rows between a head and a tail; they are a query of their own."""
+    kind = ValuesStatement if dialect.name == "sqlite" else ArraysStatement
+    return kind(head, tail, columns)
 
 
 def _insert(table: Table, dialect: Dialect, *, leave_out: str = "") -> RowsStatement:
     """Inserts whole rows, in the order of the table's columns."""
-    names = [column.name for column in table.columns if column.name != leave_out]
+    columns = [column for column in table.columns if column.name != leave_out]
+    names = [column.name for column in columns]
     # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
     statement = statement.prefix_with(UNDONE_AS_A_WHOLE, dialect="sqlite")
-    head, values, row = _text(statement, dialect, names).partition(" VALUES ")
-    return RowsStatement(head + values, row, "", names)
+    head, _, _ = _text(statement, dialect, names).partition("VALUES ")
+    return _rows_statement(dialect, head, "", columns)
 
 
 def _update(
@@ -94,30 +177,26 @@ def _update(
     that was read. Values: what is set, in the order of the table; the keys; the version read.
     """
     names = [column.name for column in table.columns if column.name not in (*keys, *fixed)]
-    given = [*(table.c[name] for name in (*names, *keys)), table.c[version]]
-    casts = [_given(place, column, dialect) for place, column in enumerate(given, 1)]
-    sets = ", ".join(f"{name} = {cast}" for name, cast in zip(names, casts, strict=False))
+    columns = [table.c[name] for name in (*names, *keys, version)]
+    # So SQLite calls the columns of VALUES.
+    given = [f"column{place}" for place in range(1, len(columns) + 1)]
+    sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
     conditions = " AND ".join(
-        f"{table.name}.{name} = {cast}"
-        for name, cast in zip((*keys, version), casts[len(names) :], strict=True)
+        f"{table.name}.{name} = new.{value}"
+        for name, value in zip((*keys, version), given[len(names) :], strict=True)
     )
-    mark = "?" if dialect.paramstyle == "qmark" else "%s"
-    verb = f"UPDATE {UNDONE_AS_A_WHOLE}" if dialect.name == "sqlite" else "UPDATE"
-    return RowsStatement(
-        f"{verb} {table.name} SET {sets} FROM (VALUES ",
-        f"({', '.join([mark] * len(given))})",
-        f") AS new WHERE {conditions}",
-        [*names, *(f"key_{name}" for name in keys), "read_version"],
+    sqlite = dialect.name == "sqlite"
+    verb, called = (f"UPDATE {UNDONE_AS_A_WHOLE}", "") if sqlite else ("UPDATE", _list(given))
+    return _rows_statement(
+        dialect,
+        f"{verb} {table.name} SET {sets} FROM (",
+        f") AS new{called} WHERE {conditions}",
+        columns,
     )
 
 
-def _given(place: int, column: Column[Any], dialect: Dialect) -> str:
-    """A value of the row handed over; PostgreSQL takes a parameter in VALUES for a text."""
-    if dialect.name == "sqlite":
-        return f"new.column{place}"
-    # A collation is the column's, and no part of a cast.
-    name = column.type.compile(dialect).partition(" COLLATE ")[0]
-    return f"CAST(new.column{place} AS {name})"
+def _list(names: Iterable[str]) -> str:
+    return f" ({', '.join(names)})"
 
 
 def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> str:
@@ -166,13 +245,11 @@ def _reading(
     parameters: Sequence[str] = (),
 ) -> RowsStatement:
     """A statement over `wanted`, with the rows of it before it, and its own parameters last."""
-    names = [key.name for key in keys]
-    mark = "?" if dialect.paramstyle == "qmark" else "%s"
-    return RowsStatement(
-        f"WITH wanted ({', '.join(names)}) AS (VALUES ",
-        f"({', '.join([mark] * len(names))})",
+    return _rows_statement(
+        dialect,
+        f"WITH wanted{_list(key.name for key in keys)} AS (",
         f") {_text(statement, dialect, parameters)}",
-        names,
+        keys,
     )
 
 

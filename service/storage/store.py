@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ from service.domain.authorization import Authorization, State
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed, Waking
+from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed, Waking
 from service.engine.records import (
     Catalog,
     OpenItem,
@@ -42,7 +41,7 @@ from service.engine.records import (
 )
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import for_batches, reading, telling, writing
+from service.storage.database import for_batches, reading, reading_once, telling, writing
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 from service.storage.terms import read_catalog
 
@@ -76,7 +75,7 @@ def _retryable(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
 
 
-# A statement is kept for every number of rows that it was ever needed for.
+# On SQLite a statement is kept for every number of rows that it was ever needed for.
 HEADS_TOGETHER = 50
 
 
@@ -284,12 +283,12 @@ class SqlTransaction:
 
     def _insert(self, statement: RowsStatement, values: Iterable[Values]) -> None:
         for rows_of in _portions(list(values)):
-            self._cursor.execute(statement.text(len(rows_of)), tuple(chain.from_iterable(rows_of)))
+            self._cursor.execute(*statement.bound(rows_of))
 
     def _update(self, statement: RowsStatement, values: Sequence[Values]) -> None:
         """Changes exactly one row for each element, or raises Conflict."""
         for rows_of in _portions(values):
-            self._cursor.execute(statement.text(len(rows_of)), tuple(chain.from_iterable(rows_of)))
+            self._cursor.execute(*statement.bound(rows_of))
             _require(self._cursor.rowcount, len(rows_of))
 
     def _delete(self, statement: str, values: Sequence[Values]) -> None:
@@ -308,7 +307,7 @@ def _rows(
     """The rows with these keys; those of one portion after those of another, in their order."""
     found: list[Any] = []
     for wanted in _portions(sorted(keys)):
-        cursor.execute(statement.text(len(wanted)), (*chain.from_iterable(wanted), *parameters))
+        cursor.execute(*statement.bound(wanted, *parameters))
         found += cursor.fetchall()
     return found
 
@@ -363,6 +362,9 @@ class SqlStore:
             raise StorageFailed("no transaction could be begun") from telling(error)
         try:
             yield SqlTransaction(connection.connection.cursor(), self._statements)
+        except ReadAgain:
+            self._end_reading(transaction.commit)
+            raise
         except self._driver.IntegrityError as error:
             self._roll_back(transaction.rollback)
             # Without the driver's text, in which PostgreSQL quotes the row.
@@ -396,9 +398,18 @@ class SqlStore:
                 raise _meaning_at_commit(error) from telling(error)
             raise
 
+    def _end_reading(self, commit: Callable[[], None]) -> None:
+        """Ends a transaction in which nothing was written, and in which nothing is lost when that
+        fails. By a commit: at a rollback psycopg forgets every statement that it has prepared."""
+        try:
+            commit()
+        except (DBAPIError, StorageFailed, OutcomeUnknown):
+            self._drop_writer()
+
     def _writing_connection(self) -> Connection:
         if self._writer is None or self._writer.closed:
-            self._writer = for_batches(self._engine.connect())
+            self._writer = self._engine.connect()
+            for_batches(self._writer)
         return self._writer
 
     def _drop_writer(self) -> None:
@@ -430,11 +441,8 @@ class SqlStore:
         whenever the first commits.
         """
         try:
-            session = self._writing_connection().connection
-            cursor = session.cursor()
-            found = _rows(cursor, self._statements.select_features, [(key,) for key in keys])
-            # PostgreSQL's driver began a transaction; it must not stay open while others score.
-            session.rollback()
+            with reading_once(self._writing_connection()) as cursor:
+                found = _rows(cursor, self._statements.select_features, [(key,) for key in keys])
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
             raise StorageFailed("the database refused to read") from telling(error)
@@ -443,7 +451,8 @@ class SqlStore:
     def person(self, user_id: str) -> UserFeatures | None:
         """One person with the latest features; for any thread."""
         with reading(self._engine) as connection:
-            found = connection.exec_driver_sql(self._statements.select_features.text(1), (user_id,))
+            sql, parameters = self._statements.select_features.bound([(user_id,)])
+            found = connection.exec_driver_sql(sql, tuple(parameters))
             return _people(found.fetchall()).get(user_id)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from models.scorer import ModelScorer
-from service.clock import SystemClock
-from tests.fakes import serving
+import pytest
+
 from tests.faults.support import train_small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,25 +24,102 @@ def _block(language: str) -> str:
     return found.group(1)
 
 
-def test_the_transcript_is_what_the_program_prints(tmp_path: Path) -> None:
-    """The README's program, run against a real server, prints the README's transcript."""
-    model = ModelScorer.load(train_small(tmp_path))
-    with serving(tmp_path, scorer=model, clock=SystemClock()) as served:
-        done = subprocess.run(
-            [sys.executable, "-c", _block("python")],
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'proto'}",
-                "FREEHOLD_ADDRESS": served.address,
-                "OPERATOR_KEY": served.operator_key,
-                "PLATFORM_KEY": served.platform_key,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+def quickstart() -> str:
+    """The README's quickstart, as it is pasted."""
+    found = re.search(r"```sh\n(\(\n.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a small model."""
+    return train_small(tmp_path_factory.mktemp("readme"))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, model: Path) -> Path:
+    """A folder that looks like this one after `make demo`, as far as the quickstart sees."""
+    folder = tmp_path / "checkout"
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "activate").write_text(f"PATH={programs}:$PATH\n")
+    for name, words in (("python", ""), ("freehold", " -m service.cli")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable}{words} "$@"\n')
+        program.chmod(0o755)
+    (folder / ".freehold" / "demo").mkdir(parents=True)
+    (folder / ".freehold" / "demo" / "model").symlink_to(model)
+    return folder
+
+
+def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
+    """What a shell in a folder says to a text that is pasted into it."""
+    return subprocess.run(
+        [shell],
+        input=text,
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'proto'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **given,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def changed() -> str:
+    """What git finds changed in this checkout; nothing where there is no git."""
+    words = ["git", "-C", str(ROOT), "status", "--porcelain"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+
+def at_work(folder: Path) -> list[str]:
+    """The processes that work in a folder, on Linux."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if process.joinpath("cwd").readlink() == folder:
+                found.append(process.name)
+    return found
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_quickstart_may_be_pasted_twice(shell: str, checkout: Path, tmp_path: Path) -> None:
+    """The README's quickstart, pasted in one go, and once more after it, prints the README's
+    transcript each time, and leaves no file, no process and nothing in the checkout."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before, files = changed(), sorted(checkout.rglob("*"))
+    block = quickstart()
+    again = f'{block}echo "left: $FREEHOLD_DATABASE$OPERATOR_KEY"\n{block}'
+    done = paste(shell, again, checkout, TMPDIR=str(temporary))
     assert done.stderr == ""
-    assert done.stdout == _block("text")
+    assert done.stdout == f"{_block('text')}left: \n{_block('text')}"
+    assert done.returncode == 0
+    assert list(temporary.iterdir()) == []
+    assert sorted(checkout.rglob("*")) == files
+    assert at_work(checkout) == []
+    assert changed() == before
+
+
+def test_a_quickstart_that_fails_says_why(checkout: Path, tmp_path: Path) -> None:
+    """Where the server does not come up, the quickstart ends with the server's own words, and
+    leaves nothing either."""
+    (checkout / ".freehold" / "demo" / "model").unlink()
+    block = quickstart()
+    done = paste("sh", block.replace("--wait 60", "--wait 3"), checkout, TMPDIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "does not serve: UNAVAILABLE" in done.stderr
+    assert ".freehold/demo/model" in done.stdout
+    assert [it for it in tmp_path.iterdir() if it != checkout] == []
+    assert at_work(checkout) == []
 
 
 def test_every_folder_of_the_map_is_there() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import Table, select
+from sqlalchemy import Engine, Table, insert, select
 
 from service.domain.authorization import Act, Authorization, Collection, Custody, Start, State
 from service.domain.ledger import Standing
@@ -314,6 +314,14 @@ def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> No
     with writing(desk.store.engine) as connection:
         connection.execute(table.update().where(key == name).values(**values))
     desk.engine._use_catalog(desk.store.catalog())
+
+
+def revise(engine: Engine, product_id: str, **values: object) -> None:
+    """Adds the second revision of a product, for each operator."""
+    with writing(engine) as connection:
+        found = connection.execute(select(t.products).where(t.products.c.product_id == product_id))
+        for row in found.all():
+            connection.execute(insert(t.products), {**row._asdict(), "revision": 2, **values})
 
 
 # -- an authorization in every state ---------------------------------------------------------

@@ -14,7 +14,7 @@ from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.engine import commands as c
 from service.engine.assess import Assessor, pack
-from service.engine.engine import Engine, Result
+from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.records import PLATFORM, TransferRecord
 from service.storage import tables as t
@@ -413,7 +413,8 @@ class Model:
 
     def _require_no_defect(self) -> None:
         """Whatever was logged is one of the faults that were made."""
-        defects = [error for error in self.faults if not isinstance(error, EXPECTED_FAULTS)]
+        causes = [it.__cause__ if isinstance(it, BatchSplit) else it for it in self.faults]
+        defects = [error for error in causes if not isinstance(error, EXPECTED_FAULTS)]
         self.faults.clear()
         if defects:
             raise Violation(f"a defect was logged: {defects[0]!r}") from defects[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
 from service.engine.assess import pack, unpack
 from service.engine.commands import Answer, OpenBulk, PutUser, Wake
-from service.engine.engine import Result
+from service.engine.engine import BatchSplit, EngineStatistics, Result
 from service.engine.records import PLATFORM
 from service.storage.store import SqlStore
 from tests.engine.calls import (
@@ -128,6 +129,26 @@ def test_one_poisonous_command_does_not_take_the_others_down(desk: Desk) -> None
     assert [type(result) for result in results] == [bytes, InternalFault, bytes]
     assert counts(desk)["authorizations"] == 2
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
+
+
+def test_a_batch_that_falls_apart_is_logged_with_its_reason(desk: Desk) -> None:
+    """When calls go one by one because they could not be carried out together, the log tells how
+    many they are and why, once, before what became of each; and tells nobody's name. They are
+    counted."""
+    poison = desk.work(authorize("zoe", asset_id="secret-\ud800"), request_id="poison")
+    desk.apply(desk.work(authorize()), poison, desk.work(authorize("ben")))
+    split, alone = desk.faults
+    assert isinstance(split, BatchSplit)
+    assert type(split.__cause__) is type(alone)
+    assert str(split) == f"3 calls go one by one: {type(alone).__name__}"
+    told = "".join(traceback.format_exception(split))
+    assert "secret" not in told
+    assert "zoe" not in told
+    assert desk.engine.statistics == EngineStatistics(split=1)
+    desk.faults.clear()
+    desk.apply(desk.work(authorize("zoe", asset_id="\ud800"), request_id="poison"))
+    assert [type(it) for it in desk.faults] == [type(alone)]
+    assert desk.engine.statistics.split == 1
 
 
 def test_features_of_a_wrong_size_do_not_take_the_others_down(desk: Desk) -> None:

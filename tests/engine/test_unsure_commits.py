@@ -6,12 +6,14 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.errors import Unavailable
-from service.engine.assess import pack
+from service.engine.assess import Assessor, pack
 from service.engine.commands import PutUser
+from service.engine.engine import ConflictPauses, Engine, EngineStatistics
+from service.engine.ports import Conflict
 from service.engine.records import PLATFORM
 from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore
-from tests.fakes import START_US, CountingIds, Desk, encode
+from tests.fakes import START_US, CountingIds, Desk, FakeScorer, encode
 
 
 class OtherIds(CountingIds):
@@ -86,6 +88,31 @@ def test_a_batch_in_conflict_is_taken_apart(shaky: Desk, faulty: FaultyStore) ->
     )
     assert [reason(result) for result in results] == ["", "CONTENTION", ""]
     assert counts(shaky)["authorizations"] == 2
+    split, alone = shaky.faults
+    assert str(split) == "3 calls go one by one: Conflict"
+    assert isinstance(split.__cause__, Conflict)
+    assert isinstance(alone, Conflict)
+    assert shaky.engine.statistics == EngineStatistics(conflicts=6, split=1)
+
+
+def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> None:
+    """Between two attempts the writer waits for a time by chance, of a bound that doubles up to a
+    longest one; not before the first attempt, and not after the last."""
+    waits: list[float] = []
+    draws = iter([0.0, 0.5, 1.0, 1.0, 1.0])
+    pauses = ConflictPauses(0.001, 0.004, lambda: next(draws), waits.append)
+    engine = Engine(
+        shaky.store, Assessor(shaky.store, FakeScorer()), shaky.clock, CountingIds(),
+        currency="CNY", build="test", max_attempts=6, pauses=pauses,
+        log_fault=lambda _id, error: shaky.faults.append(error),
+        log_terms=lambda fault, mended: shaky.terms.append((fault, mended)),
+        notice_gap=shaky.clock_gaps.append,
+    )  # fmt: skip
+    faulty.plan = [Fault.CONFLICT] * 6
+    (result,) = engine.apply([shaky.work(authorize())])
+    assert reason(result) == "CONTENTION"
+    assert waits == [0.0, 0.001, 0.004, 0.004, 0.004]
+    assert engine.statistics.conflicts == 6
 
 
 @pytest.mark.parametrize("fault", [Fault.AWAY, Fault.FAILED])

@@ -22,6 +22,7 @@ from service.storage import tables as t
 from service.storage.catalog_mark import catalog_mark
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
+from tests.engine.acts import revise
 from tests.engine.calls import authorize, rental, settle, stored
 from tests.fakes import START_US, CountingIds, Desk, serving
 
@@ -33,14 +34,6 @@ class OtherIds(CountingIds):
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
-
-
-def revise(engine: Engine, product_id: str, **values: object) -> None:
-    """Adds the second revision of a product, for each operator."""
-    with writing(engine) as connection:
-        found = connection.execute(select(t.products).where(t.products.c.product_id == product_id))
-        for row in found.all():
-            connection.execute(insert(t.products), {**row._asdict(), "revision": 2, **values})
 
 
 def stricter(engine: Engine) -> None:

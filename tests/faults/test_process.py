@@ -201,6 +201,7 @@ def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> 
         ("stopping", "info"),
         ("stopped", "info"),
     ]
+    assert [lines[-1][name] for name in ("conflicts", "read_again", "split")] == [0, 0, 0]
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert running.log.endswith("\n")
     assert not [secret for secret in (person, *keys) if secret in running.log]

@@ -1,0 +1,48 @@
+"""Asks a server for its health, as a load balancer or a supervisor does."""
+
+from __future__ import annotations
+
+import time
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+ANSWER_S = 5.0
+"""The longest wait for one answer."""
+PAUSE_S = 0.1
+"""The pause before a server that does not serve yet is asked again."""
+# gRPC would wait a second and more before it tries an address again.
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
+
+class NotServing(Exception):
+    """The server's status, or gRPC's code where it did not answer."""
+
+
+def require_serving(address: str, wait_s: float = 0.0) -> None:
+    """Returns when the server at HOST:PORT says by gRPC's health check that it serves.
+
+    It is asked again for up to `wait_s` seconds. Raises NotServing with the last answer.
+    """
+    end = time.monotonic() + wait_s
+    with grpc.insecure_channel(address, _OPTIONS) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            said = _said(stub)
+            if said == "SERVING":
+                return
+            if time.monotonic() >= end:
+                raise NotServing(said)
+            time.sleep(PAUSE_S)
+
+
+def _said(stub: health_pb2_grpc.HealthStub) -> str:
+    try:
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -1,0 +1,267 @@
+"""D1: a batch begins anew once at most, however many of its calls lapsed holds block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any, NoReturn
+
+import pytest
+
+from service.clock import SandboxClock
+from service.domain.authorization import Authorization, State
+from service.domain.policy import Offer
+from service.engine.assess import Assessor, pack
+from service.engine.commands import Command, Group, PutUser, Wake, Work
+from service.engine.decide import decide
+from service.engine.engine import Engine
+from service.engine.records import PLATFORM
+from service.storage.store import SqlTransaction
+from tests.engine.acts import Books, group, increment, revise
+from tests.engine.calls import authorize, balances, counts, pick_up, reason, rental, stored
+from tests.fakes import MINUTE_US, START_US, Desk, FakeScorer
+
+ITEM = "bike-7"
+LAPSE_US = START_US + 30 * MINUTE_US
+ZERO = (Offer.ZERO,)
+MANY = 64
+
+
+class Effort:
+    """The transactions that were begun, whose lines they locked, and the commands decided."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.locked: list[set[str]] = []
+        self.decisions = self.wakes = 0
+        lines = SqlTransaction.lines
+
+        def counted_lines(transaction: SqlTransaction, keys: Iterable[str]) -> Any:
+            self.locked.append(set(keys))
+            return lines(transaction, keys)
+
+        def counted_decide(work: Work, *rest: Any) -> Any:
+            self.decisions += 1
+            self.wakes += isinstance(work.command, Wake)
+            return decide(work, *rest)
+
+        monkeypatch.setattr(SqlTransaction, "lines", counted_lines)
+        monkeypatch.setattr("service.engine.engine.decide", counted_decide)
+
+
+@pytest.fixture
+def effort(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Effort]:
+    """Counts from the moment at which it is called."""
+    return lambda: Effort(monkeypatch)
+
+
+def people(desk: Desk, number: int) -> list[str]:
+    """So many people with lines of 50,000 each."""
+    names = [f"user-{n:03}" for n in range(number)]
+    done(desk, *(PutUser(it, pack([700.0, 0.0]), START_US, True) for it in names), caller=PLATFORM)
+    return names
+
+
+def done(desk: Desk, *commands: Command, **given: str) -> list[Authorization]:
+    """The authorizations that one batch of commands answers."""
+    works = [desk.work(it, **given) for it in commands]  # type: ignore[arg-type]
+    assert [reason(it) for it in desk.apply(*works)] == [""] * len(works)
+    found: list[Authorization] = []
+    for work in works:
+        answer = desk.answers[work.request_id]
+        if isinstance(answer, Group):
+            found += answer.authorizations
+        elif isinstance(answer, Authorization):
+            found.append(answer)
+    return found
+
+
+def states(desk: Desk, holds: Iterable[Authorization]) -> set[State]:
+    """The states in which authorizations are stored."""
+    return {stored(desk, it).state for it in holds}
+
+
+def test_d1_64_people_with_lapsed_holds_of_their_own(
+    desk: Desk, effort: Callable[[], Effort]
+) -> None:
+    """64 callers whose own lapsed holds take their lines are decided in one transaction, each
+    twice."""
+    names = people(desk, MANY)
+    waiting = [it for _ in range(2) for it in done(desk, *map(pick_up, names))]
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    answers = done(desk, *(authorize(name, accept=ZERO) for name in names))
+    assert {it.state for it in answers} == {State.ACTIVE}
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert len(spent.locked) == 1
+    assert (spent.decisions, spent.wakes) == (2 * MANY + 2 * MANY, 2 * MANY)
+
+
+def test_d1_64_items_in_lapsed_holds_of_others(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """64 callers who want items out of lapsed holds of 64 others begin anew once, with the lines
+    of all those others locked."""
+    names = people(desk, 2 * MANY)
+    holders, callers = names[:MANY], names[MANY:]
+    waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in holders))
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    pairs = zip(callers, holders, strict=True)
+    answers = done(desk, *(authorize(it, "umbrella", f"of-{other}") for it, other in pairs))
+    assert {it.state for it in answers} == {State.ACTIVE}
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert spent.locked == [set(callers), set(names)]
+    assert spent.wakes == MANY
+    assert spent.decisions <= 2 * MANY + spent.wakes + 1
+
+
+@pytest.mark.parametrize("number", [4, 32])
+def test_d1_what_is_in_the_way_behind_what_was_in_the_way(
+    desk: Desk, effort: Callable[[], Effort], number: int
+) -> None:
+    """A lapsed hold that comes to light when another one has ended begins the batch anew no more
+    often, however many callers there are: each of these waits for an item that the next person's
+    lapsed hold takes, and then for the line."""
+    names = people(desk, number + 1)
+    waiting = done(desk, *(pick_up(it, "bike", f"of-{it}") for it in names))
+    waiting += done(desk, *map(pick_up, names))
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    pairs = pairwise(names)
+    answers = done(desk, *(authorize(it, "bike", f"of-{n}", accept=ZERO) for it, n in pairs))
+    assert {it.state for it in answers} == {State.ACTIVE}
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert spent.locked == [set(names[:-1]), set(names)]
+    assert spent.decisions <= 6 * number + spent.wakes
+
+
+def test_d1_the_same_person_twice(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """A person who asks three times in a batch gets what the lapsed holds took, and no more; the
+    holds end once."""
+    done(desk, pick_up(), pick_up())
+    desk.clock.advance(LAPSE_US)
+    books, spent = Books(desk), effort()
+    answers = done(desk, *[authorize(accept=ZERO)] * 3)
+    assert [it.state for it in answers] == [State.ACTIVE, State.ACTIVE, State.DECLINED]
+    released, held = ("line", "available / held", 19_900), ("line", "held / available", 19_900)
+    books.expect(
+        [released, released, held, held],
+        "authorization.expired", "authorization.expired",
+        "authorization.active", "authorization.active", "authorization.declined",
+    )  # fmt: skip
+    assert (len(spent.locked), spent.wakes) == (1, 2)
+    assert balances(desk) == (50_000, 10_200, 39_800, 0)
+
+
+def test_d1_groups_of_items_in_lapsed_holds(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """Groups whose line and whose items lapsed holds of several people take begin anew once."""
+    names = people(desk, 6)
+    waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in names[2:]))
+    waiting += done(desk, *[pick_up(it) for it in names[:2]] * 2)
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    wanted: list[Command] = [
+        group(it, ("umbrella", f"of-{a}"), ("umbrella", f"of-{b}"), ("bike", ""), accept=ZERO)
+        for it, a, b in zip(names[:2], names[2:4], names[4:], strict=True)
+    ]
+    answers = done(desk, *wanted)
+    assert [it.state for it in answers] == [State.ACTIVE] * 6
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert spent.locked == [set(names[:2]), set(names)]
+
+
+def test_d1_only_what_is_in_the_way_ends(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """Beside a caller whom a lapsed hold blocks, lapsed holds that block nobody are left to the
+    sweeper, the batch's own people's included."""
+    one, other, third = people(desk, 3)
+    blocking = done(desk, pick_up(one), pick_up(one))
+    harmless = done(desk, pick_up(other), pick_up(third, "umbrella", ITEM))
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    works = [authorize(one, accept=ZERO), authorize(other), authorize(other, "umbrella", "bike-8")]
+    assert {it.state for it in done(desk, *works)} == {State.ACTIVE}
+    assert states(desk, blocking) == {State.EXPIRED}
+    assert [stored(desk, it) for it in harmless] == harmless
+    assert len(spent.locked) == 1
+
+
+def test_d1_increments_and_a_lapsed_hold_that_is_named(
+    desk: Desk, effort: Callable[[], Effort]
+) -> None:
+    """Increments in one batch wait for no lapsed hold, and the one that names a lapsed hold is
+    told so with its other calls undisturbed."""
+    one, other = people(desk, 2)
+    held = done(desk, authorize(one), authorize(other))
+    waiting = done(desk, pick_up(one), pick_up(other))
+    desk.clock.advance(LAPSE_US)
+    spent = effort()
+    works = [desk.work(increment(it, 20_000)) for it in (*held, waiting[0])]
+    results = desk.apply(*works)
+    assert [reason(it) for it in results] == ["", "", "ILLEGAL_TRANSITION"]
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert len(spent.locked) == 1
+
+
+def test_d1_a_lapsed_hold_under_terms_that_are_new(
+    desk: Desk, effort: Callable[[], Effort]
+) -> None:
+    """A lapsed hold in the way may be under terms that another process has added since: they are
+    read before it ends."""
+    rival = Engine(
+        desk.store, Assessor(desk.store, FakeScorer()), SandboxClock(LAPSE_US),
+        desk.engine._ids, currency="CNY", build="test", max_attempts=3,
+        log_fault=lambda _id, error: desk.faults.append(error),
+        log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
+        notice_gap=desk.clock_gaps.append,
+    )  # fmt: skip
+    revise(desk.store.engine, "bike", deposit_minor=20_000)
+    desk.engine.catalog_changed()
+    waiting = done(desk, pick_up(), pick_up())
+    assert {it.held_minor for it in waiting} == {20_000}
+    spent = effort()
+    work = desk.work(authorize("ann", "umbrella", accept=ZERO), request_id="late")
+    works = [desk.work(authorize(accept=ZERO)), work]
+    assert [reason(it) for it in rival.apply(works)] == ["", ""]
+    assert states(desk, waiting) == {State.EXPIRED}
+    assert len(spent.locked) == 2
+    assert desk.faults == []
+
+
+def test_d1_a_database_that_goes_away_while_lapsed_holds_are_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a batch is written when the database goes away while it looks for lapsed holds;
+    all its calls are told, none of them of a defect."""
+    done(desk, pick_up(), pick_up())
+    desk.clock.advance(LAPSE_US)
+    before = counts(desk)
+
+    def gone(*_: object) -> NoReturn:
+        raise desk.store._driver.OperationalError("gone")
+
+    works = [desk.work(authorize("ben", "umbrella")), desk.work(authorize(accept=ZERO))]
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlTransaction, "lapsed", gone)
+        results = desk.apply(*works)
+    assert [reason(it) for it in results] == ["STORAGE_UNAVAILABLE"] * 2
+    assert counts(desk) == before
+    assert [reason(it) for it in desk.apply(*works)] == ["", ""]
+
+
+def test_d1_a_lapsed_hold_that_cannot_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, effort: Callable[[], Effort]
+) -> None:
+    """A lapsed hold that a defect keeps from ending stays in the way, is tried once, and is
+    logged; the call is answered."""
+    (waiting,) = done(desk, pick_up(asset_id=ITEM))
+    desk.clock.advance(LAPSE_US)
+
+    def broken(*_: object) -> NoReturn:
+        raise KeyError("a defect")
+
+    spent = effort()
+    monkeypatch.setattr("service.engine.following.wake", broken)
+    (result,) = desk.apply(desk.work(authorize("ben", "umbrella", ITEM)))
+    assert reason(result) == "ASSET_IN_USE"
+    assert (spent.wakes, [type(it) for it in desk.faults]) == (1, [KeyError])
+    monkeypatch.undo()
+    assert rental(desk, authorize("ben", "umbrella", ITEM)).state is State.ACTIVE
+    assert stored(desk, waiting).state is State.EXPIRED

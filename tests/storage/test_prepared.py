@@ -1,0 +1,240 @@
+"""D2: on PostgreSQL the statements of batches and of reads stay prepared, with plans by indexes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, text
+from sqlalchemy.types import TypeEngine
+
+from service.domain.ledger import Line
+from service.engine.assess import pack
+from service.engine.changes import Changes
+from service.engine.commands import PutUser
+from service.engine.ports import Conflict
+from service.engine.records import PLATFORM
+from service.ids import RandomIds
+from service.storage.admin import find_principal
+from service.storage.catalog_mark import catalog_mark
+from service.storage.database import open_database
+from service.storage.history import History
+from service.storage.payables import payables_of
+from service.storage.statements import ArraysStatement
+from service.storage.store import SqlStore
+from tests.engine.calls import authorize, pick_up, reason, settle
+from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
+from tests.postgres import Cluster
+from tests.storage.test_postgres import GROWING, fill
+
+ROUNDS = 75
+SEED = 20
+
+
+@pytest.fixture
+def store(cluster: Cluster) -> Iterator[SqlStore]:
+    """A store on a fresh database."""
+    name = cluster.fresh()
+    opened = SqlStore(open_database(cluster.url(name)))
+    yield opened
+    opened.close()
+    cluster.drop(name)
+
+
+@pytest.fixture
+def desk(store: SqlStore) -> Desk:
+    """An engine on it, where Ann scores 700, Ben 550 and Cem 450."""
+    made = Desk(store, ids=RandomIds())
+    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 450)):
+        made.put_user(user_id, score)
+    return made
+
+
+def session(store: SqlStore) -> Any:
+    """The driver's connection that batches are written on."""
+    return store._writing_connection().connection.driver_connection
+
+
+def prepared(connection: Any) -> list[Any]:
+    """Names, texts and numbers of parameters of a session's prepared statements."""
+    query = (
+        "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements "
+        "WHERE statement NOT LIKE '%pg_prepared_statements%' ORDER BY name"
+    )
+    return asked(connection, query)
+
+
+def asked(connection: Any, query: str) -> list[Any]:
+    """What a query answers, asked in no transaction and not prepared."""
+    connection.autocommit = True
+    found = connection.execute(query, prepare=False).fetchall()
+    connection.autocommit = False
+    return [tuple(row) for row in found]
+
+
+class Ran:
+    """The texts that the writer's cursor was handed, with how often."""
+
+    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: dict[str, int] = {}
+        execute = type(session(desk.store).cursor()).execute
+
+        def watched(cursor: Any, query: Any, *rest: Any, **options: Any) -> Any:
+            if cursor.connection is session(desk.store) and "pg_prepared" not in query:
+                self.texts[query] = self.texts.get(query, 0) + 1
+            return execute(cursor, query, *rest, **options)
+
+        monkeypatch.setattr(type(session(desk.store).cursor()), "execute", watched)
+
+
+def rounds(desk: Desk, number: int) -> None:
+    """Batches of any size between 1 and 64: people, rentals, and what is settled."""
+    chance, names = random.Random(SEED), iter(range(10_000))
+    for _ in range(number):
+        people = [f"u-{next(names)}" for _ in range(chance.randint(1, 32))]
+        raw = pack([700.0, 0.0])
+        puts = [desk.work(PutUser(it, raw, START_US, True), caller=PLATFORM) for it in people]
+        asks = [desk.work(authorize(it, "umbrella", f"of-{it}")) for it in people]
+        assert {reason(it) for it in desk.apply(*puts, *asks)} <= {"", "USER_NOT_FOUND"}
+        asks = [desk.work(authorize(it, "umbrella", f"2-of-{it}")) for it in people]
+        assert {reason(it) for it in desk.apply(*asks)} == {""}
+        rentals: list[Any] = [desk.answers[it.request_id] for it in asks]
+        settles = [desk.work(settle(it, 100)) for it in rentals]
+        assert {reason(it) for it in desk.apply(*settles)} == {""}
+
+
+def test_d2_every_statement_of_a_batch_is_prepared_after_75_rounds(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 75 rounds of batches of mixed sizes PostgreSQL holds each statement that the writer
+    ran, once."""
+    desk.store._drop_writer()
+    ran = Ran(desk, monkeypatch)
+    rounds(desk, ROUNDS)
+    texts = [sql for sql in ran.texts if sql.startswith(("WITH", "INSERT", "UPDATE", "DELETE"))]
+    held = prepared(session(desk.store))
+    assert len(texts) >= 14
+    assert len(held) == len({sql for _, sql, _ in held}) == len(texts)
+
+
+def test_d2_a_batch_that_begins_anew_keeps_its_statements(desk: Desk) -> None:
+    """A transaction that ends without a write, so that more lines are locked, ends no prepared
+    statement."""
+    assert reason(desk.apply(desk.work(pick_up("ann", "umbrella", "bike-7")))[0]) == ""
+    desk.clock.advance(START_US + 30 * MINUTE_US)
+    before = prepared(session(desk.store))
+    assert reason(desk.apply(desk.work(authorize("ben", "umbrella", "bike-7")))[0]) == ""
+    assert set(before) < set(prepared(session(desk.store)))
+
+
+def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback, at which the driver forgets what it has prepared, costs each statement one
+    preparation: all that the next batch runs is prepared when it is done."""
+    rounds(desk, 1)
+    line = {("zoe", "CNY"): Line("zoe", "CNY")}
+    with pytest.raises(Conflict), desk.store.begin() as transaction:
+        transaction.write(Changes(base_lines=line, lines=line))
+    assert prepared(session(desk.store)) == []
+    ran = Ran(desk, monkeypatch)
+    assert reason(desk.apply(desk.work(authorize()))[0]) == ""
+    texts = [sql for sql in ran.texts if sql.startswith(("WITH", "INSERT", "UPDATE", "DELETE"))]
+    assert len(prepared(session(desk.store))) == len(texts) > 5
+
+
+READS: dict[str, Callable[[SqlStore], object]] = {
+    "person": lambda it: it.person("ann"),
+    "waking": lambda it: it.waking(START_US, 10),
+    "unsent transfers": lambda it: it.unsent_transfers(START_US, 10),
+    "transfers": lambda it: it.list_transfers("ann", after="", limit=10, state=None),
+    "authorization": lambda it: it.authorization("ann", "a"),
+    "authorizations": lambda it: it.list_authorizations(
+        OPERATOR, after="", limit=10, user_id="ann", state=None
+    ),
+    "reviews": lambda it: it.list_reviews(after="", limit=10),
+    "line": lambda it: it.line("ann", "CNY"),
+    "unfolded": lambda it: it.unfolded(10),
+    "product": lambda it: it.has_product(OPERATOR, "bike"),
+    "catalog": lambda it: it.catalog(),
+    "key": lambda it: find_principal(it.engine, "x"),
+    "mark of the catalog": lambda it: catalog_mark(it.engine),
+    "payables": lambda it: payables_of(it.engine, OPERATOR),
+    "history": lambda it: History(it.engine).entries("ann", "CNY", after=0, limit=10),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_d2_reads_keep_their_statements(store: SqlStore, name: str) -> None:
+    """What is read again and again is prepared on the pool's connection, and stays so when the
+    connection goes back."""
+    for _ in range(10):
+        READS[name](store)
+    with store.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        assert prepared(driver) != []
+
+
+def rows_read(desk: Desk) -> int:
+    """How many rows of the tables that grow the writer has read so far."""
+    asked(session(desk.store), "SELECT pg_stat_force_next_flush()")
+    names = ", ".join(f"'{table.name}'" for table in GROWING)
+    query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
+    with desk.store.engine.connect() as connection:
+        return int(connection.scalar(text(f"{query} WHERE relname IN ({names})")) or 0)
+
+
+def test_d2_statements_prepared_on_small_tables_go_by_indexes_on_large_ones(desk: Desk) -> None:
+    """A statement that was prepared while its tables were small reads none of them as a whole when
+    they have grown to 20,000 rows, whether PostgreSQL has counted these or not."""
+    rounds(desk, 3)
+    with desk.store.engine.begin() as connection:
+        fill(connection, analyze=False)
+    held, before = prepared(session(desk.store)), rows_read(desk)
+    people = [f"u-{n}" for n in range(8)]
+    asks = [desk.work(authorize(it, "umbrella", f"3-of-{it}")) for it in people]
+    assert {reason(it) for it in desk.apply(*asks)} == {""}
+    assert set(prepared(session(desk.store))) == set(held)
+    assert 0 < rows_read(desk) - before < 1_000
+
+
+KINDS: tuple[TypeEngine[Any], ...] = (String(200), LargeBinary(), Integer(), Boolean())
+ROWS = st.lists(
+    st.tuples(
+        st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+        st.none() | st.binary(),
+        st.none() | st.integers(-(2**63), 2**63 - 1),
+        st.none() | st.booleans(),
+    ),
+    min_size=1,
+)
+
+
+@pytest.fixture(scope="module")
+def plain(cluster: Cluster) -> Iterator[Any]:
+    """A cursor on an empty database."""
+    name = cluster.empty()
+    engine = open_database(cluster.url(name))
+    with engine.connect() as connection:
+        yield connection.connection.cursor()
+    engine.dispose()
+    cluster.drop(name)
+
+
+@given(rows=ROWS)
+def test_d2_arrays_carry_every_value(plain: Any, rows: list[tuple[Any, ...]]) -> None:
+    """Texts, bytes, numbers and booleans, and none at all, arrive as they were handed over, row by
+    row and in their order."""
+    columns: list[Column[Any]] = [Column(f"c{n}", kind) for n, kind in enumerate(KINDS)]
+    plain.execute(*ArraysStatement("", "", columns).bound(rows))
+    assert plain.fetchall() == rows
+
+
+def test_d2_a_column_of_another_type() -> None:
+    """A column of a type that no array is known for is refused when statements are made."""
+    with pytest.raises(TypeError, match="no array is known"):
+        ArraysStatement("", "", [Column("share", Double())])
