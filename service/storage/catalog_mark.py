@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from service.storage import tables as t
 from service.storage.database import reading
-from service.storage.terms import rows_of
+from service.storage.terms import values_of
 
 TERMS = (t.operators, t.limit_steps, t.products, t.policies)
 
@@ -20,4 +20,4 @@ def catalog_mark(engine: Engine) -> Hashable:
     whoever puts a wrong row right by SQL changes it.
     """
     with reading(engine) as connection:
-        return tuple(hash(tuple(map(tuple, rows_of(connection, table)))) for table in TERMS)
+        return tuple(hash(tuple(values_of(connection, table, bytes))) for table in TERMS)

@@ -8,12 +8,12 @@ So every value is looked at here before anything rests on it.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Table, select
 
 from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
@@ -28,30 +28,50 @@ MOST_US = 100 * 365 * 86_400 * 1_000_000
 MOST_MINUTES = MOST_US // 60_000_000
 MOST_SCORE = 2**31 - 1
 CURRENCY = re.compile("[A-Z]{3}")
+WINDOWS = [name for name in t.policies.columns.keys() if name.endswith("_us")]  # noqa: SIM118
+AMOUNTS = [name for name in t.products.columns.keys() if name.endswith("_minor")]  # noqa: SIM118
 
 
 class _Wrong(Exception):
     """Something in a row makes no sense."""
 
 
-def rows_of(connection: Connection, table: Table) -> list[Row[Any]]:
-    """All rows of a table of terms, whatever stands in them, in the order of its key."""
-    with _any_text(connection):
-        return list(connection.execute(select(table).order_by(*table.primary_key.columns)))
+def _leniently(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def values_of(
+    connection: Connection, table: Table, text: Callable[[bytes], object] = _leniently
+) -> list[tuple[Any, ...]]:
+    """All rows of a table of terms, whatever stands in them, in the order of its key.
+
+    As the driver gives them: there may be many, and most are as they were the last time. `text` is
+    what becomes of SQLite's texts.
+    """
+    query = select(table).order_by(*table.primary_key.columns)
+    with _any_text(connection, text):
+        cursor: Any = connection.exec_driver_sql(str(query.compile(connection.engine))).cursor
+        return list(map(tuple, cursor.fetchall()))
 
 
 @contextmanager
-def _any_text(connection: Connection) -> Iterator[None]:
+def _any_text(connection: Connection, text: Callable[[bytes], object]) -> Iterator[None]:
     """SQLite keeps texts that are none, over which its driver would fail for the whole table."""
     if connection.dialect.name != "sqlite":
         yield
         return
     session: Any = connection.connection.driver_connection
-    session.text_factory = lambda text: text.decode("utf-8", "replace")
+    session.text_factory = text
     try:
         yield
     finally:
         session.text_factory = str
+
+
+def _rows(connection: Connection, table: Table) -> list[Any]:
+    """The same with the columns' names."""
+    made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
+    return list(map(made._make, values_of(connection, table)))
 
 
 def read_catalog(connection: Connection) -> Catalog:
@@ -59,11 +79,11 @@ def read_catalog(connection: Connection) -> Catalog:
     faults: list[TermsFault] = []
 
     def sound(
-        kind: TermsKind, table: Table, made: Callable[[Row[Any]], Any], key_length: int
+        kind: TermsKind, table: Table, made: Callable[[Any], Any], key_length: int
     ) -> dict[Any, Any]:
         found = {}
-        for row in rows_of(connection, table):
-            key = tuple(row)[:key_length]
+        for row in _rows(connection, table):
+            key = tuple(row[:key_length])
             try:
                 found[key] = made(row)
             except _Wrong as wrong:
@@ -73,11 +93,11 @@ def read_catalog(connection: Connection) -> Catalog:
     operators = sound(TermsKind.OPERATOR, t.operators, _operator, 1)
     policies = sound(TermsKind.POLICY, t.policies, _policy, 2)
 
-    def product_of(row: Row[Any]) -> Product:
+    def product_of(row: Any) -> Product:
         return _product(row, policies)
 
     revisions = sound(TermsKind.PRODUCT, t.products, product_of, 3)
-    steps = _limit_steps(rows_of(connection, t.limit_steps), faults)
+    steps = _limit_steps(_rows(connection, t.limit_steps), faults)
     nobodys = {key[0] for key in revisions} - {key[0] for key in operators}
     known = {fault.key for fault in faults if fault.kind is TermsKind.OPERATOR}
     for operator_id in sorted(nobodys):
@@ -103,26 +123,26 @@ def read_catalog(connection: Connection) -> Catalog:
     )
 
 
-def _operator(row: Row[Any]) -> Operator:
+def _operator(row: Any) -> Operator:
     _text(row, "operator_id", "name")
     _between(row, 0, 10_000, "fee_bp")
     return Operator(row.operator_id, row.name, row.fee_bp)
 
 
-def _policy(row: Row[Any]) -> Policy:
+def _policy(row: Any) -> Policy:
     _text(row, "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "zero_from_score", "reduced_from_score")
     _between(row, 0, 10_000, "reduced_credit_share_bp")
-    _between(row, 0, MOST_US, *(name for name in row._fields if name.endswith("_us")))
+    _between(row, 0, MOST_US, *WINDOWS)
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
     return Policy(*tuple(row))
 
 
-def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:
+def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
-    _between(row, 0, MOST_MINOR, *(name for name in row._fields if name.endswith("_minor")))
+    _between(row, 0, MOST_MINOR, *AMOUNTS)
     _between(row, 0, MOST_MINUTES, "free_minutes")
     _between(row, 1, MOST_MINUTES, "interval_minutes")
     if not CURRENCY.fullmatch(row.currency):
@@ -140,11 +160,9 @@ def _product(row: Row[Any], policies: dict[tuple[str, int], Policy]) -> Product:
     return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
 
 
-def _limit_steps(
-    rows: Iterable[Row[Any]], faults: list[TermsFault]
-) -> dict[str, tuple[LimitStep, ...]]:
+def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:
     """The limits of each currency, from the highest score down; one wrong row spoils them all."""
-    by_currency: dict[Any, list[Row[Any]]] = defaultdict(list)
+    by_currency: dict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         by_currency[row.currency].append(row)
     sound = {}
@@ -156,7 +174,7 @@ def _limit_steps(
     return sound
 
 
-def _ascending(rows: list[Row[Any]]) -> list[LimitStep]:
+def _ascending(rows: list[Any]) -> list[LimitStep]:
     steps: list[LimitStep] = []
     for row in rows:
         _text(row, "currency")
@@ -170,13 +188,13 @@ def _ascending(rows: list[Row[Any]]) -> list[LimitStep]:
     return steps
 
 
-def _text(row: Row[Any], *names: str) -> None:
+def _text(row: Any, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(row, name), str):
             raise _Wrong(f"{name} is not a text")
 
 
-def _between(row: Row[Any], least: int, most: int, *names: str, of: str = "") -> None:
+def _between(row: Any, least: int, most: int, *names: str, of: str = "") -> None:
     for name in names:
         value = getattr(row, name)
         if not isinstance(value, int) or not least <= value <= most:

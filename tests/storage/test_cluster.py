@@ -95,8 +95,8 @@ def test_databases_are_apart(cluster: Cluster) -> None:
     names = [cluster.fresh(), cluster.fresh()]
     for name in names:
         with psycopg.connect(cluster.dsn(name)) as connection:
-            assert connection.execute("SELECT count(*) FROM operators").fetchone() == (2,)
-            connection.execute("DELETE FROM operators")
+            assert connection.execute("SELECT count(*) FROM products").fetchone() == (6,)
+            connection.execute("DELETE FROM products")
         cluster.drop(name)
 
 
