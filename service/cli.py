@@ -31,9 +31,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
 
 
-def _open(url: str) -> Engine:
+def _open(url: str, *, create: bool = False) -> Engine:
     try:
-        return open_database(url)
+        return open_database(url, create=create)
     except (ArgumentError, ValueError, ImportError) as error:
         raise click.BadParameter(str(error), param_hint="--database") from error
 
@@ -82,7 +82,7 @@ def migrate(database: str, shard: bool) -> None:
     from service.storage.migrate import migrate as apply
     from service.storage.shard import shard as spread
 
-    engine = _open(database)
+    engine = _open(database, create=True)
     try:
         apply(engine)
         install_defaults(engine)

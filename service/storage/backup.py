@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
@@ -32,7 +31,7 @@ from service.engine.records import Verification
 from service.storage import dump
 from service.storage.database import SQLITE_BUSY_MS, open_database
 from service.storage.proof import BackupRefused, prove
-from service.storage.sqlite_files import has_log, read_from_disk
+from service.storage.sqlite_files import address, has_log, read_from_disk
 
 PORTION_BYTES = 1 << 20
 BESIDE = ("", "-wal", "-shm", "-journal")
@@ -209,7 +208,7 @@ def _copy(source: Path, draft: Path) -> None:
             read_from_disk(str(source))
         # Never created here; read and write, so that a log left by a crash can be read.
         with (
-            closing(sqlite3.connect(_address(source, "mode=rw"), uri=True)) as database,
+            closing(sqlite3.connect(address(source, "mode=rw"), uri=True)) as database,
             closing(sqlite3.connect(draft)) as copy,
         ):
             database.backup(copy, pages=-1, progress=bounded)
@@ -218,16 +217,12 @@ def _copy(source: Path, draft: Path) -> None:
         raise BackupRefused("NOT_COPIED", f"{source} could not be copied: {error}") from error
 
 
-def _address(path: Path, options: str) -> str:
-    return f"file:{quote(str(path.absolute()))}?{options}"
-
-
 def _checked(path: Path) -> Verification:
     """What the books in a SQLite file hold, which nobody has open; nothing is written beside it."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(
-            _address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
+            address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
         ),
         poolclass=NullPool,
     )

@@ -46,6 +46,7 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import for_batches, reading, telling, writing
+from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
@@ -386,7 +387,9 @@ class SqlStore:
         except (DBAPIError, StorageFailed, OutcomeUnknown) as error:
             # SQLAlchemy takes the transaction for ended, but the connection may still be in it.
             self._roll_back(transaction.rollback)
-            self._drop_writer()
+            if not isinstance(error, FileGone | FileGoneSince):
+                # A file without a name is gone with its last connection, and may yet come back.
+                self._drop_writer()
             if isinstance(error, DBAPIError):
                 raise _meaning_at_commit(error) from telling(error)
             raise
