@@ -36,7 +36,10 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
 
     async def start(self, address: str) -> int:
-        """Binds and serves; returns the port. Raises AddressInUse."""
+        """Binds and serves; returns the port. Raises AddressInUse.
+
+        Health checkers are told by `set_serving` alone.
+        """
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -44,8 +47,14 @@ class GrpcServer:
         if port == 0:
             raise AddressInUse(address)
         await self._server.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return int(port)
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells health checkers, of the server and of each service; without effect after `stop`."""
+        response = health_pb2.HealthCheckResponse
+        status = response.SERVING if serving else response.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
 
     async def stop(self, grace_s: float, notice_s: float) -> None:
         """Tells health checkers, refuses what is new, lets calls under way finish.
@@ -57,10 +66,6 @@ class GrpcServer:
         self._pipeline.close()
         await asyncio.sleep(notice_s)
         await self._server.stop(grace_s)
-
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", *self._services):
-            await self._health.set(service, status)
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:

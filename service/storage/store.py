@@ -341,6 +341,7 @@ class SqlStore:
             self._driver.InternalError,
         )
         self._writer: Connection | None = None
+        self._doubted = False
         self._schemas: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -394,7 +395,18 @@ class SqlStore:
                 raise _meaning_at_commit(error) from telling(error)
             raise
 
+    def doubt(self) -> None:
+        """The database was away: the next batch takes a new connection; for any thread.
+
+        Sessions of a PostgreSQL that was restarted are gone, and nobody notices who is idle. SQLite
+        has no sessions, and a file without a name is gone with its last connection.
+        """
+        self._doubted = self._engine.dialect.name == "postgresql"
+
     def _writing_connection(self) -> Connection:
+        if self._doubted:
+            self._doubted = False
+            self._drop_writer()
         if self._writer is None or self._writer.closed:
             self._writer = for_batches(self._engine.connect())
         return self._writer
