@@ -255,19 +255,23 @@ def _open_postgres(url: URL) -> Engine:
     return engine
 
 
-def _postgres_arguments(url: URL) -> dict[str, Any]:
-    """How to connect; what the URL says itself comes last and wins."""
-    given = dict(url.query)
-    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
-    bounds = {
+def postgres_bounds() -> dict[str, int]:
+    """How long a connection is waited for and held, in options that libpq 12 and newer know."""
+    return {
         "connect_timeout": POSTGRES_CONNECT_S,
         "keepalives_idle": POSTGRES_KEEPALIVE_S,
         "keepalives_interval": POSTGRES_KEEPALIVE_S,
         "keepalives_count": POSTGRES_KEEPALIVES,
         "tcp_user_timeout": POSTGRES_UNACKNOWLEDGED_MS,
     }
+
+
+def _postgres_arguments(url: URL) -> dict[str, Any]:
+    """How to connect; what the URL says itself comes last and wins."""
+    given = dict(url.query)
+    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
     return {
-        **{name: value for name, value in bounds.items() if name not in given},
+        **{name: value for name, value in postgres_bounds().items() if name not in given},
         "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
     }
 

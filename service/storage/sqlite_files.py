@@ -127,7 +127,9 @@ class OpenFiles:
             return
         if self._beside != self._look_beside():
             text = f"{self._path}-wal or {self._path}-shm was removed or replaced: put it back"
-            raise FileGone(f"{text}, or stop the server, which writes what it has into the database")
+            raise FileGone(
+                f"{text}, or stop the server, which writes what it has into the database"
+            )
         written = self._written
         if written is not None and (found.st_mtime_ns, found.st_size) != written.stamp:
             self._look_closer(written)

@@ -182,7 +182,9 @@ def remove_memory(file: Path, beside: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", [remove, move, replace, write_over, remove_log, remove_memory], ids=lambda it: it.__name__
+    "attack",
+    [remove, move, replace, write_over, remove_log, remove_memory],
+    ids=lambda it: it.__name__,
 )
 def test_a_database_that_goes_from_its_path_is_not_answered_from(
     attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
