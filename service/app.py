@@ -193,7 +193,7 @@ class App:
         return services
 
     async def start(self, address: str) -> int:
-        """Serves on the address; returns the port. Raises AddressInUse."""
+        """Serves on the address; returns the port. Raises CannotListen."""
         self.committer.start()
         try:
             port = await self._server.start(address)

@@ -89,9 +89,11 @@ def open_database(url: str, *, create: bool = False) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, create=create)
-    if parsed.get_backend_name() == "postgresql":
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return _open_postgres(parsed)
-    raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
+    raise ValueError(
+        f"unsupported database: {parsed.drivername}: say sqlite:///FILE or postgresql+psycopg://…"
+    )
 
 
 @contextmanager

@@ -87,8 +87,9 @@ def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
 def read(source: Path, url: str, postgres_bin: Path | None) -> None:
     """Restores a dump into an empty database, in one transaction.
 
-    Raises BackupRefused when the database is not empty, or pg_restore of the server's version is not
-    found or fails. Owners and grants are not restored: everything belongs to the user of the URL.
+    Raises BackupRefused when the database is not empty, or the tools of the server's version are
+    not found or fail. Owners and grants are not restored: everything belongs to the user of the
+    URL.
     """
     engine = open_database(url)
     try:

@@ -44,7 +44,6 @@ class Shop:
         for end in (self.operator, self.platform, self._channel):
             stack.callback(end.close)
         self.told: set[str] = set()
-        self.reasons: set[str] = set()
         self._number = 0
 
     def register(self, model: Path) -> None:
@@ -75,13 +74,15 @@ class Shop:
         try:
             call()
         except Refused as error:
-            assert error.code is grpc.StatusCode.UNAVAILABLE, error
-            assert error.reason in REASONS
-            self.reasons.add(error.reason)
+            self._refused(error)
             return False
         if request_id:
             self.told.add(request_id)
         return True
+
+    def _refused(self, error: Refused) -> None:
+        assert error.code is grpc.StatusCode.UNAVAILABLE, error
+        assert error.reason in REASONS
 
     def health(self) -> set[int]:
         """What is told of the server and of its services."""
@@ -281,7 +282,7 @@ def test_what_harms_no_file_stops_nobody(tmp_path: Path, model: Path) -> None:
         assert "storage is away" not in shop.running.events()
 
 
-# -- A21: health -------------------------------------------------------------------------------------
+# -- A21: health -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from benchmarks.postgres import pinned_programs
+from service.engine.records import Verification
 from service.storage import tables as t
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database, postgres_bounds
@@ -31,7 +32,6 @@ from tests.storage.test_backup import (
     people_who_rented,
     refusal,
 )
-
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 OTHERS = other_programs()
@@ -308,6 +308,14 @@ def test_options_that_older_tools_do_not_know_are_not_handed_over(
     assert set(told) == {"host", "port", "dbname", "user", *postgres_bounds()}
 
 
+def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRefused:
+    """What a restore said."""
+    try:
+        return restore(backup, url, postgres_bin=programs)
+    except BackupRefused as refused:
+        return refused
+
+
 def test_a_backup_of_an_older_server_restores_into_a_newer_one(
     busy: Desk, source: str, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -320,17 +328,19 @@ def test_a_backup_of_an_older_server_restores_into_a_newer_one(
             continue
         with Cluster(programs=folder) as other:
             url = other.url(other.empty())
-            try:
-                assert restore(made.path, url, postgres_bin=folder) == made.books
-            except BackupRefused as refused:
+            found = restored(made.path, url, folder)
+            if isinstance(found, BackupRefused):
                 assert int(major) < mine
-                assert "was made by a newer PostgreSQL" in refused.message
+                assert "was made by a newer PostgreSQL" in found.message
                 assert relations(url) == 0
+            else:
+                assert found == made.books
 
 
 def test_tools_of_another_version_are_refused(source: str, programs: Path, tmp_path: Path) -> None:
     """A20: tools of another major version than the server's are not used; the refusal says which
     are needed, which were found and where."""
+    (tmp_path / "any").touch()
     for number in (14, 19):
         for name in ("pg_dump", "pg_restore"):
             tool = tmp_path / name
@@ -341,6 +351,5 @@ def test_tools_of_another_version_are_refused(source: str, programs: Path, tmp_p
             back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
         assert f"found {number}.3 in {tmp_path}: give --postgres-bin FOLDER" in caught.value.message
         with pytest.raises(BackupRefused, match=needed):
-            (tmp_path / "any").write_bytes(b"")
             restore(tmp_path / "any", source, sha256=NOTHING, postgres_bin=tmp_path)
     assert names(tmp_path) == {"pg_dump", "pg_restore", "any"}
