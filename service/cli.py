@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -222,6 +223,8 @@ def revoke_key(database: str, request_id: str) -> None:
 def train(spec: Path, out: Path, jobs: int) -> None:
     """Train the credit model, cross-validate it, and print its figures."""
     try:
+        # Needed late, after minutes.
+        import_module("sklearn.linear_model")
         from models.report import print_metrics
         from models.train import train as run
     except ImportError as error:

@@ -22,7 +22,6 @@ import psycopg
 import pytest
 
 from service.cli import main
-from service.storage.database import open_database
 from service.storage.migrate import head_revision
 from tests.cli.test_commands import ROOT, shell
 from tests.conftest import NewFile
@@ -117,7 +116,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-# -- databases ---------------------------------------------------------------------------------------
+# -- databases -------------------------------------------------------------------------------------
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "migrate": ("migrate",),
@@ -299,7 +298,10 @@ MEETINGS = [
 
 @pytest.mark.parametrize(("command", "situation"), MEETINGS)
 def test_a_database_that_is_no_good_is_said_in_one_line(
-    command: str, situation: str, place: Place, capsys: pytest.CaptureFixture[str],
+    command: str,
+    situation: str,
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A22: each command says in one line what is wrong with its database and what to do, and makes
@@ -308,9 +310,7 @@ def test_a_database_that_is_no_good_is_said_in_one_line(
     (place.folder / "from").write_text("a backup")
     url = met.make(place)
     before = tree(place.folder)
-    words = [
-        word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]
-    ]
+    words = [word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]]
     words += ["--database", url]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fh_key\n")))
     # The server sets up its process: it gets one.
@@ -320,3 +320,268 @@ def test_a_database_that_is_no_good_is_said_in_one_line(
         assert part in line
     assert WRONG not in line
     assert tree(place.folder) == before
+
+
+# -- what is not installed -------------------------------------------------------------------------
+
+
+def hidden(folder: Path, *modules: str) -> dict[str, str]:
+    """An environment in which these modules are not installed."""
+    for module in modules:
+        text = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')\n"
+        (folder / f"{module}.py").write_text(text)
+    return {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT), str(ROOT / "proto")))}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_driver_that_is_not_installed(command: str, place: Place) -> None:
+    """A22: without PostgreSQL's driver every command names the extra that brings it."""
+    (place.folder / "from").write_text("a backup")
+    (place.folder / "modules").mkdir()
+    words = [word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]]
+    without = hidden(place.folder / "modules", "psycopg")
+    line = one_line(in_a_process(*words, "--database", place.cluster.url("postgres"), **without))
+    assert "PostgreSQL's driver is not installed: pip install 'freehold[postgres]'" in line
+
+
+@pytest.mark.parametrize("module", ["sklearn", "scipy", "threadpoolctl"])
+def test_training_without_its_extra(module: str, place: Place) -> None:
+    """A22: train without one of its libraries names it and the extra that brings it."""
+    (place.folder / "modules").mkdir()
+    spec = place.folder / "spec.toml"
+    spec.touch()
+    words = ("train", "--spec", str(spec), "--out", str(place.folder / "out"))
+    line = one_line(in_a_process(*words, **hidden(place.folder / "modules", module)))
+    assert f"training needs {module}" in line
+    assert "pip install 'freehold[train]'" in line
+    assert not (place.folder / "out").exists()
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def migrated(place: Place) -> str:
+    shutil.copy(place.template, place.file)
+    return place.url
+
+
+def file_of(place: Place, name: str, content: bytes) -> str:
+    path = place.folder / name
+    path.write_bytes(content)
+    return str(path)
+
+
+def empty_folder(place: Place) -> str:
+    (place.folder / "empty").mkdir()
+    return str(place.folder / "empty")
+
+
+def folder_with_a_manifest(place: Place) -> str:
+    (place.folder / "odd").mkdir()
+    return str(Path(file_of(place, "odd/manifest.json", b"[]")).parent)
+
+
+def serving_on(place: Place, *options: str) -> tuple[str, ...]:
+    model = () if "--model" in options else ("--model", str(place.model))
+    return ("serve", "--listen", "127.0.0.1:0", "--database", migrated(place), *model, *options)
+
+
+FILES: dict[str, tuple[Callable[[Place], tuple[str, ...]], str]] = {
+    "no model": (lambda it: serving_on(it, "--model", str(it.folder / "none")), "--model"),
+    "an empty model": (lambda it: serving_on(it, "--model", empty_folder(it)), "manifest.json"),
+    "a model of nothing": (lambda it: serving_on(it, "--model", folder_with_a_manifest(it)), ""),
+    "no seal key": (
+        lambda it: serving_on(it, "--seal-key", str(it.folder / "none")),
+        "cannot read",
+    ),
+    "a seal key of text": (
+        lambda it: serving_on(it, "--seal-key", file_of(it, "seal", b"text")),
+        "seal",
+    ),
+    "no rail secret": (
+        lambda it: serving_on(it, "--rail-secret", str(it.folder / "none")),
+        "--rail-secret",
+    ),
+    "a short rail secret": (
+        lambda it: serving_on(it, "--rail-secret", file_of(it, "rail", b"short")),
+        "--rail-secret",
+    ),
+    "no public key": (
+        lambda it: ("verify", "--database", migrated(it), "--seal-key", str(it.folder / "none")),
+        "cannot read",
+    ),
+    "a public key of text": (
+        lambda it: (
+            "verify",
+            "--database",
+            migrated(it),
+            "--seal-key",
+            file_of(it, "seal", b"text"),
+        ),
+        "holds no public key",
+    ),
+    "a seal key that is there": (
+        lambda it: ("create-seal-key", file_of(it, "seal", b"mine")),
+        "File exists",
+    ),
+    "no folder for a seal key": (
+        lambda it: ("create-seal-key", str(it.folder / "none" / "seal")),
+        "No such file",
+    ),
+    "a backup that is there": (
+        lambda it: ("backup", "--database", migrated(it), "--to", file_of(it, "to", b"mine")),
+        "exists",
+    ),
+    "no folder for a backup": (
+        lambda it: ("backup", "--database", migrated(it), "--to", str(it.folder / "none" / "to")),
+        "cannot write into",
+    ),
+    "no backup": (
+        lambda it: ("restore", "--database", it.url, "--from", str(it.folder / "none")),
+        "--from",
+    ),
+    "a backup without a sum": (
+        lambda it: ("restore", "--database", it.url, "--from", file_of(it, "from", b"text")),
+        "--sha256",
+    ),
+    "a restore over a database": (
+        lambda it: (
+            "restore",
+            "--database",
+            migrated(it),
+            "--from",
+            file_of(it, "from", b""),
+            "--sha256",
+            "0" * 64,
+        ),
+        "exists; it was left as it is",
+    ),
+    "no spec": (
+        lambda it: ("train", "--spec", str(it.folder / "none"), "--out", str(it.folder / "out")),
+        "--spec",
+    ),
+    "a spec of text": (
+        lambda it: (
+            "train",
+            "--spec",
+            file_of(it, "spec", b"text"),
+            "--out",
+            str(it.folder / "out"),
+        ),
+        "",
+    ),
+    "a spec of bytes": (
+        lambda it: (
+            "train",
+            "--spec",
+            file_of(it, "spec", b"\xff\xfe"),
+            "--out",
+            str(it.folder / "out"),
+        ),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("situation", sorted(FILES))
+def test_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: Place) -> None:
+    """A22: a model, key, secret, backup or spec that is missing, wrong or in the way is said in one
+    line; nothing is written."""
+    make, part = FILES[situation]
+    words = make(place)
+    before = tree(place.folder)
+    assert part in one_line(in_a_process(*words))
+    left = tree(place.folder)
+    # The lock of the server's stays by design.
+    left.pop("freehold.db-server", None)
+    assert left == before
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def test_an_address_that_is_in_use(place: Place) -> None:
+    """A22: an address where another process listens is said to be in use."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
+    assert f"cannot listen on {listen}: another process listens there" in line
+    assert "give another --listen" in line
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [
+        ("192.0.2.1:50051", "this machine does not have that address"),
+        ("no-such-host.invalid:50051", "the host is not known"),
+        ("127.0.0.1:99999", "is not HOST:PORT"),
+        ("127.0.0.1:\u0665\u0660", "is not HOST:PORT"),
+        ("127.0.0.1", "is not HOST:PORT"),
+    ],
+)
+def test_an_address_that_is_none_of_ours(listen: str, said: str, place: Place) -> None:
+    """A22: an address that is not this machine's, or none at all, is said to be so."""
+    line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
+    assert listen in line
+    assert said in line
+
+
+def test_a_port_that_this_user_may_not_have(place: Place) -> None:
+    """A22: a port below 1024 without the right to it names the right."""
+    first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not first.exists() or int(first.read_text()) <= 80:
+        pytest.skip("here every user may have every port")
+    without: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv, by which root gives the right up, is not installed")
+        without = ("setpriv", "--bounding-set=-net_bind_service")
+    words = serving_on(place, "--listen", "127.0.0.1:80")
+    done = subprocess.run(
+        [*without, sys.executable, "-m", "service.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))},
+    )
+    assert "need CAP_NET_BIND_SERVICE" in one_line(Said(done.returncode, done.stderr))
+
+
+# -- whatever comes later --------------------------------------------------------------------------
+
+
+def test_a_database_that_goes_away_in_between(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A22: a file that is removed while a command writes into it is said in one line as well."""
+    from service.storage import admin
+
+    # What a transaction does last before its commit.
+    monkeypatch.setattr(admin, "_record", lambda *_: place.file.unlink())
+    line = one_line(typed(capsys, "platform", "create-key", "--database", migrated(place)))
+    assert "is not there any more" in line
+    assert not place.file.exists()
+
+
+def test_a_key_that_is_no_text(place: Place) -> None:
+    """A22: bytes that are no text are no key."""
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "revoke-key", "--database", migrated(place)],
+        input=b"\xff\xfe\n",
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))},
+    )
+    assert "key not found" in one_line(Said(done.returncode, done.stderr.decode()))
+
+
+def test_situations_are_as_they_say(place: Place) -> None:
+    """The database that the situations are made of is a good one, and migrate makes one."""
+
+    with closing(sqlite3.connect(place.template)) as connection:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert found == [(head_revision(),)]
+    assert in_a_process("migrate", "--database", place.url) == Said(0, "")
+    assert place.file.is_file()
