@@ -152,8 +152,12 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        files.check()
-        writes = connection.get_execution_options().get("writes")
+        options = connection.get_execution_options()
+        writes = options.get("writes")
+        if options.get("thorough"):
+            files.check_all()
+        elif not writes:
+            files.check()
         if writes and next(turns) % SQLITE_CHECKPOINT_TURNS == 0:
             _checkpoint(connection, file)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -185,10 +189,16 @@ def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
 
     Raises FileGone, FileGoneSince, or the driver's error.
     """
-    files.check()
-    _say_commit(connection)
     try:
         files.check()
+    except FileGone:
+        # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
+        session: Any = connection.connection.driver_connection
+        session.rollback()
+        raise
+    _say_commit(connection)
+    try:
+        files.check_all()
     except FileGone as error:
         raise FileGoneSince(f"committed, and then: {error}") from error
 

@@ -23,13 +23,16 @@ def _config() -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Applies every migration that the database does not have yet, in one transaction."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Applies every migration up to a revision that the database does not have yet.
+
+    All of them in one transaction.
+    """
     config = _config()
     with writing(engine) as connection:
         _be_alone(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _be_alone(connection: Connection) -> None:

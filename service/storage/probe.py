@@ -25,7 +25,8 @@ def probe(engine: Engine, writes: bool) -> bool:
     """
     try:
         if not writes:
-            with engine.connect() as connection:
+            # Who only reads does not look at everything; nobody else may have come for long.
+            with engine.connect().execution_options(thorough=True) as connection:
                 connection.execute(READ).all()
             return True
         with writing(engine) as connection:

@@ -78,8 +78,9 @@ class OpenFiles:
     stranger has written it. (A `touch` changes no page.)
 
     Between a look and what follows it the file may go all the same. So there is a look after each
-    commit as well, before anybody is told of it. Whoever looks holds no lock: `opening`, `opened`
-    and `closed` are called one at a time.
+    commit as well, before anybody is told of it, and that is the thorough one (`check_all`): a look
+    at a path costs as much as everything else here. Once a look has failed, all are thorough.
+    Any thread may look; `opening`, `opened` and `closed` are called one at a time.
     """
 
     def __init__(self, path: str) -> None:
@@ -87,6 +88,7 @@ class OpenFiles:
         self._file: _Identity | None = None
         self._beside: tuple[_Identity | None, ...] = ()
         self._written: _Written | None = None
+        self._failed = False
 
     def opening(self) -> _Identity | None:
         """Before a connection is opened: the file at the path, None if there is none.
@@ -94,7 +96,7 @@ class OpenFiles:
         Raises FileGone when it is not the one that is open.
         """
         if self._file is not None:
-            self.check()
+            self.check_all()
         return _identity(self._path)
 
     def opened(self, before: _Identity | None) -> None:
@@ -109,27 +111,42 @@ class OpenFiles:
         if not self._beside:
             self._beside = self._look_beside()
             self._written = self._look_inside()
-        self.check()
+        self.check_all()
 
     def closed(self) -> None:
         """After the last connection was closed: the log and the shared memory may go as well."""
         self._beside, self._written = (), None
 
     def check(self) -> None:
-        """Raises FileGone when a path does not lead to what is open, or a stranger wrote there."""
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            raise FileGone(f"{self._path} is not there any more: put it back") from None
-        if self._file != (found.st_dev, found.st_ino):
-            raise FileGone(f"{self._path} is another file than the open one: put that back")
-        if not self._beside:
-            return
-        if self._beside != self._look_beside():
+        """Raises FileGone when the path does not lead to the open file, or a stranger wrote there.
+
+        Where the log or the shared memory is gone, `check_all` says so first.
+        """
+        if self._failed:
+            self.check_all()
+        else:
+            self._look()
+
+    def check_all(self) -> None:
+        """Raises FileGone for the log and the shared memory as well."""
+        self._failed = True
+        self._look()
+        if self._beside and self._beside != self._look_beside():
             text = f"{self._path}-wal or {self._path}-shm was removed or replaced: put it back"
             raise FileGone(
                 f"{text}, or stop the server, which writes what it has into the database"
             )
+        self._failed = False
+
+    def _look(self) -> None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            self._failed = True
+            raise FileGone(f"{self._path} is not there any more: put it back") from None
+        if self._file != (found.st_dev, found.st_ino):
+            self._failed = True
+            raise FileGone(f"{self._path} is another file than the open one: put that back")
         written = self._written
         if written is not None and (found.st_mtime_ns, found.st_size) != written.stamp:
             self._look_closer(written)
@@ -138,7 +155,9 @@ class OpenFiles:
         now = self._look_inside()
         if now is None:
             return
-        if now.copied == before.copied and now.first_page != before.first_page:
+        noted = now.checkpoints != before.checkpoints or before.copying
+        if now.first_page != before.first_page and not noted:
+            self._failed = True
             raise FileGone(f"{self._path} was written over by another program: restore a backup")
         self._written = now
 
@@ -152,12 +171,19 @@ class OpenFiles:
         with _opened(self._path) as file, _opened(f"{self._path}-shm") as index:
             if file is None or index is None:
                 return None
-            # The checkpoints before the file: one that comes between is looked at next time.
-            noted = os.pread(index, INDEX_BYTES, 0)
             stat = os.fstat(file)
-            copied = noted[INDEX_SALTS] + noted[INDEX_COPIED] + noted[INDEX_TO_COPY]
             first_page = os.pread(file, PAGE_BYTES, 0)
-        return _Written((stat.st_mtime_ns, stat.st_size), copied, first_page)
+            # After the file: a checkpoint is noted before it writes.
+            noted = os.pread(index, INDEX_BYTES, 0)
+            # Whoever had them open may have closed them meanwhile.
+            for descriptor, known in ((file, self._file), (index, self._beside[1])):
+                found = os.fstat(descriptor)
+                if (found.st_dev, found.st_ino) != known:
+                    return None
+        copied, to_copy = noted[INDEX_COPIED], noted[INDEX_TO_COPY]
+        checkpoints = noted[INDEX_SALTS] + copied + to_copy
+        stamp = stat.st_mtime_ns, stat.st_size
+        return _Written(stamp, checkpoints, copied != to_copy, first_page)
 
 
 _Identity = tuple[int, int]
@@ -165,11 +191,12 @@ _Identity = tuple[int, int]
 
 
 class _Written(NamedTuple):
-    """When a database's file was written last (nanoseconds) and its size in bytes; how far the log
-    was copied into it; its first page."""
+    """When a database's file was written last (nanoseconds) and its size in bytes; which
+    checkpoints were noted by then, and whether one was under way; its first page."""
 
     stamp: tuple[int, int]
-    copied: bytes
+    checkpoints: bytes
+    copying: bool
     first_page: bytes
 
 

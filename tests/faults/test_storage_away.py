@@ -94,6 +94,7 @@ class Shop:
         end = time.monotonic() + within_s
         while self.health() != {wanted}:
             assert time.monotonic() < end, self.running.log[-2_000:]
+            self.running.drain()
             time.sleep(0.02)
 
     def refuse_everything(self) -> None:
@@ -214,6 +215,18 @@ def test_a_database_that_goes_from_its_path_is_not_answered_from(
         if attack is move:
             beside.rename(file)
             assert shop.told <= stored(file)
+        assert shop.running.terminate() == 0
+
+
+@pytest.mark.parametrize("attack", [remove, remove_log, remove_memory], ids=lambda it: it.__name__)
+def test_a_database_that_goes_is_noticed_without_a_call(
+    attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
+) -> None:
+    """A9, A21: with no call at all health tells that the file, its log or its memory has gone."""
+    file = tmp_path / "freehold.db"
+    with a_shop(f"sqlite:///{file}", model) as shop:
+        attack(file, file)
+        shop.until_health(NOT_SERVING, 10.0)
         assert shop.running.terminate() == 0
 
 

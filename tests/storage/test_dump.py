@@ -20,6 +20,7 @@ from service.engine.records import Verification
 from service.storage import tables as t
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database, postgres_bounds
+from service.storage.migrate import is_current
 from service.storage.proof import BackupRefused
 from service.storage.verify import verify_books
 from tests.fakes import Desk
@@ -27,6 +28,7 @@ from tests.postgres import OLDEST, Cluster, major_of, major_of_pinned, other_pro
 from tests.storage.test_backup import (
     PEOPLE,
     Writer,
+    earlier,
     names,
     overwrite,
     people_who_rented,
@@ -266,6 +268,24 @@ def test_a_missing_tool_is_named(source: str, tmp_path: Path) -> None:
     with pytest.raises(BackupRefused, match=f"are needed.*none in {tmp_path}: give --postgres-bin"):
         back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
     assert names(tmp_path) == set()
+
+
+def test_a_dump_of_an_earlier_build_is_brought_up_to_date(
+    cluster: Cluster, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A dump with an earlier schema restores: what it holds is there, in the current schema, and
+    proved."""
+    url, backup = cluster.url(cluster.empty()), tmp_path / "earlier.dump"
+    earlier(url)
+    address = url.replace("+psycopg", "")
+    words = [str(programs / "pg_dump"), "--format=custom", f"--file={backup}", address]
+    subprocess.run(words, check=True)
+    sha256 = hashlib.sha256(backup.read_bytes()).hexdigest()
+    books = restore(backup, target, sha256=sha256, postgres_bin=programs)
+    assert books.authorizations == 2 * len(PEOPLE)
+    with opened(target) as engine:
+        assert is_current(engine)
+    assert stored_requests(target) == stored_requests(url)
 
 
 # -- versions --------------------------------------------------------------------------------------
