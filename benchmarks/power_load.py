@@ -138,7 +138,7 @@ def create_database(path: Path) -> None:
 
     What a session writes at its start is there already: only batches change the file later.
     """
-    database = open_database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}", create=True)
     migrate(database)
     admin.install_defaults(database)
     admin.create_operator(database, OPERATOR, "City", _FEE_BP, START_US)

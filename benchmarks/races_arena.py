@@ -137,7 +137,7 @@ class Arena:
 
 def populate(url: str) -> Keys:
     """Migrate an empty database, create the operators and the keys."""
-    engine = open_database(url)
+    engine = open_database(url, create=True)
     try:
         migrate(engine)
         admin.install_defaults(engine)

@@ -24,6 +24,7 @@ from service.engine.committer import Committer
 from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
+from service.engine.health import Prober
 from service.engine.ports import Rail, Scorer
 from service.engine.records import ClockGap, SealRecord, TermsFault
 from service.engine.sealer import Sealer
@@ -56,6 +57,7 @@ from service.storage.admin import find_principal
 from service.storage.catalog_mark import catalog_mark
 from service.storage.history import History
 from service.storage.payables import payables_of
+from service.storage.probe import probe
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -113,7 +115,10 @@ class App:
             pauses=limits.conflict_pauses,
         )
         self.engine_statistics = engine.statistics
-        self.committer = Committer(engine.apply, limits.commit)
+        self._prober = Prober(
+            partial(probe, store.engine), self._tell_health, limits.probe, _log_health
+        )
+        self.committer = Committer(self._prober.noticing(engine.apply), limits.commit)
         self._sweeper = Sweeper(
             store,
             self.committer,
@@ -195,7 +200,7 @@ class App:
         return services
 
     async def start(self, address: str) -> int:
-        """Serves on the address; returns the port. Raises AddressInUse."""
+        """Serves on the address; returns the port. Raises CannotListen."""
         if isinstance(self._parts.clock, SystemClock):
             newest_us = self._parts.store.newest_us()
             self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
@@ -206,15 +211,21 @@ class App:
             await self.committer.close()
             self._readers.shutdown()
             raise
+        await self._prober.start()
         if not isinstance(self._parts.clock, SandboxClock):
             loop = asyncio.get_running_loop()
             self._background = [loop.create_task(work) for work in self._background_work()]
         # These go by no clock but their own pauses, so in a sandbox as well.
+        self._background.append(asyncio.create_task(self._prober.run()))
         self._background.append(asyncio.create_task(self._watch.run()))
         self._background.append(asyncio.create_task(self._folder.run()))
         if self._sealer is not None:
             self._background.append(asyncio.create_task(self._sealer.run()))
         return port
+
+    async def _tell_health(self, serving: bool) -> None:
+        self._parts.store.doubt()
+        await self._server.set_serving(serving)
 
     def _background_work(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the calls until the server stops."""
@@ -243,6 +254,7 @@ class App:
 
     async def stop(self) -> None:
         """Stops accepting, lets calls under way finish, drains the queue, closes."""
+        self._prober.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -333,6 +345,17 @@ def _warn_of_gap(gap: ClockGap, seen: int) -> None:
             why="the time that was told is more than a minute later than this server's: it was"
             " taken as now; set the clock that is wrong",
         )
+
+
+def _log_health(serving: bool, error: BaseException | None) -> None:
+    with suppress(Exception):
+        if serving:
+            log.info("storage is back")
+        else:
+            # Why a batch was refused stands in the fault that was logged before.
+            why = "a batch was refused" if error is None else str(error)
+            cause = None if error is None else error.__cause__
+            log.error("storage is away", why=why, cause=cause and str(cause).splitlines()[0])
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import structlog
@@ -19,9 +21,10 @@ from models.errors import ModelError
 from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
-from service.engine.ports import StorageFailed
+from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.engine.records import Verification, Witness
-from service.storage.database import open_database
+from service.storage.database import telling
+from service.storage.opening import open_current, open_to_migrate, reach
 
 if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
@@ -33,14 +36,35 @@ REASONS_WARNINGS = {
     "treeshap": "a tree of the model has more than 7 splits: LightGBM finds the reasons, slower",
     "nothing": "no column of the model has a reason_group: nobody is told what lowers a score",
 }
+T = TypeVar("T")
+
 DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
 
 
-def _open(url: str) -> Engine:
+def _usable(use: Callable[[str], T], url: str) -> T:
+    """What is made of a database's URL; a URL that leads nowhere is an error of its option."""
     try:
-        return open_database(url)
-    except (ArgumentError, ValueError, ImportError) as error:
+        return use(url)
+    except ImportError as error:
+        if _missing(error) is None:
+            raise
+        text = "PostgreSQL's driver is not installed: pip install 'freehold[postgres]'"
+        raise click.ClickException(text) from error
+    except (ArgumentError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--database") from error
+
+
+def _open(url: str, use: Callable[[str], Engine] = open_current) -> Engine:
+    """An engine for the command, closed when that is over."""
+    engine = _usable(use, url)
+    click.get_current_context().call_on_close(engine.dispose)
+    return engine
+
+
+def _missing(error: ImportError) -> str | None:
+    """The library that is not installed; None when a module of ours is broken."""
+    name = (error.name or "").partition(".")[0]
+    return None if name in ("service", "models", "freehold") else name or str(error).split("\n")[0]
 
 
 def _now_us() -> int:
@@ -87,14 +111,11 @@ def migrate(database: str, shard: bool) -> None:
     from service.storage.migrate import migrate as apply
     from service.storage.shard import shard as spread
 
-    engine = _open(database)
-    try:
-        apply(engine)
-        install_defaults(engine)
-        if shard:
-            click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")
-    finally:
-        engine.dispose()
+    engine = _open(database, open_to_migrate)
+    apply(engine)
+    install_defaults(engine)
+    if shard:
+        click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")
     click.echo("database is up to date")
 
 
@@ -179,7 +200,7 @@ def revoke_key(database: str, request_id: str) -> None:
     """End an API key, read from standard input so that it stays out of the shell's history."""
     from service.storage import admin
 
-    key = sys.stdin.readline().strip()
+    key = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
     admin.revoke_key(_open(database), key, _now_us(), request_id=request_id)
     click.echo("key revoked")
 
@@ -206,8 +227,17 @@ def revoke_key(database: str, request_id: str) -> None:
 )
 def train(spec: Path, out: Path, jobs: int) -> None:
     """Train the credit model, cross-validate it, and print its figures."""
-    from models.report import print_metrics
-    from models.train import train as run
+    try:
+        # Needed late, after minutes.
+        import_module("sklearn.linear_model")
+        from models.report import print_metrics
+        from models.train import train as run
+    except ImportError as error:
+        missing = _missing(error)
+        if missing is None:
+            raise
+        text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
+        raise click.ClickException(text) from error
 
     print_metrics(run(spec, out, jobs=jobs))
 
@@ -268,17 +298,14 @@ def serve(
     from service.config import LIMITS
     from service.ids import RandomIds
     from service.logs import configure_logs
-    from service.rpc.server import AddressInUse
+    from service.rpc.server import CannotListen
     from service.signing import load_seal_key
     from service.storage.database import serving
-    from service.storage.migrate import is_current
     from service.storage.store import SqlStore
 
     configure_logs()
     _check_address(listen, "--listen")
     engine = _open(database)
-    if not is_current(engine):
-        raise click.ClickException("the database is not up to date: run freehold migrate first")
     clock = _clock(sandbox)
     secret, rail = _rail(rail_secret, simulated_rail, clock)
     signer = None if seal_key is None else load_seal_key(seal_key)
@@ -291,13 +318,13 @@ def serve(
         parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer, trust_clock)
         try:
             uvloop.run(run(parts, listen))
-        except AddressInUse as error:
-            raise click.ClickException(f"cannot listen on {error}: in use, or not ours") from error
+        except CannotListen as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _check_address(address: str, hint: str) -> None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
         raise click.BadParameter(f"{address} is not HOST:PORT", param_hint=hint)
 
 
@@ -408,11 +435,7 @@ def verify(database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness])
     from service.storage.verify import verify_books
 
     keys = load_public_keys(seal_keys) if seal_keys else None
-    try:
-        found = verify_books(_open(database), keys, witnesses, read_answer)
-    except StorageFailed as error:
-        why = type(error.__cause__).__name__
-        raise click.ClickException(f"the database refused to read: {why}") from error
+    found = verify_books(_open(database), keys, witnesses, read_answer)
     _report_books(found, signed=keys is not None)
 
 
@@ -475,21 +498,45 @@ def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path 
     """Put a backup in the place of a database that is not there (PostgreSQL: that is empty)."""
     from service.storage.backup import restore as run
 
-    _open(database).dispose()
+    _usable(reach, database)
     books = run(source, database, sha256=sha256, postgres_bin=postgres_bin)
     _report_books(books, signed=False)
 
 
 def main() -> None:
-    """Runs the command; what Freehold or the database refuses is one line, not a traceback."""
+    """Runs the command; what is refused, missing or away is one line, not a traceback."""
     try:
         cli()
     except FreeholdError as error:
-        raise SystemExit(f"Error: {error.message}") from error
+        said: BaseException = error
+        text = error.message
     except ModelError as error:
-        raise SystemExit(f"Error: {error}") from error
+        said, text = error, str(error)
+    except StorageFailed as error:
+        said, text = error, f"{error}{_told(error.__cause__)}"
+    except OutcomeUnknown as error:
+        said, text = error, f"{error}: look, or run it again with the same --request-id"
     except SQLAlchemyError as error:
-        raise SystemExit(f"Error: the database refused: {type(error).__name__}") from error
+        said, text = error, f"the database refused{_told(error)}"
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        said, text = error, f"{where}{error.strerror or error}"
+    except ImportError as error:
+        missing = _missing(error)
+        if missing is None:
+            raise
+        said, text = error, f"{missing} is not installed: install Freehold with what it needs"
+    else:
+        return
+    raise SystemExit(f"Error: {' '.join(text.split())}") from said
+
+
+def _told(error: BaseException | None) -> str:
+    """What a driver says, for a line's end; of PostgreSQL's errors the kind, as they quote rows."""
+    if error is None:
+        return ""
+    said = getattr(error, "orig", None) or error
+    return f": {said}" if telling(error) else f": {type(said).__name__}"
 
 
 if __name__ == "__main__":

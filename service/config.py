@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from service.engine.committer import CommitLimits
 from service.engine.engine import PAUSES, ConflictPauses
+from service.engine.health import ProbeLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -41,6 +42,7 @@ class Limits:
     """How long new calls are still answered, with UNAVAILABLE, before the server stops."""
     sweep_interval_s: float = 1.0
     sweep_portion: int = 256
+    probe: ProbeLimits = field(default_factory=ProbeLimits)
     catalog_interval_s: float = 5.0
     """How long terms that another process changed may be unknown here, about."""
     dispatch_interval_s: float = 1.0

@@ -106,7 +106,7 @@ class CountingIds:
 
 def new_database(url: str) -> SqlStore:
     """A migrated database with the default terms and two operators."""
-    engine = open_database(url)
+    engine = open_database(url, create=True)
     migrate(engine)
     admin.install_defaults(engine)
     admin.create_operator(engine, OPERATOR, "City", 300, START_US)

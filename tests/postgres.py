@@ -4,10 +4,13 @@ that can be cut.
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,56 @@ import psycopg
 
 from benchmarks import postgres
 from benchmarks.postgres import STOP_TIMEOUT_S
+from service.storage.postgres_tools import PLACES
 
 SOCKET = ".s.PGSQL.5432"
 # Rows that were deleted stay in the files: after so many tests a database is replaced.
 LIFETIME = 50
 
 
+OLDEST = "15"
+"""The oldest major version that Freehold runs on."""
+
+
+def major_of(programs: Path) -> str:
+    """The major version of the server in a folder of programs; empty when none runs there."""
+    try:
+        said = subprocess.run(
+            [str(programs / "postgres"), "--version"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.stdout.split("(PostgreSQL) ")[-1].split(".")[0]
+
+
+def other_programs() -> dict[str, Path]:
+    """Servers on this machine of other major versions than the pinned one's, by major version.
+
+    Beside those of packages, the folders in FREEHOLD_OTHER_POSTGRES, separated like those of PATH.
+    """
+    named = os.environ.get("FREEHOLD_OTHER_POSTGRES", "").split(os.pathsep)
+    packaged = (path for place in PLACES for path in sorted(Path("/").glob(place[1:])))
+    found = {major_of(path): path for path in (*packaged, *(Path(it) for it in named if it))}
+    return {major: found[major] for major in sorted(found) if major not in ("", major_of_pinned())}
+
+
+@cache
+def major_of_pinned() -> str:
+    """The major version of the PostgreSQL that the other tests run on."""
+    return major_of(postgres.pinned_programs())
+
+
 class Cluster(postgres.Cluster):
     """One server with its databases; the arguments are those of every cluster."""
 
-    def __init__(self, *, safe: bool = False, settings: dict[str, str] | None = None) -> None:
-        super().__init__(safe=safe, settings=settings)
+    def __init__(
+        self,
+        *,
+        safe: bool = False,
+        settings: dict[str, str] | None = None,
+        programs: Path | None = None,
+    ) -> None:
+        super().__init__(safe=safe, settings=settings, programs=programs)
         self._template = ""
         self._spare: list[_Lent] = []
         self._lent: dict[str, _Lent] = {}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 from typing import Any
 
 import grpc
@@ -12,9 +15,37 @@ from grpc_reflection.v1alpha import reflection
 from service.config import Limits
 from service.rpc.pipeline import Method, Pipeline
 
+REFUSALS = {
+    errno.EADDRINUSE: "another process listens there",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.EACCES: "this user may not, as ports below 1024 need CAP_NET_BIND_SERVICE",
+}
 
-class AddressInUse(Exception):
-    """Somebody listens there already, or the address cannot be bound."""
+
+class CannotListen(Exception):
+    """The address cannot be bound; the text names it, says why, and what to do."""
+
+
+def _why_not(address: str) -> str:
+    """Why an address (HOST:PORT) cannot be bound: gRPC does not tell, so it is tried once more."""
+    host, _, port = address.rpartition(":")
+    why = "gRPC could not bind it"
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError):
+        found, why = [], "the host is not known"
+    for family, kind, protocol, _, place in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+                probe.listen()
+        except OSError as error:
+            why = REFUSALS.get(error.errno or 0, os.strerror(error.errno or 0))
+            break
+    return f"cannot listen on {address}: {why}; give another --listen"
 
 
 class GrpcServer:
@@ -36,16 +67,25 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
 
     async def start(self, address: str) -> int:
-        """Binds and serves; returns the port. Raises AddressInUse."""
+        """Binds and serves; returns the port. Raises CannotListen.
+
+        Health checkers are told by `set_serving` alone.
+        """
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise AddressInUse(address) from error
+            raise CannotListen(_why_not(address)) from error
         if port == 0:
-            raise AddressInUse(address)
+            raise CannotListen(_why_not(address))
         await self._server.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return int(port)
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells health checkers, of the server and of each service; without effect after `stop`."""
+        response = health_pb2.HealthCheckResponse
+        status = response.SERVING if serving else response.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
 
     async def stop(self, grace_s: float, notice_s: float) -> None:
         """Tells health checkers, refuses what is new, lets calls under way finish.
@@ -57,10 +97,6 @@ class GrpcServer:
         self._pipeline.close()
         await asyncio.sleep(notice_s)
         await self._server.stop(grace_s)
-
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", *self._services):
-            await self._health.set(service, status)
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:

@@ -22,17 +22,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from service.engine.records import Verification
 from service.storage import dump
 from service.storage.database import SQLITE_BUSY_MS, open_database
+from service.storage.migrate import is_older, migrate
 from service.storage.proof import BackupRefused, prove
-from service.storage.sqlite_files import has_log, read_from_disk
+from service.storage.sqlite_files import address, has_log, read_from_disk
 
 PORTION_BYTES = 1 << 20
 BESIDE = ("", "-wal", "-shm", "-journal")
@@ -79,9 +79,10 @@ def restore(
 ) -> Verification:
     """Puts a backup in the place of a database that is not there yet; what its books then hold.
 
-    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. On PostgreSQL
-    the database must exist and be empty. Raises BackupRefused when the backup is damaged, of
-    another schema or wrong, when the target exists, or when PostgreSQL's tools fail.
+    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. That of an
+    earlier build is brought to the current schema. On PostgreSQL the database must exist and be
+    empty. Raises BackupRefused when the backup is damaged, of a later schema or wrong, when the
+    target exists, or when PostgreSQL's tools fail.
     """
     wanted = _wanted_sum(source, sha256)
     sqlite_file = _sqlite_file(url)
@@ -90,6 +91,12 @@ def restore(
     if _sync_and_hash(source) != wanted:
         raise _damaged(source)
     dump.read(source, url, postgres_bin)
+    engine = open_database(url)
+    try:
+        if is_older(engine):
+            migrate(engine)
+    finally:
+        engine.dispose()
     try:
         return _proved(url)
     except BackupRefused as error:
@@ -209,7 +216,7 @@ def _copy(source: Path, draft: Path) -> None:
             read_from_disk(str(source))
         # Never created here; read and write, so that a log left by a crash can be read.
         with (
-            closing(sqlite3.connect(_address(source, "mode=rw"), uri=True)) as database,
+            closing(sqlite3.connect(address(source, "mode=rw"), uri=True)) as database,
             closing(sqlite3.connect(draft)) as copy,
         ):
             database.backup(copy, pages=-1, progress=bounded)
@@ -218,34 +225,57 @@ def _copy(source: Path, draft: Path) -> None:
         raise BackupRefused("NOT_COPIED", f"{source} could not be copied: {error}") from error
 
 
-def _address(path: Path, options: str) -> str:
-    return f"file:{quote(str(path.absolute()))}?{options}"
-
-
 def _checked(path: Path) -> Verification:
     """What the books in a SQLite file hold, which nobody has open; nothing is written beside it."""
+    with _read_only(path) as engine:
+        _refuse_damaged(engine, path)
+        return prove(engine)
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[Engine]:
+    """A SQLite file that nobody has open."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(
-            _address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
+            address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
         ),
         poolclass=NullPool,
     )
     try:
-        with engine.connect() as connection:
-            said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-            dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
-        # SQLite reads a last page that was cut as if it ended with zeros.
-        whole = path.stat().st_size == pages * page_bytes
-        if said != "ok" or dangling is not None or not whole:
-            raise BackupRefused("BACKUP_DAMAGED", "the file is damaged inside")
-        return prove(engine)
+        yield engine
     except DatabaseError as error:
         raise BackupRefused("BACKUP_DAMAGED", "the file is not a sound database") from error
     finally:
         engine.dispose()
+
+
+def _refuse_damaged(engine: Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    # SQLite reads a last page that was cut as if it ended with zeros.
+    whole = path.stat().st_size == pages * page_bytes
+    if said != "ok" or dangling is not None or not whole:
+        raise BackupRefused("BACKUP_DAMAGED", "the file is damaged inside")
+
+
+def _bring_up_to_date(draft: Path) -> None:
+    """Migrates a copy of a backup that an earlier build made, if it is sound; else leaves it."""
+    with _read_only(draft) as engine:
+        _refuse_damaged(engine, draft)
+        older = is_older(engine)
+    if older:
+        engine = open_database(f"sqlite:///{draft}")
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
+        # One file without a log again, as it came.
+        with closing(sqlite3.connect(draft)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
 
 
 def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verification:
@@ -259,7 +289,9 @@ def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verifica
                 written.write(portion)
         if _sync_and_hash(draft) != wanted:
             raise _damaged(source)
+        _bring_up_to_date(draft)
         _checked(draft)
+        _sync_and_hash(draft)
         _publish(draft, target)
     try:
         return _proved(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -16,7 +17,16 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.storage.sqlite_files import has_log, log_pages, only_server, read_from_disk
+from service.storage.sqlite_files import (
+    FileGone,
+    FileGoneSince,
+    OpenFiles,
+    address,
+    has_log,
+    log_pages,
+    only_server,
+    read_from_disk,
+)
 
 SQLITE_BUSY_MS = 5_000
 SQLITE_CACHE_KIB = 65_536
@@ -67,8 +77,12 @@ POSTGRES_SETTINGS = {
 }
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, create: bool = False) -> Engine:
     """An engine for SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://…`).
+
+    A SQLite file that is not there is made by the first connection with `create`, and is an error
+    of that connection without. Its path is resolved now, symbolic links and all, and its
+    transactions raise FileGone when it does not lead to the open file any more.
 
     SQLite runs in WAL mode with synchronous=FULL, so that what was committed survives a power
     cut, and begins every transaction that writes with BEGIN IMMEDIATE. PostgreSQL runs at READ
@@ -77,10 +91,12 @@ def open_database(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(url)
-    if parsed.get_backend_name() == "postgresql":
+        return _open_sqlite(parsed, create=create)
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return _open_postgres(parsed)
-    raise ValueError(f"unsupported database: {parsed.get_backend_name()}")
+    raise ValueError(
+        f"unsupported database: {parsed.drivername}: say sqlite:///FILE or postgresql+psycopg://…"
+    )
 
 
 @contextmanager
@@ -95,21 +111,27 @@ def serving(engine: Engine) -> Iterator[None]:
         yield
 
 
-def _open_sqlite(url: str) -> Engine:
+def _open_sqlite(url: URL, *, create: bool) -> Engine:
+    if not url.database or url.database == ":memory:" or url.query:
+        raise ValueError("a SQLite database is a file: say sqlite:///FILE")
     connect = {"check_same_thread": False, "cached_statements": SQLITE_CACHED_STATEMENTS}
     engine = create_engine(url, connect_args=connect, hide_parameters=True)
-    file = str(engine.url.database)
+    file = os.path.realpath(url.database)
+    name = address(file, "mode=rwc" if create else "mode=rw")
+    files = OpenFiles(file)
     opened: list[Any] = []
     turns = itertools.count(1)
 
     @event.listens_for(engine, "do_connect")
-    def connect_driver(dialect: Any, _record: Any, words: Any, options: Any) -> Any:
+    def connect_driver(dialect: Any, _record: Any, _words: Any, options: Any) -> Any:
         with SQLITE_FILES:
+            before = files.opening()
             if not opened and has_log(file):
                 read_from_disk(file)
-            connection = dialect.connect(*words, **options)
+            connection = dialect.connect(name, uri=True, **options)
             try:
                 _configure_sqlite(connection)
+                files.opened(before)
             except BaseException:
                 connection.close()
                 raise
@@ -128,13 +150,24 @@ def _open_sqlite(url: str) -> Engine:
         with SQLITE_FILES:
             opened.remove(connection)
             connection.close()
+            if not opened:
+                files.closed()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        writes = connection.get_execution_options().get("writes")
+        options = connection.get_execution_options()
+        writes = options.get("writes")
+        if options.get("thorough"):
+            files.check_all()
+        elif not writes:
+            files.check()
         if writes and next(turns) % SQLITE_CHECKPOINT_TURNS == 0:
             _checkpoint(connection, file)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @event.listens_for(engine, "commit")
+    def commit(connection: Connection) -> None:
+        _commit_sqlite(connection, files)
 
     return engine
 
@@ -149,7 +182,28 @@ def _configure_sqlite(connection: Any) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
     cursor.execute("PRAGMA wal_autocheckpoint=0")
+    # The first read makes the log and the shared memory, where they are not there yet.
+    cursor.execute("PRAGMA schema_version")
     cursor.close()
+
+
+def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
+    """Commits while the path leads to the open file; SQLAlchemy's own COMMIT finds nothing to do.
+
+    Raises FileGone, FileGoneSince, or the driver's error.
+    """
+    try:
+        files.check()
+    except FileGone:
+        # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
+        session: Any = connection.connection.driver_connection
+        session.rollback()
+        raise
+    _say_commit(connection)
+    try:
+        files.check_all()
+    except FileGone as error:
+        raise FileGoneSince(f"committed, and then: {error}") from error
 
 
 def _checkpoint(connection: Connection, file: str) -> None:
@@ -216,19 +270,23 @@ def _open_postgres(url: URL) -> Engine:
     return engine
 
 
-def _postgres_arguments(url: URL) -> dict[str, Any]:
-    """How to connect; what the URL says itself comes last and wins."""
-    given = dict(url.query)
-    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
-    bounds = {
+def postgres_bounds() -> dict[str, int]:
+    """How long a connection is waited for and held, in options that libpq 12 and newer know."""
+    return {
         "connect_timeout": POSTGRES_CONNECT_S,
         "keepalives_idle": POSTGRES_KEEPALIVE_S,
         "keepalives_interval": POSTGRES_KEEPALIVE_S,
         "keepalives_count": POSTGRES_KEEPALIVES,
         "tcp_user_timeout": POSTGRES_UNACKNOWLEDGED_MS,
     }
+
+
+def _postgres_arguments(url: URL) -> dict[str, Any]:
+    """How to connect; what the URL says itself comes last and wins."""
+    given = dict(url.query)
+    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
     return {
-        **{name: value for name, value in bounds.items() if name not in given},
+        **{name: value for name, value in postgres_bounds().items() if name not in given},
         "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
     }
 
@@ -246,14 +304,21 @@ def _commit_postgres(connection: Connection) -> None:
         return
     warnings = connection.info["warnings"]
     warnings.clear()
-    try:
-        answer = session.execute("COMMIT", prepare=False).statusmessage
-    except driver.Error as error:
-        raise DBAPIError.instance("COMMIT", (), error, driver.Error, hide_parameters=True) from None
+    answer = _say_commit(connection, prepare=False).statusmessage
     if answer != "COMMIT":
         raise StorageFailed(f"COMMIT was answered with {answer}")
     if warnings:
         raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
+
+
+def _say_commit(connection: Connection, **options: Any) -> Any:
+    """What the driver makes of COMMIT; its errors as SQLAlchemy's."""
+    driver: Any = connection.dialect.loaded_dbapi
+    session: Any = connection.connection.driver_connection
+    try:
+        return session.execute("COMMIT", **options)
+    except driver.Error as error:
+        raise DBAPIError.instance("COMMIT", (), error, driver.Error, hide_parameters=True) from None
 
 
 def telling(error: BaseException) -> BaseException | None:

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 
 from service.engine.records import Verification
-from service.storage.database import open_database, take_time, writing
+from service.storage.database import open_database, postgres_bounds, take_time, writing
+from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove
 
 SECRETS = frozenset({"password", "sslpassword"})
+# The host is chosen already: the one that the snapshot is on.
+CHOSEN = frozenset({"hostaddr", "load_balance_hosts", "target_session_attrs"})
+# What the tools say is looked at below.
+ENGLISH = {"LC_ALL": "C"}
+# An archive of a version that pg_restore does not know.
+NEWER = "unsupported version"
 # A failed row is quoted in what follows.
 COPY_FAILED = re.compile(r'(COPY failed for table "[^"]*").*')
 MAX_SAID = 300
@@ -38,16 +44,16 @@ RELATIONS = text(
 def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
     """Dumps a database into a file; what the books of the dumped snapshot hold.
 
-    Raises BackupRefused when pg_dump or pg_restore is not found or fails.
+    Raises BackupRefused when the tools of the server's version are not found, or one fails.
     """
-    pg_dump, pg_restore = (_tool(name, postgres_bin) for name in ("pg_dump", "pg_restore"))
     engine = open_database(url)
     try:
         with _snapshot(engine) as (exporter, snapshot):
+            tools = _tools(exporter, postgres_bin)
             address, environment = _address(exporter)
             dumping = subprocess.Popen(
                 [
-                    pg_dump,
+                    tools.pg_dump,
                     "--format=custom",
                     "--no-password",
                     f"--snapshot={snapshot}",
@@ -70,27 +76,32 @@ def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
             _refuse_failure("pg_dump", dumping.returncode, said)
     finally:
         engine.dispose()
-    _run("pg_restore", [pg_restore, f"--file={os.devnull}", str(target)], dict(os.environ))
+    _run(
+        "pg_restore",
+        [tools.pg_restore, f"--file={os.devnull}", str(target)],
+        {**os.environ, **ENGLISH},
+    )
     return books
 
 
 def read(source: Path, url: str, postgres_bin: Path | None) -> None:
     """Restores a dump into an empty database, in one transaction.
 
-    Raises BackupRefused when the database is not empty, or pg_restore is not found or fails.
-    Owners and grants are not restored: everything belongs to the user of the URL.
+    Raises BackupRefused when the database is not empty, or the tools of the server's version are
+    not found or fail. Owners and grants are not restored: everything belongs to the user of the
+    URL.
     """
-    pg_restore = _tool("pg_restore", postgres_bin)
     engine = open_database(url)
     try:
         with engine.connect() as connection:
+            tools = _tools(connection, postgres_bin)
             if connection.scalar(RELATIONS) != 0:
                 raise BackupRefused("DATABASE_NOT_EMPTY", "the database is not empty")
             address, environment = _address(connection)
         _run(
             "pg_restore",
             [
-                pg_restore,
+                tools.pg_restore,
                 "--exit-on-error",
                 "--single-transaction",
                 "--no-owner",
@@ -132,31 +143,36 @@ def _seeing(engine: Engine, snapshot: str) -> Engine:
     return seeing
 
 
+def _tools(connection: Connection, folder: Path | None) -> Tools:
+    session: Any = connection.connection.driver_connection
+    return tools_for(session.info.server_version, folder)
+
+
 def _address(connection: Connection) -> tuple[str, dict[str, str]]:
     """Where a connection leads, for the command line, and an environment with its password.
 
-    Command lines are for all to read; the environment of a process is its owner's.
+    Command lines are for all to read; the environment of a process is its owner's. Only what the
+    URL says is handed over, and how long to wait: the driver's library may be newer than the
+    tool's, and has options that the tool does not know.
     """
     from psycopg.conninfo import make_conninfo
 
     session: Any = connection.connection.driver_connection
     info = session.info
-    parameters = {k: v for k, v in info.get_parameters().items() if k not in SECRETS}
-    # Of several hosts, the one that the snapshot is on.
+    parameters: dict[str, Any] = {**postgres_bounds(), **_said_in(connection.engine.url)}
     parameters.update(host=info.host, port=str(info.port), dbname=info.dbname, user=info.user)
-    parameters.pop("hostaddr", None)
-    environment = dict(os.environ)
+    environment = {**os.environ, **ENGLISH}
     if info.password:
         environment["PGPASSWORD"] = info.password
     return make_conninfo(**parameters), environment
 
 
-def _tool(name: str, folder: Path | None) -> str:
-    found = shutil.which(name, path=None if folder is None else str(folder))
-    if found is None:
-        where = "PATH" if folder is None else str(folder)
-        raise BackupRefused("TOOL_MISSING", f"no {name} in {where}: say --postgres-bin")
-    return found
+def _said_in(url: URL) -> dict[str, str]:
+    """The options of a URL that are PostgreSQL's and no secrets."""
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - SECRETS - CHOSEN
+    return {name: str(value) for name, value in url.query.items() if name in known}
 
 
 def _run(name: str, words: list[str], environment: dict[str, str]) -> None:
@@ -176,4 +192,7 @@ def _refuse_failure(name: str, code: int, said: str) -> None:
     if code != 0:
         lines = [line for line in said.splitlines() if "error:" in line] or said.splitlines()[:1]
         first = COPY_FAILED.sub(r"\1", lines[0] if lines else f"{name} ended with {code}")
+        if NEWER in first:
+            text = "the backup was made by a newer PostgreSQL: restore it into one of that version"
+            raise BackupRefused("BACKUP_NEWER", text)
         raise BackupRefused("TOOL_FAILED", first[:MAX_SAID])

@@ -23,13 +23,16 @@ def _config() -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Applies every migration that the database does not have yet, in one transaction."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Applies every migration up to a revision that the database does not have yet.
+
+    All of them in one transaction.
+    """
     config = _config()
     with writing(engine) as connection:
         _be_alone(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _be_alone(connection: Connection) -> None:
@@ -41,8 +44,30 @@ def _be_alone(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a database's schema; None where it has none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision() -> str:
+    """The revision of this build's schema."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def is_known(revision: str) -> bool:
+    """Whether this build has the migrations up to a revision."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return any(script.revision == revision for script in scripts)
+
+
 def is_current(engine: Engine) -> bool:
     """Whether the database has every migration."""
     with engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    return present == ScriptDirectory.from_config(_config()).get_current_head()
+        return revision_of(connection) == head_revision()
+
+
+def is_older(engine: Engine) -> bool:
+    """Whether the database has a schema that this build can bring up to date."""
+    with engine.connect() as connection:
+        revision = revision_of(connection)
+    return revision is not None and revision != head_revision() and is_known(revision)

@@ -23,7 +23,8 @@ def prove(engine: Engine) -> Verification:
     if not is_current(engine):
         raise BackupRefused(
             "SCHEMA_NOT_CURRENT",
-            "its schema is not this version's: use the version of Freehold that it belongs to",
+            "its schema is not this build's: run freehold migrate if it is older, else the build "
+            "that made it",
         )
     try:
         books = verify_books(engine)

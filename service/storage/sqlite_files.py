@@ -12,6 +12,10 @@ to all who read. Three things follow that SQLite does not see to:
 So what is not written yet is synced and the kernel's memory of the files dropped, by whoever comes
 first and after each error; and checkpoints are made here, where their errors are seen.
 
+A file that is removed, renamed or written over stays open: SQLite goes on in it, answers that all
+is well, and whatever it commits ends with the process. So every transaction looks whether the paths
+still lead to what is open (`OpenFiles`): before it begins, before its commit, and after it.
+
 A third file beside them, `FILE-server`, is locked by the one server that there may be. It is empty
 and stays; whether a server is there is told by the lock alone, which the kernel takes away with the
 process, however that ends.
@@ -25,18 +29,183 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from service.domain.errors import FreeholdError
+from service.engine.ports import OutcomeUnknown, StorageFailed
 
 OWN_FILES = Path("/proc/self/fd")
 LOG_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
 SALTS = slice(16, 24)
 SALTS_OF_FRAME = slice(8, 16)
+PAGE_BYTES = 4_096
+# https://sqlite.org/walformat.html: the salts of the log; how far it was copied, and was to be.
+INDEX_BYTES, INDEX_SALTS = 136, slice(32, 40)
+INDEX_COPIED, INDEX_TO_COPY = slice(96, 100), slice(128, 132)
 
 
 class NotAlone(FreeholdError):
     """Another server process has this file, or that cannot be told."""
+
+
+class FileGone(StorageFailed):
+    """The path of a database does not lead to the file that is open; nothing was written."""
+
+
+class FileGoneSince(OutcomeUnknown):
+    """A commit succeeded in a file that its path did not lead to a moment later."""
+
+
+def address(path: str | Path, options: str) -> str:
+    """A file for `sqlite3.connect(…, uri=True)`; with `mode=rw` none is created."""
+    return f"file:{quote(os.path.abspath(path))}?{options}"
+
+
+class OpenFiles:
+    """The files of one database as the connections of this process have them open.
+
+    The path is given once and for all, free of symbolic links. The database's file is bound with
+    the first connection, for good: another one at its path is never taken for it, and when it comes
+    back (`mv` there and back) all goes on. The log and the shared memory are bound for as long as a
+    connection is open; nobody may replace them meanwhile. Without its log a database loses what was
+    not copied into it yet; without the shared memory two processes write over each other's log.
+
+    A file may also be written over in its place (`cp OTHER FILE`). While the log is in use only
+    checkpoints write into the database's file, and they are noted in the shared memory. Where the
+    file's time or size has changed, no checkpoint was noted and the first page is another one, a
+    stranger has written it. (A `touch` changes no page.)
+
+    Between a look and what follows it the file may go all the same. So there is a look after each
+    commit as well, before anybody is told of it, and that is the thorough one (`check_all`): a look
+    at a path costs as much as everything else here. Once a look has failed, all are thorough.
+    Any thread may look; `opening`, `opened` and `closed` are called one at a time.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: _Identity | None = None
+        self._beside: tuple[_Identity | None, ...] = ()
+        self._written: _Written | None = None
+        self._failed = False
+
+    def opening(self) -> _Identity | None:
+        """Before a connection is opened: the file at the path, None if there is none.
+
+        Raises FileGone when it is not the one that is open.
+        """
+        if self._file is not None:
+            self.check_all()
+        return _identity(self._path)
+
+    def opened(self, before: _Identity | None) -> None:
+        """After a connection was opened on a file that was `before` at the path.
+
+        Raises FileGone when another one is there now.
+        """
+        now = _identity(self._path)
+        if now is None or before not in (now, None):
+            raise FileGone(f"{self._path} was replaced while it was opened")
+        self._file = self._file or now
+        if not self._beside:
+            self._beside = self._look_beside()
+            self._written = self._look_inside()
+        self.check_all()
+
+    def closed(self) -> None:
+        """After the last connection was closed: the log and the shared memory may go as well."""
+        self._beside, self._written = (), None
+
+    def check(self) -> None:
+        """Raises FileGone when the path does not lead to the open file, or a stranger wrote there.
+
+        Where the log or the shared memory is gone, `check_all` says so first.
+        """
+        if self._failed:
+            self.check_all()
+        else:
+            self._look()
+
+    def check_all(self) -> None:
+        """Raises FileGone for the log and the shared memory as well."""
+        self._failed = True
+        self._look()
+        if self._beside and self._beside != self._look_beside():
+            text = f"{self._path}-wal or {self._path}-shm was removed or replaced: put it back"
+            raise FileGone(
+                f"{text}, or stop the server, which writes what it has into the database"
+            )
+        self._failed = False
+
+    def _look(self) -> None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            self._failed = True
+            raise FileGone(f"{self._path} is not there any more: put it back") from None
+        if self._file != (found.st_dev, found.st_ino):
+            self._failed = True
+            raise FileGone(f"{self._path} is another file than the open one: put that back")
+        written = self._written
+        if written is not None and (found.st_mtime_ns, found.st_size) != written.stamp:
+            self._look_closer(written)
+
+    def _look_closer(self, before: _Written) -> None:
+        now = self._look_inside()
+        if now is None:
+            return
+        noted = now.checkpoints != before.checkpoints or before.copying
+        if now.first_page != before.first_page and not noted:
+            self._failed = True
+            raise FileGone(f"{self._path} was written over by another program: restore a backup")
+        self._written = now
+
+    def _look_beside(self) -> tuple[_Identity | None, ...]:
+        return _identity(f"{self._path}-wal"), _identity(f"{self._path}-shm")
+
+    def _look_inside(self) -> _Written | None:
+        """What was written into the database's file; None where that cannot be told."""
+        if not OWN_FILES.is_dir():
+            return None
+        with _opened(self._path) as file, _opened(f"{self._path}-shm") as index:
+            if file is None or index is None:
+                return None
+            stat = os.fstat(file)
+            first_page = os.pread(file, PAGE_BYTES, 0)
+            # After the file: a checkpoint is noted before it writes.
+            noted = os.pread(index, INDEX_BYTES, 0)
+            # Whoever had them open may have closed them meanwhile.
+            for descriptor, known in ((file, self._file), (index, self._beside[1])):
+                found = os.fstat(descriptor)
+                if (found.st_dev, found.st_ino) != known:
+                    return None
+        copied, to_copy = noted[INDEX_COPIED], noted[INDEX_TO_COPY]
+        checkpoints = noted[INDEX_SALTS] + copied + to_copy
+        stamp = stat.st_mtime_ns, stat.st_size
+        return _Written(stamp, checkpoints, copied != to_copy, first_page)
+
+
+_Identity = tuple[int, int]
+"""Device and inode."""
+
+
+class _Written(NamedTuple):
+    """When a database's file was written last (nanoseconds) and its size in bytes; which
+    checkpoints were noted by then, and whether one was under way; its first page."""
+
+    stamp: tuple[int, int]
+    checkpoints: bytes
+    copying: bool
+    first_page: bytes
+
+
+def _identity(path: str) -> _Identity | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    RootTransaction,
     and_,
     func,
     insert,
@@ -42,6 +43,7 @@ from service.engine.records import (
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import for_batches, reading, reading_once, telling, writing
+from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
 from service.storage.terms import read_catalog
 
@@ -344,6 +346,7 @@ class SqlStore:
             self._driver.InternalError,
         )
         self._writer: Connection | None = None
+        self._doubted = False
         self._schemas: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -363,7 +366,9 @@ class SqlStore:
         try:
             yield SqlTransaction(connection.connection.cursor(), self._statements)
         except ReadAgain:
-            self._end_reading(transaction.commit)
+            # Nothing was written. A rollback would make psycopg forget every prepared statement.
+            with suppress(StorageFailed, OutcomeUnknown, Conflict):
+                self._commit(transaction)
             raise
         except self._driver.IntegrityError as error:
             self._roll_back(transaction.rollback)
@@ -388,25 +393,33 @@ class SqlStore:
         except BaseException:
             self._roll_back(transaction.rollback)
             raise
+        self._commit(transaction)
+
+    def _commit(self, transaction: RootTransaction) -> None:
         try:
             transaction.commit()
         except (DBAPIError, StorageFailed, OutcomeUnknown) as error:
             # SQLAlchemy takes the transaction for ended, but the connection may still be in it.
             self._roll_back(transaction.rollback)
-            self._drop_writer()
+            if not isinstance(error, FileGone | FileGoneSince):
+                # A file without a name is gone with its last connection, and may yet come back.
+                self._drop_writer()
             if isinstance(error, DBAPIError):
                 raise _meaning_at_commit(error) from telling(error)
             raise
 
-    def _end_reading(self, commit: Callable[[], None]) -> None:
-        """Ends a transaction in which nothing was written, and in which nothing is lost when that
-        fails. By a commit: at a rollback psycopg forgets every statement that it has prepared."""
-        try:
-            commit()
-        except (DBAPIError, StorageFailed, OutcomeUnknown):
-            self._drop_writer()
+    def doubt(self) -> None:
+        """The database was away: the next batch takes a new connection; for any thread.
+
+        Sessions of a PostgreSQL that was restarted are gone, and nobody notices who is idle. SQLite
+        has no sessions, and a file without a name is gone with its last connection.
+        """
+        self._doubted = self._engine.dialect.name == "postgresql"
 
     def _writing_connection(self) -> Connection:
+        if self._doubted:
+            self._doubted = False
+            self._drop_writer()
         if self._writer is None or self._writer.closed:
             self._writer = self._engine.connect()
             for_batches(self._writer)

@@ -119,6 +119,12 @@ class Server:
         self.log += portion.decode()
         return bool(portion)
 
+    def drain(self) -> None:
+        """Takes what the log has by now: a server whose log nobody reads stands still."""
+        assert self.process.stderr is not None
+        while select.select([self.process.stderr], [], [], 0)[0] and self._read(0):
+            pass
+
     def wait_for(self, event: str) -> dict[str, Any]:
         """The first log line with this event; fails when the process ends before it."""
         end = time.monotonic() + START_TIMEOUT_S

@@ -389,7 +389,7 @@ def act(what: str, file: str) -> None:
 
 def change_schema(file: str) -> None:
     """What `freehold migrate` does."""
-    engine = open_database(f"sqlite:///{file}")
+    engine = open_database(f"sqlite:///{file}", create=True)
     migrate(engine)
     install_defaults(engine)
     engine.dispose()

@@ -84,7 +84,7 @@ def test_its_programs_are_copied_where_its_user_cannot_reach_them(
     monkeypatch.delenv("FREEHOLD_POSTGRES", raising=False)
     monkeypatch.setattr(postgres, "_as_nobody", lambda: {"user": postgres.NOBODY})
     monkeypatch.setattr(postgres, "_for_all", lambda folder: False)
-    programs = postgres._programs(tmp_path)
+    programs = postgres._programs(tmp_path, postgres.pinned_programs())
     assert programs == tmp_path / "postgres" / "bin"
     version = subprocess.run([programs / "postgres", "--version"], capture_output=True, check=True)
     assert b"PostgreSQL" in version.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -14,24 +15,44 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from benchmarks.postgres import pinned_programs
+from service.engine.records import Verification
 from service.storage import tables as t
 from service.storage.backup import back_up, restore
-from service.storage.database import open_database
+from service.storage.database import open_database, postgres_bounds
+from service.storage.migrate import is_current
 from service.storage.proof import BackupRefused
 from service.storage.verify import verify_books
 from tests.fakes import Desk
-from tests.postgres import Cluster
+from tests.postgres import OLDEST, Cluster, major_of, major_of_pinned, other_programs
 from tests.storage.test_backup import (
     PEOPLE,
     Writer,
+    earlier,
     names,
     overwrite,
     people_who_rented,
     refusal,
 )
 
+NOTHING = hashlib.sha256(b"").hexdigest()
+OTHERS = other_programs()
+MAJORS = ["pinned", *sorted({OLDEST, *OTHERS} - {major_of_pinned()})]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module", params=MAJORS)
+def cluster(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Cluster]:
+    """The PostgreSQL of all tests, and one of each other major version that this machine has."""
+    if request.param == "pinned":
+        yield cluster
+        return
+    if request.param not in OTHERS:
+        pytest.skip(f"no PostgreSQL {request.param} on this machine: apt-get install postgresql-15")
+    with Cluster(programs=OTHERS[request.param]) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 def programs(cluster: Cluster) -> Path:
     """The folder of the server's own programs, for `--postgres-bin`."""
     found = cluster.admin.execute("SELECT setting FROM pg_config() WHERE name = 'BINDIR'")
@@ -231,7 +252,11 @@ def test_a_failing_tool_leaves_nothing(
     for name in ("pg_dump", "pg_restore"):
         os.symlink(programs / name, folder / name)
     (folder / failing).unlink()
-    (folder / failing).write_text(f"#!/bin/sh\necho '{failing}: error: no' >&2\nexit 1\n")
+    (folder / failing).write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = --version ] && exec {shlex.quote(str(programs / failing))} --version\n'
+        f"echo '{failing}: error: no' >&2\nexit 1\n"
+    )
     (folder / failing).chmod(0o755)
     with pytest.raises(BackupRefused, match=f"^{failing}: error: no$"):
         back_up(source, to / "books.dump", postgres_bin=folder)
@@ -240,6 +265,111 @@ def test_a_failing_tool_leaves_nothing(
 
 def test_a_missing_tool_is_named(source: str, tmp_path: Path) -> None:
     """Without PostgreSQL's tools the refusal says where they were looked for."""
-    with pytest.raises(BackupRefused, match=f"no pg_dump in {tmp_path}: say --postgres-bin"):
+    with pytest.raises(BackupRefused, match=f"are needed.*none in {tmp_path}: give --postgres-bin"):
         back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
     assert names(tmp_path) == set()
+
+
+def test_a_dump_of_an_earlier_build_is_brought_up_to_date(
+    cluster: Cluster, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A dump with an earlier schema restores: what it holds is there, in the current schema, and
+    proved."""
+    url, backup = cluster.url(cluster.empty()), tmp_path / "earlier.dump"
+    earlier(url)
+    address = url.replace("+psycopg", "")
+    words = [str(programs / "pg_dump"), "--format=custom", f"--file={backup}", address]
+    subprocess.run(words, check=True)
+    sha256 = hashlib.sha256(backup.read_bytes()).hexdigest()
+    books = restore(backup, target, sha256=sha256, postgres_bin=programs)
+    assert books.authorizations == 2 * len(PEOPLE)
+    with opened(target) as engine:
+        assert is_current(engine)
+    assert stored_requests(target) == stored_requests(url)
+
+
+# -- versions --------------------------------------------------------------------------------------
+
+
+def test_the_tools_of_the_servers_version_are_found(
+    busy: Desk,
+    source: str,
+    target: str,
+    programs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A20: without --postgres-bin the tools of the server's own version are taken, also where those
+    of other versions come first in PATH; the dump restores."""
+    folders = [*OTHERS.values(), pinned_programs(), programs]
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), os.environ["PATH"]]))
+    made = back_up(source, tmp_path / "books.dump")
+    assert restore(made.path, target) == made.books
+
+
+def test_options_that_older_tools_do_not_know_are_not_handed_over(
+    busy: Desk, source: str, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A20: of the connection's options the tools are told those of the URL and how long to wait,
+    and no default of the driver's own library ("invalid connection option")."""
+    folder, seen = tmp_path / "bin", tmp_path / "seen"
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        tool = folder / name
+        tool.write_text(
+            f'#!/bin/sh\necho "$*" >> {shlex.quote(str(seen))}\n'
+            f'exec {shlex.quote(str(programs / name))} "$@"\n'
+        )
+        tool.chmod(0o755)
+    back_up(f"{source}&sslmode=disable", tmp_path / "books.dump", postgres_bin=folder)
+    (line,) = (it for it in seen.read_text().splitlines() if "--dbname" in it)
+    told = dict(re.findall(r"(\w+)=(\S*)", line.partition("--dbname=")[2]))
+    assert told.pop("sslmode") == "disable"
+    assert set(told) == {"host", "port", "dbname", "user", *postgres_bounds()}
+
+
+def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRefused:
+    """What a restore said."""
+    try:
+        return restore(backup, url, postgres_bin=programs)
+    except BackupRefused as refused:
+        return refused
+
+
+def test_a_backup_of_an_older_server_restores_into_a_newer_one(
+    busy: Desk, source: str, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A20: a dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
+    in one line that says so, and stays empty."""
+    made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
+    mine = int(major_of(programs))
+    for major, folder in {**OTHERS, major_of_pinned(): pinned_programs()}.items():
+        if int(major) == mine:
+            continue
+        with Cluster(programs=folder) as other:
+            url = other.url(other.empty())
+            found = restored(made.path, url, folder)
+            if isinstance(found, BackupRefused):
+                assert int(major) < mine
+                assert "was made by a newer PostgreSQL" in found.message
+                assert relations(url) == 0
+            else:
+                assert found == made.books
+
+
+def test_tools_of_another_version_are_refused(source: str, programs: Path, tmp_path: Path) -> None:
+    """A20: tools of another major version than the server's are not used; the refusal says which
+    are needed, which were found and where."""
+    (tmp_path / "any").touch()
+    for number in (14, 19):
+        for name in ("pg_dump", "pg_restore"):
+            tool = tmp_path / name
+            tool.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {number}.3 (Debian)'\n")
+            tool.chmod(0o755)
+        needed = f"pg_dump and pg_restore {major_of(programs)} are needed, as the server is "
+        with pytest.raises(BackupRefused, match=needed) as caught:
+            back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
+        assert f"found {number}.3 in {tmp_path}: give --postgres-bin FOLDER" in caught.value.message
+        with pytest.raises(BackupRefused, match=needed):
+            restore(tmp_path / "any", source, sha256=NOTHING, postgres_bin=tmp_path)
+    assert names(tmp_path) == {"pg_dump", "pg_restore", "any"}

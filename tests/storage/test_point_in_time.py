@@ -17,6 +17,7 @@ from service.storage.database import open_database
 from service.storage.proof import prove
 from tests.postgres import Cluster
 from tests.storage.test_backup import Writer, people_who_rented
+from tests.storage.test_dump import cluster as cluster
 from tests.storage.test_dump import programs as programs
 from tests.storage.test_dump import stored_requests
 
@@ -118,7 +119,7 @@ def test_the_books_come_back_as_of_a_moment(programs: Path) -> None:
 
     The base backup is taken while a server writes; the original is lost; the books verify.
     """
-    with Cluster() as cluster:
+    with Cluster(programs=programs) as cluster:
         folder = cluster.data.parent
         archive, base = folder / "archive", folder / "base"
         shell = Shell(
@@ -160,7 +161,7 @@ def test_the_books_come_back_as_of_a_moment(programs: Path) -> None:
 
 def test_a_moment_that_the_archive_does_not_reach_is_refused(programs: Path) -> None:
     """When the archive ends before the moment, the recovery fails instead of stopping short."""
-    with Cluster() as cluster:
+    with Cluster(programs=programs) as cluster:
         folder = cluster.data.parent
         shell = Shell(
             folder,

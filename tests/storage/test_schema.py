@@ -55,7 +55,7 @@ def database(databases: Databases) -> Iterator[Engine]:
 def empty(databases: Databases) -> Iterator[Engine]:
     """A database without tables."""
     url = databases.empty()
-    engine = open_database(url)
+    engine = open_database(url, create=True)
     yield engine
     engine.dispose()
     databases.drop(url)

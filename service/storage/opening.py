@@ -1,0 +1,175 @@
+"""Opening a database for a command: whatever is wrong with it is said in one line, with the remedy.
+
+Nothing is changed by looking: no file is made, and a database of another program is left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import NamedTuple
+
+from sqlalchemy import URL, Engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.domain.errors import FreeholdError
+from service.storage.database import open_database, telling
+from service.storage.migrate import head_revision, is_known, revision_of
+from service.storage.sqlite_files import address, has_log, read_from_disk
+from service.storage.tables import metadata
+
+MAX_SAID = 300
+REVISION_TABLE = "alembic_version"
+
+
+class DatabaseUnusable(FreeholdError):
+    """There is no database to work with; the text says why, and what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+
+
+class _Found(NamedTuple):
+    """A database's schema: its revision (None: it has none) and the names of its tables."""
+
+    revision: str | None
+    tables: frozenset[str]
+
+
+def open_current(url: str) -> Engine:
+    """An engine on a Freehold database of this build's schema.
+
+    Raises DatabaseUnusable; ValueError and ImportError as `open_database` does.
+    """
+    engine = open_database(url)
+    with _disposed_on_error(engine):
+        found = _look(engine)
+        _refuse_unknown(engine.url, found)
+        if found.revision is None:
+            is_what = "is not a Freehold database" if found.tables else "is empty"
+            text = f"{_name(engine.url)} {is_what}: check --database, or run freehold migrate"
+            raise DatabaseUnusable("NO_SCHEMA", text)
+        if found.revision != head_revision():
+            text = f"{_name(engine.url)} has the older schema {found.revision}"
+            raise DatabaseUnusable("SCHEMA_OLDER", f"{text}: run freehold migrate")
+    return engine
+
+
+def open_to_migrate(url: str) -> Engine:
+    """An engine on a Freehold database of any earlier schema, or on one that is to become one.
+
+    A SQLite file that is not there is made by the engine's first connection. Raises as
+    `open_current` does.
+    """
+    engine = open_database(url, create=True)
+    with _disposed_on_error(engine):
+        found = _look(engine, to_create=True)
+        _refuse_unknown(engine.url, found)
+        # Beside other tables a database of PostgreSQL's may have those of its extensions.
+        in_the_way = found.tables
+        if engine.dialect.name == "postgresql":
+            in_the_way = found.tables & metadata.tables.keys()
+        if found.revision is None and in_the_way:
+            text = f"{_name(engine.url)} has tables of another program ({min(in_the_way)})"
+            raise DatabaseUnusable("NOT_FREEHOLD", f"{text}: give a database that is empty")
+    return engine
+
+
+def reach(url: str) -> None:
+    """Raises DatabaseUnusable when a PostgreSQL cannot be reached."""
+    engine = open_database(url)
+    try:
+        if engine.dialect.name == "postgresql":
+            _look(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _disposed_on_error(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _name(url: URL) -> str:
+    """A database as a message names it, without user and password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return f"the database {url.database}"
+
+
+def _refuse_unknown(url: URL, found: _Found) -> None:
+    if found.revision is not None and not is_known(found.revision):
+        text = f"{_name(url)} has the schema revision {found.revision}, which this build does not"
+        raise DatabaseUnusable("SCHEMA_NEWER", f"{text} know: run the newer build that made it")
+
+
+def _look(engine: Engine, *, to_create: bool = False) -> _Found:
+    if engine.dialect.name == "sqlite":
+        return _look_into_file(str(engine.url.database), to_create=to_create)
+    try:
+        with engine.connect() as connection:
+            tables = inspect(connection).get_table_names()
+            return _Found(revision_of(connection), frozenset(tables) - {REVISION_TABLE})
+    except SQLAlchemyError as error:
+        raise DatabaseUnusable("UNREACHABLE", _why_unreachable(error)) from error
+
+
+def _why_unreachable(error: SQLAlchemyError) -> str:
+    """One line of what the driver says; it names host, user and database, never a password."""
+    said = getattr(error, "orig", None) or error
+    if telling(error) is None:
+        return f"PostgreSQL refused to read ({type(said).__name__}): check the user in --database"
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
+    text = "; ".join(lines).removeprefix("connection failed: ")[:MAX_SAID]
+    what = "check host, port, user, password and database in --database, and that it runs"
+    return f"no connection to PostgreSQL: {text}: {what}"
+
+
+def _look_into_file(path: str, *, to_create: bool) -> _Found:
+    """What a SQLite file holds; looked at before it is opened as ours and put in WAL mode."""
+    if not os.path.exists(path):
+        folder = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(folder):
+            text = f"{path} is not there, nor is its folder: check --database, or make the folder"
+            raise DatabaseUnusable("NO_DATABASE", text)
+        if to_create:
+            return _Found(None, frozenset())
+        text = f"{path} is not there: check --database, or make it by freehold migrate"
+        raise DatabaseUnusable("NO_DATABASE", text)
+    if not os.path.isfile(path):
+        raise DatabaseUnusable("NOT_A_FILE", f"{path} is not a file: say sqlite:///FILE")
+    if not os.access(path, os.R_OK | os.W_OK):
+        text = f"{path} may not be read and written by this user: change its owner or its mode"
+        raise DatabaseUnusable("NO_ACCESS", text)
+    try:
+        if has_log(path):
+            read_from_disk(path)
+        with closing(sqlite3.connect(address(path, "mode=rw"), uri=True)) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = frozenset(name for (name,) in names)
+            versions = []
+            if REVISION_TABLE in tables:
+                versions = connection.execute(
+                    f"SELECT version_num FROM {REVISION_TABLE}"
+                ).fetchall()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable("NOT_A_DATABASE", _why_unreadable(path, error)) from error
+    return _Found(str(versions[0][0]) if versions else None, tables - {REVISION_TABLE})
+
+
+def _why_unreadable(path: str, error: sqlite3.Error) -> str:
+    match getattr(error, "sqlite_errorname", ""):
+        case "SQLITE_NOTADB":
+            return f"{path} is not a database: check --database"
+        case "SQLITE_CORRUPT":
+            return f"{path} is damaged: restore a backup"
+        case "SQLITE_BUSY":
+            return f"{path} is locked by another program: wait until that is done"
+        case _:
+            return f"{path} cannot be opened ({error}): check the file, its folder and their modes"

@@ -1,0 +1,250 @@
+"""Health follows storage: what makes it fall, what makes it rise, and that no probes pile up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from service.domain.errors import Unavailable
+from service.engine.health import Health, ProbeLimits, Prober
+from service.engine.ports import StorageFailed
+
+LIMITS = ProbeLimits(interval_s=0.01, timeout_s=0.1, first_pause_s=1.0, most_pause_s=30.0)
+HANG_S = 10.0
+
+
+@pytest.fixture
+def health() -> Health:
+    """Health of a server that has started."""
+    made = Health(LIMITS)
+    made.started()
+    return made
+
+
+def test_it_is_down_before_the_start() -> None:
+    """A server that has not started serves nobody."""
+    assert not Health(LIMITS).serving
+
+
+def test_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> None:
+    """A failure makes it fall; a commit that began before the failure does not lift it, one that
+    began after it does."""
+    health.failed(10.0)
+    assert not health.serving
+    health.committed(9.9)
+    assert not health.serving
+    health.committed(10.1)
+    assert health.serving
+
+
+def test_relapses_make_it_wait(health: Health) -> None:
+    """Who falls soon after a rise waits 1 s, 2 s, 4 s … and at most 30 s before a commit counts."""
+    now, waited = 100.0, []
+    for _ in range(8):
+        health.failed(now)
+        fell = now
+        while not health.serving:
+            health.committed(now)
+            now += 0.25
+        waited.append(now - 0.25 - fell)
+        now += 0.25
+    assert waited == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_a_steady_time_is_no_relapse(health: Health) -> None:
+    """Who stayed up for longer than the longest pause rises with the first commit again."""
+    for now in (100.0, 100.5):
+        health.failed(now)
+        health.committed(now + 1.0)
+    health.failed(200.0)
+    health.committed(200.0)
+    assert health.serving
+
+
+def test_failures_while_down_put_the_rise_off(health: Health) -> None:
+    """While it is down a further failure counts as the latest one, and is no relapse."""
+    health.failed(10.0)
+    health.failed(20.0)
+    health.committed(15.0)
+    assert not health.serving
+    health.committed(20.0)
+    assert health.serving
+
+
+def test_a_server_that_stops_stays_down(health: Health) -> None:
+    """While draining nothing lifts it."""
+    health.close()
+    health.committed(10.0)
+    health.started()
+    assert not health.serving
+
+
+class Storage:
+    """A database that can be away, full or silent."""
+
+    def __init__(self) -> None:
+        self.away = self.full = self.busy = False
+        self.silent = threading.Event()
+        self.silent.set()
+        self.tried: list[bool] = []
+        self.under_way = self.most_under_way = 0
+
+    def probe(self, writes: bool) -> bool:
+        self.tried.append(writes)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            assert self.silent.wait(HANG_S)
+            if self.away or (self.full and writes):
+                raise StorageFailed("away")
+            return not self.busy
+        finally:
+            self.under_way -= 1
+
+
+class Watched:
+    """A prober on a storage, and what it told."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.told: list[bool] = []
+        self.logged: list[tuple[bool, BaseException | None]] = []
+        self.prober = Prober(
+            storage.probe, self._tell, LIMITS, lambda *change: self.logged.append(change)
+        )
+
+    async def _tell(self, serving: bool) -> None:
+        self.told.append(serving)
+
+    async def until(self, told: list[bool]) -> None:
+        """Waits until this was told, and nothing else."""
+        end = time.monotonic() + HANG_S
+        while self.told != told:
+            assert time.monotonic() < end, self.told
+            await asyncio.sleep(0.005)
+
+
+def probing(story: Callable[[Storage, Watched], Awaitable[None]]) -> Watched:
+    """Runs a story beside a prober, which is cancelled after it."""
+
+    async def run() -> Watched:
+        storage = Storage()
+        watched = Watched(storage)
+        await watched.prober.start()
+        task = asyncio.create_task(watched.prober.run())
+        try:
+            await story(storage, watched)
+        finally:
+            storage.silent.set()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return watched
+
+    return asyncio.run(run())
+
+
+def test_storage_that_goes_and_comes_is_told_without_traffic() -> None:
+    """A21: with no call at all health falls when storage is away, and rises when it is back."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        await asyncio.sleep(0.05)
+        assert set(storage.tried) == {False}
+        storage.away = True
+        await watched.until([True, False])
+        storage.away = False
+        await watched.until([True, False, True])
+
+    logged = probing(story).logged
+    assert [serving for serving, _ in logged] == [False, True]
+    assert isinstance(logged[0][1], StorageFailed)
+
+
+def test_a_refused_batch_is_told_before_the_next_probe() -> None:
+    """A batch that storage refused makes health fall at once, whatever probe is under way; other
+    refusals do not."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        storage.silent.clear()
+        for reason in ("CONTENTION", "SHUTTING_DOWN"):
+            await asyncio.to_thread(refuse(watched, reason))
+        await asyncio.sleep(0.02)
+        assert watched.told == [True]
+        await asyncio.to_thread(refuse(watched, "STORAGE_UNAVAILABLE"))
+        await asyncio.sleep(0.01)
+        assert watched.told == [True, False]
+
+    probing(story)
+
+
+def refuse(watched: Watched, reason: str) -> Callable[[], object]:
+    """A batch of one that is refused for a reason."""
+    apply = watched.prober.noticing(lambda _: [Unavailable(reason, "no")])
+    return lambda: apply([])
+
+
+def test_a_read_does_not_lift_it() -> None:
+    """A disk that reads and does not write stays told as away until something is committed."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        storage.full = True
+        await asyncio.to_thread(refuse(watched, "OUTCOME_UNKNOWN"))
+        await watched.until([True, False])
+        await asyncio.sleep(0.1)
+        assert storage.tried[-3:] == [True, True, True]
+        assert watched.told == [True, False]
+        storage.full = False
+        await watched.until([True, False, True])
+
+    probing(story)
+
+
+def test_probes_do_not_pile_up() -> None:
+    """A probe without an end makes health fall after its time; no other begins before it is over,
+    and its late answer lifts nothing."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        storage.silent.clear()
+        await watched.until([True, False])
+        await asyncio.sleep(0.1)
+        assert storage.most_under_way == 1
+        storage.full = True
+        storage.silent.set()
+        await asyncio.sleep(0.1)
+        assert watched.told == [True, False]
+        storage.full = False
+        await watched.until([True, False, True])
+
+    probing(story)
+
+
+def test_a_probe_that_found_no_connection_tells_nothing() -> None:
+    """A probe that could not be tried neither makes health fall nor rise."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        storage.busy = True
+        await asyncio.sleep(0.05)
+        assert watched.told == [True]
+        await asyncio.to_thread(refuse(watched, "STORAGE_UNAVAILABLE"))
+        await asyncio.sleep(0.05)
+        assert watched.told == [True, False]
+        storage.busy = False
+        await watched.until([True, False, True])
+
+    probing(story)
+
+
+def test_draining_is_not_undone() -> None:
+    """Once the server stops, storage that comes back is not told."""
+
+    async def story(storage: Storage, watched: Watched) -> None:
+        storage.away = True
+        await watched.until([True, False])
+        watched.prober.close()
+        storage.away = False
+        await asyncio.sleep(0.05)
+        assert watched.told == [True, False]
+
+    probing(story)

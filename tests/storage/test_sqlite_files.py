@@ -1,0 +1,184 @@
+"""The files that are open, and what happens to their paths meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.storage.database import open_database, reading, writing
+from service.storage.sqlite_files import FileGone, FileGoneSince, OpenFiles
+
+ROUNDS = 300
+HANG_S = 30.0
+
+
+@pytest.fixture
+def other(file: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that keeps the log and the shared memory in use."""
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=HANG_S)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE filler (content)")
+        yield connection
+
+
+@pytest.fixture
+def files(file: Path, other: sqlite3.Connection) -> OpenFiles:
+    made = OpenFiles(str(file))
+    made.opened(made.opening())
+    return made
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: str) -> None:
+    """A9: whichever file is moved away is missed, and not missed any more when it is back."""
+    path = Path(f"{file}{suffix}")
+    for _ in range(2):
+        path.rename(file.with_name("away"))
+        for _ in range(2):
+            with pytest.raises(FileGone, match=str(file)):
+                files.check_all()
+            # From then on the quick look is a thorough one.
+            with pytest.raises(FileGone):
+                files.check()
+        file.with_name("away").rename(path)
+        files.check_all()
+        files.check()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_copy_is_another_file(files: OpenFiles, file: Path, suffix: str) -> None:
+    """A9: the same bytes in another file are not the open file."""
+    path = Path(f"{file}{suffix}")
+    os.replace(shutil.copy(path, file.with_name("copy")), path)
+    with pytest.raises(FileGone):
+        files.check_all()
+
+
+def test_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) -> None:
+    """A9: other content in the same file is seen by the quick look; a touch is nothing."""
+    whole = file.read_bytes()
+    os.utime(file)
+    files.check()
+    file.write_bytes(whole[:28] + b"\xff" + whole[29:])
+    with pytest.raises(FileGone, match="written over"):
+        files.check()
+    # Whoever puts it back has repaired it.
+    file.write_bytes(whole)
+    files.check()
+
+
+def test_checkpoints_are_no_strangers(
+    files: OpenFiles, file: Path, other: sqlite3.Connection
+) -> None:
+    """A9: while others write and make checkpoints, at any moment, no look fails."""
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            while not done.is_set():
+                files.check()
+                files.check_all()
+        except BaseException as error:
+            failed.append(error)
+
+    looking = [threading.Thread(target=look, name="looking") for _ in range(2)]
+    for thread in looking:
+        thread.start()
+    before = file.stat().st_size
+    for number in range(ROUNDS):
+        other.execute("INSERT INTO filler VALUES (zeroblob(20000))")
+        mode = ("PASSIVE", "RESTART", "TRUNCATE")[number % 3]
+        other.execute(f"PRAGMA wal_checkpoint({mode})")
+    done.set()
+    for thread in looking:
+        thread.join(HANG_S)
+    assert failed == []
+    assert file.stat().st_size > before
+
+
+def test_the_log_may_go_with_the_last_connection(file: Path) -> None:
+    """When nobody has the database open, log and memory go, and others are made with the next."""
+    engine = open_database(f"sqlite:///{file}")
+    for _ in range(3):
+        with writing(engine) as connection:
+            connection.exec_driver_sql("UPDATE operators SET name = name")
+        engine.dispose()
+        assert not Path(f"{file}-wal").exists()
+
+
+def test_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
+    """A9: a symbolic link that leads elsewhere later changes nothing."""
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    engine = open_database(f"sqlite:///{link}")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE operators SET name = 'first'")
+    link.unlink()
+    link.symlink_to(shutil.copy(file, tmp_path / "other"))
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE operators SET name = 'second'")
+    engine.dispose()
+    with closing(sqlite3.connect(file)) as connection:
+        assert set(connection.execute("SELECT name FROM operators")) == {("second",)}
+
+
+def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
+    """A9: a database that is not there is made only for whoever asks for one."""
+    file = tmp_path / "freehold.db"
+    engine = open_database(f"sqlite:///{file}")
+    with pytest.raises(StorageFailed), reading(engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+    assert list(tmp_path.iterdir()) == []
+    made = open_database(f"sqlite:///{file}", create=True)
+    with writing(made) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a)")
+    made.dispose()
+    assert file.exists()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -> None:
+    """A9: a file that goes after the look and before the end of COMMIT leaves the outcome unknown;
+    one that went before is refused, and what was to be committed is not there when it is back."""
+    engine = open_database(f"sqlite:///{file}")
+    path, away = Path(f"{file}{suffix}"), file.with_name("away")
+
+    def change(name: str, act: Callable[[], object], *, at_commit: bool) -> None:
+        with engine.connect().execution_options(writes=True) as connection:
+            transaction = connection.begin()
+            connection.exec_driver_sql("UPDATE operators SET name = ?", (name,))
+            driver = connection.connection.driver_connection
+            if at_commit:
+                # SQLite asks this when COMMIT begins: the look before it is over.
+                driver.set_trace_callback(  # type: ignore[union-attr]
+                    lambda statement: act() if statement == "COMMIT" else None
+                )
+            else:
+                act()
+            try:
+                transaction.commit()
+            finally:
+                driver.set_trace_callback(None)  # type: ignore[union-attr]
+
+    with pytest.raises(FileGoneSince) as caught:
+        change("since", lambda: path.rename(away), at_commit=True)
+    assert isinstance(caught.value, OutcomeUnknown)
+    with pytest.raises(FileGone):
+        change("after", lambda: None, at_commit=False)
+    away.rename(path)
+    # Nobody holds the lock of a transaction that was refused.
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=0)) as rival:
+        rival.execute("BEGIN IMMEDIATE")
+    with reading(engine) as connection:
+        names = connection.exec_driver_sql("SELECT DISTINCT name FROM operators").scalars().all()
+    assert names == ["since"]
+    engine.dispose()
