@@ -179,7 +179,7 @@ def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
 
 
 def test_a4_nothing_is_handed_in_by_a_wrong_clock(hall: Desk, machine: Machine) -> None:
-    """What the rail has not answered for a while by a wrong clock only is not handed in again."""
+    """While the clock is wrong nothing is handed in again, however long it is not answered."""
     it = charged(hall, "ann")
     machine.pass_s(((it.wake_us or 0) - START_US) / 1_000_000)
     assert sweep(hall) == 1
@@ -187,9 +187,9 @@ def test_a4_nothing_is_handed_in_by_a_wrong_clock(hall: Desk, machine: Machine) 
     assert dispatch(hall, rail) == 1
     machine.set_clock(DAY_S)
     assert dispatch(hall, rail) == 0
-    machine.set_clock(-DAY_S)
-    assert dispatch(hall, rail) == 0
     machine.pass_s(RESEND_US / 1_000_000)
+    assert dispatch(hall, rail) == 0
+    machine.set_clock(-DAY_S)
     assert dispatch(hall, rail) == 1
     assert rail.taken == ["ann", "ann"]
     assert len(transfers(hall, it)) == 1
