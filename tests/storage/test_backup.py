@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from service.domain.authorization import Authorization
-from service.storage import admin
 from service.storage.backup import Backup, back_up, restore
 from service.storage.database import open_database
-from service.storage.migrate import is_current, migrate
+from service.storage.migrate import is_current
 from service.storage.proof import BackupRefused
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
-from tests.fakes import OPERATOR, START_US, CountingIds, Desk
+from tests.fakes import CountingIds, Desk
+from tests.storage.test_earlier_builds import earlier_database
 
 PEOPLE = tuple(f"person-{number}" for number in range(20))
 WAIT_S = 30.0
@@ -381,33 +381,16 @@ def test_what_fails_after_the_restore_is_taken_away(
 # -- backups of earlier builds ---------------------------------------------------------------------
 
 
-def earlier(url: str) -> None:
-    """Makes a database with the first schema, which this build brings up to date."""
-    engine = open_database(url, create=True)
-    migrate(engine, "0001")
-    admin.install_defaults(engine)
-    admin.create_operator(engine, OPERATOR, "City", 300, START_US)
-    engine.dispose()
-    people_who_rented(url).store.close()
-
-
 def test_a_backup_of_an_earlier_build_is_brought_up_to_date(tmp_path: Path) -> None:
     """A backup with an earlier schema restores: what it holds is there, in the current schema, and
     proved; the backup is left as it is."""
-    backup, target = tmp_path / "backup.db", tmp_path / "target.db"
-    earlier(url_of(tmp_path / "earlier.db"))
-    with (
-        closing(sqlite3.connect(tmp_path / "earlier.db")) as source,
-        closing(sqlite3.connect(backup)) as copy,
-    ):
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")
+    backup, target = tmp_path / "earlier.db", tmp_path / "target.db"
+    earlier_database(url_of(backup), "6882bc2")
     whole = backup.read_bytes()
     books = restore(backup, url_of(target), sha256=hashlib.sha256(whole).hexdigest())
-    assert books.authorizations == 2 * len(PEOPLE)
-    assert books.fault is None
+    assert (books.authorizations, books.fault) == (3, None)
     assert backup.read_bytes() == whole
-    assert names(tmp_path) == {"backup.db", "target.db", "earlier.db"}
+    assert names(tmp_path) == {"target.db", "earlier.db"}
     assert stored_requests(target) == stored_requests(backup)
     engine = open_database(url_of(target))
     assert is_current(engine)

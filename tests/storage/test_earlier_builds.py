@@ -1,0 +1,107 @@
+"""Databases that earlier builds wrote: what they hold goes on working.
+
+`earlier/BUILD.db.xz` is a SQLite database that the build itself made, `earlier/BUILD.sql.xz` a
+script of PostgreSQL 15 with one. Nobody makes them anew.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.ids import RandomIds
+from service.storage.database import open_database
+from service.storage.migrate import is_current, migrate
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.conftest import KINDS, Databases, databases_of
+from tests.engine.acts import HOUR_US, told, transfers
+from tests.engine.calls import authorize, balances, rental, stored
+from tests.fakes import OPERATOR, START_US, Desk
+
+EARLIER = Path(__file__).parent / "earlier"
+BUILDS = ("6882bc2",)
+
+
+def earlier_database(url: str, build: str) -> None:
+    """Puts the database of an earlier build where an empty one is, or a SQLite file is to be."""
+    if url.startswith("sqlite:///"):
+        content = lzma.decompress((EARLIER / f"{build}.db.xz").read_bytes())
+        Path(url.removeprefix("sqlite:///")).write_bytes(content)
+        return
+    script = lzma.decompress((EARLIER / f"{build}.sql.xz").read_bytes()).decode()
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute(script)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Fresh databases, for the whole file."""
+    return databases_of(request)
+
+
+@pytest.fixture(params=BUILDS)
+def desk(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """This build's engine on the migrated database of an earlier one."""
+    url = databases.empty()
+    earlier_database(url, request.param)
+    engine = open_database(url)
+    assert not is_current(engine)
+    migrate(engine)
+    assert is_current(engine)
+    desk = Desk(SqlStore(engine), ids=RandomIds())
+    desk.clock.advance(START_US + 2 * HOUR_US)
+    yield desk
+    desk.store.close()
+    databases.drop(url)
+
+
+def test_the_books_of_an_earlier_build_verify(desk: Desk) -> None:
+    """The chains and both books of an earlier build are verified after the migration."""
+    found = verify_books(desk.store.engine)
+    assert (found.fault, found.authorizations) == (None, 3)
+
+
+def test_a_retry_of_a_call_to_an_earlier_build_gets_its_answer(desk: Desk) -> None:
+    """A request id that an earlier build answered gets the stored bytes, and nothing is written."""
+    with desk.store.engine.connect() as connection:
+        query = text("SELECT answer FROM requests WHERE request_id = 'authorize-ann'")
+        first = connection.execute(query).scalar_one()
+    work = desk.work(authorize("ann", "umbrella", "umbrella-0"), request_id="authorize-ann")
+    assert desk.apply(work) == [first]
+    assert verify_books(desk.store.engine).authorizations == 3
+
+
+def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> None:
+    """A debit of which an earlier build recorded the failure succeeds late, like any other."""
+    with desk.store.engine.connect() as connection:
+        query = text("SELECT authorization_id FROM transfers WHERE state = 'FAILED'")
+        authorization_id = connection.execute(query).scalar_one()
+    (it,) = [
+        found
+        for found in desk.store.list_authorizations(
+            OPERATOR, user_id="ann", after="", limit=9, state=None
+        )
+        if found.authorization_id == authorization_id
+    ]
+    (debit,) = transfers(desk, it)
+    answer = desk.do(told(debit, TransferState.SUCCEEDED), request_id="late", caller=PLATFORM)
+    assert isinstance(answer, TransferRecord)
+    assert answer.earlier_state is TransferState.FAILED
+    assert stored(desk, it).paid_minor == debit.amount_minor
+    assert verify_books(desk.store.engine).fault is None
+
+
+def test_people_and_lines_of_an_earlier_build_go_on(desk: Desk) -> None:
+    """A person whom an earlier build registered rents with the features on record."""
+    before = balances(desk, "ann")
+    it = rental(desk, authorize("ann", "bike"), request_id="anew")
+    assert (it.offer, it.band) == ("ZERO", "A")
+    assert balances(desk, "ann")[1] == before[1] - 19_900
+    assert verify_books(desk.store.engine).fault is None
