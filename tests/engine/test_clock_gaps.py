@@ -47,7 +47,7 @@ def closed(desk: Desk, command: c.Settle, request_id: str | None = None) -> c.Se
 
 
 @pytest.mark.parametrize("ahead_us", [1, 5_000, MINUTE_US, MINUTE_US + 1, 1_000 * DAY_US])
-def test_what_occurred_later_than_now_is_taken_as_now(desk: Desk, ahead_us: int) -> None:
+def test_r4_what_occurred_later_than_now_is_taken_as_now(desk: Desk, ahead_us: int) -> None:
     """R4: an `occurred_at` later than the server's now is taken as now, however far ahead, and
     costs the person no more than without it."""
     it = rental(desk, authorize())
@@ -64,7 +64,7 @@ def test_what_occurred_later_than_now_is_taken_as_now(desk: Desk, ahead_us: int)
 
 
 @pytest.mark.parametrize("early_us", [1, 5_000, MINUTE_US])
-def test_what_occurred_a_little_before_the_start_is_taken_as_the_start(
+def test_r4_what_occurred_a_little_before_the_start_is_taken_as_the_start(
     desk: Desk, early_us: int
 ) -> None:
     """R4: an `occurred_at` up to a minute earlier than the start is taken as the start."""
@@ -78,7 +78,7 @@ def test_what_occurred_a_little_before_the_start_is_taken_as_the_start(
     ]
 
 
-def test_what_occurred_more_than_a_minute_before_the_start_is_refused(desk: Desk) -> None:
+def test_r4_what_occurred_more_than_a_minute_before_the_start_is_refused(desk: Desk) -> None:
     """An `occurred_at` more than a minute earlier than the start is refused, and not counted."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
@@ -91,7 +91,7 @@ def test_what_occurred_more_than_a_minute_before_the_start_is_refused(desk: Desk
 @pytest.mark.parametrize(
     ("told_us", "kept_minor"), [(START_US + 9 * HOUR_US, 950), (START_US - MINUTE_US, 150)]
 )
-def test_what_was_found_is_found_between_the_start_and_now(
+def test_r4_what_was_found_is_found_between_the_start_and_now(
     desk: Desk, told_us: int, kept_minor: int
 ) -> None:
     """ReportFound of an instant that is still to come keeps the fee until now; of one up to a
@@ -104,7 +104,7 @@ def test_what_was_found_is_found_between_the_start_and_now(
     assert [gap.method for gap in desk.clock_gaps] == ["ReportFound"]
 
 
-def test_a_retry_of_what_was_ahead_is_answered_alike(desk: Desk) -> None:
+def test_r4_a_retry_of_what_was_ahead_is_answered_alike(desk: Desk) -> None:
     """What was told counts for a retry, not what it was taken as: the same body gets the same
     answer, also once its instant has come, and is not counted again; the instant that it was taken
     as is another body."""
@@ -120,7 +120,7 @@ def test_a_retry_of_what_was_ahead_is_answered_alike(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("ahead_us", [1, 5_000, 1_000 * DAY_US])
-def test_features_as_of_later_than_now_are_taken_as_of_now(desk: Desk, ahead_us: int) -> None:
+def test_r4_features_as_of_later_than_now_are_taken_as_of_now(desk: Desk, ahead_us: int) -> None:
     """R4: an `as_of` later than the server's now is taken as now; the next features, as of an
     instant between the two, are newer than those on record."""
     answer = desk.do(features(START_US + ahead_us), caller=PLATFORM)
@@ -149,7 +149,9 @@ def other(desk: Desk, url: str, request: pytest.FixtureRequest) -> Iterator[Desk
     store.close()
 
 
-def test_two_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, other: Desk) -> None:
+def test_r4_two_servers_ten_seconds_apart_settle_each_others_rentals(
+    desk: Desk, other: Desk
+) -> None:
     """R4: what one server has started another settles at once, by the clock of either; no event is
     earlier than the start, no entry is written earlier than its event, and the books verify."""
     apart_us = other.clock.now_us() - START_US
@@ -169,7 +171,7 @@ def test_two_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, ot
     assert verify_books(desk.store.engine).fault is None
 
 
-def test_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> None:
+def test_r4_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> None:
     """The usage of a rental that another server has started a moment ago is billed from its start,
     by whichever clock the device tells its end."""
     apart_us = other.clock.now_us() - START_US
@@ -183,7 +185,9 @@ def test_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> Non
         assert answer.fee.total_minor == 0
 
 
-def test_a_charge_of_another_server_occurs_after_it_was_asked_for(desk: Desk, other: Desk) -> None:
+def test_r4_a_charge_of_another_server_occurs_after_it_was_asked_for(
+    desk: Desk, other: Desk
+) -> None:
     """A damage charge has no start: nothing of it occurs before it was asked for, by whichever
     server's clock."""
     parent = rental(desk, settle(rental(desk, authorize()), 100))
@@ -203,7 +207,7 @@ def test_a_charge_of_another_server_occurs_after_it_was_asked_for(desk: Desk, ot
             assert it.create_us <= event_us <= ledger_us
 
 
-def test_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) -> None:
+def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) -> None:
     """Features that came to one server are followed by newer ones at another, whose clock may not
     have come so far; what is on record never gets older, and older ones stay refused."""
     first, second = sorted((desk, other), key=lambda it: -it.clock.now_us())
@@ -219,7 +223,7 @@ def test_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) -> 
 # -- counted ---------------------------------------------------------------------------------
 
 
-def test_what_is_decided_twice_is_counted_once(shaky: Desk, faulty: FaultyStore) -> None:
+def test_r4_what_is_decided_twice_is_counted_once(shaky: Desk, faulty: FaultyStore) -> None:
     """A gap counts when its batch is committed: once, however often the batch was decided, and not
     at all when nothing was written."""
     it = rental(shaky, authorize())
@@ -233,7 +237,7 @@ def test_what_is_decided_twice_is_counted_once(shaky: Desk, faulty: FaultyStore)
     assert stored(shaky, it).captured_minor == 1
 
 
-def test_gaps_are_counted_by_kind() -> None:
+def test_r4_gaps_are_counted_by_kind() -> None:
     """Times ahead, those of them that are far ahead, and times before the start are counted; only
     more than a minute ahead is warned of."""
     warned: list[tuple[ClockGap, int]] = []
@@ -244,7 +248,7 @@ def test_gaps_are_counted_by_kind() -> None:
     assert warned == [(ClockGap("city", "ReportFound", FAR_US + 1, START_US), 1)]
 
 
-def test_a_bad_clock_does_not_flood_the_log() -> None:
+def test_r4_a_bad_clock_does_not_flood_the_log() -> None:
     """Of each caller and method there is one warning in ten minutes, which says how many there were
     since the one before."""
     warned: list[tuple[str, str, int]] = []

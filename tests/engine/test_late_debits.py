@@ -65,8 +65,8 @@ def asked_twice(desk: Desk) -> tuple[Authorization, TransferRecord, TransferReco
     return it, first, second
 
 
-def test_a_success_after_the_failure_counts(desk: Desk) -> None:
-    """R1: a debit's success after its failure is a payment of what is due, and the earlier word is
+def test_r1_a_success_after_the_failure_counts(desk: Desk) -> None:
+    """A debit's success after its failure is a payment of what is due, and the earlier word is
     kept with its detail and its instant."""
     it, debit = failed_once(desk)
     books = Books(desk)
@@ -84,7 +84,7 @@ def test_a_success_after_the_failure_counts(desk: Desk) -> None:
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_a_success_said_again_counts_once(desk: Desk) -> None:
+def test_r1_a_success_said_again_counts_once(desk: Desk) -> None:
     """A late success that is repeated, and the failure that is repeated after it, change nothing
     and get the same answer: a rail repeats what was not acknowledged."""
     it, debit = failed_once(desk)
@@ -97,7 +97,7 @@ def test_a_success_said_again_counts_once(desk: Desk) -> None:
     assert stored(desk, it).received_minor == 1_250
 
 
-def test_a_success_is_final(desk: Desk) -> None:
+def test_r1_a_success_is_final(desk: Desk) -> None:
     """A failure after a success that nobody had contradicted is refused."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
@@ -107,7 +107,7 @@ def test_a_success_is_final(desk: Desk) -> None:
     assert (after.state, after.earlier_state) == (SUCCEEDED, None)
 
 
-def test_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
+def test_r1_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
     """T1 fails, T2 is paid, then T1 succeeds: all of T1 is owed back, and can be paid out."""
     it, first, second = asked_twice(desk)
     say(desk, second, SENT)
@@ -121,7 +121,7 @@ def test_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
     assert it.in_hand_minor == 1_250
 
 
-def test_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> None:
+def test_r1_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> None:
     """A later debit that is REQUESTED is cancelled together with the late success of the one
     before, and is not handed in."""
     it, first, second = asked_twice(desk)
@@ -134,7 +134,7 @@ def test_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> None
     assert desk.store.unsent_transfers(desk.clock.now_us(), 10) == []
 
 
-def test_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk) -> None:
+def test_r1_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk) -> None:
     """The next rung has come, and nobody has noticed it before the late success: its debit is asked
     for as of its instant, and cancelled."""
     it, first = failed_once(desk)
@@ -146,7 +146,7 @@ def test_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk) ->
 
 
 @pytest.mark.parametrize("word", [SUCCEEDED, FAILED])
-def test_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) -> None:
+def test_r1_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) -> None:
     """A later debit that is SENT stays under way when the one before succeeds: no other is asked
     for; when it succeeds as well all of it is owed back, and when it fails it is over."""
     it, first, second = asked_twice(desk)
@@ -166,7 +166,7 @@ def test_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) -> 
     assert it.refund_payable_minor == (1_250 if word is SUCCEEDED else 0)
 
 
-def test_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
+def test_r1_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
     """A later debit asks for less than is due even after the late success: it is handed in."""
     it = charged(desk)
     rental(desk, dispute(it, 1_000), caller=PLATFORM)
@@ -182,7 +182,7 @@ def test_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
     assert say(desk, second, SENT).state is SENT
 
 
-def test_every_debit_may_succeed_late(desk: Desk) -> None:
+def test_r1_every_debit_may_succeed_late(desk: Desk) -> None:
     """Two debits that failed both succeed later: the first pays, the second is owed back."""
     it, first, second = asked_twice(desk)
     say(desk, second, FAILED)
@@ -192,7 +192,7 @@ def test_every_debit_may_succeed_late(desk: Desk) -> None:
     assert (it.paid_minor, it.refund_payable_minor) == (1_250, 1_250)
 
 
-def test_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
+def test_r1_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
     """A debit that counts as never handed in, as in a database that was restored, has succeeded:
     the money is owed back. That it failed is no news."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
@@ -206,7 +206,7 @@ def test_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
     assert (answer.state, answer.earlier_state) == (SUCCEEDED, CANCELLED)
 
 
-def test_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
+def test_r1_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
     """What was written off meanwhile is recovered: cash / recovery."""
     it, debit = failed_once(desk)
     rental(desk, propose(it), caller=PLATFORM)
@@ -237,7 +237,7 @@ MEANWHILE: dict[str, Calls] = {
 
 
 @pytest.mark.parametrize("what", MEANWHILE)
-def test_nothing_is_due_any_more(desk: Desk, what: str) -> None:
+def test_r1_nothing_is_due_any_more(desk: Desk, what: str) -> None:
     """Whatever has become of the charge meanwhile, what comes in where nothing is due is owed
     back."""
     it, debit = failed_once(desk)
@@ -250,7 +250,7 @@ def test_nothing_is_due_any_more(desk: Desk, what: str) -> None:
     assert stored(desk, it).refund_payable_minor == before.refund_payable_minor + 1_250
 
 
-def test_a_part_is_due(desk: Desk) -> None:
+def test_r1_a_part_is_due(desk: Desk) -> None:
     """What is due, what was written off and the rest each get their part of a late success."""
     it, debit = failed_once(desk)
     rental(desk, dispute(it, 400), caller=PLATFORM)
@@ -272,7 +272,7 @@ def test_a_part_is_due(desk: Desk) -> None:
     )
 
 
-def test_all_words_in_one_batch(desk: Desk) -> None:
+def test_r1_all_words_in_one_batch(desk: Desk) -> None:
     """Failure, late success and both repeated, of two people, and the next rung come in one batch:
     each counts once."""
     desk.put_user("dan", 700)
@@ -295,7 +295,7 @@ def test_all_words_in_one_batch(desk: Desk) -> None:
         assert [each.state for each in transfers(desk, it)] == [SUCCEEDED]
 
 
-def test_an_operator_is_owed_the_same(desk: Desk) -> None:
+def test_r1_an_operator_is_owed_the_same(desk: Desk) -> None:
     """A late success changes nothing of what the operator is owed: the receivable was bought."""
     it, first, second = asked_twice(desk)
     say(desk, second, SUCCEEDED)
