@@ -149,9 +149,7 @@ def other(desk: Desk, url: str, request: pytest.FixtureRequest) -> Iterator[Desk
     store.close()
 
 
-def test_r4_two_servers_ten_seconds_apart_settle_each_others_rentals(
-    desk: Desk, other: Desk
-) -> None:
+def test_r4_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, other: Desk) -> None:
     """R4: what one server has started another settles at once, by the clock of either; no event is
     earlier than the start, no entry is written earlier than its event, and the books verify."""
     apart_us = other.clock.now_us() - START_US
@@ -185,9 +183,7 @@ def test_r4_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> 
         assert answer.fee.total_minor == 0
 
 
-def test_r4_a_charge_of_another_server_occurs_after_it_was_asked_for(
-    desk: Desk, other: Desk
-) -> None:
+def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, other: Desk) -> None:
     """A damage charge has no start: nothing of it occurs before it was asked for, by whichever
     server's clock."""
     parent = rental(desk, settle(rental(desk, authorize()), 100))
