@@ -148,14 +148,17 @@ class OpenFiles:
             self._failed = True
             raise FileGone(f"{self._path} is another file than the open one: put that back")
         written = self._written
-        if written is not None and (found.st_mtime_ns, found.st_size) != written.stamp:
+        if written is None:
+            return
+        # A log gets its salts with its first commit.
+        if (found.st_mtime_ns, found.st_size) != written.stamp or not any(written.salts):
             self._look_closer(written)
 
     def _look_closer(self, before: _Written) -> None:
         now = self._look_inside()
         if now is None:
             return
-        noted = now.checkpoints != before.checkpoints or before.copying
+        noted = now.salts != before.salts or now.copied != before.copied or before.copying
         if now.first_page != before.first_page and not noted:
             self._failed = True
             raise FileGone(f"{self._path} was written over by another program: restore a backup")
@@ -181,9 +184,8 @@ class OpenFiles:
                 if (found.st_dev, found.st_ino) != known:
                     return None
         copied, to_copy = noted[INDEX_COPIED], noted[INDEX_TO_COPY]
-        checkpoints = noted[INDEX_SALTS] + copied + to_copy
         stamp = stat.st_mtime_ns, stat.st_size
-        return _Written(stamp, checkpoints, copied != to_copy, first_page)
+        return _Written(stamp, noted[INDEX_SALTS], copied + to_copy, copied != to_copy, first_page)
 
 
 _Identity = tuple[int, int]
@@ -191,11 +193,18 @@ _Identity = tuple[int, int]
 
 
 class _Written(NamedTuple):
-    """When a database's file was written last (nanoseconds) and its size in bytes; which
-    checkpoints were noted by then, and whether one was under way; its first page."""
+    """What was written into a database's file.
+
+    stamp       when it was written last, in nanoseconds, and its size in bytes
+    salts       of the log; others each time it is begun anew
+    copied      how many pages of the log were copied by then, and are to be
+    copying     whether a checkpoint was under way, or broken off
+    first_page  its content
+    """
 
     stamp: tuple[int, int]
-    checkpoints: bytes
+    salts: bytes
+    copied: bytes
     copying: bool
     first_page: bytes
 

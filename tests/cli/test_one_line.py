@@ -23,6 +23,7 @@ import pytest
 
 from service.cli import main
 from service.storage.migrate import head_revision
+from tests.cli.test_commands import COMMANDS as SHELL_COMMANDS
 from tests.cli.test_commands import ROOT, shell
 from tests.conftest import NewFile
 from tests.faults.support import small_model
@@ -119,12 +120,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 # -- databases -------------------------------------------------------------------------------------
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "migrate": ("migrate",),
-    "operator create": ("operator", "create", "city", "--name", "City"),
-    "operator create-key": ("operator", "create-key", "city"),
-    "platform create-key": ("platform", "create-key"),
-    "revoke-key": ("revoke-key",),
-    "verify": ("verify",),
+    **SHELL_COMMANDS,
     "serve": ("serve", "--listen", "127.0.0.1:0", "--model", "{model}"),
     "backup": ("backup", "--to", "{folder}/to"),
     "restore": ("restore", "--from", "{folder}/from", "--sha256", "0" * 64),

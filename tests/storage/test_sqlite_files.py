@@ -75,6 +75,19 @@ def test_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) 
     files.check()
 
 
+def test_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> None:
+    """A9: the first commit into a new log, which gives the log its salts, hides nothing."""
+    engine = open_database(f"sqlite:///{file}")
+    older = file.read_bytes()
+    for name in ("first", "second"):
+        with writing(engine) as connection:
+            connection.exec_driver_sql("UPDATE operators SET name = ?", (name,))
+    file.write_bytes(older[:28] + b"\xff" + older[29:])
+    with pytest.raises(FileGone, match="written over"), writing(engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+    engine.dispose()
+
+
 def test_checkpoints_are_no_strangers(
     files: OpenFiles, file: Path, other: sqlite3.Connection
 ) -> None:
