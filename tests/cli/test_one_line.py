@@ -293,7 +293,7 @@ MEETINGS = [
 
 
 @pytest.mark.parametrize(("command", "situation"), MEETINGS)
-def test_a_database_that_is_no_good_is_said_in_one_line(
+def test_a22_a_database_that_is_no_good_is_said_in_one_line(
     command: str,
     situation: str,
     place: Place,
@@ -330,7 +330,7 @@ def hidden(folder: Path, *modules: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_driver_that_is_not_installed(command: str, place: Place) -> None:
+def test_a22_a_driver_that_is_not_installed(command: str, place: Place) -> None:
     """A22: without PostgreSQL's driver every command names the extra that brings it."""
     (place.folder / "from").write_text("a backup")
     (place.folder / "modules").mkdir()
@@ -341,7 +341,7 @@ def test_a_driver_that_is_not_installed(command: str, place: Place) -> None:
 
 
 @pytest.mark.parametrize("module", ["sklearn", "scipy", "threadpoolctl"])
-def test_training_without_its_extra(module: str, place: Place) -> None:
+def test_a22_training_without_its_extra(module: str, place: Place) -> None:
     """A22: train without one of its libraries names it and the extra that brings it."""
     (place.folder / "modules").mkdir()
     spec = place.folder / "spec.toml"
@@ -480,7 +480,7 @@ FILES: dict[str, tuple[Callable[[Place], tuple[str, ...]], str]] = {
 
 
 @pytest.mark.parametrize("situation", sorted(FILES))
-def test_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: Place) -> None:
+def test_a22_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: Place) -> None:
     """A22: a model, key, secret, backup or spec that is missing, wrong or in the way is said in one
     line; nothing is written."""
     make, part = FILES[situation]
@@ -496,7 +496,7 @@ def test_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: Place
 # -- addresses -------------------------------------------------------------------------------------
 
 
-def test_an_address_that_is_in_use(place: Place) -> None:
+def test_a22_an_address_that_is_in_use(place: Place) -> None:
     """A22: an address where another process listens is said to be in use."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -515,14 +515,14 @@ def test_an_address_that_is_in_use(place: Place) -> None:
         ("127.0.0.1", "is not HOST:PORT"),
     ],
 )
-def test_an_address_that_is_none_of_ours(listen: str, said: str, place: Place) -> None:
+def test_a22_an_address_that_is_none_of_ours(listen: str, said: str, place: Place) -> None:
     """A22: an address that is not this machine's, or none at all, is said to be so."""
     line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
     assert listen in line
     assert said in line
 
 
-def test_a_port_that_this_user_may_not_have(place: Place) -> None:
+def test_a22_a_port_that_this_user_may_not_have(place: Place) -> None:
     """A22: a port below 1024 without the right to it names the right."""
     first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if not first.exists() or int(first.read_text()) <= 80:
@@ -547,7 +547,7 @@ def test_a_port_that_this_user_may_not_have(place: Place) -> None:
 # -- whatever comes later --------------------------------------------------------------------------
 
 
-def test_a_database_that_goes_away_in_between(
+def test_a22_a_database_that_goes_away_in_between(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A22: a file that is removed while a command writes into it is said in one line as well."""
@@ -560,7 +560,7 @@ def test_a_database_that_goes_away_in_between(
     assert not place.file.exists()
 
 
-def test_a_key_that_is_no_text(place: Place) -> None:
+def test_a22_a_key_that_is_no_text(place: Place) -> None:
     """A22: bytes that are no text are no key."""
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "revoke-key", "--database", migrated(place)],
@@ -573,7 +573,7 @@ def test_a_key_that_is_no_text(place: Place) -> None:
     assert "key not found" in one_line(Said(done.returncode, done.stderr.decode()))
 
 
-def test_situations_are_as_they_say(place: Place) -> None:
+def test_a22_situations_are_as_they_say(place: Place) -> None:
     """The database that the situations are made of is a good one, and migrate makes one."""
 
     with closing(sqlite3.connect(place.template)) as connection:

@@ -25,12 +25,12 @@ def health() -> Health:
     return made
 
 
-def test_it_is_down_before_the_start() -> None:
+def test_a21_it_is_down_before_the_start() -> None:
     """A server that has not started serves nobody."""
     assert not Health(LIMITS).serving
 
 
-def test_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> None:
+def test_a21_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> None:
     """A failure makes it fall; a commit that began before the failure does not lift it, one that
     began after it does."""
     health.failed(10.0)
@@ -41,7 +41,7 @@ def test_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> 
     assert health.serving
 
 
-def test_relapses_make_it_wait(health: Health) -> None:
+def test_a21_relapses_make_it_wait(health: Health) -> None:
     """Who falls soon after a rise waits 1 s, 2 s, 4 s … and at most 30 s before a commit counts."""
     now, waited = 100.0, []
     for _ in range(8):
@@ -55,7 +55,7 @@ def test_relapses_make_it_wait(health: Health) -> None:
     assert waited == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
-def test_a_steady_time_is_no_relapse(health: Health) -> None:
+def test_a21_a_steady_time_is_no_relapse(health: Health) -> None:
     """Who stayed up for longer than the longest pause rises with the first commit again."""
     for now in (100.0, 100.5):
         health.failed(now)
@@ -65,7 +65,7 @@ def test_a_steady_time_is_no_relapse(health: Health) -> None:
     assert health.serving
 
 
-def test_failures_while_down_put_the_rise_off(health: Health) -> None:
+def test_a21_failures_while_down_put_the_rise_off(health: Health) -> None:
     """While it is down a further failure counts as the latest one, and is no relapse."""
     health.failed(10.0)
     health.failed(20.0)
@@ -75,7 +75,7 @@ def test_failures_while_down_put_the_rise_off(health: Health) -> None:
     assert health.serving
 
 
-def test_a_server_that_stops_stays_down(health: Health) -> None:
+def test_a21_a_server_that_stops_stays_down(health: Health) -> None:
     """While draining nothing lifts it."""
     health.close()
     health.committed(10.0)
@@ -146,7 +146,7 @@ def probing(story: Callable[[Storage, Watched], Awaitable[None]]) -> Watched:
     return asyncio.run(run())
 
 
-def test_storage_that_goes_and_comes_is_told_without_traffic() -> None:
+def test_a21_storage_that_goes_and_comes_is_told_without_traffic() -> None:
     """A21: with no call at all health falls when storage is away, and rises when it is back."""
 
     async def story(storage: Storage, watched: Watched) -> None:
@@ -162,7 +162,7 @@ def test_storage_that_goes_and_comes_is_told_without_traffic() -> None:
     assert isinstance(logged[0][1], StorageFailed)
 
 
-def test_a_refused_batch_is_told_before_the_next_probe() -> None:
+def test_a21_a_refused_batch_is_told_before_the_next_probe() -> None:
     """A batch that storage refused makes health fall at once, whatever probe is under way; other
     refusals do not."""
 
@@ -185,7 +185,7 @@ def refuse(watched: Watched, reason: str) -> Callable[[], object]:
     return lambda: apply([])
 
 
-def test_a_read_does_not_lift_it() -> None:
+def test_a21_a_read_does_not_lift_it() -> None:
     """A disk that reads and does not write stays told as away until something is committed."""
 
     async def story(storage: Storage, watched: Watched) -> None:
@@ -201,7 +201,7 @@ def test_a_read_does_not_lift_it() -> None:
     probing(story)
 
 
-def test_probes_do_not_pile_up() -> None:
+def test_a21_probes_do_not_pile_up() -> None:
     """A probe without an end makes health fall after its time; no other begins before it is over,
     and its late answer lifts nothing."""
 
@@ -220,7 +220,7 @@ def test_probes_do_not_pile_up() -> None:
     probing(story)
 
 
-def test_a_probe_that_found_no_connection_tells_nothing() -> None:
+def test_a21_a_probe_that_found_no_connection_tells_nothing() -> None:
     """A probe that could not be tried neither makes health fall nor rise."""
 
     async def story(storage: Storage, watched: Watched) -> None:
@@ -236,7 +236,7 @@ def test_a_probe_that_found_no_connection_tells_nothing() -> None:
     probing(story)
 
 
-def test_draining_is_not_undone() -> None:
+def test_a21_draining_is_not_undone() -> None:
     """Once the server stops, storage that comes back is not told."""
 
     async def story(storage: Storage, watched: Watched) -> None:

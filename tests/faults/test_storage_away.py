@@ -188,7 +188,7 @@ def remove_memory(file: Path, beside: Path) -> None:
     [remove, move, replace, write_over, remove_log, remove_memory],
     ids=lambda it: it.__name__,
 )
-def test_a_database_that_goes_from_its_path_is_not_answered_from(
+def test_a9_a_database_that_goes_from_its_path_is_not_answered_from(
     attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
 ) -> None:
     """A9: once the file, its log or its shared memory is removed, moved, replaced or written over
@@ -219,7 +219,7 @@ def test_a_database_that_goes_from_its_path_is_not_answered_from(
 
 
 @pytest.mark.parametrize("attack", [remove, remove_log, remove_memory], ids=lambda it: it.__name__)
-def test_a_database_that_goes_is_noticed_without_a_call(
+def test_a9_a_database_that_goes_is_noticed_without_a_call(
     attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
 ) -> None:
     """A9, A21: with no call at all health tells that the file, its log or its memory has gone."""
@@ -230,7 +230,7 @@ def test_a_database_that_goes_is_noticed_without_a_call(
         assert shop.running.terminate() == 0
 
 
-def test_a_log_that_was_removed_is_written_into_the_database_at_the_stop(
+def test_a9_a_log_that_was_removed_is_written_into_the_database_at_the_stop(
     tmp_path: Path, model: Path
 ) -> None:
     """A9: whatever was answered before the log was removed is in the database after SIGTERM."""
@@ -246,7 +246,7 @@ def test_a_log_that_was_removed_is_written_into_the_database_at_the_stop(
     assert verified(f"sqlite:///{file}")
 
 
-def test_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Path) -> None:
+def test_a9_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Path) -> None:
     """A9: moved away and back, the file is served again without a restart, and what was answered
     is there. It may be reached by a symbolic link that leads elsewhere by then."""
     folder = tmp_path / "data"
@@ -274,7 +274,7 @@ def test_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Path)
     assert verified(f"sqlite:///{file}")
 
 
-def test_what_harms_no_file_stops_nobody(tmp_path: Path, model: Path) -> None:
+def test_a9_what_harms_no_file_stops_nobody(tmp_path: Path, model: Path) -> None:
     """A9: a new time of the file, a reader and a writer beside the server, and a checkpoint that
     another program makes are no reason to stop."""
     file = tmp_path / "freehold.db"
@@ -305,7 +305,7 @@ def own() -> Iterator[Cluster]:
         yield started
 
 
-def test_health_follows_postgresql(own: Cluster, model: Path) -> None:
+def test_a21_health_follows_postgresql(own: Cluster, model: Path) -> None:
     """A21: PostgreSQL stopped, and health is NOT_SERVING on both servers within seconds, one of
     which has no calls; PostgreSQL back, and both are SERVING again, calls or not."""
     url = own.url(own.empty())
@@ -328,7 +328,7 @@ def test_health_follows_postgresql(own: Cluster, model: Path) -> None:
     assert verified(url)
 
 
-def test_health_follows_a_disk(tmp_path: Path, model: Path) -> None:
+def test_a21_health_follows_a_disk(tmp_path: Path, model: Path) -> None:
     """A21: a SQLite file that takes no writes but can be read is told as NOT_SERVING for as long as
     that lasts, and as SERVING when it takes writes again, without a call."""
     file = tmp_path / "freehold.db"

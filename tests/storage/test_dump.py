@@ -291,7 +291,7 @@ def test_a_dump_of_an_earlier_build_is_brought_up_to_date(
 # -- versions --------------------------------------------------------------------------------------
 
 
-def test_the_tools_of_the_servers_version_are_found(
+def test_a20_the_tools_of_the_servers_version_are_found(
     busy: Desk,
     source: str,
     target: str,
@@ -299,7 +299,7 @@ def test_the_tools_of_the_servers_version_are_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A20: without --postgres-bin the tools of the server's own version are taken, also where those
+    """Without --postgres-bin the tools of the server's own version are taken, also where those
     of other versions come first in PATH; the dump restores."""
     folders = [*OTHERS.values(), pinned_programs(), programs]
     monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), os.environ["PATH"]]))
@@ -307,10 +307,10 @@ def test_the_tools_of_the_servers_version_are_found(
     assert restore(made.path, target) == made.books
 
 
-def test_options_that_older_tools_do_not_know_are_not_handed_over(
+def test_a20_options_that_older_tools_do_not_know_are_not_handed_over(
     busy: Desk, source: str, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A20: of the connection's options the tools are told those of the URL and how long to wait,
+    """Of the connection's options the tools are told those of the URL and how long to wait,
     and no default of the driver's own library ("invalid connection option")."""
     folder, seen = tmp_path / "bin", tmp_path / "seen"
     folder.mkdir()
@@ -336,10 +336,10 @@ def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRef
         return refused
 
 
-def test_a_backup_of_an_older_server_restores_into_a_newer_one(
+def test_a20_a_backup_of_an_older_server_restores_into_a_newer_one(
     busy: Desk, source: str, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A20: a dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
+    """A dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
     in one line that says so, and stays empty."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     mine = int(major_of(programs))
@@ -357,8 +357,10 @@ def test_a_backup_of_an_older_server_restores_into_a_newer_one(
                 assert found == made.books
 
 
-def test_tools_of_another_version_are_refused(source: str, programs: Path, tmp_path: Path) -> None:
-    """A20: tools of another major version than the server's are not used; the refusal says which
+def test_a20_tools_of_another_version_are_refused(
+    source: str, programs: Path, tmp_path: Path
+) -> None:
+    """Tools of another major version than the server's are not used; the refusal says which
     are needed, which were found and where."""
     (tmp_path / "any").touch()
     for number in (14, 19):

@@ -37,7 +37,7 @@ def files(file: Path, other: sqlite3.Connection) -> OpenFiles:
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: str) -> None:
+def test_a9_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: str) -> None:
     """A9: whichever file is moved away is missed, and not missed any more when it is back."""
     path = Path(f"{file}{suffix}")
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: st
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_copy_is_another_file(files: OpenFiles, file: Path, suffix: str) -> None:
+def test_a9_a_copy_is_another_file(files: OpenFiles, file: Path, suffix: str) -> None:
     """A9: the same bytes in another file are not the open file."""
     path = Path(f"{file}{suffix}")
     os.replace(shutil.copy(path, file.with_name("copy")), path)
@@ -62,7 +62,7 @@ def test_a_copy_is_another_file(files: OpenFiles, file: Path, suffix: str) -> No
         files.check_all()
 
 
-def test_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) -> None:
+def test_a9_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) -> None:
     """A9: other content in the same file is seen by the quick look; a touch is nothing."""
     whole = file.read_bytes()
     os.utime(file)
@@ -75,7 +75,7 @@ def test_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) 
     files.check()
 
 
-def test_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> None:
+def test_a9_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> None:
     """A9: the first commit into a new log, which gives the log its salts, hides nothing."""
     engine = open_database(f"sqlite:///{file}")
     older = file.read_bytes()
@@ -88,7 +88,7 @@ def test_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> None:
     engine.dispose()
 
 
-def test_checkpoints_are_no_strangers(
+def test_a9_checkpoints_are_no_strangers(
     files: OpenFiles, file: Path, other: sqlite3.Connection
 ) -> None:
     """A9: while others write and make checkpoints, at any moment, no look fails."""
@@ -118,7 +118,7 @@ def test_checkpoints_are_no_strangers(
     assert file.stat().st_size > before
 
 
-def test_the_log_may_go_with_the_last_connection(file: Path) -> None:
+def test_a9_the_log_may_go_with_the_last_connection(file: Path) -> None:
     """When nobody has the database open, log and memory go, and others are made with the next."""
     engine = open_database(f"sqlite:///{file}")
     for _ in range(3):
@@ -128,7 +128,7 @@ def test_the_log_may_go_with_the_last_connection(file: Path) -> None:
         assert not Path(f"{file}-wal").exists()
 
 
-def test_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
+def test_a9_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
     """A9: a symbolic link that leads elsewhere later changes nothing."""
     link = tmp_path / "link"
     link.symlink_to(file)
@@ -144,7 +144,7 @@ def test_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
         assert set(connection.execute("SELECT name FROM operators")) == {("second",)}
 
 
-def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
+def test_a9_no_file_is_made_by_looking(tmp_path: Path) -> None:
     """A9: a database that is not there is made only for whoever asks for one."""
     file = tmp_path / "freehold.db"
     engine = open_database(f"sqlite:///{file}")
@@ -159,7 +159,7 @@ def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -> None:
+def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -> None:
     """A9: a file that goes after the look and before the end of COMMIT leaves the outcome unknown;
     one that went before is refused, and what was to be committed is not there when it is back."""
     engine = open_database(f"sqlite:///{file}")
