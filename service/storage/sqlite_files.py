@@ -171,21 +171,30 @@ class OpenFiles:
         """What was written into the database's file; None where that cannot be told."""
         if not OWN_FILES.is_dir():
             return None
-        with _opened(self._path) as file, _opened(f"{self._path}-shm") as index:
-            if file is None or index is None:
-                return None
+        file, index = _own(self._path), _own(f"{self._path}-shm")
+        if file is None or index is None:
+            return None
+        try:
             stat = os.fstat(file)
+            noted_before = os.pread(index, INDEX_BYTES, 0)
             first_page = os.pread(file, PAGE_BYTES, 0)
-            # After the file: a checkpoint is noted before it writes.
+            # A checkpoint is noted before it writes: a page that it wrote comes with its note.
             noted = os.pread(index, INDEX_BYTES, 0)
             # Whoever had them open may have closed them meanwhile.
             for descriptor, known in ((file, self._file), (index, self._beside[1])):
                 found = os.fstat(descriptor)
                 if (found.st_dev, found.st_ino) != known:
                     return None
+        except OSError:
+            return None
         copied, to_copy = noted[INDEX_COPIED], noted[INDEX_TO_COPY]
-        stamp = stat.st_mtime_ns, stat.st_size
-        return _Written(stamp, noted[INDEX_SALTS], copied + to_copy, copied != to_copy, first_page)
+        return _Written(
+            stamp=(stat.st_mtime_ns, stat.st_size),
+            salts=noted[INDEX_SALTS],
+            copied=copied + to_copy,
+            copying=copied != to_copy or noted != noted_before,
+            first_page=first_page,
+        )
 
 
 _Identity = tuple[int, int]
@@ -198,7 +207,7 @@ class _Written(NamedTuple):
     stamp       when it was written last, in nanoseconds, and its size in bytes
     salts       of the log; others each time it is begun anew
     copied      how many pages of the log were copied by then, and are to be
-    copying     whether a checkpoint was under way, or broken off
+    copying     whether a checkpoint was under way, was broken off, or may have come meanwhile
     first_page  its content
     """
 
@@ -268,22 +277,28 @@ def _opened(path: str) -> Iterator[int | None]:
     SQLite's own if this process has one: closing another would let go of every lock that the
     process holds on the file.
     """
-    try:
-        wanted = os.stat(path)
-    except OSError:
-        yield None
+    own = _own(path)
+    if own is not None or not os.path.exists(path):
+        yield own
         return
-    for name in os.listdir(OWN_FILES):
-        with suppress(OSError):
-            found = os.fstat(int(name))
-            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                yield int(name)
-                return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _own(path: str) -> int | None:
+    """A descriptor by which this process has a file open; None if it has none."""
+    wanted = _identity(path)
+    if wanted is None:
+        return None
+    for name in os.listdir(OWN_FILES):
+        with suppress(OSError):
+            found = os.fstat(int(name))
+            if (found.st_dev, found.st_ino) == wanted:
+                return int(name)
+    return None
 
 
 def has_log(file: str) -> bool:

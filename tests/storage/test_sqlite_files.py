@@ -88,6 +88,34 @@ def test_a9_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> No
     engine.dispose()
 
 
+def test_a9_a_checkpoint_amid_a_look_is_no_stranger(
+    files: OpenFiles, file: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A9: a whole checkpoint between the two things that a look reads is not taken for a stranger,
+    neither by that look nor by the next."""
+    read = os.pread
+
+    def grow() -> None:
+        other.execute("INSERT INTO filler VALUES (zeroblob(20000))")
+        other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    for place in range(6):
+        calls = iter(range(100))
+
+        def checkpointed(descriptor: int, size: int, offset: int, place: int = place) -> bytes:
+            if next(calls) == place:  # noqa: B023
+                grow()
+            return read(descriptor, size, offset)
+
+        grow()
+        monkeypatch.setattr(os, "pread", checkpointed)
+        files.check()
+        monkeypatch.setattr(os, "pread", read)
+        files.check()
+        grow()
+        files.check()
+
+
 def test_a9_checkpoints_are_no_strangers(
     files: OpenFiles, file: Path, other: sqlite3.Connection
 ) -> None:
