@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 
 from models import fits, scorecard
-from models.domain import MISSING_FEATURE
+from models.domain import MISSING_FEATURE, Admitted
 from models.errors import TrainingError
 from models.spec import HouseRules
 
@@ -17,12 +17,12 @@ def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
     """For each raw column the hold-out rows that are refused for it or marked as extrapolated.
 
     Known before any fit. `missing` are rows whose blank the fit cannot answer for, `outside` those
-    whose value lies outside the domain; a row is counted at the first column at fault.
+    whose value lies outside the domain; a row may count for several columns. Raises TrainingError
+    where no good, or no bad, hold-out row can be scored.
     """
-    admitted = fits.domain_of(state, sample, None).admit(state.raw[state.holdout])
-    found: dict[str, dict[str, Any]] = {}
-    for feature, trained in zip(state.spec.inputs, sample.trained, strict=True):
-        found[feature.name] = {
+    seen, raw = fits.domain_of(state, sample, None), state.raw[state.holdout]
+    found: dict[str, dict[str, Any]] = {
+        feature.name: {
             "column": feature.name,
             "trained_missing": trained.missing,
             "may_be_missing": trained.nullable,
@@ -30,14 +30,30 @@ def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
             "outside": 0,
             "extrapolated": 0,
         }
-    for code, column in admitted.refused.values():
-        # A derived column without a value has no row of its own among the raw ones.
-        row = found.setdefault(column, {"column": column, "missing": 0, "outside": 0})
-        row["missing" if code == MISSING_FEATURE else "outside"] += 1
+        for feature, trained in zip(state.spec.inputs, sample.trained, strict=True)
+    }
+    for _, code, column in seen.faults(raw):
+        found[column]["missing" if code == MISSING_FEATURE else "outside"] += 1
+    admitted = seen.admit(raw)
     for columns in admitted.extrapolated.values():
         for column in columns:
             found[column]["extrapolated"] += 1
+    _require_both(state, admitted, found)
     return list(found.values())
+
+
+def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[str, Any]]) -> None:
+    """Raises TrainingError unless good and bad hold-out rows can be scored."""
+    label = state.label[state.holdout]
+    label = np.delete(label, sorted(admitted.refused))
+    for value, name in ((1, "bad"), (0, "good")):
+        if not (label == value).any():
+            worst = max(found.values(), key=lambda row: int(row["missing"]) + int(row["outside"]))
+            raise TrainingError(
+                f"of the {state.holdout.shape[0]} hold-out rows no {name} one can be scored; "
+                f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} have "
+                "one unlike those trained on: choose another hold-out, or leave the column out"
+            )
 
 
 def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list[str]:
@@ -59,7 +75,7 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
                 f"{row['column']}: of {rows} hold-out rows {row['missing']} cannot be scored for "
                 f"a missing value and {row['outside']} for a value unlike those trained on"
             )
-        if row.get("trained_missing") and not row["may_be_missing"]:
+        if row["trained_missing"] and not row["may_be_missing"]:
             warnings.append(
                 f"{row['column']}: {row['trained_missing']} training rows lack a value, too few "
                 "to learn from; rows without it are left out and cannot be scored"
@@ -78,13 +94,13 @@ def better_blank(
     for j in np.flatnonzero(seen.nullable).tolist():
         raw = state.raw[state.holdout]
         raw = raw[~np.isnan(raw[:, j])]
-        blank = raw.copy()
-        blank[:, j] = np.nan
+        without = raw.copy()
+        without[:, j] = np.nan
         before = fits.margins(booster, seen, raw)
-        after = fits.margins(booster, seen, blank)
+        after = fits.margins(booster, seen, without)
         both = ~np.isnan(before) & ~np.isnan(after)
         pairs = zip(before[both].tolist(), after[both].tolist(), strict=True)
-        n, rises = int(both.sum()), sum(scale.score(b) < scale.score(a) for b, a in pairs)
+        n, rises = int(both.sum()), sum(scale.score(m) < scale.score(blank) for m, blank in pairs)
         name = state.spec.inputs[j].name
         shares.append({"column": name, "n": n, "rises": rises, "share": rises / n if n else 0.0})
     return shares

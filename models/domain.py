@@ -29,6 +29,7 @@ FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 UNSEEN_CODE = "UNSEEN_CODE"
 
 _LARGEST = sys.float_info.max
+_LARGEST_TABLE = 4096
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,13 @@ def learn(
 
     A blank that too few training rows have is nothing that a fit can learn from: rows that have
     one are left out, as they are refused later. `leaf` is the fit's smallest leaf. Raises
-    DatasetError where no good or no bad row is left.
+    DatasetError for a column without any value, and where no good or no bad row is left.
     """
     missing = np.isnan(raw)
     nullable: Bools = np.array([f.missing == "nan" for f in features])
+    for j, feature in enumerate(features):
+        if missing[:, j].all():
+            raise DatasetError(f"{feature.name}: no training row has a value; leave the column out")
     kept: Bools = np.ones(raw.shape[0], dtype=np.bool_)
     while True:
         lacking = missing[kept].sum(axis=0)
@@ -103,7 +107,12 @@ def learn(
         nullable &= enough
         kept = ~np.any(missing[:, ~nullable], axis=1)
     if np.unique(label[kept]).shape[0] < 2:
-        raise DatasetError("too few rows are left without the rows whose blanks are too rare")
+        rare = [f"{f.name} ({n})" for f, n, has in zip(features, missing.sum(axis=0), nullable,
+                strict=True) if n and not has]  # fmt: skip
+        raise DatasetError(
+            "no good or no bad training row is left without those that lack a value of "
+            f"{', '.join(rare)}; leave the column out, or fill it"
+        )
     bad = label == 1
     trained = tuple(
         _trained(
@@ -176,10 +185,8 @@ class Domain:
         derive: Derive,
         derived_names: Sequence[str],
         blind: frozenset[int],
-        probe: Floats,
     ) -> None:
-        """`blind` are the derived columns that the model reads where it knows no missing value;
-        `probe` is (m, k_raw) float64 of rows in the domain, to see what a missing value does."""
+        """`blind` are the derived columns that the model reads where it knows no missing value."""
         self._names = [f.name for f in features]
         self._derive = derive
         self._derived_names = tuple(derived_names)
@@ -190,16 +197,22 @@ class Domain:
         self._features = tuple(features)
         self._fraction_allowed = np.array([f.type == "number" for f in features])
         self._seen = [None if t.seen is None else frozenset(t.seen) for t in trained]
-        # Codes with a gap between them; elsewhere the bounds tell all.
-        self._gaps = [
-            (j, np.array(t.seen))
+        self._holes = [
+            (j, _Codes(t.seen))
             for j, (f, t) in enumerate(zip(features, trained, strict=True))
             if f.type == "code" and t.seen and len(t.seen) <= t.high - t.low
         ]
-        nullable = np.array([t.nullable for t in trained])
-        self._turns_nan = _turns_nan(derive, probe, nullable, len(self._derived_names))
-        unread = np.isin(np.arange(len(self._derived_names)), sorted(blind))
-        self.nullable: Bools = nullable & ~(self._turns_nan & unread).any(axis=1)
+        # Special values that no training row had, of numbers.
+        self._unseen = [
+            (j, np.array(unseen))
+            for j, (f, t) in enumerate(zip(features, trained, strict=True))
+            if f.type != "code"
+            and t.seen is not None
+            and (unseen := sorted({*f.special} - {*t.seen}))
+        ]
+        self.nullable: Bools = np.array([t.nullable for t in trained])
+        self._any_nullable = bool(self.nullable.any())
+        self._blind = np.isin(np.arange(len(self._derived_names)), sorted(blind))
 
     def ends(self, j: int) -> tuple[float, float]:
         """The least and the largest value of raw column j that are scored as they are."""
@@ -207,10 +220,7 @@ class Domain:
 
     def admit(self, raw: Floats) -> Admitted:
         """Derived columns of the rows of (n, k_raw) float64 that can be scored."""
-        inside = (raw >= self._low) & (raw <= self._high)
-        inside &= (raw == np.floor(raw)) | self._fraction_allowed
-        for j, seen in self._gaps:
-            inside[:, j] &= np.isin(raw[:, j], seen)
+        inside = self._inside(raw)
         refused: dict[int, Refusal] = {}
         extrapolated: dict[int, tuple[str, ...]] = {}
         if not inside.all():
@@ -221,6 +231,28 @@ class Domain:
         if extrapolated and refused:
             extrapolated = {i: names for i, names in extrapolated.items() if i not in refused}
         return Admitted(derived, refused, extrapolated)
+
+    def faults(self, raw: Floats) -> list[tuple[int, str, str]]:
+        """Every value of (n, k_raw) float64 that cannot be scored: row, code and column."""
+        rows, columns = np.nonzero(~self._inside(raw))
+        cells = zip(rows.tolist(), columns.tolist(), strict=True)
+        return [
+            (i, code, self._names[j])
+            for i, j in cells
+            if (code := self._refusal(j, float(raw[i, j]))) is not None
+        ]
+
+    def _inside(self, raw: Floats) -> Bools:
+        """Which values are scored as they are, but for special values outside the bounds."""
+        inside = (raw >= self._low) & (raw <= self._high)
+        inside &= (raw == np.floor(raw)) | self._fraction_allowed
+        for j, codes in self._holes:
+            inside[:, j] &= codes.include(raw[:, j])
+        for j, unseen in self._unseen:
+            inside[:, j] &= ~np.isin(raw[:, j], unseen)
+        if self._any_nullable:
+            inside |= np.isnan(raw) & self.nullable
+        return inside
 
     def _sift(
         self,
@@ -240,7 +272,7 @@ class Domain:
                 # A missing value is named before a wrong one.
                 if first is None or (code == MISSING_FEATURE and first.code != code):
                     refused[i] = Refusal(code, name)
-            elif value == value and value not in (self._seen[j] or ()):
+            elif value not in (self._seen[j] or ()):
                 raw[i, j] = min(max(value, self._bounds[j].low), self._bounds[j].high)
                 extrapolated[i] = (*extrapolated.get(i, ()), name)
         return np.delete(raw, sorted(refused), axis=0) if refused else raw
@@ -248,28 +280,61 @@ class Domain:
     def _refusal(self, j: int, value: float) -> str | None:
         """Why a value that is not inside the bounds of column j cannot be scored, if it cannot."""
         if value != value:
-            return None if self.nullable[j] else MISSING_FEATURE
+            return MISSING_FEATURE
         feature, seen, bounds = self._features[j], self._seen[j], self._bounds[j]
         if seen is not None and value in seen:
             return None
         if feature.type != "number" and value != np.floor(value):
             return FEATURE_OUT_OF_RANGE
-        if feature.type == "code" and seen is not None:
+        if seen is not None and (feature.type == "code" or value in feature.special):
             declared = feature.minimum <= value <= feature.maximum and abs(value) <= _LARGEST
             return UNSEEN_CODE if declared else FEATURE_OUT_OF_RANGE
         return None if bounds.reach_low <= value <= bounds.reach_high else FEATURE_OUT_OF_RANGE
 
     def _defined(self, raw: Floats, derived: Floats, refused: dict[int, Refusal]) -> Floats:
-        """The rows whose derived columns exist, or lack a value because a raw one is missing."""
-        explained = (np.isnan(raw).astype(np.uint8) @ self._turns_nan.astype(np.uint8)) > 0
-        undefined = np.isinf(derived) | (np.isnan(derived) & ~explained)
-        wrong = undefined.any(axis=1)
+        """The rows whose derived columns exist, or lack a value that the model knows to lack.
+
+        LightGBM reads a NaN that it never met as 0: as if the person had said so.
+        """
+        nan, missing = np.isnan(derived), np.isnan(raw)
+        unknown: Bools = np.logical_and(nan, self._blind)
+        complete = ~np.any(missing, axis=1, keepdims=True)
+        undefined: Bools = np.logical_or(np.isinf(derived), nan & complete)
+        wrong = (unknown | undefined).any(axis=1)
         places = [i for i in range(raw.shape[0] + len(refused)) if i not in refused]
         for row in np.flatnonzero(wrong).tolist():
-            name = self._derived_names[int(np.argmax(undefined[row]))]
-            refused[places[row]] = Refusal(FEATURE_OUT_OF_RANGE, name)
+            if undefined[row].any():
+                name = self._derived_names[int(np.argmax(undefined[row]))]
+                refused[places[row]] = Refusal(FEATURE_OUT_OF_RANGE, name)
+                continue
+            name = self._derived_names[int(np.argmax(unknown[row]))]
+            lacking = [self._names[j] for j in np.flatnonzero(missing[row]).tolist()]
+            # Behind a derive function the model's column has a name that nobody sends.
+            refused[places[row]] = Refusal(MISSING_FEATURE, name if name in lacking else lacking[0])
         defined: Floats = derived[~wrong]
         return defined
+
+
+class _Codes:
+    """A set of whole numbers, as a table where they lie close together."""
+
+    def __init__(self, codes: Sequence[float]) -> None:
+        self._codes = np.array(sorted(codes))
+        self._low = float(self._codes[0])
+        span = float(self._codes[-1]) - self._low
+        self._table: Bools | None = None
+        if span < _LARGEST_TABLE:
+            self._table = np.zeros(int(span) + 1, dtype=np.bool_)
+            self._table[(self._codes - self._low).astype(np.intp)] = True
+
+    def include(self, column: Floats) -> Bools:
+        """Whether each value of (n,) is one; values outside of the least and the largest may get
+        any answer."""
+        if self._table is None:
+            return np.isin(column, self._codes)
+        with np.errstate(invalid="ignore"):
+            place = (column - self._low).astype(np.intp)
+        return self._table.take(place, mode="clip")
 
 
 def _bounds(feature: Feature, trained: Trained) -> _Bounds:
@@ -288,17 +353,3 @@ def _bounds(feature: Feature, trained: Trained) -> _Bounds:
     if np.isinf(feature.maximum):
         high, reach_high = trained.high, trained.high + span
     return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (reach_low, low, high, reach_high)))
-
-
-def _turns_nan(derive: Derive, probe: Floats, nullable: Bools, width: int) -> Bools:
-    """(k_raw, width): whether a missing value of a nullable raw column turns a derived one NaN."""
-    turns = np.zeros((nullable.shape[0], width), dtype=np.bool_)
-    if not nullable.any():
-        return turns
-    with np.errstate(all="ignore"):
-        present = np.isnan(derive(probe))
-        for j in np.flatnonzero(nullable).tolist():
-            lacking = probe.copy()
-            lacking[:, j] = np.nan
-            turns[j] = (np.isnan(derive(lacking)) & ~present).any(axis=0)
-    return turns

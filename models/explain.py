@@ -17,9 +17,13 @@ the share of training rows that do.
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import combinations
 from math import factorial
+from queue import SimpleQueue
 
 import lightgbm
 import numpy as np
@@ -30,6 +34,12 @@ from models.tables import NODES, PATTERNS, Tree, sum_trees
 Floats = NDArray[np.float64]
 
 MOST_REASONS = 4
+REASONS_PENDING = "REASONS_PENDING"
+"""Stands for reasons that were not found in time."""
+MOST_KEPT = 65_536
+"""Rows whose reasons are kept, about 300 bytes each."""
+MOST_WAITING = 4_096
+"""Rows that wait to be explained; what comes on top is asked for again by the next call."""
 
 # A node of a tree and whether the path goes right there.
 _Step = tuple[int, bool]
@@ -67,7 +77,7 @@ class Explainer:
 class TreeShap:
     """The same contributions from LightGBM's own TreeSHAP, for trees that tables cannot hold.
 
-    Exact too, at about a hundred times the cost of a look-up.
+    Exact too, but a person may take milliseconds.
     """
 
     groups: tuple[str, ...]
@@ -76,20 +86,87 @@ class TreeShap:
         """`column_groups` names the reason group of each derived column, None for none."""
         self._booster = booster
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
-        self._sums = np.array(
-            [[g == name for name in self.groups] for g in column_groups], dtype=np.float64
-        ).reshape(len(column_groups), len(self.groups))
+        self._columns = [
+            [j for j, group in enumerate(column_groups) if group == name] for name in self.groups
+        ]
 
     def contributions(self, derived: Floats) -> Floats:
         """(n, k) derived values to (n, groups) log-odds added; positive is worse."""
         by_column = self._booster.predict(derived, pred_contrib=True, num_threads=1)
         # The last column is the mean of all.
-        total: Floats = np.asarray(by_column, dtype=np.float64)[:, :-1] @ self._sums
+        by_column = np.asarray(by_column, dtype=np.float64)
+        total = np.zeros((derived.shape[0], len(self.groups)))
+        for place, columns in enumerate(self._columns):
+            # One after the other: a product of matrices adds in an order that follows their shape.
+            for j in columns:
+                total[:, place] += by_column[:, j]
         return total
 
     def reasons(self, derived: Floats) -> list[tuple[str, ...]]:
         """For each row of `derived` up to four groups that worsen the margin, worst first."""
-        return ranked(self.contributions(derived), self.groups) if derived.shape[0] else []
+        return ranked(self.contributions(derived), self.groups)
+
+
+class PatientReasons:
+    """Reasons by TreeSHAP within a time for each call; what is left over is found afterwards.
+
+    Rows are looked up among those found before, then explained one by one until the time is over.
+    The others get `REASONS_PENDING` and are explained in a thread of their own, so that the same
+    features have their reasons at the next call.
+    """
+
+    def __init__(self, tree_shap: TreeShap, budget_s: float) -> None:
+        """`budget_s` bounds a call, but for the row under way; the first is always explained."""
+        self._tree_shap = tree_shap
+        self._budget_s = budget_s
+        self._found: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._left: SimpleQueue[bytes] = SimpleQueue()
+        self._waiting: set[bytes] = set()
+        threading.Thread(target=self._explain_left, name="reasons", daemon=True).start()
+
+    def reasons(self, derived: Floats) -> list[tuple[str, ...]]:
+        """Reasons of each row of `derived`, or that they are pending."""
+        end_s = time.perf_counter() + self._budget_s
+        explained, answers = False, []
+        for row in derived:
+            key = row.tobytes()
+            found = self._known(key)
+            if found is None and (not explained or time.perf_counter() < end_s):
+                found, explained = self._explain(key), True
+            if found is None:
+                self._leave(key)
+            answers.append((REASONS_PENDING,) if found is None else found)
+        return answers
+
+    def _known(self, key: bytes) -> tuple[str, ...] | None:
+        with self._lock:
+            found = self._found.get(key)
+            if found is not None:
+                self._found.move_to_end(key)
+            return found
+
+    def _explain(self, key: bytes) -> tuple[str, ...]:
+        (found,) = self._tree_shap.reasons(np.frombuffer(key)[None, :])
+        with self._lock:
+            self._waiting.discard(key)
+            self._found[key] = found
+            if len(self._found) > MOST_KEPT:
+                self._found.popitem(last=False)
+        return found
+
+    def _leave(self, key: bytes) -> None:
+        with self._lock:
+            if key in self._waiting or len(self._waiting) >= MOST_WAITING:
+                return
+            self._waiting.add(key)
+        self._left.put(key)
+
+    def _explain_left(self) -> None:
+        while True:
+            key = self._left.get()
+            if self._known(key) is None:
+                self._explain(key)
 
 
 def ranked(contributions: Floats, groups: Sequence[str]) -> list[tuple[str, ...]]:

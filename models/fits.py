@@ -15,9 +15,6 @@ from models.errors import TrainingError
 
 Floats = NDArray[np.float64]
 
-# Rows without a blank that show which derived columns a missing value turns NaN.
-_PROBES = 64
-
 
 class Task(NamedTuple):
     """Which fit: its kind, and the seed and fold where the kind has them."""
@@ -91,21 +88,23 @@ class Sample(NamedTuple):
 
 
 def sample_of(state: State, rows: dataset.Indices) -> Sample:
-    """Of these rows those that the fit could answer for: it learns from no others."""
+    """Of these rows those that the fit could answer for: it learns from no others.
+
+    A row that lacks nothing, and of which the derive function yet makes no value, is left out too.
+    """
     the_spec, raw = state.spec, state.raw[rows]
     leaf = the_spec.recipe.min_child_samples
     learned = domain.learn(the_spec.inputs, raw, state.label[rows], the_spec.house, leaf)
     rows, raw = rows[learned.kept], raw[learned.kept]
     derive = features.resolve(the_spec.derive_function)
     x = features.apply(derive, raw, len(the_spec.derived))
-    # Nothing is missing, and yet the derive function has no value: refused when served.
     undefined = np.isnan(x).any(axis=1) & ~np.isnan(raw).any(axis=1)
     return Sample(rows[~undefined], x[~undefined], learned.trained)
 
 
 def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) -> domain.Domain:
     """The domain of a fit on a sample; without a model, as if it knew every missing value."""
-    the_spec, raw = state.spec, state.raw[sample.rows]
+    the_spec = state.spec
     blind: frozenset[int] = frozenset()
     if booster is not None and any(t.nullable for t in sample.trained):
         blind = tables.blind_columns(tables.parse(booster.model_to_string()))
@@ -115,7 +114,6 @@ def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) ->
         features.resolve(the_spec.derive_function),
         [d.name for d in the_spec.derived],
         blind,
-        raw[~np.isnan(raw).any(axis=1)][:_PROBES],
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Metrics = Mapping[str, Any]
@@ -15,13 +16,13 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     """Print what `models.train.train` returned, or what `metrics.json` holds, as tables."""
     console = console or Console()
     for warning in metrics.get("warnings", ()):
-        console.print(f"Warning: {warning}.", style="yellow")
+        console.print(f"Warning: {warning}.", style="yellow", markup=False)
     console.print(_headline(metrics))
     console.print(_bands(metrics))
     for table in _fairness(metrics):
         console.print(table)
-    unscorable = _coverage(metrics)
-    if unscorable.row_count:
+    # Models of earlier builds noted none.
+    if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
     gain = metrics["gain"]
     console.print(
@@ -136,11 +137,11 @@ def _coverage(metrics: Metrics) -> Table:
     for title in ("Column", "Value missing", "Unlike training", "Extrapolated", "Better blank"):
         table.add_column(title, justify="left" if title == "Column" else "right")
     for row in metrics["coverage"]["columns"]:
-        counts = [row["missing"], row["outside"], row.get("extrapolated", 0)]
+        counts = [row["missing"], row["outside"], row["extrapolated"]]
         share = better.get(row["column"])
         if any(counts) or share:
             blank = "may not be" if share is None else _percent(share["share"])
-            table.add_row(row["column"], *(f"{n:,}" for n in counts), blank)
+            table.add_row(escape(row["column"]), *(f"{n:,}" for n in counts), blank)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +65,8 @@ class ModelScorer:
     """The raw columns that count as missing where they were not sent."""
     reasons_from: str
     """`tables`, `treeshap`, or `nothing`: no column of the model has a reason group."""
+    warnings: tuple[str, ...]
+    """What whoever runs the model should know of it, a sentence each."""
     manifest: Manifest
 
     def __init__(self, verified: Manifest) -> None:
@@ -90,7 +93,9 @@ class ModelScorer:
         # Deeper trees than tables hold are left to LightGBM.
         self._tables = _tables_of(trees, groups) if tables.hold(trees) else None
         self._tree_shap = explain.TreeShap(self._booster, groups)
+        self._deep_reasons = self._tree_shap.reasons
         self.reasons_from = reasons_from(trees, groups)
+        self.warnings = _warnings(self.reasons_from, verified)
         self._check_golden_rows()
         self._domain = Domain(
             verified.raw,
@@ -98,7 +103,6 @@ class ModelScorer:
             self._derive,
             [d.name for d in verified.derived],
             tables.blind_columns(trees),
-            np.array([g.raw for g in verified.golden], dtype=np.float64),
         )
 
     @classmethod
@@ -110,6 +114,14 @@ class ModelScorer:
         ModelDirectoryError or one of its kinds, or DeriveError.
         """
         return cls(manifest.read(Path(directory), expected_id=expected_id))
+
+    def bound_reasons(self, budget_s: float) -> None:
+        """From now on reasons that tables do not hold take a call about so many seconds at most.
+
+        Those that are not found by then are `REASONS_PENDING`; see `models.explain`.
+        """
+        if self.reasons_from == "treeshap":
+            self._deep_reasons = explain.PatientReasons(self._tree_shap, budget_s).reasons
 
     def score(self, rows: Sequence[bytes]) -> list[Scored | Unscorable]:
         """Score rows of len(raw_names) little-endian float64 each, in the order given.
@@ -145,10 +157,10 @@ class ModelScorer:
             index = self._tables.patterns.index(derived)
             scored = self._scored(self._tables.margins.margin(index)[: derived.shape[0]])
         low = [i for i, row in enumerate(scored) if row.score < below]
-        if not low:
+        if not low or self.reasons_from == "nothing":
             return [(row, ()) for row in scored]
         if self._tables is None:
-            found = self._tree_shap.reasons(derived[low])
+            found = self._deep_reasons(derived[low])
         else:
             found = self._tables.explainer.reasons(index.take(low, axis=1))
         reasons = dict(zip(low, found, strict=True))
@@ -216,6 +228,32 @@ def reasons_from(trees: list[tables.Tree], column_groups: Sequence[str | None]) 
     if all(group is None for group in column_groups):
         return "nothing"
     return "tables" if tables.hold(trees) else "treeshap"
+
+
+def _warnings(source: str, verified: Manifest) -> tuple[str, ...]:
+    warnings = []
+    if source == "treeshap":
+        warnings.append(
+            f"a tree has more than {tables.NODES} splits: LightGBM finds the reasons, and those "
+            f"not found in time are {explain.REASONS_PENDING}"
+        )
+    unnamed = [d.name for d in verified.derived if d.reason_group is None]
+    if unnamed:
+        warnings.append(
+            f"{len(unnamed)} of {len(verified.derived)} columns have no reason_group and are never "
+            f"given as a reason: {', '.join(unnamed[:5])}"
+        )
+    unbounded = [
+        f.name
+        for f, t in zip(verified.raw, verified.trained, strict=True)
+        if math.isinf(t.low) and math.isinf(t.high) and math.isinf(f.maximum - f.minimum)
+    ]
+    if unbounded:
+        warnings.append(
+            "the build that trained the model noted no bounds, so that any value of "
+            f"{', '.join(unbounded[:5])} is scored: train it again"
+        )
+    return tuple(warnings)
 
 
 def _tables_of(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> _Tables:

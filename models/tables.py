@@ -31,6 +31,9 @@ _STEP = 4
 # 2 and 3 are the kind of missing value that it knows.
 _CATEGORICAL, _MISSING_LEFT, _KIND = 1, 2, 12
 _KIND_NONE, _KIND_NAN = 0, 8
+# LightGBM's kZeroThreshold, 1e-35 as a 32-bit float: it reads values from -_ZERO to _ZERO as 0, and
+# splits at -_ZERO and _ZERO only, never between.
+_ZERO = float.fromhex("0x1.a95a5cp-117")
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,7 @@ def _tree(keys: dict[str, str]) -> Tree:
         kinds = _integers(keys["decision_type"])
         if any(k & _CATEGORICAL or k & _KIND not in (_KIND_NONE, _KIND_NAN) for k in kinds):
             raise IncompatibleError("a tree has categorical splits, or zero for a missing value")
-        threshold = tuple(float(v) for v in keys["threshold"].split())
+        threshold = tuple(_threshold(float(v)) for v in keys["threshold"].split())
         return Tree(
             feature=_integers(keys["split_feature"]),
             threshold=threshold,
@@ -220,6 +223,11 @@ def _tree(keys: dict[str, str]) -> Tree:
         raise IncompatibleError(
             f"a tree of the model's text is not understood ({error})"
         ) from error
+
+
+def _threshold(value: float) -> float:
+    """The threshold as it acts: LightGBM takes a value this close to 0 for 0, which exceeds it."""
+    return math.nextafter(value, -math.inf) if value == -_ZERO else value
 
 
 def _integers(text: str) -> tuple[int, ...]:

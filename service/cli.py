@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 # gRPC's core writes lines of its own to standard error; what matters of them we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-REASONS_WARNINGS = {
-    "treeshap": "a tree of the model has more than 7 splits: LightGBM finds the reasons, slower",
-    "nothing": "no column of the model has a reason_group: nobody is told what lowers a score",
-}
 T = TypeVar("T")
 
 DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
@@ -311,10 +307,9 @@ def serve(
     signer = None if seal_key is None else load_seal_key(seal_key)
     with serving(engine):
         store, scorer = SqlStore(engine), ModelScorer.load(model)
-        if scorer.reasons_from in REASONS_WARNINGS:
-            structlog.get_logger("freehold").warning(
-                "reasons", source=scorer.reasons_from, why=REASONS_WARNINGS[scorer.reasons_from]
-            )
+        scorer.bound_reasons(LIMITS.reasons_budget_s)
+        for why in scorer.warnings:
+            structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
         parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer, trust_clock)
         try:
             uvloop.run(run(parts, listen))

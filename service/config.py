@@ -65,6 +65,8 @@ class Limits:
     key_cache_s: float = 2.0
     """How long a key is believed before it is looked up again; bounds a revocation's delay."""
     max_cached_keys: int = 4096
+    reasons_budget_s: float = 0.005
+    """How long a batch may look for reasons that the model's tables do not hold."""
     reader_threads: int = 8
     bulk_in_flight: int = 64
     """Commands of one bulk call that wait in the queue together."""

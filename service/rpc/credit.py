@@ -259,6 +259,8 @@ class People:
         violations: Sequence[Violation],
     ) -> bytes:
         known, missing = self._assessor.raw_names, frozenset(user.missing_features)
+        # A set: the same names in another order are the same body.
+        user.missing_features[:] = sorted(user.missing_features)
         names = tuple(name for name in known if name in user.features or name in missing)
         raw = pack([user.features.get(name, math.nan) for name in names])
         work = Work(

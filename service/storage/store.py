@@ -470,6 +470,9 @@ class SqlStore:
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
         """The order of the raw values of a schema; empty if unknown."""
+        return self._known_names(schema_id) or ()
+
+    def _known_names(self, schema_id: str) -> tuple[str, ...] | None:
         if schema_id not in self._schemas:
             query = select(t.feature_schemas.c.names).where(
                 t.feature_schemas.c.schema_id == schema_id
@@ -477,13 +480,13 @@ class SqlStore:
             with reading(self._engine) as connection:
                 names = connection.scalar(query)
             if names is None:
-                return ()
+                return None
             self._schemas[schema_id] = tuple(json.loads(names))
         return self._schemas[schema_id]
 
     def save_feature_schema(self, schema_id: str, names: Sequence[str]) -> None:
         """Records an order of raw values; a schema known already is left alone."""
-        if self.feature_names(schema_id):
+        if self._known_names(schema_id) is not None:
             return
         row = {"schema_id": schema_id, "names": json.dumps(list(names))}
         try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +124,7 @@ def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
     raw[:30] = NAN
     label = (np.arange(400) < 30).astype(np.int8)
     the_spec = spec.parse(small_tables.tree([NULLABLE_B]), path=Path("s"), sha256="")
-    with pytest.raises(DatasetError, match="blanks"):
+    with pytest.raises(DatasetError, match=r"lack a value of b \(30\)"):
         domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
 
 
@@ -132,13 +135,18 @@ def test_m1_a_split_that_knows_no_blank_forbids_it() -> None:
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, B])
     blind = tables.blind_columns(tables.parse(scorer.manifest.model_text))
     assert blind == {0, 1}
-    allowed = [t.__class__(**{**vars(t), "nullable": True}) for t in scorer.manifest.trained]
-    probe = np.array([g.raw for g in scorer.manifest.golden])
-    features = scorer.manifest.raw
-    strict = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], blind, probe)
-    assert strict.nullable.tolist() == [False, False]
-    half = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], frozenset({0}), probe)
-    assert half.nullable.tolist() == [False, True]
+    allowed = [replace(t, nullable=True) for t in scorer.manifest.trained]
+    rows = np.array([[NAN, 1.0], [0.1, NAN], [0.1, 1.0]])
+
+    def refused(blind: frozenset[int]) -> dict[int, domain.Refusal]:
+        features = scorer.manifest.raw
+        seen = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], blind)
+        return seen.admit(rows).refused
+
+    lacks_a, lacks_b = (domain.Refusal("MISSING_FEATURE", name) for name in "ab")
+    assert refused(blind) == {0: lacks_a, 1: lacks_b}
+    assert refused(frozenset({0})) == {0: lacks_a}
+    assert refused(frozenset()) == {}
 
 
 def test_m1_blanks_are_known_however_few_they_are_in_a_large_table() -> None:
@@ -204,8 +212,29 @@ def test_m2_deep_trees_have_reasons(deep: Trained) -> None:
     assert deep.scorer.reasons_from == "treeshap"
     assert deep.scorer.manifest.document["reasons"]["from"] == "treeshap"
     assert any("more than 7 splits" in warning for warning in deep.metrics["warnings"])
+    assert any("REASONS_PENDING" in warning for warning in deep.scorer.warnings)
     assert reasons(deep.scorer, 1.5, 2.0)[0] == "B"
     assert reasons(deep.scorer, 1.5, NAN) != ()
+
+
+def test_m2_reasons_that_take_long_are_found_beside_the_calls(deep: Trained) -> None:
+    """A call explains rows until its time is over, at least one; the others are told to be pending,
+    are explained in a thread of their own, and have their reasons at the next call."""
+    served = ModelScorer(deep.scorer.manifest)
+    served.bound_reasons(0.0)
+    rows = [row(a, b) for a in (1.5, 1.0, 0.5) for b in (2.0, 1.0, NAN)]
+    expected = deep.scorer.score_with_reasons(rows, 951)
+    first = served.score_with_reasons(rows, 951)
+    assert [answer for answer, _ in first] == [answer for answer, _ in expected]
+    assert first[0] == expected[0]
+    assert [why for _, why in first[1:]] == [("REASONS_PENDING",)] * 8
+    deadline = time.monotonic() + 30
+    while served.score_with_reasons(rows, 951) != expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    everything = ModelScorer(deep.scorer.manifest)
+    everything.bound_reasons(30.0)
+    assert everything.score_with_reasons(rows, 951) == expected
 
 
 def test_m2_columns_without_a_reason_group_are_told() -> None:
@@ -214,6 +243,8 @@ def test_m2_columns_without_a_reason_group_are_told() -> None:
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [{"name": "a"}, {"name": "b"}])
     assert scorer.reasons_from == "nothing"
     assert reasons(scorer, 1.0, 2.0) == ()
+    (warning,) = scorer.warnings
+    assert warning.startswith("2 of 2 columns have no reason_group")
 
 
 def test_the_report_shows_what_cannot_be_scored_and_who_would_gain_by_a_blank(
@@ -320,7 +351,7 @@ def test_a_special_value_is_no_part_of_a_numbers_range() -> None:
     answer = verdict(scorer, 0.1, -9.0)
     assert isinstance(answer, Scored)
     assert answer.extrapolated == ()
-    for value in (-8.0, -5.0, -0.5):
+    for value in (-5.0, -0.5):
         assert verdict(scorer, 0.1, value) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
 
 
@@ -361,8 +392,9 @@ def test_golden_rows_hold_each_kind_of_value() -> None:
 
 
 def test_a_derived_column_without_a_value_refuses_the_row() -> None:
-    """A row whose derived column has no value, although nothing that it rests on is missing, is
-    refused by that column's name; a NaN that a missing value explains is not."""
+    """A row that lacks nothing, and of which the derive function makes no value, is refused by the
+    derived column's name; where something is missing, the raw column that is missing is named if
+    the model does not know the NaN that follows."""
     it = table()
     both = [{**A, "missing": "nan"}, NULLABLE_B]
     the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
@@ -374,13 +406,87 @@ def test_a_derived_column_without_a_value_refuses_the_row() -> None:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack((values[:, 0], (values[:, 1] - 1.0) / (values[:, 1] - 1.0)))
 
-    within = domain.Domain(
-        the_spec.inputs, seen, ratio, ["plain", "ratio"], frozenset(), raw[raw[:, 1] > 1.0][1:20]
-    )
-    admitted = within.admit(np.array([[10.0, 2.0], [NAN, 2.0], [NAN, 1.0], [10.0, 1.0]]))
-    refused = domain.Refusal("FEATURE_OUT_OF_RANGE", "ratio")
-    assert admitted.refused == {2: refused, 3: refused}
-    assert admitted.derived.shape == (2, 2)
+    rows = np.array([[10.0, 2.0], [NAN, 2.0], [NAN, 1.0], [10.0, 1.0]])
+    undefined = domain.Refusal("FEATURE_OUT_OF_RANGE", "ratio")
+    for blind, refused in (
+        (frozenset({1}), {2: domain.Refusal("MISSING_FEATURE", "a"), 3: undefined}),
+        (frozenset[int](), {3: undefined}),
+    ):
+        within = domain.Domain(the_spec.inputs, seen, ratio, ["plain", "ratio"], blind)
+        admitted = within.admit(rows)
+        assert admitted.refused == refused
+        assert admitted.derived.shape == (4 - len(refused), 2)
+
+
+def test_everybody_may_lack_something() -> None:
+    """Where every training row has some blank, none of them rare, everybody is scored."""
+    it, some = table(), np.random.default_rng(8).permutation(600)
+    it.a[some[:300]] = it.b[some[300:]] = NAN
+    both = [{**A, "missing": "nan"}, NULLABLE_B]
+    scorer = fitted(np.column_stack((it.a, it.b)), it.y, both)
+    booster = lightgbm.Booster(model_str=scorer.manifest.model_text)
+    for values in ((0.1, NAN), (NAN, 2.0), (0.1, 2.0), (NAN, NAN)):
+        assert margin(scorer, *values) == booster.predict([values], raw_score=True)[0]
+
+
+def test_a_special_value_that_training_did_not_see_cannot_be_scored() -> None:
+    """A declared special value is scored only where training has seen it, also where it lies
+    between the trained or the declared bounds of the ordinary values."""
+    it = table()
+    b = np.where(it.b == 0.0, -20.0, it.b)
+    for declared in ({}, {"min": -20.0, "max": 9.0}):
+        features: list[dict[str, Any]] = [A, {**B, "special": [-9], **declared}]
+        scorer = fitted(np.column_stack((it.a, b)), it.y, features)
+        assert verdict(scorer, 0.1, -9.0) == Unscorable("UNSEEN_CODE", "b")
+        assert isinstance(verdict(scorer, 0.1, -8.0), Scored)
+
+
+def test_a_column_without_any_value_is_named_before_the_first_fit() -> None:
+    """A column that no training row has is an error that names it."""
+    it = table()
+    it.b[:] = NAN
+    with pytest.raises(DatasetError, match="b: no training row has a value; leave the column out"):
+        fitted(np.column_stack((it.a, it.b)), it.y, [A, NULLABLE_B])
+
+
+def test_a_hold_out_without_a_class_is_an_error_before_the_first_fit(tmp_path: Path) -> None:
+    """Where no bad hold-out row can be scored, training stops and names the column."""
+    it, late = table(), np.arange(600) >= 560
+    it.b[560:] = np.where(it.y[560:] == 1, NAN, it.b[560:])
+    with pytest.raises(TrainingError, match=r"no bad one can be scored; \d+ lack a value of b"):
+        trained(tmp_path, it, [A, NULLABLE_B], late=late)
+
+
+def test_values_around_lightgbms_zero_go_the_same_way() -> None:
+    """At every threshold, and one step either side of it, tables and LightGBM agree to the bit;
+    LightGBM takes what is within 1e-35 of 0 for 0."""
+    generator = np.random.default_rng(4)
+    raw = generator.integers(-3, 4, (700, 2)).astype(np.float64)
+    label = (raw[:, 0] - raw[:, 1] ** 2 + generator.normal(size=700) > -2).astype(np.int8)
+    scorer = fitted(raw, label, [A, B], trees=25)
+    trees = tables.parse(scorer.manifest.model_text)
+    thresholds = {t for tree in trees for t in tree.threshold} | {1e-35, -1e-35}
+    zero = float.fromhex("0x1.a95a5cp-117")
+    values = [
+        v for t in sorted(thresholds | {zero, -zero})
+        for v in (math.nextafter(t, -9), t, math.nextafter(t, 9))
+    ]  # fmt: skip
+    rows = np.array([[v, w] for v in values for w in (-1.0, 0.0, 2.0)])
+    rows = np.concatenate((rows, rows[:, ::-1]))
+    answers = scorer.score([each.tobytes() for each in rows])
+    scored = np.array([isinstance(answer, Scored) for answer in answers])
+    booster = lightgbm.Booster(model_str=scorer.manifest.model_text)
+    expected = np.asarray(booster.predict(rows[scored], raw_score=True, num_threads=1))
+    margins = [answer.margin for answer in answers if isinstance(answer, Scored)]
+    assert np.array(margins).tobytes() == expected.tobytes()
+
+
+def test_the_figures_of_an_earlier_build_are_printed() -> None:
+    """The report prints a metrics.json of manifest schema 1 as well."""
+    console = Console(file=io.StringIO(), width=120)
+    report.print_metrics(json.loads((SCHEMA_1 / "metrics.json").read_text()), console)
+    assert isinstance(console.file, io.StringIO)
+    assert "AUC" in console.file.getvalue()
 
 
 # -- tables, LightGBM and TreeSHAP over random models -------------------------------------------
