@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import CreateTable
 
 from service.domain.errors import FreeholdError
 
@@ -56,6 +57,9 @@ KEYS = {
 }
 
 
+RULES = {f"ck_policies_{window}_not_negative": f"{window} >= 0" for window in WINDOWS}
+
+
 class WrongTerms(FreeholdError):
     """A row that the new rules refuse; nothing was changed."""
 
@@ -78,8 +82,21 @@ def _small(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer(), autoincrement=False, nullable=False)
 
 
-def _tables() -> dict[str, sa.Table]:
-    """The tables as 0001 made them: SQLite has to make them anew."""
+def _keys(table: str) -> list[sa.ForeignKeyConstraint]:
+    return [
+        sa.ForeignKeyConstraint(columns, [f"{referred}.{it}" for it in theirs], name=op.f(name))
+        for name, (owner, referred, columns, theirs) in KEYS.items()
+        if owner == table
+    ]
+
+
+def _tables() -> list[sa.Table]:
+    """The tables as 0001 made them, with the new rules: SQLite has to make them anew.
+
+    What is referred to comes first: while it is made anew nobody refers to it.
+    """
+    metadata = sa.MetaData()
+    sa.Table("operators", metadata, sa.Column("operator_id", _text(), primary_key=True))
     amounts = (
         "buy_out_minor",
         "day_cap_minor",
@@ -89,10 +106,10 @@ def _tables() -> dict[str, sa.Table]:
         "replacement_minor",
         "start_fee_minor",
     )
-    tables = (
+    return [
         sa.Table(
             "policies",
-            sa.MetaData(),
+            metadata,
             sa.Column("policy_id", _text(), nullable=False),
             _small("revision"),
             _small("zero_from_score"),
@@ -106,11 +123,12 @@ def _tables() -> dict[str, sa.Table]:
             sa.CheckConstraint(
                 "zero_from_score >= reduced_from_score", name=op.f("ck_policies_cut_offs_in_order")
             ),
+            *(sa.CheckConstraint(rule, name=op.f(name)) for name, rule in RULES.items()),
             sa.PrimaryKeyConstraint("policy_id", "revision", name=op.f("pk_policies")),
         ),
         sa.Table(
             "products",
-            sa.MetaData(),
+            metadata,
             sa.Column("operator_id", _text(), nullable=False),
             sa.Column("product_id", _text(), nullable=False),
             _small("revision"),
@@ -134,19 +152,20 @@ def _tables() -> dict[str, sa.Table]:
             sa.PrimaryKeyConstraint(
                 "operator_id", "product_id", "revision", name=op.f("pk_products")
             ),
+            *_keys("products"),
         ),
         sa.Table(
             "api_keys",
-            sa.MetaData(),
+            metadata,
             sa.Column("key_hash", sa.String(length=64), nullable=False),
             sa.Column("operator_id", sa.String(length=128), nullable=True),
             sa.Column("scopes", sa.String(length=1024), nullable=False),
             sa.Column("create_us", sa.BigInteger(), nullable=False),
             sa.Column("revoke_us", sa.BigInteger(), nullable=True),
             sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_api_keys")),
+            *_keys("api_keys"),
         ),
-    )
-    return {table.name: table for table in tables}
+    ]
 
 
 def upgrade() -> None:
@@ -155,13 +174,16 @@ def upgrade() -> None:
         row = connection.execute(sa.text(query)).first()
         if row is not None:
             raise WrongTerms(sentence.format(*row))
-    # What is referred to comes first: while it is made anew nobody refers to it.
-    for name, table in _tables().items():
-        with op.batch_alter_table(name, copy_from=table) as batch:
-            if name == "policies":
-                for window in WINDOWS:
-                    rule = op.f(f"ck_policies_{window}_not_negative")
-                    batch.create_check_constraint(rule, f"{window} >= 0")
-            for key, (owner, referred, columns, theirs) in KEYS.items():
-                if owner == name:
-                    batch.create_foreign_key(op.f(key), referred, columns, theirs)
+    if connection.dialect.name == "postgresql":
+        for name, condition in RULES.items():
+            op.create_check_constraint(op.f(name), "policies", condition)
+        for name, (table, referred, columns, theirs) in KEYS.items():
+            op.create_foreign_key(op.f(name), table, referred, columns, theirs)
+        return
+    for made in _tables():
+        anew, names = f"{made.name}_anew", ", ".join(made.columns.keys())
+        text = str(CreateTable(made).compile(dialect=connection.dialect))
+        op.execute(text.replace(f"CREATE TABLE {made.name} ", f"CREATE TABLE {anew} ", 1))
+        op.execute(f"INSERT INTO {anew} ({names}) SELECT {names} FROM {made.name}")
+        op.drop_table(made.name)
+        op.rename_table(anew, made.name)
