@@ -277,7 +277,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 @click.option(
     "--trust-clock",
     is_flag=True,
-    help="The machine's clock is right although nothing was recorded for more than 30 days.",
+    help="Start although nothing was recorded for more than 30 days: the machine's clock is right.",
 )
 def serve(
     listen: str,
@@ -477,6 +477,8 @@ def backup(database: str, to: Path, postgres_bin: Path | None) -> None:
     made = back_up(database, to, postgres_bin=postgres_bin)
     _report_books(made.books, signed=False)
     click.echo(f"sha256: {made.sha256}")
+    for warning in made.warnings:
+        click.echo(f"Warning: {' '.join(warning.split())}", err=True)
 
 
 @cli.command()
