@@ -354,7 +354,8 @@ def _log_health(serving: bool, error: BaseException | None) -> None:
             # Why a batch was refused stands in the fault that was logged before.
             why = "a batch was refused" if error is None else str(error)
             cause = None if error is None else error.__cause__
-            log.error("storage is away", why=why, cause=cause and str(cause).splitlines()[0])
+            said = cause and (str(cause) or type(cause).__name__).splitlines()[0]
+            log.error("storage is away", why=why, cause=said)
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:

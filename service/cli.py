@@ -342,7 +342,7 @@ def health(address: str, wait_s: float) -> None:
     """Ask the server at ADDRESS (HOST:PORT) whether it serves; the exit code is 0 if it does.
 
     By gRPC's own health check, which needs no key."""
-    from service.rpc.health_probe import NotServing, require_serving
+    from service.rpc.health_client import NotServing, require_serving
 
     _check_address(address, "ADDRESS")
     try:

@@ -144,7 +144,7 @@ def test_a8_numbers_that_are_texts(file: Path) -> None:
 def before(databases: Databases) -> Iterator[Engine]:
     """A database as the build before left it, with an operator and a key."""
     url = databases.empty()
-    engine = open_database(url)
+    engine = open_database(url, create=True)
     with writing(engine) as connection:
         config = _config()
         config.attributes["connection"] = connection
