@@ -200,7 +200,8 @@ class App:
         return services
 
     async def start(self, address: str) -> int:
-        """Serves on the address; returns the port. Raises CannotListen."""
+        """Serves on the address; returns the port. Raises CannotListen, and ClockUnproven where
+        the machine's clock is far ahead of the database and nobody vouches for it."""
         if isinstance(self._parts.clock, SystemClock):
             newest_us = self._parts.store.newest_us()
             self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
@@ -300,15 +301,13 @@ def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
     )
 
 
-WHAT_TIME_BRINGS = "nothing lapses, is lost, sold or debited by time alone"
 CLOCK_NEWS = {
     ClockNews.JUMPED: "the machine's clock was set: time goes on as before, and until the clock "
-    f"is right again {WHAT_TIME_BRINGS}; where it is right as it is, restart the server",
+    "is right again nothing lapses, is lost, sold or debited by time alone; where it is right as "
+    "it is, restart the server",
     ClockNews.RIGHT_AGAIN: "the machine's clock is followed again",
     ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
     "them is wrong; set the clock and restart the server",
-    ClockNews.AHEAD: f"nothing was recorded for so long: {WHAT_TIME_BRINGS}; where the machine's "
-    "clock is right, restart the server with --trust-clock",
 }
 
 
@@ -355,7 +354,8 @@ def _log_health(serving: bool, error: BaseException | None) -> None:
             # Why a batch was refused stands in the fault that was logged before.
             why = "a batch was refused" if error is None else str(error)
             cause = None if error is None else error.__cause__
-            log.error("storage is away", why=why, cause=cause and str(cause).splitlines()[0])
+            said = cause and (str(cause) or type(cause).__name__).splitlines()[0]
+            log.error("storage is away", why=why, cause=said)
 
 
 def _log_fault(fault_id: str, error: BaseException) -> None:
@@ -388,7 +388,7 @@ def _take_turns() -> None:
 
 
 async def serve(parts: Parts, address: str) -> None:
-    """Serves until SIGTERM or SIGINT, then drains and returns."""
+    """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`."""
     _take_turns()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -273,7 +273,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 @click.option(
     "--trust-clock",
     is_flag=True,
-    help="The machine's clock is right although nothing was recorded for more than 30 days.",
+    help="Start although nothing was recorded for more than 30 days: the machine's clock is right.",
 )
 def serve(
     listen: str,
@@ -337,7 +337,7 @@ def health(address: str, wait_s: float) -> None:
     """Ask the server at ADDRESS (HOST:PORT) whether it serves; the exit code is 0 if it does.
 
     By gRPC's own health check, which needs no key."""
-    from service.rpc.health_probe import NotServing, require_serving
+    from service.rpc.health_client import NotServing, require_serving
 
     _check_address(address, "ADDRESS")
     try:
@@ -472,6 +472,8 @@ def backup(database: str, to: Path, postgres_bin: Path | None) -> None:
     made = back_up(database, to, postgres_bin=postgres_bin)
     _report_books(made.books, signed=False)
     click.echo(f"sha256: {made.sha256}")
+    for warning in made.warnings:
+        click.echo(f"Warning: {' '.join(warning.split())}", err=True)
 
 
 @cli.command()

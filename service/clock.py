@@ -9,6 +9,8 @@ from functools import partial
 from threading import Lock
 from typing import Protocol
 
+from service.domain.errors import ClockUnproven
+
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 MOST_APART_NS = 10_000_000_000
@@ -42,7 +44,6 @@ class ClockNews(StrEnum):
     JUMPED = "clock_jumped"
     RIGHT_AGAIN = "clock_right_again"
     BEHIND = "clock_behind_the_database"
-    AHEAD = "clock_far_ahead_of_the_database"
 
 
 Tell = Callable[[ClockNews, int], None]
@@ -77,9 +78,9 @@ class SystemClock:
     as well.
 
     At the start there is nothing to compare with but the database (`compare_start`). A clock behind
-    its newest row is told and no more: what is done late harms nobody. One that is `MOST_AHEAD_US`
-    ahead is told, and not trusted until a restart in which somebody vouches for it: a shop that was
-    shut for the winter waits for that, and a machine that woke up in another decade sells nothing.
+    its newest row is told and no more: what is done late harms nobody. With one that is
+    `MOST_AHEAD_US` ahead no server starts unless somebody vouches for it: any call would sell by
+    that clock, and its event would make the clock look right from then on.
     """
 
     def __init__(
@@ -98,7 +99,6 @@ class SystemClock:
         # By how much the wall clock is ahead of the steady one, as far as that is believed.
         self._ahead_ns = wall - self._looked_ns
         self._jump_ns = 0
-        self._unproven = False
         self._last_us = 0
 
     def now_us(self) -> int:
@@ -147,21 +147,27 @@ class SystemClock:
 
     @property
     def trusted(self) -> bool:
-        """Whether wall and steady clock agree by now, and the start left no doubt."""
+        """Whether wall and steady clock agree by now."""
         self.now_us()
-        return not self._jump_ns and not self._unproven
+        return not self._jump_ns
 
     def compare_start(self, newest_us: int | None, *, vouched: bool) -> None:
         """Compares the clock with the newest row of the database, in microseconds since the epoch;
-        None: there is none. `vouched`: somebody says that the clock is right."""
+        None: there is none. `vouched`: somebody says that the clock is right.
+
+        Raises ClockUnproven when it is more than `MOST_AHEAD_US` ahead and nobody vouches for it.
+        """
         if newest_us is None:
             return
         off_us = self.now_us() - newest_us
         if off_us < -MOST_BEHIND_US:
             self._tell(ClockNews.BEHIND, off_us)
         elif off_us > MOST_AHEAD_US and not vouched:
-            self._unproven = True
-            self._tell(ClockNews.AHEAD, off_us)
+            raise ClockUnproven(
+                f"the machine's clock is {off_us / DAY_US:,.1f} days ahead of the newest event in "
+                "the database: set the clock right; or, where it is right and nothing happened for "
+                "so long, start once with --trust-clock"
+            )
 
 
 class SandboxClock:

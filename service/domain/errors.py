@@ -14,6 +14,7 @@
     ├── Unavailable             not done or unknown: a retry with the same id tells
     ├── DeadlineTooNear         refused before the write
     ├── TermsUnusable           the platform's own terms make no sense; no server starts on them
+    ├── ClockUnproven           the machine's clock may be wrong; no server starts by it
     ├── InternalFault           a defect; the text carries an id and nothing else
     └── InvariantBroken         a defect seen by a guard; answered as an InternalFault
 
@@ -129,6 +130,13 @@ class TermsUnusable(FreeholdError):
 
     def __init__(self, why: str) -> None:
         super().__init__("TERMS_UNUSABLE", why)
+
+
+class ClockUnproven(FreeholdError):
+    """The machine's clock is far ahead of all that is recorded: somebody must vouch for it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("CLOCK_UNPROVEN", why)
 
 
 class VersionMismatch(FreeholdError):

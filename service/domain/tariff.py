@@ -127,11 +127,8 @@ def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
     return start_us + full_days * DAY_US + today_us
 
 
-def is_sound(tariff: Tariff) -> bool:
-    """Whether no number is negative and intervals have a length.
-
-    Pairs the CHECK constraints of the products' table; a negative price would let fees fall.
-    """
+def _require_sound(tariff: Tariff) -> None:
+    """Pairs the CHECK constraints of the products' table; a negative price would let fees fall."""
     least = min(
         tariff.start_fee_minor,
         tariff.free_minutes,
@@ -140,11 +137,7 @@ def is_sound(tariff: Tariff) -> bool:
         tariff.day_cap_minor,
         tariff.buy_out_minor,
     )
-    return least >= 0
-
-
-def _require_sound(tariff: Tariff) -> None:
-    if not is_sound(tariff):
+    if least < 0:
         raise InvariantBroken("a tariff has a negative number or intervals without length")
 
 

@@ -239,7 +239,7 @@ class Engine:
 
     def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
         also: set[AuthorizationKey] = set()
-        attempt = 1
+        attempt = rounds = 1
         while True:
             context = self._context(batch)
             try:
@@ -259,6 +259,9 @@ class Engine:
                 # once, however many of its calls were blocked.
                 also |= more.authorizations
                 self.statistics.read_again += 1
+                if rounds == self._max_attempts:
+                    raise Conflict("ever more lapsed holds must be read") from more
+                rounds += 1
             except Conflict:
                 self.statistics.conflicts += 1
                 if attempt == self._max_attempts:

@@ -54,7 +54,7 @@ class OutcomeUnknown(Exception):
 
 class ReadAgain(Exception):
     """Authorizations must be read, and their people's lines locked, before the batch can be
-    decided; nothing was written."""
+    decided. The transaction ends without a trace: what `take_payable` took is back."""
 
     def __init__(self, authorizations: frozenset[AuthorizationKey]) -> None:
         super().__init__(f"{len(authorizations)} more authorizations must be read")

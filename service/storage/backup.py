@@ -33,6 +33,7 @@ from service.storage.database import SQLITE_BUSY_MS, open_database
 from service.storage.migrate import is_older, migrate
 from service.storage.proof import BackupRefused, prove
 from service.storage.sqlite_files import address, has_log, read_from_disk
+from service.storage.terms import dangling_rows
 
 PORTION_BYTES = 1 << 20
 BESIDE = ("", "-wal", "-shm", "-journal")
@@ -40,11 +41,13 @@ BESIDE = ("", "-wal", "-shm", "-journal")
 
 
 class Backup(NamedTuple):
-    """A backup in its place: where, its SHA-256 in hexadecimal, and what its books hold."""
+    """A backup in its place: where, its SHA-256 in hexadecimal, and what its books hold; a clause
+    for each row of terms in it that names one which is not there; the books do without."""
 
     path: Path
     sha256: str
     books: Verification
+    warnings: tuple[str, ...]
 
 
 def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
@@ -57,10 +60,10 @@ def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
     sqlite_file = _sqlite_file(url)
     with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
         if sqlite_file is None:
-            books = dump.write(url, draft, postgres_bin)
+            books, warnings = dump.write(url, draft, postgres_bin)
         else:
             _copy(sqlite_file, draft)
-            books = _checked(draft)
+            books, warnings = _checked(draft)
         sha256 = _sync_and_hash(draft)
         sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
         _sync_and_hash(sum_draft)
@@ -71,7 +74,7 @@ def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
         except BaseException:
             _sum_file(to).unlink(missing_ok=True)
             raise
-    return Backup(to, sha256, books)
+    return Backup(to, sha256, books, tuple(warnings))
 
 
 def restore(
@@ -225,11 +228,14 @@ def _copy(source: Path, draft: Path) -> None:
         raise BackupRefused("NOT_COPIED", f"{source} could not be copied: {error}") from error
 
 
-def _checked(path: Path) -> Verification:
-    """What the books in a SQLite file hold, which nobody has open; nothing is written beside it."""
+def _checked(path: Path) -> tuple[Verification, list[str]]:
+    """What the books in a SQLite file hold, which nobody has open, and which rows of terms are
+    dangling; nothing is written beside it."""
     with _read_only(path) as engine:
         _refuse_damaged(engine, path)
-        return prove(engine)
+        books = prove(engine)
+        with engine.connect() as connection:
+            return books, [it.row for it in dangling_rows(connection)]
 
 
 @contextmanager
@@ -251,14 +257,16 @@ def _read_only(path: Path) -> Iterator[Engine]:
 
 
 def _refuse_damaged(engine: Engine, path: Path) -> None:
+    """Raises BackupRefused for a damaged file. Rows of terms that somebody wrote around the rules
+    are no damage: servers bear with them."""
     with engine.connect() as connection:
+        # Of a file that can only be read SQLite forgets the CHECKs; those of the books are proved.
         said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
     # SQLite reads a last page that was cut as if it ended with zeros.
     whole = path.stat().st_size == pages * page_bytes
-    if said != "ok" or dangling is not None or not whole:
+    if said != "ok" or not whole:
         raise BackupRefused("BACKUP_DAMAGED", "the file is damaged inside")
 
 

@@ -331,7 +331,7 @@ def telling(error: BaseException) -> BaseException | None:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that reads one state of the database, whatever is written meanwhile.
 
-    Raises StorageFailed when the database is away.
+    Raises StorageFailed when the database is away, or its file went away meanwhile.
     """
     options: dict[str, Any] = {}
     if engine.dialect.name == "postgresql":
@@ -342,6 +342,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
             # At a rollback PostgreSQL's driver would forget every statement that it has prepared.
             if not connection.invalidated:
                 connection.commit()
+    except OutcomeUnknown as error:
+        # What only reads has no outcome to be unsure of.
+        raise StorageFailed(f"what was read may not be so any more: {error}") from error
     except SQLAlchemyError as error:
         raise StorageFailed("the database refused to read") from telling(error)
 
@@ -361,8 +364,9 @@ def reading_once(connection: Connection) -> Iterator[DBAPICursor]:
     try:
         yield session.cursor()
     finally:
-        # One that is broken, which nothing can be set on, is closed by whoever reads.
-        with suppress(connection.dialect.loaded_dbapi.Error):
+        # Where that fails, whoever reads lets go of the session: what it would write next must not
+        # be committed statement by statement.
+        if not session.closed:
             session.autocommit = False
 
 

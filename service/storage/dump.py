@@ -21,6 +21,7 @@ from service.engine.records import Verification
 from service.storage.database import open_database, postgres_bounds, take_time, writing
 from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove
+from service.storage.terms import dangling_rows
 
 SECRETS = frozenset({"password", "sslpassword"})
 # The host is chosen already: the one that the snapshot is on.
@@ -40,17 +41,22 @@ RELATIONS = text(
     "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
 )
 
+KEYS = text("SELECT conname FROM pg_constraint WHERE contype = 'f' AND convalidated")
 
-def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
-    """Dumps a database into a file; what the books of the dumped snapshot hold.
 
-    Raises BackupRefused when the tools of the server's version are not found, or one fails.
+def write(url: str, target: Path, postgres_bin: Path | None) -> tuple[Verification, list[str]]:
+    """Dumps a database into a file; what the books of the dumped snapshot hold, and a clause for
+    each row that names one which is not there, where no key of the database forbids it.
+
+    Raises BackupRefused when the tools of the server's version are not found, or one fails, and
+    when a row breaks a key of the database: the key could not be made again over that row.
     """
     engine = open_database(url)
     try:
         with _snapshot(engine) as (exporter, snapshot):
             tools = _tools(exporter, postgres_bin)
             address, environment = _address(exporter)
+            warnings = _dangling(exporter)
             dumping = subprocess.Popen(
                 [
                     tools.pg_dump,
@@ -81,7 +87,21 @@ def write(url: str, target: Path, postgres_bin: Path | None) -> Verification:
         [tools.pg_restore, f"--file={os.devnull}", str(target)],
         {**os.environ, **ENGLISH},
     )
-    return books
+    return books, warnings
+
+
+def _dangling(connection: Connection) -> list[str]:
+    """The rows that name one which is not there; raises BackupRefused where a key forbids it."""
+    keys = set(connection.scalars(KEYS))
+    found = dangling_rows(connection)
+    for key, row in found:
+        if key in keys:
+            raise BackupRefused(
+                "TERMS_DANGLE",
+                f"{row}: no backup with it could be restored; put the row right or delete it, and "
+                "back up again",
+            )
+    return [it.row for it in found]
 
 
 def read(source: Path, url: str, postgres_bin: Path | None) -> None:

@@ -14,7 +14,8 @@ first and after each error; and checkpoints are made here, where their errors ar
 
 A file that is removed, renamed or written over stays open: SQLite goes on in it, answers that all
 is well, and whatever it commits ends with the process. So every transaction looks whether the paths
-still lead to what is open (`OpenFiles`): before it begins, before its commit, and after it.
+still lead to what is open (`OpenFiles`): before its commit and after it, and one that only reads
+before it begins as well.
 
 A third file beside them, `FILE-server`, is locked by the one server that there may be. It is empty
 and stays; whether a server is there is told by the lock alone, which the kernel takes away with the

@@ -87,6 +87,8 @@ class SqlTransaction:
     def __init__(self, cursor: DBAPICursor, statements: Statements) -> None:
         self._cursor = cursor
         self._statements = statements
+        self.has_written = False
+        """Rows were changed or taken away: to commit now would keep that."""
 
     def _read(self, statement: RowsStatement, keys: Iterable[tuple[str, ...]]) -> list[Any]:
         return _rows(self._cursor, statement, keys)
@@ -150,6 +152,7 @@ class SqlTransaction:
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """A portion of what operators are owed, by (operator id, currency), taken away."""
         taken = {}
+        self.has_written = True
         for key in sorted(keys):
             self._cursor.execute(self._statements.take_payables, (*key, *key))
             found = self._cursor.fetchall()
@@ -178,6 +181,7 @@ class SqlTransaction:
         no two wait for each other.
         """
         s = self._statements
+        self.has_written = True
         self._write_users(changes)
         self._write_lines(changes)
         self._insert(s.insert_entries, map(rows.entry_values, changes.entries))
@@ -364,11 +368,16 @@ class SqlStore:
             self._drop_writer()
             raise StorageFailed("no transaction could be begun") from telling(error)
         try:
-            yield SqlTransaction(connection.connection.cursor(), self._statements)
+            opened = SqlTransaction(connection.connection.cursor(), self._statements)
+            yield opened
         except ReadAgain:
-            # Nothing was written. A rollback would make psycopg forget every prepared statement.
-            with suppress(StorageFailed, OutcomeUnknown, Conflict):
-                self._commit(transaction)
+            if opened.has_written:
+                # What operators are owed was taken away, and is back after this.
+                self._roll_back(transaction.rollback)
+            else:
+                # A rollback would make psycopg forget every statement that it has prepared.
+                with suppress(StorageFailed, OutcomeUnknown, Conflict):
+                    self._commit(transaction)
             raise
         except self._driver.IntegrityError as error:
             self._roll_back(transaction.rollback)

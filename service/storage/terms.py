@@ -11,13 +11,12 @@ import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, select
 
 from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
-from service.domain.tariff import is_sound
 from service.engine.records import Catalog, TermsFault, TermsKind
 from service.storage import tables as t
 
@@ -72,6 +71,39 @@ def _rows(connection: Connection, table: Table) -> list[Any]:
     """The same with the columns' names."""
     made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
     return list(map(made._make, values_of(connection, table)))
+
+
+class Dangling(NamedTuple):
+    """The name of a foreign key that a row breaks, and a clause that names the row."""
+
+    key: str
+    row: str
+
+
+def dangling_rows(connection: Connection) -> list[Dangling]:
+    """The rows that name a row which is not there, around the keys that forbid it."""
+    found = []
+    for table in t.metadata.sorted_tables:
+        for key in sorted(table.foreign_key_constraints, key=lambda it: str(it.name)):
+            columns, theirs = list(key.columns), [it.column for it in key.elements]
+            there = select(theirs[0]).where(*(a == b for a, b in zip(columns, theirs, strict=True)))
+            # The hash of an API key is for nobody's eyes.
+            names = [it for it in table.primary_key.columns if it.name != "key_hash"]
+            query = select(*names, *(it.label(f"of_{it.name}") for it in columns)).where(
+                *(it.is_not(None) for it in columns), ~there.correlate(table).exists()
+            )
+            with _any_text(connection, _leniently):
+                cursor: Any = connection.exec_driver_sql(
+                    str(query.order_by(*names).compile(connection.engine))
+                ).cursor
+                rows = cursor.fetchall()
+            for row in rows:
+                mine, named = (
+                    " ".join(map(str, it)) for it in (row[: len(names)], row[len(names) :])
+                )
+                text = f"{table.name}: {mine or 'a row'} names {named} of {key.referred_table.name}"
+                found.append(Dangling(str(key.name), f"{text}, which is not there"))
+    return found
 
 
 def read_catalog(connection: Connection) -> Catalog:
@@ -148,8 +180,6 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
-    if not is_sound(tariff):
-        raise _Wrong("the tariff has a negative number or intervals without length")
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
@@ -168,22 +198,18 @@ def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tup
     sound = {}
     for currency, of_currency in by_currency.items():
         try:
-            sound[currency] = tuple(reversed(_ascending(of_currency)))
+            sound[currency] = tuple(reversed(_steps(of_currency)))
         except _Wrong as wrong:
             faults.append(TermsFault(TermsKind.LIMITS, (currency,), str(wrong)))
     return sound
 
 
-def _ascending(rows: list[Any]) -> list[LimitStep]:
+def _steps(rows: list[Any]) -> list[LimitStep]:
     steps: list[LimitStep] = []
     for row in rows:
         _text(row, "currency")
         _between(row, -MOST_SCORE, MOST_SCORE, "from_score")
         _between(row, 0, MOST_MINOR, "limit_minor", of=f" at from_score {row.from_score!r}")
-        if steps and row.limit_minor < steps[-1].limit_minor:
-            raise _Wrong(
-                f"limit_minor at from_score {row.from_score} is less than at a lower score"
-            )
         steps.append(LimitStep(row.from_score, row.limit_minor))
     return steps
 

@@ -14,6 +14,8 @@ import pytest
 from tests.cli.test_commands import invoke, refused, shell
 from tests.fakes import Desk
 from tests.storage.test_backup import PEOPLE, Writer, content, names, people_who_rented, plant
+from tests.terms import BAD_POLICY
+from tests.terms import plant as plant_terms
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +49,18 @@ def test_a_backup_beside_a_server_and_back(busy: Desk, file: Path, tmp_path: Pat
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.splitlines() == [counted, verdict]
     assert content(target) == content(backup)
+
+
+def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup of a database with a product whose policy is not there exits with 0 and names table
+    and row in a line of standard error; its backup can be restored."""
+    plant_terms(busy.store.engine, BAD_POLICY.replace("city'", "city' AND product_id = 'bike'"))
+    to = str(tmp_path / "b.db")
+    done = shell("backup", "--database", f"sqlite:///{file}", "--to", to)
+    row = "products: city bike 1 names nothing 1 of policies, which is not there"
+    assert (done.returncode, done.stderr) == (0, f"Warning: {row}\n")
+    again = shell("restore", "--from", to, "--database", f"sqlite:///{tmp_path / 'r.db'}")
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Path) -> None:

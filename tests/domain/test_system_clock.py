@@ -16,6 +16,7 @@ from service.clock import (
     ClockNews,
     SystemClock,
 )
+from service.domain.errors import ClockUnproven
 from tests.machine import YEAR_S, Machine
 
 JUMPED, RIGHT_AGAIN = ClockNews.JUMPED, ClockNews.RIGHT_AGAIN
@@ -141,27 +142,32 @@ def test_a4_time_never_goes_back(machine: Machine) -> None:
 
 
 def test_a4_the_start_is_compared_with_the_database(machine: Machine) -> None:
-    """At the start a clock behind the newest row is told and used; one a month ahead is told and
-    not trusted, unless somebody vouches for it; without rows there is nothing to compare with."""
-    for newest_us, vouched, trusted, told in (
-        (None, False, True, []),
-        (machine.now_us(), False, True, []),
-        (machine.now_us() + MOST_BEHIND_US, False, True, []),
-        (machine.now_us() + DAY_US, False, True, [(ClockNews.BEHIND, -DAY_US)]),
-        (machine.now_us() - MOST_AHEAD_US, False, True, []),
-        (machine.now_us() - 40 * DAY_US, False, False, [(ClockNews.AHEAD, 40 * DAY_US)]),
-        (machine.now_us() - 40 * DAY_US, True, True, []),
+    """At the start a clock behind the newest row is told and used; one more than a month ahead is
+    used when somebody vouches for it; without rows there is nothing to compare with."""
+    for newest_us, vouched, told in (
+        (None, False, []),
+        (machine.now_us(), False, []),
+        (machine.now_us() + MOST_BEHIND_US, False, []),
+        (machine.now_us() + DAY_US, False, [(ClockNews.BEHIND, -DAY_US)]),
+        (machine.now_us() - MOST_AHEAD_US, False, []),
+        (machine.now_us() - 40 * DAY_US, True, []),
     ):
         clock = machine.clock()
         clock.compare_start(newest_us, vouched=vouched)
-        assert clock.trusted is trusted
+        assert clock.trusted
         assert machine.told == told
         machine.told.clear()
-        machine.set_clock(60)
-        assert not clock.trusted
-        machine.set_clock(-60)
-        assert clock.trusted is trusted
-        machine.told.clear()
+
+
+def test_a4_a_clock_far_ahead_of_the_database_is_refused(machine: Machine) -> None:
+    """A start more than a month after the newest row is refused unless somebody vouches for the
+    clock, with by how much it is ahead and what to do."""
+    for ahead_us, days in ((40 * DAY_US, "40.0"), (3_650 * DAY_US, "3,650.0")):
+        with pytest.raises(ClockUnproven, match=f" {days} days ahead .*--trust-clock") as refused:
+            machine.clock().compare_start(machine.now_us() - ahead_us, vouched=False)
+        assert refused.value.reason == "CLOCK_UNPROVEN"
+    with pytest.raises(ClockUnproven):
+        machine.clock().compare_start(machine.now_us() - MOST_AHEAD_US - 1, vouched=False)
 
 
 def test_a4_the_machines_own_clocks() -> None:

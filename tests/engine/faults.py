@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from enum import Enum, auto
@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed
+from service.engine.records import TakenPayable
 from service.storage.store import SqlStore, SqlTransaction
 
 
@@ -61,8 +62,13 @@ class DyingTransaction(SqlTransaction):
 
     def __init__(self, whole: SqlTransaction, fault: Fault, die: Callable[[Fault], None]) -> None:
         super().__init__(whole._cursor, whole._statements)
+        self._whole = whole
         self._fault = fault
         self._die = die
+
+    def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
+        """Takes it in the whole transaction, which must know that it did."""
+        return self._whole.take_payable(keys)
 
     def write(self, changes: Changes) -> None:
         """Writes nothing, or some tables."""

@@ -202,8 +202,9 @@ class Model:
             rival, calls = calls[:-1] or calls, calls[-1:]
             self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
         self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
+        folds = self._folds() if trouble == "none" else []
         try:
-            done.append(self._send(calls, self.engine))
+            done.append(self._send(calls, self.engine, folds))
         except Died as death:
             require(death, DEATHS[TROUBLES[trouble][0]])
             self._rise_again()
@@ -243,8 +244,15 @@ class Model:
         self.store.bury()
         self.store, self.engine = self._open()
 
-    def _send(self, calls: list[Call], engine: Engine) -> Sent:
-        return Sent(calls, engine.apply([self._work(call) for call in calls]))
+    def _folds(self) -> list[c.Work]:
+        """What the folder has to do."""
+        return [c.own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
+
+    def _send(self, calls: list[Call], engine: Engine, folds: Sequence[c.Work] = ()) -> Sent:
+        """One batch of calls, and of folds, which nobody notices."""
+        results = engine.apply([*folds, *(self._work(call) for call in calls)])
+        require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
+        return Sent(calls, results[len(folds) :])
 
     def _work(self, call: Call) -> c.Work:
         command, name = call.command, _name(call)
@@ -267,8 +275,8 @@ class Model:
         )
 
     def _sweep(self) -> None:
-        """What time has brought is done, by the rows that the sweeper finds; balances are folded,
-        which changes nothing."""
+        """What time has brought is done, by the rows that the sweeper finds; balances are folded
+        in a batch of their own, which changes nothing."""
         now_us = self.clock.now_us()
         found = [it[1:] for it in self.store.waking(now_us, 10_000)]
         expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
@@ -278,8 +286,7 @@ class Model:
             sent = self._send(calls, self.engine)
             require([reason(it) for it in sent.results], [""] * len(calls), "sweeper")
             self._compare_answers(sent, "none", now_us)
-        folds = [c.own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
-        require([reason(it) for it in self.engine.apply(folds)], [""] * len(folds), "folder")
+        self._send([], self.engine, self._folds())
         self._require_no_defect()
         self._check()
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
+from service.app import _log_health
 from service.domain.errors import Unavailable
 from service.engine.health import Health, ProbeLimits, Prober
 from service.engine.ports import StorageFailed
@@ -248,3 +250,12 @@ def test_a21_draining_is_not_undone() -> None:
         assert watched.told == [True, False]
 
     probing(story)
+
+
+def test_a21_a_failure_without_a_text_is_logged() -> None:
+    """The log tells that storage is away also when what the database said has no text."""
+    failure = StorageFailed("refused")
+    failure.__cause__ = OSError()
+    with capture_logs() as lines:
+        _log_health(False, failure)
+    assert [(it["event"], it["cause"]) for it in lines] == [("storage is away", "OSError")]

@@ -12,14 +12,26 @@ from service.clock import SandboxClock
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
 from service.engine.assess import Assessor, pack
-from service.engine.commands import Command, Group, PutUser, Wake, Work
+from service.engine.commands import (
+    Command,
+    FoldPayable,
+    Group,
+    PayOutOperator,
+    PutUser,
+    Wake,
+    Work,
+    own_work,
+)
 from service.engine.decide import decide
 from service.engine.engine import Engine
+from service.engine.ports import ReadAgain
 from service.engine.records import PLATFORM
+from service.storage.payables import payables_of
 from service.storage.store import SqlTransaction
-from tests.engine.acts import Books, group, increment, revise
+from service.storage.verify import verify_books
+from tests.engine.acts import Books, charged, group, increment, money, revise
 from tests.engine.calls import authorize, balances, counts, pick_up, reason, rental, stored
-from tests.fakes import MINUTE_US, START_US, Desk, FakeScorer
+from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, FakeScorer
 
 ITEM = "bike-7"
 LAPSE_US = START_US + 30 * MINUTE_US
@@ -265,3 +277,47 @@ def test_d1_a_lapsed_hold_that_cannot_end(
     monkeypatch.undo()
     assert rental(desk, authorize("ben", "umbrella", ITEM)).state is State.ACTIVE
     assert stored(desk, waiting).state is State.EXPIRED
+
+
+@pytest.mark.parametrize("paid_minor", [0, 100])
+def test_d1_what_operators_are_owed_outlives_a_batch_that_begins_anew(
+    desk: Desk, effort: Callable[[], Effort], paid_minor: int
+) -> None:
+    """A batch that takes what an operator is owed, to fold it or to pay it out, and then has to
+    lock the line of somebody whose lapsed hold is in the way, loses nothing of it."""
+    charged(desk)
+    charged(desk)
+    owed_minor = payables_of(desk.store.engine, OPERATOR)["CNY"]
+    assert owed_minor > paid_minor
+    (waiting,) = done(desk, pick_up("ben", "umbrella", ITEM))
+    desk.clock.advance(LAPSE_US)
+    taking = own_work(FoldPayable(OPERATOR, "CNY"))
+    if paid_minor:
+        paid = PayOutOperator(OPERATOR, money(paid_minor), "paid-1")
+        taking = desk.work(paid, caller=PLATFORM)
+    spent = effort()
+    results = desk.apply(taking, desk.work(authorize("cem", "umbrella", ITEM)))
+    assert [reason(it) for it in results] == ["", ""]
+    assert len(spent.locked) == 2
+    assert states(desk, [waiting]) == {State.EXPIRED}
+    assert payables_of(desk.store.engine, OPERATOR) == {"CNY": owed_minor - paid_minor}
+    assert verify_books(desk.store.engine).fault is None
+    assert desk.faults == []
+
+
+def test_d1_a_batch_does_not_begin_anew_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that has to read more in every transaction is refused in the end, and nothing of it
+    is written."""
+    before = counts(desk)
+
+    def more(*_: object) -> NoReturn:
+        raise ReadAgain(frozenset())
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.engine.lapsed_holds.LapsedHolds.in_the_way", more)
+        (refusal,) = desk.apply(desk.work(authorize()))
+    assert reason(refusal) == "CONTENTION"
+    assert desk.engine.statistics.read_again == 3
+    assert counts(desk) == before

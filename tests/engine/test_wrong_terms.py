@@ -152,7 +152,6 @@ def test_a8_a_wrong_operator(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 600",
         "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 650",
         "DELETE FROM limit_steps",
     ],
@@ -179,6 +178,17 @@ def test_a8_wrong_limits(desk: Desk, statement: str) -> None:
     assert isinstance(profile, Profile)
     assert profile.line.limit_minor == 60_000
     assert told(desk) == [(TermsKind.LIMITS, ("CNY",), True)]
+
+
+def test_a8_limits_that_fall_as_the_score_rises(desk: Desk) -> None:
+    """Limits may fall as the score rises, as every build let them: they count, a process starts
+    with them, and nothing is told."""
+    change(desk, "UPDATE limit_steps SET limit_minor = 10 WHERE from_score = 650")
+    Desk(desk.store)
+    profile = desk.put_user("new-1", 700)
+    assert isinstance(profile, Profile)
+    assert profile.line.limit_minor == 10
+    assert told(desk) == []
 
 
 def test_a8_what_is_told_is_told_again_after_it_was_right(desk: Desk) -> None:

@@ -23,6 +23,8 @@ from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
 from tests.fakes import CountingIds, Desk
 from tests.storage.test_earlier_builds import earlier_database
+from tests.terms import BAD_POLICY, ON_BOTH, ON_SQLITE
+from tests.terms import plant as plant_terms
 
 PEOPLE = tuple(f"person-{number}" for number in range(20))
 WAIT_S = 30.0
@@ -124,6 +126,13 @@ def content(path: Path) -> list[str]:
     """Schema and rows, as SQL."""
     with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
+
+
+def products(path: Path) -> list[tuple[object, ...]]:
+    """All products, with texts that are none as they are."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = bytes
+        return connection.execute("SELECT * FROM products ORDER BY rowid").fetchall()
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -253,6 +262,42 @@ def test_only_a_file_can_be_backed_up(tmp_path: Path) -> None:
     """A database in memory is refused."""
     for url in ("sqlite://", "sqlite:///:memory:"):
         assert refusal(lambda url=url: back_up(url, tmp_path / "b.db")) == "NO_FILE"  # type: ignore[misc]
+
+
+def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A database with a row of terms that makes no sense, or that names a row which is not there,
+    is backed up and restored as it is; the backup names the table and the row that dangles."""
+    for number, spoiled in enumerate((BAD_POLICY, *ON_BOTH, *ON_SQLITE)):
+        source = url_of(tmp_path / f"source-{number}.db")
+        restore(back_up(url_of(file), tmp_path / f"sound-{number}.db").path, source)
+        engine = open_database(source)
+        plant_terms(engine, spoiled)
+        made = back_up(source, tmp_path / f"wrong-{number}.db")
+        target = url_of(tmp_path / f"restored-{number}.db")
+        assert restore(made.path, target) == made.books
+        again = open_database(target)
+        assert verify_books(again).fault is None
+        assert products(tmp_path / f"restored-{number}.db") == products(
+            tmp_path / f"source-{number}.db"
+        )
+        for opened in (engine, again):
+            opened.dispose()
+        if spoiled in (BAD_POLICY, ON_BOTH[0]):
+            assert "products: city bike 1 names nothing 1 of policies, which is not there" in (
+                made.warnings
+            )
+        assert all("products" in it for it in made.warnings)
+
+
+def test_a8_a_key_of_nobody_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """An API key of an operator who is not there is told of without the key's hash."""
+    hashed = "0" * 64
+    plant_terms(
+        busy.store.engine,
+        f"INSERT INTO api_keys VALUES ('{hashed}', 'nobody', '', 0, NULL)",
+    )
+    made = back_up(url_of(file), tmp_path / "b.db")
+    assert made.warnings == ("api_keys: a row names nobody of operators, which is not there",)
 
 
 # -- restore -------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ from tests.storage.test_backup import (
     refusal,
 )
 from tests.storage.test_earlier_builds import earlier_database
+from tests.terms import BAD_POLICY
+from tests.terms import plant as plant_terms
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 OTHERS = other_programs()
@@ -375,3 +377,24 @@ def test_a20_tools_of_another_version_are_refused(
         with pytest.raises(BackupRefused, match=needed):
             restore(tmp_path / "any", source, sha256=NOTHING, postgres_bin=tmp_path)
     assert names(tmp_path) == {"pg_dump", "pg_restore", "any"}
+
+
+def test_a8_a_row_that_no_restore_could_bring_back(
+    busy: Desk, target: str, programs: Path, tmp_path: Path
+) -> None:
+    """A row that names one which is not there, around the database's key, is told of in one line
+    before a backup is made that could not be restored; where the key is gone too, the backup is
+    made, warns of the row, and can be restored."""
+    engine, url = busy.store.engine, busy.store.engine.url.render_as_string(hide_password=False)
+    plant_terms(engine, BAD_POLICY)
+    row = "products: city [a-z-]+ 1 names nothing 1 of policies, which is not there"
+    with pytest.raises(BackupRefused, match=f"^{row}: .*delete it") as caught:
+        back_up(url, tmp_path / "b.dump", postgres_bin=programs)
+    assert caught.value.reason == "TERMS_DANGLE"
+    assert names(tmp_path) == set()
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE products DROP CONSTRAINT fk_products_policy_id"))
+    made = back_up(url, tmp_path / "b.dump", postgres_bin=programs)
+    assert made.warnings
+    assert all(re.fullmatch(row, it) for it in made.warnings)
+    assert restore(made.path, target, postgres_bin=programs) == made.books

@@ -27,6 +27,7 @@ from service.storage import database as settings
 from service.storage import tables as t
 from service.storage.database import open_database, reading, reading_all, take_time, writing
 from service.storage.migrate import is_current, migrate
+from service.storage.postgres_session import Session
 from service.storage.store import SqlStore, SqlTransaction
 from service.storage.verify import verify_books
 from tests.engine.calls import authorize, balances, counts, line, reason, rental
@@ -806,3 +807,24 @@ def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> No
         transaction.write(changes)
     assert before.closed
     assert remote.store._writer is None
+
+
+def test_a_session_that_stays_in_autocommit_is_let_go(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that cannot be taken out of autocommit after a read is not written on: the read is
+    refused, and the next batch has another session."""
+    store = desk.store
+    stuck = store._writing_connection().connection.driver_connection
+    autocommit: Any = Session.autocommit
+
+    def refuse(session: Session, on: bool) -> None:
+        if not on and session is stuck:
+            raise psycopg.OperationalError("as told")
+        autocommit.__set__(session, on)
+
+    monkeypatch.setattr(Session, "autocommit", property(autocommit.__get__, refuse))
+    with pytest.raises(StorageFailed):
+        store.features(["ann"])
+    assert store._writing_connection().connection.driver_connection is not stuck
+    assert rental(desk, authorize()).held_minor

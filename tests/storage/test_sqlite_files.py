@@ -15,6 +15,8 @@ import pytest
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import open_database, reading, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince, OpenFiles
+from service.storage.store import SqlStore
+from tests.fakes import Desk
 
 ROUNDS = 300
 HANG_S = 30.0
@@ -222,4 +224,38 @@ def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -
     with reading(engine) as connection:
         names = connection.exec_driver_sql("SELECT DISTINCT name FROM operators").scalars().all()
     assert names == ["since"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a9_a_read_from_a_file_that_went_is_refused(file: Path, suffix: str) -> None:
+    """A9: whichever file is moved away, each read is refused from the first on, and none has an
+    outcome that is unknown; reads are answered when it is back."""
+    store = SqlStore(open_database(f"sqlite:///{file}"))
+    Desk(store).put_user("ann", 700)
+    known = store.person("ann")
+    path, away = Path(f"{file}{suffix}"), file.with_name("away")
+    path.rename(away)
+    for _ in range(3):
+        with pytest.raises(StorageFailed):
+            store.person("ann")
+    away.rename(path)
+    assert store.person("ann") == known
+    store.close()
+
+
+def test_a9_a_file_that_goes_while_it_is_read(file: Path) -> None:
+    """A9: where the file goes while it is read, the read is refused, and nobody is told that an
+    outcome is unknown."""
+    engine = open_database(f"sqlite:///{file}")
+    path, away = Path(f"{file}-wal"), file.with_name("away")
+
+    def read() -> None:
+        with reading(engine) as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM operators").all()
+            path.rename(away)
+
+    with pytest.raises(StorageFailed):
+        read()
+    away.rename(path)
     engine.dispose()

@@ -106,7 +106,6 @@ def test_a8_an_operator_that_is_gone(store: SqlStore) -> None:
     "change",
     [
         "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 650",
-        "UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 600",
     ],
 )
 def test_a8_wrong_limits(store: SqlStore, change: str) -> None:

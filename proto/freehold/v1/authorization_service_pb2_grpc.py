@@ -36,7 +36,13 @@ class AuthorizationServiceStub:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Amounts are in the currency of the product.
+    it. Where the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
+    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
+    them, that needs the terms under which the rental began when those make no
+    sense. Nothing is changed, and no other product is affected: the call may be
+    sent again when the terms were put right. Amounts are in the currency of the
+    product.
     """
 
     def __init__(self, channel):
@@ -148,7 +154,13 @@ class AuthorizationServiceServicer:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Amounts are in the currency of the product.
+    it. Where the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
+    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
+    them, that needs the terms under which the rental began when those make no
+    sense. Nothing is changed, and no other product is affected: the call may be
+    sent again when the terms were put right. Amounts are in the currency of the
+    product.
     """
 
     def Authorize(self, request, context):
@@ -418,7 +430,13 @@ class AuthorizationService:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Amounts are in the currency of the product.
+    it. Where the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
+    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
+    them, that needs the terms under which the rental began when those make no
+    sense. Nothing is changed, and no other product is affected: the call may be
+    sent again when the terms were put right. Amounts are in the currency of the
+    product.
     """
 
     @staticmethod
