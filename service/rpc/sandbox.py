@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ class SandboxServicer:
     def __init__(self, clock: SandboxClock, sweep: Callable[[], Awaitable[int]]) -> None:
         self._clock = clock
         self._sweep = sweep
+        self._turn = asyncio.Lock()
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -36,9 +38,14 @@ class SandboxServicer:
         ]
 
     async def advance(self, call: Call[pb.AdvanceClockRequest]) -> bytes:
-        """Set the clock forward."""
-        if not self._clock.advance(convert.instant_us(call.message.now, "now")):
-            raise InvalidInput.of("now", "now.forward", "the clock only goes forward")
-        woken = await self._sweep()
+        """Set the clock forward.
+
+        One at a time: whoever came second would find nothing left to do, and be answered while the
+        first is still doing it.
+        """
+        async with self._turn:
+            if not self._clock.advance(convert.instant_us(call.message.now, "now")):
+                raise InvalidInput.of("now", "now.forward", "the clock only goes forward")
+            woken = await self._sweep()
         response = pb.AdvanceClockResponse(now=convert.timestamp(self._clock.now_us()), woken=woken)
         return response.SerializeToString()
