@@ -116,7 +116,9 @@ def test_a8_no_server_starts_without_sound_limits(databases: Databases, model: P
     """A server that finds no sound limits exits with one line that names the row."""
     url = databases.new()
     database = open_database(url)
-    plant(database, "UPDATE limit_steps SET limit_minor = 1 WHERE from_score = 600")
+    plant(
+        database, "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 600"
+    )
     done = run("serve", "--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
     assert done.returncode == 1
     said = one_line(done.stderr)
