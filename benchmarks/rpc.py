@@ -175,7 +175,8 @@ class Plan:
 @click.option(
     "--model",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once into .freehold/model.",
+    help="A model directory; without it each checkout trains one once, by its own code, into its "
+    ".freehold/model.",
 )
 @click.option(
     "--folder",
@@ -209,7 +210,7 @@ def rpc(
     described, head = machine(folder), commit()
     try:
         with tempfile.TemporaryDirectory(prefix="rpc-", dir=folder) as work:
-            measured = _measure(console, Path(work), model or folder / "model", plan)
+            measured = _measure(console, Path(work), folder / "model", plan, model)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
     headline = next((m for m in measured if m.in_flight == _HEADLINE_IN_FLIGHT), measured[-1])
@@ -354,7 +355,10 @@ def _as_json(level: Level) -> dict[str, Any]:
     return content
 
 
-def _measure(console: Console, work: Path, model: Path, plan: Plan) -> list[Level]:
+def _measure(
+    console: Console, work: Path, own: Path, plan: Plan, given: Path | None
+) -> list[Level]:
+    """Every level; `given` is the model of both builds, None: each has its own, this one `own`."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
@@ -365,12 +369,13 @@ def _measure(console: Console, work: Path, model: Path, plan: Plan) -> list[Leve
         def step(done: str) -> None:
             progress.update(task, description=done, advance=1)
 
-        prepared = prepare(work, model, plan.people, plan.seed)
+        prepared = prepare(work, given or own, plan.people, plan.seed)
         answer = _probe(work, prepared, plan.seed)
         builds = {"Authorize": prepared}
         if plan.beside is not None:
+            theirs = given or plan.beside / ".freehold" / "model"
             builds["beside"] = prepare_beside(
-                plan.beside, work / "beside", model, plan.people, plan.seed
+                plan.beside, work / "beside", theirs, plan.people, plan.seed
             )
         step("prepared")
         return [_level(work, builds, answer, n, plan, step) for n in plan.in_flight]
