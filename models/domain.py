@@ -29,7 +29,8 @@ FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 UNSEEN_CODE = "UNSEEN_CODE"
 
 _LARGEST = sys.float_info.max
-_LARGEST_TABLE = 4096
+MOST_GAPS = 256
+"""The widest code of which the unseen values are listed; of wider ones the seen values are."""
 
 
 @dataclass(frozen=True)
@@ -197,18 +198,16 @@ class Domain:
         self._features = tuple(features)
         self._fraction_allowed = np.array([f.type == "number" for f in features])
         self._seen = [None if t.seen is None else frozenset(t.seen) for t in trained]
-        self._holes = [
-            (j, _Codes(t.seen))
-            for j, (f, t) in enumerate(zip(features, trained, strict=True))
-            if f.type == "code" and t.seen and len(t.seen) <= t.high - t.low
-        ]
-        # Special values that no training row had, of numbers.
-        self._unseen = [
-            (j, np.array(unseen))
-            for j, (f, t) in enumerate(zip(features, trained, strict=True))
-            if f.type != "code"
-            and t.seen is not None
-            and (unseen := sorted({*f.special} - {*t.seen}))
+        gaps = [_gaps(f, t) for f, t in zip(features, trained, strict=True)]
+        # Values between the bounds that cannot be scored: one comparison for all of them.
+        pairs = [(j, value) for j, values in enumerate(gaps) for value in values or ()]
+        self._barred_columns = np.array([j for j, _ in pairs], dtype=np.intp)
+        self._barred = np.array([value for _, value in pairs])
+        # Codes so far apart that the values they have are fewer.
+        self._sparse = [
+            (j, np.array(t.seen))
+            for j, t in enumerate(trained)
+            if gaps[j] is None and t.seen is not None
         ]
         self.nullable: Bools = np.array([t.nullable for t in trained])
         self._any_nullable = bool(self.nullable.any())
@@ -246,10 +245,13 @@ class Domain:
         """Which values are scored as they are, but for special values outside the bounds."""
         inside = (raw >= self._low) & (raw <= self._high)
         inside &= (raw == np.floor(raw)) | self._fraction_allowed
-        for j, codes in self._holes:
-            inside[:, j] &= codes.include(raw[:, j])
-        for j, unseen in self._unseen:
-            inside[:, j] &= ~np.isin(raw[:, j], unseen)
+        if self._barred.shape[0]:
+            barred = raw.take(self._barred_columns, axis=1) == self._barred
+            if barred.any():
+                rows, places = np.nonzero(barred)
+                inside[rows, self._barred_columns[places]] = False
+        for j, seen in self._sparse:
+            inside[:, j] &= np.isin(raw[:, j], seen)
         if self._any_nullable:
             inside |= np.isnan(raw) & self.nullable
         return inside
@@ -315,26 +317,17 @@ class Domain:
         return defined
 
 
-class _Codes:
-    """A set of whole numbers, as a table where they lie close together."""
-
-    def __init__(self, codes: Sequence[float]) -> None:
-        self._codes = np.array(sorted(codes))
-        self._low = float(self._codes[0])
-        span = float(self._codes[-1]) - self._low
-        self._table: Bools | None = None
-        if span < _LARGEST_TABLE:
-            self._table = np.zeros(int(span) + 1, dtype=np.bool_)
-            self._table[(self._codes - self._low).astype(np.intp)] = True
-
-    def include(self, column: Floats) -> Bools:
-        """Whether each value of (n,) is one; values outside of the least and the largest may get
-        any answer."""
-        if self._table is None:
-            return np.isin(column, self._codes)
-        with np.errstate(invalid="ignore"):
-            place = (column - self._low).astype(np.intp)
-        return self._table.take(place, mode="clip")
+def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
+    """The values between a column's bounds that no training row had and that are not scored as
+    their neighbours: of a code all others, of a number its special ones. None: too many."""
+    if trained.seen is None:
+        return []
+    if feature.type != "code":
+        return sorted({*feature.special} - {*trained.seen})
+    if not trained.seen or trained.high - trained.low >= MOST_GAPS:
+        return None
+    between = range(int(trained.low), int(trained.high) + 1)
+    return sorted({*map(float, between)} - {*trained.seen})
 
 
 def _bounds(feature: Feature, trained: Trained) -> _Bounds:

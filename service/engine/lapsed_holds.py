@@ -7,6 +7,7 @@ stands, the engine ends what has lapsed of these people and decides again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from service.domain import timers
 from service.domain.authorization import HOLDING
@@ -29,6 +30,7 @@ from service.engine.ports import AuthorizationKey, Conflict, ReadAgain, Transact
 ASKING = frozenset({Authorize, Confirm, Increment, ResolveReview, StartRental})
 """The commands that ask for a line or an item."""
 _EXHAUSTED, _IN_USE = Reason.LINE_EXHAUSTED, Reason.ASSET_IN_USE
+_NOBODY: frozenset[AuthorizationKey] = frozenset()
 _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
 
 
@@ -54,7 +56,9 @@ class LapsedHolds:
         self._read = False
         self._out_of_reach: frozenset[AuthorizationKey] = frozenset()
 
-    def in_the_way(self, work: Work, outcome: Decided | FreeholdError) -> set[AuthorizationKey]:
+    def in_the_way(
+        self, work: Work, outcome: Decided | FreeholdError
+    ) -> AbstractSet[AuthorizationKey]:
         """The lapsed holds for which a command did not get what it asked for.
 
         Without the authorization that the command names: the command compares its version with
@@ -63,9 +67,13 @@ class LapsedHolds:
         Raises ReadAgain when one of them belongs to a person whose line is not locked: that line
         must be locked in its turn. Raises Conflict as `Transaction.authorizations` may.
         """
+        if isinstance(outcome, Decided):
+            draft = outcome.draft
+            if not (draft.decisions or draft.authorizations)[-1].reasons:
+                return _NOBODY
         people = _people_in_the_way(work, outcome, self._changes)
         if not people:
-            return set()
+            return _NOBODY
         if not self._read:
             self._read_all()
             self._read = True
