@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.storage import sqlite_files
 from service.storage.database import open_database, reading, writing
-from service.storage.sqlite_files import FileGone, FileGoneSince, OpenFiles
+from service.storage.sqlite_files import FileGone, FileGoneSince, OpenFiles, at_path
 from service.storage.store import SqlStore
 from tests.fakes import Desk
 
@@ -259,3 +260,23 @@ def test_a9_a_file_that_goes_while_it_is_read(file: Path) -> None:
         read()
     away.rename(path)
     engine.dispose()
+
+
+def test_a9_a_look_at_a_path_tells_what_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Device, inode, time and size of a file are those of `os.stat`, by either way to ask; of a
+    path that leads nowhere nothing is told."""
+    for name, content in (("empty", b""), ("of some \u4e2d\u6587", b"x" * 5_000)):
+        path = tmp_path / name
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1_780_272_000_123_456_789))
+        stat = os.stat(path)
+        expected = ((stat.st_dev, stat.st_ino), (stat.st_mtime_ns, stat.st_size))
+        assert at_path(str(path)) == expected
+        with monkeypatch.context() as other:
+            other.setattr(sqlite_files, "_STATX", None)
+            assert at_path(str(path)) == expected
+            assert at_path(str(tmp_path / "nothing")) is None
+    assert at_path(str(tmp_path / "nothing")) is None
+    assert at_path(str(tmp_path / "empty" / "below")) is None
