@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from service.clock import Clock
 from service.domain import timers
@@ -82,6 +82,7 @@ from service.ids import Ids
 
 Result = bytes | FreeholdError
 Value = TypeVar("Value")
+Given = ParamSpec("Given")
 
 
 class FaultLog(Protocol):
@@ -379,13 +380,13 @@ class Engine:
         self, work: Work, changes: Changes, context: Context, lapsed: LapsedHolds
     ) -> Result:
         """One work's result; what it writes joins the batch only if all of it succeeded."""
-        first = self._guarded(lambda: _first_answer(work, changes))
+        first = self._guarded(_first_answer, work, changes)
         if first is not None:
             return first
         decided = self._decide_without_lapsed(work, changes, context, lapsed)
         if isinstance(decided, FreeholdError):
             return decided
-        answer = self._guarded(lambda: work.encode(decided.answer))
+        answer = self._guarded(work.encode, decided.answer)
         if isinstance(answer, FreeholdError):
             return answer
         changes.merge(decided.draft)
@@ -412,7 +413,7 @@ class Engine:
         asks = type(work.command) in ASKING
         woken: set[AuthorizationKey] = set()
         while True:
-            outcome = self._guarded(lambda: decide(work, changes, context))
+            outcome = self._guarded(decide, work, changes, context)
             # A hold that did not end is not woken twice.
             in_the_way = lapsed.in_the_way(work, outcome) - woken if asks else None
             if not in_the_way:
@@ -421,15 +422,17 @@ class Engine:
                 self._decide(own_work(Wake(*key)), changes, context, lapsed)
             woken |= in_the_way
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
-            kept = self._guarded(lambda: _keep_what_time_brought(work, changes, context))
+            kept = self._guarded(_keep_what_time_brought, work, changes, context)
             if kept is not None:
                 return kept
         return outcome
 
-    def _guarded(self, step: Callable[[], Value]) -> Value | FreeholdError:
+    def _guarded(
+        self, step: Callable[Given, Value], *given: Given.args, **named: Given.kwargs
+    ) -> Value | FreeholdError:
         """What a step of one work returns, or its refusal; a defect is a fault of that work."""
         try:
-            return step()
+            return step(*given, **named)
         except InvariantBroken as error:
             return self._fault(error)
         except FreeholdError as error:

@@ -163,7 +163,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             files.check()
         if writes and next(turns) % SQLITE_CHECKPOINT_TURNS == 0:
             _checkpoint(connection, file)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        _say(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "commit")
     def commit(connection: Connection) -> None:
@@ -199,7 +199,7 @@ def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
         session: Any = connection.connection.driver_connection
         session.rollback()
         raise
-    _say_commit(connection)
+    _say(connection, "COMMIT")
     try:
         files.check_all()
     except FileGone as error:
@@ -304,21 +304,24 @@ def _commit_postgres(connection: Connection) -> None:
         return
     warnings = connection.info["warnings"]
     warnings.clear()
-    answer = _say_commit(connection, prepare=False).statusmessage
+    answer = _say(connection, "COMMIT", prepare=False).statusmessage
     if answer != "COMMIT":
         raise StorageFailed(f"COMMIT was answered with {answer}")
     if warnings:
         raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
 
 
-def _say_commit(connection: Connection, **options: Any) -> Any:
-    """What the driver makes of COMMIT; its errors as SQLAlchemy's."""
+def _say(connection: Connection, word: str, **options: Any) -> Any:
+    """What the driver makes of BEGIN or COMMIT; its errors as SQLAlchemy's.
+
+    Through SQLAlchemy each of these words costs as much as a statement with all its rows.
+    """
     driver: Any = connection.dialect.loaded_dbapi
     session: Any = connection.connection.driver_connection
     try:
-        return session.execute("COMMIT", **options)
+        return session.execute(word, **options)
     except driver.Error as error:
-        raise DBAPIError.instance("COMMIT", (), error, driver.Error, hide_parameters=True) from None
+        raise DBAPIError.instance(word, (), error, driver.Error, hide_parameters=True) from None
 
 
 def telling(error: BaseException) -> BaseException | None:

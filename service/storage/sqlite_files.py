@@ -240,10 +240,11 @@ def _statx() -> Any:
 
 
 _STATX = _statx()
-# From linux/stat.h: the arguments, and where the fields lie, which is the same on every processor.
-_AT_FDCWD, _BASIC_STATS, _BYTES = -100, 0x7FF, 256
-_INODE_AND_SIZE, _MODIFIED, _DEVICE = Struct("=QQ"), Struct("=qI"), Struct("=II")
-_AT_INODE, _AT_MODIFIED, _AT_DEVICE = 32, 112, 136
+# From linux/stat.h: the arguments, and where the fields lie, which is the same on every processor:
+# inode at 32, size at 40, time of the last write at 112, device at 136.
+_AT_FDCWD, _BASIC_STATS = -100, 0x7FF
+_Fields = ctypes.c_char * 256
+_FIELDS = Struct("=32xQQ64xqI12xII")
 
 
 def at_path(path: str) -> Found | None:
@@ -254,12 +255,11 @@ def at_path(path: str) -> Found | None:
         except OSError:
             return None
         return Found((found.st_dev, found.st_ino), (found.st_mtime_ns, found.st_size))
-    fields = ctypes.create_string_buffer(_BYTES)
+    fields = _Fields()
     if _STATX(_AT_FDCWD, os.fsencode(path), 0, _BASIC_STATS, fields) != 0:
         return None
-    inode, size = _INODE_AND_SIZE.unpack_from(fields, _AT_INODE)
-    seconds, nanoseconds = _MODIFIED.unpack_from(fields, _AT_MODIFIED)
-    device = os.makedev(*_DEVICE.unpack_from(fields, _AT_DEVICE))
+    inode, size, seconds, nanoseconds, major, minor = _FIELDS.unpack_from(fields)
+    device = os.makedev(major, minor)
     return Found((device, inode), (seconds * 1_000_000_000 + nanoseconds, size))
 
 

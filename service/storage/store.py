@@ -318,13 +318,15 @@ def _rows(
     return found
 
 
-def _portions(values: Sequence[Values]) -> Iterator[Sequence[Values]]:
-    for start in range(0, len(values), MOST_ROWS):
-        yield values[start : start + MOST_ROWS]
+def _portions(values: Sequence[Values]) -> Sequence[Sequence[Values]]:
+    """Values as they fit into a statement; none for most tables of most batches."""
+    if len(values) <= MOST_ROWS:
+        return (values,) if values else ()
+    return [values[start : start + MOST_ROWS] for start in range(0, len(values), MOST_ROWS)]
 
 
 def _by_key(rows_by_key: Mapping[Key, Value]) -> list[tuple[Key, Value]]:
-    return sorted(rows_by_key.items(), key=itemgetter(0))
+    return sorted(rows_by_key.items(), key=itemgetter(0)) if rows_by_key else []
 
 
 def _values(rows_by_key: Mapping[Key, Value]) -> list[Value]:
