@@ -31,16 +31,7 @@ from service.engine.sealer import Sealer
 from service.engine.sweeper import Sweeper
 from service.engine.watch import CatalogWatch
 from service.ids import Ids
-from service.rpc import (
-    authorizations,
-    charges,
-    collection,
-    credit,
-    ledger,
-    rails,
-    returns,
-    sandbox,
-)
+from service.rpc import authorizations, charges, collection, credit, ledger, rails, returns, sandbox
 from service.rpc.collection import CollectionReads
 from service.rpc.credit import People
 from service.rpc.keys import KeyRing

@@ -20,9 +20,11 @@ from service.app import App, Parts
 from service.clock import Clock, SandboxClock
 from service.config import Limits
 from service.domain.access import new_key
-from service.engine.assess import Assessor, unpack
-from service.engine.commands import Answer, Command, PutUser, Work
+from service.engine.assess import Assessor
+from service.engine.calls import Answer, Work
 from service.engine.engine import Engine, Result
+from service.engine.feature_values import unpack
+from service.engine.operations import Command, PutUser
 from service.engine.ports import Scorer
 from service.engine.records import PLATFORM, ClockGap, TermsFault
 from service.ids import Ids
@@ -194,7 +196,7 @@ class Desk:
 
 
 def _raw(score: float) -> bytes:
-    from service.engine.assess import pack
+    from service.engine.feature_values import pack
 
     return pack([score, 0.0])
 

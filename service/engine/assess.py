@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import hashlib
-import json
 import math
 import threading
 from collections.abc import Sequence
@@ -13,39 +10,13 @@ from typing import NamedTuple
 from typing_extensions import TypeIs
 
 from service.domain.policy import Reason
-from service.engine.commands import Authorize, Increment, PutUser, Work
+from service.engine.calls import Work
 from service.engine.context import Assessed, Assessment
+from service.engine.feature_values import pack, schema_id_of, unpack
+from service.engine.operations import BY_COMMAND
+from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scorer, Store, Unscorable
 from service.engine.records import Scored, UserFeatures
-
-VALUE_BYTES = 8
-
-
-def schema_id_of(names: Sequence[str]) -> str:
-    """The id of an order of raw values: SHA-256 of the names as JSON."""
-    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()
-
-
-def pack(values: Sequence[float]) -> bytes:
-    """Raw values as little-endian float64, eight bytes each."""
-    packed = array.array("d", values)
-    if packed.itemsize != VALUE_BYTES:
-        raise OverflowError("this machine has no 64-bit double")
-    if _BIG_ENDIAN:
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def unpack(raw: bytes) -> array.array[float]:
-    """The values that `pack` packed."""
-    values = array.array("d")
-    values.frombytes(raw)
-    if _BIG_ENDIAN:
-        values.byteswap()
-    return values
-
-
-_BIG_ENDIAN = array.array("H", [1]).tobytes()[0] == 0
 
 
 class Assessor:
@@ -67,11 +38,7 @@ class Assessor:
 
         Scores below `explain_below` come with the model's reasons.
         """
-        asking = {
-            work.command.user_id
-            for work in batch
-            if isinstance(work.command, Authorize | Increment)
-        }
+        asking = {work.command.user_id for work in batch if BY_COMMAND[type(work.command)].scored}
         people = self._store.features(asking) if asking else {}
         stored = {user_id: self._stored_row(it) for user_id, it in people.items()}
         sent = {

@@ -543,10 +543,7 @@ _NO_CALLS: Final = frozenset(_CLIMBED) | {
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
 }
 """What time brings and what the rail says; an item is lost by either."""
-_ENDS: Final = {
-    TransferState.FAILED: T.DEBIT_FAILED,
-    TransferState.CANCELLED: T.DEBIT_CANCELLED,
-}
+_ENDS: Final = {TransferState.FAILED: T.DEBIT_FAILED, TransferState.CANCELLED: T.DEBIT_CANCELLED}
 """How a debit ends that is no payment."""
 _DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *_ENDS.values()})
 Words = Counter[tuple[T, int]]

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
-from service.engine.commands import Work
+from service.engine.calls import Work
 from service.engine.engine import Result
 
 Apply = Callable[[Sequence[Work]], list[Result]]

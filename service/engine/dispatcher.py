@@ -7,9 +7,10 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError, InvariantBroken
-from service.engine.commands import Answer, ReportTransfer, own_work
+from service.engine.calls import Answer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.operations import ReportTransfer
 from service.engine.portions import Portions
 from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState

@@ -11,9 +11,10 @@ import asyncio
 import secrets
 
 from service.domain.errors import FreeholdError, InvariantBroken
-from service.engine.commands import Answer, Folded, FoldPayable, own_work
+from service.engine.calls import Answer, Folded, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.operations import FoldPayable
 from service.engine.ports import Store
 
 MORE = b"more"

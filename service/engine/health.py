@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from service.domain.errors import Unavailable
-from service.engine.commands import Work
+from service.engine.calls import Work
 from service.engine.committer import Apply
 from service.engine.engine import Result
 

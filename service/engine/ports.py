@@ -6,22 +6,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from service.domain.authorization import Authorization
-from service.domain.ledger import Line
-from service.engine.changes import Changes
 from service.engine.records import (
     Catalog,
-    OpenItem,
-    PaymentRecord,
-    RequestRecord,
     Scored,
     SealedHead,
     SealRecord,
     TakenPayable,
     TransferRecord,
     UserFeatures,
-    UserRecord,
 )
+from service.engine.rows import Rows, Wish
 
 UserKey = str
 RequestKey = tuple[str, str]
@@ -64,22 +58,11 @@ class ReadAgain(Exception):
 class Transaction(Protocol):
     """One write transaction; reads see and lock what is then written."""
 
-    def requests(self, keys: Iterable[RequestKey]) -> dict[RequestKey, RequestRecord]:
-        """Request records by (caller, request id)."""
-        ...
+    def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
+        """Reads rows into the overlay, one table after another in the order given.
 
-    def users(self, keys: Iterable[UserKey]) -> dict[UserKey, UserRecord]:
-        """People by id."""
-        ...
-
-    def lines(self, keys: Iterable[UserKey]) -> dict[tuple[str, str], Line]:
-        """Every line of these people, by (user id, currency); locked in sorted order."""
-        ...
-
-    def authorizations(
-        self, keys: Iterable[AuthorizationKey]
-    ) -> dict[AuthorizationKey, Authorization]:
-        """Authorizations by (user id, authorization id)."""
+        Rows of tables that are `locked` are locked in the order of their keys.
+        """
         ...
 
     def lapsed(self, keys: Iterable[UserKey], now_us: int) -> list[AuthorizationKey]:
@@ -87,19 +70,6 @@ class Transaction(Protocol):
 
         Not locked: the people's lines may not be either.
         """
-        ...
-
-    def groups(self, keys: Iterable[tuple[UserKey, str]]) -> dict[AuthorizationKey, Authorization]:
-        """The authorizations of groups by (user id, group id); keys as in `authorizations`."""
-        ...
-
-    def transfers(self, keys: Iterable[TransferKey]) -> dict[TransferKey, TransferRecord]:
-        """Transfers by (user id, transfer id)."""
-        ...
-
-    def transfers_of(self, keys: Iterable[AuthorizationKey]) -> dict[TransferKey, TransferRecord]:
-        """Every transfer of authorizations by (user id, authorization id); keys as in
-        `transfers`."""
         ...
 
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
@@ -113,19 +83,11 @@ class Transaction(Protocol):
         """What operators are owed beside what was taken, in minor units."""
         ...
 
-    def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
-        """Items in open rentals, by (operator id, asset id)."""
-        ...
-
-    def payments(self, keys: Iterable[PaymentKey]) -> dict[PaymentKey, PaymentRecord]:
-        """Payments by (caller, payment reference)."""
-        ...
-
     def last_seal_number(self) -> int:
         """The number of the last seal; 0 before the first."""
         ...
 
-    def write(self, changes: Changes) -> None:
+    def write(self, rows: Rows) -> None:
         """Writes everything, one statement a table.
 
         Raises Conflict when a row had another version than the one read, or a key was taken.

@@ -7,7 +7,7 @@ from typing import Protocol
 from service.domain.errors import NotFound
 from service.domain.ledger import Line
 from service.engine.assess import Assessor
-from service.engine.commands import Profile
+from service.engine.calls import Profile
 from service.engine.context import UNSCORED_BAND
 from service.engine.records import UserFeatures
 

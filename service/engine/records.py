@@ -85,7 +85,7 @@ class UserFeatures(NamedTuple):
 class Decision(NamedTuple):
     """All that a decision rested on, enough to take it again.
 
-    `margin_hex` is the model's raw margin as a hexadecimal float64, empty when nobody was
+    `margin` is the model's raw margin as a hexadecimal float64, empty when nobody was
     scored. `unscorable_feature` is the feature for which nobody was, empty for other reasons;
     `extrapolated` are the features scored as the nearest value that the model was trained on.
     Amounts are minor units, times microseconds since the epoch, UTC.
@@ -99,7 +99,7 @@ class Decision(NamedTuple):
     model_id: str
     scale_version: str
     feature_version: int
-    margin_hex: str
+    margin: str
     score: int | None
     unscorable_reason: str | None
     scoring_consent: bool

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from service.clock import Clock
 from service.domain.chain import NO_LINK, seal_digest
 from service.domain.errors import FreeholdError
-from service.engine.commands import RecordSeal, own_work
+from service.engine.calls import own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.operations import RecordSeal
 from service.engine.ports import OutboxMark, SealStore, Signer
 from service.engine.records import SealRecord
 

@@ -7,9 +7,10 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError
-from service.engine.commands import Wake, own_work
+from service.engine.calls import own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.operations import Wake
 from service.engine.portions import Portions
 from service.engine.ports import Store, Waking
 

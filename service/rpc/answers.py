@@ -14,14 +14,8 @@ from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.commands import Answer, Group, Paid, Profile, Settled, Tombstone
-from service.rpc.convert import (
-    BANDS,
-    FEE_ITEMS,
-    STANDINGS,
-    timestamp,
-    write_authorization,
-)
+from service.engine.calls import Answer, Group, Paid, Profile, Settled, Tombstone
+from service.rpc.convert import BANDS, FEE_ITEMS, STANDINGS, timestamp, write_authorization
 
 Writer = Callable[[Answer, Any], None]
 """Writes an answer into an empty response."""

@@ -10,7 +10,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import (
+from service.engine.operations import (
     Authorize,
     Confirm,
     Decrease,
@@ -23,7 +23,7 @@ from service.engine.commands import (
     StartRental,
 )
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, amount, following, payment_reference
+from service.rpc.mutations import Mutation, about, amount, payment_reference
 from service.rpc.pipeline import Call
 
 SERVICE = "freehold.v1.AuthorizationService"
@@ -160,31 +160,31 @@ MUTATIONS = (
         pb.ConfirmAuthorizationRequest,
         pb.ConfirmAuthorizationResponse,
         WRITE,
-        following(Confirm, payment_reference=payment_reference, paid=_paid),
+        about(Confirm, payment_reference=payment_reference, paid=_paid),
     ),
     Mutation(
         pb.StartRentalRequest,
         pb.StartRentalResponse,
         WRITE,
-        following(StartRental, asset_id=lambda call: call.message.asset_id),
+        about(StartRental, asset_id=lambda call: call.message.asset_id),
     ),
     Mutation(
         pb.IncrementAuthorizationRequest,
         pb.IncrementAuthorizationResponse,
         WRITE,
-        following(Increment, amount=amount, payment_reference=payment_reference, paid=_paid_if_any),
+        about(Increment, amount=amount, payment_reference=payment_reference, paid=_paid_if_any),
     ),
     Mutation(
         pb.DecreaseAuthorizationRequest,
         pb.DecreaseAuthorizationResponse,
         WRITE,
-        following(Decrease, amount=amount),
+        about(Decrease, amount=amount),
     ),
     Mutation(
         pb.ExtendRentalRequest,
         pb.ExtendRentalResponse,
         WRITE,
-        following(Extend, by_us=lambda call: convert.instant_us(call.message.duration, "duration")),
+        about(Extend, by_us=lambda call: convert.instant_us(call.message.duration, "duration")),
     ),
     Mutation(
         pb.SettleAuthorizationRequest,

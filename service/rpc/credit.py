@@ -16,21 +16,22 @@ from freehold.v1 import credit_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
-from service.engine.assess import Assessor, pack
-from service.engine.commands import (
+from service.engine.assess import Assessor
+from service.engine.calls import Work
+from service.engine.committer import Committer
+from service.engine.feature_values import pack
+from service.engine.operations import (
     OpenBulk,
     PutUser,
     RecordPayment,
     ResolveReview,
     SetLimit,
     SetStanding,
-    Work,
 )
-from service.engine.committer import Committer
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, following
+from service.rpc.mutations import Mutation, about
 from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
 
@@ -85,7 +86,7 @@ MUTATIONS = (
         pb.ResolveReviewRequest,
         pb.ResolveReviewResponse,
         Scope.REVIEWS_WRITE,
-        following(ResolveReview, approve=_approved),
+        about(ResolveReview, approve=_approved),
     ),
     Mutation(
         pb.RecordPaymentRequest,

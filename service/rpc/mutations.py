@@ -12,8 +12,9 @@ from google.protobuf.message import Message
 from service.domain.access import Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import Answer, Command, Following, Work
+from service.engine.calls import Answer, AuthorizationCommand, Work
 from service.engine.committer import Committer
+from service.engine.operations import Command
 from service.engine.records import PLATFORM
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
@@ -115,10 +116,10 @@ def work_for(
 # -- commands ------------------------------------------------------------------------------------
 
 
-def following(kind: type[Following], **arguments: Reader) -> Callable[[Call[Any]], Command]:
+def about(kind: type[AuthorizationCommand], **arguments: Reader) -> Callable[[Call[Any]], Command]:
     """A command about the authorization that the message names, with what it says besides."""
 
-    def build(call: Call[Any]) -> Following:
+    def build(call: Call[Any]) -> AuthorizationCommand:
         message = call.message
         user_id, authorization_id = convert.split_name(message.name)
         return kind(

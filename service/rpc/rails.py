@@ -15,8 +15,9 @@ from service.clock import Clock
 from service.domain.access import Scope
 from service.domain.authorization import TransferKind
 from service.domain.errors import InvariantBroken, Unavailable
-from service.engine.commands import Answer, ReportTransfer, Work
+from service.engine.calls import Answer, Work
 from service.engine.committer import Committer
+from service.engine.operations import ReportTransfer
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from service.rails.callbacks import read_report
 from service.rpc.convert import timestamp

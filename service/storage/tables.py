@@ -8,8 +8,9 @@ minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 from service.domain.authorization import (
     CHARGED,
@@ -40,6 +42,21 @@ from service.domain.authorization import (
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.engine.records import PaymentKind, TransferState
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    DECISIONS,
+    ENTRIES,
+    LINES,
+    OPEN_ITEMS,
+    OUTBOX,
+    PAYMENTS,
+    REQUESTS,
+    SNAPSHOTS,
+    TRANSFERS,
+    USERS,
+)
+from service.engine.tables import Table as RecordTable
+from service.storage.rows import Converter, Kind, kinds_of
 
 metadata = MetaData(
     naming_convention={
@@ -78,6 +95,61 @@ def _bytes(name: str) -> Column[bytes]:
 
 def _instant(name: str) -> Column[int | None]:
     return Column(name, BigInteger, nullable=True)
+
+
+def _column(
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, added: bool
+) -> Column[Any]:
+    """A column of a record's field; its type follows from the field's unless one is given."""
+    return Column(
+        name,
+        given if given is not None else _TYPES.get(kind.type, _string(200)),
+        primary_key=key,
+        nullable=kind.nullable,
+        # Numbers of a key are made by us and not by the database.
+        autoincrement=False,
+        # A server of a build that did not know the column yet goes on writing rows.
+        server_default="" if added else None,
+    )
+
+
+def _of_records(
+    declared: RecordTable[Any, Any],
+    *rest: Column[Any] | CheckConstraint | Index,
+    key: Sequence[str] = (),
+    derived: Sequence[str] = (),
+    first: Sequence[Column[Any]] = (),
+    added: Sequence[str] = (),
+    **types: TypeEngine[Any],
+) -> Table:
+    """The table of a record: a column for each field, then for each derived property.
+
+    `types` are those that do not follow from the type of the field; `key` is the primary key where
+    the rows are found by none; `first` are columns that the database fills in; `added` are texts
+    that were added to rows that existed, and are empty there.
+    """
+    kinds = kinds_of(declared.record)
+    keys = (*declared.key, *key)
+    columns = [
+        _column(name, kind, types.get(name), key=name in keys, added=name in added)
+        for name, kind in kinds.items()
+    ]
+    CONVERTERS[declared] = Converter(
+        declared.record, fixed=(*declared.fixed, *declared.key), derived=derived
+    )
+    columns += [_instant(name) for name in derived]
+    return Table(declared.name, metadata, *first, *columns, *rest)
+
+
+CONVERTERS: dict[RecordTable[Any, Any], Converter[Any]] = {}
+"""How the records of a batch become rows, and rows records."""
+
+CURRENCY, WHOLE = String(3), Integer()
+_TYPES: dict[type, TypeEngine[Any]] = {
+    int: BigInteger(),
+    bool: Boolean(),
+    bytes: LargeBinary(),
+}
 
 
 def _partial_index(name: str, condition: str, *columns: str) -> Index:
@@ -172,29 +244,14 @@ limit_steps = Table(
     *_not_negative("limit_minor"),
 )
 
-users = Table(
-    "users",
-    metadata,
-    _key("user_id"),
-    Column("scoring_consent", Boolean, nullable=False),
-    # 0: no features yet
-    _number("feature_version"),
-    # when the latest features were true
-    _number("as_of_us"),
-    _number("create_us"),
+users = _of_records(
+    USERS,
 )
 
-feature_snapshots = Table(
-    "feature_snapshots",
-    metadata,
-    _key("user_id"),
-    Column("version", BigInteger, primary_key=True, autoincrement=False),
-    # names the order of the values, see feature_schemas
-    Column("schema_id", String(64), nullable=False),
-    # little-endian float64
-    Column("raw", LargeBinary, nullable=False),
-    _number("as_of_us"),
-    _number("record_us"),
+feature_snapshots = _of_records(
+    SNAPSHOTS,
+    key=["user_id", "version"],
+    schema_id=String(64),
 )
 
 feature_schemas = Table(
@@ -205,58 +262,19 @@ feature_schemas = Table(
     Column("names", String, nullable=False),
 )
 
-lines = Table(
-    "lines",
-    metadata,
-    _key("user_id"),
-    Column("currency", _string(3), primary_key=True),
-    _number("limit_minor"),
-    _number("available_minor"),
-    _number("held_minor"),
-    _number("drawn_minor"),
-    _number("cut_pending_minor"),
-    _number("receivable_minor"),
-    _number("disputed_minor"),
-    _number("charged_back_minor"),
-    _number("deposit_minor"),
-    _number("refund_payable_minor"),
-    _text("standing"),
-    # set by hand, so that no score changes it
-    Column("limit_fixed", Boolean, nullable=False),
-    # of the last entry
-    _number("ledger_us"),
-    # the key is deleted when the person is erased; the subject stays
-    _bytes("subject_key"),
-    _bytes("subject"),
-    _bytes("head"),
-    _number("version"),
+lines = _of_records(
+    LINES,
     *_not_negative("limit_minor", "available_minor", "held_minor", "drawn_minor"),
     *_not_negative("cut_pending_minor", "receivable_minor", "disputed_minor"),
     *_not_negative("charged_back_minor", "deposit_minor", "refund_payable_minor", "version"),
     CheckConstraint("limit_minor = available_minor + held_minor + drawn_minor", "limit_is_the_sum"),
     CheckConstraint("drawn_minor = receivable_minor + disputed_minor", "drawn_is_receivable"),
     CheckConstraint(_among("standing", Standing), "standing_known"),
+    currency=_string(3),
 )
 
-entries = Table(
-    "entries",
-    metadata,
-    _key("user_id"),
-    Column("currency", _string(3), primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    _number("transaction_sequence"),
-    _text("operator_id"),
-    _text("authorization_id"),
-    _text("transition"),
-    _text("book"),
-    _text("debit"),
-    _text("credit"),
-    _number("amount_minor"),
-    Column("debit_after_minor", BigInteger, nullable=True),
-    Column("credit_after_minor", BigInteger, nullable=True),
-    _number("event_us"),
-    _number("ledger_us"),
-    _bytes("link"),
+entries = _of_records(
+    ENTRIES,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint("debit <> credit", "two_accounts"),
     CheckConstraint("sequence >= transaction_sequence", "sequence_after_transaction"),
@@ -265,6 +283,8 @@ entries = Table(
     CheckConstraint(_among("book", Book), "book_known"),
     CheckConstraint(_among("debit", Account), "debit_known"),
     CheckConstraint(_among("credit", Account), "credit_known"),
+    key=["user_id", "currency", "sequence"],
+    currency=_string(3),
 )
 
 # What operators are owed, as the sum of what each batch changed: no row that all calls share. The
@@ -279,71 +299,8 @@ operator_payables = Table(
     _number("amount_minor"),
 )
 
-authorizations = Table(
-    "authorizations",
-    metadata,
-    _key("user_id"),
-    _key("authorization_id"),
-    _text("operator_id"),
-    _text("request_id"),
-    _text("product_id"),
-    Column("product_revision", Integer, nullable=False),
-    _text("parent_id"),
-    _text("group_id"),
-    Column("currency", String(3), nullable=False),
-    _text("start"),
-    # in the caller's order, with commas; empty: every offer
-    Column("accept_offers", String(32), nullable=False),
-    Column("band", String(1), nullable=False),
-    _text("decision_id"),
-    _text("model_id"),
-    Column("policy_revision", Integer, nullable=False),
-    Column("fee_bp", Integer, nullable=False),
-    _number("create_us"),
-    _number("pickup_window_us"),
-    _number("rental_period_us"),
-    _text("asset_id"),
-    Column("offer", String(16), nullable=True),
-    _text("state"),
-    _text("custody"),
-    Column("reasons", String(512), nullable=False),
-    _number("credit_minor"),
-    _number("cash_minor"),
-    _instant("expire_us"),
-    _instant("start_us"),
-    _instant("due_us"),
-    _instant("lost_us"),
-    _instant("claim_us"),
-    _instant("claim_until_us"),
-    _instant("close_us"),
-    _instant("sold_us"),
-    _number("held_credit_minor"),
-    _number("held_cash_minor"),
-    _number("captured_minor"),
-    _number("captured_credit_minor"),
-    _number("conceded_minor"),
-    _number("fee_minor"),
-    _number("paid_minor"),
-    _number("lowered_minor"),
-    _number("disputed_minor"),
-    _number("charged_back_minor"),
-    _number("refunded_minor"),
-    _number("refund_payable_minor"),
-    _number("provisioned_minor"),
-    _number("written_off_minor"),
-    _number("recovered_minor"),
-    _number("forgiven_minor"),
-    _number("received_minor"),
-    _number("elsewhere_minor"),
-    _number("paid_out_minor"),
-    # asked of the payment rail, and not answered
-    _number("debiting_minor"),
-    _text("write_off_by"),
-    _number("write_off_minor"),
-    Column("rung", Integer, nullable=False),
-    _number("version"),
-    # follows from the others; here so that it can be searched for
-    _instant("wake_us"),
+authorizations = _of_records(
+    AUTHORIZATIONS,
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
@@ -402,97 +359,53 @@ authorizations = Table(
     _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     _partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
     _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
+    derived=["wake_us"],
+    currency=CURRENCY,
+    product_revision=WHOLE,
+    accept_offers=String(32),
+    band=String(1),
+    policy_revision=WHOLE,
+    fee_bp=WHOLE,
+    offer=String(16),
+    reasons=String(512),
+    rung=WHOLE,
 )
 
-decisions = Table(
-    "decisions",
-    metadata,
+decisions = _of_records(
+    DECISIONS,
     # The id leads, not the person: it grows with time, so that new rows stand side by side.
-    _key("decision_id"),
-    _key("user_id"),
-    _text("operator_id"),
-    # the request record with this id keeps the bytes that were asked
-    _text("request_id"),
-    _number("decide_us"),
-    _text("model_id"),
-    _text("scale_version"),
-    _number("feature_version"),
-    # hexadecimal float64; empty when nobody was scored
-    Column("margin", String(32), nullable=False),
-    Column("score", Integer, nullable=True),
-    Column("unscorable_reason", String(64), nullable=True),
-    Column("scoring_consent", Boolean, nullable=False),
-    _text("product_id"),
-    Column("product_revision", Integer, nullable=False),
-    _text("policy_id"),
-    Column("policy_revision", Integer, nullable=False),
-    Column("line_limit_minor", BigInteger, nullable=False),
-    Column("line_held_minor", BigInteger, nullable=False),
-    Column("line_drawn_minor", BigInteger, nullable=False),
-    Column("line_version", BigInteger, nullable=False),
-    Column("offer", String(16), nullable=True),
-    Column("reasons", String(512), nullable=False),
-    _text("build"),
+    key=["decision_id", "user_id"],
+    added=["unscorable_feature", "extrapolated"],
+    margin=String(32),
+    score=WHOLE,
+    unscorable_reason=String(64),
+    product_revision=WHOLE,
+    policy_revision=WHOLE,
+    offer=String(16),
+    reasons=String(512),
     # a spec may name its columns at any length, and many may be extrapolated at once
-    Column("unscorable_feature", Text, nullable=False, server_default=""),
-    Column("extrapolated", Text, nullable=False, server_default=""),
+    unscorable_feature=Text(),
+    extrapolated=Text(),
 )
 
-requests = Table(
-    "requests",
-    metadata,
-    _key("caller"),
-    _key("request_id"),
-    _text("method"),
-    Column("body", LargeBinary, nullable=False),
-    Column("answer", LargeBinary, nullable=False),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("record_us"),
+requests = _of_records(
+    REQUESTS,
 )
 
-open_items = Table(
-    "open_items",
-    metadata,
-    _key("operator_id"),
-    _key("asset_id"),
-    _text("user_id"),
-    _text("authorization_id"),
+open_items = _of_records(
+    OPEN_ITEMS,
 )
 
-payments = Table(
-    "payments",
-    metadata,
-    _key("caller"),
-    _key("payment_reference"),
-    _text("kind"),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("amount_minor"),
-    Column("currency", String(3), nullable=False),
-    _number("record_us"),
+payments = _of_records(
+    PAYMENTS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", PaymentKind), "kind_known"),
+    currency=CURRENCY,
 )
 
 # What the payment rail is to do.
-transfers = Table(
-    "transfers",
-    metadata,
-    _key("user_id"),
-    _key("transfer_id"),
-    _text("authorization_id"),
-    _text("kind"),
-    _number("amount_minor"),
-    Column("currency", String(3), nullable=False),
-    _text("state"),
-    Column("detail", String(512), nullable=False),
-    _number("request_us"),
-    _number("change_us"),
-    # the word that a late success took the place of, with its detail and its instant
-    Column("earlier_state", _string(200), nullable=True),
-    Column("earlier_detail", String(512), nullable=True),
-    _instant("earlier_us"),
+transfers = _of_records(
+    TRANSFERS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
@@ -515,18 +428,14 @@ transfers = Table(
         "state = 'REQUESTED' OR state = 'SENT'",
         *("change_us", "user_id", "transfer_id"),
     ),
+    currency=CURRENCY,
+    detail=String(512),
+    earlier_detail=String(512),
 )
 
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("sequence", SERIAL, primary_key=True, autoincrement=True),
-    _text("transition"),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("authorization_version"),
-    _number("event_us"),
-    _number("record_us"),
+outbox = _of_records(
+    OUTBOX,
+    first=[Column("sequence", SERIAL, primary_key=True, autoincrement=True)],
 )
 
 # Signatures over the heads of lines; the key that signs is not in the database.

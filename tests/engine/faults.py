@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed
 from service.engine.records import TakenPayable
-from service.storage.store import SqlStore, SqlTransaction
+from service.engine.rows import Rows
+from service.storage.store import SqlStore
+from service.storage.transaction import SqlTransaction
 
 
 class Fault(Enum):
@@ -70,13 +71,13 @@ class DyingTransaction(SqlTransaction):
         """Takes it in the whole transaction, which must know that it did."""
         return self._whole.take_payable(keys)
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Rows) -> None:
         """Writes nothing, or some tables."""
         if self._fault is Fault.BEFORE_WRITE:
             self._die(self._fault)
         super().write(changes)
 
-    def _write_requests(self, changes: Changes) -> None:
+    def _write_requests(self, changes: Rows) -> None:
         self._die(self._fault)
 
 

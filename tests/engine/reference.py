@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.engine import commands as c
+from service.engine import calls
+from service.engine import operations as c
 from tests.engine.plain_books import Books, Posting, RentalKey
 from tests.engine.plain_terms import (
     CHARGED,
@@ -94,7 +95,7 @@ class Reference(Books):
             for it in lapsed:
                 self.bring_up(it, now_us)
         if refusal is not None:
-            if isinstance(command, c.Following):
+            if isinstance(command, calls.AuthorizationCommand):
                 # What time has done stands all the same: the refusal tells of it.
                 self._journal = []
                 name = self.names.get((command.user_id, command.authorization_id))
@@ -115,7 +116,7 @@ class Reference(Books):
         """What those who are in the way no longer hold, or not as it stands, by now; without what
         the call names, which it brings up itself once it has looked at the version."""
         named = None
-        if isinstance(command, c.Following):
+        if isinstance(command, calls.AuthorizationCommand):
             named = self.names.get((command.user_id, command.authorization_id))
         found = [
             it
@@ -145,7 +146,7 @@ class Reference(Books):
                 return self._authorize(caller, request_id, command, now_us)
             case c.ReverseByOrigin():
                 return self._reverse_by_origin(caller, command, now_us)
-            case c.Following():
+            case calls.AuthorizationCommand():
                 return self._follow(caller, command, now_us)
             case c.Wake():
                 return self._wake(command, now_us)
@@ -1192,7 +1193,7 @@ class Reference(Books):
 
 
 Rule = Callable[[Reference, str, Row, Any, int], Any]
-RULES: dict[type[c.Following], Rule] = {
+RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.Confirm: Reference._confirm,
     c.ResolveReview: Reference._resolve_review,
     c.StartRental: Reference._start,

@@ -9,9 +9,10 @@ from typing import TypeVar
 import pytest
 
 from service.domain.errors import NotFound
-from service.engine.commands import ReportTransfer, Work
+from service.engine.calls import Work
 from service.engine.committer import CommitLimits, Committer
 from service.engine.dispatcher import Dispatcher
+from service.engine.operations import ReportTransfer
 from service.engine.ports import Deliver
 from service.engine.records import TransferRecord, TransferState
 from tests.engine.acts import charged, woken

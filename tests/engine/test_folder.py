@@ -6,14 +6,15 @@ import asyncio
 
 from sqlalchemy import func, insert, select
 
-from service.engine.commands import Paid, PayOutOperator
+from service.engine.calls import Paid
 from service.engine.committer import CommitLimits, Committer
 from service.engine.folder import Folder
+from service.engine.operations import PayOutOperator
 from service.engine.records import PLATFORM
 from service.storage import tables as t
 from service.storage.database import reading, writing
 from service.storage.payables import payables_of
-from service.storage.statements import FOLDED_ROWS
+from service.storage.transaction import FOLDED_ROWS
 from tests.engine.acts import charged, money
 from tests.engine.calls import refused
 from tests.fakes import OPERATOR, Desk

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from service.domain.errors import InternalFault, InvariantBroken
-from service.engine.changes import Changes
-from service.engine.drafting import line_of
+from service.engine.posting import line_of
+from service.engine.rows import Rows
 from service.storage import tables as t
 from service.storage.database import writing
 from tests.engine.acts import settle_usage
@@ -42,4 +42,4 @@ def test_an_authorization_without_a_line(desk: Desk) -> None:
     """Nothing is posted for an authorization whose line was not found."""
     it = rental(desk, authorize())
     with pytest.raises(InvariantBroken):
-        line_of(it, Changes())
+        line_of(it, Rows())

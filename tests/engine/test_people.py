@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.errors import NotFound
-from service.engine.assess import Assessor, pack, schema_id_of, unpack
-from service.engine.commands import Profile, PutUser
+from service.engine.assess import Assessor
+from service.engine.calls import Profile
+from service.engine.feature_values import pack, schema_id_of, unpack
+from service.engine.operations import PutUser
 from service.engine.profile import read_profile
 from service.engine.records import PLATFORM
 from service.storage import tables as t

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from service.domain.chain import seal_digest
-from service.engine import commands as c
+from service.engine import operations as c
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import OutboxMark, Unsealed
 from service.engine.records import PLATFORM, SealRecord

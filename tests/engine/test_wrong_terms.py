@@ -8,7 +8,8 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.errors import TermsUnusable
-from service.engine.commands import Item, Profile
+from service.engine.calls import Profile
+from service.engine.operations import Item
 from service.engine.records import TermsKind
 from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -31,7 +32,6 @@ from google.protobuf.message import Message
 from sqlalchemy import event
 
 from service.domain.errors import Unavailable
-from service.engine.commands import Command
 from service.ids import RandomIds
 from service.storage import database
 from service.storage.admin import install_defaults
@@ -395,7 +395,7 @@ def change_schema(file: str) -> None:
     engine.dispose()
 
 
-def command_of(what: str, desk: Desk) -> Command:
+def command_of(what: str, desk: Desk) -> Any:
     """The command of a child by name."""
     if what != "settle":
         return authorize("ann", "umbrella")

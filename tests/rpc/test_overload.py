@@ -23,7 +23,8 @@ from service.config import Limits
 from service.domain.authorization import Authorization
 from service.engine.committer import CommitLimits
 from service.storage.database import writing
-from service.storage.store import SqlStore, SqlTransaction
+from service.storage.store import SqlStore
+from service.storage.transaction import SqlTransaction
 from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, serving
 from tests.rpc.examples import example
 from tests.rpc.support import (

@@ -13,22 +13,23 @@ from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, te
 from sqlalchemy.types import TypeEngine
 
 from service.domain.ledger import Line
-from service.engine.assess import pack
-from service.engine.changes import Changes
-from service.engine.commands import PutUser
+from service.engine.feature_values import pack
+from service.engine.operations import PutUser
 from service.engine.ports import Conflict
 from service.engine.records import PLATFORM
+from service.engine.tables import LINES
 from service.ids import RandomIds
 from service.storage.admin import find_principal
 from service.storage.catalog_mark import catalog_mark
 from service.storage.database import open_database
 from service.storage.history import History
 from service.storage.payables import payables_of
-from service.storage.statements import ArraysStatement
 from service.storage.store import SqlStore
+from service.storage.transaction import ArraysStatement
 from tests.engine.calls import authorize, pick_up, reason, settle
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 from tests.postgres import Cluster
+from tests.rows import changed
 from tests.storage.test_postgres import GROWING, fill
 
 ROUNDS = 75
@@ -139,7 +140,7 @@ def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
     rounds(desk, 1)
     line = {("zoe", "CNY"): Line("zoe", "CNY")}
     with pytest.raises(Conflict), desk.store.begin() as transaction:
-        transaction.write(Changes(base_lines=line, lines=line))
+        transaction.write(changed(LINES, line, line))
     assert prepared(session(desk.store)) == []
     ran = Ran(desk, monkeypatch)
     assert reason(desk.apply(desk.work(authorize()))[0]) == ""

@@ -18,15 +18,17 @@ from service.domain.authorization import Start, State
 from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
-from service.engine.changes import Changes
-from service.engine.commands import Authorize, Item, PayOutOperator, ReportTransfer, Wake
+from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.records import PLATFORM, OpenItem, RequestRecord, TransferState
+from service.engine.rows import Rows
+from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import tables as t
 from service.storage.admin import find_principal
 from service.storage.database import open_database
-from service.storage.statements import MOST_ROWS, Statements
-from service.storage.store import SqlStore, SqlTransaction
+from service.storage.statements import statements_of
+from service.storage.store import SqlStore
+from service.storage.transaction import MOST_ROWS, SqlTransaction
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -40,79 +42,78 @@ from tests.engine.calls import (
     start,
 )
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk
+from tests.rows import changed, read
 
 # -- conflicts -------------------------------------------------------------------------------
 
 
-def stale_line(desk: Desk) -> Changes:
+def stale_line(desk: Desk) -> Rows:
     """A line that had another version than the one that was read."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
     read = line.copy()
     read.version -= 1
-    return Changes(base_lines={("ann", "CNY"): read}, lines={("ann", "CNY"): line})
+    return changed(LINES, {("ann", "CNY"): line}, {("ann", "CNY"): read})
 
 
-def stale_authorization(desk: Desk) -> Changes:
+def stale_authorization(desk: Desk) -> Rows:
     """An authorization that had another version than the one that was read."""
     it = rental(desk, authorize())
     key = (it.user_id, it.authorization_id)
-    return Changes(
-        base_authorizations={key: it._replace(version=7)},
-        authorizations={key: it._replace(version=8)},
-    )
+    return changed(AUTHORIZATIONS, {key: it._replace(version=8)}, {key: it._replace(version=7)})
 
 
-def stale_user(desk: Desk) -> Changes:
+def stale_user(desk: Desk) -> Rows:
     """A person whose features were replaced meanwhile."""
     with desk.store.begin() as transaction:
-        user = transaction.users(["ann"])["ann"]
-    return Changes(base_users={"ann": user._replace(feature_version=9)}, users={"ann": user})
+        user = read(transaction, USERS, ["ann"])["ann"]
+    return changed(USERS, {"ann": user}, {"ann": user._replace(feature_version=9)})
 
 
-def freed_item(desk: Desk) -> Changes:
+def freed_item(desk: Desk) -> Rows:
     """An item that somebody else has freed meanwhile."""
     key = (OPERATOR, "bike-7")
-    return Changes(base_items={key: OpenItem(*key, "ann", "a-1")}, items={key: None})
+    return changed(OPEN_ITEMS, {key: None}, {key: OpenItem(*key, "ann", "a-1")})
 
 
-def taken_item(desk: Desk) -> Changes:
+def taken_item(desk: Desk) -> Rows:
     """An item that somebody else has taken meanwhile."""
     rental(desk, authorize(asset_id="bike-7"))
     key = (OPERATOR, "bike-7")
-    return Changes(items={key: OpenItem(*key, "ann", "a-1")})
+    return changed(OPEN_ITEMS, {key: OpenItem(*key, "ann", "a-1")})
 
 
-def new_line(desk: Desk) -> Changes:
+def new_line(desk: Desk) -> Rows:
     """A line that somebody else has opened meanwhile."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
-    return Changes(lines={("ann", "CNY"): line})
+    return changed(LINES, {("ann", "CNY"): line})
 
 
-def taken_request(desk: Desk) -> Changes:
+def taken_request(desk: Desk) -> Rows:
     """A request id that somebody else has used meanwhile."""
     rental(desk, authorize(), request_id="r")
     record = RequestRecord(OPERATOR, "r", "Settle", b"", b"", "ann", "", START_US)
-    return Changes(requests={(OPERATOR, "r"): record})
+    return changed(REQUESTS, {(OPERATOR, "r"): record})
 
 
-def taken_after_another(desk: Desk) -> Changes:
+def taken_after_another(desk: Desk) -> Rows:
     """A request id that somebody else has used meanwhile, behind a free one: the statement fails
     when it is half done."""
     changes = taken_request(desk)
-    (record,) = changes.requests.values()
-    changes.requests[OPERATOR, "q"] = record._replace(request_id="q")
+    (record,) = changes.changed[REQUESTS].values()
+    changes.changed[REQUESTS][OPERATOR, "q"] = record._replace(request_id="q")
     return changes
 
 
-def used_tombstone(desk: Desk) -> Changes:
+def used_tombstone(desk: Desk) -> Rows:
     """A tombstone that a late Authorize has replaced meanwhile."""
     desk.do(reverse_origin("ann", "r"))
     with desk.store.begin() as transaction:
-        base = transaction.requests([(OPERATOR, "r")])
+        base = read(transaction, REQUESTS, [(OPERATOR, "r")])
     rental(desk, authorize(), request_id="r")
-    return Changes(base_requests=base, requests=base)
+    late = {key: it._replace(method="Authorize") for key, it in base.items()}
+    return changed(REQUESTS, late, base)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def used_tombstone(desk: Desk) -> Changes:
     [stale_line, stale_authorization, stale_user, freed_item, taken_item, new_line, taken_request,
      taken_after_another, used_tombstone],
 )  # fmt: skip
-def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Changes]) -> None:
+def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Rows]) -> None:
     """A row that changed since it was read, or a key that was taken, is a conflict, and nothing of
     the batch is written."""
     desk.put_user("ann", 700)
@@ -128,7 +129,7 @@ def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk],
     other = desk.store.line("ann", "CNY")
     assert other is not None
     other.user_id, other.version = "zoe", 1
-    changes.lines["zoe", "CNY"] = other
+    changes.changed.setdefault(LINES, {})["zoe", "CNY"] = other
     before = counts(desk)
     with pytest.raises(Conflict), desk.store.begin() as transaction:
         transaction.write(changes)
@@ -136,7 +137,7 @@ def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk],
     assert desk.store.line("zoe", "CNY") is None
 
 
-def write_and_fail(transaction: SqlTransaction, changes: Changes) -> None:
+def write_and_fail(transaction: SqlTransaction, changes: Rows) -> None:
     """A caller with a defect."""
     transaction.write(changes)
     raise ZeroDivisionError
@@ -149,10 +150,10 @@ def test_an_error_in_the_block_rolls_back(desk: Desk) -> None:
     assert line is not None
     line.user_id = "zoe"
     with pytest.raises(ZeroDivisionError), desk.store.begin() as transaction:
-        write_and_fail(transaction, Changes(lines={("zoe", "CNY"): line}))
+        write_and_fail(transaction, changed(LINES, {("zoe", "CNY"): line}))
     assert desk.store.line("zoe", "CNY") is None
     with desk.store.begin() as transaction:
-        transaction.write(Changes(lines={("zoe", "CNY"): line}))
+        transaction.write(changed(LINES, {("zoe", "CNY"): line}))
     assert desk.store.line("zoe", "CNY") == line
 
 
@@ -168,7 +169,7 @@ def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
     rival.execute("ROLLBACK")
     rival.close()
     with store.begin() as transaction:
-        assert transaction.users(["ann"]) == {}
+        assert read(transaction, USERS, ["ann"]) == {}
     store.close()
 
 
@@ -377,19 +378,18 @@ def test_a_scan_is_seen(plans: SqlStore) -> None:
 
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     """No select of the hot path reads a whole table, whatever the number of keys."""
-    selects = {
-        name: sql
-        for name, sql in vars(Statements(plans.engine)).items()
-        if name.startswith("select_") and name != "select_last_seal"
-    }
-    assert len(selects) == 11
+    statements = statements_of(plans.engine)
+    selects = {"features": statements.features, "lapsed": statements.lapsed}
+    for table, of in statements.tables.items():
+        selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
+    assert len(selects) == 12
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
                 row = ("a",) * len(statement.columns)
-                instant = (1,) if name == "select_lapsed" else ()
+                instant = (1,) if name == "lapsed" else ()
                 sql, parameters = statement.bound([row] * rows, *instant)
-                assert whole_tables(connection, sql, parameters) == [], name
+                assert whole_tables(connection, sql, tuple(parameters)) == [], name
 
 
 def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
@@ -466,11 +466,11 @@ def test_a_batch_reads_by_keys(desk: Desk) -> None:
     odd = 'a"b\\c[%_]\u2028\N{ROCKET}'
     desk.put_user(odd, 700)
     with desk.store.begin() as transaction:
-        assert set(transaction.users([odd, "nobody"])) == {odd}
-        assert set(transaction.lines([odd, "nobody"])) == {(odd, "CNY")}
-        assert transaction.users([]) == {}
-        assert transaction.lines([]) == {}
-        assert transaction.payments([(OPERATOR, "p")]) == {}
+        assert set(read(transaction, USERS, [odd, "nobody"])) == {odd}
+        assert set(read(transaction, LINES, [odd, "nobody"], ("user_id",))) == {(odd, "CNY")}
+        assert read(transaction, USERS, []) == {}
+        assert read(transaction, LINES, [], ("user_id",)) == {}
+        assert read(transaction, PAYMENTS, [(OPERATOR, "p")]) == {}
     assert desk.store.features([odd])[odd].raw is not None
 
 
