@@ -71,13 +71,13 @@ class DyingTransaction(SqlTransaction):
         """Takes it in the whole transaction, which must know that it did."""
         return self._whole.take_payable(keys)
 
-    def write(self, changes: Rows) -> None:
+    def write(self, rows: Rows) -> None:
         """Writes nothing, or some tables."""
         if self._fault is Fault.BEFORE_WRITE:
             self._die(self._fault)
-        super().write(changes)
+        super().write(rows)
 
-    def _write_requests(self, changes: Rows) -> None:
+    def _write_payables(self, rows: Rows) -> None:
         self._die(self._fault)
 
 

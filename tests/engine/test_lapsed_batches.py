@@ -12,13 +12,13 @@ import pytest
 from service.clock import SandboxClock
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
-from service.engine import engine
 from service.engine.assess import Assessor
 from service.engine.calls import Group, Work, own_work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack
 from service.engine.operation import Operation
 from service.engine.operations import (
+    BY_COMMAND,
     Command,
     FoldPayable,
     PayOutOperator,
@@ -65,8 +65,8 @@ class Effort:
             return replace(operation, decide=decide)
 
         monkeypatch.setattr(SqlTransaction, "read", counted_read)
-        known = {kind: counted(it) for kind, it in engine.BY_COMMAND.items()}
-        monkeypatch.setattr(engine, "BY_COMMAND", known)
+        for kind, operation in list(BY_COMMAND.items()):
+            monkeypatch.setitem(BY_COMMAND, kind, counted(operation))
 
 
 @pytest.fixture
@@ -278,8 +278,7 @@ def test_d1_a_lapsed_hold_that_cannot_end(
     def broken(*_: object) -> NoReturn:
         raise KeyError("a defect")
 
-    known = engine.BY_COMMAND | {Wake: replace(WAKE, decide=broken)}
-    monkeypatch.setattr(engine, "BY_COMMAND", known)
+    monkeypatch.setitem(BY_COMMAND, Wake, replace(WAKE, decide=broken))
     spent = effort()
     (result,) = desk.apply(desk.work(authorize("ben", "umbrella", ITEM)))
     assert reason(result) == "ASSET_IN_USE"
