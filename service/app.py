@@ -109,7 +109,7 @@ class App:
         self._prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, _log_health
         )
-        self.committer = Committer(self._prober.noticing(engine.apply), limits.commit)
+        self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
         self._sweeper = Sweeper(
             store,
             self.committer,

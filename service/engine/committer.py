@@ -106,8 +106,15 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
 class Committer:
     """The only way in for calls that change something. Lives on one event loop."""
 
-    def __init__(self, apply: Apply, limits: CommitLimits) -> None:
+    def __init__(
+        self,
+        apply: Apply,
+        limits: CommitLimits,
+        notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
+    ) -> None:
+        """`notice` takes the refusals of each batch that has any."""
         self._apply = apply
+        self._notice = notice
         self._limits = limits
         self._queue: deque[tuple[Work, asyncio.Future[bytes]]] = deque()
         self._arrived = asyncio.Event()
@@ -185,13 +192,18 @@ class Committer:
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1
+            refusals = []
             for (_, future), result in zip(taken, results, strict=True):
-                if future.done():
-                    continue  # the caller went away; a retry finds the answer
                 if isinstance(result, FreeholdError):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+                    refusals.append(result)
+                # A caller that went away finds the answer by a retry.
+                if not future.done():
+                    if isinstance(result, FreeholdError):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
+            if refusals:
+                self._notice(refusals)
 
     async def _linger(self, pause: float) -> None:
         """Waits until there are enough, or the pause is over, or nothing arrives any more."""

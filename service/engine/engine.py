@@ -29,7 +29,7 @@ from service.engine.assess import Assessor
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.context import Context, Decided
 from service.engine.lapsed_holds import LapsedHolds
-from service.engine.operation import Keys, Pair
+from service.engine.operation import Pair
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
@@ -51,9 +51,10 @@ from service.engine.records import (
     TermsKind,
     TransferState,
 )
-from service.engine.rows import Rows, Wish
+from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import (
     AUTHORIZATIONS,
+    DECISIONS,
     LINES,
     OPEN_ITEMS,
     PAYMENTS,
@@ -231,9 +232,10 @@ class Engine:
                     rows, keys = self._read(batch, also, transaction)
                     if self._read_what_others_added(rows, keys):
                         context = replace(context, catalog=self._catalog)
-                    lapsed = LapsedHolds(transaction, keys.users, rows, context)
+                    lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
-                    rows.batch_id = self._ids.new(context.now_us)
+                    if rows.payable or rows.taken_payable:
+                        rows.batch_id = self._ids.new(context.now_us)
                     transaction.write(rows)
                 for gap in rows.clock_gaps:
                     self._notice_gap(gap)
@@ -408,6 +410,10 @@ class Engine:
             outcome = self._guarded(operation.decide, work, work.command, rows, context)
             if operation.asks is None:
                 break
+            if isinstance(outcome, Decided):
+                draft = outcome.draft
+                if not (draft.get(DECISIONS) or draft[AUTHORIZATIONS])[-1].reasons:
+                    break  # it got what it asked for
             # A hold that did not end is not woken twice.
             in_the_way = lapsed.in_the_way(work, operation.asks, outcome) - woken
             if not in_the_way:

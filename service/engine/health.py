@@ -17,10 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.domain.errors import Unavailable
-from service.engine.calls import Work
-from service.engine.committer import Apply
-from service.engine.engine import Result
+from service.domain.errors import FreeholdError, Unavailable
 
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
@@ -110,11 +107,9 @@ class Prober:
         self._told = False
         self._look = asyncio.Event()
         self._saying: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """The server serves from now on."""
-        self._loop = asyncio.get_running_loop()
         self._health.started()
         self._told = True
         await self._tell(True)
@@ -123,21 +118,10 @@ class Prober:
         """The server stops; whoever stops it tells so."""
         self._health.close()
 
-    def noticing(self, apply: Apply) -> Apply:
-        """The same, and its refusals by storage are noticed at once; for any thread."""
-
-        def noticed(batch: Sequence[Work]) -> list[Result]:
-            results = apply(batch)
-            if any(isinstance(it, Unavailable) and it.reason in STORAGE_REASONS for it in results):
-                self._refused()
-            return results
-
-        return noticed
-
-    def _refused(self) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._fall)
+    def notice(self, refusals: Sequence[FreeholdError]) -> None:
+        """Falls at once when it was storage that refused a call; on the event loop."""
+        if any(isinstance(it, Unavailable) and it.reason in STORAGE_REASONS for it in refusals):
+            self._fall()
 
     def _fall(self) -> None:
         self._health.failed(self._now_s())

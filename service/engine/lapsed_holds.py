@@ -6,8 +6,8 @@ stands, the engine ends what has lapsed of these people and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from service.domain import timers
 from service.domain.authorization import HOLDING
@@ -26,6 +26,7 @@ _NOBODY: frozenset[AuthorizationKey] = frozenset()
 _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
 
 
+@dataclass(slots=True)
 class LapsedHolds:
     """The lapsed holds of everybody whom a batch concerns, in one transaction.
 
@@ -33,16 +34,13 @@ class LapsedHolds:
     same few statements however many of its callers are blocked.
     """
 
-    def __init__(
-        self, transaction: Transaction, locked: Iterable[UserKey], rows: Rows, context: Context
-    ) -> None:
-        """`locked`: the people whose lines the transaction has locked."""
-        self._transaction = transaction
-        self._locked = frozenset(locked)
-        self._rows = rows
-        self._context = context
-        self._read = False
-        self._out_of_reach: frozenset[AuthorizationKey] = frozenset()
+    locked: frozenset[UserKey]
+    """The users whose lines the transaction has locked."""
+    transaction: Transaction
+    rows: Rows
+    context: Context
+    out_of_reach: frozenset[AuthorizationKey] | None = None
+    """Those of other users who have an item that the batch is about; None: not read yet."""
 
     def in_the_way(
         self, work: Work, asks: Asks, outcome: Decided | FreeholdError
@@ -55,52 +53,48 @@ class LapsedHolds:
         Raises ReadAgain when one of them belongs to a person whose line is not locked: that line
         must be locked in its turn. Raises Conflict as `Transaction.authorizations` may.
         """
-        if isinstance(outcome, Decided):
-            draft = outcome.draft
-            if not (draft.get(DECISIONS) or draft[AUTHORIZATIONS])[-1].reasons:
-                return _NOBODY
-        people = _people_in_the_way(work, asks, outcome, self._rows)
+        people = _people_in_the_way(work, asks, outcome, self.rows)
         if not people:
             return _NOBODY
-        if not self._read:
-            self._read_all()
-            self._read = True
-        if any(user_id in people for user_id, _ in self._out_of_reach):
-            raise ReadAgain(self._out_of_reach)
-        now_us = self._context.now_us
+        out_of_reach = self._read() if self.out_of_reach is None else self.out_of_reach
+        if any(user_id in people for user_id, _ in out_of_reach):
+            raise ReadAgain(out_of_reach)
+        now_us = self.context.now_us
         lapsed = {
             key
-            for key, it in self._rows[AUTHORIZATIONS].items()
+            for key, it in self.rows[AUTHORIZATIONS].items()
             if key[0] in people and it.state in HOLDING and timers.is_due(it, now_us)
         }
         if isinstance(work.command, AuthorizationCommand):
             lapsed.discard((work.command.user_id, work.command.authorization_id))
         return lapsed
 
-    def _read_all(self) -> None:
-        """Reads the lapsed holds of the batch's people; notes those of others who have an item
-        that the batch is about."""
-        transaction, rows = self._transaction, self._rows
+    def _read(self) -> frozenset[AuthorizationKey]:
+        """Reads the lapsed holds of the batch's users; returns those that are out of reach."""
+        transaction, rows = self.transaction, self.rows
         others = {it.user_id for it in rows.read[OPEN_ITEMS].values()}
-        found = transaction.lapsed(self._locked | others, self._context.now_us)
-        self._out_of_reach = frozenset(key for key in found if key[0] not in self._locked)
-        unread = {key for key in found if key[0] in self._locked} - rows.read[AUTHORIZATIONS].keys()
+        found = transaction.lapsed(self.locked | others, self.context.now_us)
+        out_of_reach = self.out_of_reach = frozenset(
+            key for key in found if key[0] not in self.locked
+        )
+        unread = {key for key in found if key[0] in self.locked} - rows.read[AUTHORIZATIONS].keys()
         if not unread:
-            return
+            return out_of_reach
         transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
         holds = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
         if any((it.user_id, it.currency) not in rows.read[LINES] for it in holds):
             # Somebody's first line, which nobody could lock before it was there.
             raise Conflict("a line was opened after the lines were read")
-        terms = self._context.catalog.revisions
+        terms = self.context.catalog.revisions
         if any((it.operator_id, it.product_id, it.product_revision) not in terms for it in holds):
             # The engine looks for new terms before it decides, and not in between.
-            raise ReadAgain(self._out_of_reach | unread)
+            raise ReadAgain(out_of_reach | unread)
         items = {(it.operator_id, it.asset_id) for it in holds if it.asset_id}
         unread_items = (
             items - rows.read[OPEN_ITEMS].keys() - rows.changed.get(OPEN_ITEMS, {}).keys()
         )
         transaction.read(rows, [Wish(OPEN_ITEMS, OPEN_ITEMS.key, unread_items)])
+        return out_of_reach
 
 
 def _people_in_the_way(

@@ -8,38 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from service.engine.calls import Work
 from service.engine.context import Context, Decided
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 
 Command = TypeVar("Command")
 Pair = tuple[str, str]
-
-
-class Keys:
-    """The keys of all rows that the commands of a batch may touch."""
-
-    def __init__(self) -> None:
-        self.users: set[str] = set()
-        """Users whose lines are read and locked."""
-        self.requests: set[Pair] = set()
-        self.registered: set[str] = set()
-        """Users whose own rows are read."""
-        self.authorizations: set[Pair] = set()
-        self.together: set[Pair] = set()
-        """Authorizations whose whole group is read."""
-        self.items: set[Pair] = set()
-        self.payments: set[Pair] = set()
-        self.transfers: set[Pair] = set()
-        self.succeeded: set[Pair] = set()
-        """Transfers of which the rail says that they succeeded."""
-        self.payable: set[Pair] = set()
-        """Operators' balances that are taken away in part."""
-        self.balances: set[Pair] = set()
-        """Operators' balances that are read as a whole."""
-        self.origins: list[Pair] = []
-        """Requests whose authorizations are read."""
-        self.operators: set[str] = set()
-        """Operators that must be known."""
-        self.seal = False
 
 
 @dataclass(frozen=True, slots=True)

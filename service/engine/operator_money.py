@@ -9,11 +9,10 @@ from service.domain.ledger import Account, Posting, post
 from service.domain.transitions import Transition
 from service.engine.calls import Paid
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys
 from service.engine.people import announce_of
 from service.engine.posting import line_for, require_new_payment
 from service.engine.records import PaymentKind, PaymentRecord, operator_account
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import ENTRIES, LINES, PAYMENTS
 
 
@@ -61,7 +60,7 @@ def moved(
         event_us=context.now_us,
         now_us=context.now_us,
     )
-    draft = Draft()
+    draft = Draft(list)
     draft[LINES].append(line)
     draft[ENTRIES] = entries
     draft[PAYMENTS].append(

@@ -7,9 +7,8 @@ from typing import Any
 from service.domain.ledger import Line, post, set_limit
 from service.domain.transitions import Transition
 from service.engine.context import Context
-from service.engine.operation import Keys
 from service.engine.records import PLATFORM, Event
-from service.engine.rows import Draft
+from service.engine.rows import Draft, Keys
 from service.engine.tables import ENTRIES, OUTBOX
 
 

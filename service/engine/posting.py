@@ -18,7 +18,6 @@ from service.domain.errors import (
 )
 from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
-from service.domain.transitions import Transition
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.records import (
@@ -57,7 +56,7 @@ def opened(
         raise NotFound("authorization", command.authorization_id)
     check_version(current, command.expected_version)
     line = line_of(current, rows).copy()
-    draft = Draft()
+    draft = Draft(list)
     return brought_up(current, line, draft, rows, context), line, draft
 
 
@@ -125,13 +124,22 @@ def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) ->
             now_us=context.now_us,
         )
         draft[LINES] = [line]
-    announce(draft, result, step.transition, step.event_us, context)
+    draft[OUTBOX].append(
+        Event(
+            step.transition,
+            result.user_id,
+            result.authorization_id,
+            result.version,
+            step.event_us,
+            context.now_us,
+        )
+    )
     if step.transfer is not None:
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
     if result.asset_id and result.close_us is not None:
         item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
         if item is not None and item.authorization_id == result.authorization_id:
-            draft.gone.append((OPEN_ITEMS, (result.operator_id, result.asset_id)))
+            draft.gone = [*draft.gone, (OPEN_ITEMS, (result.operator_id, result.asset_id))]
     return result
 
 
@@ -147,26 +155,6 @@ def _transfer(it: Authorization, transfer: Transfer, context: Context) -> Transf
         detail="",
         request_us=context.now_us,
         change_us=context.now_us,
-    )
-
-
-def announce(
-    draft: Draft,
-    authorization: Authorization,
-    transition: Transition,
-    event_us: int,
-    context: Context,
-) -> None:
-    """Adds an event for the outbox."""
-    draft[OUTBOX].append(
-        Event(
-            transition,
-            authorization.user_id,
-            authorization.authorization_id,
-            authorization.version,
-            event_us,
-            context.now_us,
-        )
     )
 
 

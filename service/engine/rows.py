@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.domain.authorization import Authorization
@@ -26,21 +28,55 @@ _PAYABLE = Account.OPERATOR_PAYABLE
 class Draft(defaultdict[Table[Any, Any], list[Any]]):
     """What one command decided, a list of rows for each table.
 
-    It joins the batch only when all of the command succeeded. `gone` names rows that are taken
-    away; a row of the draft with the same key takes their place.
+    It is made by `Draft(list)`, and joins the batch only when all of the command succeeded. `gone`
+    names rows that are taken away; a row of the draft with the same key takes their place.
     """
 
-    def __init__(self) -> None:
-        super().__init__(list)
-        self.gone: list[tuple[Table[Any, Any], Any]] = []
-        self.seal: SealRecord | None = None
-        self.clock_gap: ClockGap | None = None
+    gone: Sequence[tuple[Table[Any, Any], Any]] = ()
+    seal: SealRecord | None = None
+    clock_gap: ClockGap | None = None
 
     if TYPE_CHECKING:
 
         def __getitem__(self, table: Table[Key, Row]) -> list[Row]: ...
 
         def __setitem__(self, table: Table[Key, Row], rows: list[Row]) -> None: ...
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys of all rows that the commands of a batch may touch.
+
+    users           users whose lines are read and locked
+    requests        records of requests
+    registered      users whose own rows are read
+    authorizations  authorizations, by user id and authorization id
+    together        those whose whole group is read
+    items           items, by operator id and asset id
+    payments        payments, by caller and reference
+    transfers       transfers, by user id and transfer id
+    succeeded       those of which the rail says that they succeeded
+    payable         operators' balances that are taken away in part, by operator id and currency
+    balances        operators' balances that are read as a whole
+    origins         requests whose authorizations are read
+    operators       operators that must be known
+    seal            whether the number of the last seal is read
+    """
+
+    users: set[str] = field(default_factory=set)
+    requests: set[Pair] = field(default_factory=set)
+    registered: set[str] = field(default_factory=set)
+    authorizations: set[Pair] = field(default_factory=set)
+    together: set[Pair] = field(default_factory=set)
+    items: set[Pair] = field(default_factory=set)
+    payments: set[Pair] = field(default_factory=set)
+    transfers: set[Pair] = field(default_factory=set)
+    succeeded: set[Pair] = field(default_factory=set)
+    payable: set[Pair] = field(default_factory=set)
+    balances: set[Pair] = field(default_factory=set)
+    origins: list[Pair] = field(default_factory=list)
+    operators: set[str] = field(default_factory=set)
+    seal: bool = False
 
 
 class Wish(NamedTuple):
@@ -62,10 +98,12 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
     """
 
     def __init__(self) -> None:
-        super().__init__((table, {}) for table in TABLES)
+        super().__init__({table: {} for table in TABLES})
         self.read: dict[Table[Any, Any], dict[Any, Any]] = {table: {} for table in TABLES}
         self.changed: dict[Table[Any, Any], dict[Any, Any]] = {}
         self.added: dict[Table[Any, Any], list[Any]] = {}
+        self.payable: dict[Pair, int] = {}
+        """How much more each operator is owed after this batch, by operator and currency."""
         self.taken_payable: dict[Pair, TakenPayable] = {}
         self.payable_left: dict[Pair, int] = {}
         self.last_seal = 0
@@ -104,21 +142,7 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         """The balance of an operator; read only where it pays or is paid."""
         key = (operator_id, currency)
         taken_minor = self.taken_payable[key].amount_minor + self.payable_left[key]
-        return taken_minor + self.payable_changes().get(key, 0)
-
-    def payable_changes(self) -> dict[Pair, int]:
-        """How much more each operator is owed after this batch, by operator and currency."""
-        changes: dict[Pair, int] = {}
-        for entry in self.added.get(ENTRIES, ()):
-            amount_minor = 0
-            if entry.credit is _PAYABLE:
-                amount_minor = entry.amount_minor
-            elif entry.debit is _PAYABLE:
-                amount_minor = -entry.amount_minor
-            if amount_minor:
-                key = (entry.operator_id, entry.currency)
-                changes[key] = changes.get(key, 0) + amount_minor
-        return changes
+        return taken_minor + self.payable.get(key, 0)
 
     def merge(self, draft: Draft) -> None:
         """Takes over what a command decided."""
@@ -129,6 +153,15 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
             key_of = table.key_of
             if key_of is None:
                 self.added.setdefault(table, []).extend(rows)
+                if table is ENTRIES:
+                    for entry in rows:
+                        amount_minor = entry.amount_minor
+                        if entry.debit is _PAYABLE:
+                            amount_minor = -amount_minor
+                        elif entry.credit is not _PAYABLE:
+                            continue
+                        of = (entry.operator_id, entry.currency)
+                        self.payable[of] = self.payable.get(of, 0) + amount_minor
                 continue
             now, changed = self[table], self.changed.setdefault(table, {})
             for row in rows:

@@ -9,6 +9,7 @@ from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import types_pb2 as types
+from google.protobuf.message import Message
 
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
@@ -27,6 +28,17 @@ def _require(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
         raise InvariantBroken("an answer of another kind")
     return answer
+
+
+def encoder(response: type[Message], write: Writer) -> Callable[[Answer], bytes]:
+    """Makes the bytes of a response from an answer."""
+
+    def encode(answer: Answer) -> bytes:
+        message = response()
+        write(answer, message)
+        return message.SerializeToString()
+
+    return encode
 
 
 def write_authorized(answer: Answer, response: Any) -> None:

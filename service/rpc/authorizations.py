@@ -31,14 +31,19 @@ SERVICE = "freehold.v1.AuthorizationService"
 
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
     message = call.message
+    has, instant_us = message.HasField, convert.instant_us
     # By their places, which costs half as much as by their names.
     return Authorize(
         message.user_id,
         (Item(message.product_id, message.asset_id),),
         convert.START_OF[message.start],
         tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-        convert.optional_us(message, "pickup_window"),
-        convert.optional_us(message, "rental_period"),
+        convert.optional_us(message, "pickup_window")
+        if message.HasField("pickup_window")
+        else None,
+        convert.optional_us(message, "rental_period")
+        if message.HasField("rental_period")
+        else None,
         _parent_id(message) if message.parent else "",
         convert.money(message.amount) if message.HasField("amount") else None,
     )

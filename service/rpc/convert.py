@@ -109,13 +109,11 @@ def _write_time(message: Timestamp, instant: int) -> None:
 def write_authorization(it: Authorization, message: pb.Authorization) -> None:
     """Fills an empty message with an authorization as callers see it."""
     message.CopyFrom(_blank(it.currency))
-    message.name = it.name
     message.request_id = it.request_id
     message.product_id = it.product_id
     message.asset_id = it.asset_id
     message.state = STATES[it.state]
     message.custody = CUSTODIES[it.custody]
-    message.collection = COLLECTIONS[it.collection]
     message.offer = OFFERS[it.offer]
     if it.reasons:
         message.reasons.extend(it.reasons)
@@ -160,6 +158,8 @@ def write_authorization(it: Authorization, message: pb.Authorization) -> None:
     if it.parent_id:
         message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
     message.version = it.version
+    message.name = it.name
+    message.collection = COLLECTIONS[it.collection]
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:

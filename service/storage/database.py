@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.sqlite_files import (
     FileGone,
-    FileGoneSince,
     OpenFiles,
     address,
     has_log,
@@ -192,18 +191,17 @@ def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
 
     Raises FileGone, FileGoneSince, or the driver's error.
     """
+    session: Any = connection.connection.driver_connection
     try:
-        files.check()
+        files.commit(session)
     except FileGone:
         # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
-        session: Any = connection.connection.driver_connection
         session.rollback()
         raise
-    _say(connection, "COMMIT")
-    try:
-        files.check_all()
-    except FileGone as error:
-        raise FileGoneSince(f"committed, and then: {error}") from error
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            "COMMIT", (), error, sqlite3.Error, hide_parameters=True
+        ) from None
 
 
 def _checkpoint(connection: Connection, file: str) -> None:
@@ -350,27 +348,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise StorageFailed(f"what was read may not be so any more: {error}") from error
     except SQLAlchemyError as error:
         raise StorageFailed("the database refused to read") from telling(error)
-
-
-@contextmanager
-def reading_once(connection: Connection) -> Iterator[DBAPICursor]:
-    """A cursor of a connection that is in no transaction, for single statements that read.
-
-    None is begun: on PostgreSQL it would have to be ended before scores are made, and a rollback
-    makes the driver forget every statement that it has prepared. Raises the driver's error.
-    """
-    session: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        yield session.cursor()
-        return
-    session.autocommit = True
-    try:
-        yield session.cursor()
-    finally:
-        # Where that fails, whoever reads lets go of the session: what it would write next must not
-        # be committed statement by statement.
-        if not session.closed:
-            session.autocommit = False
 
 
 @contextmanager

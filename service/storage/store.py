@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
     tuple_,
 )
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from service.domain.authorization import Authorization, State
@@ -29,7 +30,7 @@ from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFai
 from service.engine.records import Catalog, TransferRecord, TransferState, UserFeatures
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import for_batches, reading, reading_once, telling, writing
+from service.storage.database import for_batches, reading, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
 from service.storage.terms import read_catalog
@@ -60,6 +61,27 @@ def _code(error: BaseException) -> str:
 def _retryable(error: BaseException | None) -> bool:
     """Whether PostgreSQL asks for the transaction to be run again."""
     return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
+
+
+@contextmanager
+def _reading_once(connection: Connection) -> Iterator[DBAPICursor]:
+    """A cursor of a connection that is in no transaction, for single statements that read.
+
+    None is begun: on PostgreSQL it would have to be ended before scores are made, and a rollback
+    makes the driver forget every statement that it has prepared. Raises the driver's error.
+    """
+    session: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        yield session.cursor()
+        return
+    session.autocommit = True
+    try:
+        yield session.cursor()
+    finally:
+        # Where that fails, whoever reads lets go of the session: what it would write next must not
+        # be committed statement by statement.
+        if not session.closed:
+            session.autocommit = False
 
 
 class SqlStore:
@@ -189,7 +211,7 @@ class SqlStore:
         whenever the first commits.
         """
         try:
-            with reading_once(self._writing_connection()) as cursor:
+            with _reading_once(self._writing_connection()) as cursor:
                 found = self._statements.features.fetch(cursor, [(key,) for key in keys])
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -173,18 +174,18 @@ class BatchStatements(NamedTuple):
     insert_sealed_heads: RowsStatement
 
 
+@dataclass(slots=True)
 class SqlTransaction:
     """One write transaction on one connection."""
 
-    def __init__(self, cursor: DBAPICursor, statements: BatchStatements) -> None:
-        self._cursor = cursor
-        self._statements = statements
-        self.has_written = False
-        """Rows were changed or taken away: to commit now would keep that."""
+    cursor: DBAPICursor
+    statements: BatchStatements
+    has_written: bool = False
+    """Rows were changed or taken away: to commit now would keep that."""
 
     def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
         """Reads rows into the overlay, one statement a wish, in the order given."""
-        cursor, tables = self._cursor, self._statements.tables
+        cursor, tables = self.cursor, self.statements.tables
         for table, by, keys in wishes:
             if not keys:
                 continue
@@ -200,7 +201,7 @@ class SqlTransaction:
     def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
         """Authorizations that hold something for these people and are due by now."""
         people = [(key,) for key in keys]
-        found = self._statements.lapsed.fetch(self._cursor, people, now_us)
+        found = self.statements.lapsed.fetch(self.cursor, people, now_us)
         return [(row[0], row[1]) for row in found]
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
@@ -208,8 +209,8 @@ class SqlTransaction:
         taken = {}
         self.has_written = True
         for key in sorted(keys):
-            self._cursor.execute(self._statements.take_payables, (*key, *key))
-            found = self._cursor.fetchall()
+            self.cursor.execute(self.statements.take_payables, (*key, *key))
+            found = self.cursor.fetchall()
             taken[key] = TakenPayable(sum(row[0] for row in found), len(found) == FOLDED_ROWS)
         return taken
 
@@ -217,15 +218,15 @@ class SqlTransaction:
         """What operators are owed beside what was taken; what others took is back by now."""
         left = {}
         for key in sorted(keys):
-            self._cursor.execute(self._statements.payable_left, key)
-            ((amount,),) = self._cursor.fetchall()
+            self.cursor.execute(self.statements.payable_left, key)
+            ((amount,),) = self.cursor.fetchall()
             left[key] = int(amount)
         return left
 
     def last_seal_number(self) -> int:
         """The number of the last seal; 0 before the first."""
-        self._cursor.execute(self._statements.last_seal)
-        (row,) = self._cursor.fetchall()
+        self.cursor.execute(self.statements.last_seal)
+        (row,) = self.cursor.fetchall()
         return int(row[0])
 
     def write(self, rows: Rows) -> None:
@@ -235,7 +236,7 @@ class SqlTransaction:
         two batches share a row of, come last.
         """
         self.has_written = True
-        cursor, statements = self._cursor, self._statements
+        cursor, statements = self.cursor, self.statements
         changed, added = rows.changed, rows.added
         for table in TABLES:
             if table in added:
@@ -252,7 +253,7 @@ class SqlTransaction:
 
     def _write(self, table: Table[Any, Any], read: dict[Any, Any], changed: dict[Any, Any]) -> None:
         """Rows that are new, that changed, or that took another's place, in their keys' order."""
-        cursor, of = self._cursor, self._statements.tables[table]
+        cursor, of = self.cursor, self.statements.tables[table]
         version = table.version
         new, other = [], []
         for key in sorted(changed) if len(changed) > 1 else changed:
@@ -273,11 +274,13 @@ class SqlTransaction:
 
     def _write_payables(self, rows: Rows) -> None:
         """One row an operator and batch; what was taken away comes back with it."""
+        if not rows.payable and not rows.taken_payable:
+            return
         amounts = {key: taken.amount_minor for key, taken in rows.taken_payable.items()}
-        for key, amount_minor in rows.payable_changes().items():
+        for key, amount_minor in rows.payable.items():
             amounts[key] = amounts.get(key, 0) + amount_minor
-        self._statements.insert_payables.run(
-            self._cursor,
+        self.statements.insert_payables.run(
+            self.cursor,
             [(*key, rows.batch_id, amount) for key, amount in sorted(amounts.items()) if amount],
         )
 

@@ -62,7 +62,7 @@ class DyingTransaction(SqlTransaction):
     """A transaction in which the process dies before or within the write."""
 
     def __init__(self, whole: SqlTransaction, fault: Fault, die: Callable[[Fault], None]) -> None:
-        super().__init__(whole._cursor, whole._statements)
+        super().__init__(whole.cursor, whole.statements)
         self._whole = whole
         self._fault = fault
         self._die = die

@@ -213,7 +213,7 @@ def write_and_stumble(transaction: SqlTransaction, changes: Rows) -> None:
     """A caller that does not notice that a statement failed."""
     transaction.write(changes)
     with suppress(psycopg.errors.DivisionByZero):
-        transaction._cursor.execute("SELECT 1 / 0")
+        transaction.cursor.execute("SELECT 1 / 0")
 
 
 def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
@@ -503,7 +503,7 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
     """Sessions that write and sessions that read have the bounds and the durability of one place,
     and write at READ COMMITTED, whatever the server's default."""
     with store.begin() as transaction:
-        cursor: Any = transaction._cursor
+        cursor: Any = transaction.cursor
         found = {}
         for setting in (*settings.POSTGRES_SETTINGS, "transaction_isolation"):
             cursor.execute(f"SHOW {setting}")
@@ -524,7 +524,7 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
         assert connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
         assert connection.scalar(text("SHOW transaction_read_only")) == "on"
     with store.begin() as transaction:
-        cursor = transaction._cursor
+        cursor = transaction.cursor
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchone() == ("off",)
 

@@ -15,10 +15,10 @@ from service.domain.money import Money
 from service.domain.policy import MAX_REASONS, Choice, Offer, Part, Reason, Wanted, choose, decline
 from service.engine.calls import Group, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
-from service.engine.operation import Asks, Keys, Operation, Pair
+from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records import TOMBSTONE, Decision, UserRecord
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, REQUESTS, USERS
 
 
@@ -72,21 +72,22 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     """Scores, decides, and holds what needs no cash; several items all or none."""
     user_id, now_us = command.user_id, context.now_us
     products = _products(work.caller, command.items, context)
+    known = context.assessed.asking.get(user_id)
+    assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None:
         _require_charge(work.caller, command, products, rows)
     else:
         _require_free(work.caller, command.items, rows)
-    known = context.assessed.asking.get(user_id)
-    assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
     choice = _choice(work, command, products, assessment, line, rows)
-    draft = Draft()
+    draft = Draft(list)
     if is_new:
         draft[LINES] = [line]
     if known is None and rows[USERS].get(user_id) is None:
         draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
     band = assessment.scored.band if assessment.scored else UNSCORED_BAND
     state, expire_us = _beginning(products, choice, now_us)
+    windows = [_windows(command, product.policy) for product in products]
     group_id = context.ids.new(now_us) if len(products) > 1 else ""
     # All items are decided on the balances before any of them is held.
     decisions = draft[DECISIONS]
@@ -99,7 +100,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     results = []
     for place, item in enumerate(command.items):
         product, split = products[place], choice.splits[place]
-        pickup_us, rental_us = _windows(command, product.policy)
+        pickup_us, rental_us = windows[place]
         # By their places, which costs half as much as by their names.
         asked = Authorization(
             user_id,

@@ -13,7 +13,7 @@ from service.domain.policy import Reason
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.groups import all_free, members_in
-from service.engine.operation import Asks, Keys, Operation, of_group, of_payment
+from service.engine.operation import Asks, Operation, of_group, of_payment
 from service.engine.posting import (
     apply,
     claim,
@@ -25,7 +25,7 @@ from service.engine.posting import (
     require_new_payment,
 )
 from service.engine.records import PaymentKind
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 from service.engine.tables import PAYMENTS
 
 

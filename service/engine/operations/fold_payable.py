@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from service.engine.calls import Folded, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation
-from service.engine.rows import Draft, Rows
+from service.engine.operation import Operation
+from service.engine.rows import Draft, Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def wanted(_caller: str, it: FoldPayable, keys: Keys) -> None:
 def decide(work: Work, it: FoldPayable, rows: Rows, context: Context) -> Decided:
     """A portion of an operator's balance, taken with the batch, comes back as one row."""
     taken = rows.taken_payable[it.operator_id, it.currency]
-    return Decided(Draft(), Folded(taken.more), "", "")
+    return Decided(Draft(list), Folded(taken.more), "", "")
 
 
 FOLD_PAYABLE = Operation(FoldPayable, wanted, decide)

@@ -13,7 +13,7 @@ from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
-from service.engine.operation import Asks, Keys, Operation, of_authorization
+from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
 from service.engine.posting import (
     finish,
@@ -24,7 +24,7 @@ from service.engine.posting import (
     require_new_payment,
 )
 from service.engine.records import PaymentKind
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 from service.engine.tables import DECISIONS, PAYMENTS
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from service.domain.errors import InvalidInput, Violation
 from service.engine.calls import Recorded, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation
-from service.engine.rows import Draft, Rows
+from service.engine.operation import Operation
+from service.engine.rows import Draft, Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def decide(_work: Work, it: OpenBulk, _rows: Rows, _context: Context) -> Decided
     """The request id of a bulk call; raises InvalidInput when anybody's input is wrong."""
     if it.violations:
         raise InvalidInput(list(it.violations))
-    return Decided(Draft(), Recorded(), "", "")
+    return Decided(Draft(list), Recorded(), "", "")
 
 
 OPEN_BULK = Operation(OpenBulk, wanted, decide)

@@ -65,7 +65,7 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
         as_of_us,
         old_user.create_us if old_user else now_us,
     )
-    draft = Draft()
+    draft = Draft(list)
     draft[LINES].append(line)
     draft[USERS].append(user)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)

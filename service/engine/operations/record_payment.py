@@ -9,10 +9,10 @@ from service.domain.errors import IllegalState
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation, of_payment
+from service.engine.operation import Operation, of_payment
 from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
 from service.engine.records import PaymentKind
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 from service.engine.tables import PAYMENTS, TRANSFERS
 
 

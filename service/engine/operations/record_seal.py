@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from service.domain.errors import IllegalState
 from service.engine.calls import Recorded, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation
+from service.engine.operation import Operation
 from service.engine.records import SealRecord
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def decide(work: Work, it: RecordSeal, rows: Rows, context: Context) -> Decided:
     """Keeps a seal. Raises IllegalState when another process has sealed meanwhile."""
     if it.seal.number != rows.last_seal + 1:
         raise IllegalState("SEALED_MEANWHILE", "another seal has this number", "")
-    draft = Draft()
+    draft = Draft(list)
     draft.seal = it.seal
     return Decided(draft, Recorded(), "", "")
 

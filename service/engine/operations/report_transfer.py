@@ -10,7 +10,7 @@ from service.domain.errors import IllegalState, InvariantBroken, NotFound
 from service.domain.ledger import Line
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation
+from service.engine.operation import Operation
 from service.engine.posting import apply, opened, payment_of
 from service.engine.records import (
     ENDED,
@@ -21,7 +21,7 @@ from service.engine.records import (
     TransferState,
     transfer_reference,
 )
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import PAYMENTS, TRANSFERS
 
 
@@ -66,13 +66,13 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     ended = transfer.state in ENDED
     if ended and LATER_WORDS.get((transfer.kind, transfer.state)) is not it.state:
         if sending or _is_known(transfer, it.state):
-            return Decided(Draft(), transfer, transfer.user_id, transfer.authorization_id)
+            return Decided(Draft(list), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
             "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
         )
     told = transfer._replace(state=it.state, detail=it.detail, change_us=context.now_us)
     if sending and (transfer.state is TransferState.SENT or transfer.kind is TransferKind.PAYOUT):
-        draft = Draft()
+        draft = Draft(list)
         draft[TRANSFERS].append(told)
         return Decided(draft, told, told.user_id, told.authorization_id)
     named = AuthorizationCommand(transfer.user_id, transfer.authorization_id)

@@ -9,11 +9,11 @@ from service.domain import holding
 from service.domain.errors import NotFound
 from service.engine.calls import Tombstone, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Keys, Operation
+from service.engine.operation import Operation
 from service.engine.operations.reverse import Reverse
 from service.engine.posting import apply, brought_up, opened
 from service.engine.records import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import REQUESTS
 
 
@@ -42,7 +42,7 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
     """
     origin = rows[REQUESTS].get((work.caller, it.authorize_request_id))
     if origin is None:
-        draft = Draft()
+        draft = Draft(list)
         draft[REQUESTS].append(
             RequestRecord(
                 work.caller,
@@ -59,7 +59,7 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
     if origin.user_id != it.user_id or origin.method not in REVERSIBLE_METHODS:
         raise NotFound("authorization", it.authorize_request_id)
     if origin.method == TOMBSTONE:
-        return Decided(Draft(), Tombstone(), it.user_id, "")
+        return Decided(Draft(list), Tombstone(), it.user_id, "")
     named = Reverse(it.user_id, origin.authorization_id, expected_version=it.expected_version)
     current, line, draft = opened(work.caller, named, rows, context)
     members = [current]

@@ -35,7 +35,7 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
         )
     line, _ = line_for(it.user_id, currency, rows, context)
     line.limit_fixed = it.limit is not None
-    draft = Draft()
+    draft = Draft(list)
     draft[LINES].append(line)
     if it.limit is not None:
         bring_limit(draft, line, it.limit.amount_minor, context)

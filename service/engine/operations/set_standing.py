@@ -35,7 +35,7 @@ def decide(work: Work, it: SetStanding, rows: Rows, context: Context) -> Decided
     lines = [first, *others]
     for line in lines:
         line.standing = it.standing
-    draft = Draft()
+    draft = Draft(list)
     draft[LINES] = lines
     announce_of(draft, Transition.STANDING_SET, it.user_id, context)
     return Decided(draft, first, it.user_id, "")

@@ -11,9 +11,9 @@ from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Asks, Keys, Operation, Pair, of_authorization
+from service.engine.operation import Asks, Operation, Pair, of_authorization
 from service.engine.posting import claim, finish, opened, product_of, require_free
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)

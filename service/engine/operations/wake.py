@@ -27,7 +27,7 @@ def decide(work: Work, it: Wake, rows: Rows, context: Context) -> Decided:
     if current is None:
         raise NotFound("authorization", it.authorization_id)
     line = line_of(current, rows).copy()
-    draft = Draft()
+    draft = Draft(list)
     result = brought_up(current, line, draft, rows, context)
     if result is current:
         raise IllegalState("NOTHING_TO_DO", "done in between", current.state)
