@@ -38,14 +38,10 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
         (Item(message.product_id, message.asset_id),),
         convert.START_OF[message.start],
         tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-        convert.optional_us(message, "pickup_window")
-        if message.HasField("pickup_window")
-        else None,
-        convert.optional_us(message, "rental_period")
-        if message.HasField("rental_period")
-        else None,
+        instant_us(message.pickup_window, "pickup_window") if has("pickup_window") else None,
+        instant_us(message.rental_period, "rental_period") if has("rental_period") else None,
         _parent_id(message) if message.parent else "",
-        convert.money(message.amount) if message.HasField("amount") else None,
+        convert.money(message.amount) if has("amount") else None,
     )
 
 

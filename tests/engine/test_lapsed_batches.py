@@ -326,7 +326,7 @@ def test_d1_a_batch_does_not_begin_anew_for_ever(
 
     with monkeypatch.context() as patched:
         patched.setattr("service.engine.lapsed_holds.LapsedHolds.in_the_way", more)
-        (refusal,) = desk.apply(desk.work(authorize()))
+        (refusal,) = desk.apply(desk.work(authorize("nobody")))
     assert reason(refusal) == "CONTENTION"
     assert desk.engine.statistics.read_again == 3
     assert counts(desk) == before
