@@ -56,6 +56,8 @@ from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.catalog_mark import catalog_mark
 from service.storage.history import History
+from service.storage.horizon import Horizon, Waiting
+from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.seals import SqlSealStore
@@ -152,13 +154,15 @@ class App:
             min_time_left_s=limits.min_time_left_s,
             max_calls=limits.max_calls_a_caller,
         )
-        self._rails = Rails(self.committer, store, self._readers, parts.clock, parts.rail_secret)
+        horizon = Horizon(store.engine, _log_waiting)
+        lists = Lists(store.engine, horizon, wait_s=limits.page_wait_s)
+        self._rails = Rails(self.committer, lists, self._readers, parts.clock, parts.rail_secret)
         self._dispatcher = _dispatcher(parts, self.committer)
-        self._sealer = _sealer(parts, self.committer)
-        self._server = GrpcServer(pipeline, self._services(assessor), limits)
+        self._sealer = _sealer(parts, self.committer, horizon)
+        self._server = GrpcServer(pipeline, self._services(assessor, lists), limits)
         self._background: list[asyncio.Task[None]] = []
 
-    def _services(self, assessor: Assessor) -> dict[str, list[Method[Any]]]:
+    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
         people = People(
             self.committer,
@@ -168,7 +172,7 @@ class App:
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
-        rentals = AuthorizationReads(store, self._readers)
+        rentals = AuthorizationReads(store, lists, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
@@ -184,7 +188,7 @@ class App:
             ],
             credit.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
-                *credit.Reviews(store, self._readers).methods(small),
+                *credit.Reviews(lists, self._readers).methods(small),
                 *changing(credit.MUTATIONS, small),
             ],
             collection.SERVICE: [
@@ -284,12 +288,12 @@ def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
     )
 
 
-def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
+def _sealer(parts: Parts, committer: Committer, horizon: Horizon) -> Sealer | None:
     if parts.seal_key is None:
         return None
     limits = parts.limits
     return Sealer(
-        SqlSealStore(parts.store.engine),
+        SqlSealStore(parts.store.engine, horizon),
         committer,
         parts.clock,
         parts.seal_key,
@@ -343,6 +347,18 @@ def _warn_of_gap(gap: ClockGap, seen: int) -> None:
             seen=seen,
             why="the time that was told is more than a minute later than this server's: it was"
             " taken as now; set the clock that is wrong",
+        )
+
+
+def _log_waiting(it: Waiting) -> None:
+    with suppress(Exception):
+        log.warning(
+            "reading waits",
+            pid=it.pid,
+            application=it.application,
+            since_s=round(it.since_s, 1),
+            why="a transaction of this PostgreSQL process has not ended: seals and the newest pages"
+            " of lists wait for it; end it, or roll back what is prepared where the pid is 0",
         )
 
 

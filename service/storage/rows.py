@@ -158,7 +158,7 @@ def transfer_changes(transfer: TransferRecord) -> Values:
 
 def transfer_of(row: Sequence[Any]) -> TransferRecord:
     """The transfer of a row of `transfers`."""
-    values: list[Any] = list(row)
+    values: list[Any] = list(row[: len(TransferRecord._fields)])
     values[3] = TransferKind(values[3])
     values[6] = TransferState(values[6])
     values[10] = None if values[10] is None else TransferState(values[10])

@@ -159,9 +159,9 @@ def _rows_statement(
     return kind(head, tail, columns)
 
 
-def _insert(table: Table, dialect: Dialect, *, leave_out: str = "") -> RowsStatement:
-    """Inserts whole rows, in the order of the table's columns."""
-    columns = [column for column in table.columns if column.name != leave_out]
+def _insert(table: Table, dialect: Dialect) -> RowsStatement:
+    """Inserts whole records, in the order of the table's columns."""
+    columns = tables.recorded(table)
     names = [column.name for column in columns]
     # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
@@ -176,7 +176,8 @@ def _update(
     """Sets every column but the keys and the fixed ones, where the row still has the version
     that was read. Values: what is set, in the order of the table; the keys; the version read.
     """
-    names = [column.name for column in table.columns if column.name not in (*keys, *fixed)]
+    recorded = tables.recorded(table)
+    names = [column.name for column in recorded if column.name not in (*keys, *fixed)]
     columns = [table.c[name] for name in (*names, *keys, version)]
     # So SQLite calls the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
@@ -223,7 +224,8 @@ def _by_keys(
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
-    statement = select(table).select_from(wanted.join(table, _matches(wanted, keys)))
+    found = tables.recorded(table)
+    statement = select(*found).select_from(wanted.join(table, _matches(wanted, keys)))
     if lock and dialect.name == "postgresql":
         statement = statement.order_by(*keys).with_for_update(of=table)
     return _reading(statement, keys, dialect)
@@ -387,4 +389,4 @@ class Statements:
         )
         self.insert_seals = _insert(t.seals, dialect)
         self.insert_sealed_heads = _insert(t.sealed_heads, dialect)
-        self.insert_outbox = _insert(t.outbox, dialect, leave_out="sequence")
+        self.insert_outbox = _insert(t.outbox, dialect)

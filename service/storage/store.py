@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from service.domain.authorization import Authorization, State
+from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.changes import Changes
@@ -531,7 +531,7 @@ class SqlStore:
         order = (c.change_us, c.user_id, c.transfer_id)
         requested = c.state == str(TransferState.REQUESTED)
         unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
-        query = select(t.transfers).where(or_(requested, unanswered))
+        query = select(*t.recorded(t.transfers)).where(or_(requested, unanswered))
         # The transfers that are not ended have an index of their own, in this order.
         query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
         if after is not None:
@@ -541,54 +541,15 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
-    def list_transfers(
-        self, user_id: str, *, after: str, limit: int, state: TransferState | None
-    ) -> list[TransferRecord]:
-        """Transfers with ids after `after`, in the order of their ids; an empty id: everybody's."""
-        c = t.transfers.c
-        query = select(t.transfers).where(c.transfer_id > after)
-        if user_id:
-            query = query.where(c.user_id == user_id)
-        if state is not None:
-            query = query.where(c.state == str(state), text("transfer_id > ''"))  # for its index
-        query = query.order_by(c.transfer_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.transfer_of(row) for row in connection.execute(query)]
-
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
         """One authorization as it stands."""
         a = t.authorizations.c
-        query = select(t.authorizations).where(
+        query = select(*t.recorded(t.authorizations)).where(
             a.user_id == user_id, a.authorization_id == authorization_id
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.authorization_of(row)
-
-    def list_authorizations(
-        self, operator_id: str, *, after: str, limit: int, user_id: str, state: State | None
-    ) -> list[Authorization]:
-        """An operator's authorizations with ids after `after`, in the order of their ids."""
-        a = t.authorizations.c
-        query = select(t.authorizations).where(
-            a.operator_id == operator_id, a.authorization_id > after
-        )
-        if user_id:
-            query = query.where(a.user_id == user_id)
-        if state is not None:
-            query = query.where(a.state == str(state))
-        query = query.order_by(a.authorization_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.authorization_of(row) for row in connection.execute(query)]
-
-    def list_reviews(self, *, after: str, limit: int) -> list[Authorization]:
-        """All authorizations in REVIEW with ids after `after`, in the order of their ids."""
-        a = t.authorizations.c
-        # They have an index of their own, in this order.
-        query = select(t.authorizations).where(text("state = 'REVIEW'"), a.authorization_id > after)
-        query = query.order_by(a.authorization_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.authorization_of(row) for row in connection.execute(query)]
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line as it stands."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,11 +23,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     String,
     Table,
     Text,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
 
 from service.domain.authorization import (
     CHARGED,
@@ -53,6 +57,37 @@ metadata = MetaData(
 
 # SQLite numbers rows by itself only for a column of exactly this type.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+ARRIVALS = Sequence("arrivals", metadata=metadata)
+"""Numbers the rows of lists on PostgreSQL, where several servers write at once."""
+ARRIVAL = "arrival"
+
+
+class NextArrival(ColumnElement[int]):
+    """The next number of `ARRIVALS`; 0 on SQLite, whose one writer needs no numbers."""
+
+    inherit_cache = True
+
+
+@compiles(NextArrival)
+def _no_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return "0"
+
+
+@compiles(NextArrival, "postgresql")
+def _next_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return f"nextval('{ARRIVALS.name}')"
+
+
+def _arrival() -> Column[int]:
+    """The number that the database gives a row when it is inserted; see `horizon`."""
+    return Column(ARRIVAL, BigInteger, nullable=False, server_default=NextArrival())
+
+
+def recorded(table: Table) -> list[Column[Any]]:
+    """The columns that a record fills: all but the number that the database gives its row."""
+    given = {ARRIVAL} | ({"sequence"} if table.name == "outbox" else set())
+    return [column for column in table.columns if column.name not in given]
 
 
 def _string(length: int) -> String:
@@ -82,6 +117,13 @@ def _instant(name: str) -> Column[int | None]:
 
 def _partial_index(name: str, condition: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+def _numbered_index(name: str, *columns: str, condition: str = "") -> Index:
+    """An index in the order of arrival; only on PostgreSQL, where rows have such numbers."""
+    where = text(condition) if condition else None
+    index = Index(name, *columns, postgresql_where=where, info={"only": "postgresql"})
+    return index.ddl_if(dialect="postgresql")
 
 
 def _among(column: str, values: Iterable[StrEnum]) -> str:
@@ -344,6 +386,7 @@ authorizations = Table(
     _number("version"),
     # follows from the others; here so that it can be searched for
     _instant("wake_us"),
+    _arrival(),
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
@@ -399,8 +442,14 @@ authorizations = Table(
     CheckConstraint(_among("start", Start), "start_known"),
     CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
     Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    _numbered_index("ix_authorizations_arrival", "operator_id", ARRIVAL, "authorization_id"),
     _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     _partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
+    _numbered_index(
+        "ix_authorizations_review_arrival",
+        *(ARRIVAL, "authorization_id"),
+        condition="state = 'REVIEW'",
+    ),
     _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
 )
 
@@ -493,6 +542,7 @@ transfers = Table(
     Column("earlier_state", _string(200), nullable=True),
     Column("earlier_detail", String(512), nullable=True),
     _instant("earlier_us"),
+    _arrival(),
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
@@ -510,6 +560,8 @@ transfers = Table(
     # Of all, and partial so that only lists use it: SQLite would look there for those that are not
     # ended, and sort them.
     _partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
+    _numbered_index("ix_transfers_arrival", ARRIVAL, "transfer_id"),
+    _numbered_index("ix_transfers_state_arrival", "state", ARRIVAL, "transfer_id"),
     _partial_index(
         "ix_transfers_change_us",
         "state = 'REQUESTED' OR state = 'SENT'",

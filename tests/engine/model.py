@@ -53,7 +53,7 @@ def _short(name: str) -> str:
     return name.removesuffix("_minor")
 
 
-_COLUMNS = [_short(column.name) for column in t.authorizations.columns]
+_COLUMNS = [_short(column.name) for column in t.recorded(t.authorizations)]
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """What only the engine knows."""

@@ -12,11 +12,11 @@ from service.domain.errors import NotFound
 from service.engine.commands import ReportTransfer, Work
 from service.engine.committer import CommitLimits, Committer
 from service.engine.dispatcher import Dispatcher
-from service.engine.ports import Deliver
+from service.engine.ports import START, Deliver
 from service.engine.records import TransferRecord, TransferState
 from tests.engine.acts import charged, woken
 from tests.engine.calls import pay, rental
-from tests.fakes import MINUTE_US, Desk
+from tests.fakes import MINUTE_US, Desk, lists_of
 
 T = TypeVar("T")
 HANG_S = 60.0
@@ -103,7 +103,8 @@ def run(main: Coroutine[object, object, T]) -> T:
 
 def states(desk: Desk, user_id: str) -> list[TransferState]:
     """How a person's transfers stand."""
-    return [it.state for it in desk.store.list_transfers(user_id, after="", limit=10, state=None)]
+    page = lists_of(desk.store).transfers(user_id, after=START, size=10, state=None)
+    return [it.state for it in page.rows]
 
 
 CROWD = [f"user-{n}" for n in range(70)]

@@ -24,6 +24,7 @@ from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import open_database
+from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -155,7 +156,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine),
+            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
             committer,
             desk.clock,
             signer,

@@ -16,7 +16,7 @@ from service.domain.ledger import Line
 from service.engine.assess import pack
 from service.engine.changes import Changes
 from service.engine.commands import PutUser
-from service.engine.ports import Conflict
+from service.engine.ports import START, Conflict
 from service.engine.records import PLATFORM
 from service.ids import RandomIds
 from service.storage.admin import find_principal
@@ -27,7 +27,7 @@ from service.storage.payables import payables_of
 from service.storage.statements import ArraysStatement
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, pick_up, reason, settle
-from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
+from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, lists_of
 from tests.postgres import Cluster
 from tests.storage.test_postgres import GROWING, fill
 
@@ -151,12 +151,12 @@ READS: dict[str, Callable[[SqlStore], object]] = {
     "person": lambda it: it.person("ann"),
     "waking": lambda it: it.waking(START_US, 10),
     "unsent transfers": lambda it: it.unsent_transfers(START_US, 10),
-    "transfers": lambda it: it.list_transfers("ann", after="", limit=10, state=None),
+    "transfers": lambda it: lists_of(it).transfers("ann", after=START, size=10, state=None),
     "authorization": lambda it: it.authorization("ann", "a"),
-    "authorizations": lambda it: it.list_authorizations(
-        OPERATOR, after="", limit=10, user_id="ann", state=None
+    "authorizations": lambda it: lists_of(it).authorizations(
+        OPERATOR, after=START, size=10, user_id="ann", state=None
     ),
-    "reviews": lambda it: it.list_reviews(after="", limit=10),
+    "reviews": lambda it: lists_of(it).reviews(after=START, size=10),
     "line": lambda it: it.line("ann", "CNY"),
     "unfolded": lambda it: it.unfolded(10),
     "product": lambda it: it.has_product(OPERATOR, "bike"),
