@@ -18,6 +18,7 @@ from service.engine.records import (
     SealedHead,
     SealRecord,
     TakenPayable,
+    TermsNames,
     TransferRecord,
     UserFeatures,
     UserRecord,
@@ -170,7 +171,26 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Protocol):
+class TermsStore(Protocol):
+    """Reads terms; for any thread."""
+
+    def catalog(self) -> Catalog:
+        """All terms as they stand, as far as they are sound."""
+        ...
+
+    def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
+        """What changed after a change's number, by its names, with the terms of these names.
+
+        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        """
+        ...
+
+    def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
+        """The terms of these names, as far as they are sound, and all names that were read."""
+        ...
+
+
+class Store(TermsStore, Protocol):
     """Where everything is kept."""
 
     def begin(self) -> AbstractContextManager[Transaction]:
@@ -210,14 +230,6 @@ class Store(Protocol):
 
     def unfolded(self, rows: int) -> list[PayableKey]:
         """Whose balances stand in more than so many rows."""
-        ...
-
-    def has_product(self, operator_id: str, product_id: str) -> bool:
-        """Whether an operator rents such a product out."""
-        ...
-
-    def catalog(self) -> Catalog:
-        """Operators, products and limits as configured now."""
         ...
 
 

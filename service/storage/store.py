@@ -35,6 +35,7 @@ from service.engine.records import (
     PaymentRecord,
     RequestRecord,
     TakenPayable,
+    TermsNames,
     TransferRecord,
     TransferState,
     UserFeatures,
@@ -45,7 +46,7 @@ from service.storage import tables as t
 from service.storage.database import for_batches, reading, reading_once, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
-from service.storage.terms import read_catalog
+from service.storage.terms import read_catalog, read_changed, read_part
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -573,17 +574,23 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
-    def has_product(self, operator_id: str, product_id: str) -> bool:
-        """Whether an operator rents such a product out."""
-        p = t.products.c
-        query = select(p.revision).where(p.operator_id == operator_id, p.product_id == product_id)
-        with reading(self._engine) as connection:
-            return connection.execute(query.limit(1)).first() is not None
-
     def catalog(self) -> Catalog:
-        """Operators, their products in the latest revision, and the limits, as far as sound."""
+        """All terms as they stand, as far as they are sound."""
         with reading(self._engine) as connection:
             return read_catalog(connection)
+
+    def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
+        """What changed after a change's number, by its names, with the terms of these names.
+
+        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        """
+        with reading(self._engine) as connection:
+            return read_changed(connection, after)
+
+    def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
+        """The terms of these names, as far as they are sound, and all names that were read."""
+        with reading(self._engine) as connection:
+            return read_part(connection, names)
 
 
 def _meaning_at_commit(error: DBAPIError) -> Exception:

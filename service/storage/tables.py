@@ -214,6 +214,19 @@ limit_steps = Table(
     *_not_negative("limit_minor"),
 )
 
+# Which terms changed, written by triggers: whoever changes them, the servers learn of it. Changes
+# are numbered in the order of their commits, since each waits for the one before it to end.
+terms_changes = Table(
+    "terms_changes",
+    metadata,
+    Column("change", SERIAL, primary_key=True, autoincrement=True),
+    # the table; on PostgreSQL also "all"
+    _text("kind"),
+    # its key: an operator's, a policy's or a currency's, and a product or a policy's revision
+    _text("name"),
+    _text("part"),
+)
+
 users = Table(
     "users",
     metadata,

@@ -628,7 +628,7 @@ def _plain(it: Authorization) -> Row:
 
 def _plain_row(values: Sequence[Any]) -> Row:
     """A row of `authorizations` in the reference's words."""
-    row: Row = dict(zip(_COLUMNS, values, strict=True))
+    row: Row = dict(zip(_COLUMNS, values, strict=False))
     for name in ("accept_offers", "reasons"):
         row[name] = tuple(row[name].split(",")) if row[name] else ()
     return row

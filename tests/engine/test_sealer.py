@@ -14,7 +14,8 @@ from service.engine import commands as c
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import Unsealed
 from service.engine.records import PLATFORM, SealRecord
-from service.engine.sealer import Sealer
+from service.engine.workers.seals import Sealer
+from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey
 from service.storage import tables as t
 from service.storage.horizon import Horizon
@@ -179,7 +180,6 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
                 desk.clock,
                 KEY,
                 max_heads=2,
-                interval_s=0.0,
                 pause_s=0.0,
                 log_seal=made.append,
                 log_fault=lambda _id, error: desk.faults.append(error),
@@ -217,12 +217,18 @@ def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
             desk.clock,
             KEY,
             max_heads=10,
-            interval_s=0.001,
             pause_s=0.001,
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),
         )
-        running = asyncio.create_task(sealer.run())
+        running = asyncio.create_task(
+            Worker(
+                "seals",
+                sealer.seal,
+                interval_s=0.001,
+                log_fault=lambda _id, error: desk.faults.append(error),
+            ).run()
+        )
         while not made:
             await asyncio.sleep(0.001)
         running.cancel()
@@ -255,12 +261,18 @@ def test_what_fails_is_tried_again(desk: Desk) -> None:
             desk.clock,
             KEY,
             max_heads=2,
-            interval_s=0.0,
             pause_s=0.0,
             log_seal=lambda _: None,
             log_fault=lambda _id, error: faults.append(error),
         )
-        running = asyncio.create_task(sealer.run())
+        running = asyncio.create_task(
+            Worker(
+                "seals",
+                sealer.seal,
+                interval_s=0.001,
+                log_fault=lambda _id, error: faults.append(error),
+            ).run()
+        )
         while len(faults) < 3:
             await asyncio.sleep(0.001)
         running.cancel()

@@ -19,7 +19,7 @@ from service.engine import commands as c
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
 from service.engine.records import PLATFORM, SealRecord, TransferState, Verification, Witness
-from service.engine.sealer import Sealer
+from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import tables as t
@@ -161,7 +161,6 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
             desk.clock,
             signer,
             max_heads=max_heads,
-            interval_s=60.0,
             pause_s=0.0,
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),

@@ -17,10 +17,9 @@ from service.engine.assess import pack
 from service.engine.changes import Changes
 from service.engine.commands import PutUser
 from service.engine.ports import START, Conflict
-from service.engine.records import PLATFORM
+from service.engine.records import PLATFORM, TermsNames
 from service.ids import RandomIds
 from service.storage.admin import find_principal
-from service.storage.catalog_mark import catalog_mark
 from service.storage.database import open_database
 from service.storage.history import History
 from service.storage.payables import payables_of
@@ -159,10 +158,10 @@ READS: dict[str, Callable[[SqlStore], object]] = {
     "reviews": lambda it: lists_of(it).reviews(after=START, size=10),
     "line": lambda it: it.line("ann", "CNY"),
     "unfolded": lambda it: it.unfolded(10),
-    "product": lambda it: it.has_product(OPERATOR, "bike"),
+    "terms": lambda it: it.terms_of(TermsNames(products=frozenset({(OPERATOR, "bike")}))),
     "catalog": lambda it: it.catalog(),
     "key": lambda it: find_principal(it.engine, "x"),
-    "mark of the catalog": lambda it: catalog_mark(it.engine),
+    "changed terms": lambda it: it.changed_terms(it.catalog().change),
     "payables": lambda it: payables_of(it.engine, OPERATOR),
     "history": lambda it: History(it.engine).entries("ann", "CNY", after=0, limit=10),
 }

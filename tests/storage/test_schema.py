@@ -449,7 +449,7 @@ MANDATORY = [
     (table.name, column.name)
     for table in TABLES
     for column in table.columns
-    if not column.nullable and column.name != "sequence"
+    if not column.nullable and column.name not in ("sequence", "change")
 ]
 
 

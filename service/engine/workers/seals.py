@@ -1,4 +1,4 @@
-"""The sealer: every few seconds it signs the heads of the lines that changed.
+"""Seals: every few seconds the heads of the lines that changed are signed.
 
 A chain by itself shows that something was changed, not that all of it was made anew: whoever has
 the database can compute every link again. A seal is signed with a key that the database does not
@@ -40,7 +40,6 @@ class Sealer:
         signer: Signer,
         *,
         max_heads: int,
-        interval_s: float,
         pause_s: float,
         log_seal: LogSeal,
         log_fault: FaultLog,
@@ -50,7 +49,6 @@ class Sealer:
         self._clock = clock
         self._signer = signer
         self._max_heads = max_heads
-        self._interval_s = interval_s
         self._pause_s = pause_s
         self._log_seal = log_seal
         self._log_fault = log_fault
@@ -96,14 +94,3 @@ class Sealer:
                     await asyncio.sleep(self._pause_s)
         except Exception as error:
             self._log_fault(secrets.token_hex(8), error)
-
-    async def run(self) -> None:
-        """Seals at intervals until cancelled; what is waiting comes in quick succession."""
-        while True:
-            more = False
-            try:
-                more = await self.seal()
-            except Exception as error:
-                # What could not be sealed now is looked for again in the next round.
-                self._log_fault(secrets.token_hex(8), error)
-            await asyncio.sleep(self._pause_s if more else self._interval_s)
