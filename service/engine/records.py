@@ -336,11 +336,14 @@ class Catalog:
         if known:
             for revision in [it for it in revisions if it[:2] in known]:
                 del revisions[revision]
+        operators.update(part.operators)
+        products.update(part.products)
+        revisions.update(part.revisions)
         kept = tuple(fault for fault in self.faults if not names.include(fault))
         return Catalog(
-            operators | part.operators,
-            products | part.products,
-            revisions | part.revisions,
+            operators,
+            products,
+            revisions,
             part.limit_steps if names.limits else self.limit_steps,
             (self.refused - names.products) | part.refused,
             kept + part.faults,
