@@ -67,6 +67,8 @@ class Limits:
     max_cached_keys: int = 4096
     reasons_budget_s: float = 0.005
     """How long a batch may look for reasons that the model's tables do not hold."""
+    page_wait_s: float = 1.0
+    """How long a page of a list waits for a transaction that may still add a row to it."""
     reader_threads: int = 8
     bulk_in_flight: int = 64
     """Commands of one bulk call that wait in the queue together."""

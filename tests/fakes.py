@@ -32,6 +32,8 @@ from service.rails.simulated import Behaviour, SimulatedRail
 from service.signing import SealKey
 from service.storage import admin
 from service.storage.database import open_database
+from service.storage.horizon import Horizon, Notice
+from service.storage.lists import Lists
 from service.storage.migrate import migrate
 from service.storage.store import SqlStore
 
@@ -104,6 +106,11 @@ class CountingIds:
     def key(self) -> bytes:
         """The next secret."""
         return next(self._numbers).to_bytes(16, "big")
+
+
+def lists_of(store: SqlStore, notice: Notice = lambda _: None, wait_s: float = 10.0) -> Lists:
+    """The lists of a store's database, with a horizon of their own."""
+    return Lists(store.engine, Horizon(store.engine, notice), wait_s=wait_s)
 
 
 def new_database(url: str) -> SqlStore:

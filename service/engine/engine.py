@@ -22,7 +22,6 @@ from service.domain.errors import (
     InternalFault,
     InvariantBroken,
     RequestIdReused,
-    TermsUnusable,
     Unavailable,
 )
 from service.engine.assess import Assessor
@@ -47,8 +46,6 @@ from service.engine.records import (
     Catalog,
     ClockGap,
     RequestRecord,
-    TermsFault,
-    TermsKind,
     TransferState,
 )
 from service.engine.rows import Keys, Rows, Wish
@@ -62,6 +59,7 @@ from service.engine.tables import (
     TRANSFERS,
     USERS,
 )
+from service.engine.terms import Terms, TermsInUse, TermsLog
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -73,12 +71,6 @@ class FaultLog(Protocol):
     """Where a defect's details go; the caller sees only the id."""
 
     def __call__(self, fault_id: str, error: BaseException) -> None: ...
-
-
-class TermsLog(Protocol):
-    """Where it is told that terms are wrong, and that they are no longer: each once."""
-
-    def __call__(self, fault: TermsFault, *, mended: bool) -> None: ...
 
 
 class BatchSplit(Exception):
@@ -147,42 +139,11 @@ class Engine:
         self._build = build
         self._max_attempts = max_attempts
         self._log_fault = log_fault
-        self._log_terms = log_terms
-        self._wrong: frozenset[TermsFault] = frozenset()
+        self.terms = Terms(store, currency, log_terms)
         # Revisions that rentals refer to and that nobody has; not looked for with every batch.
         self._missing: set[tuple[str, str, int]] = set()
-        terms = store.catalog()
-        if currency not in terms.limit_steps:
-            raise TermsUnusable(_no_limits(terms, currency))
-        self._catalog = terms
-        self._use_catalog(terms)
+        self._last_terms = self.terms.used
         self._notice_gap = notice_gap
-        # How often the catalog was said to have changed, and how much of that was followed.
-        self._changes = self._followed = 0
-
-    def catalog_changed(self) -> None:
-        """Makes the next batch read the catalog again; for one thread, whichever it is."""
-        self._changes += 1
-
-    def _use_catalog(self, read: Catalog) -> None:
-        """Goes by these terms from here on, as far as they are sound, and tells what is not."""
-        if self._currency not in read.limit_steps:
-            gone = TermsFault(TermsKind.LIMITS, (self._currency,), "there are none")
-            if not any(fault[:2] == gone[:2] for fault in read.faults):
-                read = replace(read, faults=(*read.faults, gone))
-        catalog = self._catalog = read.or_last_good(self._catalog)
-        wrong = frozenset(catalog.faults)
-        for fault in catalog.faults:
-            if fault not in self._wrong:
-                self._log_terms(fault, mended=False)
-        still = {fault[:2] for fault in wrong}
-        for fault in sorted(self._wrong, key=str):
-            if fault[:2] not in still:
-                self._log_terms(fault, mended=True)
-        self._wrong = wrong
-        cut_offs = [product.policy.zero_from_score for product in catalog.products.values()]
-        # Whoever reaches every product's mildest offer needs no reasons.
-        self._explain_below = max(cut_offs, default=0)
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer, or the refusal, of each work in order; never raises.
@@ -230,8 +191,8 @@ class Engine:
             try:
                 with self._store.begin() as transaction:
                     rows, keys = self._read(batch, also, transaction)
-                    if self._read_what_others_added(rows, keys):
-                        context = replace(context, catalog=self._catalog)
+                    if self._read_what_others_added(rows, keys, context.catalog):
+                        context = replace(context, catalog=self.terms.used.catalog)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.payable or rows.taken_payable:
@@ -256,49 +217,50 @@ class Engine:
                 attempt += 1
 
     def _context(self, batch: Sequence[Work]) -> Context:
-        self._refresh_catalog(batch)
+        terms = self._terms_for(batch)
         return Context(
             now_us=self._clock.now_us(),
             ids=self._ids,
-            catalog=self._catalog,
+            catalog=terms.catalog,
             currency=self._currency,
             model_id=self._assessor.model_id,
             scale_version=self._assessor.scale_version,
             schema_id=self._assessor.schema_id,
             build=self._build,
-            assessed=self._assessor.assess(batch, self._explain_below),
+            assessed=self._assessor.assess(batch, terms.explain_below),
         )
 
-    def _refresh_catalog(self, batch: Sequence[Work]) -> None:
-        """Reads the catalog again when it has changed, or a call names a product added since."""
-        changes = self._changes
-        if changes != self._followed:
-            self._use_catalog(self._store.catalog())
+    def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
+        """The terms as last loaded, and any product that a call names and nobody here has seen."""
+        terms = self.terms.used
+        if terms is not self._last_terms:
+            self._last_terms = terms
             self._missing.clear()
-            self._followed = changes
         unknown = {
             (work.caller, item.product_id)
             for work in batch
             if isinstance(work.command, Authorize)
             for item in work.command.items
-        }.difference(self._catalog.products, self._catalog.refused)
-        # Asked one by one, so that made-up names do not make the writer read everything.
-        if any(self._store.has_product(*key) for key in unknown):
-            self._use_catalog(self._store.catalog())
+        }.difference(terms.catalog.products, terms.catalog.refused)
+        if unknown and self.terms.learn(unknown):
+            return self.terms.used
+        return terms
 
-    def _read_what_others_added(self, rows: Rows, keys: Keys) -> bool:
-        """Reads the terms again, and says so, when the batch needs some that are not known here."""
-        known, operators = self._catalog.revisions, self._catalog.operators
-        unknown = {
+    def _read_what_others_added(self, rows: Rows, keys: Keys, catalog: Catalog) -> bool:
+        """Reads the terms that the batch needs and that are not known here; says so."""
+        missing = {
             key
             for it in rows[AUTHORIZATIONS].values()
-            if (key := (it.operator_id, it.product_id, it.product_revision)) not in known
+            if (key := (it.operator_id, it.product_id, it.product_revision))
+            not in catalog.revisions
         } - self._missing
-        if not unknown and keys.operators <= operators.keys():
+        operators = keys.operators.difference(catalog.operators)
+        if not missing and not operators:
             return False
-        self._use_catalog(self._store.catalog())
-        self._missing |= unknown.difference(self._catalog.revisions)
-        return True
+        learned = self.terms.learn({key[:2] for key in missing}, operators)
+        self._last_terms = self.terms.used
+        self._missing |= missing.difference(self._last_terms.catalog.revisions)
+        return learned
 
     def _read(
         self, batch: Sequence[Work], also: Iterable[AuthorizationKey], transaction: Transaction
@@ -486,13 +448,6 @@ def _late(succeeded: Iterable[Pair], rows: Rows) -> set[Pair]:
         if (it := rows[TRANSFERS].get(key)) is not None
         and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
     }
-
-
-def _no_limits(terms: Catalog, currency: str) -> str:
-    """Why nobody's limit follows from a score, in one line that says what to do."""
-    of_currency = TermsKind.LIMITS, (currency,)
-    why = [it.why for it in terms.faults if it[:2] == of_currency] or ["there are none"]
-    return f"no limits in {currency}: {why[0]}; put the rows of limit_steps right and start again"
 
 
 def _replay(work: Work, first: RequestRecord) -> Result:

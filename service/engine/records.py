@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -283,13 +283,36 @@ class TermsFault(NamedTuple):
     why: str
 
 
+class TermsNames(NamedTuple):
+    """Names of terms: operators; products by operator and product id, with all their revisions;
+    policies by id and revision; whether all limits."""
+
+    operators: frozenset[str] = frozenset()
+    products: frozenset[tuple[str, str]] = frozenset()
+    policies: frozenset[tuple[str, int]] = frozenset()
+    limits: bool = False
+
+    def include(self, fault: TermsFault) -> bool:
+        """Whether a fault is one of terms with these names."""
+        match fault.kind:
+            case TermsKind.OPERATOR:
+                return fault.key[0] in self.operators
+            case TermsKind.PRODUCT:
+                return fault.key[:2] in self.products
+            case TermsKind.POLICY:
+                return fault.key in self.policies
+            case TermsKind.LIMITS:
+                return self.limits
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What operators rent out and which limits apply; changes only by configuration.
 
     `products` has the latest revision of each, `revisions` every one, under which rentals that
     began with it go on. `refused` are the products whose latest revision is among the `faults`:
-    nobody rents them under an earlier one.
+    nobody rents them under an earlier one. `change` is the number of the last change of the terms
+    that is in here.
     """
 
     operators: dict[str, Operator]
@@ -298,9 +321,39 @@ class Catalog:
     limit_steps: dict[str, tuple[LimitStep, ...]]
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
+    change: int = field(default=0, compare=False)
+
+    def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
+        """These terms, with those of a part in the place of all that have these names."""
+        operators, products = dict(self.operators), dict(self.products)
+        revisions = dict(self.revisions)
+        for operator_id in names.operators:
+            operators.pop(operator_id, None)
+        for key in names.products:
+            products.pop(key, None)
+        # Of a product that was not known there is nothing to look for.
+        known = {key for key in names.products if key in self.products or key in self.refused}
+        if known:
+            for revision in [it for it in revisions if it[:2] in known]:
+                del revisions[revision]
+        operators.update(part.operators)
+        products.update(part.products)
+        revisions.update(part.revisions)
+        kept = tuple(fault for fault in self.faults if not names.include(fault))
+        return Catalog(
+            operators,
+            products,
+            revisions,
+            part.limit_steps if names.limits else self.limit_steps,
+            (self.refused - names.products) | part.refused,
+            kept + part.faults,
+            part.change,
+        )
 
     def or_last_good(self, last: Catalog) -> Catalog:
         """These terms, with those of before for operators, revisions and limits that are wrong."""
+        if not self.faults:
+            return self
         operators, revisions = dict(self.operators), dict(self.revisions)
         limit_steps = dict(self.limit_steps)
         kept: tuple[tuple[TermsKind, dict[Any, Any], Mapping[Any, Any]], ...] = (

@@ -28,16 +28,17 @@ from service.engine.operations import (
     SetLimit,
     SetStanding,
 )
+from service.engine.ports import Page, Place
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about
+from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
 PUT_USERS = "PutUsers"
-DEFAULT_PAGE = 50
 
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
@@ -131,8 +132,8 @@ def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
 class ReviewReader(Protocol):
     """Reads what waits for a verdict, outside any write transaction."""
 
-    def list_reviews(self, *, after: str, limit: int) -> Sequence[Authorization]:
-        """Everybody's authorizations in REVIEW after an id, in the order of their ids."""
+    def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
+        """A page of everybody's authorizations in REVIEW."""
         ...
 
 
@@ -149,16 +150,14 @@ class Reviews:
         return [Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes)]
 
     async def list(self, call: Call[pb.ListReviewsRequest]) -> bytes:
-        """A page of authorizations in REVIEW; the token is the id of the last."""
+        """A page of authorizations in REVIEW."""
         message = call.message
-        size = message.page_size or DEFAULT_PAGE
-        read = partial(self._reader.list_reviews, after=message.page_token, limit=size + 1)
+        after, size = place_of(message.page_token), size_of(message.page_size)
+        read = partial(self._reader.reviews, after=after, size=size)
         page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
-        response = pb.ListReviewsResponse()
-        for found in page[:size]:
+        response = pb.ListReviewsResponse(next_page_token=token_of(page.last))
+        for found in page.rows:
             convert.write_authorization(found, response.authorizations.add())
-        if len(page) > size:
-            response.next_page_token = page[size - 1].authorization_id
         return response.SerializeToString()
 
 

@@ -16,10 +16,10 @@ from service.domain.errors import NotFound
 from service.domain.ledger import Entry
 from service.engine.records import LineAt, Verification, Witness
 from service.rpc import convert
+from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
-DEFAULT_PAGE = 50
 
 Verify = Callable[[Sequence[Witness]], Verification]
 Answer = TypeVar("Answer")
@@ -92,7 +92,7 @@ class LedgerServicer:
     async def entries(self, call: Call[pb.ListEntriesRequest]) -> bytes:
         """A page of a person's entries; the token is the sequence of the last."""
         message = call.message
-        size = message.page_size or DEFAULT_PAGE
+        size = size_of(message.page_size)
         key = (message.user_id, message.currency_code)
         after = int(message.page_token or 0)
         page = await self._read(partial(self._history.entries, *key, after=after, limit=size + 1))

@@ -41,6 +41,7 @@ EVERYWHERE = (
     "policies",
     "products",
     "limit_steps",
+    "terms_changes",
     "feature_schemas",
     "seals",
 )

@@ -60,9 +60,8 @@ def _rows_statement(
 
 
 def _insert(table: Table, dialect: Dialect) -> RowsStatement:
-    """Inserts whole rows, in the order of the table's columns; a number that the database gives
-    is left to it."""
-    columns = [column for column in table.columns if column.type is not tables.SERIAL]
+    """Inserts whole records, in the order of the table's columns."""
+    columns = tables.recorded(table)
     names = [column.name for column in columns]
     # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
@@ -77,7 +76,7 @@ def _update(declared: RecordTable[Any, Any], table: Table, dialect: Dialect) -> 
     Values: what is set, in the order of the table; the keys; the version read.
     """
     keys, fixed = declared.key, {*declared.key, *declared.fixed}
-    names = [column.name for column in table.columns if column.name not in fixed]
+    names = [it.name for it in tables.recorded(table) if it.name not in fixed]
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
     # So SQLite calls the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
@@ -124,7 +123,8 @@ def _by_keys(
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
-    statement = select(table).select_from(wanted.join(table, _matches(wanted, keys)))
+    found = tables.recorded(table)
+    statement = select(*found).select_from(wanted.join(table, _matches(wanted, keys)))
     if lock and dialect.name == "postgresql":
         statement = statement.order_by(*keys).with_for_update(of=table)
     return _reading(statement, keys, dialect)

@@ -23,17 +23,23 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from service.domain.authorization import Authorization, State
+from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed, Waking
-from service.engine.records import Catalog, TransferRecord, TransferState, UserFeatures
+from service.engine.records import (
+    Catalog,
+    TermsNames,
+    TransferRecord,
+    TransferState,
+    UserFeatures,
+)
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import for_batches, reading, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
-from service.storage.terms import read_catalog
+from service.storage.terms import read_catalog, read_changed, read_part
 from service.storage.transaction import SqlTransaction
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
@@ -277,7 +283,7 @@ class SqlStore:
         order = (c.change_us, c.user_id, c.transfer_id)
         requested = c.state == str(TransferState.REQUESTED)
         unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
-        query = select(t.transfers).where(or_(requested, unanswered))
+        query = select(*t.recorded(t.transfers)).where(or_(requested, unanswered))
         # The transfers that are not ended have an index of their own, in this order.
         query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
         if after is not None:
@@ -287,54 +293,15 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
-    def list_transfers(
-        self, user_id: str, *, after: str, limit: int, state: TransferState | None
-    ) -> list[TransferRecord]:
-        """Transfers with ids after `after`, in the order of their ids; an empty id: everybody's."""
-        c = t.transfers.c
-        query = select(t.transfers).where(c.transfer_id > after)
-        if user_id:
-            query = query.where(c.user_id == user_id)
-        if state is not None:
-            query = query.where(c.state == str(state), text("transfer_id > ''"))  # for its index
-        query = query.order_by(c.transfer_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.transfer_of(row) for row in connection.execute(query)]
-
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
         """One authorization as it stands."""
         a = t.authorizations.c
-        query = select(t.authorizations).where(
+        query = select(*t.recorded(t.authorizations)).where(
             a.user_id == user_id, a.authorization_id == authorization_id
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.authorization_of(row)
-
-    def list_authorizations(
-        self, operator_id: str, *, after: str, limit: int, user_id: str, state: State | None
-    ) -> list[Authorization]:
-        """An operator's authorizations with ids after `after`, in the order of their ids."""
-        a = t.authorizations.c
-        query = select(t.authorizations).where(
-            a.operator_id == operator_id, a.authorization_id > after
-        )
-        if user_id:
-            query = query.where(a.user_id == user_id)
-        if state is not None:
-            query = query.where(a.state == str(state))
-        query = query.order_by(a.authorization_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.authorization_of(row) for row in connection.execute(query)]
-
-    def list_reviews(self, *, after: str, limit: int) -> list[Authorization]:
-        """All authorizations in REVIEW with ids after `after`, in the order of their ids."""
-        a = t.authorizations.c
-        # They have an index of their own, in this order.
-        query = select(t.authorizations).where(text("state = 'REVIEW'"), a.authorization_id > after)
-        query = query.order_by(a.authorization_id).limit(limit)
-        with reading(self._engine) as connection:
-            return [rows.authorization_of(row) for row in connection.execute(query)]
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line as it stands."""
@@ -358,17 +325,23 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
-    def has_product(self, operator_id: str, product_id: str) -> bool:
-        """Whether an operator rents such a product out."""
-        p = t.products.c
-        query = select(p.revision).where(p.operator_id == operator_id, p.product_id == product_id)
-        with reading(self._engine) as connection:
-            return connection.execute(query.limit(1)).first() is not None
-
     def catalog(self) -> Catalog:
-        """Operators, their products in the latest revision, and the limits, as far as sound."""
+        """All terms as they stand, as far as they are sound."""
         with reading(self._engine) as connection:
             return read_catalog(connection)
+
+    def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
+        """What changed after a change's number, by its names, with the terms of these names.
+
+        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        """
+        with reading(self._engine) as connection:
+            return read_changed(connection, after)
+
+    def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
+        """The terms of these names, as far as they are sound, and all names that were read."""
+        with reading(self._engine) as connection:
+            return read_part(connection, names)
 
 
 def _meaning_at_commit(error: DBAPIError) -> Exception:

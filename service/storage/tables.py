@@ -8,7 +8,8 @@ minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import abc
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -23,11 +24,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     String,
     Table,
     Text,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from service.domain.authorization import (
@@ -70,6 +74,37 @@ metadata = MetaData(
 
 # SQLite numbers rows by itself only for a column of exactly this type.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+ARRIVALS = Sequence("arrivals", metadata=metadata)
+"""Numbers the rows of lists on PostgreSQL, where several servers write at once."""
+ARRIVAL = "arrival"
+
+
+class NextArrival(ColumnElement[int]):
+    """The next number of `ARRIVALS`; 0 on SQLite, whose one writer needs no numbers."""
+
+    inherit_cache = True
+
+
+@compiles(NextArrival)
+def _no_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return "0"
+
+
+@compiles(NextArrival, "postgresql")
+def _next_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return f"nextval('{ARRIVALS.name}')"
+
+
+def _arrival() -> Column[int]:
+    """The number that the database gives a row when it is inserted; see `horizon`."""
+    return Column(ARRIVAL, BigInteger, nullable=False, server_default=NextArrival())
+
+
+def recorded(table: Table) -> list[Column[Any]]:
+    """The columns that a record fills: all but the number that the database gives its row."""
+    given = {ARRIVAL} | ({"sequence"} if table.name == "outbox" else set())
+    return [column for column in table.columns if column.name not in given]
 
 
 def _string(length: int) -> String:
@@ -116,16 +151,18 @@ def _column(
 def _of_records(
     declared: RecordTable[Any, Any],
     *rest: Column[Any] | CheckConstraint | Index,
-    key: Sequence[str] = (),
-    derived: Sequence[str] = (),
-    first: Sequence[Column[Any]] = (),
-    added: Sequence[str] = (),
+    key: abc.Sequence[str] = (),
+    derived: abc.Sequence[str] = (),
+    first: abc.Sequence[Column[Any]] = (),
+    last: abc.Sequence[Column[Any]] = (),
+    added: abc.Sequence[str] = (),
     **types: TypeEngine[Any],
 ) -> Table:
     """The table of a record: a column for each field, then for each derived property.
 
     `types` are those that do not follow from the type of the field; `key` is the primary key where
-    the rows are found by none; `first` are columns that the database fills in; `added` are texts
+    the rows are found by none; `first` and `last` are columns that the database fills in;
+    `added` are texts
     that were added to rows that existed, and are empty there.
     """
     kinds = kinds_of(declared.record)
@@ -138,7 +175,7 @@ def _of_records(
         declared.record, fixed=(*declared.fixed, *declared.key), derived=derived
     )
     columns += [_instant(name) for name in derived]
-    return Table(declared.name, metadata, *first, *columns, *rest)
+    return Table(declared.name, metadata, *first, *columns, *last, *rest)
 
 
 CONVERTERS: dict[RecordTable[Any, Any], Converter[Any]] = {}
@@ -154,6 +191,13 @@ _TYPES: dict[type, TypeEngine[Any]] = {
 
 def _partial_index(name: str, condition: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+def _numbered_index(name: str, *columns: str, condition: str = "") -> Index:
+    """An index in the order of arrival; only on PostgreSQL, where rows have such numbers."""
+    where = text(condition) if condition else None
+    index = Index(name, *columns, postgresql_where=where, info={"only": "postgresql"})
+    return index.ddl_if(dialect="postgresql")
 
 
 def _among(column: str, values: Iterable[StrEnum]) -> str:
@@ -242,6 +286,19 @@ limit_steps = Table(
     Column("from_score", Integer, primary_key=True, autoincrement=False),
     _number("limit_minor"),
     *_not_negative("limit_minor"),
+)
+
+# Which terms changed, written by triggers: whoever changes them, the servers learn of it. Changes
+# are numbered in the order of their commits, since each waits for the one before it to end.
+terms_changes = Table(
+    "terms_changes",
+    metadata,
+    Column("change", SERIAL, primary_key=True, autoincrement=True),
+    # the table; on PostgreSQL also "all"
+    _text("kind"),
+    # its key: an operator's, a policy's or a currency's, and a product or a policy's revision
+    _text("name"),
+    _text("part"),
 )
 
 users = _of_records(
@@ -356,10 +413,17 @@ authorizations = _of_records(
     CheckConstraint(_among("start", Start), "start_known"),
     CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
     Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    _numbered_index("ix_authorizations_arrival", "operator_id", ARRIVAL, "authorization_id"),
     _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     _partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
+    _numbered_index(
+        "ix_authorizations_review_arrival",
+        *(ARRIVAL, "authorization_id"),
+        condition="state = 'REVIEW'",
+    ),
     _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
     derived=["wake_us"],
+    last=[_arrival()],
     currency=CURRENCY,
     product_revision=WHOLE,
     accept_offers=String(32),
@@ -423,12 +487,15 @@ transfers = _of_records(
     # Of all, and partial so that only lists use it: SQLite would look there for those that are not
     # ended, and sort them.
     _partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
+    _numbered_index("ix_transfers_arrival", ARRIVAL, "transfer_id"),
+    _numbered_index("ix_transfers_state_arrival", "state", ARRIVAL, "transfer_id"),
     _partial_index(
         "ix_transfers_change_us",
         "state = 'REQUESTED' OR state = 'SENT'",
         *("change_us", "user_id", "transfer_id"),
     ),
     currency=CURRENCY,
+    last=[_arrival()],
     detail=String(512),
     earlier_detail=String(512),
 )

@@ -320,7 +320,7 @@ def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> No
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
         connection.execute(table.update().where(key == name).values(**values))
-    desk.engine._use_catalog(desk.store.catalog())
+    assert desk.engine.terms.follow()
 
 
 def revise(engine: Engine, product_id: str, **values: object) -> None:

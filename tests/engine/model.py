@@ -66,7 +66,9 @@ def _short(name: str) -> str:
     return name.removesuffix("_minor")
 
 
-_COLUMNS = [_short(column.name) for column in t.authorizations.columns]
+_COLUMNS = [_short(column.name) for column in t.recorded(t.authorizations)]
+_SELECTED = ", ".join(column.name for column in t.recorded(t.authorizations))
+_ASKED = ", ".join(column.name for column in t.recorded(t.transfers))
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """What only the engine knows."""
@@ -543,7 +545,7 @@ class Model:
             return
         users = ", ".join(sorted({f"'{user_id}'" for user_id, _ in names}))
         ids = ", ".join(f"'{authorization_id}'" for _, authorization_id in names)
-        query = f"SELECT * FROM authorizations WHERE user_id IN ({users})"
+        query = f"SELECT {_SELECTED} FROM authorizations WHERE user_id IN ({users})"
         everything = len(names) == len(self.reference.rentals)
         rows = self._read(query if everything else f"{query} AND authorization_id IN ({ids})")
         require(len(rows), len(names), "authorizations")
@@ -557,7 +559,7 @@ class Model:
         if not everything and not self.reference.ordered:
             return
         new: defaultdict[RentalKey | None, list[Key]] = defaultdict(list)
-        for row in self._read("SELECT * FROM transfers ORDER BY transfer_id"):
+        for row in self._read(f"SELECT {_ASKED} FROM transfers ORDER BY transfer_id"):
             name = (row[0], row[1])
             if name not in self.reference.transfers:
                 new[self._keys[row[2]]].append(name)

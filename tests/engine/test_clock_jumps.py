@@ -21,8 +21,8 @@ from service.clock import MOST_APART_NS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
-from service.engine.dispatcher import Dispatcher
-from service.engine.sweeper import Sweeper
+from service.engine.workers.timers import Timers
+from service.engine.workers.transfers import Transfers
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -80,12 +80,7 @@ def sweep(desk: Desk) -> int:
     """One round of the sweeper of the desk's process; how many it woke."""
 
     def act(committer: Committer) -> Awaitable[int]:
-        return Sweeper(
-            *(desk.store, committer, desk.engine._clock),
-            portion=100,
-            interval_s=1.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        ).sweep()
+        return Timers(desk.store, committer, desk.engine._clock, portion=100).wake_due()
 
     return in_a_process(desk, act)
 
@@ -94,13 +89,12 @@ def dispatch(desk: Desk, rail: Rail) -> int:
     """One round of the dispatcher of the desk's process; how many transfers the rail took."""
 
     def act(committer: Committer) -> Awaitable[int]:
-        return Dispatcher(
+        return Transfers(
             *(desk.store, rail, committer, desk.engine._clock),
             portion=PORTION,
-            interval_s=1.0,
             resend_us=RESEND_US,
             log_fault=lambda _id, error: desk.faults.append(error),
-        ).dispatch()
+        ).send_requested()
 
     return in_a_process(desk, act)
 

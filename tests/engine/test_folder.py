@@ -8,9 +8,9 @@ from sqlalchemy import func, insert, select
 
 from service.engine.calls import Paid
 from service.engine.committer import CommitLimits, Committer
-from service.engine.folder import Folder
 from service.engine.operations import PayOutOperator
 from service.engine.records import PLATFORM
+from service.engine.workers.payables import PayableCompactor
 from service.storage import tables as t
 from service.storage.database import reading, writing
 from service.storage.payables import payables_of
@@ -51,20 +51,14 @@ def grow(desk: Desk, number: int) -> None:
 
 
 def fold(desk: Desk, most: int = 2) -> None:
-    """One round of the folder."""
+    """Compacts until nothing is waiting."""
 
     async def run() -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        folder = Folder(
-            desk.store,
-            committer,
-            rows=most,
-            interval_s=60.0,
-            pause_s=0.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        await folder.fold()
+        compactor = PayableCompactor(desk.store, committer, rows=most)
+        while await compactor.work():
+            pass
         await committer.close()
 
     asyncio.run(run())

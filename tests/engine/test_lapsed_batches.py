@@ -234,7 +234,7 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
         notice_gap=desk.clock_gaps.append,
     )  # fmt: skip
     revise(desk.store.engine, "bike", deposit_minor=20_000)
-    desk.engine.catalog_changed()
+    desk.engine.terms.follow()
     waiting = done(desk, pick_up(), pick_up())
     assert {it.held_minor for it in waiting} == {20_000}
     spent = effort()

@@ -32,6 +32,7 @@ from google.protobuf.message import Message
 from sqlalchemy import event
 
 from service.domain.errors import Unavailable
+from service.engine.ports import START
 from service.ids import RandomIds
 from service.storage import database
 from service.storage.admin import install_defaults
@@ -40,7 +41,7 @@ from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
-from tests.fakes import OPERATOR, Desk, Served, new_database, serving
+from tests.fakes import OPERATOR, Desk, Served, lists_of, new_database, serving
 from tests.rpc.support import Desks, Refused, desks
 
 POINTS = int(os.environ.get("FREEHOLD_FAULT_POINTS", "12"))
@@ -399,8 +400,10 @@ def command_of(what: str, desk: Desk) -> Any:
     """The command of a child by name."""
     if what != "settle":
         return authorize("ann", "umbrella")
-    found = desk.store.list_authorizations(OPERATOR, after="", limit=1, user_id="ann", state=None)
-    return settle(found[0], 300)
+    page = lists_of(desk.store).authorizations(
+        OPERATOR, after=START, size=1, user_id="ann", state=None
+    )
+    return settle(page.rows[0], 300)
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from service.engine import operations as c
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
 from service.engine.records import PLATFORM, SealRecord, TransferState, Verification, Witness
-from service.engine.sealer import Sealer
+from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import open_database
+from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -155,12 +156,11 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine),
+            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
             committer,
             desk.clock,
             signer,
             max_heads=max_heads,
-            interval_s=60.0,
             pause_s=0.0,
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from service.engine.ports import START
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database
@@ -23,7 +24,7 @@ from service.storage.verify import verify_books
 from tests.conftest import KINDS, Databases, databases_of
 from tests.engine.acts import HOUR_US, told, transfers
 from tests.engine.calls import authorize, balances, rental, stored
-from tests.fakes import OPERATOR, START_US, Desk
+from tests.fakes import OPERATOR, START_US, Desk, lists_of
 
 EARLIER = Path(__file__).parent / "earlier"
 BUILDS = ("6882bc2",)
@@ -85,9 +86,9 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
         authorization_id = connection.execute(query).scalar_one()
     (it,) = [
         found
-        for found in desk.store.list_authorizations(
-            OPERATOR, user_id="ann", after="", limit=9, state=None
-        )
+        for found in lists_of(desk.store)
+        .authorizations(OPERATOR, user_id="ann", after=START, size=9, state=None)
+        .rows
         if found.authorization_id == authorization_id
     ]
     (debit,) = transfers(desk, it)

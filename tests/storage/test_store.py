@@ -14,12 +14,19 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from service.domain.authorization import Start, State
+from service.domain.authorization import Authorization, Start, State
 from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
 from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.ports import (
+    START,
+    Conflict,
+    OutcomeUnknown,
+    Page,
+    Place,
+    StorageFailed,
+)
 from service.engine.records import PLATFORM, OpenItem, RequestRecord, TransferState
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
@@ -41,7 +48,7 @@ from tests.engine.calls import (
     settle,
     start,
 )
-from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk
+from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk, lists_of
 from tests.rows import changed, read
 
 # -- conflicts -------------------------------------------------------------------------------
@@ -438,23 +445,22 @@ def everything(desk: Desk) -> None:
         desk.store.waking(desk.clock.now_us(), 10, due)
     for woken in (hold, it):
         rental(desk, Wake(woken.user_id, woken.authorization_id), request_id="")
-    for transfer in desk.store.list_transfers("ann", after="", limit=10, state=None):
+    lists = lists_of(desk.store)
+    for transfer in lists.transfers("ann", after=START, size=10, state=None).rows:
         desk.store.unsent_transfers(START_US, 10, transfer)
         sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         desk.do(sent, caller=PLATFORM)
         for said in (TransferState.FAILED, TransferState.SUCCEEDED):
             desk.do(replace(sent, state=said), caller=PLATFORM)
     for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
-        desk.store.list_transfers(user_id, after="", limit=10, state=sent_or_any)
-    desk.store.list_reviews(after="", limit=10)
+        lists.transfers(user_id, after=START, size=10, state=sent_or_any)
+    lists.reviews(after=START, size=10)
     desk.store.authorization("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])
     for user_id in ("", "ann"):
         for state in (None, State.ACTIVE):
-            desk.store.list_authorizations(
-                OPERATOR, after="", limit=10, user_id=user_id, state=state
-            )
+            lists.authorizations(OPERATOR, after=START, size=10, user_id=user_id, state=state)
     find_principal(desk.store.engine, "x")
 
 
@@ -492,24 +498,30 @@ def test_those_to_wake_come_the_earliest_first(desk: Desk) -> None:
 
 
 def test_lists_are_an_operators_own(desk: Desk) -> None:
-    """A list has an operator's authorizations in the order of their ids, from a given one on, for
-    a person or a state if asked."""
+    """A list has an operator's authorizations in the order of their arrival, page by page, for a
+    person or a state if asked."""
     desk.put_user("ann", 700)
     ours = [rental(desk, authorize(who, "umbrella")) for who in ("ann", "new", "ann")]
     theirs = rental(desk, authorize(product_id="umbrella"), caller=OTHER_OPERATOR)
 
-    def listed(operator_id: str = OPERATOR, after: str = "", limit: int = 10, user_id: str = "",
-               state: State | None = None) -> list[object]:  # fmt: skip
-        return list(
-            desk.store.list_authorizations(
-                operator_id, after=after, limit=limit, user_id=user_id, state=state
-            )
+    lists = lists_of(desk.store)
+
+    def page(operator_id: str = OPERATOR, after: Place = START, size: int = 10, user_id: str = "",
+             state: State | None = None) -> Page[Authorization]:  # fmt: skip
+        return lists.authorizations(
+            operator_id, after=after, size=size, user_id=user_id, state=state
         )
 
+    def listed(**asked: Any) -> list[Authorization]:
+        return page(**asked).rows
+
     assert listed() == ours
-    assert listed(OTHER_OPERATOR) == [theirs]
-    assert listed(limit=2) == ours[:2]
-    assert listed(after=ours[0].authorization_id) == ours[1:]
+    assert listed(operator_id=OTHER_OPERATOR) == [theirs]
+    first = page(size=1)
+    assert first.rows == ours[:1]
+    assert first.last is not None
+    rest = page(after=first.last, size=2)
+    assert (rest.rows, rest.last) == (ours[1:], None)
     assert listed(user_id="ann") == [ours[0], ours[2]]
     assert listed(state=State.OFFERED) == [ours[1]]
     assert listed(user_id="ann", state=State.OFFERED) == []

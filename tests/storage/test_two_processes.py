@@ -20,8 +20,8 @@ from service.engine.engine import Result
 from service.engine.feature_values import pack
 from service.engine.operations import FoldPayable, PayOutOperator, PutUser
 from service.engine.records import PLATFORM, TransferState
-from service.engine.sweeper import Sweeper
 from service.engine.tables import USERS
+from service.engine.workers.timers import Timers
 from service.storage import tables as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
@@ -286,15 +286,8 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
         async def main() -> None:
             committer = Committer(desk.engine.apply, CommitLimits())
             committer.start()
-            sweeper = Sweeper(
-                desk.store,
-                committer,
-                desk.clock,
-                portion=7,
-                interval_s=1.0,
-                log_fault=lambda _id, error: desk.faults.append(error),
-            )
-            await sweeper.sweep()
+            timers = Timers(desk.store, committer, desk.clock, portion=7)
+            await timers.wake_due()
             await committer.close()
 
         return lambda: asyncio.run(main())

@@ -190,7 +190,7 @@ STAYS = "users/ann/authorizations/{open}"
 
 TRANSFER = (
     "INSERT INTO transfers VALUES"
-    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL)"
+    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL, 0)"
 )
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -567,7 +567,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a transfer of nothing": (
         (("INSERT INTO transfers VALUES"
-         " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL)"),),
+         " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL,0)"),),
         "REFERENCE", "transfers/zoe/x",
     ),
     "an item nobody holds": (

@@ -1,8 +1,7 @@
-"""Hands transfers to the payment rail, at least once; the rail does each at most once."""
+"""Transfers: handed to the payment rail at least once; the rail does each at most once."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 from service.clock import Clock
@@ -11,9 +10,9 @@ from service.engine.calls import Answer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.operations import ReportTransfer
-from service.engine.portions import Portions
 from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState
+from service.engine.workers.scan import Scan
 
 
 def _state(answer: Answer) -> bytes:
@@ -22,8 +21,8 @@ def _state(answer: Answer) -> bytes:
     return answer.state.encode()
 
 
-class Dispatcher:
-    """Looks for transfers that were requested, in bounded portions, and hands them in.
+class Transfers:
+    """Hands requested transfers to the rail, in bounded portions.
 
     A transfer is first marked as sent, which is refused to a debit of more than is due by then, and
     then handed in. Whoever is killed in between, or whose rail does not take it, leaves it marked;
@@ -39,7 +38,6 @@ class Dispatcher:
         clock: Clock,
         *,
         portion: int,
-        interval_s: float,
         resend_us: int,
         log_fault: FaultLog,
     ) -> None:
@@ -47,29 +45,23 @@ class Dispatcher:
         self._rail = rail
         self._committer = committer
         self._clock = clock
-        self._interval_s = interval_s
         self._resend_us = resend_us
         self._log_fault = log_fault
-        self._portions = Portions(self._unsent, self._send, portion)
+        self._scan = Scan(self._unsent, self._send, portion)
 
-    async def dispatch(self) -> int:
-        """Sends what is to be sent by now; returns how many transfers the rail took.
+    async def send_requested(self) -> int:
+        """Sends every transfer that is to be sent by now; returns how many the rail took.
 
-        By a clock that is not trusted nothing is sent: what was sent may not be long ago.
+        A clock that is not trusted sends none: what was sent may not be long ago.
         """
         if not self._clock.trusted:
             return 0
-        return await self._portions.round()
+        return await self._scan.round()
 
-    async def run(self) -> None:
-        """Dispatches at intervals until cancelled."""
-        while True:
-            try:
-                await self.dispatch()
-            except Exception as error:
-                # What could not be read or sent now is looked for again in the next round.
-                self._log_fault(secrets.token_hex(8), error)
-            await asyncio.sleep(self._interval_s)
+    async def work(self) -> bool:
+        """One round; nothing more waits after it."""
+        await self.send_requested()
+        return False
 
     def _unsent(self, after: TransferRecord | None, limit: int) -> list[TransferRecord]:
         return self._store.unsent_transfers(self._clock.now_us() - self._resend_us, limit, after)

@@ -1,4 +1,4 @@
-"""Working through what waits, in bounded portions, past what does not move."""
+"""A scan: goes over all that waits, in bounded portions, past what does not move."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 Found = TypeVar("Found")
 
 
-class Portions(Generic[Found]):
-    """Rounds over all that waits, in a fixed order.
+class Scan(Generic[Found]):
+    """Rounds over all that waits, in a fixed order; a round begins where the last one stopped.
 
     What fails stays where it is, and enough of it would be found first for ever. So each portion
     is looked for behind the one before it, also from one round to the next, and after the last
@@ -23,7 +23,7 @@ class Portions(Generic[Found]):
         act: Callable[[Found], Awaitable[bool]],
         size: int,
     ) -> None:
-        """`find` names what waits behind a place (None: from the front), at most so many, and may
+        """`find` names what waits behind a place (None: from the front), at most `size`, and may
         block; `act` says whether it moved one of them."""
         self._find = find
         self._act = act

@@ -1,4 +1,4 @@
-"""The sealer: every few seconds it signs the heads of the lines that changed.
+"""Seals: every few seconds the heads of the lines that changed are signed.
 
 A chain by itself shows that something was changed, not that all of it was made anew: whoever has
 the database can compute every link again. A seal is signed with a key that the database does not
@@ -20,7 +20,7 @@ from service.engine.calls import own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.operations import RecordSeal
-from service.engine.ports import OutboxMark, SealStore, Signer
+from service.engine.ports import SealStore, Signer
 from service.engine.records import SealRecord
 
 LogSeal = Callable[[SealRecord], None]
@@ -41,7 +41,6 @@ class Sealer:
         signer: Signer,
         *,
         max_heads: int,
-        interval_s: float,
         pause_s: float,
         log_seal: LogSeal,
         log_fault: FaultLog,
@@ -51,21 +50,14 @@ class Sealer:
         self._clock = clock
         self._signer = signer
         self._max_heads = max_heads
-        self._interval_s = interval_s
         self._pause_s = pause_s
         self._log_seal = log_seal
         self._log_fault = log_fault
-        self._seen: OutboxMark | None = None
-        self._settled = 0
         self._looked = 0
 
     async def seal(self) -> bool:
         """Seals a portion of what changed; returns whether more is waiting."""
-        mark = await asyncio.to_thread(self._store.outbox_mark)
-        self._settle(mark)
-        found = await asyncio.to_thread(
-            self._store.unsealed, self._looked, self._settled, self._max_heads
-        )
+        found = await asyncio.to_thread(self._store.unsealed, self._looked, self._max_heads)
         if not found.heads:
             self._looked = found.outbox_sequence
             return found.more
@@ -94,38 +86,12 @@ class Sealer:
         self._log_seal(seal)
         return found.more
 
-    def _settle(self, mark: OutboxMark) -> None:
-        """How far the outbox is complete: no transaction can put an event there any more.
-
-        On PostgreSQL an event with a later number may be committed first. So a number that was
-        seen counts only once every transaction has ended that was under way when it was seen.
-        Whoever keeps a transaction open, anywhere on that server, keeps seals waiting.
-        """
-        if self._seen is not None and mark.oldest_open >= self._seen.next_transaction:
-            self._settled = self._seen.sequence
-            self._seen = None
-        if mark.oldest_open >= mark.next_transaction:
-            self._settled = mark.sequence  # nothing is under way
-        elif self._seen is None:
-            self._seen = mark
-
     async def close(self, within_s: float) -> None:
         """Seals all that happened until now, as far as the time allows."""
         try:
             async with asyncio.timeout(within_s):
-                until = (await asyncio.to_thread(self._store.outbox_mark)).sequence
+                until = await asyncio.to_thread(self._store.last_event)
                 while await self.seal() or self._looked < until:
                     await asyncio.sleep(self._pause_s)
         except Exception as error:
             self._log_fault(secrets.token_hex(8), error)
-
-    async def run(self) -> None:
-        """Seals at intervals until cancelled; what is waiting comes in quick succession."""
-        while True:
-            more = False
-            try:
-                more = await self.seal()
-            except Exception as error:
-                # What could not be sealed now is looked for again in the next round.
-                self._log_fault(secrets.token_hex(8), error)
-            await asyncio.sleep(self._pause_s if more else self._interval_s)
