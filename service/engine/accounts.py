@@ -14,7 +14,6 @@ from service.engine.commands import (
     OpenBulk,
     Paid,
     PayOutOperator,
-    Profile,
     PutUser,
     Recorded,
     RecordOperatorPayment,
@@ -22,13 +21,16 @@ from service.engine.commands import (
     SetLimit,
     SetStanding,
 )
-from service.engine.context import UNSCORED_BAND, Context, Decided
+from service.engine.context import Assessment, Context, Decided
 from service.engine.drafting import line_for, require_new_payment
+from service.engine.profile import profile_of
 from service.engine.records import (
     PLATFORM,
+    UNSCORED,
     ClockGap,
     Event,
     FeatureSnapshot,
+    KeptScore,
     PaymentKind,
     PaymentRecord,
     UserRecord,
@@ -63,16 +65,8 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     line, _ = line_for(command.user_id, context.currency, changes, context)
     version = (old_user.feature_version if old_user else 0) + 1
     assessment = context.assessed.put[command]
-    scored = assessment.scored
-    score = scored.score if scored else None
-    user = UserRecord(
-        command.user_id,
-        command.scoring_consent,
-        version,
-        as_of_us,
-        old_user.create_us if old_user else now_us,
-    )
-    draft = Draft(lines=[line], user=user)
+    kept = _kept_score(assessment, version, context)
+    draft = Draft(lines=[line])
     schema_id = context.schema_id if command.names is None else schema_id_of(command.names)
     draft.snapshot = FeatureSnapshot(
         command.user_id, version, schema_id, command.raw, as_of_us, now_us
@@ -80,21 +74,42 @@ def put_user(command: PutUser, changes: Changes, context: Context) -> Decided:
     if command.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", command.as_of_us - now_us, now_us)
     if not line.limit_fixed:
-        limit_minor = limit_for(score, context.catalog.limit_steps.get(context.currency, ()))
+        limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
         _bring_limit(draft, line, limit_minor, context)
-    _announce(draft, Transition.FEATURES_RECORDED, command.user_id, context)
-    profile = Profile(
-        line=line,
-        score=score,
-        band=scored.band if scored else UNSCORED_BAND,
-        unscorable_reason="" if scored else assessment.why[0],
-        feature_version=version,
-        as_of_us=as_of_us,
-        model_id=context.model_id if scored else "",
-        unscorable_feature=assessment.feature,
-        extrapolated=scored.extrapolated if scored else (),
+        kept = kept._replace(limit_minor=limit_minor)
+    draft.user = UserRecord(
+        command.user_id,
+        command.scoring_consent,
+        version,
+        as_of_us,
+        old_user.create_us if old_user else now_us,
+        kept,
     )
-    return Decided(draft, profile, command.user_id, "")
+    _announce(draft, Transition.FEATURES_RECORDED, command.user_id, context)
+    return Decided(draft, profile_of(draft.user, line), command.user_id, "")
+
+
+def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:
+    """What the model says of features of this version, before a limit follows from it."""
+    scored = assessment.scored
+    if scored is None:
+        return UNSCORED._replace(
+            feature_version=version,
+            unscorable_reason=assessment.why[0],
+            unscorable_feature=assessment.feature,
+            limit_minor=None,
+        )
+    return KeptScore(
+        version,
+        scored.score,
+        scored.band,
+        context.model_id,
+        context.scale_version,
+        "",
+        "",
+        scored.extrapolated,
+        None,
+    )
 
 
 def _bring_limit(draft: Draft, line: Line, limit_minor: int, context: Context) -> None:
@@ -114,15 +129,22 @@ def _announce(draft: Draft, transition: Transition, user_id: str, context: Conte
 
 
 def set_limit_by_hand(command: SetLimit, changes: Changes, context: Context) -> Decided:
-    """Fixes a limit; without one, the next features set it again from the score."""
-    if changes.user(command.user_id) is None and not changes.lines_of(command.user_id):
+    """Fixes a limit; without one, the next features set it again from the score.
+
+    Until then the limit rests on no score.
+    """
+    user = changes.user(command.user_id)
+    if user is None and not changes.lines_of(command.user_id):
         raise NotFound("user", command.user_id)
     currency = command.limit.currency if command.limit is not None else context.currency
     if currency not in context.catalog.limit_steps:
         raise InvalidInput.of("limit.currency_code", "currency.unknown", "no lines are kept in it")
     line, _ = line_for(command.user_id, currency, changes, context)
+    by_hand = line.limit_fixed or command.limit is not None
     line.limit_fixed = command.limit is not None
     draft = Draft(lines=[line])
+    if user is not None and by_hand and currency == context.currency:
+        draft.user = user._replace(kept=user.kept._replace(limit_minor=None))
     if command.limit is not None:
         _bring_limit(draft, line, command.limit.amount_minor, context)
     _announce(draft, Transition.LIMIT_SET, command.user_id, context)

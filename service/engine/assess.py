@@ -89,11 +89,6 @@ class Assessor:
             },
         )
 
-    def assess_one(self, features: UserFeatures) -> Assessment:
-        """What the model says of one person as stored; without reasons."""
-        (verdict,) = self._verdicts([self._stored_row(features)], 0)
-        return _assessment(features, verdict)
-
     def _verdicts(self, rows: Sequence[bytes | _Verdict], explain_below: int) -> list[_Verdict]:
         """A score with its reasons, or the reason why there is none, for each row; what is a
         verdict already stays."""

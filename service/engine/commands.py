@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Start
+from service.domain.credit import LimitBasis
 from service.domain.errors import Violation
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
@@ -370,7 +371,10 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A person's line with the score it rests on; score None: cannot be scored."""
+    """A person's line, the score of the features on record, and what the limit rests on.
+
+    `score` None: there is none, for `unscorable_reason`.
+    """
 
     line: Line
     score: int | None
@@ -379,8 +383,10 @@ class Profile:
     feature_version: int
     as_of_us: int | None
     model_id: str
-    unscorable_feature: str = ""
-    extrapolated: tuple[str, ...] = ()
+    scale_version: str
+    unscorable_feature: str
+    extrapolated: tuple[str, ...]
+    limit_basis: LimitBasis
 
 
 @dataclass(frozen=True, slots=True)

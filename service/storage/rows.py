@@ -12,10 +12,12 @@ from service.domain.transitions import Transition
 from service.engine.records import (
     Decision,
     Event,
+    KeptScore,
     PaymentKind,
     PaymentRecord,
     TransferRecord,
     TransferState,
+    UserRecord,
 )
 
 Values = tuple[Any, ...]
@@ -25,6 +27,22 @@ _CUSTODIES = {str(custody): custody for custody in Custody}
 _STANDINGS = {str(standing): standing for standing in Standing}
 _STARTS = {str(start): start for start in Start}
 _OFFERS = {str(offer): offer for offer in Offer}
+
+
+def user_values(user: UserRecord) -> Values:
+    """A row of `users`."""
+    kept = user.kept
+    reason, extrapolated = str(kept.unscorable_reason), ",".join(kept.extrapolated)
+    return (*user[:5], *kept[:5], reason, kept.unscorable_feature, extrapolated, kept.limit_minor)
+
+
+def user_of(row: Sequence[Any]) -> UserRecord:
+    """The person of a row of `users`."""
+    values: list[Any] = list(row)
+    values[1] = bool(values[1])
+    values[12] = tuple(values[12].split(",")) if values[12] else ()
+    values[5:] = [KeptScore(*values[5:])]
+    return UserRecord(*values)
 
 
 def line_values(line: Line) -> Values:

@@ -101,7 +101,7 @@ class SqlTransaction:
     def users(self, keys: Iterable[str]) -> dict[str, UserRecord]:
         """People by id."""
         found = self._read(self._statements.select_users, [(key,) for key in keys])
-        return {row[0]: UserRecord(*row) for row in found}
+        return {row[0]: rows.user_of(row) for row in found}
 
     def lines(self, keys: Iterable[str]) -> dict[tuple[str, str], Line]:
         """Every line of these people, by (user id, currency)."""
@@ -231,9 +231,10 @@ class SqlTransaction:
         for user_id, user in _by_key(changes.users):
             base = changes.base_users.get(user_id)
             if base is None:
-                new.append(user)
+                new.append(rows.user_values(user))
             else:
-                changed.append((*user[1:], user_id, base.feature_version))
+                values = rows.user_values(user)
+                changed.append((*values[1:], user_id, base.feature_version))
         self._insert(s.insert_users, new)
         self._update(s.update_users, changed)
         self._insert(s.insert_snapshots, changes.snapshots)
@@ -472,12 +473,18 @@ class SqlStore:
             raise StorageFailed("the database refused to read") from telling(error)
         return _people(found)
 
-    def person(self, user_id: str) -> UserFeatures | None:
-        """One person with the latest features; for any thread."""
+    def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
+        """One person and the line in this currency, as they stood at one instant; for any
+        thread."""
+        u, c = t.users.c, t.lines.c
+        user = select(t.users).where(u.user_id == user_id)
+        line = select(t.lines).where(c.user_id == user_id, c.currency == currency)
         with reading(self._engine) as connection:
-            sql, parameters = self._statements.select_features.bound([(user_id,)])
-            found = connection.exec_driver_sql(sql, tuple(parameters))
-            return _people(found.fetchall()).get(user_id)
+            found = connection.execute(user).first()
+            if found is None:
+                return None
+            row = connection.execute(line).first()
+            return rows.user_of(found), None if row is None else rows.line_of(row)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
         """The order of the raw values of a schema; empty if unknown."""

@@ -182,6 +182,27 @@ users = Table(
     # when the latest features were true
     _number("as_of_us"),
     _number("create_us"),
+    # What the model said of the features of `score_version`; a server that does not know of these
+    # columns leaves them behind `feature_version`.
+    Column("score_version", BigInteger, nullable=False, server_default="0"),
+    Column("score", Integer, nullable=True),
+    Column("score_band", String(1), nullable=False, server_default=""),
+    Column("score_model_id", String(200), nullable=False, server_default=""),
+    Column("score_scale_version", String(200), nullable=False, server_default=""),
+    Column("unscorable_reason", String(64), nullable=False, server_default=""),
+    Column("unscorable_feature", Text, nullable=False, server_default=""),
+    Column("extrapolated", Text, nullable=False, server_default=""),
+    # the limit that followed from it; NULL: the limit rests on no score
+    Column("score_limit_minor", BigInteger, nullable=True, server_default="0"),
+    CheckConstraint("score_limit_minor >= 0", "score_limit_minor_not_negative"),
+    CheckConstraint(
+        "score_version >= 0 AND score_version <= feature_version", "score_of_known_features"
+    ),
+    CheckConstraint(
+        "(score IS NULL) = (score_model_id = '')"
+        " AND (score_version = 0 OR (score IS NULL) = (unscorable_reason <> ''))",
+        "score_or_reason",
+    ),
 )
 
 feature_snapshots = Table(
