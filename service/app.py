@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
 from service.engine.folder import Folder
 from service.engine.health import Prober
+from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
 from service.engine.records import ClockGap, SealRecord, TermsFault
 from service.engine.sealer import Sealer
@@ -115,6 +115,12 @@ class App:
             pauses=limits.conflict_pauses,
         )
         self.engine_statistics = engine.statistics
+        self._readers = Pool("reads", limits.reads)
+        provers = Pool("verifications", limits.verifications)
+        familiar = Pool("key lookups", limits.key_lookups)
+        strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
+        backstage = Pool("background reads", limits.background)
+        self._pools = (self._readers, provers, familiar, strangers, backstage)
         self._prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, _log_health
         )
@@ -123,6 +129,7 @@ class App:
             store,
             self.committer,
             parts.clock,
+            backstage,
             portion=limits.sweep_portion,
             interval_s=limits.sweep_interval_s,
             log_fault=_log_fault,
@@ -130,22 +137,24 @@ class App:
         self._watch = CatalogWatch(
             partial(catalog_mark, store.engine),
             engine.catalog_changed,
+            backstage,
             interval_s=limits.catalog_interval_s,
             log_fault=_log_fault,
         )
         self._folder = Folder(
             store,
             self.committer,
+            backstage,
             rows=limits.fold_rows,
             interval_s=limits.fold_interval_s,
             pause_s=limits.fold_pause_s,
             log_fault=_log_fault,
         )
-        self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
         keys = KeyRing(
             partial(find_principal, store.engine),
-            cache_s=limits.key_cache_s,
-            max_cached=limits.max_cached_keys,
+            familiar=familiar,
+            strangers=strangers,
+            limits=limits.keys,
         )
         pipeline = Pipeline(
             keys,
@@ -153,12 +162,12 @@ class App:
             max_calls=limits.max_calls_a_caller,
         )
         self._rails = Rails(self.committer, store, self._readers, parts.clock, parts.rail_secret)
-        self._dispatcher = _dispatcher(parts, self.committer)
-        self._sealer = _sealer(parts, self.committer)
-        self._server = GrpcServer(pipeline, self._services(assessor), limits)
+        self._dispatcher = _dispatcher(parts, self.committer, backstage)
+        self._sealer = _sealer(parts, self.committer, backstage)
+        self._server = GrpcServer(pipeline, self._services(assessor, provers), limits)
         self._background: list[asyncio.Task[None]] = []
 
-    def _services(self, assessor: Assessor) -> dict[str, list[Method[Any]]]:
+    def _services(self, assessor: Assessor, provers: Pool) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
         people = People(
             self.committer,
@@ -173,7 +182,7 @@ class App:
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
         verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
-        books = LedgerServicer(verify, History(store.engine), self._readers)
+        books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer)
         services = {
             authorizations.SERVICE: [
@@ -210,7 +219,7 @@ class App:
             port = await self._server.start(address)
         except BaseException:
             await self.committer.close()
-            self._readers.shutdown()
+            self._shut_pools()
             raise
         await self._prober.start()
         if not isinstance(self._parts.clock, SandboxClock):
@@ -223,6 +232,10 @@ class App:
         if self._sealer is not None:
             self._background.append(asyncio.create_task(self._sealer.run()))
         return port
+
+    def _shut_pools(self) -> None:
+        for pool in self._pools:
+            pool.shutdown()
 
     async def _tell_health(self, serving: bool) -> None:
         self._parts.store.doubt()
@@ -264,11 +277,11 @@ class App:
         if self._sealer is not None:
             await self._sealer.close(limits.last_seal_s)
         await self.committer.close()
-        self._readers.shutdown()
+        self._shut_pools()
         self._parts.store.close()
 
 
-def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
+def _dispatcher(parts: Parts, committer: Committer, pool: Pool) -> Dispatcher | None:
     if parts.rail is None:
         return None
     limits = parts.limits
@@ -277,6 +290,7 @@ def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
         parts.rail,
         committer,
         parts.clock,
+        pool,
         portion=limits.dispatch_portion,
         interval_s=limits.dispatch_interval_s,
         resend_us=int(limits.resend_s * 1_000_000),
@@ -284,7 +298,7 @@ def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
     )
 
 
-def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
+def _sealer(parts: Parts, committer: Committer, pool: Pool) -> Sealer | None:
     if parts.seal_key is None:
         return None
     limits = parts.limits
@@ -293,6 +307,7 @@ def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
         committer,
         parts.clock,
         parts.seal_key,
+        pool,
         max_heads=limits.seal_heads,
         interval_s=limits.seal_interval_s,
         pause_s=limits.seal_pause_s,
@@ -392,6 +407,7 @@ async def serve(parts: Parts, address: str) -> None:
     _take_turns()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(NoPool())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = App(parts)

@@ -7,9 +7,23 @@ from dataclasses import dataclass, field
 from service.engine.committer import CommitLimits
 from service.engine.engine import PAUSES, ConflictPauses
 from service.engine.health import ProbeLimits
+from service.engine.pool import PoolLimits
 
 KIB = 1024
 MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """How long the answer to a look-up counts, in seconds, and how many answers are remembered."""
+
+    known_s: float = 2.0
+    """How long a key is believed before it is looked up again; bounds a revocation's delay."""
+    max_known: int = 4096
+    unknown_s: float = 1.0
+    """How long an unknown key is refused without a look-up; bounds the delay of a new key that was
+    tried before it was made."""
+    max_unknown: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +76,23 @@ class Limits:
     """Between portions of a balance that are added up, so that calls come in between."""
     fold_rows: int = 100
     """A balance that stands in more rows than this is added up."""
-    key_cache_s: float = 2.0
-    """How long a key is believed before it is looked up again; bounds a revocation's delay."""
-    max_cached_keys: int = 4096
+    keys: KeyLimits = field(default_factory=KeyLimits)
+    key_lookups: PoolLimits = field(default_factory=lambda: PoolLimits(threads=1, max_waiting=4096))
+    """Look-ups of keys that were good before; room for each key that is remembered."""
+    unknown_key_lookups: PoolLimits = field(
+        default_factory=lambda: PoolLimits(threads=1, max_waiting=64)
+    )
+    """Look-ups of keys never seen, among them made-up ones."""
     reasons_budget_s: float = 0.005
     """How long a batch may look for reasons that the model's tables do not hold."""
-    reader_threads: int = 8
+    reads: PoolLimits = field(default_factory=lambda: PoolLimits(threads=8, max_waiting=1024))
+    """Calls that only read."""
+    verifications: PoolLimits = field(
+        default_factory=lambda: PoolLimits(threads=1, max_waiting=4, retry_after_ms=5_000)
+    )
+    """Calls of VerifyBooks, each of which reads all books."""
+    background: PoolLimits = field(default_factory=lambda: PoolLimits(threads=4, max_waiting=64))
+    """What the server reads for its own work: sweeper, dispatcher, sealer, folder, watch."""
     bulk_in_flight: int = 64
     """Commands of one bulk call that wait in the queue together."""
 

@@ -10,6 +10,7 @@ from service.domain.errors import FreeholdError, InvariantBroken
 from service.engine.commands import Answer, ReportTransfer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.pool import Pool
 from service.engine.portions import Portions
 from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState
@@ -36,6 +37,7 @@ class Dispatcher:
         rail: Rail,
         committer: Committer,
         clock: Clock,
+        pool: Pool,
         *,
         portion: int,
         interval_s: float,
@@ -49,7 +51,7 @@ class Dispatcher:
         self._interval_s = interval_s
         self._resend_us = resend_us
         self._log_fault = log_fault
-        self._portions = Portions(self._unsent, self._send, portion)
+        self._portions = Portions(self._unsent, self._send, portion, pool)
 
     async def dispatch(self) -> int:
         """Sends what is to be sent by now; returns how many transfers the rail took.

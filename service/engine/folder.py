@@ -14,6 +14,7 @@ from service.domain.errors import FreeholdError, InvariantBroken
 from service.engine.commands import Answer, Folded, FoldPayable, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.pool import Pool
 from service.engine.ports import Store
 
 MORE = b"more"
@@ -35,6 +36,7 @@ class Folder:
         self,
         store: Store,
         committer: Committer,
+        pool: Pool,
         *,
         rows: int,
         interval_s: float,
@@ -43,6 +45,7 @@ class Folder:
     ) -> None:
         self._store = store
         self._committer = committer
+        self._pool = pool
         self._rows = rows
         self._interval_s = interval_s
         self._pause_s = pause_s
@@ -50,7 +53,7 @@ class Folder:
 
     async def fold(self) -> None:
         """Folds the balances that have come to stand in more than so many rows."""
-        for operator_id, currency in await asyncio.to_thread(self._store.unfolded, self._rows):
+        for operator_id, currency in await self._pool.run(self._store.unfolded, self._rows):
             while (
                 await self._committer.submit(own_work(FoldPayable(operator_id, currency), _more))
                 == MORE

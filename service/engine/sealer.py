@@ -19,6 +19,7 @@ from service.domain.errors import FreeholdError
 from service.engine.commands import RecordSeal, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.pool import Pool
 from service.engine.ports import OutboxMark, SealStore, Signer
 from service.engine.records import SealRecord
 
@@ -38,6 +39,7 @@ class Sealer:
         committer: Committer,
         clock: Clock,
         signer: Signer,
+        pool: Pool,
         *,
         max_heads: int,
         interval_s: float,
@@ -49,6 +51,7 @@ class Sealer:
         self._committer = committer
         self._clock = clock
         self._signer = signer
+        self._pool = pool
         self._max_heads = max_heads
         self._interval_s = interval_s
         self._pause_s = pause_s
@@ -60,9 +63,9 @@ class Sealer:
 
     async def seal(self) -> bool:
         """Seals a portion of what changed; returns whether more is waiting."""
-        mark = await asyncio.to_thread(self._store.outbox_mark)
+        mark = await self._pool.run(self._store.outbox_mark)
         self._settle(mark)
-        found = await asyncio.to_thread(
+        found = await self._pool.run(
             self._store.unsealed, self._looked, self._settled, self._max_heads
         )
         if not found.heads:
@@ -74,7 +77,7 @@ class Sealer:
         seal_us = self._clock.now_us()
         covered = [(it.version, it.head) for it in heads]
         digest = seal_digest(number, previous, seal_us, found.outbox_sequence, covered)
-        signature = await asyncio.to_thread(self._signer.sign, digest)
+        signature = await self._pool.run(self._signer.sign, digest)
         seal = SealRecord(
             number,
             previous,
@@ -112,7 +115,7 @@ class Sealer:
         """Seals all that happened until now, as far as the time allows."""
         try:
             async with asyncio.timeout(within_s):
-                until = (await asyncio.to_thread(self._store.outbox_mark)).sequence
+                until = (await self._pool.run(self._store.outbox_mark)).sequence
                 while await self.seal() or self._looked < until:
                     await asyncio.sleep(self._pause_s)
         except Exception as error:

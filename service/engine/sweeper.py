@@ -10,6 +10,7 @@ from service.domain.errors import FreeholdError
 from service.engine.commands import Wake, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.pool import Pool
 from service.engine.portions import Portions
 from service.engine.ports import Store, Waking
 
@@ -25,6 +26,7 @@ class Sweeper:
         store: Store,
         committer: Committer,
         clock: Clock,
+        pool: Pool,
         *,
         portion: int,
         interval_s: float,
@@ -35,7 +37,7 @@ class Sweeper:
         self._clock = clock
         self._interval_s = interval_s
         self._log_fault = log_fault
-        self._portions = Portions(self._waking, self._wake, portion)
+        self._portions = Portions(self._waking, self._wake, portion, pool)
 
     async def sweep(self) -> int:
         """Wakes all whose time has come by now; returns how many.

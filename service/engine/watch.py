@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Hashable
 
 from service.engine.engine import FaultLog
+from service.engine.pool import Pool
 
 
 class CatalogWatch:
@@ -16,20 +17,23 @@ class CatalogWatch:
         self,
         mark: Callable[[], Hashable],
         changed: Callable[[], None],
+        pool: Pool,
         *,
         interval_s: float,
         log_fault: FaultLog,
     ) -> None:
-        """`mark` is another one whenever the catalog is, and may block; `changed` is told."""
+        """`mark` is another one whenever the catalog is, and is asked for in a thread of the
+        pool; `changed` is told."""
         self._mark = mark
         self._changed = changed
+        self._pool = pool
         self._interval_s = interval_s
         self._log_fault = log_fault
         self._last: Hashable = None
 
     async def look(self) -> None:
         """Looks once. The first time the catalog counts as changed: it was read before."""
-        mark = await asyncio.to_thread(self._mark)
+        mark = await self._pool.run(self._mark)
         if mark != self._last:
             self._last = mark
             self._changed()

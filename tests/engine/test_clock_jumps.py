@@ -30,7 +30,7 @@ from tests.engine.acts import charged, settle_usage, transfers
 from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
 from tests.engine.test_dispatcher import PORTION, RESEND_US, Rail
 from tests.engine.test_watch import OtherIds
-from tests.fakes import MINUTE_US, START_US, Desk, serving
+from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk, serving
 from tests.machine import YEAR_S, Machine
 
 HANG_S = 60.0
@@ -81,7 +81,7 @@ def sweep(desk: Desk) -> int:
 
     def act(committer: Committer) -> Awaitable[int]:
         return Sweeper(
-            *(desk.store, committer, desk.engine._clock),
+            *(desk.store, committer, desk.engine._clock, BACKSTAGE),
             portion=100,
             interval_s=1.0,
             log_fault=lambda _id, error: desk.faults.append(error),
@@ -95,7 +95,7 @@ def dispatch(desk: Desk, rail: Rail) -> int:
 
     def act(committer: Committer) -> Awaitable[int]:
         return Dispatcher(
-            *(desk.store, rail, committer, desk.engine._clock),
+            *(desk.store, rail, committer, desk.engine._clock, BACKSTAGE),
             portion=PORTION,
             interval_s=1.0,
             resend_us=RESEND_US,

@@ -16,7 +16,7 @@ from service.engine.ports import Deliver
 from service.engine.records import TransferRecord, TransferState
 from tests.engine.acts import charged, woken
 from tests.engine.calls import pay, rental
-from tests.fakes import MINUTE_US, Desk
+from tests.fakes import BACKSTAGE, MINUTE_US, Desk
 
 T = TypeVar("T")
 HANG_S = 60.0
@@ -89,6 +89,7 @@ def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Dispatcher:
         rail,
         committer,
         desk.clock,
+        BACKSTAGE,
         portion=PORTION,
         interval_s=0.0,
         resend_us=RESEND_US,

@@ -16,7 +16,7 @@ from service.storage.payables import payables_of
 from service.storage.statements import FOLDED_ROWS
 from tests.engine.acts import charged, money
 from tests.engine.calls import refused
-from tests.fakes import OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OPERATOR, Desk
 
 
 def rows(desk: Desk) -> int:
@@ -58,6 +58,7 @@ def fold(desk: Desk, most: int = 2) -> None:
         folder = Folder(
             desk.store,
             committer,
+            BACKSTAGE,
             rows=most,
             interval_s=60.0,
             pause_s=0.0,

@@ -22,7 +22,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
-from tests.fakes import Desk
+from tests.fakes import BACKSTAGE, Desk
 from tests.storage.book import KEY, KEYS, seal, witness
 
 
@@ -177,6 +177,7 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
                 committer,
                 desk.clock,
                 KEY,
+                BACKSTAGE,
                 max_heads=2,
                 interval_s=0.0,
                 pause_s=0.0,
@@ -232,6 +233,7 @@ def test_an_event_that_comes_late_is_not_missed(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=2,
             interval_s=0.0,
             pause_s=0.0,
@@ -267,6 +269,7 @@ def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=10,
             interval_s=0.001,
             pause_s=0.001,
@@ -302,6 +305,7 @@ def test_what_fails_is_tried_again(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=2,
             interval_s=0.0,
             pause_s=0.0,

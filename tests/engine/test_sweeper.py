@@ -20,7 +20,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import transfers
 from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
-from tests.fakes import MINUTE_US, START_US, Desk
+from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk
 
 T = TypeVar("T")
 HANG_S = 30.0
@@ -76,6 +76,7 @@ def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
             desk.store,
             committer,
             desk.clock,
+            BACKSTAGE,
             portion=portion,
             interval_s=1.0,
             log_fault=lambda _id, error: desk.faults.append(error),
@@ -235,6 +236,7 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
             AwayOnce(hall.store.engine),
             committer,
             clock,
+            BACKSTAGE,
             portion=9,
             interval_s=0.0,
             log_fault=lambda _id, error: hall.faults.append(error),

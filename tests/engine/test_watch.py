@@ -24,7 +24,7 @@ from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.engine.acts import revise
 from tests.engine.calls import authorize, rental, settle, stored
-from tests.fakes import START_US, CountingIds, Desk, serving
+from tests.fakes import BACKSTAGE, START_US, CountingIds, Desk, serving
 
 HANG_S = 30.0
 
@@ -65,6 +65,7 @@ def watch_of(desk: Desk, told: list[str]) -> CatalogWatch:
     return CatalogWatch(
         mark,
         changed,
+        BACKSTAGE,
         interval_s=0.0,
         log_fault=lambda _id, error: desk.faults.append(error),
     )
@@ -149,6 +150,7 @@ def test_the_watch_goes_on_until_it_is_cancelled(desk: Desk) -> None:
         watch = CatalogWatch(
             mark,
             lambda: told.append("changed"),
+            BACKSTAGE,
             interval_s=0.0,
             log_fault=lambda _id, error: desk.faults.append(error),
         )

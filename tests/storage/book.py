@@ -29,7 +29,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
-from tests.fakes import OTHER_OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
 KEYS = PublicKeys([KEY.public])
@@ -159,6 +159,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
             committer,
             desk.clock,
             signer,
+            BACKSTAGE,
             max_heads=max_heads,
             interval_s=60.0,
             pause_s=0.0,

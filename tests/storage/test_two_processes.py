@@ -38,7 +38,7 @@ from tests.engine.calls import (
     settle,
     stored,
 )
-from tests.fakes import MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
+from tests.fakes import BACKSTAGE, MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
 from tests.postgres import Cluster
 
 HANG_S = 60.0
@@ -286,6 +286,7 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
                 desk.store,
                 committer,
                 desk.clock,
+                BACKSTAGE,
                 portion=7,
                 interval_s=1.0,
                 log_fault=lambda _id, error: desk.faults.append(error),
