@@ -100,7 +100,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
-        self.clock_gaps = ClockGaps(_warn_of_gap)
+        self.clock_gaps = ClockGaps(_warn_of_gap, limits.clock_gaps)
         engine = Engine(
             store,
             assessor,
@@ -161,7 +161,14 @@ class App:
             min_time_left_s=limits.min_time_left_s,
             max_calls=limits.max_calls_a_caller,
         )
-        self._rails = Rails(self.committer, store, self._readers, parts.clock, parts.rail_secret)
+        self._rails = Rails(
+            self.committer,
+            store,
+            self._readers,
+            parts.clock,
+            parts.rail_secret,
+            tolerance_s=limits.rail_tolerance_s,
+        )
         self._dispatcher = _dispatcher(parts, self.committer, backstage)
         self._sealer = _sealer(parts, self.committer, backstage)
         self._server = GrpcServer(pipeline, self._services(assessor, provers), limits)

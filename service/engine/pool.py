@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from service.bounds import bounded
 from service.domain.errors import Exhausted, InvariantBroken
 
 Given = ParamSpec("Given")
@@ -23,10 +24,10 @@ Result = TypeVar("Result")
 class PoolLimits:
     """Bounds of one pool."""
 
-    threads: int
-    max_waiting: int
+    threads: int = bounded(1, 1, 256)
+    max_waiting: int = bounded(64, 0, 1_000_000)
     """Work that waits for a thread; more is refused."""
-    retry_after_ms: int = 100
+    retry_after_ms: int = bounded(100, 1, 3_600_000)
     """The delay that a refusal tells the caller."""
 
 

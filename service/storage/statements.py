@@ -39,6 +39,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
+from service.config import LIMITS
 from service.domain.authorization import HOLDING
 from service.storage import tables
 
@@ -60,8 +61,8 @@ UNDONE_AS_A_WHOLE = "OR FAIL"
 to undo that statement alone; here the whole transaction is undone."""
 
 
-FOLDED_ROWS = 1_000
-"""Rows of an operator's balance that one transaction adds up at most; they take it about 5 ms."""
+FOLDED_ROWS = LIMITS.fold_portion
+"""Rows of an operator's balance that one transaction adds up at most."""
 
 
 class RowsStatement(ABC):

@@ -17,7 +17,7 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
-from service.clock import MOST_APART_NS, ClockNews
+from service.clock import CLOCK_LIMITS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
@@ -172,7 +172,7 @@ def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
 def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
     """A step of a few seconds does not stop the sweeper."""
     hold = rental(hall, pick_up())
-    machine.set_clock(MOST_APART_NS // 10**9)
+    machine.set_clock(int(CLOCK_LIMITS.most_apart_s))
     machine.pass_s(30 * MINUTE_S)
     assert sweep(hall) == 1
     assert stored(hall, hold).state is State.EXPIRED
