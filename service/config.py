@@ -39,6 +39,12 @@ class KeyLimits:
     """How long an unknown key is refused without a look-up; bounds the delay of a new key that was
     tried before it was made."""
     max_unknown: int = bounded(4096, 1, 1_000_000)
+    refusals_a_second: int = bounded(200, 0, 1_000_000)
+    """Refusals beyond this many in one second are held back."""
+    hold_back_s: float = bounded(0.5, 0, 60)
+    """How long a refusal is held back, on average: whoever waits for it sends no more meanwhile."""
+    max_held_back: int = bounded(1024, 0, 1_000_000)
+    """Refusals held back at one time; more go out at once, so that they take no place of others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from service.config import KeyLimits
 from service.domain.access import Principal, hash_key
-from service.domain.errors import Unauthenticated
+from service.domain.errors import Exhausted, Unauthenticated
 
 HEADER = "authorization"
 PREFIX = "Bearer "
@@ -26,7 +27,9 @@ class KeyRing:
 
     Keys that were good before are looked up apart from those never seen, so that a flood of
     made-up keys keeps no caller waiting who has called before. Calls with one key share one
-    look-up. Both memories are bounded, and the oldest answer goes first.
+    look-up. Both memories are bounded, and the oldest answer goes first. Where many keys are
+    refused in one second, each refusal is held back for a moment: that costs nothing, and leaves
+    the processor to others.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class KeyRing:
         self._unknown: dict[str, float] = {}
         """Until when, by hash: a key that was sent is not kept."""
         self._looking: dict[str, asyncio.Future[Principal | None]] = {}
+        self._second = self._refusals = self._held = 0
+        """The second that is counted, the refusals in it, and those held back by now."""
 
     def known(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal | None:
         """The caller, if the key was looked up a short while ago."""
@@ -62,15 +67,36 @@ class KeyRing:
             raise Unauthenticated("KEY_MISSING", "no API key: send authorization: Bearer KEY")
         if not isinstance(value, str) or not value.startswith(PREFIX):
             raise Unauthenticated("KEY_MALFORMED", "send authorization: Bearer KEY")
-        key_hash = hash_key(value[len(PREFIX) :])
-        principal = None
-        if self._unknown.get(key_hash, 0.0) <= time.monotonic():
-            looking = self._looking.get(key_hash) or self._look_up(value, key_hash)
-            # A caller who hangs up takes the answer from nobody else.
-            principal = await asyncio.shield(looking)
-        if principal is None:
-            raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
+        try:
+            principal = await self._found(value, hash_key(value[len(PREFIX) :]))
+            if principal is None:
+                raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
+        except (Unauthenticated, Exhausted):
+            await self._hold_back()
+            raise
         return principal
+
+    async def _hold_back(self) -> None:
+        """Waits for a moment before one of many refusals."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._refusals = second, 0
+        self._refusals += 1
+        limits = self._limits
+        if self._refusals > limits.refusals_a_second and self._held < limits.max_held_back:
+            self._held += 1
+            try:
+                # By chance, so that those held back do not all come again at the same moment.
+                await asyncio.sleep(limits.hold_back_s * random.uniform(0.5, 1.5))
+            finally:
+                self._held -= 1
+
+    async def _found(self, value: str, key_hash: str) -> Principal | None:
+        if time.monotonic() < self._unknown.get(key_hash, 0.0):
+            return None
+        looking = self._looking.get(key_hash) or self._look_up(value, key_hash)
+        # A caller who hangs up takes the answer from nobody else.
+        return await asyncio.shield(looking)
 
     def _look_up(self, value: str, key_hash: str) -> asyncio.Future[Principal | None]:
         pool = self._familiar if value in self._known else self._strangers

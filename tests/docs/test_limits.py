@@ -150,7 +150,7 @@ COUNTS = frozenset({
     "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
     "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
-    "keepalives", "most_waiting", "most_in_a_line",
+    "keepalives", "refusals_a_second", "max_held_back", "most_waiting", "most_in_a_line",
 })  # fmt: skip
 """Limits that are numbers of things."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -21,6 +22,7 @@ from service.config import KeyLimits, Limits
 from service.domain.access import OPERATOR_SCOPES, Principal, hash_key
 from service.domain.errors import Exhausted, Unauthenticated
 from service.engine.pool import Pool, PoolLimits
+from service.rpc import keys as keys_module
 from service.rpc.keys import HEADER, PREFIX, KeyRing
 from service.storage import admin
 from service.storage.catalog_mark import catalog_mark
@@ -148,7 +150,9 @@ SOMEBODY = Principal("city", OPERATOR_SCOPES, "key-1")
 class Ring:
     """A ring whose keys are good if they begin with g; it remembers three of each kind."""
 
-    def __init__(self, find: Callable[[str], Principal | None] | None = None) -> None:
+    def __init__(
+        self, find: Callable[[str], Principal | None] | None = None, **limits: float
+    ) -> None:
         self.looked_up: list[str] = []
         self._names = {hash_key(f"{kind}{n}"): f"{kind}{n}" for kind in "gb" for n in range(9)}
         self._find = find or self._by_name
@@ -157,7 +161,7 @@ class Ring:
             self._look_up,
             familiar=self.pools[0],
             strangers=self.pools[1],
-            limits=KeyLimits(known_s=60.0, max_known=3, unknown_s=60.0, max_unknown=3),
+            limits=KeyLimits(known_s=60.0, max_known=3, unknown_s=60.0, max_unknown=3, **limits),  # type: ignore[arg-type]
         )
 
     def _by_name(self, name: str) -> Principal | None:
@@ -200,6 +204,30 @@ def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
     ring.looked_up.clear()
     run(ring, f"{kind}1", f"{kind}2", f"{kind}3", f"{kind}0")
     assert ring.looked_up == [f"{kind}0"]
+
+
+def test_d7_refusals_are_held_back_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the refusals in one second some go out at once, and so do those for which there is no
+    place; the others are held back. A good key is not."""
+    ring = Ring(refusals_a_second=2, max_held_back=3, hold_back_s=30.0)
+    seconds = [1.0]
+    monkeypatch.setattr(keys_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    async def main() -> None:
+        many = [asyncio.create_task(ring.ask(f"b{n % 2}")) for n in range(9)]
+        done, held = await asyncio.wait(many, timeout=0.3)
+        assert (len(done), len(held)) == (2 + 4, 3)
+        assert await asyncio.wait_for(ring.ask("g1"), 10) is SOMEBODY
+        seconds[0] = 2.0
+        assert await asyncio.wait_for(ring.ask("b1"), 10) is None
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+        for _ in range(2):
+            seconds[0] += 1
+            assert await asyncio.wait_for(ring.ask("b1"), 10) is None
+
+    asyncio.run(main())
 
 
 def test_d7_a_look_up_that_failed_is_not_remembered() -> None:
