@@ -206,6 +206,15 @@ def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
     assert profile(desk.put_user("zoe", 700)).limit_basis is LimitBasis.SCORE
 
 
+def test_d9_a_limit_by_hand_of_the_scores_amount_rests_on_no_score(desk: Desk) -> None:
+    """A limit set by hand to what the score gave rests on no score, also when it is then left to
+    the score."""
+    limit = profile(desk.put_user("zoe", 640)).line.limit_minor
+    for amount in (Money(CNY, limit), None):
+        desk.do(SetLimit("zoe", amount), caller=PLATFORM)
+        assert read_profile(desk.store, "zoe", CNY).limit_basis is LimitBasis.NO_SCORE
+
+
 def test_d9_to_leave_a_limit_to_the_score_that_set_it_changes_nothing(desk: Desk) -> None:
     """A limit that follows from the score still does after it is left to the score."""
     desk.put_user("zoe", 640)
