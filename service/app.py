@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from service.engine.clock_gaps import ClockGaps
 from service.engine.committer import Committer
 from service.engine.engine import Engine
 from service.engine.health import Prober
+from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
 from service.engine.records import ClockGap, SealRecord, TermsFault
 from service.engine.terms import Terms
@@ -93,7 +93,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
-        self.clock_gaps = ClockGaps(_warn_of_gap)
+        self.clock_gaps = ClockGaps(_warn_of_gap, limits.clock_gaps)
         engine = Engine(
             store,
             assessor,
@@ -108,20 +108,28 @@ class App:
             pauses=limits.conflict_pauses,
         )
         self.engine_statistics = engine.statistics
+        self._readers = Pool("reads", limits.reads)
+        provers = Pool("verifications", limits.verifications)
+        familiar = Pool("key lookups", limits.key_lookups)
+        strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
+        backstage = Pool("background reads", limits.background)
+        self._pools = (self._readers, provers, familiar, strangers, backstage)
         self._prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, _log_health
         )
         self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
         horizon = Horizon(store.engine, _log_waiting)
-        self._timers = Timers(store, self.committer, parts.clock, portion=limits.sweep_portion)
-        self._transfers = _transfers(parts, self.committer)
-        self._sealer = _sealer(parts, self.committer, horizon)
-        self._workers = self._workers_of(engine.terms)
-        self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
+        self._timers = Timers(
+            store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
+        )
+        self._transfers = _transfers(parts, self.committer, backstage)
+        self._sealer = _sealer(parts, self.committer, horizon, backstage)
+        self._workers = self._workers_of(engine.terms, backstage)
         keys = KeyRing(
             partial(find_principal, store.engine),
-            cache_s=limits.key_cache_s,
-            max_cached=limits.max_cached_keys,
+            familiar=familiar,
+            strangers=strangers,
+            limits=limits.keys,
         )
         pipeline = Pipeline(
             keys,
@@ -129,11 +137,20 @@ class App:
             max_calls=limits.max_calls_a_caller,
         )
         lists = Lists(store.engine, horizon, wait_s=limits.page_wait_s)
-        self._rails = Rails(self.committer, lists, self._readers, parts.clock, parts.rail_secret)
-        self._server = GrpcServer(pipeline, self._services(assessor, lists), limits)
+        self._rails = Rails(
+            self.committer,
+            lists,
+            self._readers,
+            parts.clock,
+            parts.rail_secret,
+            tolerance_s=limits.rail_tolerance_s,
+        )
+        self._server = GrpcServer(pipeline, self._services(assessor, lists, provers), limits)
         self._probing: asyncio.Task[None] | None = None
 
-    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
+    def _services(
+        self, assessor: Assessor, lists: Lists, provers: Pool
+    ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
         people = People(
             self.committer,
@@ -148,7 +165,7 @@ class App:
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
         verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
-        books = LedgerServicer(verify, History(store.engine), self._readers)
+        books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer)
         services = {
             authorizations.SERVICE: [
@@ -185,7 +202,7 @@ class App:
             port = await self._server.start(address)
         except BaseException:
             await self.committer.close()
-            self._readers.shutdown()
+            self._shut_pools()
             raise
         await self._prober.start()
         self._probing = asyncio.create_task(self._prober.run())
@@ -193,13 +210,13 @@ class App:
             worker.start()
         return port
 
-    def _workers_of(self, terms: Terms) -> list[Worker]:
+    def _workers_of(self, terms: Terms, pool: Pool) -> list[Worker]:
         """All that goes on beside the calls until the server stops."""
         limits, store = self._parts.limits, self._parts.store
-        compactor = PayableCompactor(store, self.committer, rows=limits.fold_rows)
+        compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
         works: dict[str, tuple[Work, float, float | None]] = {
             # These go by no clock but their own pauses, so in a sandbox as well.
-            "catalog": (CatalogReloader(terms).work, limits.catalog_interval_s, None),
+            "catalog": (CatalogReloader(terms, pool).work, limits.catalog_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
         if self._sealer is not None:
@@ -214,6 +231,10 @@ class App:
             Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=_log_fault)
             for name, (work, interval_s, pause_s) in works.items()
         ]
+
+    def _shut_pools(self) -> None:
+        for pool in self._pools:
+            pool.shutdown()
 
     async def _tell_health(self, serving: bool) -> None:
         self._parts.store.doubt()
@@ -248,11 +269,11 @@ class App:
         if self._sealer is not None:
             await self._sealer.close(limits.last_seal_s)
         await self.committer.close()
-        self._readers.shutdown()
+        self._shut_pools()
         self._parts.store.close()
 
 
-def _transfers(parts: Parts, committer: Committer) -> Transfers | None:
+def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | None:
     if parts.rail is None:
         return None
     limits = parts.limits
@@ -261,13 +282,14 @@ def _transfers(parts: Parts, committer: Committer) -> Transfers | None:
         parts.rail,
         committer,
         parts.clock,
+        pool,
         portion=limits.dispatch_portion,
         resend_us=int(limits.resend_s * 1_000_000),
         log_fault=_log_fault,
     )
 
 
-def _sealer(parts: Parts, committer: Committer, horizon: Horizon) -> Sealer | None:
+def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) -> Sealer | None:
     if parts.seal_key is None:
         return None
     limits = parts.limits
@@ -276,6 +298,7 @@ def _sealer(parts: Parts, committer: Committer, horizon: Horizon) -> Sealer | No
         committer,
         parts.clock,
         parts.seal_key,
+        pool,
         max_heads=limits.seal_heads,
         pause_s=limits.seal_pause_s,
         log_seal=_log_seal,
@@ -386,6 +409,7 @@ async def serve(parts: Parts, address: str) -> None:
     _take_turns()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(NoPool())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = App(parts)

@@ -25,6 +25,7 @@ from service.engine.calls import Answer, Work
 from service.engine.engine import Engine, Result
 from service.engine.feature_values import unpack
 from service.engine.operations import Command, PutUser
+from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import Scorer
 from service.engine.records import PLATFORM, ClockGap, TermsFault
 from service.ids import Ids
@@ -44,6 +45,10 @@ OPERATOR = "city"
 OTHER_OPERATOR = "harbour"
 RAIL_SECRET = b"shared with the rail in tests only"
 BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
+
+
+BACKSTAGE = Pool("background reads", PoolLimits(threads=4, max_waiting=64))
+"""Where tests that run a part of the server by itself let it read."""
 
 
 class FakeScored(NamedTuple):

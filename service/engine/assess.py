@@ -47,11 +47,6 @@ class Assessor:
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
         )
 
-    def assess_one(self, features: UserFeatures) -> Assessment:
-        """Assesses one person as stored; without reasons."""
-        (assessment,) = self._assessments([self._stored(features)], 0)
-        return assessment
-
     def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:
         """A score with its reasons, or the reason why there is none, for each person."""
         rows = [it.row for it in persons if isinstance(it.row, bytes)]

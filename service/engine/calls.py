@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.authorization import Authorization
+from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
 from service.engine.records import TransferRecord
@@ -44,7 +45,10 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A user's line with the score it rests on; score None: the user cannot be scored."""
+    """A user's line, the score of the features on record, and what the limit rests on.
+
+    `score` None: there is none, for `unscorable_reason`.
+    """
 
     line: Line
     score: int | None
@@ -53,8 +57,10 @@ class Profile:
     feature_version: int
     as_of_us: int | None
     model_id: str
-    unscorable_feature: str = ""
-    extrapolated: tuple[str, ...] = ()
+    scale_version: str
+    unscorable_feature: str
+    extrapolated: tuple[str, ...]
+    limit_basis: LimitBasis
 
 
 @dataclass(frozen=True, slots=True)

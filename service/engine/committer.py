@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.calls import Work
 from service.engine.engine import Result
@@ -33,13 +34,13 @@ class CommitLimits:
     arrivals, since it has not looked at what has arrived.
     """
 
-    max_queue: int = 4096
-    max_batch: int = 64
-    max_linger_s: float = 0.010
-    quiet_s: float = 0.001
-    patience: int = 4
-    min_arrivals: float = 4.0
-    rate_window_s: float = 0.05
+    max_queue: int = bounded(4096, 1, 1_000_000)
+    max_batch: int = bounded(64, 1, 1024)
+    max_linger_s: float = bounded(0.010, 0, 1)
+    quiet_s: float = bounded(0.001, 0, 1)
+    patience: int = bounded(4, 1, 1000)
+    min_arrivals: float = bounded(4.0, 0, 1_000_000)
+    rate_window_s: float = bounded(0.05, 0.001, 60)
 
 
 @dataclass(slots=True)

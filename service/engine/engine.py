@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ParamSpec, Protocol, TypeVar
 
+from service.bounds import bounded
 from service.clock import Clock
 from service.domain import timers
 from service.domain.errors import (
@@ -85,8 +86,8 @@ class ConflictPauses:
     seconds, by chance: two processes that met once must not meet again at the same moment.
     """
 
-    first_s: float = 0.000_5
-    longest_s: float = 0.010
+    first_s: float = bounded(0.000_5, 0, 1)
+    longest_s: float = bounded(0.010, 0, 10)
     draw: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
 

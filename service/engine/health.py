@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from service.bounds import bounded
 from service.domain.errors import FreeholdError, Unavailable
 
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
@@ -32,12 +33,12 @@ Returns False when that could not be tried; raises StorageFailed or OutcomeUnkno
 class ProbeLimits:
     """How often storage is tried, and what counts as failed; all in seconds."""
 
-    interval_s: float = 1.0
-    timeout_s: float = 3.0
+    interval_s: float = bounded(1.0, 0.01, 3600)
+    timeout_s: float = bounded(3.0, 0.01, 600)
     """A probe that takes longer has failed."""
-    first_pause_s: float = 1.0
+    first_pause_s: float = bounded(1.0, 0, 3600)
     """After a relapse no commit counts for so long; twice as long after the next."""
-    most_pause_s: float = 30.0
+    most_pause_s: float = bounded(30.0, 0, 3600)
     """The longest pause; who stays up for longer than this has not relapsed when it falls."""
 
 

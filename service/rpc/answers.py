@@ -16,7 +16,14 @@ from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
 from service.engine.calls import Answer, Group, Paid, Profile, Settled, Tombstone
-from service.rpc.convert import BANDS, FEE_ITEMS, STANDINGS, timestamp, write_authorization
+from service.rpc.convert import (
+    BANDS,
+    FEE_ITEMS,
+    LIMIT_BASES,
+    STANDINGS,
+    timestamp,
+    write_authorization,
+)
 
 Writer = Callable[[Answer, Any], None]
 """Writes an answer into an empty response."""
@@ -128,7 +135,7 @@ def _write_line(line: Line, message: credit.CreditLine | credit.CreditProfile) -
 
 
 def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
-    """A person's line with the score that it rests on."""
+    """A person's line, the kept score, and what the limit rests on."""
     profile = _require(Profile, answer)
     _write_line(profile.line, message)
     message.score = profile.score or 0
@@ -141,6 +148,8 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     message.model_id = profile.model_id
     message.unscorable_feature = profile.unscorable_feature
     message.extrapolated_features.extend(profile.extrapolated)
+    message.scale_version = profile.scale_version
+    message.limit_basis = LIMIT_BASES[profile.limit_basis]
 
 
 def encode_profile(answer: Answer) -> bytes:

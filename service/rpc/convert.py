@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.credit import LimitBasis
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Standing
 from service.domain.money import Money
@@ -26,6 +27,7 @@ COLLECTIONS = {it: getattr(pb.Authorization, f"COLLECTION_{it}") for it in Colle
 OFFERS = {it: getattr(types, f"OFFER_{it or 'UNSPECIFIED'}") for it in (None, *Offer)}
 BANDS = {it: getattr(types, f"SCORE_BAND_{it or 'UNSPECIFIED'}") for it in ("", *"ABCDE")}
 STANDINGS = {it: getattr(credit, f"STANDING_{it}") for it in Standing}
+LIMIT_BASES = {it: getattr(credit, f"LIMIT_BASIS_{it}") for it in LimitBasis}
 FEE_ITEMS = {it: getattr(calls.Fee.Line, f"ITEM_{it}") for it in FeeItem}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}

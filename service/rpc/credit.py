@@ -289,10 +289,8 @@ class People:
             raise
 
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
-        """A person's line and score."""
-        read = partial(
-            read_profile, self._store, self._assessor, call.message.user_id, self._currency
-        )
+        """A person's line, the kept score, and what the limit rests on."""
+        read = partial(read_profile, self._store, call.message.user_id, self._currency)
         profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         response = pb.GetCreditProfileResponse()
         answers.write_profile(profile, response.profile)

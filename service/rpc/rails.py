@@ -78,12 +78,16 @@ class Rails:
         readers: Executor,
         clock: Clock,
         secret: bytes | None,
+        *,
+        tolerance_s: float,
     ) -> None:
+        """A signature is believed for `tolerance_s` seconds."""
         self._committer = committer
         self._reader = reader
         self._readers = readers
         self._clock = clock
         self._secret = secret
+        self._tolerance_s = tolerance_s
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -108,7 +112,13 @@ class Rails:
         """What a rail says, once its signature is believed; the answer's bytes."""
         if self._secret is None:
             raise Unavailable("NO_RAIL", "the server has no payment rail", retry_after_ms=None)
-        said = read_report(body, signature, self._secret, self._clock.now_us() // 1_000_000)
+        said = read_report(
+            body,
+            signature,
+            self._secret,
+            self._clock.now_us() // 1_000_000,
+            self._tolerance_s,
+        )
         work = Work(
             caller=PLATFORM,
             request_id="",

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Entry, Line
-from service.engine.records import PaymentRecord, TransferRecord
+from service.engine.records import PaymentRecord, TransferRecord, UserRecord
 from service.engine.tables import columns_of
 
 Row = TypeVar("Row")
@@ -140,3 +140,4 @@ entry_of = Converter(Entry).record
 authorization_of = Converter(Authorization).record
 payment_of = Converter(PaymentRecord).record
 transfer_of = Converter(TransferRecord).record
+user_of = Converter(UserRecord).record

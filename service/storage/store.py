@@ -33,6 +33,7 @@ from service.engine.records import (
     TransferRecord,
     TransferState,
     UserFeatures,
+    UserRecord,
 )
 from service.storage import rows
 from service.storage import tables as t
@@ -224,12 +225,18 @@ class SqlStore:
             raise StorageFailed("the database refused to read") from telling(error)
         return _people(found)
 
-    def person(self, user_id: str) -> UserFeatures | None:
-        """One person with the latest features; for any thread."""
+    def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
+        """One person and the line in this currency, as they stood at one instant; for any
+        thread."""
+        u, c = t.users.c, t.lines.c
+        user = select(t.users).where(u.user_id == user_id)
+        line = select(t.lines).where(c.user_id == user_id, c.currency == currency)
         with reading(self._engine) as connection:
-            sql, parameters = self._statements.features.bound([(user_id,)])
-            found = connection.exec_driver_sql(sql, tuple(parameters))
-            return _people(found.fetchall()).get(user_id)
+            found = connection.execute(user).first()
+            if found is None:
+                return None
+            row = connection.execute(line).first()
+            return rows.user_of(found), None if row is None else rows.line_of(row)
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
         """The order of the raw values of a schema; empty if unknown."""

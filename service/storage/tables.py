@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import abc
 from collections.abc import Iterable
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -133,7 +134,7 @@ def _instant(name: str) -> Column[int | None]:
 
 
 def _column(
-    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, added: bool
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: str | None
 ) -> Column[Any]:
     """A column of a record's field; its type follows from the field's unless one is given."""
     return Column(
@@ -144,7 +145,7 @@ def _column(
         # Numbers of a key are made by us and not by the database.
         autoincrement=False,
         # A server of a build that did not know the column yet goes on writing rows.
-        server_default="" if added else None,
+        server_default=default,
     )
 
 
@@ -155,20 +156,19 @@ def _of_records(
     derived: abc.Sequence[str] = (),
     first: abc.Sequence[Column[Any]] = (),
     last: abc.Sequence[Column[Any]] = (),
-    added: abc.Sequence[str] = (),
+    added: abc.Mapping[str, str] = MappingProxyType({}),
     **types: TypeEngine[Any],
 ) -> Table:
     """The table of a record: a column for each field, then for each derived property.
 
     `types` are those that do not follow from the type of the field; `key` is the primary key where
-    the rows are found by none; `first` and `last` are columns that the database fills in;
-    `added` are texts
-    that were added to rows that existed, and are empty there.
+    the rows are found by none; `first` and `last` are columns that the database fills in; `added`
+    are columns that were added to rows that existed, with the values that these got.
     """
     kinds = kinds_of(declared.record)
     keys = (*declared.key, *key)
     columns = [
-        _column(name, kind, types.get(name), key=name in keys, added=name in added)
+        _column(name, kind, types.get(name), key=name in keys, default=added.get(name))
         for name, kind in kinds.items()
     ]
     CONVERTERS[declared] = Converter(
@@ -303,6 +303,33 @@ terms_changes = Table(
 
 users = _of_records(
     USERS,
+    CheckConstraint("score_limit_minor >= 0", "score_limit_minor_not_negative"),
+    CheckConstraint(
+        "score_version >= 0 AND score_version <= feature_version", "score_of_known_features"
+    ),
+    CheckConstraint(
+        "(score IS NULL) = (score_model_id = '')"
+        " AND (score_version = 0 OR (score IS NULL) = (unscorable_reason <> ''))",
+        "score_or_reason",
+    ),
+    # A server that does not know of the score's columns leaves them behind `feature_version`.
+    added={
+        "score_version": "0",
+        "score_band": "",
+        "score_model_id": "",
+        "score_scale_version": "",
+        "unscorable_reason": "",
+        "unscorable_feature": "",
+        "extrapolated": "",
+        "score_limit_minor": "0",
+    },
+    score=WHOLE,
+    score_band=String(1),
+    score_model_id=String(200),
+    score_scale_version=String(200),
+    unscorable_reason=String(64),
+    unscorable_feature=Text(),
+    extrapolated=Text(),
 )
 
 feature_snapshots = _of_records(
@@ -439,7 +466,7 @@ decisions = _of_records(
     DECISIONS,
     # The id leads, not the person: it grows with time, so that new rows stand side by side.
     key=["decision_id", "user_id"],
-    added=["unscorable_feature", "extrapolated"],
+    added={"unscorable_feature": "", "extrapolated": ""},
     margin=String(32),
     score=WHOLE,
     unscorable_reason=String(64),

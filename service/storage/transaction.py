@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, String
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from service.config import LIMITS
 from service.engine.ports import Conflict
 from service.engine.records import TakenPayable
 from service.engine.rows import Rows, Wish
@@ -25,8 +26,8 @@ MOST_ROWS = 64
 number of rows is a text, and a prepared statement, kept there."""
 HEADS_TOGETHER = 50
 """Heads of a seal that are written together: on SQLite each number of rows is kept as a text."""
-FOLDED_ROWS = 1_000
-"""Rows of an operator's balance that one transaction adds up at most; they take it about 5 ms."""
+FOLDED_ROWS = LIMITS.fold_portion
+"""Rows of an operator's balance that one transaction adds up at most."""
 
 
 class RowsStatement(ABC):

@@ -29,6 +29,7 @@ from service.engine.calls import (
 from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.profile import read_profile
 from service.engine.records import PLATFORM, TransferRecord
 from service.storage import tables as t
 from service.storage.database import open_database
@@ -79,6 +80,12 @@ _LINE = {
     "refund_payable": "refund_payable_minor", "cut_pending": "cut_pending_minor",
     "standing": "standing", "limit_fixed": "limit_fixed", "version": "version",
 }  # fmt: skip
+
+
+_PROFILE = (
+    "score", "band", "unscorable_reason", "feature_version", "as_of_us", "model_id",
+    "scale_version", "limit_basis",
+)  # fmt: skip
 
 
 class Violation(AssertionError):
@@ -402,9 +409,7 @@ class Model:
                 if fee is not None:
                     require(sum(line.amount_minor for line in fee.lines), total, call)
             case Profile(), ("profile", row):
-                require(_plain_line(answer.line), row["line"], call)
-                for name in ("score", "band", "unscorable_reason", "feature_version", "as_of_us"):
-                    require(getattr(answer, name), row[name], name, call)
+                require(_plain_profile(answer), row, call)
             case Line(), ("line", row):
                 require(_plain_line(answer), row, call)
             case TransferRecord(), ("transfer", row):
@@ -482,6 +487,9 @@ class Model:
             for user_id, it in self.reference.people.items()
         }
         require(people, expected, "users")
+        for user_id in self.reference.people:
+            read = read_profile(self.store, user_id, CURRENCY)
+            require(_plain_profile(read), self.reference.profile(user_id), "profile", user_id)
         ((decisions,),) = self._read("SELECT count(*) FROM decisions")
         require(decisions, len(self.reference.decisions), "decisions")
         ((requests,),) = self._read("SELECT count(*) FROM requests")
@@ -647,6 +655,12 @@ def _plain_row(values: Sequence[Any]) -> Row:
     for name in ("accept_offers", "reasons"):
         row[name] = tuple(row[name].split(",")) if row[name] else ()
     return row
+
+
+def _plain_profile(it: Profile) -> Row:
+    """A profile in the reference's words."""
+    kept = {name: getattr(it, name) for name in _PROFILE}
+    return {**kept, "line": _plain_line(it.line)}
 
 
 def _plain_line(line: Line) -> Row:

@@ -194,6 +194,7 @@ class Reference(Books):
         row = {
             "score": score, "other": other, "consent": command.scoring_consent,
             "as_of_us": as_of_us, "features": version, "unscorable": why,
+            "by_score": not self.line(command.user_id)["fixed"],
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -204,12 +205,25 @@ class Reference(Books):
             )
             self._bring_limit(command.user_id, limit)
         self.events.append((command.user_id, None, "user.features_recorded", now_us))
-        answer = {
-            "line": self.shown(command.user_id), "score": used, "band": band(used),
-            "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",
-            "feature_version": version, "as_of_us": as_of_us,
+        return "profile", self.profile(command.user_id)
+
+    def profile(self, user_id: str) -> Row:
+        """A person with the score that the features on record were given, and what the limit
+        rests on."""
+        it, line = self.people[user_id], self.line(user_id)
+        score = it["score"] if it["consent"] else None
+        why = "NO_CONSENT" if not it["consent"] else it["unscorable"]
+        by_score = it["by_score"] and not line["fixed"]
+        return {
+            "line": self.shown(user_id),
+            "score": score, "band": band(score),
+            "unscorable_reason": why if it["features"] else "NO_FEATURES",
+            "feature_version": it["features"],
+            "as_of_us": it["as_of_us"] if it["features"] else None,
+            "model_id": "" if score is None else "fake-model",
+            "scale_version": "" if score is None else "fake-scale",
+            "limit_basis": "SCORE" if by_score else "NO_SCORE",
         }  # fmt: skip
-        return "profile", answer
 
     def _bring_limit(self, user_id: str, limit: int) -> None:
         """A raise is available at once; a cut takes what is available, now and later."""
@@ -226,7 +240,10 @@ class Reference(Books):
     def _set_limit(self, command: c.SetLimit, now_us: int) -> Any:
         self._known_person(command.user_id)
         limit = minor(command.limit) if command.limit is not None else None
-        self.change(self.line(command.user_id), fixed=limit is not None)
+        line = self.line(command.user_id)
+        if command.user_id in self.people and (line["fixed"] or limit is not None):
+            self.change(self.people[command.user_id], by_score=False)
+        self.change(line, fixed=limit is not None)
         if limit is not None:
             self._bring_limit(command.user_id, limit)
         self.events.append((command.user_id, None, "line.limit_set", now_us))

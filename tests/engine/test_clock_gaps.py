@@ -10,7 +10,7 @@ from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput, RequestIdReused
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.clock_gaps import FAR_US, PAUSE_US, ClockGaps
+from service.engine.clock_gaps import ClockGapLimits, ClockGaps
 from service.engine.feature_values import pack
 from service.engine.records import PLATFORM, ClockGap
 from service.engine.tables import USERS
@@ -26,6 +26,10 @@ from tests.rows import read
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 APART_US = 10 * SECOND_US
+
+LIMITS = ClockGapLimits()
+FAR_US = int(LIMITS.far_s * 1_000_000)
+PAUSE_US = int(LIMITS.pause_s * 1_000_000)
 
 
 def features(as_of_us: int, score: float = 700) -> c.PutUser:
@@ -240,7 +244,7 @@ def test_r4_gaps_are_counted_by_kind() -> None:
     """Times ahead, those of them that are far ahead, and times before the start are counted; only
     more than a minute ahead is warned of."""
     warned: list[tuple[ClockGap, int]] = []
-    gaps = ClockGaps(lambda gap, seen: warned.append((gap, seen)))
+    gaps = ClockGaps(lambda gap, seen: warned.append((gap, seen)), LIMITS)
     for gap_us in (1, FAR_US, FAR_US + 1, -1, -MINUTE_US):
         gaps.add(ClockGap("city", "ReportFound", gap_us, START_US))
     assert (gaps.ahead, gaps.far_ahead, gaps.before_start) == (3, 1, 2)
@@ -251,7 +255,7 @@ def test_r4_a_bad_clock_does_not_flood_the_log() -> None:
     """Of each caller and method there is one warning in ten minutes, which says how many there were
     since the one before."""
     warned: list[tuple[str, str, int]] = []
-    gaps = ClockGaps(lambda gap, seen: warned.append((gap.caller, gap.method, seen)))
+    gaps = ClockGaps(lambda gap, seen: warned.append((gap.caller, gap.method, seen)), LIMITS)
     for second in range(1_500):
         for caller, method in (("city", "ReportFound"), ("city", "PutUsers"), ("harbour", "x")):
             now_us = START_US + second * SECOND_US

@@ -18,7 +18,7 @@ from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Worker
 from tests.engine.acts import charged, woken
 from tests.engine.calls import pay, rental
-from tests.fakes import MINUTE_US, Desk, lists_of
+from tests.fakes import BACKSTAGE, MINUTE_US, Desk, lists_of
 
 T = TypeVar("T")
 HANG_S = 60.0
@@ -91,6 +91,7 @@ def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Transfers:
         rail,
         committer,
         desk.clock,
+        BACKSTAGE,
         portion=PORTION,
         resend_us=RESEND_US,
         log_fault=lambda _id, error: desk.faults.append(error),

@@ -17,7 +17,7 @@ from service.storage.payables import payables_of
 from service.storage.transaction import FOLDED_ROWS
 from tests.engine.acts import charged, money
 from tests.engine.calls import refused
-from tests.fakes import OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OPERATOR, Desk
 
 
 def rows(desk: Desk) -> int:
@@ -56,7 +56,7 @@ def fold(desk: Desk, most: int = 2) -> None:
     async def run() -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        compactor = PayableCompactor(desk.store, committer, rows=most)
+        compactor = PayableCompactor(desk.store, committer, BACKSTAGE, rows=most)
         while await compactor.work():
             pass
         await committer.close()

@@ -24,7 +24,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
-from tests.fakes import Desk
+from tests.fakes import BACKSTAGE, Desk
 from tests.storage.book import KEY, KEYS, seal, witness
 
 
@@ -179,6 +179,7 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
                 committer,
                 desk.clock,
                 KEY,
+                BACKSTAGE,
                 max_heads=2,
                 pause_s=0.0,
                 log_seal=made.append,
@@ -216,6 +217,7 @@ def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=10,
             pause_s=0.001,
             log_seal=made.append,
@@ -260,6 +262,7 @@ def test_what_fails_is_tried_again(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=2,
             pause_s=0.0,
             log_seal=lambda _: None,

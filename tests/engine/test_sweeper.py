@@ -21,7 +21,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import transfers
 from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
-from tests.fakes import MINUTE_US, START_US, Desk
+from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk
 
 T = TypeVar("T")
 HANG_S = 30.0
@@ -73,7 +73,7 @@ def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
     async def main() -> list[int]:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        timers = Timers(desk.store, committer, desk.clock, portion=portion)
+        timers = Timers(desk.store, committer, desk.clock, BACKSTAGE, portion=portion)
         swept = [await timers.wake_due() for _ in range(rounds)]
         await committer.close()
         return swept
@@ -225,7 +225,7 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
         committer = Committer(hall.engine.apply, CommitLimits())
         committer.start()
         clock = Counted(hall.clock)
-        timers = Timers(AwayOnce(hall.store.engine), committer, clock, portion=9)
+        timers = Timers(AwayOnce(hall.store.engine), committer, clock, BACKSTAGE, portion=9)
         worker = Worker(
             "timers",
             timers.work,

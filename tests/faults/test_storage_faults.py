@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
 from sqlalchemy import event
 
+from service.config import LIMITS, Limits
 from service.domain.errors import Unavailable
 from service.engine.ports import START
 from service.ids import RandomIds
@@ -334,7 +336,7 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
     Errors are UNAVAILABLE, and the server goes on by itself when the disk is well again.
     """
     # So that checkpoints fail as well.
-    monkeypatch.setattr(database, "SQLITE_CHECKPOINT_PAGES", 40)
+    monkeypatch.setattr(database, "LIMITS", checkpointing(40))
     hit = 0
     with a_story(tmp_path) as (story, callers, _):
         file = tmp_path / "freehold.db"
@@ -361,6 +363,11 @@ change_schema(sys.argv[2])
 """
 
 
+def checkpointing(pages: int) -> Limits:
+    """Limits under which the log is copied back when it has so many pages."""
+    return replace(LIMITS, sqlite=replace(LIMITS.sqlite, checkpoint_pages=pages))
+
+
 def act(what: str, file: str) -> None:
     """What a child does to a database; it says what it was told, as soon as it is told.
 
@@ -374,7 +381,7 @@ def act(what: str, file: str) -> None:
     if what == "again":
         desk.apply(desk.work(authorize("ann", "umbrella", "umbrella-2"), request_id="first"))
     if what == "many":
-        database.SQLITE_CHECKPOINT_PAGES = 200
+        vars(database)["LIMITS"] = checkpointing(200)
     print("ready", flush=True)
     number = 0
     while sys.stdin.readline():

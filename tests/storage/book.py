@@ -30,7 +30,7 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
-from tests.fakes import OTHER_OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
 KEYS = PublicKeys([KEY.public])
@@ -160,6 +160,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
             committer,
             desk.clock,
             signer,
+            BACKSTAGE,
             max_heads=max_heads,
             pause_s=0.0,
             log_seal=made.append,

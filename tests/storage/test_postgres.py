@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
+from service.config import LIMITS
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
@@ -295,8 +297,8 @@ BOUNDED_S = 8.0
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for less long than by default."""
-    monkeypatch.setattr(settings, "POSTGRES_ANSWER_S", ANSWER_S)
-    monkeypatch.setattr(settings, "POSTGRES_CONNECT_S", 2)
+    postgres = replace(LIMITS.postgres, answer_s=ANSWER_S, connect_s=2)
+    monkeypatch.setattr(settings, "LIMITS", replace(LIMITS, postgres=postgres))
 
 
 @contextmanager
@@ -505,7 +507,7 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
     with store.begin() as transaction:
         cursor: Any = transaction.cursor
         found = {}
-        for setting in (*settings.POSTGRES_SETTINGS, "transaction_isolation"):
+        for setting in (*settings.postgres_settings(), "transaction_isolation"):
             cursor.execute(f"SHOW {setting}")
             found[setting] = cursor.fetchone()[0]
     assert found == {

@@ -148,7 +148,7 @@ def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
 
 
 READS: dict[str, Callable[[SqlStore], object]] = {
-    "person": lambda it: it.person("ann"),
+    "person": lambda it: it.person("ann", "CNY"),
     "waking": lambda it: it.waking(START_US, 10),
     "unsent transfers": lambda it: it.unsent_transfers(START_US, 10),
     "transfers": lambda it: lists_of(it).transfers("ann", after=START, size=10, state=None),

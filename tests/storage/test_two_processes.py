@@ -40,7 +40,7 @@ from tests.engine.calls import (
     settle,
     stored,
 )
-from tests.fakes import MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
+from tests.fakes import BACKSTAGE, MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
 from tests.postgres import Cluster
 from tests.rows import read
 
@@ -286,7 +286,7 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
         async def main() -> None:
             committer = Committer(desk.engine.apply, CommitLimits())
             committer.start()
-            timers = Timers(desk.store, committer, desk.clock, portion=7)
+            timers = Timers(desk.store, committer, desk.clock, BACKSTAGE, portion=7)
             await timers.wake_due()
             await committer.close()
 

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
 from service.domain.transitions import Transition
-from service.engine.calls import Profile, Work
-from service.engine.context import UNSCORED_BAND, Context, Decided
+from service.engine.calls import Work
+from service.engine.context import Assessment, Context, Decided
 from service.engine.feature_values import schema_id_of
 from service.engine.operation import Operation
 from service.engine.people import announce_of, bring_limit, of_user
 from service.engine.posting import line_for
-from service.engine.records import PLATFORM, ClockGap, FeatureSnapshot, UserRecord
+from service.engine.profile import profile_of
+from service.engine.records import (
+    PLATFORM,
+    UNSCORED,
+    ClockGap,
+    FeatureSnapshot,
+    KeptScore,
+    UserRecord,
+)
 from service.engine.rows import Draft, Rows
 from service.engine.tables import LINES, SNAPSHOTS, USERS
 
@@ -55,19 +63,9 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
         as_of_us = max(as_of_us, old_user.as_of_us)
     line, _ = line_for(it.user_id, context.currency, rows, context)
     version = (old_user.feature_version if old_user else 0) + 1
-    assessment = context.assessed.put[it]
-    scored = assessment.scored
-    score = scored.score if scored else None
-    user = UserRecord(
-        it.user_id,
-        it.scoring_consent,
-        version,
-        as_of_us,
-        old_user.create_us if old_user else now_us,
-    )
+    kept = _kept_score(context.assessed.put[it], version, context)
     draft = Draft(list)
     draft[LINES].append(line)
-    draft[USERS].append(user)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
     draft[SNAPSHOTS].append(
         FeatureSnapshot(it.user_id, version, schema_id, it.raw, as_of_us, now_us)
@@ -75,21 +73,37 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
     if not line.limit_fixed:
-        limit_minor = limit_for(score, context.catalog.limit_steps.get(context.currency, ()))
+        limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
         bring_limit(draft, line, limit_minor, context)
+        kept = kept._replace(limit_minor=limit_minor)
+    create_us = old_user.create_us if old_user else now_us
+    user = UserRecord(it.user_id, it.scoring_consent, version, as_of_us, create_us, *kept)
+    draft[USERS].append(user)
     announce_of(draft, Transition.FEATURES_RECORDED, it.user_id, context)
-    profile = Profile(
-        line=line,
-        score=score,
-        band=scored.band if scored else UNSCORED_BAND,
-        unscorable_reason="" if scored else assessment.why[0],
-        feature_version=version,
-        as_of_us=as_of_us,
-        model_id=context.model_id if scored else "",
-        unscorable_feature=assessment.feature,
-        extrapolated=scored.extrapolated if scored else (),
+    return Decided(draft, profile_of(user, line), it.user_id, "")
+
+
+def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:
+    """What the model says of features of this version, before a limit follows from it."""
+    scored = assessment.scored
+    if scored is None:
+        return UNSCORED._replace(
+            feature_version=version,
+            unscorable_reason=str(assessment.why[0]),
+            unscorable_feature=assessment.feature,
+            limit_minor=None,
+        )
+    return KeptScore(
+        version,
+        scored.score,
+        scored.band,
+        context.model_id,
+        context.scale_version,
+        "",
+        "",
+        scored.extrapolated,
+        None,
     )
-    return Decided(draft, profile, it.user_id, "")
 
 
 PUT_USER = Operation(PutUser, of_user, decide)

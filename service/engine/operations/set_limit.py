@@ -25,8 +25,12 @@ class SetLimit:
 
 
 def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
-    """Fixes a limit; without one, the next features set it again from the score."""
-    if rows[USERS].get(it.user_id) is None and not rows.lines_of(it.user_id):
+    """Fixes a limit; without one, the next features set it again from the score.
+
+    Until then the limit rests on no score.
+    """
+    user = rows[USERS].get(it.user_id)
+    if user is None and not rows.lines_of(it.user_id):
         raise NotFound("user", it.user_id)
     currency = it.limit.currency if it.limit is not None else context.currency
     if currency not in context.catalog.limit_steps:
@@ -34,9 +38,12 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
             "limit.currency_code", "currency.unknown", f"currency {currency} is not configured"
         )
     line, _ = line_for(it.user_id, currency, rows, context)
+    by_hand = line.limit_fixed or it.limit is not None
     line.limit_fixed = it.limit is not None
     draft = Draft(list)
     draft[LINES].append(line)
+    if user is not None and by_hand and currency == context.currency:
+        draft[USERS].append(user._replace(score_limit_minor=None))
     if it.limit is not None:
         bring_limit(draft, line, it.limit.amount_minor, context)
     announce_of(draft, Transition.LIMIT_SET, it.user_id, context)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from service.engine.pool import Pool
 from service.engine.terms import Terms
 
 
 class CatalogReloader:
-    """Looks whether terms have changed, and loads what did, in a thread beside the writer's."""
+    """Looks whether terms have changed, and loads what did, in a thread of the pool."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, pool: Pool) -> None:
         self._terms = terms
+        self._pool = pool
 
     async def work(self) -> bool:
         """One look; nothing more waits after it."""
-        await asyncio.to_thread(self._terms.follow)
+        await self._pool.run(self._terms.follow)
         return False

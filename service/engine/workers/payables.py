@@ -7,12 +7,11 @@ took it 3 s. So they are added up beside the calls, a bounded portion in each tr
 
 from __future__ import annotations
 
-import asyncio
-
 from service.domain.errors import InvariantBroken
 from service.engine.calls import Answer, Folded, own_work
 from service.engine.committer import Committer
 from service.engine.operations import FoldPayable
+from service.engine.pool import Pool
 from service.engine.ports import PayableKey, Store
 
 MORE = b"more"
@@ -30,17 +29,18 @@ class PayableCompactor:
     Several processes may compact one database: each row is taken by one of them.
     """
 
-    def __init__(self, store: Store, committer: Committer, *, rows: int) -> None:
+    def __init__(self, store: Store, committer: Committer, pool: Pool, *, rows: int) -> None:
         """A balance in more than `rows` rows is added up."""
         self._store = store
         self._committer = committer
+        self._pool = pool
         self._rows = rows
         self._waiting: list[PayableKey] = []
 
     async def work(self) -> bool:
         """Adds up a portion of a balance; returns whether more is waiting."""
         if not self._waiting:
-            self._waiting = await asyncio.to_thread(self._store.unfolded, self._rows)
+            self._waiting = await self._pool.run(self._store.unfolded, self._rows)
         if not self._waiting:
             return False
         # Taken off first: a balance that cannot be added up now must not stop the others.

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from service.engine.pool import Pool
+
 Found = TypeVar("Found")
 
 
@@ -22,12 +24,14 @@ class Scan(Generic[Found]):
         find: Callable[[Found | None, int], list[Found]],
         act: Callable[[Found], Awaitable[bool]],
         size: int,
+        pool: Pool,
     ) -> None:
-        """`find` names what waits behind a place (None: from the front), at most `size`, and may
-        block; `act` says whether it moved one of them."""
+        """`find` names what waits behind a place (None: from the front), at most `size`, in a
+        thread of the pool; `act` says whether it moved one of them."""
         self._find = find
         self._act = act
         self._size = size
+        self._pool = pool
         self._last: Found | None = None
 
     async def round(self) -> int:
@@ -39,7 +43,7 @@ class Scan(Generic[Found]):
         moved = 0
         to_the_end = self._last is None
         while True:
-            found = await asyncio.to_thread(self._find, self._last, self._size)
+            found = await self._pool.run(self._find, self._last, self._size)
             results = await asyncio.gather(*(self._act(one) for one in found))
             moved += sum(results)
             if len(found) < self._size:

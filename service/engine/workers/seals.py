@@ -20,6 +20,7 @@ from service.engine.calls import own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.operations import RecordSeal
+from service.engine.pool import Pool
 from service.engine.ports import SealStore, Signer
 from service.engine.records import SealRecord
 
@@ -39,6 +40,7 @@ class Sealer:
         committer: Committer,
         clock: Clock,
         signer: Signer,
+        pool: Pool,
         *,
         max_heads: int,
         pause_s: float,
@@ -49,6 +51,7 @@ class Sealer:
         self._committer = committer
         self._clock = clock
         self._signer = signer
+        self._pool = pool
         self._max_heads = max_heads
         self._pause_s = pause_s
         self._log_seal = log_seal
@@ -57,7 +60,7 @@ class Sealer:
 
     async def seal(self) -> bool:
         """Seals a portion of what changed; returns whether more is waiting."""
-        found = await asyncio.to_thread(self._store.unsealed, self._looked, self._max_heads)
+        found = await self._pool.run(self._store.unsealed, self._looked, self._max_heads)
         if not found.heads:
             self._looked = found.outbox_sequence
             return found.more
@@ -67,7 +70,7 @@ class Sealer:
         seal_us = self._clock.now_us()
         covered = [(it.version, it.head) for it in heads]
         digest = seal_digest(number, previous, seal_us, found.outbox_sequence, covered)
-        signature = await asyncio.to_thread(self._signer.sign, digest)
+        signature = await self._pool.run(self._signer.sign, digest)
         seal = SealRecord(
             number,
             previous,
@@ -90,7 +93,7 @@ class Sealer:
         """Seals all that happened until now, as far as the time allows."""
         try:
             async with asyncio.timeout(within_s):
-                until = await asyncio.to_thread(self._store.last_event)
+                until = await self._pool.run(self._store.last_event)
                 while await self.seal() or self._looked < until:
                     await asyncio.sleep(self._pause_s)
         except Exception as error:

@@ -7,6 +7,7 @@ from service.domain.errors import FreeholdError
 from service.engine.calls import own_work
 from service.engine.committer import Committer
 from service.engine.operations import Wake
+from service.engine.pool import Pool
 from service.engine.ports import Store, Waking
 from service.engine.workers.scan import Scan
 
@@ -17,11 +18,13 @@ class Timers:
     Several processes may wake those of one database: the second finds nothing to do.
     """
 
-    def __init__(self, store: Store, committer: Committer, clock: Clock, *, portion: int) -> None:
+    def __init__(
+        self, store: Store, committer: Committer, clock: Clock, pool: Pool, *, portion: int
+    ) -> None:
         self._store = store
         self._committer = committer
         self._clock = clock
-        self._scan = Scan(self._waking, self._wake, portion)
+        self._scan = Scan(self._waking, self._wake, portion, pool)
 
     async def wake_due(self) -> int:
         """Wakes every authorization whose time has come by now; returns how many.

@@ -10,6 +10,7 @@ from service.engine.calls import Answer, own_work
 from service.engine.committer import Committer
 from service.engine.engine import FaultLog
 from service.engine.operations import ReportTransfer
+from service.engine.pool import Pool
 from service.engine.ports import Rail, Store
 from service.engine.records import TransferRecord, TransferState
 from service.engine.workers.scan import Scan
@@ -36,6 +37,7 @@ class Transfers:
         rail: Rail,
         committer: Committer,
         clock: Clock,
+        pool: Pool,
         *,
         portion: int,
         resend_us: int,
@@ -47,7 +49,7 @@ class Transfers:
         self._clock = clock
         self._resend_us = resend_us
         self._log_fault = log_fault
-        self._scan = Scan(self._unsent, self._send, portion)
+        self._scan = Scan(self._unsent, self._send, portion, pool)
 
     async def send_requested(self) -> int:
         """Sends every transfer that is to be sent by now; returns how many the rail took.
