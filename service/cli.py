@@ -108,7 +108,9 @@ def migrate(database: str, shard: bool) -> None:
     from service.storage.shard import shard as spread
 
     engine = _open(database, open_to_migrate)
-    apply(engine)
+    if not apply(engine):
+        click.echo("nothing to migrate: the database has a newer schema, on which this build runs")
+        return
     install_defaults(engine)
     if shard:
         click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")

@@ -94,6 +94,13 @@ def _not_negative(*columns: str) -> list[CheckConstraint]:
     return [CheckConstraint(f"{column} >= 0", f"{column}_not_negative") for column in columns]
 
 
+# The builds that may run on this schema: from the largest number here on, see `migrate.py`.
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("oldest_build", BigInteger, primary_key=True, autoincrement=False),
+)
+
 operators = Table(
     "operators",
     metadata,
