@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.domain.authorization import Authorization, Custody, Start, State, TransferKind
+from service.domain.chain import LINK_FORMATS
 from service.domain.ledger import Account, Book, Entry, Line, Standing
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
@@ -78,13 +79,18 @@ def entry_values(entry: Entry) -> Values:
     )
 
 
+_LINK_FORMAT = Entry._fields.index("link_format")
+
+
 def entry_of(row: Sequence[Any]) -> Entry:
-    """The entry of a row of `entries`."""
+    """The entry of a row of `entries`; raises ValueError for a name or a format nobody knows."""
     values: list[Any] = list(row)
     values[6] = Transition(values[6])
     values[7] = Book(values[7])
     values[8] = Account(values[8])
     values[9] = Account(values[9])
+    if values[_LINK_FORMAT] not in LINK_FORMATS:
+        raise ValueError(f"a link of format {values[_LINK_FORMAT]}, which this build does not know")
     return Entry(*values)
 
 

@@ -74,6 +74,7 @@ def test_an_entry_says_everything() -> None:
         event_us=5,
         ledger_us=9,
         link=line.head,
+        link_format=2,
     )
 
 

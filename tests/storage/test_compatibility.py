@@ -135,6 +135,18 @@ def test_the_engine_works_on_a_schema_that_only_grew(expanded: Engine, desk: Des
     assert verify_books(expanded).fault is None
 
 
+def test_a_new_column_of_entries_leaves_their_links_alone(
+    engine: Engine, desk: Desk, tmp_path: Path
+) -> None:
+    """Entries that were written before a later build added a column verify after it."""
+    desk.put_user("ann", 700)
+    rental(desk, authorize())
+    migrate_as_next_build(engine, tmp_path / "next", ADDS)
+    with engine.connect() as connection:
+        assert set(connection.scalars(text("SELECT later FROM entries"))) == {"none"}
+    assert verify_books(engine).fault is None
+
+
 def test_a_backup_of_a_schema_that_only_grew_is_proved(file: Path, tmp_path: Path) -> None:
     """This build backs up a database of a later build's schema, and restores it as it is."""
     url, target = f"sqlite:///{file}", f"sqlite:///{tmp_path / 'target.db'}"

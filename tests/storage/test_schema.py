@@ -167,7 +167,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "entries": {
         "sequence": 5, "transaction_sequence": 5, "book": "line", "debit": "held",
-        "credit": "available", "amount_minor": 1,
+        "credit": "available", "amount_minor": 1, "link_format": 2,
     },
     "authorizations": {
         "state": "ACTIVE", "custody": "OUT", "start": "IMMEDIATE", "offer": "REDUCED",
@@ -289,6 +289,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         )
     ),
     ("entries", "amount_positive", {"amount_minor": 0}),
+    ("entries", "link_format_positive", {"link_format": 0}),
     ("entries", "two_accounts", {"credit": "held"}),
     ("entries", "sequence_after_transaction", {"transaction_sequence": 6}),
     ("entries", "debit_after_not_negative", {"debit_after_minor": -1}),
