@@ -448,7 +448,7 @@ def _first_answer(work: Work, changes: Changes) -> Result | None:
     """
     first = changes.request(work.caller, work.request_id) if work.request_id else None
     if first is not None and first.method != TOMBSTONE:
-        return _replay(work, first)
+        return first.answer_again(work.method, work.body, work.differing_field)
     if first is not None and not isinstance(work.command, Authorize):
         raise RequestIdReused("method")
     if work.deadline is not None and work.deadline <= time.monotonic():
@@ -565,17 +565,6 @@ def _no_limits(terms: Catalog, currency: str) -> str:
     of_currency = TermsKind.LIMITS, (currency,)
     why = [it.why for it in terms.faults if it[:2] == of_currency] or ["there are none"]
     return f"no limits in {currency}: {why[0]}; put the rows of limit_steps right and start again"
-
-
-def _replay(work: Work, first: RequestRecord) -> Result:
-    """The first answer again, or which field differs from the first request."""
-    if first.method != work.method:
-        return RequestIdReused("method")
-    if first.body != work.body:
-        field = work.differing_field(first.body)
-        if field is not None:
-            return RequestIdReused(field)
-    return first.answer
 
 
 def _away() -> Unavailable:

@@ -18,6 +18,7 @@ from service.engine.records import PLATFORM
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
 from service.rpc.pipeline import Call, Method
+from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
 
 Reader = Callable[[Call[Any]], Any]
@@ -50,13 +51,24 @@ class Mutation:
 
 
 def methods_of(
-    committer: Committer, mutations: Sequence[Mutation], max_bytes: int
+    committer: Committer, retries: Retries, mutations: Sequence[Mutation], max_bytes: int
 ) -> list[Method[Any]]:
     """The methods of a table, whose commands go to the committer."""
     return [
-        Method(it.name, it.request, it.scope, _handler(committer, it), max_bytes)
+        Method(
+            it.name,
+            it.request,
+            it.scope,
+            _handler(committer, it),
+            max_bytes,
+            _first_answer(retries, it.name),
+        )
         for it in mutations
     ]
+
+
+def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
+    return lambda call: retries.first_answer(method, caller_of(call), call)
 
 
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:

@@ -123,8 +123,6 @@ def create_operator(
     Raises InvalidInput for an id that is not lower-case letters, digits and hyphens (at most
     63), OperatorExists, and RequestIdReused.
     """
-    if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
-        raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
     row = {"operator_id": operator_id, "name": name, "fee_bp": fee_bp, "create_us": now_us}
     products = [
         {**product, "operator_id": operator_id, "revision": 1, "policy_revision": 1}
@@ -132,8 +130,11 @@ def create_operator(
     ]
     body = [operator_id, name, fee_bp]
     with writing(engine) as connection:
+        # The retry first: today's rules are for what is new.
         if _first_outcome(connection, request_id, "create_operator", body) is not None:
             return
+        if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
+            raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
         if _operator_exists(connection, operator_id):
             raise OperatorExists(operator_id)
         connection.execute(insert(t.operators), row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_an_operator_is_created_once_for_a_request_id(store: SqlStore) -> None:
     with pytest.raises(RequestIdReused) as refused:
         admin.add_key(store.engine, new_key(), "new", START_US, request_id="a-1")
     assert refused.value.metadata == {"field": "method"}
+
+
+def test_a_retry_is_answered_although_ids_must_look_otherwise(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's registration sent again is done, although today its id would be refused."""
+    admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
+    monkeypatch.setattr(admin, "OPERATOR_ID", re.compile("[0-9]+"))
+    admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
+    with pytest.raises(InvalidInput):
+        admin.create_operator(store.engine, "newer", "New", 250, START_US, request_id="a-2")
 
 
 @pytest.mark.parametrize("operator_id", [OPERATOR, None])
