@@ -28,9 +28,17 @@ from service.storage.opening import open_current
 from service.storage.proof import BackupRefused
 from service.storage.verify import verify_books
 from tests.cli.test_commands import COMMANDS
+from tests.conftest import Databases
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
-from tests.storage.next_build import ADDS, CLOSES, NUMBER, migrate_as_next_build
+from tests.storage.next_build import ADDS, CLOSES, NUMBER, changeable, migrate_as_next_build
+
+
+@pytest.fixture
+def url(databases: Databases) -> Iterator[str]:
+    """A fresh database whose schema may be changed."""
+    with changeable(databases) as made:
+        yield made
 
 
 @pytest.fixture
