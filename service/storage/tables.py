@@ -267,7 +267,6 @@ entries = Table(
     _bytes("link"),
     # how the link was made, see `chain.py`; entries of builds that did not say so are of format 1
     Column("link_format", Integer, nullable=False, server_default=text("1")),
-    CheckConstraint("link_format > 0", "link_format_positive"),
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint("debit <> credit", "two_accounts"),
     CheckConstraint("sequence >= transaction_sequence", "sequence_after_transaction"),

@@ -289,7 +289,6 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         )
     ),
     ("entries", "amount_positive", {"amount_minor": 0}),
-    ("entries", "link_format_positive", {"link_format": 0}),
     ("entries", "two_accounts", {"credit": "held"}),
     ("entries", "sequence_after_transaction", {"transaction_sequence": 6}),
     ("entries", "debit_after_not_negative", {"debit_after_minor": -1}),
