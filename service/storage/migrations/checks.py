@@ -17,6 +17,11 @@ from alembic import op
 from sqlalchemy import Connection, text
 
 TABLE = text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+CONDITION = text(
+    "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE conrelid = CAST(:table AS regclass) AND conname = :name"
+)
+PROBE = "check_as_it_was"
 CHANGE = text("UPDATE sqlite_master SET sql = :sql WHERE type = 'table' AND name = :name")
 
 
@@ -24,16 +29,21 @@ def widen_check(table: str, name: str, before: str, after: str) -> None:
     """Replaces a CHECK by one that allows all that it allowed, and more.
 
     Both conditions are alternatives joined by OR. Raises ValueError when one of `before` is not in
-    `after`, or when the table has no such CHECK.
+    `after`, and NoSuchCheck when the table has no such CHECK.
     """
     missing = _alternatives(before) - _alternatives(after)
     if missing:
         raise ValueError(f"{name} would be narrower: without {', '.join(sorted(missing))}")
     connection = op.get_bind()
-    if connection.dialect.name == "sqlite":
-        _change_schema(connection, table, _clause(name, before), _clause(name, after))
-        return
-    op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}, ADD {_clause(name, after)} NOT VALID")
+    change = _change_schema if connection.dialect.name == "sqlite" else _change_constraint
+    change(connection, table, name, before, after)
+
+
+class NoSuchCheck(ValueError):
+    """A table does not have the CHECK that is to be widened."""
+
+    def __init__(self, table: str, name: str, condition: str) -> None:
+        super().__init__(f"the table {table} does not have: {_clause(name, condition)}")
 
 
 def _clause(name: str, condition: str) -> str:
@@ -52,14 +62,35 @@ def _alternatives(condition: str) -> set[str]:
     return set(parts)
 
 
-def _change_schema(connection: Connection, table: str, before: str, after: str) -> None:
+def _change_constraint(
+    connection: Connection, table: str, name: str, before: str, after: str
+) -> None:
+    """On PostgreSQL, which keeps a condition in words of its own: it is asked for them."""
+    connection.execute(text(f"ALTER TABLE {table} ADD {_clause(PROBE, before)} NOT VALID"))
+    said = [
+        str(connection.scalar(CONDITION, {"table": table, "name": it})).removesuffix(" NOT VALID")
+        for it in (name, PROBE)
+    ]
+    if said[0] != said[1]:
+        raise NoSuchCheck(table, name, before)
+    connection.execute(
+        text(
+            f"ALTER TABLE {table} DROP CONSTRAINT {PROBE}, DROP CONSTRAINT {name},"
+            f" ADD {_clause(name, after)} NOT VALID"
+        )
+    )
+
+
+def _change_schema(connection: Connection, table: str, name: str, before: str, after: str) -> None:
+    """On SQLite, which keeps the text of the table."""
     found = connection.scalar(TABLE, {"name": table})
-    if found is None or found.count(before) != 1:
-        raise ValueError(f"the table {table} does not have: {before}")
+    if found is None or found.count(_clause(name, before)) != 1:
+        raise NoSuchCheck(table, name, before)
+    changed = found.replace(_clause(name, before), _clause(name, after))
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
     try:
-        connection.execute(CHANGE, {"sql": found.replace(before, after), "name": table})
+        connection.execute(CHANGE, {"sql": changed, "name": table})
         # So every connection reads the schema again.
         connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
     finally:
