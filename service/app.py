@@ -41,6 +41,7 @@ from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.rails import Rails
 from service.rpc.reading import AuthorizationReads
+from service.rpc.retries import Retries
 from service.rpc.sandbox import SandboxServicer
 from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer
@@ -51,6 +52,7 @@ from service.storage.horizon import Horizon, Waiting
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
+from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -152,11 +154,13 @@ class App:
         self, assessor: Assessor, lists: Lists, provers: Pool
     ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
+        retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
             self.committer,
             store,
             assessor,
             self._readers,
+            retries,
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
@@ -166,7 +170,7 @@ class App:
         keys = None if signer is None else PublicKeys([signer.public])
         verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
         books = LedgerServicer(verify, History(store.engine), self._readers, provers)
-        changing = partial(methods_of, self.committer)
+        changing = partial(methods_of, self.committer, retries)
         services = {
             authorizations.SERVICE: [
                 *rentals.methods(small),

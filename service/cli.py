@@ -22,7 +22,7 @@ from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.engine.records import Verification, Witness
+from service.engine.records import PLATFORM, Verification, Witness
 from service.storage.database import telling
 from service.storage.opening import open_current, open_to_migrate, reach
 
@@ -108,7 +108,9 @@ def migrate(database: str, shard: bool) -> None:
     from service.storage.shard import shard as spread
 
     engine = _open(database, open_to_migrate)
-    apply(engine)
+    if not apply(engine):
+        click.echo("nothing to migrate: the database has a newer schema, on which this build runs")
+        return
     install_defaults(engine)
     if shard:
         click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")
@@ -199,6 +201,38 @@ def revoke_key(database: str, request_id: str) -> None:
     key = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
     admin.revoke_key(_open(database), key, _now_us(), request_id=request_id)
     click.echo("key revoked")
+
+
+@cli.command()
+@database_option
+@json_option
+def keys(database: str, as_json: bool) -> None:
+    """List the API keys with their scopes; the keys themselves are not kept.
+
+    A key has the scopes that it was made with. `ignored` are those that this build does not know,
+    `withheld` those that only a new key has."""
+    from service.storage.admin import list_keys
+
+    found = [
+        {
+            "key_id": it.key_id,
+            "owner": it.operator_id or PLATFORM,
+            "created": _instant(it.create_us),
+            "revoked": "" if it.revoke_us is None else _instant(it.revoke_us),
+            **{name: sorted(scopes) for name, scopes in it.scopes._asdict().items()},
+        }
+        for it in list_keys(_open(database))
+    ]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for key in found:
+        texts = {n: " ".join(it) if isinstance(it, list) else it for n, it in key.items()}
+        click.echo("  ".join(f"{name}: {text}" for name, text in texts.items() if text))
+
+
+def _instant(instant_us: int) -> str:
+    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).isoformat()
 
 
 @cli.command()

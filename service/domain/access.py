@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 KEY_BYTES = 24
 KEY_PREFIX = "fh_"
@@ -13,7 +15,10 @@ KEY_ID_LENGTH = 16
 
 
 class Scope(StrEnum):
-    """What a key may be used for."""
+    """What a key may be used for.
+
+    The name of a scope that was removed is never given to another: old keys would have it.
+    """
 
     AUTHORIZATIONS_READ = "authorizations.read"
     AUTHORIZATIONS_WRITE = "authorizations.write"
@@ -40,6 +45,38 @@ SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM})
 """What operators and the platform may both do: a user says in either's app that an item is back."""
 OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES)
+
+
+class KeyScopes(NamedTuple):
+    """The scopes of a key as it was made, beside those that there are today."""
+
+    granted: frozenset[Scope]
+    """What the key may be used for."""
+    ignored: frozenset[str]
+    """Scopes that were removed since, or that only a later build knows."""
+    withheld: frozenset[Scope]
+    """Scopes that a new key of the same owner has, and this one does not."""
+
+
+def scopes_of(operator_id: str | None) -> frozenset[Scope]:
+    """What a new key may be used for: an operator's, or the platform's (None)."""
+    return PLATFORM_SCOPES if operator_id is None else OPERATOR_SCOPES
+
+
+def write_scopes(scopes: Iterable[Scope]) -> str:
+    """Scopes as they are kept with a key."""
+    return " ".join(sorted(scopes))
+
+
+def read_scopes(kept: str, operator_id: str | None) -> KeyScopes:
+    """The scopes that are kept with a key of an operator, or of the platform (None).
+
+    A scope that nobody knows is ignored, so that a key outlives the removal of one. A scope that
+    was added later is not granted: whoever made the key did not mean it.
+    """
+    names = frozenset(kept.split())
+    granted = frozenset(scope for scope in Scope if scope in names)
+    return KeyScopes(granted, names - granted, scopes_of(operator_id) - granted)
 
 
 @dataclass(frozen=True, slots=True)

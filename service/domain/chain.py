@@ -3,15 +3,23 @@
 A link is a SHA-256 over the link before it and the entry, in which a keyed hash stands for the
 person: whoever is erased leaves a chain that still verifies and names nobody. A seal's digest
 covers the seal before it and the heads of lines, and names nobody either.
+
+Each entry says in which format its link is written, so that formats may follow each other within
+a line. Format 1 covers the 14 fields from the currency to the ledger's time. Format 2 covers its
+own number besides, and so does every later one: a link of one format is no link of another. A new
+field of entries needs a new format that covers it, and leaves the links of earlier formats alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 NO_LINK = b""
 """What stands before the first link."""
+LINK_FORMAT = 2
+"""The format of the links that this build writes."""
 SUBJECT_BYTES = 16
 
 
@@ -22,19 +30,26 @@ def subject_of(user_id: str, subject_key: bytes) -> bytes:
     ).digest()
 
 
-def link_of(previous: bytes, subject: bytes, entry: Sequence[object]) -> bytes:
+def link_of(previous: bytes, subject: bytes, entry: Sequence[Any]) -> bytes:
     """The link of an entry: 32 bytes over the previous link, the subject and the entry.
 
-    `entry` is a `ledger.Entry`; all of it counts but the person's id, which comes first, and
-    the link itself, which comes last.
+    `entry` is a `ledger.Entry`, or a row of its table; the format that it names decides what is
+    covered, never its link. Raises KeyError for a format that this build does not know.
     """
     # No value holds a line feed, so that no two entries have the same text.
-    text = _TEXT % tuple(entry[1:-1])
+    text = _TEXTS[entry[_FORMAT_PLACE]] % tuple(entry[_COVERED])
     return hashlib.sha256(previous + subject + text.encode()).digest()
 
 
-# One format for all fields at once takes half as long as joining their texts.
-_TEXT = "\n".join(["%s"] * 14)
+# Where an entry has the fields from the currency to the ledger's time, and its link's format.
+_COVERED = slice(1, 15)
+_FORMAT_PLACE = 16
+# One template for all fields at once takes half as long as joining their texts.
+_FIELDS = "\n".join(["%s"] * 14)
+# A currency has three letters, so that no text of format 1 begins like one of another.
+_TEXTS = {1: _FIELDS, 2: f"2\n{_FIELDS}"}
+LINK_FORMATS = frozenset(_TEXTS)
+"""The formats of links that this build reads."""
 
 
 def seal_digest(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.chain import NO_LINK, link_of
+from service.domain.chain import LINK_FORMAT, NO_LINK, link_of
 from service.domain.errors import InvariantBroken
 from service.domain.transitions import Transition
 
@@ -157,7 +157,8 @@ class Entry(NamedTuple):
 
     `sequence` is the line's version after the entry; `transaction_sequence` is the sequence of the
     first entry of the same transaction. `event_us` is when it happened, `ledger_us` when it was
-    written, which never goes back within a line; microseconds since the epoch, UTC.
+    written, which never goes back within a line; microseconds since the epoch, UTC. `link_format`
+    says how `link` was made (`chain.py`).
     """
 
     user_id: str
@@ -176,6 +177,7 @@ class Entry(NamedTuple):
     event_us: int
     ledger_us: int
     link: bytes
+    link_format: int = LINK_FORMAT
 
 
 # What the class itself does, in half the time.
@@ -265,8 +267,8 @@ def _enter(
         credit_after,
         *times,
     )
-    line.head = link_of(line.head, line.subject, (*fields, NO_LINK))
-    return _new(Entry, (*fields, line.head))
+    line.head = link_of(line.head, line.subject, (*fields, NO_LINK, LINK_FORMAT))
+    return _new(Entry, (*fields, line.head, LINK_FORMAT))
 
 
 def set_limit(line: Line, limit_minor: int) -> list[Posting]:

@@ -411,7 +411,7 @@ def _first_answer(work: Work, rows: Rows) -> Result | None:
     """
     first = rows[REQUESTS].get((work.caller, work.request_id)) if work.request_id else None
     if first is not None and first.method != TOMBSTONE:
-        return _replay(work, first)
+        return first.answer_again(work.method, work.body, work.differing_field)
     if first is not None and not isinstance(work.command, Authorize):
         raise RequestIdReused("method")
     if work.deadline is not None and work.deadline <= time.monotonic():
@@ -449,17 +449,6 @@ def _late(succeeded: Iterable[Pair], rows: Rows) -> set[Pair]:
         if (it := rows[TRANSFERS].get(key)) is not None
         and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
     }
-
-
-def _replay(work: Work, first: RequestRecord) -> Result:
-    """The first answer again, or which field differs from the first request."""
-    if first.method != work.method:
-        return RequestIdReused("method")
-    if first.body != work.body:
-        field = work.differing_field(first.body)
-        if field is not None:
-            return RequestIdReused(field)
-    return first.answer
 
 
 def _away() -> Unavailable:

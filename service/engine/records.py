@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from service.domain.authorization import TransferKind
 from service.domain.catalog import Operator, Product
 from service.domain.credit import LimitStep
+from service.domain.errors import RequestIdReused
 from service.domain.transitions import Transition
 
 PLATFORM = "platform"
@@ -41,6 +42,22 @@ class RequestRecord(NamedTuple):
     user_id: str
     authorization_id: str
     record_us: int
+
+    def answer_again(
+        self, method: str, body: bytes, differing_field: Callable[[bytes], str | None]
+    ) -> bytes:
+        """The answer, for the same request sent again.
+
+        `differing_field` names the field in which the request differs from the first body; None if
+        they mean the same. Raises RequestIdReused for another request, naming what differs.
+        """
+        if self.method != method:
+            raise RequestIdReused("method")
+        if self.body != body:
+            field = differing_field(self.body)
+            if field is not None:
+                raise RequestIdReused(field)
+        return self.answer
 
 
 TOMBSTONE = "tombstone"

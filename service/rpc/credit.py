@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any, Protocol
@@ -35,6 +36,7 @@ from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about
 from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
+from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
@@ -103,14 +105,31 @@ Wrong = dict[int, list[Violation]]
 """What is wrong with the people of a bulk call, by their places."""
 
 
+def _whole_body(message: pb.PutUsersRequest) -> bytes:
+    """What is kept as the body of a bulk call: who is in it, in their order."""
+    people = "\n".join(user.user_id for user in message.users).encode()
+    return hashlib.sha256(people).digest()
+
+
+def _own_body(user: pb.User) -> bytes:
+    """What is kept as the body of one person of a bulk call; `user` is put in order for it."""
+    # A set: the same names in another order are the same body.
+    user.missing_features[:] = sorted(user.missing_features)
+    return user.SerializeToString(deterministic=True)
+
+
+def _own_request_id(message: pb.PutUsersRequest, user: pb.User) -> str:
+    """The request id of one person of a bulk call."""
+    return f"{message.request_id}/{user.user_id}"
+
+
 def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
     """The bulk call's own request record: the same id always means the same people."""
-    people = "\n".join(user.user_id for user in call.message.users).encode()
     return Work(
         caller=PLATFORM,
         request_id=call.message.request_id,
         method=PUT_USERS,
-        body=hashlib.sha256(people).digest(),
+        body=_whole_body(call.message),
         command=OpenBulk(tuple(chain.from_iterable(wrong.values()))),
         encode=answers.encode_nothing,
         differing_field=lambda _first: "users",
@@ -127,6 +146,23 @@ def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
             for n, name in enumerate(user.missing_features)
         ),
     ]
+
+
+@contextmanager
+def _placed(place: int) -> Iterator[None]:
+    """Names the person, by the place in the call, whose request id came with another request."""
+    try:
+        yield
+    except RequestIdReused as error:
+        raise RequestIdReused(f"users[{place}].{error.metadata['field']}") from error
+
+
+def _response(profiles: Sequence[bytes]) -> bytes:
+    """The answer to a bulk call, from those to its people."""
+    response = pb.PutUsersResponse()
+    for profile in profiles:
+        response.profiles.add().MergeFromString(profile)
+    return response.SerializeToString()
 
 
 class ReviewReader(Protocol):
@@ -170,6 +206,7 @@ class People:
         store: ProfileStore,
         assessor: Assessor,
         readers: Executor,
+        retries: Retries,
         *,
         currency: str,
         bulk_in_flight: int,
@@ -178,6 +215,7 @@ class People:
         self._store = store
         self._assessor = assessor
         self._readers = readers
+        self._retries = retries
         self._currency = currency
         self._bulk_in_flight = bulk_in_flight
 
@@ -185,7 +223,12 @@ class People:
         """The service's methods with their scopes."""
         return [
             Method(
-                PUT_USERS, pb.PutUsersRequest, Scope.USERS_WRITE, self.put_users, max_bulk_bytes
+                PUT_USERS,
+                pb.PutUsersRequest,
+                Scope.USERS_WRITE,
+                self.put_users,
+                max_bulk_bytes,
+                self.first_answer,
             ),
             Method(
                 "GetCreditProfile",
@@ -217,8 +260,30 @@ class People:
             # One person who is refused keeps nobody else out; the first refusal is the answer.
             if isinstance(answer, BaseException):
                 raise answer
-            profiles.append(pb.CreditProfile.FromString(answer))
-        return pb.PutUsersResponse(profiles=profiles).SerializeToString()
+            profiles.append(answer)
+        return _response(profiles)
+
+    async def first_answer(self, call: Call[pb.PutUsersRequest]) -> bytes | None:
+        """What the same bulk call was answered before; None unless all its people were put.
+
+        Raises RequestIdReused when its id came with other people or other features.
+        """
+        message = call.message
+        whole = message.request_id
+        own = [_own_request_id(message, user) for user in message.users]
+        found = await self._retries.records(PLATFORM, [whole, *own])
+        if whole not in found:
+            return None
+        found[whole].answer_again(PUT_USERS, _whole_body(message), lambda _first: "users")
+        if not found.keys() >= set(own):
+            return None
+        profiles = []
+        for place, (request_id, user) in enumerate(zip(own, message.users, strict=True)):
+            body = _own_body(user)
+            with _placed(place):
+                differing = partial(differing_field, user)
+                profiles.append(found[request_id].answer_again(PUT_USERS, body, differing))
+        return _response(profiles)
 
     def _check(self, users: Any) -> Wrong:
         """Finds unknown features and people named twice."""
@@ -259,15 +324,14 @@ class People:
         violations: Sequence[Violation],
     ) -> bytes:
         known, missing = self._assessor.raw_names, frozenset(user.missing_features)
-        # A set: the same names in another order are the same body.
-        user.missing_features[:] = sorted(user.missing_features)
+        body = _own_body(user)
         names = tuple(name for name in known if name in user.features or name in missing)
         raw = pack([user.features.get(name, math.nan) for name in names])
         work = Work(
             caller=PLATFORM,
-            request_id=f"{call.message.request_id}/{user.user_id}",
+            request_id=_own_request_id(call.message, user),
             method=PUT_USERS,
-            body=user.SerializeToString(deterministic=True),
+            body=body,
             command=PutUser(
                 user.user_id,
                 raw,
@@ -281,9 +345,8 @@ class People:
             deadline=call.deadline,
         )
         try:
-            return await self._committer.submit(work)
-        except RequestIdReused as error:
-            raise RequestIdReused(f"users[{place}].{error.metadata['field']}") from error
+            with _placed(place):
+                return await self._committer.submit(work)
         except IllegalState as error:
             error.metadata["field"] = f"users[{place}]"
             raise

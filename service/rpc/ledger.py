@@ -147,6 +147,7 @@ def _entry(it: Entry) -> pb.Entry:
         event_time=convert.timestamp(it.event_us),
         ledger_time=convert.timestamp(it.ledger_us),
         link=it.link,
+        link_format=it.link_format,
     )
     message.amount.currency_code = it.currency
     message.amount.amount_minor = it.amount_minor

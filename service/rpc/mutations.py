@@ -19,6 +19,7 @@ from service.engine.records import PLATFORM
 from service.rpc import convert
 from service.rpc.answers import Writer, encoder, write_authorized
 from service.rpc.pipeline import Call, Method
+from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
 
 Reader = Callable[[Call[Any]], Any]
@@ -51,13 +52,24 @@ class Mutation:
 
 
 def methods_of(
-    committer: Committer, mutations: Sequence[Mutation], max_bytes: int
+    committer: Committer, retries: Retries, mutations: Sequence[Mutation], max_bytes: int
 ) -> list[Method[Any]]:
     """The methods of a table, whose commands go to the committer."""
     return [
-        Method(it.name, it.request, it.scope, _handler(committer, it), max_bytes)
+        Method(
+            it.name,
+            it.request,
+            it.scope,
+            _handler(committer, it),
+            max_bytes,
+            _first_answer(retries, it.name),
+        )
         for it in mutations
     ]
+
+
+def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
+    return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
 
 
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:

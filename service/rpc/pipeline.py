@@ -24,6 +24,7 @@ from service.domain.errors import (
     Exhausted,
     FreeholdError,
     InternalFault,
+    InvalidInput,
     InvariantBroken,
     PermissionDenied,
     Unavailable,
@@ -31,7 +32,7 @@ from service.domain.errors import (
 from service.engine.ports import StorageFailed
 from service.rpc.keys import KeyRing
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
-from service.rpc.validation import parse
+from service.rpc.validation import MALFORMED_MESSAGE, parse
 
 M = TypeVar("M", bound=Message)
 
@@ -57,6 +58,8 @@ class Method(Generic[M]):
     scope: Scope
     handle: Callable[[Call[M]], Awaitable[bytes]]
     max_bytes: int
+    first_answer: Callable[[Call[M]], Awaitable[bytes | None]] | None = None
+    """The answer that the call got when it came before; asked where its input is refused."""
 
 
 class Pipeline:
@@ -107,6 +110,11 @@ class Pipeline:
                 try:
                     message = parse(method.kind, body)
                     return await method.handle(Call(message, body, principal, deadline))
+                except InvalidInput as error:
+                    first = await _first_answer(method, body, principal, error)
+                    if first is None:
+                        raise
+                    return first
                 finally:
                     self._under_way[caller] -= 1
             except StorageFailed as error:
@@ -123,6 +131,17 @@ class Pipeline:
             return await _refuse(context, refusal)
 
         return call
+
+
+async def _first_answer(
+    method: Method[Any], body: bytes, principal: Principal, refusal: InvalidInput
+) -> bytes | None:
+    """What a call that is refused was answered when it came before, when other rules held."""
+    if method.first_answer is None or refusal.reason == MALFORMED_MESSAGE:
+        return None
+    # Anew, as it came: a handler may have changed its message.
+    message = method.kind.FromString(body)
+    return await method.first_answer(Call(message, body, principal, None))
 
 
 def _fault(method: str, error: Exception) -> InternalFault:

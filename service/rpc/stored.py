@@ -1,4 +1,9 @@
-"""The answers that are kept for retries, read again for the verifier."""
+"""The answers that are kept for retries, read again for the verifier.
+
+An answer is kept as long as its authorization, and so longer than its method may be there. Whoever
+takes a method out of the contract's services leaves its response in the contract and names both in
+`REMOVED`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,9 @@ from google.protobuf.message import DecodeError, Message
 from service.engine.records import TOMBSTONE
 from service.rpc import authorizations, charges, collection, returns
 from service.rpc import credit as people
+
+REMOVED: dict[str, type[Message]] = {}
+"""The methods that were removed, each with its response."""
 
 _RESPONSES: dict[str, type[Message]] = {
     it.name: it.response
@@ -32,7 +40,7 @@ def read_answer(method: str, answer: bytes) -> str | None:
     """
     if method == TOMBSTONE or (method == _BULK and not answer):
         return None
-    kind = credit.CreditProfile if method == _BULK else _RESPONSES.get(method)
+    kind = credit.CreditProfile if method == _BULK else _RESPONSES.get(method, REMOVED.get(method))
     if kind is None:
         raise ValueError(f"no method {method}")
     try:

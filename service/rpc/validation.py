@@ -13,6 +13,9 @@ M = TypeVar("M", bound=Message)
 
 _validator = protovalidate.Validator()
 
+MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+"""The reason of the refusal of bytes that are no message."""
+
 RULES_BELOW = frozenset({"amount_minor.positive"})
 """Rules that stand at a field of the contract and begin with the name of a field below it."""
 
@@ -22,7 +25,7 @@ def parse(kind: type[M], body: bytes) -> M:
     try:
         message = kind.FromString(body)
     except (DecodeError, ValueError, RecursionError) as error:
-        raise InvalidInput([], reason="MALFORMED_MESSAGE") from error
+        raise InvalidInput([], reason=MALFORMED_MESSAGE) from error
     violations = _validator.collect_violations(message)
     if violations:
         raise InvalidInput([_violation(violation) for violation in violations])

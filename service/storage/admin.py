@@ -12,17 +12,18 @@ import re
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from service.domain.access import (
-    OPERATOR_SCOPES,
-    PLATFORM_SCOPES,
+    KeyScopes,
     Principal,
-    Scope,
     hash_key,
     key_id_of,
+    read_scopes,
+    scopes_of,
+    write_scopes,
 )
 from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
 from service.engine.records import PLATFORM, RequestRecord
@@ -123,8 +124,6 @@ def create_operator(
     Raises InvalidInput for an id that is not lower-case letters, digits and hyphens (at most
     63), OperatorExists, and RequestIdReused.
     """
-    if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
-        raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
     row = {"operator_id": operator_id, "name": name, "fee_bp": fee_bp, "create_us": now_us}
     products = [
         {**product, "operator_id": operator_id, "revision": 1, "policy_revision": 1}
@@ -132,8 +131,11 @@ def create_operator(
     ]
     body = [operator_id, name, fee_bp]
     with writing(engine) as connection:
+        # The retry first: today's rules are for what is new.
         if _first_outcome(connection, request_id, "create_operator", body) is not None:
             return
+        if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
+            raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
         if _operator_exists(connection, operator_id):
             raise OperatorExists(operator_id)
         connection.execute(insert(t.operators), row)
@@ -154,11 +156,10 @@ def add_key(
     With a request id that came before, the key replaces the one that was made then. Raises
     NotFound when there is no such operator, and RequestIdReused.
     """
-    scopes = PLATFORM_SCOPES if operator_id is None else OPERATOR_SCOPES
     row = {
         "key_hash": hash_key(key),
         "operator_id": operator_id,
-        "scopes": " ".join(sorted(scopes)),
+        "scopes": write_scopes(scopes_of(operator_id)),
         "create_us": now_us,
         "revoke_us": None,
     }
@@ -199,5 +200,33 @@ def find_principal(engine: Engine, key_hash: str) -> Principal | None:
         row = connection.execute(query).first()
     if row is None:
         return None
-    scopes = frozenset(Scope(scope) for scope in row.scopes.split())
+    scopes = read_scopes(row.scopes, row.operator_id).granted
     return Principal(row.operator_id, scopes, key_id_of(key_hash))
+
+
+class KeyInfo(NamedTuple):
+    """A key as it may be shown: its name instead of itself, its owner (None: the platform), its
+    scopes, and when it was made and revoked, in microseconds since the epoch."""
+
+    key_id: str
+    operator_id: str | None
+    scopes: KeyScopes
+    create_us: int
+    revoke_us: int | None
+
+
+def list_keys(engine: Engine) -> list[KeyInfo]:
+    """Every key: the platform's first, then by operator, the oldest first."""
+    with reading(engine) as connection:
+        found = connection.execute(select(t.api_keys)).all()
+    keys = [
+        KeyInfo(
+            key_id_of(row.key_hash),
+            row.operator_id,
+            read_scopes(row.scopes, row.operator_id),
+            row.create_us,
+            row.revoke_us,
+        )
+        for row in found
+    ]
+    return sorted(keys, key=lambda it: (it.operator_id or "", it.create_us, it.key_id))

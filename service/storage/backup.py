@@ -31,7 +31,7 @@ from service.config import LIMITS
 from service.engine.records import Verification
 from service.storage import dump
 from service.storage.database import open_database
-from service.storage.migrate import is_older, migrate
+from service.storage.migrate import Schema, migrate, schema_of
 from service.storage.proof import BackupRefused, prove
 from service.storage.sqlite_files import address, has_log, read_from_disk
 from service.storage.terms import dangling_rows
@@ -97,7 +97,7 @@ def restore(
     dump.read(source, url, postgres_bin)
     engine = open_database(url)
     try:
-        if is_older(engine):
+        if schema_of(engine) is Schema.OLDER:
             migrate(engine)
     finally:
         engine.dispose()
@@ -275,7 +275,7 @@ def _bring_up_to_date(draft: Path) -> None:
     """Migrates a copy of a backup that an earlier build made, if it is sound; else leaves it."""
     with _read_only(draft) as engine:
         _refuse_damaged(engine, draft)
-        older = is_older(engine)
+        older = schema_of(engine) is Schema.OLDER
     if older:
         engine = open_database(f"sqlite:///{draft}")
         try:

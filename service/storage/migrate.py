@@ -1,47 +1,128 @@
-"""Brings a database to the current schema."""
+"""Brings a database to the current schema, and says which builds may use one.
+
+A build has a number: that of the newest migration it contains. A schema names the oldest build
+that may still run on it (the largest `oldest_build` in the table `compatibility`). A migration that
+only adds leaves that number alone. A migration that takes something away, or lets builds write what
+earlier ones cannot read, raises it by a row of its own.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
+from service.domain.errors import FreeholdError
 from service.storage.database import take_time, writing
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 # Names the lock of PostgreSQL that a migration holds; any number that nobody else uses.
 MIGRATION_LOCK = 4_602_678_819
+LOCK_NOT_AVAILABLE = "55P03"
+COMPATIBILITY_TABLE = "compatibility"
+OLDEST_BUILD = f"SELECT max(oldest_build) FROM {COMPATIBILITY_TABLE}"
 
 
-def _config() -> Config:
+class Schema(Enum):
+    """How a database's schema stands to this build."""
+
+    MISSING = "missing"
+    OLDER = "older"
+    """This build can migrate it, and cannot run on it before that."""
+    CURRENT = "current"
+    NEWER = "newer"
+    """A later build made it, and this build may run on it."""
+    TOO_NEW = "too new"
+    """A later build made it, and this build may not run on it; or nobody knows who made it."""
+
+
+USABLE = frozenset({Schema.CURRENT, Schema.NEWER})
+"""The schemas that this build may run on."""
+
+
+def _config(migrations: Path = MIGRATIONS) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(migrations))
     return config
 
 
-def migrate(engine: Engine, revision: str = "head") -> None:
+class TablesInUse(FreeholdError):
+    """A migration could not have a table to itself; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "TABLES_IN_USE",
+            "another program reads or writes the tables for long (a backup, a verification), and "
+            "the servers must not wait for it: nothing was changed; migrate again when it is done",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LockWaits:
+    """How a migration waits for tables that are in use, on PostgreSQL.
+
+    Whoever comes after it waits as well, so that it gives up after `wait_ms` and lets them go on
+    for `pause_s`; after `tries` it is refused.
+    """
+
+    wait_ms: int = 2_000
+    pause_s: float = 3.0
+    tries: int = 12
+
+
+LOCK_WAITS = LockWaits()
+
+
+def migrate(
+    engine: Engine,
+    revision: str = "head",
+    *,
+    migrations: Path = MIGRATIONS,
+    waits: LockWaits = LOCK_WAITS,
+) -> bool:
     """Applies every migration up to a revision that the database does not have yet.
 
-    All of them in one transaction.
+    All of them in one transaction. `migrations` is the folder of a build's migrations. Returns
+    False, and changes nothing, for a schema of a later build. Raises TablesInUse.
     """
-    config = _config()
+    for attempt in range(1, waits.tries + 1):
+        try:
+            return _migrate(engine, revision, _config(migrations), waits.wait_ms)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+        if attempt < waits.tries:
+            time.sleep(waits.pause_s)
+    raise TablesInUse
+
+
+def _migrate(engine: Engine, revision: str, config: Config, wait_ms: int) -> bool:
     with writing(engine) as connection:
-        _be_alone(connection)
+        _be_alone(connection, wait_ms)
+        found = revision_of(connection)
+        if found is not None and not _has(config, found):
+            return False
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        return True
 
 
-def _be_alone(connection: Connection) -> None:
+def _be_alone(connection: Connection, wait_ms: int) -> None:
     """Waits for another migration to end; SQLite's transaction is alone from its begin."""
     if connection.dialect.name == "postgresql":
         # Building an index or moving rows to their shards may take longer than any call may.
         take_time(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = {wait_ms}"))
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -56,18 +137,51 @@ def head_revision() -> str:
 
 def is_known(revision: str) -> bool:
     """Whether this build has the migrations up to a revision."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return _has(_config(), revision)
+
+
+def _has(config: Config, revision: str) -> bool:
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
     return any(script.revision == revision for script in scripts)
 
 
+def build_number() -> int:
+    """The number of this build: that of its newest migration."""
+    return int(head_revision())
+
+
+def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
+    """How a schema of this revision, with this oldest build, stands to this build.
+
+    `oldest_build` is None where the schema names none, as those before 0006 do.
+    """
+    if revision is None:
+        return Schema.MISSING
+    if revision == head_revision():
+        return Schema.CURRENT
+    if is_known(revision):
+        return Schema.OLDER
+    # Revisions are numbers of one length: a later one comes later in the order of texts.
+    later = revision > head_revision()
+    may_run = oldest_build is not None and oldest_build <= build_number()
+    return Schema.NEWER if later and may_run else Schema.TOO_NEW
+
+
+def schema_of(engine: Engine) -> Schema:
+    """How a database's schema stands to this build."""
+    with engine.connect() as connection:
+        return compare_schema(revision_of(connection), oldest_build_of(connection))
+
+
+def oldest_build_of(connection: Connection) -> int | None:
+    """The oldest build that may run on a database's schema; None where it names none."""
+    if not inspect(connection).has_table(COMPATIBILITY_TABLE):
+        return None
+    oldest = connection.scalar(text(OLDEST_BUILD))
+    # SQLite keeps a text in a column of numbers.
+    return oldest if isinstance(oldest, int) else None
+
+
 def is_current(engine: Engine) -> bool:
-    """Whether the database has every migration."""
-    with engine.connect() as connection:
-        return revision_of(connection) == head_revision()
-
-
-def is_older(engine: Engine) -> bool:
-    """Whether the database has a schema that this build can bring up to date."""
-    with engine.connect() as connection:
-        revision = revision_of(connection)
-    return revision is not None and revision != head_revision() and is_known(revision)
+    """Whether the database has every migration of this build, and no other."""
+    return schema_of(engine) is Schema.CURRENT

@@ -16,7 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.errors import FreeholdError
 from service.storage.database import open_database, telling
-from service.storage.migrate import head_revision, is_known, revision_of
+from service.storage.migrate import (
+    COMPATIBILITY_TABLE,
+    OLDEST_BUILD,
+    Schema,
+    build_number,
+    compare_schema,
+    oldest_build_of,
+    revision_of,
+)
 from service.storage.sqlite_files import address, has_log, read_from_disk
 from service.storage.tables import metadata
 
@@ -32,33 +40,40 @@ class DatabaseUnusable(FreeholdError):
 
 
 class _Found(NamedTuple):
-    """A database's schema: its revision (None: it has none) and the names of its tables."""
+    """A database's schema: its revision (None: it has none), the names of its tables, and the
+    oldest build that may run on it (None: it names none)."""
 
     revision: str | None
     tables: frozenset[str]
+    oldest_build: int | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """How it stands to this build."""
+        return compare_schema(self.revision, self.oldest_build)
 
 
 def open_current(url: str) -> Engine:
-    """An engine on a Freehold database of this build's schema.
+    """An engine on a Freehold database of a schema that this build may run on.
 
     Raises DatabaseUnusable; ValueError and ImportError as `open_database` does.
     """
     engine = open_database(url)
     with _disposed_on_error(engine):
         found = _look(engine)
-        _refuse_unknown(engine.url, found)
-        if found.revision is None:
+        _refuse_too_new(engine.url, found)
+        if found.schema is Schema.MISSING:
             is_what = "is not a Freehold database" if found.tables else "is empty"
             text = f"{_name(engine.url)} {is_what}: check --database, or run freehold migrate"
             raise DatabaseUnusable("NO_SCHEMA", text)
-        if found.revision != head_revision():
+        if found.schema is Schema.OLDER:
             text = f"{_name(engine.url)} has the older schema {found.revision}"
             raise DatabaseUnusable("SCHEMA_OLDER", f"{text}: run freehold migrate")
     return engine
 
 
 def open_to_migrate(url: str) -> Engine:
-    """An engine on a Freehold database of any earlier schema, or on one that is to become one.
+    """An engine on a Freehold database that is not for later builds only, or is to become one.
 
     A SQLite file that is not there is made by the engine's first connection. Raises as
     `open_current` does.
@@ -66,7 +81,7 @@ def open_to_migrate(url: str) -> Engine:
     engine = open_database(url, create=True)
     with _disposed_on_error(engine):
         found = _look(engine, to_create=True)
-        _refuse_unknown(engine.url, found)
+        _refuse_too_new(engine.url, found)
         # Beside other tables a database of PostgreSQL's may have those of its extensions.
         in_the_way = found.tables
         if engine.dialect.name == "postgresql":
@@ -103,10 +118,13 @@ def _name(url: URL) -> str:
     return f"the database {url.database}"
 
 
-def _refuse_unknown(url: URL, found: _Found) -> None:
-    if found.revision is not None and not is_known(found.revision):
-        text = f"{_name(url)} has the schema revision {found.revision}, which this build does not"
-        raise DatabaseUnusable("SCHEMA_NEWER", f"{text} know: run the newer build that made it")
+def _refuse_too_new(url: URL, found: _Found) -> None:
+    if found.schema is not Schema.TOO_NEW:
+        return
+    text = f"{_name(url)} has the newer schema {found.revision}"
+    if found.oldest_build is not None:
+        text += f", for builds from {found.oldest_build} on, and this is build {build_number()}"
+    raise DatabaseUnusable("SCHEMA_NEWER", f"{text}: run the newer build that made it")
 
 
 def _look(engine: Engine, *, to_create: bool = False) -> _Found:
@@ -114,8 +132,8 @@ def _look(engine: Engine, *, to_create: bool = False) -> _Found:
         return _look_into_file(str(engine.url.database), to_create=to_create)
     try:
         with engine.connect() as connection:
-            tables = inspect(connection).get_table_names()
-            return _Found(revision_of(connection), frozenset(tables) - {REVISION_TABLE})
+            tables = frozenset(inspect(connection).get_table_names()) - {REVISION_TABLE}
+            return _Found(revision_of(connection), tables, oldest_build_of(connection))
     except SQLAlchemyError as error:
         raise DatabaseUnusable("UNREACHABLE", _why_unreachable(error)) from error
 
@@ -153,14 +171,19 @@ def _look_into_file(path: str, *, to_create: bool) -> _Found:
         with closing(sqlite3.connect(address(path, "mode=rw"), uri=True)) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = frozenset(name for (name,) in names)
-            versions = []
+            versions, oldest = [], None
             if REVISION_TABLE in tables:
                 versions = connection.execute(
                     f"SELECT version_num FROM {REVISION_TABLE}"
                 ).fetchall()
+            if versions and COMPATIBILITY_TABLE in tables:
+                (oldest,) = connection.execute(OLDEST_BUILD).fetchone()
     except sqlite3.Error as error:
         raise DatabaseUnusable("NOT_A_DATABASE", _why_unreadable(path, error)) from error
-    return _Found(str(versions[0][0]) if versions else None, tables - {REVISION_TABLE})
+    revision = str(versions[0][0]) if versions else None
+    # SQLite keeps a text in a column of numbers.
+    oldest = oldest if isinstance(oldest, int) else None
+    return _Found(revision, tables - {REVISION_TABLE}, oldest)
 
 
 def _why_unreadable(path: str, error: sqlite3.Error) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from service.domain.errors import FreeholdError
 from service.engine.ports import StorageFailed
 from service.engine.records import Verification
-from service.storage.migrate import is_current
+from service.storage.migrate import USABLE, schema_of
 from service.storage.verify import verify_books
 
 
@@ -19,11 +19,15 @@ class BackupRefused(FreeholdError):
 
 
 def prove(engine: Engine) -> Verification:
-    """What the books hold; raises BackupRefused for another schema and for books that are wrong."""
-    if not is_current(engine):
+    """What the books hold.
+
+    Raises BackupRefused for a schema that this build may not run on, and for books that are
+    wrong.
+    """
+    if schema_of(engine) not in USABLE:
         raise BackupRefused(
             "SCHEMA_NOT_CURRENT",
-            "its schema is not this build's: run freehold migrate if it is older, else the build "
+            "its schema is not for this build: run freehold migrate if it is older, else the build "
             "that made it",
         )
     try:

@@ -36,6 +36,7 @@ BY_CALLER = {
 }
 # What everybody reads and hardly anybody writes: on every node.
 EVERYWHERE = (
+    "compatibility",
     "operators",
     "api_keys",
     "policies",

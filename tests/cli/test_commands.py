@@ -158,6 +158,32 @@ def test_a_key_alone_is_for_scripts(migrated: str) -> None:
         engine.dispose()
 
 
+def test_keys_are_listed_with_their_scopes(migrated: str, file: Path) -> None:
+    """`keys` shows each key's name, owner and scopes, those it lacks and those nobody knows, as
+    lines or as JSON; it never shows a key."""
+    made = json.loads(operator(migrated, "city").output)["api_key"]
+    invoke("platform", "create-key", "--database", migrated)
+    with sqlite3.connect(file) as connection:
+        old = "UPDATE api_keys SET scopes = 'bikes.fly returns.claim' WHERE operator_id IS NULL"
+        connection.execute(old)
+    connection.close()
+    done = invoke("keys", "--database", migrated)
+    assert (done.exit_code, made in done.output) == (0, False)
+    platforms, citys = done.output.splitlines()
+    assert "owner: platform" in platforms
+    assert "granted: returns.claim  ignored: bikes.fly  withheld: books.read " in platforms
+    assert f"key_id: {hash_key(made)[:16]}  owner: city  created: " in citys
+    assert "granted: authorizations.read authorizations.write returns.claim" in citys
+    assert "withheld" not in citys
+    assert "revoked" not in citys
+    listed = json.loads(invoke("keys", "--database", migrated, "--json").output)
+    assert [it["owner"] for it in listed] == ["platform", "city"]
+    assert listed[0]["ignored"] == ["bikes.fly"]
+    assert listed[1]["withheld"] == []
+    invoke("revoke-key", "--database", migrated, stdin=f"{made}\n")
+    assert "revoked: 20" in invoke("keys", "--database", migrated).output
+
+
 def test_an_operator_is_created_once(migrated: str) -> None:
     """A second operator with the same id is refused with one line and changes nothing."""
     assert operator(migrated, "city").exit_code == 0
@@ -303,6 +329,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "operator create": ("operator", "create", "city", "--name", "City"),
     "operator create-key": ("operator", "create-key", "city"),
     "platform create-key": ("platform", "create-key"),
+    "keys": ("keys",),
     "revoke-key": ("revoke-key",),
     "verify": ("verify",),
 }

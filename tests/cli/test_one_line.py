@@ -176,11 +176,19 @@ def a_damaged_file(place: Place) -> str:
     return place.url
 
 
-def of_revision(revision: str) -> Callable[[Place], str]:
+OLDER = "UPDATE alembic_version SET version_num = '0001'"
+NEWER = "UPDATE alembic_version SET version_num = '9999'"
+CLOSED = "INSERT INTO compatibility (oldest_build) VALUES (9998)"
+UNSAID = "DROP TABLE compatibility"
+REFUSED_BUILD = ("newer schema 9999", "for builds from 9998 on", "run the newer build")
+
+
+def changed_by(*statements: str) -> Callable[[Place], str]:
     def make(place: Place) -> str:
         shutil.copy(place.template, place.file)
         with closing(sqlite3.connect(place.file, isolation_level=None)) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+            for statement in statements:
+                connection.execute(statement)
         return place.url
 
     return make
@@ -255,8 +263,16 @@ SITUATIONS: dict[str, Situation] = {
         somebody_elses_file, frozenset({"migrate"}), ("recipes", "give a database that is empty")
     ),
     "damaged": Situation(a_damaged_file, USERS, ("is damaged: restore a backup",)),
-    "newer": Situation(of_revision("9999"), USERS, ("schema revision 9999", "run the newer build")),
-    "older": Situation(of_revision("0001"), READERS, ("older schema 0001", "run freehold migrate")),
+    "newer": Situation(changed_by(NEWER, CLOSED), USERS, REFUSED_BUILD),
+    "newer, naming no oldest build": Situation(
+        changed_by(NEWER, UNSAID), USERS, ("newer schema 9999: run the newer build",)
+    ),
+    "newer, naming nonsense": Situation(
+        changed_by(NEWER, "UPDATE compatibility SET oldest_build = 'x'"),
+        USERS,
+        ("newer schema 9999: run the newer build",),
+    ),
+    "older": Situation(changed_by(OLDER), READERS, ("older schema 0001", "run freehold migrate")),
     "in memory": Situation(in_memory, ALL, ("say sqlite:///FILE",)),
     "options": Situation(with_options, ALL, ("say sqlite:///FILE",)),
     "nobody listens": Situation(nobody_listens, ALL, UNREACHED),
@@ -269,12 +285,12 @@ SITUATIONS: dict[str, Situation] = {
     "another driver": Situation(other_driver, ALL, ("say", "postgresql+psycopg://")),
     "empty on PostgreSQL": Situation(an_empty_database, READERS, ("is empty", "freehold migrate")),
     "newer on PostgreSQL": Situation(
-        with_sql("UPDATE alembic_version SET version_num = '9999'", migrated=True),
+        with_sql(NEWER, CLOSED, migrated=True),
         USERS,
-        ("schema revision 9999", "run the newer build"),
+        REFUSED_BUILD,
     ),
     "older on PostgreSQL": Situation(
-        with_sql("UPDATE alembic_version SET version_num = '0001'", migrated=True),
+        with_sql(OLDER, migrated=True),
         READERS,
         ("older schema 0001", "run freehold migrate"),
     ),

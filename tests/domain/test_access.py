@@ -2,15 +2,58 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.domain.access import (
     KEY_PREFIX,
     OPERATOR_SCOPES,
     PLATFORM_SCOPES,
+    KeyScopes,
     Scope,
     hash_key,
     key_id_of,
     new_key,
+    read_scopes,
+    scopes_of,
+    write_scopes,
 )
+
+RELEASED = {
+    "authorizations.read", "authorizations.write", "returns.claim", "users.write", "profiles.read",
+    "limits.write", "standings.write", "reviews.read", "reviews.write", "payments.write",
+    "disputes.write", "write_offs.write", "payouts.read", "payouts.write", "transfers.read",
+    "transfers.report", "books.read", "books.verify", "sandbox.clock",
+}  # fmt: skip
+"""Every scope that a released build knew, removed ones too: names are only ever added here."""
+REMOVED: set[str] = set()
+"""Those of them that were removed."""
+
+
+def test_the_name_of_a_removed_scope_is_not_given_again() -> None:
+    """The scopes of this build are those that were ever released, without the removed ones."""
+    assert set(Scope) == RELEASED - REMOVED
+
+
+@pytest.mark.parametrize("operator_id", ["city", None])
+def test_a_new_key_has_every_scope_of_its_owner(operator_id: str | None) -> None:
+    """The scopes of a new key are read as they were written; none is ignored or withheld."""
+    scopes = read_scopes(write_scopes(scopes_of(operator_id)), operator_id)
+    assert scopes == KeyScopes(scopes_of(operator_id), frozenset(), frozenset())
+
+
+def test_a_removed_scope_is_ignored() -> None:
+    """A key with a scope that nobody knows any more keeps its other scopes, and says so."""
+    scopes = read_scopes("authorizations.read bikes.fly authorizations.write", "city")
+    assert scopes.granted == {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
+    assert scopes.ignored == {"bikes.fly"}
+    assert scopes.withheld == {Scope.RETURNS_CLAIM}
+
+
+def test_an_added_scope_is_withheld_from_old_keys() -> None:
+    """A scope that came after a key was made is not among those that the key has."""
+    before = scopes_of(None) - {Scope.SANDBOX_CLOCK}
+    scopes = read_scopes(write_scopes(before), None)
+    assert scopes == KeyScopes(before, frozenset(), frozenset({Scope.SANDBOX_CLOCK}))
 
 
 def test_operators_and_the_platform_share_one_scope() -> None:

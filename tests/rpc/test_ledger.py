@@ -209,7 +209,8 @@ def test_entries_come_page_by_page(desk: Desks) -> None:
 
 
 def test_an_entry_says_all_of_itself(desk: Desks) -> None:
-    """An entry has its accounts, its amount, the balances after, both times and its link."""
+    """An entry has its accounts, its amount, the balances after, both times, and its link with the
+    format of that."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     desk.operator.settle(name, 1_000)
@@ -225,6 +226,7 @@ def test_an_entry_says_all_of_itself(desk: Desks) -> None:
     links = {it.link for it in (limit, held, drawn, owed, fee, rest)}
     assert {len(link) for link in links} == {32}
     assert len(links) == 6
+    assert {it.link_format for it in page(desk, user_id).entries} == {2}
 
 
 # -- the proof ----------------------------------------------------------------------------------

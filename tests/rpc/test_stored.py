@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from freehold.v1 import authorization_service_pb2 as calls
 
+from service.rpc import stored
 from service.rpc.stored import read_answer
 from service.storage.database import open_database
 from service.storage.verify import verify_books
@@ -42,6 +44,51 @@ def test_kept_answers_are_about_what_was_asked(tmp_path: Path) -> None:
             fault = verify_books(engine, read_answer=read_answer).fault
             assert fault is not None
             assert (fault.rule, fault.row) == ("ANSWER", f"requests/{caller}/{request_id}")
+    finally:
+        engine.dispose()
+
+
+RELEASED = {
+    "ApproveWriteOff", "Authorize", "AuthorizeGroup", "ClaimReturn", "ConfirmAuthorization",
+    "ContestReturn", "DecreaseAuthorization", "ExtendRental", "IncrementAuthorization",
+    "LowerCharge", "OpenDispute", "PayOutOperator", "PayOutRefund", "ProposeWriteOff", "PutUsers",
+    "RecordChargeBack", "RecordOperatorPayment", "RecordPaidElsewhere", "RecordPayment",
+    "RefundCharge", "ReportFound", "ReportLost", "ResolveChargeBack", "ResolveDispute",
+    "ResolveReview", "ReverseAuthorization", "SetCreditLimit", "SetProvision", "SetStanding",
+    "SettleAuthorization", "StartRental",
+}  # fmt: skip
+"""Every method whose answers a released build kept: names are only ever added here."""
+
+
+def test_answers_of_every_method_that_ever_was_are_read() -> None:
+    """The answers that are read are those of the methods that there are, and of each that was
+    released and removed since."""
+    assert set(MUTATIONS) | set(stored.REMOVED) == RELEASED
+    assert set(MUTATIONS).isdisjoint(stored.REMOVED)
+
+
+def test_answers_of_a_removed_method_keep_the_books_verifiable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database with an answer of a method that was removed verifies while its response is read,
+    and a wrong answer of that method is still found."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        desk.operator.send("Authorize", ready(desk, "Authorize"))
+    file = tmp_path / "freehold.db"
+    with attack(file) as connection:
+        connection.execute("UPDATE requests SET method = 'Rent' WHERE method = 'Authorize'")
+    engine = open_database(f"sqlite:///{file}")
+    try:
+        fault = verify_books(engine, read_answer=read_answer).fault
+        assert fault is not None
+        assert fault.detail == "no answer of Rent"
+        monkeypatch.setitem(stored.REMOVED, "Rent", calls.AuthorizeResponse)
+        assert verify_books(engine, read_answer=read_answer).fault is None
+        with attack(file) as connection:
+            connection.execute("UPDATE requests SET answer = x'00' WHERE method = 'Rent'")
+        fault = verify_books(engine, read_answer=read_answer).fault
+        assert fault is not None
+        assert fault.rule == "ANSWER"
     finally:
         engine.dispose()
 

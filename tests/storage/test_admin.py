@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from sqlalchemy import select
 from service.domain.access import (
     OPERATOR_SCOPES,
     PLATFORM_SCOPES,
+    KeyScopes,
     Principal,
+    Scope,
     hash_key,
     key_id_of,
     new_key,
@@ -20,7 +23,7 @@ from service.domain.errors import InvalidInput, NotFound, RequestIdReused
 from service.engine.records import PLATFORM
 from service.storage import admin
 from service.storage import tables as t
-from service.storage.database import open_database
+from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US
 
@@ -64,6 +67,17 @@ def test_an_operator_is_created_once_for_a_request_id(store: SqlStore) -> None:
     with pytest.raises(RequestIdReused) as refused:
         admin.add_key(store.engine, new_key(), "new", START_US, request_id="a-1")
     assert refused.value.metadata == {"field": "method"}
+
+
+def test_a_retry_is_answered_although_ids_must_look_otherwise(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's registration sent again is done, although today its id would be refused."""
+    admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
+    monkeypatch.setattr(admin, "OPERATOR_ID", re.compile("[0-9]+"))
+    admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
+    with pytest.raises(InvalidInput):
+        admin.create_operator(store.engine, "newer", "New", 250, START_US, request_id="a-2")
 
 
 @pytest.mark.parametrize("operator_id", [OPERATOR, None])
@@ -117,6 +131,44 @@ def test_a_key_is_known_by_its_hash(store: SqlStore) -> None:
         assert find(store.engine, key_hash) == principal
     assert find(store.engine, hash_key("fh_unknown")) is None
     assert find(store.engine, operators) is None
+
+
+def test_a_key_with_a_removed_scope_goes_on(store: SqlStore) -> None:
+    """A key that was made with a scope which no build knows any more serves its other scopes."""
+    key = new_key()
+    admin.add_key(store.engine, key, OPERATOR, START_US)
+    with writing(store.engine) as connection:
+        connection.execute(t.api_keys.update().values(scopes="bikes.fly authorizations.read"))
+    found = admin.find_principal(store.engine, hash_key(key))
+    assert found is not None
+    assert found.scopes == {Scope.AUTHORIZATIONS_READ}
+
+
+def test_keys_say_which_scopes_they_have(store: SqlStore) -> None:
+    """The list of keys has each key's owner and scopes, the platform's keys first, and no key."""
+    keys = [new_key() for _ in range(3)]
+    for at, (key, owner) in enumerate(zip(keys, (OPERATOR, None, OPERATOR), strict=True)):
+        admin.add_key(store.engine, key, owner, START_US + at)
+    with writing(store.engine) as connection:
+        old = t.api_keys.update().where(t.api_keys.c.key_hash == hash_key(keys[0]))
+        connection.execute(old.values(scopes="bikes.fly authorizations.read"))
+    admin.revoke_key(store.engine, keys[2], START_US + 9)
+    platforms, first, second = admin.list_keys(store.engine)
+    none: frozenset[str] = frozenset()
+    assert platforms == admin.KeyInfo(
+        key_id_of(hash_key(keys[1])),
+        None,
+        KeyScopes(PLATFORM_SCOPES, none, frozenset()),
+        START_US + 1,
+        None,
+    )
+    assert (first.key_id, first.operator_id) == (key_id_of(hash_key(keys[0])), OPERATOR)
+    assert first.scopes == KeyScopes(
+        frozenset({Scope.AUTHORIZATIONS_READ}),
+        frozenset({"bikes.fly"}),
+        frozenset({Scope.AUTHORIZATIONS_WRITE, Scope.RETURNS_CLAIM}),
+    )
+    assert (second.scopes.granted, second.revoke_us) == (OPERATOR_SCOPES, START_US + 9)
 
 
 def test_a_key_of_nobody(store: SqlStore) -> None:

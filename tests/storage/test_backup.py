@@ -443,9 +443,10 @@ def test_a_backup_of_an_earlier_build_is_brought_up_to_date(tmp_path: Path) -> N
 
 
 def test_a_backup_of_a_later_build_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup with a schema that this build does not know is refused, and nothing is left."""
+    """A backup with a schema that is for later builds only is refused, and nothing is left."""
     with closing(sqlite3.connect(made.path, isolation_level=None)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("INSERT INTO compatibility (oldest_build) VALUES (9999)")
     anew = hashlib.sha256(made.path.read_bytes()).hexdigest()
     target = url_of(tmp_path / "target.db")
     assert refusal(lambda: restore(made.path, target, sha256=anew)) == "SCHEMA_NOT_CURRENT"

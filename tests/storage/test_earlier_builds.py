@@ -124,3 +124,36 @@ def test_people_and_lines_of_an_earlier_build_go_on(desk: Desk) -> None:
     assert (it.offer, it.band) == ("ZERO", "A")
     assert balances(desk, "ann")[1] == before[1] - 19_900
     assert verify_books(desk.store.engine).fault is None
+
+
+FORMATS = text("SELECT link_format, link FROM entries WHERE user_id = 'ann' ORDER BY sequence")
+
+
+def test_a_line_has_links_of_two_formats(desk: Desk) -> None:
+    """New entries follow on the links of an earlier build in a later format, the old links stay as
+    they are, and the line verifies."""
+    with desk.store.engine.connect() as connection:
+        before = connection.execute(FORMATS).all()
+    rental(desk, authorize("ann", "bike"), request_id="anew")
+    with desk.store.engine.connect() as connection:
+        after = connection.execute(FORMATS).all()
+    assert {it.link_format for it in before} == {1}
+    assert after[: len(before)] == before
+    assert {it.link_format for it in after[len(before) :]} == {2}
+    assert verify_books(desk.store.engine).fault is None
+
+
+def test_an_earlier_server_beside_goes_on_with_the_line(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries of a server of the build before, which writes format 1 and does not say so, may
+    stand between entries of this build."""
+    rental(desk, authorize("ann", "bike"), request_id="this-build")
+    with monkeypatch.context() as earlier:
+        earlier.setattr("service.domain.ledger.LINK_FORMAT", 1)
+        rental(desk, authorize("ann", "power-bank"), request_id="build-before")
+    rental(desk, authorize("ann", "umbrella"), request_id="this-build-again")
+    with desk.store.engine.connect() as connection:
+        formats = [it.link_format for it in connection.execute(FORMATS)]
+    assert formats[-3:] == [2, 1, 2]
+    assert verify_books(desk.store.engine).fault is None

@@ -226,7 +226,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "entries": {
         "sequence": 5, "transaction_sequence": 5, "book": "line", "debit": "held",
-        "credit": "available", "amount_minor": 1,
+        "credit": "available", "amount_minor": 1, "link_format": 2,
     },
     "authorizations": {
         "state": "ACTIVE", "custody": "OUT", "start": "IMMEDIATE", "offer": "REDUCED",

@@ -212,6 +212,12 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a link": (
         (f"{E} link=x'00' {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
     ),
+    "a link's format": (
+        (f"{E} link_format=1 {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
+    ),
+    "a format of links that nobody knows": (
+        (f"{E} link_format=9 {AT}{{reversed}}",), "UNREADABLE", "entries/ann/CNY/{reversed}",
+    ),
     "a missing entry": (
         (f"DELETE FROM entries {AT}{{lowered}}",),
         "ENTRY_MISSING", "entries/ann/CNY/{after_lowered}",
@@ -613,6 +619,9 @@ FORGED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "another instant": (
         (f"{E} event_us=event_us-1 {AT}{{reversed}}",), "SEALED_HEAD", "sealed",
+    ),
+    "an earlier format": (
+        (f"{E} link_format=1 {AT}{{reversed}}",), "SEALED_HEAD", "sealed",
     ),
 }  # fmt: skip
 """The same by somebody who computes all links and heads anew."""

@@ -1,0 +1,35 @@
+"""Migrations that were released do not change: databases are where they left them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from service.storage.migrate import MIGRATIONS
+
+VERSIONS = MIGRATIONS / "versions"
+RELEASED = {
+    "0001_first_schema.py": "e1a4ad50ef81b4388823750932a3bc43",
+    "0002_append_only.py": "b56cff2fbb97d03f3a8c635a7743e12d",
+    "0003_terms_refer.py": "3977f8db3555397f524f7a4fb30506f6",
+    "0004_earlier_word_of_a_transfer.py": "db0bb02fdaf4fc297c1c0cafa283173c",
+    "0005_features_at_fault.py": "f69143c20d943516a037666dc5de102f",
+    "0006_formats.py": "a9e59a987b887ec7e06e995bc6c4d93d",
+    "0007_arrivals_and_changes.py": "db34c2ead716d5fa8863dc21853288c2",
+    "0008_kept_score.py": "56a52d5d0e97d373b619b7b84c2fa935",
+}
+"""Half of the SHA-256 of each migration's file: a new migration adds a line, and none changes."""
+
+
+@pytest.mark.parametrize("name", sorted(RELEASED))
+def test_a_released_migration_is_as_it_was(name: str) -> None:
+    """The file of a released migration is there and has not changed by a byte: what is to change
+    in the schema is a new revision."""
+    found = hashlib.sha256((VERSIONS / name).read_bytes()).hexdigest()[:32]
+    assert found == RELEASED[name], f"{name} was released and is frozen: add a new revision"
+
+
+def test_every_migration_is_listed() -> None:
+    """A new migration is added to the list above, so that it is frozen from its first commit on."""
+    assert {path.name for path in VERSIONS.glob("*.py")} == set(RELEASED)

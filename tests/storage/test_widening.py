@@ -1,0 +1,219 @@
+"""Lists in CHECKs that grow: a value is added without reading or moving a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from service.storage import tables as t
+from service.storage.database import open_database, writing
+from service.storage.migrate import LockWaits, TablesInUse, migrate
+from service.storage.migrations.checks import NoSuchCheck, widen_check
+from service.storage.store import SqlStore
+from service.storage.verify import verify_books
+from tests.conftest import Databases
+from tests.engine.calls import authorize, rental, settle
+from tests.fakes import Desk
+from tests.postgres import Cluster
+from tests.storage.next_build import ADDS, WIDENS, changeable, migrate_as_next_build
+from tests.storage.test_schema import NOTHING, UNCHARGED, refusal, row_of
+
+
+@pytest.fixture
+def engine(databases: Databases) -> Iterator[Engine]:
+    """A fresh database whose schema may be changed."""
+    with changeable(databases) as made:
+        opened = open_database(made)
+        yield opened
+        opened.dispose()
+
+
+def widen(connection: Connection, *given: str) -> None:
+    """Widens a CHECK as a migration does."""
+    with Operations.context(MigrationContext.configure(connection)):
+        widen_check(*given)
+
+
+STANDINGS = "standing = 'NORMAL' OR standing = 'SUSPENDED' OR standing = 'WATCHED'"
+MORE = f"{STANDINGS} OR standing = 'RESTING'"
+STANDING = ("lines", "ck_lines_standing_known")
+
+GROWN: list[tuple[Table, dict[str, Any], dict[str, Any]]] = [
+    (
+        t.authorizations,
+        {"state": "PAUSED", "expire_us": None, **UNCHARGED},
+        {"state": "GONE", **NOTHING},
+    ),
+    (t.authorizations, {"offer": "HALF"}, {"offer": "NONE"}),
+    (t.entries, {"debit": "reserve"}, {"debit": "pocket"}),
+    (t.entries, {"credit": "reserve", "debit": "held"}, {"credit": "pocket"}),
+    (t.transfers, {"kind": "LOAN"}, {"kind": "GIFT"}),
+]
+"""Rows that only the next build allows, beside rows that nobody does."""
+
+
+@pytest.mark.parametrize("case", range(len(GROWN)))
+def test_a_list_grows(engine: Engine, tmp_path: Path, case: int) -> None:
+    """A value that the database refuses is taken after a migration that adds it to its list, and
+    what is in no list is refused as before."""
+    table, added, unknown = GROWN[case]
+    with engine.connect() as connection:
+        assert "ck_" in refusal(connection, table, **added)
+    migrate_as_next_build(engine, tmp_path / "next", WIDENS)
+    with writing(engine) as connection:
+        connection.execute(table.insert(), row_of(table, **added))
+    with engine.connect() as connection:
+        assert "_known" in refusal(connection, table, **unknown)
+
+
+def place_of(engine: Engine, table: str) -> object:
+    """Where a table's rows are, which changes when the table is made anew."""
+    query = {
+        "sqlite": f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'",
+        "postgresql": f"SELECT pg_relation_filenode('{table}'::regclass)",
+    }[engine.dialect.name]
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(query).scalar_one()
+
+
+def test_no_table_is_made_anew(engine: Engine, tmp_path: Path) -> None:
+    """The rows stay where they are, and SQLite finds nothing wrong in the file."""
+    names = ("authorizations", "entries", "transfers")
+    before = [place_of(engine, name) for name in names]
+    migrate_as_next_build(engine, tmp_path / "next", WIDENS)
+    assert [place_of(engine, name) for name in names] == before
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+            assert connection.exec_driver_sql("PRAGMA writable_schema").scalar_one() == 0
+
+
+def test_an_open_connection_goes_by_the_wider_list(engine: Engine, tmp_path: Path) -> None:
+    """A server that was there before the list grew goes on with its connections, and its books
+    verify."""
+    desk = Desk(SqlStore(engine))
+    desk.put_user("ann", 700)
+    first = rental(desk, authorize("ann", "umbrella", "u-1"))
+    migrate_as_next_build(engine, tmp_path / "next", WIDENS)
+    rental(desk, settle(first, 100))
+    rental(desk, authorize("ann", "umbrella", "u-2"))
+    assert desk.faults == []
+    assert verify_books(engine).fault is None
+    desk.store.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((*STANDING, STANDINGS, "standing = 'NORMAL'"), "would be narrower: without standing"),
+        ((*STANDING, f"NOT ({STANDINGS})", MORE), "would be narrower: without NOT"),
+    ],
+)
+def test_a_list_never_shrinks(engine: Engine, given: tuple[str, ...], said: str) -> None:
+    """A rule that would refuse what was allowed is refused itself, since no row is read for it."""
+    with pytest.raises(ValueError, match=said), writing(engine) as connection:
+        widen(connection, *given)
+    assert refused_standing(engine, "RESTING")
+
+
+def refused_standing(engine: Engine, standing: str) -> bool:
+    """Whether the database refuses a line of this standing."""
+    with engine.connect() as connection:
+        try:
+            connection.execute(t.lines.insert(), row_of(t.lines, standing=standing))
+        except IntegrityError:
+            return True
+        return False
+
+
+def test_what_is_widened_must_be_there(engine: Engine) -> None:
+    """A CHECK that the table does not have, or has in other words, is an error, and stays."""
+    other = "standing = 'NORMAL'"
+    for given in (
+        ("lines", "ck_lines_nothing", STANDINGS, MORE),
+        (*STANDING, other, f"{other} OR standing = 'RESTING'"),
+    ):
+        with pytest.raises(NoSuchCheck, match="does not have"), writing(engine) as connection:
+            widen(connection, *given)
+    assert refused_standing(engine, "RESTING")
+    assert not refused_standing(engine, "NORMAL")
+
+
+def test_what_is_undone_leaves_the_list_as_it_was(engine: Engine) -> None:
+    """A migration that fails after a list grew leaves the list as it was, for every connection."""
+    with engine.connect().execution_options(writes=True) as connection:
+        widen(connection, *STANDING, STANDINGS, MORE)
+        connection.execute(t.lines.insert(), row_of(t.lines, standing="RESTING"))
+        connection.rollback()
+    assert refused_standing(engine, "RESTING")
+    with writing(engine) as connection:
+        widen(connection, *STANDING, STANDINGS, MORE)
+    assert not refused_standing(engine, "RESTING")
+    assert refused_standing(engine, "SLEEPING")
+
+
+def test_a_rule_that_the_database_does_not_understand_fails(engine: Engine) -> None:
+    """A condition that is no SQL fails within the migration, which changes nothing."""
+    with pytest.raises(DBAPIError), writing(engine) as connection:
+        widen(connection, *STANDING, STANDINGS, f"{STANDINGS} OR standing = = 'RESTING'")
+    assert refused_standing(engine, "RESTING")
+    assert not refused_standing(engine, "NORMAL")
+
+
+# -- tables in use -------------------------------------------------------------------------------
+
+QUICK = LockWaits(wait_ms=100, pause_s=0.05, tries=200)
+
+
+@pytest.fixture
+def used(cluster: Cluster) -> Iterator[Engine]:
+    """A PostgreSQL database whose entries somebody reads for long."""
+    name = cluster.fresh()
+    opened = open_database(cluster.url(name))
+    yield opened
+    opened.dispose()
+    cluster.drop(name)
+
+
+def test_servers_go_on_while_a_migration_waits_for_a_long_read(
+    used: Engine, tmp_path: Path
+) -> None:
+    """A migration that cannot have a table lets others read and write between its tries, and is
+    done when the long read has ended."""
+    with ThreadPoolExecutor(1) as thread:
+        with used.connect() as reader:
+            reader.execute(text("SELECT count(*) FROM entries")).all()
+            migrating = thread.submit(
+                migrate_as_next_build, used, tmp_path / "next", ADDS, waits=QUICK
+            )
+            for _ in range(20):
+                began = time.monotonic()
+                with writing(used) as connection:
+                    connection.execute(text("SELECT count(*) FROM entries")).all()
+                assert time.monotonic() - began < 5
+                time.sleep(0.02)
+            assert not migrating.done()
+        migrating.result(60)
+    with used.connect() as connection:
+        connection.execute(text("SELECT later FROM entries")).all()
+
+
+def test_a_migration_gives_up_while_a_table_is_in_use(used: Engine, tmp_path: Path) -> None:
+    """A migration that never gets a table to itself is refused, and changes nothing."""
+    with used.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM entries")).all()
+        few = LockWaits(wait_ms=50, pause_s=0.01, tries=3)
+        with pytest.raises(TablesInUse, match="migrate again when it is done"):
+            migrate_as_next_build(used, tmp_path / "next", ADDS, waits=few)
+    assert migrate(used)
+    with used.connect() as connection, pytest.raises(DBAPIError):
+        connection.execute(text("SELECT later FROM entries"))
