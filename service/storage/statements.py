@@ -331,8 +331,7 @@ def _payable_left(dialect: Dialect) -> str:
 class Statements:
     """Every statement of a batch, for one dialect."""
 
-    def __init__(self, engine: Engine) -> None:
-        dialect = engine.dialect
+    def __init__(self, dialect: Dialect) -> None:
         t = tables
         self.select_features = _latest_features(dialect)
         self.select_requests = _by_keys(t.requests, ["caller", "request_id"], dialect)
@@ -388,3 +387,17 @@ class Statements:
         self.insert_seals = _insert(t.seals, dialect)
         self.insert_sealed_heads = _insert(t.sealed_heads, dialect)
         self.insert_outbox = _insert(t.outbox, dialect, leave_out="sequence")
+
+
+_COMPILED: dict[tuple[str, str], Statements] = {}
+
+
+def statements_for(engine: Engine) -> Statements:
+    """The statements for a database, shared by all databases of its dialect and driver.
+
+    Compiling them takes longer than most commands of the shell have to do.
+    """
+    key = (engine.dialect.name, engine.dialect.driver)
+    if key not in _COMPILED:
+        _COMPILED[key] = Statements(engine.dialect)
+    return _COMPILED[key]

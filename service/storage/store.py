@@ -44,7 +44,14 @@ from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import for_batches, reading, reading_once, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
-from service.storage.statements import FOLDED_ROWS, MOST_ROWS, RowsStatement, Statements, Values
+from service.storage.statements import (
+    FOLDED_ROWS,
+    MOST_ROWS,
+    RowsStatement,
+    Statements,
+    Values,
+    statements_for,
+)
 from service.storage.terms import read_catalog
 
 Key = TypeVar("Key", str, tuple[str, str])
@@ -343,7 +350,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._statements = Statements(engine)
+        self._statements = statements_for(engine)
         self._driver: Any = engine.dialect.loaded_dbapi
         # PostgreSQL's internal errors are about the state of the session, not our statement.
         self._away = (

@@ -25,8 +25,9 @@ from service.engine.records import PLATFORM, OpenItem, RequestRecord, TransferSt
 from service.storage import tables as t
 from service.storage.admin import find_principal
 from service.storage.database import open_database
-from service.storage.statements import MOST_ROWS, Statements
+from service.storage.statements import MOST_ROWS, Statements, statements_for
 from service.storage.store import SqlStore, SqlTransaction
+from tests.conftest import NewFile
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -375,11 +376,23 @@ def test_a_scan_is_seen(plans: SqlStore) -> None:
         assert not whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a'")
 
 
+def test_statements_are_compiled_once_for_each_kind_of_database(
+    plans: SqlStore, new_file: NewFile
+) -> None:
+    """All SQLite databases of a process share one set of compiled statements; PostgreSQL has its
+    own."""
+    another = open_database(f"sqlite:///{new_file()}")
+    postgres = open_database("postgresql+psycopg://nobody@127.0.0.1/nothing")
+    assert statements_for(another) is statements_for(plans.engine)
+    assert statements_for(postgres) is not statements_for(plans.engine)
+    another.dispose()
+
+
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     """No select of the hot path reads a whole table, whatever the number of keys."""
     selects = {
         name: sql
-        for name, sql in vars(Statements(plans.engine)).items()
+        for name, sql in vars(Statements(plans.engine.dialect)).items()
         if name.startswith("select_") and name != "select_last_seal"
     }
     assert len(selects) == 11
