@@ -165,6 +165,15 @@ def file(new_file: NewFile) -> Path:
 
 
 @pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a small real model, which no test changes."""
+    # Here, since most tests need neither LightGBM nor what trains with it.
+    from tests.faults.support import small_model
+
+    return small_model(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The PostgreSQL server that the tests share."""
     with Cluster() as started:

@@ -26,7 +26,6 @@ from service.storage.migrate import head_revision
 from tests.cli.test_commands import COMMANDS as SHELL_COMMANDS
 from tests.cli.test_commands import ROOT, shell
 from tests.conftest import NewFile
-from tests.faults.support import small_model
 from tests.postgres import Cluster
 
 WRONG = "wr0ng-s3cret"
@@ -48,11 +47,6 @@ class Place(NamedTuple):
     @property
     def url(self) -> str:
         return f"sqlite:///{self.file}"
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")

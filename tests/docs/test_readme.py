@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import train_small
-
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -29,12 +27,6 @@ def quickstart() -> str:
     found = re.search(r"```sh\n(\(\n.*?)```", README, re.DOTALL)
     assert found is not None
     return found.group(1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a small model."""
-    return train_small(tmp_path_factory.mktemp("readme"))
 
 
 @pytest.fixture

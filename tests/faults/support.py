@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import lzma
 import os
@@ -10,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,16 +28,26 @@ STOP_TIMEOUT_S = 30.0
 
 
 def small_model(base: Path) -> Path:
-    """What `train_small` makes, in a folder of `base`; trained once however many ask."""
-    folder = base / "small"
-    if not folder.exists():
-        folder.mkdir()
-        train_small(folder)
+    """The directory of a small model, in a folder that all processes of a run of tests share.
+
+    It is trained once, by whichever process asks first. `base` is the temporary folder of this
+    process; pytest-xdist gives its workers one each, side by side.
+    """
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "small"
+    with (shared / "small.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=shared))
+            # Servers that run under another user must be able to enter it.
+            unfinished.chmod(0o755)
+            _train_small(unfinished)
+            unfinished.rename(folder)
     return folder / "model"
 
 
-def train_small(folder: Path) -> Path:
-    """A model directory: the shipped spec on 1,500 people, with few trees."""
+def _train_small(folder: Path) -> None:
+    """Trains the shipped spec on 1,500 people, with few trees: `small.toml` and `model`."""
     with lzma.open(SHIPPED.with_name("taiwan_credit_default.csv.xz"), "rt") as source:
         lines = [next(source) for _ in range(1501)]
     (folder / "small.csv").write_text("".join(lines), encoding="utf-8")
@@ -47,7 +59,7 @@ def train_small(folder: Path) -> Path:
         (r"(?m)^seeds = \[[^]]*\]", "seeds = [0]"),
         (r"(?m)^extra_seeds = \[[^]]*\]", "extra_seeds = [3]"),
         (r"(?m)^folds = \d+", "folds = 3"),
-        (r"(?m)^trees = \d+", "trees = 10"),
+        (r"(?m)^trees = \d+", "trees = 30"),
         (r"(?m)^min_child_samples = \d+", "min_child_samples = 20"),
     ):
         text, count = re.subn(pattern, new, text)
@@ -55,7 +67,6 @@ def train_small(folder: Path) -> Path:
     path = folder / "small.toml"
     path.write_text(text, encoding="utf-8")
     train.train(path, folder / "model", progress=False, jobs=2)
-    return folder / "model"
 
 
 def people(folder: Path, count: int) -> list[dict[str, float]]:
