@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
+from tests.faults.support import environment as surroundings
 from tests.storage.book import forget_answers, tamper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,6 @@ def invoke(*words: str, stdin: str = "") -> Result:
 
 def shell(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """One command as a process of its own, with what `main` makes of errors."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    path = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
     return subprocess.run(
         [sys.executable, "-m", "service.cli", *words],
         input=stdin,
@@ -42,7 +40,7 @@ def shell(*words: str, stdin: str = "", **environment: str) -> subprocess.Comple
         text=True,
         timeout=120,
         check=False,
-        env={**kept, "PYTHONPATH": path, **environment},
+        env={**surroundings(training="train" in words), **environment},
     )
 
 
