@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
@@ -135,6 +136,14 @@ def heard_by_children() -> Iterator[None]:
     yield
     for number in ignored:
         signal(number, SIG_IGN)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands() -> Iterator[None]:
+    """Ends what ran the commands of the shell, if any test ran one."""
+    yield
+    if "tests.shell" in sys.modules:
+        sys.modules["tests.shell"].stop()
 
 
 @pytest.fixture(scope="session")

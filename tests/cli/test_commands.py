@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from service.storage.store import SqlStore
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
 from tests.faults.support import environment as surroundings
+from tests.shell import freehold
 from tests.storage.book import forget_answers, tamper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,17 +31,12 @@ def invoke(*words: str, stdin: str = "") -> Result:
     return CliRunner(env={"FREEHOLD_DATABASE": None}).invoke(cli, words, input=stdin)
 
 
-def shell(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def shell(
+    *words: str, stdin: str | bytes = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """One command as a process of its own, with what `main` makes of errors."""
-    return subprocess.run(
-        [sys.executable, "-m", "service.cli", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**surroundings(training="train" in words), **environment},
-    )
+    whole = {**surroundings(), **environment}
+    return freehold(*words, stdin=stdin, environment=whole, cwd=ROOT)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

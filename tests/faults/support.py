@@ -20,6 +20,7 @@ from typing import Any
 
 import models
 from models import dataset, spec, train
+from tests.shell import freehold
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -100,16 +101,7 @@ def command(*arguments: str) -> list[str]:
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a command of the shell to its end."""
-    return subprocess.run(
-        command(*arguments),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=START_TIMEOUT_S,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-    )
+    return freehold(*arguments, stdin=stdin, environment=environment(), cwd=ROOT)
 
 
 class Server:
