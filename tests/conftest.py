@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Engine, make_url
 
 from service.storage.database import open_database
 from service.storage.store import SqlStore
@@ -66,6 +66,10 @@ class Databases(Protocol):
         """The URL of a new one without even a schema."""
         ...
 
+    def engine(self, url: str) -> Engine:
+        """An engine of a new one, for a test that changes nothing but rows."""
+        ...
+
     def drop(self, url: str) -> None:
         """Removes one that nobody uses any more."""
         ...
@@ -87,6 +91,10 @@ class SqliteDatabases:
     def empty(self) -> str:
         """The URL of a file that is not there yet, in a folder of its own."""
         return f"sqlite:///{self._new_folder() / 'empty.db'}"
+
+    def engine(self, url: str) -> Engine:
+        """A fresh engine."""
+        return open_database(url)
 
     def drop(self, url: str) -> None:
         """Removes the file with its folder."""
@@ -111,6 +119,10 @@ class PostgresDatabases:
         name = self.cluster.empty()
         self._empty.add(name)
         return self.cluster.url(name)
+
+    def engine(self, url: str) -> Engine:
+        """An engine whose sessions stay open for the next test."""
+        return self.cluster.engine_of(str(make_url(url).database))
 
     def drop(self, url: str) -> None:
         """Makes the database fresh for the next, or removes it."""
