@@ -194,6 +194,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_model(tmp_path_factory.getbasetemp())
 
 
+@pytest.fixture(scope="module")
+def without_training() -> Iterator[None]:
+    """Lets children run as if the `train` extra were not installed, so that they start sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(__file__).with_name("without_training")
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The PostgreSQL server that the tests share."""

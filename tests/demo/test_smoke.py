@@ -15,7 +15,11 @@ import pytest
 
 from tests.demo.test_server import left_behind
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+WITHOUT_TRAINING = str(Path(__file__).parents[1] / "without_training")
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([WITHOUT_TRAINING, *(path for path in sys.path if path)]),
+}
 
 
 @pytest.fixture(scope="module")
