@@ -1,7 +1,8 @@
 # The README's two commands. Each sets up .venv by itself.
 
 PYTHON ?= python3
-PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+# What is used is compiled at its first import.
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test coverage check stubs clean
 
