@@ -1,15 +1,17 @@
 # The README's two commands. Each sets up .venv by itself.
 
 PYTHON ?= python3
-PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+# What is used is compiled at its first import.
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test coverage check stubs clean
 
 demo: .venv/.installed
 	.venv/bin/python -m service.demo
 
+# One process for each core; each starts a PostgreSQL of its own. `pytest` alone runs one process.
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # How much of the rules and of the engine the tests reach, branches included; fails below 95 % of
 # either. The verifier's tests are those of service/engine/audit.py.

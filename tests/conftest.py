@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
@@ -16,7 +17,7 @@ from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Engine, make_url
 
 from service.storage.database import open_database
 from service.storage.store import SqlStore
@@ -65,6 +66,10 @@ class Databases(Protocol):
         """The URL of a new one without even a schema."""
         ...
 
+    def engine(self, url: str) -> Engine:
+        """An engine of a new one, for a test that changes nothing but rows."""
+        ...
+
     def drop(self, url: str) -> None:
         """Removes one that nobody uses any more."""
         ...
@@ -86,6 +91,10 @@ class SqliteDatabases:
     def empty(self) -> str:
         """The URL of a file that is not there yet, in a folder of its own."""
         return f"sqlite:///{self._new_folder() / 'empty.db'}"
+
+    def engine(self, url: str) -> Engine:
+        """A fresh engine."""
+        return open_database(url)
 
     def drop(self, url: str) -> None:
         """Removes the file with its folder."""
@@ -110,6 +119,10 @@ class PostgresDatabases:
         name = self.cluster.empty()
         self._empty.add(name)
         return self.cluster.url(name)
+
+    def engine(self, url: str) -> Engine:
+        """An engine whose sessions stay open for the next test."""
+        return self.cluster.engine_of(str(make_url(url).database))
 
     def drop(self, url: str) -> None:
         """Makes the database fresh for the next, or removes it."""
@@ -137,6 +150,14 @@ def heard_by_children() -> Iterator[None]:
         signal(number, SIG_IGN)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands() -> Iterator[None]:
+    """Ends what ran the commands of the shell, if any test ran one."""
+    yield
+    if "tests.shell" in sys.modules:
+        sys.modules["tests.shell"].stop()
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database with two operators, in one file."""
@@ -162,6 +183,24 @@ def new_file(template: Path, tmp_path_factory: pytest.TempPathFactory) -> NewFil
 def file(new_file: NewFile) -> Path:
     """The file of a fresh database."""
     return new_file()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a small real model, which no test changes."""
+    # Here, since most tests need neither LightGBM nor what trains with it.
+    from tests.faults.support import small_model
+
+    return small_model(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def without_training() -> Iterator[None]:
+    """Lets children run as if the `train` extra were not installed, so that they start sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(__file__).with_name("without_training")
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import Engine
 
 from benchmarks import postgres
 from benchmarks.postgres import STOP_TIMEOUT_S
+from service.storage.database import open_database
 from service.storage.postgres_tools import PLACES
 
 SOCKET = ".s.PGSQL.5432"
@@ -88,9 +90,13 @@ class Cluster(postgres.Cluster):
         lent = self._spare.pop() if self._spare else None
         if lent is None:
             name = self.fresh()
-            lent = _Lent(name, self.dsn(name))
+            lent = _Lent(name, self.dsn(name), self.url(name))
         self._lent[lent.name] = lent
         return lent.name
+
+    def engine_of(self, name: str) -> Engine:
+        """The engine of a database that is lent, whose sessions the next borrower finds open."""
+        return self._lent[name].engine()
 
     def give_back(self, name: str) -> None:
         """Takes a database back that was lent; one that cannot be cleaned is removed."""
@@ -115,9 +121,11 @@ class _Lent:
     mostly of its disk, and ten times that of a busy one.
     """
 
-    def __init__(self, name: str, dsn: str) -> None:
+    def __init__(self, name: str, dsn: str, url: str) -> None:
         self.name = name
         self._uses = 0
+        self._url = url
+        self._engine: Engine | None = None
         self._session: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True)
         self._tables = self._names("pg_tables", "tablename")
         sequences = [
@@ -143,6 +151,16 @@ class _Lent:
         query = f"SELECT {column} FROM {catalog} WHERE schemaname = 'public' ORDER BY 1"
         return [row[0] for row in self._session.execute(query.encode())]
 
+    def engine(self) -> Engine:
+        """An engine that stays open when a store on it is closed.
+
+        PostgreSQL takes 20 ms of CPU to start a session and to read its catalogs.
+        """
+        if self._engine is None:
+            self._engine = open_database(self._url)
+            setattr(self._engine, "dispose", lambda: None)  # noqa: B010
+        return self._engine
+
     def clean(self) -> bool:
         """Makes it like a fresh one; False when that cannot be, or was done too often."""
         self._uses += 1
@@ -155,7 +173,9 @@ class _Lent:
         return True
 
     def close(self) -> None:
-        """Ends our own session."""
+        """Ends all sessions that are kept here."""
+        if self._engine is not None:
+            Engine.dispose(self._engine)
         self._session.close()
 
 

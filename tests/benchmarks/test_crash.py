@@ -24,14 +24,8 @@ from benchmarks.harness import BenchmarkError
 from benchmarks.postgres import children
 from benchmarks.prepared import serve_url
 from benchmarks.processes import free_port
-from tests.faults.support import small_model
 
 PLAN = crash.Plan(rounds=3, acknowledged=150, clients=2, seed=2)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")

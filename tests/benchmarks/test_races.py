@@ -25,14 +25,7 @@ from service.domain.transitions import Transition
 from service.storage.database import writing
 from tests.engine.calls import authorize, rental, reverse, settle
 from tests.fakes import Desk
-from tests.faults.support import small_model
 from tests.postgres import Cluster
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.getbasetemp())
-
 
 # -- a database without one of its guards ----------------------------------------------------------
 

@@ -18,7 +18,6 @@ from benchmarks import echo, harness, load, prepared, processes, rpc
 from benchmarks.__main__ import main
 from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
-from tests.faults.support import small_model
 
 _ROOT = Path(__file__).resolve().parents[2]
 _JOB = load.Job(
@@ -186,13 +185,13 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_builds_are_measured_in_turn(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each build's server answers every call on a database of its own, and each one's rows count.
 
     Here the other build is this one, which prepares once for both.
     """
-    model, out = small_model(tmp_path_factory.getbasetemp()), tmp_path / "rpc.json"
+    out = tmp_path / "rpc.json"
     once = prepared.prepare_beside(_ROOT, tmp_path / "once", model, 120, 1)
     assert len(once.users) == 120
     answer = tmp_path / "answer.bin"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
+from tests.faults.support import environment as surroundings
+from tests.shell import freehold
 from tests.storage.book import forget_answers, tamper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,19 +31,12 @@ def invoke(*words: str, stdin: str = "") -> Result:
     return CliRunner(env={"FREEHOLD_DATABASE": None}).invoke(cli, words, input=stdin)
 
 
-def shell(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def shell(
+    *words: str, stdin: str | bytes = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """One command as a process of its own, with what `main` makes of errors."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    path = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
-    return subprocess.run(
-        [sys.executable, "-m", "service.cli", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**kept, "PYTHONPATH": path, **environment},
-    )
+    whole = {**surroundings(), **environment}
+    return freehold(*words, stdin=stdin, environment=whole, cwd=ROOT)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -26,7 +26,6 @@ from service.storage.migrate import head_revision
 from tests.cli.test_commands import COMMANDS as SHELL_COMMANDS
 from tests.cli.test_commands import ROOT, shell
 from tests.conftest import NewFile
-from tests.faults.support import small_model
 from tests.postgres import Cluster
 
 WRONG = "wr0ng-s3cret"
@@ -48,11 +47,6 @@ class Place(NamedTuple):
     @property
     def url(self) -> str:
         return f"sqlite:///{self.file}"
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +84,9 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
     return Said(1, f"{stderr}{code}\n") if isinstance(code, str) else Said(int(code or 0), stderr)
 
 
-def in_a_process(*words: str, **environment: str) -> Said:
+def in_a_process(*words: str) -> Said:
     """The same as a process of its own."""
-    done = shell(*words, stdin="fh_key\n", **environment)
+    done = shell(*words, stdin="fh_key\n")
     return Said(done.returncode, done.stderr)
 
 
@@ -337,33 +331,52 @@ def test_a22_a_database_that_is_no_good_is_said_in_one_line(
 # -- what is not installed -------------------------------------------------------------------------
 
 
-def hidden(folder: Path, *modules: str) -> dict[str, str]:
-    """An environment in which these modules are not installed."""
-    for module in modules:
-        text = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')\n"
-        (folder / f"{module}.py").write_text(text)
-    return {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT), str(ROOT / "proto")))}
+def without(module: str, folder: Path, *words: str) -> Said:
+    """A command where a module is not installed, from the start of its interpreter."""
+    folder.mkdir()
+    text = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')\n"
+    (folder / f"{module}.py").write_text(text)
+    path = os.pathsep.join((str(folder), str(ROOT), str(ROOT / "proto")))
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", *words],
+        input="fh_key\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    return Said(done.returncode, done.stderr)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a22_a_driver_that_is_not_installed(command: str, place: Place) -> None:
+def test_a22_a_driver_that_is_not_installed(
+    command: str,
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A22: without PostgreSQL's driver every command names the extra that brings it."""
     (place.folder / "from").write_text("a backup")
-    (place.folder / "modules").mkdir()
     words = [word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]]
-    without = hidden(place.folder / "modules", "psycopg")
-    line = one_line(in_a_process(*words, "--database", place.cluster.url("postgres"), **without))
+    words += ["--database", place.cluster.url("postgres")]
+    if command == "serve":
+        said = without("psycopg", place.folder / "modules", *words)
+    else:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fh_key\n")))
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        said = typed(capsys, *words)
+    line = one_line(said)
     assert "PostgreSQL's driver is not installed: pip install 'freehold[postgres]'" in line
 
 
 @pytest.mark.parametrize("module", ["sklearn", "scipy", "threadpoolctl"])
 def test_a22_training_without_its_extra(module: str, place: Place) -> None:
     """A22: train without one of its libraries names it and the extra that brings it."""
-    (place.folder / "modules").mkdir()
     spec = place.folder / "spec.toml"
     spec.touch()
     words = ("train", "--spec", str(spec), "--out", str(place.folder / "out"))
-    line = one_line(in_a_process(*words, **hidden(place.folder / "modules", module)))
+    line = one_line(without(module, place.folder / "modules", *words))
     assert f"training needs {module}" in line
     assert "pip install 'freehold[train]'" in line
     assert not (place.folder / "out").exists()
@@ -578,15 +591,8 @@ def test_a22_a_database_that_goes_away_in_between(
 
 def test_a22_a_key_that_is_no_text(place: Place) -> None:
     """A22: bytes that are no text are no key."""
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "revoke-key", "--database", migrated(place)],
-        input=b"\xff\xfe\n",
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))},
-    )
-    assert "key not found" in one_line(Said(done.returncode, done.stderr.decode()))
+    done = shell("revoke-key", "--database", migrated(place), stdin=b"\xff\xfe\n")
+    assert "key not found" in one_line(Said(done.returncode, done.stderr))
 
 
 def test_a22_situations_are_as_they_say(place: Place) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import func, select
 
 from service.domain.authorization import Authorization, Start
 from service.domain.errors import FreeholdError
@@ -152,8 +151,8 @@ def stored(desk: Desk, it: Authorization) -> Authorization:
 
 def counts(desk: Desk) -> dict[str, int]:
     """The number of rows in every table."""
+    names = (table.name for table in t.metadata.sorted_tables)
+    # As text: compiling 20 statements takes longer than counting.
+    query = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in names)
     with desk.store.engine.connect() as connection:
-        return {
-            table.name: connection.scalar(select(func.count()).select_from(table)) or 0
-            for table in t.metadata.sorted_tables
-        }
+        return {row[0]: row[1] for row in connection.exec_driver_sql(query)}

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
+from tests.conftest import Databases
 from tests.engine.faults import FaultyStore
 from tests.fakes import Desk
+
+
+@pytest.fixture
+def store(url: str, databases: Databases) -> Iterator[SqlStore]:
+    """A fresh database with two operators, on sessions that other tests have used."""
+    opened = SqlStore(databases.engine(url))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -25,9 +33,9 @@ def desk(store: SqlStore) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def faulty(url: str) -> Iterator[FaultyStore]:
+def faulty(url: str, databases: Databases) -> Iterator[FaultyStore]:
     """A store that can be told to fail."""
-    store = FaultyStore(open_database(url))
+    store = FaultyStore(databases.engine(url))
     yield store
     assert verify_books(store.engine).fault is None
     store.close()

@@ -1,14 +1,10 @@
-"""A small real model for every test here, trained once."""
+"""Servers of these tests need nothing of what trains models."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.faults.support import small_model
 
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.getbasetemp())
+@pytest.fixture(scope="module", autouse=True)
+def servers(without_training: None) -> None:
+    """The processes that a module starts run without the `train` extra."""

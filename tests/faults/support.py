@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import lzma
 import os
@@ -10,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from typing import Any
 
 import models
 from models import dataset, spec, train
+from tests.shell import freehold
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -26,16 +29,26 @@ STOP_TIMEOUT_S = 30.0
 
 
 def small_model(base: Path) -> Path:
-    """What `train_small` makes, in a folder of `base`; trained once however many ask."""
-    folder = base / "small"
-    if not folder.exists():
-        folder.mkdir()
-        train_small(folder)
+    """The directory of a small model, in a folder that all processes of a run of tests share.
+
+    It is trained once, by whichever process asks first. `base` is the temporary folder of this
+    process; pytest-xdist gives its workers one each, side by side.
+    """
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "small"
+    with (shared / "small.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=shared))
+            # Servers that run under another user must be able to enter it.
+            unfinished.chmod(0o755)
+            _train_small(unfinished)
+            unfinished.rename(folder)
     return folder / "model"
 
 
-def train_small(folder: Path) -> Path:
-    """A model directory: the shipped spec on 1,500 people, with few trees."""
+def _train_small(folder: Path) -> None:
+    """Trains the shipped spec on 1,500 people, with few trees: `small.toml` and `model`."""
     with lzma.open(SHIPPED.with_name("taiwan_credit_default.csv.xz"), "rt") as source:
         lines = [next(source) for _ in range(1501)]
     (folder / "small.csv").write_text("".join(lines), encoding="utf-8")
@@ -47,7 +60,7 @@ def train_small(folder: Path) -> Path:
         (r"(?m)^seeds = \[[^]]*\]", "seeds = [0]"),
         (r"(?m)^extra_seeds = \[[^]]*\]", "extra_seeds = [3]"),
         (r"(?m)^folds = \d+", "folds = 3"),
-        (r"(?m)^trees = \d+", "trees = 10"),
+        (r"(?m)^trees = \d+", "trees = 30"),
         (r"(?m)^min_child_samples = \d+", "min_child_samples = 20"),
     ):
         text, count = re.subn(pattern, new, text)
@@ -55,7 +68,6 @@ def train_small(folder: Path) -> Path:
     path = folder / "small.toml"
     path.write_text(text, encoding="utf-8")
     train.train(path, folder / "model", progress=False, jobs=2)
-    return folder / "model"
 
 
 def people(folder: Path, count: int) -> list[dict[str, float]]:
@@ -69,10 +81,17 @@ def people(folder: Path, count: int) -> list[dict[str, float]]:
     ]
 
 
-def environment() -> dict[str, str]:
-    """The environment of a child: only what the server needs, and where its code is."""
+def environment(*, training: bool = False) -> dict[str, str]:
+    """The environment of a child: only what the server needs, and where its code is.
+
+    Without `training` the child runs as if the `train` extra were not installed, and starts
+    sooner.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "proto")))}
+    paths = [ROOT, ROOT / "proto"]
+    if not training:
+        paths.insert(0, ROOT / "tests" / "without_training")
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
 def command(*arguments: str) -> list[str]:
@@ -82,16 +101,7 @@ def command(*arguments: str) -> list[str]:
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a command of the shell to its end."""
-    return subprocess.run(
-        command(*arguments),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=START_TIMEOUT_S,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-    )
+    return freehold(*arguments, stdin=stdin, environment=environment(), cwd=ROOT)
 
 
 class Server:

@@ -1,14 +1,13 @@
-"""A small model, trained once: the shipped spec on 1,500 people, with few trees."""
+"""The shipped data, and the small model that all tests share."""
 
 from __future__ import annotations
 
-import lzma
 from pathlib import Path
 
 import pytest
 
 import models
-from models import dataset, spec, train
+from models import dataset, spec
 from models.scorer import ModelScorer
 
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -25,35 +24,13 @@ def shipped_data(shipped_spec: spec.Spec) -> dataset.Dataset:
 
 
 @pytest.fixture(scope="session")
-def small_spec_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("small")
-    with lzma.open(SHIPPED.with_name("taiwan_credit_default.csv.xz"), "rt") as source:
-        lines = [next(source) for _ in range(1501)]
-    (folder / "small.csv").write_text("".join(lines), encoding="utf-8")
-    text = SHIPPED.read_text(encoding="utf-8")
-    digest = next(line for line in text.splitlines() if line.startswith("sha256"))
-    for old, new in (
-        (digest, ""),
-        ("taiwan_credit_default.csv.xz", "small.csv"),
-        ('compression = "xz"', 'compression = "none"'),
-        ("seeds = [0, 1, 2] ", "seeds = [0] "),
-        ("extra_seeds = [3, 4, 5]", "extra_seeds = [3]"),
-        ("folds = 5", "folds = 3"),
-        ("trees = 500", "trees = 30"),
-        ("min_child_samples = 100", "min_child_samples = 20"),
-    ):
-        assert old in text, old
-        text = text.replace(old, new)
-    path = folder / "small.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
+def small_directory(model: Path) -> Path:
+    return model
 
 
 @pytest.fixture(scope="session")
-def small_directory(small_spec_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("model")
-    train.train(small_spec_path, out, progress=False, jobs=2)
-    return out
+def small_spec_path(model: Path) -> Path:
+    return model.with_name("small.toml")
 
 
 @pytest.fixture(scope="session")

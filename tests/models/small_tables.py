@@ -80,7 +80,7 @@ def trained(
     (folder / "spec.toml").write_text(
         _toml(tree(features, late=late is not None, **recipe)), encoding="utf-8"
     )
-    metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=2)
+    metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=1)
     return Trained(metrics, ModelScorer.load(folder / "model"))
 
 

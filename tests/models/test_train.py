@@ -5,6 +5,7 @@ import io
 import json
 import operator
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,8 +115,9 @@ def test_an_interrupt_leaves_no_process(
     small_spec_path: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
     """Interrupted, or even killed, a training leaves no worker behind and no model."""
-    longer = small_spec_path.parent / f"longer_{sent.name}.toml"
+    longer = tmp_path / "longer.toml"
     longer.write_text(small_spec_path.read_text().replace("trees = 30", "trees = 9000"))
+    shutil.copy(small_spec_path.with_name("small.csv"), tmp_path)
     code = (
         "import sys; from pathlib import Path; from models.train import train;"
         "train(Path(sys.argv[1]), Path(sys.argv[2]), progress=False, jobs=2)"

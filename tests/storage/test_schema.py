@@ -503,21 +503,17 @@ def test_what_identifies_a_row(name: str, key: set[str]) -> None:
     assert {column.name for column in t.metadata.tables[name].primary_key} == key
 
 
-MANDATORY = [
-    (table.name, column.name)
-    for table in TABLES
-    for column in table.columns
-    if not column.nullable and column.name not in ("sequence", "change")
-]
-
-
-@pytest.mark.parametrize(("name", "column"), MANDATORY)
-def test_nothing_mandatory_is_left_out(database: Engine, name: str, column: str) -> None:
+@pytest.mark.parametrize("name", [table.name for table in TABLES])
+def test_nothing_mandatory_is_left_out(database: Engine, name: str) -> None:
     """A row without a mandatory value is refused."""
     table = t.metadata.tables[name]
-    with database.connect() as connection:
-        refused = refusal(connection, table, **{column: None})
-    assert re.search("NOT NULL constraint failed|null value in column", refused)
+    given = ("sequence", "change")  # numbered by the database
+    mandatory = [it.name for it in table.columns if not it.nullable and it.name not in given]
+    assert mandatory
+    for column in mandatory:
+        with database.connect() as connection:
+            refused = refusal(connection, table, **{column: None})
+        assert re.search("NOT NULL constraint failed|null value in column", refused), column
 
 
 def test_the_checks_bite_outside_the_code_too(file: Path) -> None:

@@ -36,6 +36,7 @@ from service.storage.database import open_database
 from service.storage.statements import statements_of
 from service.storage.store import SqlStore
 from service.storage.transaction import MOST_ROWS, SqlTransaction
+from tests.conftest import NewFile
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -381,6 +382,18 @@ def test_a_scan_is_seen(plans: SqlStore) -> None:
         assert whole_tables(connection, "SELECT * FROM lines WHERE currency = 'CNY'")
         assert whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a' ORDER BY version")
         assert not whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a'")
+
+
+def test_statements_are_compiled_once_for_each_kind_of_database(
+    plans: SqlStore, new_file: NewFile
+) -> None:
+    """All SQLite databases of a process share one set of compiled statements; PostgreSQL has its
+    own."""
+    another = open_database(f"sqlite:///{new_file()}")
+    postgres = open_database("postgresql+psycopg://nobody@127.0.0.1/nothing")
+    assert statements_of(another) is statements_of(plans.engine)
+    assert statements_of(postgres) is not statements_of(plans.engine)
+    another.dispose()
 
 
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:

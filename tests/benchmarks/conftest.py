@@ -1,0 +1,10 @@
+"""Servers of these tests need nothing of what trains models."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers(without_training: None) -> None:
+    """The processes that a module starts run without the `train` extra."""
