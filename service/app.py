@@ -32,17 +32,24 @@ from service.engine.workers.timers import Timers
 from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
-from service.rpc import authorizations, charges, collection, credit, ledger, rails, returns, sandbox
-from service.rpc.collection import CollectionReads
-from service.rpc.credit import People
+from service.rpc import (
+    authorization_service,
+    collection_service,
+    credit_service,
+    ledger_service,
+    rail_service,
+    sandbox_service,
+)
+from service.rpc.authorization_service import AuthorizationReads
+from service.rpc.collection_service import CollectionReads
+from service.rpc.credit_service import People
 from service.rpc.keys import KeyRing
-from service.rpc.ledger import LedgerServicer
+from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
-from service.rpc.rails import Rails
-from service.rpc.reading import AuthorizationReads
+from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
-from service.rpc.sandbox import SandboxServicer
+from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer
 from service.signing import PublicKeys, SealKey
@@ -172,27 +179,25 @@ class App:
         books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer, retries)
         services = {
-            authorizations.SERVICE: [
+            authorization_service.SERVICE: [
                 *rentals.methods(small),
-                *changing(authorizations.MUTATIONS, small),
-                *changing(returns.MUTATIONS, small),
-                *changing(charges.MUTATIONS, small),
+                *changing(authorization_service.MUTATIONS, small),
             ],
-            credit.SERVICE: [
+            credit_service.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
-                *credit.Reviews(lists, self._readers).methods(small),
-                *changing(credit.MUTATIONS, small),
+                *credit_service.Reviews(lists, self._readers).methods(small),
+                *changing(credit_service.MUTATIONS, small),
             ],
-            collection.SERVICE: [
+            collection_service.SERVICE: [
                 *treasury.methods(small),
-                *changing(collection.MUTATIONS, small),
+                *changing(collection_service.MUTATIONS, small),
             ],
-            ledger.SERVICE: books.methods(small),
-            rails.SERVICE: self._rails.methods(small),
+            ledger_service.SERVICE: books.methods(small),
+            rail_service.SERVICE: self._rails.methods(small),
         }
         if isinstance(parts.clock, SandboxClock):
             hand = SandboxServicer(parts.clock, self._catch_up)
-            services[sandbox.SERVICE] = hand.methods(small)
+            services[sandbox_service.SERVICE] = hand.methods(small)
         return services
 
     async def start(self, address: str) -> int:

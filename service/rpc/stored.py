@@ -13,24 +13,17 @@ from freehold.v1 import credit_service_pb2 as credit
 from google.protobuf.message import DecodeError, Message
 
 from service.engine.records import TOMBSTONE
-from service.rpc import authorizations, charges, collection, returns
-from service.rpc import credit as people
+from service.rpc import authorization_service, collection_service, credit_service
 
 REMOVED: dict[str, type[Message]] = {}
 """The methods that were removed, each with its response."""
 
 _RESPONSES: dict[str, type[Message]] = {
     it.name: it.response
-    for table in (
-        authorizations.MUTATIONS,
-        returns.MUTATIONS,
-        charges.MUTATIONS,
-        people.MUTATIONS,
-        collection.MUTATIONS,
-    )
-    for it in table
+    for service in (authorization_service, credit_service, collection_service)
+    for it in service.MUTATIONS
 }
-_BULK = people.PUT_USERS
+_BULK = credit_service.PUT_USERS
 
 
 def read_answer(method: str, answer: bytes) -> str | None:
