@@ -34,7 +34,6 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import FreeholdError, InternalFault, Unavailable
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.assess import Assessor
 from service.engine.calls import Answer, Group, Settled, Work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack, unpack
@@ -51,6 +50,7 @@ from service.engine.operations import (
     StartRental,
 )
 from service.engine.records import PLATFORM
+from service.engine.scoring import Assessor
 from service.storage import admin
 from service.storage.database import open_database
 from service.storage.migrate import migrate

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from service.bounds import bounded, out_of_bounds
 from service.clock import ClockLimits
 from service.engine.clock_gaps import ClockGapLimits
-from service.engine.committer import CommitLimits
 from service.engine.engine import PAUSES, ConflictPauses
+from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
 from service.engine.pool import PoolLimits
 
@@ -164,6 +164,10 @@ class Limits:
     """How long a batch may look for reasons that the model's tables do not hold."""
     page_wait_s: float = bounded(1.0, 0, 60)
     """How long a page of a list waits for a transaction that may still add a row to it."""
+    page_retry_ms: int = bounded(1_000, 1, 3_600_000)
+    """The delay that the caller of such a page is told when the wait was in vain."""
+    horizon_log_s: float = bounded(10.0, 0, 3600)
+    """A transaction that keeps readers waiting is logged again after so long."""
     reads: PoolLimits = PoolLimits(threads=8, max_waiting=1024)
     """Calls that only read."""
     verifications: PoolLimits = PoolLimits(threads=1, max_waiting=4, retry_after_ms=5_000)

@@ -19,8 +19,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from service.domain.dunning import LADDER
 from service.domain.errors import IllegalState, VersionMismatch
-from service.domain.ladder import LADDER
 from service.domain.ledger import Posting
 from service.domain.policy import Offer
 from service.domain.transitions import Transition

@@ -7,7 +7,7 @@ operators are owed, income) are sums over entries and never a row that all reque
 
 Each entry carries the balances after it, the line's running number, the transition that made
 it, and a link: a hash over itself and the link before it, so that no entry of a line can be
-changed, left out or moved without every later link changing (`chain.py`).
+changed, left out or moved without every later link changing (`hash_chain.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.chain import LINK_FORMAT, NO_LINK, link_of
 from service.domain.errors import InvariantBroken
+from service.domain.hash_chain import LINK_FORMAT, NO_LINK, link_of
 from service.domain.transitions import Transition
 
 
@@ -158,7 +158,7 @@ class Entry(NamedTuple):
     `sequence` is the line's version after the entry; `transaction_sequence` is the sequence of the
     first entry of the same transaction. `event_us` is when it happened, `ledger_us` when it was
     written, which never goes back within a line; microseconds since the epoch, UTC. `link_format`
-    says how `link` was made (`chain.py`).
+    says how `link` was made (`hash_chain.py`).
     """
 
     user_id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.domain import holding, returning
+from service.domain import hold, settlement
 from service.domain.authorization import (
     Authorization,
     Custody,
@@ -13,7 +13,7 @@ from service.domain.authorization import (
     step,
 )
 from service.domain.catalog import Product
-from service.domain.ladder import LADDER, Delinquency, Rung, delinquency
+from service.domain.dunning import LADDER, Delinquency, Rung, delinquency
 from service.domain.transitions import Transition
 
 _RANGE_TRANSITIONS = {
@@ -40,19 +40,19 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
         return None
     match authorization.state:
         case State.OFFERED | State.REVIEW | State.AUTHORIZED:
-            return holding.expire(authorization)
+            return hold.expire(authorization)
         case State.ACTIVE if authorization.parent_id:
-            return returning.lapse_charge(authorization)
+            return settlement.lapse_charge(authorization)
         case State.ACTIVE:
-            return returning.overdue(authorization)
+            return settlement.overdue(authorization)
         case State.OVERDUE:
-            return returning.lose(authorization, product, wake_us)
+            return settlement.lose(authorization, product, wake_us)
         case State.RETURN_CLAIMED:
-            return returning.accept_claim(authorization, product)
+            return settlement.accept_claim(authorization, product)
         case _:
             missing = authorization.custody is Custody.MISSING
             if missing and authorization.sold_us == wake_us:
-                return returning.sell(authorization)
+                return settlement.sell(authorization)
             return climb(authorization, now_us)
 
 

@@ -22,8 +22,8 @@ from service.domain.authorization import (
     State,
     TransferKind,
 )
-from service.domain.chain import link_of, subject_of
-from service.domain.ladder import LADDER, Rung
+from service.domain.dunning import LADDER, Rung
+from service.domain.hash_chain import link_of, subject_of
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
 from service.domain.money import share_minor
 from service.domain.transitions import Transition as T

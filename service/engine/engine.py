@@ -25,7 +25,6 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
-from service.engine.assess import Assessor
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.context import Context, Decided
 from service.engine.lapsed_holds import LapsedHolds
@@ -50,6 +49,7 @@ from service.engine.records import (
     TransferState,
 )
 from service.engine.rows import Keys, Rows, Wish
+from service.engine.scoring import Assessor
 from service.engine.tables import (
     AUTHORIZATIONS,
     DECISIONS,

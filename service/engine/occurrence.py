@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.domain.authorization import Act, Authorization
+from service.domain.dunning import DAY_US
 from service.domain.errors import InvalidInput
-from service.domain.ladder import DAY_US
 from service.engine.records import ClockGap
 from service.engine.rows import Draft
 

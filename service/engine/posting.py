@@ -7,7 +7,6 @@ from collections.abc import Callable
 from service.domain import timers
 from service.domain.authorization import Authorization, Step, Transfer, check_version
 from service.domain.catalog import Product
-from service.domain.chain import subject_of
 from service.domain.errors import (
     IllegalState,
     InvalidInput,
@@ -16,6 +15,7 @@ from service.domain.errors import (
     PaymentReferenceReused,
     ProductMisconfigured,
 )
+from service.domain.hash_chain import subject_of
 from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work

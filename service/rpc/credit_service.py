@@ -17,10 +17,9 @@ from freehold.v1 import credit_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
-from service.engine.assess import Assessor
 from service.engine.calls import Work
-from service.engine.committer import Committer
 from service.engine.feature_values import pack
+from service.engine.group_commit import Committer
 from service.engine.operations import (
     OpenBulk,
     PutUser,
@@ -32,6 +31,7 @@ from service.engine.operations import (
 from service.engine.ports import Page, Place
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
+from service.engine.scoring import Assessor
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about
 from service.rpc.pages import place_of, size_of, token_of

@@ -13,7 +13,7 @@ from service.domain.access import Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
-from service.engine.committer import Committer
+from service.engine.group_commit import Committer
 from service.engine.operations import Command
 from service.engine.records import PLATFORM
 from service.rpc import convert

@@ -15,7 +15,7 @@ from service.domain.access import Scope
 from service.domain.authorization import TransferKind
 from service.domain.errors import InvariantBroken, Unavailable
 from service.engine.calls import Answer, Work
-from service.engine.committer import Committer
+from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.ports import Page, Place
 from service.engine.records import PLATFORM, TransferRecord, TransferState

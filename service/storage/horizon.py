@@ -22,11 +22,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from service.config import LIMITS
 from service.storage.database import reading
 
 EVERYTHING = 2**63 - 1
 """SQLite has one writer: rows appear in the order of their numbers."""
-LOG_AFTER_S = 10.0
+LOG_AFTER_S = LIMITS.horizon_log_s
 """How long one transaction may keep readers waiting before the log names it, and again."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
 
+from service.config import LIMITS
 from service.domain.authorization import Authorization, State
 from service.domain.errors import Unavailable
 from service.engine.ports import Page, Place
@@ -23,7 +24,7 @@ from service.storage.horizon import Horizon
 
 Record = TypeVar("Record")
 
-RETRY_MS = 1_000
+RETRY_MS = LIMITS.page_retry_ms
 
 
 class Lists:

@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from service.domain.authorization import Authorization
-from service.domain.chain import LINK_FORMATS
+from service.domain.hash_chain import LINK_FORMATS
 from service.domain.ledger import Entry, Line
 from service.engine.records import PaymentRecord, TransferRecord, UserRecord
 from service.engine.tables import columns_of

@@ -382,7 +382,7 @@ entries = _of_records(
     CheckConstraint(_among("credit", Account), "credit_known"),
     key=["user_id", "currency", "sequence"],
     currency=_string(3),
-    # entries of builds that did not say how the link was made are of format 1, see `chain.py`
+    # entries of builds that did not say how the link was made are of format 1, see `hash_chain.py`
     added={"link_format": text("1")},
     link_format=WHOLE,
 )

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Engine, Select, Table, and_, func, or
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import HOLDING
-from service.domain.chain import NO_LINK, seal_digest
+from service.domain.hash_chain import NO_LINK, seal_digest
 from service.domain.ledger import Account, Entry, Standing
 from service.domain.policy import Reason
 from service.domain.transitions import Transition

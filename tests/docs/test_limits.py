@@ -15,7 +15,7 @@ import service
 from service.bounds import BOUNDS
 from service.clock import ClockLimits
 from service.config import LIMITS, Limits, LimitsWrong, PostgresLimits
-from service.engine.committer import CommitLimits
+from service.engine.group_commit import CommitLimits
 from service.engine.pool import PoolLimits
 
 SERVICE = Path(service.__file__).parent
@@ -34,20 +34,19 @@ METHOD = "part of a method, as its comment says"
 FACTS: dict[str, dict[str, str]] = {
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
-    "domain/chain.py": {"SUBJECT_BYTES": FORMAT},
-    "domain/holding.py": {"LONGEST_US": CONTRACT},
-    "domain/ladder.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/hash_chain.py": {
+        "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
+    },
+    "domain/hold.py": {"LONGEST_US": CONTRACT},
+    "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
-    "engine/assess.py": {"VALUE_BYTES": FORMAT},
-    "engine/following.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
+    "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ids.py": {"_EPOCH_US": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
-    "rpc/credit.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
-    "rpc/ledger.py": {"DEFAULT_PAGE": CONTRACT},
-    "rpc/rails.py": {"DEFAULT_PAGE": CONTRACT},
-    "rpc/reading.py": {"DEFAULT_PAGE": CONTRACT},
+    "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
@@ -61,10 +60,12 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
     },
-    "storage/statements.py": {"MOST_ROWS": STATEMENT},
-    "storage/store.py": {"HEADS_TOGETHER": STATEMENT},
+    "storage/horizon.py": {"EVERYTHING": FORMAT},
+    "storage/requests.py": {"PORTION": STATEMENT},
+    "storage/transaction.py": {"MOST_ROWS": STATEMENT, "HEADS_TOGETHER": STATEMENT},
     "storage/terms.py": {
         "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
+        "MOST_CHANGES": METHOD,
     },
     "storage/verify.py": {"PORTION": STATEMENT},
 }  # fmt: skip

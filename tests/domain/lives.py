@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.domain import holding, returning
+from service.domain import hold, settlement
 from service.domain.authorization import Authorization, Custody, Start, State, Step
 from service.domain.catalog import Policy, Product, Tariff
 from service.domain.ledger import Account, Line, Posting, post, set_limit
@@ -75,29 +75,29 @@ REDUCED_PICKUP = REDUCED._replace(start=Start.ON_PICKUP, pickup_window_us=PICKUP
 
 def granted() -> Authorization:
     """ACTIVE with all 19,900 on credit."""
-    return holding.grant(PLAIN, BIKE, NOW_US).authorization
+    return hold.grant(PLAIN, BIKE, NOW_US).authorization
 
 
 def confirmed(excess_minor: int = 0) -> Authorization:
     """ACTIVE with 9,950 on credit and 9,950 in cash."""
-    return holding.confirm(
+    return hold.confirm(
         REDUCED, BIKE, 9_950 + excess_minor, NOW_US, excess_minor=excess_minor
     ).authorization
 
 
 def waiting() -> Authorization:
     """AUTHORIZED with 9,950 on credit and 9,950 in cash, not picked up yet."""
-    return holding.confirm(REDUCED_PICKUP, BIKE, 9_950, NOW_US).authorization
+    return hold.confirm(REDUCED_PICKUP, BIKE, 9_950, NOW_US).authorization
 
 
 def late(it: Authorization | None = None) -> Authorization:
     """OVERDUE."""
-    return returning.overdue(it or granted()).authorization
+    return settlement.overdue(it or granted()).authorization
 
 
 def claimed(at_us: int = NOW_US + MINUTE_US, it: Authorization | None = None) -> Authorization:
     """RETURN_CLAIMED."""
-    return returning.claim_return(it or granted(), BIKE, at_us).authorization
+    return settlement.claim_return(it or granted(), BIKE, at_us).authorization
 
 
 def settled(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:
@@ -107,12 +107,12 @@ def settled(amount_minor: int = 1_000, it: Authorization | None = None) -> Autho
 
 def missing(it: Authorization | None = None) -> Authorization:
     """SETTLED as lost."""
-    return returning.lose(late(it), BIKE, LOST_US).authorization
+    return settlement.lose(late(it), BIKE, LOST_US).authorization
 
 
 def capture(it: Authorization, amount_minor: int, *, final: bool, now_us: int = NOW_US) -> Step:
     """Captures an amount at an instant."""
-    return returning.settle(it, BIKE, amount_minor, final, now_us, now_us)
+    return settlement.settle(it, BIKE, amount_minor, final, now_us, now_us)
 
 
 def moved(step: Step) -> list[tuple[Account, Account, int]]:

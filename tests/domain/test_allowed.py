@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from service.domain import authorization as life
-from service.domain import collecting, holding, returning
+from service.domain import collection, hold, settlement
 from service.domain.authorization import Act, Authorization, Custody, State, Step
 from service.domain.errors import IllegalState
 from service.domain.policy import Split
@@ -18,41 +18,41 @@ from tests.domain.specification import ALLOWED, ILLEGAL, LEGAL
 
 def confirm(it: Authorization) -> Step:
     """What the engine makes of a confirmation: both parts are held, or the money is owed back."""
-    holding.require_asked(it)
+    hold.require_asked(it)
     if it.state is State.OFFERED:
-        return holding.confirm(it, BIKE, it.cash_minor, NOW_US)
-    return holding.owe_back(it, it.cash_minor, NOW_US)
+        return hold.confirm(it, BIKE, it.cash_minor, NOW_US)
+    return hold.owe_back(it, it.cash_minor, NOW_US)
 
 
 COMMANDS: dict[Act, Callable[[Authorization], Step]] = {
     Act.CONFIRM: confirm,
-    Act.RESOLVE_REVIEW: lambda it: holding.offer(it, MINUTE_US, NOW_US),
-    Act.START: lambda it: holding.start_rental(it, BIKE, "", NOW_US),
-    Act.INCREMENT: lambda it: holding.increment(it, Split(1, 1), 0, NOW_US),
-    Act.DECREASE: lambda it: holding.decrease(it, 1, NOW_US),
-    Act.EXTEND: lambda it: holding.extend(it, BIKE, MINUTE_US, NOW_US),
+    Act.RESOLVE_REVIEW: lambda it: hold.offer(it, MINUTE_US, NOW_US),
+    Act.START: lambda it: hold.start_rental(it, BIKE, "", NOW_US),
+    Act.INCREMENT: lambda it: hold.increment(it, Split(1, 1), 0, NOW_US),
+    Act.DECREASE: lambda it: hold.decrease(it, 1, NOW_US),
+    Act.EXTEND: lambda it: hold.extend(it, BIKE, MINUTE_US, NOW_US),
     Act.SETTLE: lambda it: capture(it, 1, final=True),
-    Act.REVERSE: lambda it: holding.reverse(it, NOW_US),
-    Act.CLAIM_RETURN: lambda it: returning.claim_return(it, BIKE, NOW_US),
-    Act.CONTEST_RETURN: lambda it: returning.contest_return(it, NOW_US),
-    Act.REPORT_LOST: lambda it: returning.lose(it, BIKE, NOW_US),
-    Act.REPORT_FOUND: lambda it: returning.find(it, BIKE, NOW_US),
-    Act.RECORD_PAYMENT: lambda it: collecting.pay(it, 1, NOW_US),
-    Act.RECORD_PAID_ELSEWHERE: lambda it: collecting.pay_elsewhere(it, 1, NOW_US),
-    Act.LOWER_CHARGE: lambda it: collecting.lower(it, 1, NOW_US),
-    Act.REFUND: lambda it: collecting.refund(it, 1, NOW_US),
-    Act.PAY_OUT: lambda it: collecting.pay_out(it, 1, NOW_US),
-    Act.OPEN_DISPUTE: lambda it: collecting.open_dispute(it, 1, NOW_US),
-    Act.RESOLVE_DISPUTE: lambda it: collecting.resolve_dispute(
+    Act.REVERSE: lambda it: hold.reverse(it, NOW_US),
+    Act.CLAIM_RETURN: lambda it: settlement.claim_return(it, BIKE, NOW_US),
+    Act.CONTEST_RETURN: lambda it: settlement.contest_return(it, NOW_US),
+    Act.REPORT_LOST: lambda it: settlement.lose(it, BIKE, NOW_US),
+    Act.REPORT_FOUND: lambda it: settlement.find(it, BIKE, NOW_US),
+    Act.RECORD_PAYMENT: lambda it: collection.pay(it, 1, NOW_US),
+    Act.RECORD_PAID_ELSEWHERE: lambda it: collection.pay_elsewhere(it, 1, NOW_US),
+    Act.LOWER_CHARGE: lambda it: collection.lower(it, 1, NOW_US),
+    Act.REFUND: lambda it: collection.refund(it, 1, NOW_US),
+    Act.PAY_OUT: lambda it: collection.pay_out(it, 1, NOW_US),
+    Act.OPEN_DISPUTE: lambda it: collection.open_dispute(it, 1, NOW_US),
+    Act.RESOLVE_DISPUTE: lambda it: collection.resolve_dispute(
         it, user_won=True, goodwill=False, now_us=NOW_US
     ),
-    Act.RECORD_CHARGE_BACK: lambda it: collecting.charge_back(it, 1, NOW_US),
-    Act.RESOLVE_CHARGE_BACK: lambda it: collecting.resolve_charge_back(
+    Act.RECORD_CHARGE_BACK: lambda it: collection.charge_back(it, 1, NOW_US),
+    Act.RESOLVE_CHARGE_BACK: lambda it: collection.resolve_charge_back(
         it, user_won=True, goodwill=False, now_us=NOW_US
     ),
-    Act.SET_PROVISION: lambda it: collecting.provision(it, 1, NOW_US),
-    Act.PROPOSE_WRITE_OFF: lambda it: collecting.propose_write_off(it, "key-1", NOW_US),
-    Act.APPROVE_WRITE_OFF: lambda it: collecting.write_off(it, "key-2", NOW_US),
+    Act.SET_PROVISION: lambda it: collection.provision(it, 1, NOW_US),
+    Act.PROPOSE_WRITE_OFF: lambda it: collection.propose_write_off(it, "key-1", NOW_US),
+    Act.APPROVE_WRITE_OFF: lambda it: collection.write_off(it, "key-2", NOW_US),
 }
 UNTOUCHED = frozenset({Act.REVERSE})
 """What is besides allowed only before the first capture."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain import collecting, holding, returning, timers
+from service.domain import collection, hold, settlement, timers
 from service.domain.authorization import (
     CLOSED,
     HOLDING,
@@ -111,21 +111,21 @@ Act = Callable[[Life, int], Step]
 
 def _confirm(life: Life, n: int) -> Step:
     it = life.it
-    holding.require_asked(it)
+    hold.require_asked(it)
     if it.state is not State.OFFERED:
-        return holding.owe_back(it, n, life.now_us)
+        return hold.owe_back(it, n, life.now_us)
     if it.credit_minor > life.line.available_minor:
-        return holding.declined(it, "LINE_EXHAUSTED", it.cash_minor + n, life.now_us)
-    return holding.confirm(it, BIKE, it.cash_minor + n, life.now_us, excess_minor=n)
+        return hold.declined(it, "LINE_EXHAUSTED", it.cash_minor + n, life.now_us)
+    return hold.confirm(it, BIKE, it.cash_minor + n, life.now_us, excess_minor=n)
 
 
 def _increment(life: Life, n: int) -> Step:
     credit_minor = min(n, life.line.available_minor)
-    return holding.increment(life.it, Split(credit_minor, n - credit_minor), n % 3, life.now_us)
+    return hold.increment(life.it, Split(credit_minor, n - credit_minor), n % 3, life.now_us)
 
 
 def _elsewhere(life: Life, n: int) -> Step:
-    step = collecting.pay_elsewhere(life.it, n, life.now_us)
+    step = collection.pay_elsewhere(life.it, n, life.now_us)
     life.elsewhere_minor += n
     return step
 
@@ -133,7 +133,7 @@ def _elsewhere(life: Life, n: int) -> Step:
 def _payout_failed(life: Life, n: int) -> Step:
     if not life.payouts:
         raise IllegalState("NOTHING_PAID_OUT", "there was no payout", life.it.state)
-    return collecting.payout_failed(life.it, life.payouts.pop(), life.now_us)
+    return collection.payout_failed(life.it, life.payouts.pop(), life.now_us)
 
 
 def _ended_debit(life: Life) -> int:
@@ -145,12 +145,12 @@ def _ended_debit(life: Life) -> int:
 
 
 def _debit_succeeded(life: Life, n: int) -> Step:
-    return collecting.debit_succeeded(life.it, _ended_debit(life), life.now_us)
+    return collection.debit_succeeded(life.it, _ended_debit(life), life.now_us)
 
 
 def _debit_failed(life: Life, n: int) -> Step:
     life.undone.append(_ended_debit(life))
-    undo = collecting.debit_cancelled if n % 3 == 0 else collecting.debit_failed
+    undo = collection.debit_cancelled if n % 3 == 0 else collection.debit_failed
     return undo(life.it, life.now_us)
 
 
@@ -158,57 +158,57 @@ def _debit_succeeded_late(life: Life, n: int) -> Step:
     if not life.undone:
         raise IllegalState("NOTHING_UNDONE", "every debit was answered once", life.it.state)
     amount_minor = life.undone.pop(n % len(life.undone))
-    return collecting.debit_succeeded_late(life.it, amount_minor, life.now_us)
+    return collection.debit_succeeded_late(life.it, amount_minor, life.now_us)
 
 
 def _usage(life: Life, n: int) -> Step:
     if life.it.start_us is None:
         raise IllegalState("NOT_STARTED", "there was no start", life.it.state)
-    total_minor = returning.usage_fee(life.it, BIKE, life.now_us).total_minor
-    amount_minor = returning.usage_amount_minor(life.it, total_minor)
-    return returning.settle(life.it, BIKE, amount_minor, True, life.now_us, life.now_us)
+    total_minor = settlement.usage_fee(life.it, BIKE, life.now_us).total_minor
+    amount_minor = settlement.usage_amount_minor(life.it, total_minor)
+    return settlement.settle(life.it, BIKE, amount_minor, True, life.now_us, life.now_us)
 
 
 def _find(life: Life, n: int) -> Step:
     docked_us = max(life.it.start_us or 0, life.now_us - n * MINUTE_US)
-    return returning.find(life.it, BIKE, docked_us)
+    return settlement.find(life.it, BIKE, docked_us)
 
 
 ACTS: dict[str, Act] = {
     "confirm": _confirm,
-    "approve": lambda life, n: holding.offer(life.it, n * MINUTE_US, life.now_us),
-    "start": lambda life, n: holding.start_rental(life.it, BIKE, "", life.now_us),
+    "approve": lambda life, n: hold.offer(life.it, n * MINUTE_US, life.now_us),
+    "start": lambda life, n: hold.start_rental(life.it, BIKE, "", life.now_us),
     "increment": _increment,
-    "decrease": lambda life, n: holding.decrease(life.it, n, life.now_us),
-    "extend": lambda life, n: holding.extend(life.it, BIKE, n * MINUTE_US, life.now_us),
-    "capture": lambda life, n: returning.settle(life.it, BIKE, n, False, life.now_us, life.now_us),
-    "settle": lambda life, n: returning.settle(life.it, BIKE, n, True, life.now_us, life.now_us),
+    "decrease": lambda life, n: hold.decrease(life.it, n, life.now_us),
+    "extend": lambda life, n: hold.extend(life.it, BIKE, n * MINUTE_US, life.now_us),
+    "capture": lambda life, n: settlement.settle(life.it, BIKE, n, False, life.now_us, life.now_us),
+    "settle": lambda life, n: settlement.settle(life.it, BIKE, n, True, life.now_us, life.now_us),
     "settle usage": _usage,
-    "reverse": lambda life, n: holding.reverse(life.it, life.now_us),
-    "claim": lambda life, n: returning.claim_return(life.it, BIKE, life.now_us),
-    "contest": lambda life, n: returning.contest_return(life.it, life.now_us),
-    "lose": lambda life, n: returning.lose(life.it, BIKE, life.now_us),
+    "reverse": lambda life, n: hold.reverse(life.it, life.now_us),
+    "claim": lambda life, n: settlement.claim_return(life.it, BIKE, life.now_us),
+    "contest": lambda life, n: settlement.contest_return(life.it, life.now_us),
+    "lose": lambda life, n: settlement.lose(life.it, BIKE, life.now_us),
     "find": _find,
-    "pay": lambda life, n: collecting.pay(life.it, n, life.now_us),
+    "pay": lambda life, n: collection.pay(life.it, n, life.now_us),
     "pay elsewhere": _elsewhere,
-    "lower": lambda life, n: collecting.lower(life.it, n, life.now_us),
-    "refund": lambda life, n: collecting.refund(life.it, n, life.now_us),
-    "pay out": lambda life, n: collecting.pay_out(life.it, n, life.now_us),
+    "lower": lambda life, n: collection.lower(life.it, n, life.now_us),
+    "refund": lambda life, n: collection.refund(life.it, n, life.now_us),
+    "pay out": lambda life, n: collection.pay_out(life.it, n, life.now_us),
     "payout failed": _payout_failed,
     "debit succeeded": _debit_succeeded,
     "debit failed": _debit_failed,
     "debit succeeded late": _debit_succeeded_late,
-    "dispute": lambda life, n: collecting.open_dispute(life.it, n, life.now_us),
-    "decide": lambda life, n: collecting.resolve_dispute(
+    "dispute": lambda life, n: collection.open_dispute(life.it, n, life.now_us),
+    "decide": lambda life, n: collection.resolve_dispute(
         life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
     ),
-    "charge back": lambda life, n: collecting.charge_back(life.it, n, life.now_us),
-    "decide charge back": lambda life, n: collecting.resolve_charge_back(
+    "charge back": lambda life, n: collection.charge_back(life.it, n, life.now_us),
+    "decide charge back": lambda life, n: collection.resolve_charge_back(
         life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
     ),
-    "provision": lambda life, n: collecting.provision(life.it, n, life.now_us),
-    "propose": lambda life, n: collecting.propose_write_off(life.it, f"key-{n % 2}", life.now_us),
-    "write off": lambda life, n: collecting.write_off(life.it, f"key-{n % 2}", life.now_us),
+    "provision": lambda life, n: collection.provision(life.it, n, life.now_us),
+    "propose": lambda life, n: collection.propose_write_off(life.it, f"key-{n % 2}", life.now_us),
+    "write off": lambda life, n: collection.write_off(life.it, f"key-{n % 2}", life.now_us),
 }
 OFFERS = [
     PLAIN._replace(expire_us=None, state=State.AUTHORIZED),
@@ -245,7 +245,7 @@ def begin(offered: Authorization) -> Life:
     """A life from its beginning: without a cash part the hold comes at once."""
     life = Life(offered)
     if offered.state is State.AUTHORIZED:
-        life.take(holding.grant(offered, BIKE, NOW_US))
+        life.take(hold.grant(offered, BIKE, NOW_US))
     return life
 
 
@@ -290,11 +290,11 @@ def test_any_collection_keeps_books_and_amounts_together(
         credit_minor=19_900 - cash_minor, cash_minor=cash_minor, fee_bp=fee_bp
     )
     life = Life(offered)
-    life.take(holding.confirm(offered, BIKE, cash_minor, NOW_US))
+    life.take(hold.confirm(offered, BIKE, cash_minor, NOW_US))
     if lost:
-        life.take(returning.overdue(life.it))
-        life.take(returning.lose(life.it, BIKE, NOW_US + DAY_US))
+        life.take(settlement.overdue(life.it))
+        life.take(settlement.lose(life.it, BIKE, NOW_US + DAY_US))
         life.now_us += DAY_US
     else:
-        life.take(returning.settle(life.it, BIKE, captured_minor, True, NOW_US, NOW_US))
+        life.take(settlement.settle(life.it, BIKE, captured_minor, True, NOW_US, NOW_US))
     live(life, moves)

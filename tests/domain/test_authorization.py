@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from service.domain import authorization as life
-from service.domain import collecting, holding, returning
+from service.domain import collection, hold, settlement
 from service.domain.authorization import Authorization, Collection, Custody, State
+from service.domain.dunning import LADDER
 from service.domain.errors import VersionMismatch
-from service.domain.ladder import LADDER
 from service.domain.transitions import Transition
 from tests.domain.lives import (
     BIKE,
@@ -49,7 +49,7 @@ def test_an_expected_version_is_compared() -> None:
 
 def paid(it: Authorization, amount_minor: int) -> Authorization:
     """The same, of which so much was paid."""
-    return collecting.pay(it, amount_minor, NOW_US).authorization
+    return collection.pay(it, amount_minor, NOW_US).authorization
 
 
 def written_off(it: Authorization) -> Authorization:
@@ -57,8 +57,8 @@ def written_off(it: Authorization) -> Authorization:
     return it._replace(written_off_minor=it.due_minor, provisioned_minor=it.due_minor)
 
 
-DISPUTED = collecting.open_dispute(paid(settled(), 400), 100, NOW_US).authorization
-OWED = collecting.refund(paid(settled(), 1_000), 100, NOW_US).authorization
+DISPUTED = collection.open_dispute(paid(settled(), 400), 100, NOW_US).authorization
+OWED = collection.refund(paid(settled(), 1_000), 100, NOW_US).authorization
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ OWED = collecting.refund(paid(settled(), 1_000), 100, NOW_US).authorization
         (paid(settled(), 999), Collection.PAYING),
         (paid(settled(), 1_000), Collection.PAID),
         (capture(confirmed(), 9_950, final=False).authorization, Collection.PAID),
-        (collecting.pay_out(OWED, 100, NOW_US).authorization, Collection.REFUNDED),
+        (collection.pay_out(OWED, 100, NOW_US).authorization, Collection.REFUNDED),
         (OWED, Collection.REFUND_PENDING),
         (paid(settled(), 1_001), Collection.REFUND_PENDING),
-        (holding.reverse(confirmed(), NOW_US).authorization, Collection.REFUND_PENDING),
+        (hold.reverse(confirmed(), NOW_US).authorization, Collection.REFUND_PENDING),
         (settled(19_900, confirmed(1)), Collection.REFUND_PENDING),
         (DISPUTED, Collection.DISPUTED),
         (DISPUTED._replace(refund_payable_minor=1, refunded_minor=1), Collection.DISPUTED),
-        (collecting.charge_back(OWED, 1, NOW_US).authorization, Collection.DISPUTED),
+        (collection.charge_back(OWED, 1, NOW_US).authorization, Collection.DISPUTED),
         (written_off(DISPUTED), Collection.WRITTEN_OFF),
     ],
 )
@@ -106,11 +106,11 @@ def test_collection_follows_from_the_amounts(it: Authorization, collection: Coll
         (missing(), LOST_US + LADDER[0].after_us),
         (paid(missing(), 19_900), LOST_US + MISSING_WINDOW_US),
         (missing()._replace(rung=len(LADDER) - 1), LOST_US + MISSING_WINDOW_US),
-        (returning.sell(missing()).authorization, LOST_US + LADDER[0].after_us),
+        (settlement.sell(missing()).authorization, LOST_US + LADDER[0].after_us),
         (missing()._replace(rung=len(LADDER), custody=Custody.SOLD), None),
-        (holding.reverse(granted(), NOW_US).authorization, None),
-        (holding.expire(PLAIN).authorization, None),
-        (holding.declined(REDUCED, "X", 0, NOW_US).authorization, None),
+        (hold.reverse(granted(), NOW_US).authorization, None),
+        (hold.expire(PLAIN).authorization, None),
+        (hold.declined(REDUCED, "X", 0, NOW_US).authorization, None),
     ],
 )
 def test_when_time_alone_changes_something(it: Authorization, wake_us: int | None) -> None:
@@ -124,4 +124,4 @@ def test_a_step_changes_only_what_it_says() -> None:
     made = life.step(PLAIN, (), Transition.EXTENDED, NOW_US, asset_id="x", state=State.ACTIVE)
     assert made.authorization == PLAIN._replace(asset_id="x", state=State.ACTIVE, version=2)
     assert isinstance(made.authorization, Authorization)
-    assert holding.extend(granted(), BIKE, 1, NOW_US).authorization.version == 3
+    assert hold.extend(granted(), BIKE, 1, NOW_US).authorization.version == 3

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.chain import link_of
 from service.domain.errors import InvariantBroken
+from service.domain.hash_chain import link_of
 from service.domain.ledger import (
     LINE_COLUMNS,
     Account,
@@ -20,7 +20,7 @@ from service.domain.ledger import (
     set_limit,
 )
 from service.domain.transitions import Transition
-from tests.domain.test_chain import ENTRY
+from tests.domain.test_hash_chain import ENTRY
 
 A = Account
 LINE_ACCOUNTS = {A.AVAILABLE, A.HELD, A.DRAWN, A.LIMIT_CONTROL}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain import collecting, holding, returning, timers
+from service.domain import collection, hold, settlement, timers
 from service.domain.authorization import Authorization, Custody, State, Step, TransferKind
-from service.domain.ladder import LADDER, Delinquency, Rung, delinquency
+from service.domain.dunning import LADDER, Delinquency, Rung, delinquency
 from service.domain.tariff import DAY_US, MINUTE_US
 from tests.domain.lives import (
     BIKE,
@@ -70,8 +70,8 @@ def test_the_end_is_an_instant(it: Authorization, at_us: int, state: State) -> N
 
 @pytest.mark.parametrize(
     "it",
-    [settled(0), holding.reverse(granted(), NOW_US).authorization,
-     holding.declined(REDUCED, "X", 1, NOW_US).authorization],
+    [settled(0), hold.reverse(granted(), NOW_US).authorization,
+     hold.declined(REDUCED, "X", 1, NOW_US).authorization],
 )  # fmt: skip
 def test_what_is_closed_and_paid_sleeps(it: Authorization) -> None:
     """Where nothing is open time changes nothing."""
@@ -95,7 +95,7 @@ def test_a_rental_that_nobody_returns() -> None:
 def test_a_contested_claim_may_be_lost_at_once() -> None:
     """After a contested claim the instant of loss counts as if never claimed."""
     it = claimed(LOST_US - MINUTE_US, late())
-    it = returning.contest_return(it, LOST_US + MINUTE_US).authorization
+    it = settlement.contest_return(it, LOST_US + MINUTE_US).authorization
     (lost,) = catch_up(it, LOST_US + MINUTE_US)[:1]
     assert (lost.transition, lost.event_us) == ("authorization.lost", LOST_US)
 
@@ -127,7 +127,7 @@ def test_the_ladder() -> None:
         it = step.authorization
         if step.transfer is not None:
             assert it.debiting_minor == 1_000
-            it = collecting.debit_failed(it, step.event_us).authorization
+            it = collection.debit_failed(it, step.event_us).authorization
             assert it.debiting_minor == 0
     assert seen == HOURS
 
@@ -143,21 +143,21 @@ def test_no_second_debit_before_the_answer_to_the_first() -> None:
     debits = [moved for name, moved in asked if name.startswith("collection.debit_")]
     assert debits == [True, False, False, False, False]
     assert asked.count(("collection.debit_awaited", False)) == 4
-    paid = collecting.debit_succeeded(it, 1_000, NOW_US).authorization
+    paid = collection.debit_succeeded(it, 1_000, NOW_US).authorization
     assert (paid.debiting_minor, paid.due_minor) == (0, 0)
 
 
 def test_only_what_is_still_due_is_debited() -> None:
     """A debit asks for what is due at that moment; what is all paid or disputed is not asked for,
     and a lost dispute is asked for again."""
-    it = collecting.pay(settled(), 400, NOW_US).authorization
+    it = collection.pay(settled(), 400, NOW_US).authorization
     (first,) = catch_up(it, NOW_US + 60 * MINUTE_US)
     assert first.transfer is not None
     assert first.transfer.amount_minor == 600
-    it = collecting.debit_failed(first.authorization, NOW_US).authorization
-    it = collecting.open_dispute(it, 600, NOW_US).authorization
+    it = collection.debit_failed(first.authorization, NOW_US).authorization
+    it = collection.open_dispute(it, 600, NOW_US).authorization
     assert it.wake_us is None
-    it = collecting.resolve_dispute(
+    it = collection.resolve_dispute(
         it, user_won=False, goodwill=False, now_us=NOW_US + 5 * DAY_US
     ).authorization
     names = [str(step.transition) for step in catch_up(it, NOW_US + 5 * DAY_US)]

@@ -13,7 +13,6 @@ from service.domain.authorization import Authorization
 from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.engine import operations as c
-from service.engine.assess import Assessor
 from service.engine.calls import (
     Answer,
     AuthorizationCommand,
@@ -31,6 +30,7 @@ from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records import PLATFORM, TransferRecord
+from service.engine.scoring import Assessor
 from service.storage import tables as t
 from service.storage.database import open_database
 from service.storage.verify import verify_books

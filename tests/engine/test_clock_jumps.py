@@ -20,7 +20,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 from service.clock import CLOCK_LIMITS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
-from service.engine.committer import CommitLimits, Committer
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.workers.timers import Timers
 from service.engine.workers.transfers import Transfers
 from service.storage.database import open_database
@@ -28,8 +28,8 @@ from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import charged, settle_usage, transfers
 from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
-from tests.engine.test_dispatcher import PORTION, RESEND_US, Rail
-from tests.engine.test_watch import OtherIds
+from tests.engine.test_catalog_reloader import OtherIds
+from tests.engine.test_transfers import PORTION, RESEND_US, Rail
 from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk, serving
 from tests.machine import YEAR_S, Machine
 

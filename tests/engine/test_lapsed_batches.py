@@ -12,7 +12,6 @@ import pytest
 from service.clock import SandboxClock
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
-from service.engine.assess import Assessor
 from service.engine.calls import Group, Work, own_work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack
@@ -29,6 +28,7 @@ from service.engine.operations.wake import WAKE
 from service.engine.ports import ReadAgain
 from service.engine.records import PLATFORM
 from service.engine.rows import Rows, Wish
+from service.engine.scoring import Assessor
 from service.engine.tables import LINES
 from service.storage.payables import payables_of
 from service.storage.transaction import SqlTransaction

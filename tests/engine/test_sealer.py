@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
-from service.domain.chain import seal_digest
+from service.domain.hash_chain import seal_digest
 from service.engine import operations as c
-from service.engine.committer import CommitLimits, Committer
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import Unsealed
 from service.engine.records import PLATFORM, SealRecord
 from service.engine.workers.seals import Sealer

@@ -27,7 +27,7 @@ from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
 from freehold.v1.types_pb2 import Money
 from sqlalchemy import select
 
-from service.domain.ladder import DAY_US, LADDER, Rung
+from service.domain.dunning import DAY_US, LADDER, Rung
 from service.rails.callbacks import sign
 from service.rails.simulated import Behaviour
 from service.storage import tables as t

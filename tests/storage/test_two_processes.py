@@ -15,9 +15,9 @@ from service.domain.money import Money
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
 from service.engine.calls import Work, own_work
-from service.engine.committer import CommitLimits, Committer
 from service.engine.engine import Result
 from service.engine.feature_values import pack
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import FoldPayable, PayOutOperator, PutUser
 from service.engine.records import PLATFORM, TransferState
 from service.engine.tables import USERS

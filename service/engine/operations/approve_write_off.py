@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -22,7 +22,7 @@ class ApproveWriteOff(AuthorizationCommand):
 def decide(work: Work, it: ApproveWriteOff, rows: Rows, context: Context) -> Decided:
     """A debt was given up: from then on no score raises the limit, until a person lets it."""
     current, line, draft = opened(work.caller, it, rows, context)
-    step = collecting.write_off(current, it.by, context.now_us)
+    step = collection.write_off(current, it.by, context.now_us)
     line.limit_fixed = True
     return finish(draft, step, line, rows, context)
 

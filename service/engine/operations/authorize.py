@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.domain import authorization as life
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.catalog import Policy, Product
 from service.domain.errors import IllegalState, InvalidInput, NotFound, ProductMisconfigured
@@ -132,10 +132,10 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             expire_us,
         )
         if at_once:
-            step = holding.grant(asked, product, now_us)
+            step = hold.grant(asked, product, now_us)
             claim(draft, step.authorization)
         else:
-            step = holding.ask(asked, now_us)
+            step = hold.ask(asked, now_us)
         results.append(apply(draft, step, line, rows, context))
     answer = Group(tuple(results)) if command.grouped else results[0]
     return Decided(draft, answer, user_id, results[0].authorization_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import returning
+from service.domain import settlement
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -24,7 +24,7 @@ def decide(work: Work, it: ClaimReturn, rows: Rows, context: Context) -> Decided
         it,
         rows,
         context,
-        lambda held: returning.claim_return(held, product_of(held, context), context.now_us),
+        lambda held: settlement.claim_return(held, product_of(held, context), context.now_us),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Authorization, State
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Line, Standing
@@ -52,7 +52,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
     current, line, draft = opened(work.caller, it, rows, context)
     require_new_payment(rows, work.caller, it.payment_reference)
     paid_minor = positive_minor(it.paid, current, "paid")
-    holding.require_asked(current)
+    hold.require_asked(current)
     draft[PAYMENTS].append(
         payment_of(
             work.caller, it.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
@@ -63,7 +63,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
     late = current.state is not State.OFFERED
     if late and (not members or paid_minor < cash_minor):
         return finish(
-            draft, holding.owe_back(current, paid_minor, context.now_us), line, rows, context
+            draft, hold.owe_back(current, paid_minor, context.now_us), line, rows, context
         )
     if paid_minor < cash_minor:
         raise InvalidInput.of(
@@ -73,16 +73,16 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
     result = current
     spare_minor = paid_minor - cash_minor if obstacle is None else paid_minor
     if late and spare_minor:
-        step = holding.owe_back(current, spare_minor, context.now_us)
+        step = hold.owe_back(current, spare_minor, context.now_us)
         result = apply(draft, step, line, rows, context)
     for member in members:
         named = member.authorization_id == current.authorization_id
         excess_minor = paid_minor - cash_minor if named else 0
         if obstacle is not None:
             owed_minor = paid_minor if named else 0
-            step = holding.declined(member, obstacle, owed_minor, context.now_us)
+            step = hold.declined(member, obstacle, owed_minor, context.now_us)
         else:
-            step = holding.confirm(
+            step = hold.confirm(
                 member,
                 product_of(member, context),
                 member.cash_minor + excess_minor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import returning
+from service.domain import settlement
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -22,7 +22,7 @@ class ContestReturn(AuthorizationCommand):
 def decide(work: Work, it: ContestReturn, rows: Rows, context: Context) -> Decided:
     """Takes the step."""
     return one_step(
-        work, it, rows, context, lambda held: returning.contest_return(held, context.now_us)
+        work, it, rows, context, lambda held: settlement.contest_return(held, context.now_us)
     )
 
 

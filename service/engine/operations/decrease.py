@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import holding
+from service.domain import hold
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -27,7 +27,7 @@ def decide(work: Work, it: Decrease, rows: Rows, context: Context) -> Decided:
         it,
         rows,
         context,
-        lambda held: holding.decrease(held, minor_of(it.amount, held), context.now_us),
+        lambda held: hold.decrease(held, minor_of(it.amount, held), context.now_us),
     )
 
 

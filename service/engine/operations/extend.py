@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import holding
+from service.domain import hold
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -26,7 +26,7 @@ def decide(work: Work, it: Extend, rows: Rows, context: Context) -> Decided:
         it,
         rows,
         context,
-        lambda held: holding.extend(held, product_of(held, context), it.by_us, context.now_us),
+        lambda held: hold.extend(held, product_of(held, context), it.by_us, context.now_us),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Act, Authorization
 from service.domain.errors import Exhausted, IllegalState, InvariantBroken
 from service.domain.ledger import Standing
@@ -75,7 +75,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         )
     decision = decision_of(work, product, line, assessment, choice, context)
     draft[DECISIONS].append(decision)
-    step = holding.increment(current, split, paid_minor - split.cash_minor, context.now_us)
+    step = hold.increment(current, split, paid_minor - split.cash_minor, context.now_us)
     return finish(draft, step, line, rows, context)
 
 

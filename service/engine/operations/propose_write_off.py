@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -26,7 +26,7 @@ def decide(work: Work, it: ProposeWriteOff, rows: Rows, context: Context) -> Dec
         it,
         rows,
         context,
-        lambda held: collecting.propose_write_off(held, it.by, context.now_us),
+        lambda held: collection.propose_write_off(held, it.by, context.now_us),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -28,7 +28,7 @@ def decide(work: Work, it: RecordPaidElsewhere, rows: Rows, context: Context) ->
     current, line, draft = opened(work.caller, it, rows, context)
     require_new_payment(rows, work.caller, it.payment_reference)
     amount_minor = positive_minor(it.amount, current)
-    step = collecting.pay_elsewhere(current, amount_minor, context.now_us)
+    step = collection.pay_elsewhere(current, amount_minor, context.now_us)
     draft[PAYMENTS].append(
         payment_of(
             work.caller, it.payment_reference, PaymentKind.ELSEWHERE, current, amount_minor, context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.domain.errors import IllegalState
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
@@ -41,7 +41,7 @@ def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decid
             current.state,
         )
     amount_minor = positive_minor(it.amount, current)
-    step = collecting.pay(current, amount_minor, context.now_us)
+    step = collection.pay(current, amount_minor, context.now_us)
     draft[PAYMENTS].append(
         payment_of(
             work.caller, it.payment_reference, PaymentKind.PAYMENT, current, amount_minor, context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import returning
+from service.domain import settlement
 from service.domain.authorization import Act
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -29,7 +29,7 @@ def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided
     docked_us = occurred_us(
         work.caller, Act.REPORT_FOUND, it.occurred_us, current, draft, context.now_us
     )
-    step = returning.find(current, product_of(current, context), docked_us)
+    step = settlement.find(current, product_of(current, context), docked_us)
     return finish(draft, step, line, rows, context)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.domain.authorization import Authorization, TransferKind
 from service.domain.errors import IllegalState, InvariantBroken, NotFound
 from service.domain.ledger import Line
@@ -94,7 +94,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     draft[TRANSFERS].append(told)
     match transfer.kind, succeeded:
         case TransferKind.DEBIT, True:
-            take = collecting.debit_succeeded_late if late else collecting.debit_succeeded
+            take = collection.debit_succeeded_late if late else collection.debit_succeeded
             step = take(current, transfer.amount_minor, now_us)
             draft[PAYMENTS].append(
                 payment_of(
@@ -107,9 +107,9 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
                 )
             )
         case TransferKind.DEBIT, False:
-            step = collecting.debit_failed(current, now_us)
+            step = collection.debit_failed(current, now_us)
         case TransferKind.PAYOUT, False:
-            again = collecting.payout_returned if returned else collecting.payout_failed
+            again = collection.payout_returned if returned else collection.payout_failed
             step = again(current, transfer.amount_minor, now_us)
         case TransferKind.PAYOUT, True:
             return Decided(draft, told, told.user_id, told.authorization_id)
@@ -160,7 +160,7 @@ def _cancel(
     context: Context,
 ) -> TransferRecord:
     """A debit that was not handed in and is not needed any more."""
-    apply(draft, collecting.debit_cancelled(current, context.now_us), line, rows, context)
+    apply(draft, collection.debit_cancelled(current, context.now_us), line, rows, context)
     return debit._replace(state=TransferState.CANCELLED, change_us=context.now_us)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -27,7 +27,7 @@ def decide(work: Work, it: ResolveDispute, rows: Rows, context: Context) -> Deci
         it,
         rows,
         context,
-        lambda held: collecting.resolve_dispute(
+        lambda held: collection.resolve_dispute(
             held, user_won=it.user_won, goodwill=it.goodwill, now_us=context.now_us
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Act, Authorization, State
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line, Standing
@@ -38,11 +38,11 @@ def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decid
     result = current
     for member in members:
         if obstacle is not None:
-            step = holding.declined(member, obstacle, 0, context.now_us)
+            step = hold.declined(member, obstacle, 0, context.now_us)
         elif cash_minor:
-            step = holding.offer(member, window_us, context.now_us)
+            step = hold.offer(member, window_us, context.now_us)
         else:
-            step = holding.grant(member, product_of(member, context), context.now_us)
+            step = hold.grant(member, product_of(member, context), context.now_us)
             claim(draft, step.authorization)
         after = apply(draft, step, line, rows, context)
         result = after if member.authorization_id == current.authorization_id else result
@@ -73,7 +73,7 @@ def _approved(
         return members, Reason.LINE_EXHAUSTED
     if choice.offer is not first.offer:
         members = [
-            holding.stricter(it, choice.offer, split, choice.reasons)
+            hold.stricter(it, choice.offer, split, choice.reasons)
             for it, split in zip(members, choice.splits, strict=True)
         ]
     if not any(it.cash_minor for it in members) and not all_free(members, rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import holding
+from service.domain import hold
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -19,7 +19,7 @@ class Reverse(AuthorizationCommand):
 
 def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
     """Takes the step."""
-    return one_step(work, it, rows, context, lambda held: holding.reverse(held, context.now_us))
+    return one_step(work, it, rows, context, lambda held: hold.reverse(held, context.now_us))
 
 
 REVERSE = Operation(Reverse, of_authorization, decide)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import holding
+from service.domain import hold
 from service.domain.errors import NotFound
 from service.engine.calls import Tombstone, Work
 from service.engine.context import Context, Decided
@@ -71,7 +71,7 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
         ]
     result = current
     for member in [member for member in members if member.state not in life.UNCHARGED] or [current]:
-        after = apply(draft, holding.reverse(member, context.now_us), line, rows, context)
+        after = apply(draft, hold.reverse(member, context.now_us), line, rows, context)
         result = after if member is current else result
     return Decided(draft, result, result.user_id, result.authorization_id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import collecting
+from service.domain import collection
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -27,7 +27,7 @@ def decide(work: Work, it: SetProvision, rows: Rows, context: Context) -> Decide
         it,
         rows,
         context,
-        lambda held: collecting.provision(held, minor_of(it.amount, held), context.now_us),
+        lambda held: collection.provision(held, minor_of(it.amount, held), context.now_us),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import returning
+from service.domain import settlement
 from service.domain.authorization import Act
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Settled, Work
@@ -37,11 +37,11 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     fee = None
     if it.amount is None:
         life.require_rental(current)
-        fee = returning.usage_fee(current, product, event_us)
-        amount_minor = returning.usage_amount_minor(current, fee.total_minor)
+        fee = settlement.usage_fee(current, product, event_us)
+        amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:
         amount_minor = minor_of(it.amount, current)
-    step = returning.settle(current, product, amount_minor, it.final, context.now_us, event_us)
+    step = settlement.settle(current, product, amount_minor, it.final, context.now_us, event_us)
     result = apply(draft, step, line, rows, context)
     return Decided(draft, Settled(result, fee), result.user_id, result.authorization_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Act
 from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
@@ -41,7 +41,7 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user may take nothing", current.state)
     product = product_of(current, context)
-    step = holding.start_rental(current, product, it.asset_id, context.now_us)
+    step = hold.start_rental(current, product, it.asset_id, context.now_us)
     if step.authorization.asset_id != current.asset_id:
         require_free(rows, work.caller, it.asset_id)
         claim(draft, step.authorization)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from service.domain.errors import InvariantBroken
 from service.engine.calls import Answer, Folded, own_work
-from service.engine.committer import Committer
+from service.engine.group_commit import Committer
 from service.engine.operations import FoldPayable
 from service.engine.pool import Pool
 from service.engine.ports import PayableKey, Store

@@ -14,11 +14,11 @@ import secrets
 from collections.abc import Callable
 
 from service.clock import Clock
-from service.domain.chain import NO_LINK, seal_digest
 from service.domain.errors import FreeholdError
+from service.domain.hash_chain import NO_LINK, seal_digest
 from service.engine.calls import own_work
-from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.group_commit import Committer
 from service.engine.operations import RecordSeal
 from service.engine.pool import Pool
 from service.engine.ports import SealStore, Signer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.clock import Clock
 from service.domain.errors import FreeholdError
 from service.engine.calls import own_work
-from service.engine.committer import Committer
+from service.engine.group_commit import Committer
 from service.engine.operations import Wake
 from service.engine.pool import Pool
 from service.engine.ports import Store, Waking

@@ -7,8 +7,8 @@ import secrets
 from service.clock import Clock
 from service.domain.errors import FreeholdError, InvariantBroken
 from service.engine.calls import Answer, own_work
-from service.engine.committer import Committer
 from service.engine.engine import FaultLog
+from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.pool import Pool
 from service.engine.ports import Rail, Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.domain import concessions, holding
+from service.domain import concessions, hold
 from service.domain.authorization import (
     Act,
     Authorization,
@@ -81,8 +81,8 @@ def _final(
 ) -> Step:
     """The last capture: the rest is released in the same transaction."""
     captured, postings = _capture(authorization, amount_minor)
-    settled = holding.closed(captured, State.SETTLED, custody, close_us)
-    return step(settled, postings + holding.release(captured), transition, event_us)
+    settled = hold.closed(captured, State.SETTLED, custody, close_us)
+    return step(settled, postings + hold.release(captured), transition, event_us)
 
 
 def settle(
@@ -174,7 +174,7 @@ def lapse_charge(authorization: Authorization) -> Step:
     """Nobody settled a damage charge in time: what was captured stands, the rest is released."""
     lapse_us = authorization.expire_us
     if lapse_us is None or not authorization.captured_minor:
-        return holding.expire(authorization)
+        return hold.expire(authorization)
     return _final(authorization, 0, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.domain import holding
+from service.domain import hold
 from service.domain.authorization import Authorization, Custody, State, Transfer
 from service.domain.catalog import Tariff
 from service.domain.errors import IllegalState, InvalidInput
@@ -38,7 +38,7 @@ from tests.domain.lives import (
 
 def test_a_zero_deposit_starts_at_once() -> None:
     """Zero deposit with start IMMEDIATE is ACTIVE, the item OUT; credit posts held / avail."""
-    step = holding.grant(PLAIN._replace(version=0), BIKE, NOW_US)
+    step = hold.grant(PLAIN._replace(version=0), BIKE, NOW_US)
     it = step.authorization
     assert moved(step) == [(A.HELD, A.AVAILABLE, 19_900)]
     assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US)
@@ -52,13 +52,13 @@ def test_a_rental_under_way_never_lapses() -> None:
     """An ACTIVE authorization has no expiry."""
     assert granted().expire_us is None
     with pytest.raises(IllegalState) as refused:
-        holding.expire(granted())
+        hold.expire(granted())
     assert refused.value.metadata == {"state": "ACTIVE"}
 
 
 def test_a_zero_deposit_may_wait_for_the_pick_up() -> None:
     """Zero deposit with start ON_PICKUP is AUTHORIZED until the end of the pick-up window."""
-    step = holding.grant(PICKUP, BIKE, NOW_US)
+    step = hold.grant(PICKUP, BIKE, NOW_US)
     it = step.authorization
     assert moved(step) == [(A.HELD, A.AVAILABLE, 19_900)]
     assert (it.state, it.custody, it.start_us) == (State.AUTHORIZED, Custody.IN_STATION, None)
@@ -68,7 +68,7 @@ def test_a_zero_deposit_may_wait_for_the_pick_up() -> None:
 
 def test_a_confirmed_offer_holds_both_parts() -> None:
     """Confirming posts the credit part held / avail and the cash part cash / deposit."""
-    step = holding.confirm(REDUCED, BIKE, 9_950, NOW_US)
+    step = hold.confirm(REDUCED, BIKE, 9_950, NOW_US)
     it = step.authorization
     assert moved(step) == [(A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950)]
     assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US)
@@ -79,7 +79,7 @@ def test_a_confirmed_offer_holds_both_parts() -> None:
 
 def test_a_full_deposit_touches_no_credit() -> None:
     """Confirming the full deposit posts cash / deposit and needs nothing of the line."""
-    assert moved(holding.confirm(FULL, BIKE, 19_900, NOW_US)) == [(A.CASH, A.DEPOSIT, 19_900)]
+    assert moved(hold.confirm(FULL, BIKE, 19_900, NOW_US)) == [(A.CASH, A.DEPOSIT, 19_900)]
 
 
 def test_a_confirmed_offer_may_wait_for_the_pick_up() -> None:
@@ -91,7 +91,7 @@ def test_a_confirmed_offer_may_wait_for_the_pick_up() -> None:
 
 def test_what_was_paid_too_much_is_owed_back() -> None:
     """An over-payment posts its excess cash / refund_payable."""
-    step = holding.confirm(REDUCED, BIKE, 10_000, NOW_US, excess_minor=50)
+    step = hold.confirm(REDUCED, BIKE, 10_000, NOW_US, excess_minor=50)
     assert moved(step) == [
         (A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950), (A.CASH, A.REFUND_PAYABLE, 50),
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def test_an_offer_that_comes_to_nothing() -> None:
     """An offer whose line or item is gone is declined, for that reason first, and what was paid for
     it is owed back."""
     before = REDUCED._replace(reasons=("B", "LINE_EXHAUSTED", "C", "D"))
-    step = holding.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
+    step = hold.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
     assert step.event_us == NOW_US
     it = step.authorization
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
@@ -117,8 +117,8 @@ def test_an_offer_that_comes_to_nothing() -> None:
 def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
     """A cash part paid late or twice posts cash / refund_payable, and the state stays."""
     before = confirmed(50)._replace(state=state)
-    holding.require_asked(before)
-    step = holding.owe_back(before, 9_950, NOW_US)
+    hold.require_asked(before)
+    step = hold.owe_back(before, 9_950, NOW_US)
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 9_950)]
     assert step.authorization == before._replace(
         refund_payable_minor=10_000, received_minor=19_950, version=3
@@ -130,7 +130,7 @@ def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
 def test_what_asked_for_no_cash_cannot_be_confirmed(state: State) -> None:
     """An authorization without a cash part refuses a confirmation in every state."""
     with pytest.raises(IllegalState) as refused:
-        holding.require_asked(PLAIN._replace(state=state))
+        hold.require_asked(PLAIN._replace(state=state))
     assert refused.value.metadata == {"state": state}
 
 
@@ -144,7 +144,7 @@ def test_what_asked_for_no_cash_cannot_be_confirmed(state: State) -> None:
 )
 def test_what_is_asked_posts_nothing(state: State, transition: str) -> None:
     """OFFERED, REVIEW and DECLINED post nothing."""
-    step = holding.ask(REDUCED._replace(state=state, version=0), NOW_US)
+    step = hold.ask(REDUCED._replace(state=state, version=0), NOW_US)
     assert moved(step) == []
     assert (step.transition, step.authorization.version) == (transition, 1)
     assert step.event_us == NOW_US
@@ -153,12 +153,12 @@ def test_what_is_asked_posts_nothing(state: State, transition: str) -> None:
 def test_a_review_that_ends_well() -> None:
     """An approved review holds what needs no cash, and asks for what does for a whole window."""
     review = PLAIN._replace(state=State.REVIEW, expire_us=NOW_US + DAY_US)
-    granted_now = holding.grant(review, BIKE, NOW_US)
+    granted_now = hold.grant(review, BIKE, NOW_US)
     assert moved(granted_now) == [(A.HELD, A.AVAILABLE, 19_900)]
     assert (granted_now.authorization.state, granted_now.authorization.expire_us) == (
         State.ACTIVE, None,
     )  # fmt: skip
-    asked = holding.offer(review, BIKE.policy.offer_window_us, NOW_US)
+    asked = hold.offer(review, BIKE.policy.offer_window_us, NOW_US)
     assert moved(asked) == []
     assert (asked.authorization.state, asked.authorization.expire_us) == (
         State.OFFERED, OFFER_END_US,
@@ -170,10 +170,10 @@ def test_a_review_becomes_stricter() -> None:
     """Only a review is given another offer, with its parts and its reasons."""
     review = PLAIN._replace(state=State.REVIEW, reasons=("UNDER_REVIEW",))
     reasons = ("LINE_EXHAUSTED", "UNDER_REVIEW")
-    it = holding.stricter(review, Offer.REDUCED, Split(9_950, 9_950), reasons)
+    it = hold.stricter(review, Offer.REDUCED, Split(9_950, 9_950), reasons)
     assert it == REDUCED._replace(state=State.REVIEW, reasons=reasons)
     with pytest.raises(IllegalState):
-        holding.stricter(PLAIN, Offer.REDUCED, Split(9_950, 9_950), reasons)
+        hold.stricter(PLAIN, Offer.REDUCED, Split(9_950, 9_950), reasons)
 
 
 # -- pick-up ---------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_a_review_becomes_stricter() -> None:
 
 def test_a_pick_up_starts_the_rental() -> None:
     """Starting posts nothing: ACTIVE, the item OUT, the time the server's, no more expiry."""
-    step = holding.start_rental(waiting(), BIKE, "", NOW_US + 5)
+    step = hold.start_rental(waiting(), BIKE, "", NOW_US + 5)
     it = step.authorization
     assert step.postings == ()
     assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US + 5)
@@ -195,7 +195,7 @@ def test_a_pick_up_may_name_the_item() -> None:
     """An item named at the pick-up is kept when none was named before."""
 
     def named(it: Authorization, asset_id: str) -> str:
-        return holding.start_rental(it, BIKE, asset_id, NOW_US).authorization.asset_id
+        return hold.start_rental(it, BIKE, asset_id, NOW_US).authorization.asset_id
 
     unnamed = waiting()._replace(asset_id="")
     assert named(waiting(), "bike-7") == "bike-7"
@@ -206,7 +206,7 @@ def test_a_pick_up_may_name_the_item() -> None:
 def test_a_pick_up_of_another_item_is_refused() -> None:
     """Another item than the authorized one cannot be picked up."""
     with pytest.raises(InvalidInput) as refused:
-        holding.start_rental(waiting(), BIKE, "bike-8", NOW_US)
+        hold.start_rental(waiting(), BIKE, "bike-8", NOW_US)
     assert refused.value.violations[0].field == "asset_id"
 
 
@@ -224,20 +224,20 @@ def test_a_pick_up_of_another_item_is_refused() -> None:
 def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> None:
     """An item counts as lost when the fee has reached the buy-out cap, and never without a cap or
     where it would take longer than a century."""
-    assert holding.lost_after_us(tariff) == after_us
+    assert hold.lost_after_us(tariff) == after_us
 
 
 def test_nothing_is_lost_before_it_is_due() -> None:
     """Where the fee reaches the buy-out cap before the due time, the item is lost at that time."""
     cap_at_once = Tariff(19_900, 0, 15, 0, 19_900, 19_900)
     product = replace(BIKE, tariff=cap_at_once)
-    it = holding.grant(PLAIN, product, NOW_US).authorization
+    it = hold.grant(PLAIN, product, NOW_US).authorization
     assert it.lost_us == it.due_us == DUE_US
     without = Tariff(0, 0, 15, 100, 3_000, 0)
     product = replace(BIKE, tariff=without)
-    it = holding.grant(PLAIN, product, NOW_US).authorization
+    it = hold.grant(PLAIN, product, NOW_US).authorization
     assert (it.lost_us, late(it).wake_us) == (None, None)
-    assert holding.extend(it, product, MINUTE_US, NOW_US).authorization.lost_us is None
+    assert hold.extend(it, product, MINUTE_US, NOW_US).authorization.lost_us is None
 
 
 # -- more, less, longer ----------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_nothing_is_lost_before_it_is_due() -> None:
 @pytest.mark.parametrize("it", [granted(), waiting(), late()], ids=lambda it: str(it.state))
 def test_an_increment_holds_more(it: Authorization) -> None:
     """An increment posts held / avail and cash / deposit; what is too much is owed back."""
-    step = holding.increment(it, Split(300, 200), 40, NOW_US)
+    step = hold.increment(it, Split(300, 200), 40, NOW_US)
     after = step.authorization
     assert moved(step) == [
         (A.HELD, A.AVAILABLE, 300), (A.CASH, A.DEPOSIT, 200), (A.CASH, A.REFUND_PAYABLE, 40),
@@ -275,7 +275,7 @@ def test_a_decrease_releases_the_credit_part_first(
     it: Authorization, amount_minor: int, credit_minor: int, cash_minor: int
 ) -> None:
     """A decrease posts avail / held and, when no credit is left, deposit / refund_payable."""
-    step = holding.decrease(it, amount_minor, NOW_US)
+    step = hold.decrease(it, amount_minor, NOW_US)
     after = step.authorization
     expected = [(A.AVAILABLE, A.HELD, credit_minor), (A.DEPOSIT, A.REFUND_PAYABLE, cash_minor)]
     assert moved(step) == [row for row in expected if row[2]]
@@ -289,13 +289,13 @@ def test_a_decrease_releases_the_credit_part_first(
 def test_a_decrease_is_within_the_hold(amount_minor: int) -> None:
     """No more can be released than is held, and no less than something."""
     with pytest.raises(InvalidInput) as refused:
-        holding.decrease(confirmed(), amount_minor, NOW_US)
+        hold.decrease(confirmed(), amount_minor, NOW_US)
     assert refused.value.violations[0].rule == "amount.exceeds_hold"
 
 
 def test_an_extension_moves_the_due_time() -> None:
     """An extension counts from the due time; nothing is posted, and the fee goes on."""
-    step = holding.extend(granted(), BIKE, DAY_US, NOW_US + MINUTE_US)
+    step = hold.extend(granted(), BIKE, DAY_US, NOW_US + MINUTE_US)
     it = step.authorization
     assert step.postings == ()
     assert (it.state, it.due_us, it.lost_us) == (State.ACTIVE, DUE_US + DAY_US, LOST_US)
@@ -305,7 +305,7 @@ def test_an_extension_moves_the_due_time() -> None:
 
 def test_a_renewal_ends_the_delay() -> None:
     """An overdue rental whose new due time lies ahead is ACTIVE again."""
-    it = holding.extend(late(), BIKE, MINUTE_US, DUE_US).authorization
+    it = hold.extend(late(), BIKE, MINUTE_US, DUE_US).authorization
     assert (it.state, it.due_us, it.wake_us) == (
         State.ACTIVE, DUE_US + MINUTE_US, DUE_US + MINUTE_US,
     )  # fmt: skip
@@ -315,7 +315,7 @@ def test_a_long_extension_moves_the_loss() -> None:
     """No item counts as lost before its due time."""
     it = granted()
     for _ in range(7):
-        it = holding.extend(it, BIKE, DAY_US, NOW_US).authorization
+        it = hold.extend(it, BIKE, DAY_US, NOW_US).authorization
     assert it.due_us == it.lost_us == DUE_US + 7 * DAY_US
 
 
@@ -330,7 +330,7 @@ def test_a_long_extension_moves_the_loss() -> None:
 def test_an_extension_has_bounds(by_us: int, now_us: int, rule: str) -> None:
     """An extension is more than nothing, at most the policy's period, and leads to the future."""
     with pytest.raises(InvalidInput) as refused:
-        holding.extend(late(), BIKE, by_us, now_us)
+        hold.extend(late(), BIKE, by_us, now_us)
     assert refused.value.violations[0].rule == rule
 
 
@@ -340,7 +340,7 @@ def test_an_extension_has_bounds(by_us: int, now_us: int, rule: str) -> None:
 @pytest.mark.parametrize("it", [confirmed(), waiting()], ids=lambda it: str(it.state))
 def test_a_reverse_gives_everything_back(it: Authorization) -> None:
     """A reverse posts avail / held and deposit / refund_payable and closes."""
-    step = holding.reverse(it, NOW_US + 3)
+    step = hold.reverse(it, NOW_US + 3)
     assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
     after = step.authorization
     assert (after.state, after.custody) == (State.REVERSED, Custody.IN_STATION)
@@ -353,7 +353,7 @@ def test_a_reverse_gives_everything_back(it: Authorization) -> None:
 @pytest.mark.parametrize("state", [State.OFFERED, State.REVIEW])
 def test_a_reversed_offer_posts_nothing(state: State) -> None:
     """An offer or a review that is withdrawn closes without postings."""
-    step = holding.reverse(REDUCED._replace(state=state), NOW_US)
+    step = hold.reverse(REDUCED._replace(state=state), NOW_US)
     assert moved(step) == []
     assert step.authorization.state is State.REVERSED
 
@@ -363,14 +363,14 @@ def test_a_capture_cannot_be_reversed(amount_minor: int) -> None:
     """A reverse after a capture is refused and names the state."""
     it = capture(granted(), amount_minor, final=False).authorization
     with pytest.raises(IllegalState) as refused:
-        holding.reverse(it, NOW_US)
+        hold.reverse(it, NOW_US)
     assert refused.value.metadata == {"state": "ACTIVE"}
     assert refused.value.reason == "CAPTURED_ALREADY"
 
 
 def test_an_expired_hold_gives_everything_back() -> None:
     """An unpicked hold posts avail / held and deposit / refund_payable, as of its end."""
-    step = holding.expire(waiting())
+    step = hold.expire(waiting())
     assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
     it = step.authorization
     assert (it.state, it.close_us, it.expire_us) == (State.EXPIRED, NOW_US + PICKUP_US, None)
@@ -381,7 +381,7 @@ def test_an_expired_hold_gives_everything_back() -> None:
 @pytest.mark.parametrize("state", [State.OFFERED, State.REVIEW])
 def test_an_expired_offer_posts_nothing(state: State) -> None:
     """An unconfirmed offer and an undecided review expire without postings."""
-    step = holding.expire(REDUCED._replace(state=state))
+    step = hold.expire(REDUCED._replace(state=state))
     assert moved(step) == []
     assert (step.authorization.state, step.authorization.close_us) == (State.EXPIRED, OFFER_END_US)
 
@@ -389,14 +389,14 @@ def test_an_expired_offer_posts_nothing(state: State) -> None:
 def test_without_an_end_nothing_expires() -> None:
     """An authorization without an expiry cannot be expired."""
     with pytest.raises(IllegalState):
-        holding.expire(REDUCED._replace(expire_us=None))
+        hold.expire(REDUCED._replace(expire_us=None))
 
 
 def test_no_hold_moves_money_by_the_rail() -> None:
     """Holding and releasing asks nothing of the payment rail."""
     transfers: list[Transfer | None] = [
-        holding.grant(PLAIN, BIKE, NOW_US).transfer,
-        holding.reverse(confirmed(), NOW_US).transfer,
-        holding.expire(waiting()).transfer,
+        hold.grant(PLAIN, BIKE, NOW_US).transfer,
+        hold.reverse(confirmed(), NOW_US).transfer,
+        hold.expire(waiting()).transfer,
     ]
     assert transfers == [None, None, None]

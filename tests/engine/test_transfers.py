@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.errors import NotFound
 from service.engine.calls import Work
-from service.engine.committer import CommitLimits, Committer
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import ReportTransfer
 from service.engine.ports import START, Deliver
 from service.engine.records import TransferRecord, TransferState

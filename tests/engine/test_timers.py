@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 
 from service.clock import Clock
 from service.domain.authorization import Custody, State
-from service.engine.committer import CommitLimits, Committer
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import StorageFailed, Waking
 from service.engine.workers.timers import Timers
 from service.engine.workers.worker import Worker

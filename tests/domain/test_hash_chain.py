@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.chain import LINK_FORMAT, LINK_FORMATS, NO_LINK, link_of
+from service.domain.hash_chain import LINK_FORMAT, LINK_FORMATS, NO_LINK, link_of
 from service.domain.ledger import Account, Book, Entry
 from service.domain.transitions import Transition
 

@@ -7,7 +7,7 @@ import asyncio
 from sqlalchemy import func, insert, select
 
 from service.engine.calls import Paid
-from service.engine.committer import CommitLimits, Committer
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import PayOutOperator
 from service.engine.records import PLATFORM
 from service.engine.workers.payables import PayableCompactor

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.domain import collecting
+from service.domain import collection
 from service.domain.authorization import Authorization, Collection, State, Transfer, TransferKind
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account as A
@@ -17,12 +17,12 @@ from tests.domain.lives import NOW_US, capture, confirmed, granted, moved, settl
 
 def paid(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:
     """SETTLED for 1,000 on credit, of which so much was paid."""
-    return collecting.pay(it or settled(), amount_minor, NOW_US).authorization
+    return collection.pay(it or settled(), amount_minor, NOW_US).authorization
 
 
 def test_a_full_payment() -> None:
     """A payment posts cash / receivable and gives the line back: avail / drawn."""
-    step = collecting.pay(settled(), 1_000, NOW_US + 4)
+    step = collection.pay(settled(), 1_000, NOW_US + 4)
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 1_000), (A.AVAILABLE, A.DRAWN, 1_000)]
     it = step.authorization
     assert (it.paid_minor, it.due_minor, it.refund_payable_minor) == (1_000, 0, 0)
@@ -34,19 +34,19 @@ def test_a_partial_payment() -> None:
     """A partial payment leaves the rest due."""
     it = paid(400)
     assert (it.paid_minor, it.due_minor) == (400, 600)
-    step = collecting.pay(it, 600, NOW_US)
+    step = collection.pay(it, 600, NOW_US)
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 600), (A.AVAILABLE, A.DRAWN, 600)]
 
 
 def test_a_payment_of_too_much() -> None:
     """What is paid beyond what is due posts cash / refund_payable."""
-    step = collecting.pay(settled(), 1_300, NOW_US)
+    step = collection.pay(settled(), 1_300, NOW_US)
     assert moved(step) == [
         (A.CASH, A.RECEIVABLE, 1_000),
         (A.AVAILABLE, A.DRAWN, 1_000),
         (A.CASH, A.REFUND_PAYABLE, 300),
     ]
-    again = collecting.pay(step.authorization, 50, NOW_US)
+    again = collection.pay(step.authorization, 50, NOW_US)
     assert moved(again) == [(A.CASH, A.REFUND_PAYABLE, 50)]
     assert again.authorization.paid_minor == 1_000
 
@@ -54,7 +54,7 @@ def test_a_payment_of_too_much() -> None:
 def test_a_payment_may_come_before_the_end() -> None:
     """What was captured so far can be paid while the rental goes on."""
     it = capture(granted(), 500, final=False).authorization
-    step = collecting.pay(it, 500, NOW_US)
+    step = collection.pay(it, 500, NOW_US)
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 500), (A.AVAILABLE, A.DRAWN, 500)]
 
 
@@ -62,14 +62,14 @@ def test_nothing_due_nothing_paid() -> None:
     """A payment is refused with NOTHING_DUE when nothing was ever captured on credit."""
     for it in (granted(), settled(1_000, confirmed())):
         with pytest.raises(IllegalState) as refused:
-            collecting.pay(it, 1, NOW_US)
+            collection.pay(it, 1, NOW_US)
         assert refused.value.reason == "NOTHING_DUE"
         assert refused.value.metadata == {"state": it.state}
 
 
 def test_paid_elsewhere() -> None:
     """What was paid to the operator posts operator_payable / receivable and avail / drawn."""
-    step = collecting.pay_elsewhere(settled(), 1_000, NOW_US)
+    step = collection.pay_elsewhere(settled(), 1_000, NOW_US)
     assert moved(step) == [(A.OPERATOR_PAYABLE, A.RECEIVABLE, 1_000), (A.AVAILABLE, A.DRAWN, 1_000)]
     assert step.authorization.collection is Collection.PAID
     assert step.authorization.fee_minor == 30
@@ -80,7 +80,7 @@ def test_paid_elsewhere() -> None:
 
 def test_lowered_before_payment() -> None:
     """Lowering by x posts operator_payable x-f, fee_income f / receivable x and avail / drawn x."""
-    step = collecting.lower(settled(), 100, NOW_US)
+    step = collection.lower(settled(), 100, NOW_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECEIVABLE, 97),
         (A.FEE_INCOME, A.RECEIVABLE, 3),
@@ -93,7 +93,7 @@ def test_lowered_before_payment() -> None:
 
 def test_refunded_after_payment() -> None:
     """Refunding x posts operator_payable x-f, fee_income f / refund_payable x."""
-    step = collecting.refund(paid(), 100, NOW_US)
+    step = collection.refund(paid(), 100, NOW_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.REFUND_PAYABLE, 97), (A.FEE_INCOME, A.REFUND_PAYABLE, 3),
     ]  # fmt: skip
@@ -106,25 +106,25 @@ def test_a_cash_capture_is_refundable() -> None:
     """What was captured of the deposit was paid already, and can be refunded."""
     it = settled(1_000, confirmed())
     assert it.refundable_minor == 1_000
-    assert collecting.refund(it, 1_000, NOW_US).authorization.refundable_minor == 0
+    assert collection.refund(it, 1_000, NOW_US).authorization.refundable_minor == 0
 
 
 def test_a_refund_is_paid_out() -> None:
     """Paying out posts refund_payable / cash and asks the payment rail for it."""
-    it = collecting.refund(paid(), 100, NOW_US).authorization
-    step = collecting.pay_out(it, 60, NOW_US)
+    it = collection.refund(paid(), 100, NOW_US).authorization
+    step = collection.pay_out(it, 60, NOW_US)
     assert moved(step) == [(A.REFUND_PAYABLE, A.CASH, 60)]
     assert step.transfer == Transfer(TransferKind.PAYOUT, 60)
     assert step.authorization.refund_payable_minor == 40
-    rest = collecting.pay_out(step.authorization, 40, NOW_US).authorization
+    rest = collection.pay_out(step.authorization, 40, NOW_US).authorization
     assert rest.collection is Collection.REFUNDED
 
 
 def test_a_payout_that_failed_is_owed_again() -> None:
     """A payout that failed posts cash / refund_payable."""
-    it = collecting.refund(paid(), 100, NOW_US).authorization
-    it = collecting.pay_out(it, 100, NOW_US).authorization
-    step = collecting.payout_failed(it, 100, NOW_US)
+    it = collection.refund(paid(), 100, NOW_US).authorization
+    it = collection.pay_out(it, 100, NOW_US).authorization
+    step = collection.payout_failed(it, 100, NOW_US)
     assert moved(step) == [(A.CASH, A.REFUND_PAYABLE, 100)]
     assert step.authorization.refund_payable_minor == 100
     assert step.transfer is None
@@ -132,7 +132,7 @@ def test_a_payout_that_failed_is_owed_again() -> None:
 
 def test_a_debit_that_failed_changes_no_amount() -> None:
     """A debit that failed posts nothing; the ladder goes on."""
-    step = collecting.debit_failed(settled(), NOW_US + 3)
+    step = collection.debit_failed(settled(), NOW_US + 3)
     assert step.event_us == NOW_US + 3
     assert step.postings == ()
     assert step.authorization == settled()._replace(version=settled().version + 1)
@@ -142,11 +142,11 @@ def test_a_late_success_leaves_another_debit_under_way() -> None:
     """A debit that succeeds after it had failed posts what is due, what was written off and the
     rest, and leaves what the rail is asked for by now under way."""
     it = settled()._replace(debiting_minor=600)
-    it = collecting.open_dispute(it, 400, NOW_US).authorization
-    it = collecting.propose_write_off(it, "key-1", NOW_US).authorization
-    it = collecting.write_off(it, "key-2", NOW_US).authorization
-    it = collecting.resolve_dispute(it, user_won=False, goodwill=False, now_us=NOW_US).authorization
-    step = collecting.debit_succeeded_late(it, 1_050, NOW_US)
+    it = collection.open_dispute(it, 400, NOW_US).authorization
+    it = collection.propose_write_off(it, "key-1", NOW_US).authorization
+    it = collection.write_off(it, "key-2", NOW_US).authorization
+    it = collection.resolve_dispute(it, user_won=False, goodwill=False, now_us=NOW_US).authorization
+    step = collection.debit_succeeded_late(it, 1_050, NOW_US)
     assert moved(step) == [
         (A.CASH, A.RECEIVABLE, 400),
         (A.AVAILABLE, A.DRAWN, 400),
@@ -162,12 +162,12 @@ def test_a_late_success_leaves_another_debit_under_way() -> None:
 
 def disputed(amount_minor: int = 400) -> Authorization:
     """SETTLED for 1,000 on credit, of which so much is disputed."""
-    return collecting.open_dispute(settled(), amount_minor, NOW_US).authorization
+    return collection.open_dispute(settled(), amount_minor, NOW_US).authorization
 
 
 def test_a_dispute_is_opened() -> None:
     """Opening a dispute posts receivable_disputed / receivable, and it is not due meanwhile."""
-    step = collecting.open_dispute(settled(), 400, NOW_US)
+    step = collection.open_dispute(settled(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_DISPUTED, A.RECEIVABLE, 400)]
     it = step.authorization
     assert (it.disputed_minor, it.due_minor, it.collection) == (400, 600, Collection.DISPUTED)
@@ -175,7 +175,7 @@ def test_a_dispute_is_opened() -> None:
 
 def test_a_dispute_lost_is_due_again() -> None:
     """A dispute that the person loses goes back: receivable / receivable_disputed."""
-    step = collecting.resolve_dispute(disputed(), user_won=False, goodwill=False, now_us=NOW_US)
+    step = collection.resolve_dispute(disputed(), user_won=False, goodwill=False, now_us=NOW_US)
     assert moved(step) == [(A.RECEIVABLE, A.RECEIVABLE_DISPUTED, 400)]
     assert (step.authorization.due_minor, step.transition) == (1_000, "collection.dispute_lost")
 
@@ -184,7 +184,7 @@ def test_a_dispute_lost_is_due_again() -> None:
 def test_a_dispute_won_is_given_up(goodwill: bool) -> None:
     """A dispute that the person wins costs the operator, or Freehold out of goodwill; the line is
     given back."""
-    step = collecting.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
+    step = collection.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
     given = (
         [(A.GOODWILL, A.RECEIVABLE_DISPUTED, 400)]
         if goodwill
@@ -203,12 +203,12 @@ def test_a_dispute_won_is_given_up(goodwill: bool) -> None:
 
 def charged_back(amount_minor: int = 400) -> Authorization:
     """SETTLED and paid for 1,000, of which the bank took so much back."""
-    return collecting.charge_back(paid(), amount_minor, NOW_US).authorization
+    return collection.charge_back(paid(), amount_minor, NOW_US).authorization
 
 
 def test_a_charge_back() -> None:
     """A charge-back posts receivable_charged_back / cash, and is disputed."""
-    step = collecting.charge_back(paid(), 400, NOW_US)
+    step = collection.charge_back(paid(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_CHARGED_BACK, A.CASH, 400)]
     it = step.authorization
     assert (it.charged_back_minor, it.chargeable_back_minor) == (400, 600)
@@ -217,7 +217,7 @@ def test_a_charge_back() -> None:
 
 def test_a_charge_back_overturned() -> None:
     """A charge-back that is overturned goes back: cash / receivable_charged_back."""
-    step = collecting.resolve_charge_back(
+    step = collection.resolve_charge_back(
         charged_back(), user_won=False, goodwill=False, now_us=NOW_US
     )
     assert moved(step) == [(A.CASH, A.RECEIVABLE_CHARGED_BACK, 400)]
@@ -227,7 +227,7 @@ def test_a_charge_back_overturned() -> None:
 @pytest.mark.parametrize("goodwill", [False, True])
 def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
     """A charge-back that the person wins is given up like a won dispute, without the line."""
-    step = collecting.resolve_charge_back(
+    step = collection.resolve_charge_back(
         charged_back(), user_won=True, goodwill=goodwill, now_us=NOW_US
     )
     assert moved(step) == (
@@ -246,8 +246,8 @@ def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
 @pytest.mark.parametrize(
     ("decide", "reason"),
     [
-        (collecting.resolve_dispute, "NOTHING_DISPUTED"),
-        (collecting.resolve_charge_back, "NOTHING_CHARGED_BACK"),
+        (collection.resolve_dispute, "NOTHING_DISPUTED"),
+        (collection.resolve_charge_back, "NOTHING_CHARGED_BACK"),
     ],
 )
 @pytest.mark.parametrize("user_won", [False, True])
@@ -265,22 +265,22 @@ def test_nothing_disputed_nothing_decided(
 
 def test_a_provision_is_raised_and_lowered() -> None:
     """Raising posts credit_loss / allowance, lowering back; the same again posts nothing."""
-    up = collecting.provision(settled(), 300, NOW_US)
+    up = collection.provision(settled(), 300, NOW_US)
     assert moved(up) == [(A.CREDIT_LOSS, A.ALLOWANCE, 300)]
-    down = collecting.provision(up.authorization, 100, NOW_US)
+    down = collection.provision(up.authorization, 100, NOW_US)
     assert moved(down) == [(A.ALLOWANCE, A.CREDIT_LOSS, 200)]
-    assert moved(collecting.provision(down.authorization, 100, NOW_US)) == []
+    assert moved(collection.provision(down.authorization, 100, NOW_US)) == []
     assert down.authorization.provisioned_minor == 100
 
 
 def test_two_people_write_off() -> None:
     """A write-off posts allowance / receivable and limit_control / drawn, after what was not
     provided for yet is."""
-    provided = collecting.provision(settled(), 300, NOW_US).authorization
-    proposed = collecting.propose_write_off(provided, "key-1", NOW_US)
+    provided = collection.provision(settled(), 300, NOW_US).authorization
+    proposed = collection.propose_write_off(provided, "key-1", NOW_US)
     assert (proposed.postings, proposed.authorization.write_off_by) == ((), "key-1")
     assert proposed.authorization.write_off_minor == 1_000
-    step = collecting.write_off(proposed.authorization, "key-2", NOW_US)
+    step = collection.write_off(proposed.authorization, "key-2", NOW_US)
     assert moved(step) == [
         (A.CREDIT_LOSS, A.ALLOWANCE, 700),
         (A.ALLOWANCE, A.RECEIVABLE, 1_000),
@@ -293,13 +293,13 @@ def test_two_people_write_off() -> None:
 
 def written_off() -> Authorization:
     """SETTLED for 1,000 on credit and written off."""
-    proposed = collecting.propose_write_off(settled(), "key-1", NOW_US).authorization
-    return collecting.write_off(proposed, "key-2", NOW_US).authorization
+    proposed = collection.propose_write_off(settled(), "key-1", NOW_US).authorization
+    return collection.write_off(proposed, "key-2", NOW_US).authorization
 
 
 def test_one_person_cannot_write_off() -> None:
     """A write-off needs a proposal, another key than the proposal's, and something due."""
-    proposed = collecting.propose_write_off(settled(), "key-1", NOW_US).authorization
+    proposed = collection.propose_write_off(settled(), "key-1", NOW_US).authorization
     since_paid = paid(1_000, proposed)
     for it, by, reason in (
         (settled(), "key-2", "NOT_PROPOSED"),
@@ -307,16 +307,16 @@ def test_one_person_cannot_write_off() -> None:
         (since_paid, "key-2", "NOT_PROPOSED"),
     ):
         with pytest.raises(IllegalState) as refused:
-            collecting.write_off(it, by, NOW_US)
+            collection.write_off(it, by, NOW_US)
         assert refused.value.reason == reason
     with pytest.raises(IllegalState) as refused:
-        collecting.propose_write_off(paid(), "key-1", NOW_US)
+        collection.propose_write_off(paid(), "key-1", NOW_US)
     assert refused.value.reason == "NOTHING_DUE"
 
 
 def test_what_is_written_off_may_be_recovered() -> None:
     """A payment after the write-off posts cash / recovery; what is too much is owed back."""
-    step = collecting.pay(written_off(), 1_010, NOW_US)
+    step = collection.pay(written_off(), 1_010, NOW_US)
     assert moved(step) == [(A.CASH, A.RECOVERY, 1_000), (A.CASH, A.REFUND_PAYABLE, 10)]
     it = step.authorization
     assert (it.recovered_minor, it.unrecovered_minor) == (1_000, 0)
@@ -334,10 +334,10 @@ def test_a_provision_covers_what_may_be_lost(
 ) -> None:
     """A provision is at least what is written off and at most that with what is open."""
     for amount_minor in (least_minor, most_minor):
-        assert collecting.provision(it, amount_minor, NOW_US).postings
+        assert collection.provision(it, amount_minor, NOW_US).postings
     for amount_minor in (least_minor - 1, most_minor + 1):
         with pytest.raises(InvalidInput) as refused:
-            collecting.provision(it, amount_minor, NOW_US)
+            collection.provision(it, amount_minor, NOW_US)
         assert refused.value.violations[0].rule == "amount.range"
 
 
@@ -346,21 +346,21 @@ def test_a_provision_covers_what_may_be_lost(
 
 def in_hand() -> Authorization:
     """SETTLED and paid with 600 too much; 100 of it went out, and 1,000 was charged back."""
-    it = collecting.pay_out(paid(1_600), 100, NOW_US).authorization
-    it = collecting.charge_back(it, 1_000, NOW_US).authorization
+    it = collection.pay_out(paid(1_600), 100, NOW_US).authorization
+    it = collection.charge_back(it, 1_000, NOW_US).authorization
     assert it.refund_payable_minor == it.in_hand_minor == 500
     return it
 
 
 BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
-    ("paid elsewhere", collecting.pay_elsewhere, paid(400), 600),
-    ("lowered", collecting.lower, paid(400), 600),
-    ("disputed", collecting.open_dispute, disputed(), 600),
-    ("refunded", collecting.refund, paid(600), 600),
-    ("charged back", collecting.charge_back, charged_back(), 600),
-    ("paid out", collecting.pay_out, paid(1_600), 600),
-    ("paid out while charged back", collecting.pay_out, in_hand(), 500),
-    ("charged back while paid out", collecting.charge_back, in_hand(), 500),
+    ("paid elsewhere", collection.pay_elsewhere, paid(400), 600),
+    ("lowered", collection.lower, paid(400), 600),
+    ("disputed", collection.open_dispute, disputed(), 600),
+    ("refunded", collection.refund, paid(600), 600),
+    ("charged back", collection.charge_back, charged_back(), 600),
+    ("paid out", collection.pay_out, paid(1_600), 600),
+    ("paid out while charged back", collection.pay_out, in_hand(), 500),
+    ("charged back while paid out", collection.charge_back, in_hand(), 500),
 ]
 
 

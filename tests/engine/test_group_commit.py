@@ -11,7 +11,8 @@ import pytest
 
 from service.domain.errors import Exhausted, NotFound, Unavailable
 from service.engine.calls import Work
-from service.engine.committer import (
+from service.engine.engine import Result
+from service.engine.group_commit import (
     ArrivalRate,
     CommitLimits,
     CommitStatistics,
@@ -19,7 +20,6 @@ from service.engine.committer import (
     Crowd,
     linger_s,
 )
-from service.engine.engine import Result
 from tests.engine.calls import authorize, counts
 from tests.fakes import Desk
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain import collecting, concessions, holding, returning
+from service.domain import collection, concessions, hold, settlement
 from service.domain.authorization import Authorization, Collection, Custody, State, Step
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account as A
@@ -40,7 +40,7 @@ from tests.domain.lives import (
 def test_a_final_capture_on_credit() -> None:
     """A final capture of r on credit posts drawn / held r, receivable / operator_payable r-f and
     fee_income f, and releases the rest avail / held."""
-    step = returning.settle(granted(), BIKE, 1_250, True, NOW_US + 9, NOW_US + 4)
+    step = settlement.settle(granted(), BIKE, 1_250, True, NOW_US + 9, NOW_US + 4)
     assert moved(step) == [
         (A.DRAWN, A.HELD, 1_250),
         (A.RECEIVABLE, A.OPERATOR_PAYABLE, 1_213),
@@ -144,7 +144,7 @@ def test_small_captures_equal_one_large(
     """However an amount is cut into captures, fee, cash, credit and every account come out as
     with one capture of the whole."""
     offered = PLAIN._replace(credit_minor=credit_minor, cash_minor=cash_minor, fee_bp=fee_bp)
-    it = holding.confirm(offered, BIKE, cash_minor, NOW_US).authorization
+    it = hold.confirm(offered, BIKE, cash_minor, NOW_US).authorization
     so_far = list(itertools.accumulate(parts))
     parts = [part for part, sum_minor in zip(parts, so_far, strict=True)
              if sum_minor <= credit_minor + cash_minor]  # fmt: skip
@@ -164,7 +164,7 @@ def test_small_captures_equal_one_large(
 def test_a_capture_after_a_concession() -> None:
     """What the operator gave up of an earlier capture costs no fee, whatever is captured later."""
     it = capture(granted(), 1_000, final=False).authorization
-    it = collecting.lower(it, 400, NOW_US).authorization
+    it = collection.lower(it, 400, NOW_US).authorization
     step = capture(it, 99, final=True)
     assert step.authorization.fee_minor == (1_000 - 400 + 99) * 300 // 10_000 == 20
     assert moved(step)[:3] == [
@@ -179,7 +179,7 @@ def test_a_capture_after_a_concession() -> None:
 def test_the_fee_for_the_usage() -> None:
     """The fee for the usage follows the tariff, from the start to the return."""
     end_us = NOW_US + 16 * MINUTE_US
-    found = returning.usage_fee(granted(), BIKE, end_us)
+    found = settlement.usage_fee(granted(), BIKE, end_us)
     assert found == fee(TARIFF, NOW_US, end_us)
     assert found.total_minor == 150 + 2 * 100
 
@@ -194,13 +194,13 @@ def test_what_is_left_to_capture_of_a_fee(
 ) -> None:
     """Of a fee, what was not captured before is captured, never more than the hold."""
     it = capture(granted(), captured_minor, final=False).authorization
-    assert returning.usage_amount_minor(it, total_minor) == amount_minor
+    assert settlement.usage_amount_minor(it, total_minor) == amount_minor
 
 
 def test_what_never_went_out_has_no_fee() -> None:
     """The fee for the usage needs a start."""
     with pytest.raises(InvariantBroken):
-        returning.usage_fee(PLAIN, BIKE, NOW_US)
+        settlement.usage_fee(PLAIN, BIKE, NOW_US)
 
 
 # -- a claimed return ------------------------------------------------------------------------
@@ -209,15 +209,15 @@ def test_what_never_went_out_has_no_fee() -> None:
 @pytest.mark.parametrize("it", [granted(), late()], ids=lambda it: str(it.state))
 def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
     """A claimed return posts nothing, and the fee stays what it is at the claim's receipt."""
-    step = returning.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US)
+    step = settlement.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US)
     after = step.authorization
     assert step.postings == ()
     assert (after.state, after.custody) == (State.RETURN_CLAIMED, Custody.UNKNOWN)
     assert after.claim_us == NOW_US + 20 * MINUTE_US
     assert after.claim_until_us == after.wake_us == NOW_US + 20 * MINUTE_US + CLAIM_WINDOW_US
     assert after.held_minor == 19_900
-    assert returning.usage_fee(after, BIKE, NOW_US + 9 * DAY_US).total_minor == 350
-    assert returning.usage_fee(after, BIKE, NOW_US + MINUTE_US).total_minor == 250
+    assert settlement.usage_fee(after, BIKE, NOW_US + 9 * DAY_US).total_minor == 350
+    assert settlement.usage_fee(after, BIKE, NOW_US + MINUTE_US).total_minor == 250
     assert step.transition == "authorization.return_claimed"
 
 
@@ -225,19 +225,19 @@ def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
 def test_a_contested_claim_was_never_made(now_us: int, state: State) -> None:
     """A contested claim leaves ACTIVE before the due time and OVERDUE from it on, billed as if
     never claimed."""
-    step = returning.contest_return(claimed(), now_us)
+    step = settlement.contest_return(claimed(), now_us)
     after = step.authorization
     assert step.postings == ()
     assert (after.state, after.custody) == (state, Custody.OUT)
     assert (after.claim_us, after.claim_until_us) == (None, None)
     assert after.wake_us == (DUE_US if state is State.ACTIVE else LOST_US)
-    assert returning.usage_fee(after, BIKE, NOW_US + 20 * MINUTE_US).total_minor == 350
+    assert settlement.usage_fee(after, BIKE, NOW_US + 20 * MINUTE_US).total_minor == 350
 
 
 def test_silence_decides_for_the_person() -> None:
     """An operator silent past its limit gets the fee until the claim, as of that limit."""
     it = claimed(NOW_US + 20 * MINUTE_US)
-    step = returning.accept_claim(it, BIKE)
+    step = settlement.accept_claim(it, BIKE)
     after = step.authorization
     until_us = NOW_US + 20 * MINUTE_US + CLAIM_WINDOW_US
     assert moved(step) == [
@@ -254,7 +254,7 @@ def test_silence_decides_for_the_person() -> None:
 def test_silence_after_a_capture_above_the_fee() -> None:
     """What was captured before the claim stays captured; nothing is added to it."""
     it = claimed(it=capture(granted(), 5_000, final=False).authorization)
-    step = returning.accept_claim(it, BIKE)
+    step = settlement.accept_claim(it, BIKE)
     assert moved(step) == [(A.AVAILABLE, A.HELD, 14_900)]
     assert step.authorization.captured_minor == 5_000
 
@@ -284,7 +284,7 @@ def test_no_more_than_the_fee_at_the_claim(
 def test_only_claims_are_accepted(it: Authorization) -> None:
     """Silence decides nothing where no return is claimed."""
     with pytest.raises(IllegalState):
-        returning.accept_claim(it, BIKE)
+        settlement.accept_claim(it, BIKE)
 
 
 # -- overdue, lost, found --------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_only_claims_are_accepted(it: Authorization) -> None:
 
 def test_overdue_keeps_the_hold() -> None:
     """At the due time nothing is posted, and the hold stays."""
-    step = returning.overdue(confirmed())
+    step = settlement.overdue(confirmed())
     it = step.authorization
     assert step.postings == ()
     assert (it.state, it.custody, it.held_minor) == (State.OVERDUE, Custody.OUT, 19_900)
@@ -303,7 +303,7 @@ def test_overdue_keeps_the_hold() -> None:
 def test_only_what_is_out_falls_due(it: Authorization) -> None:
     """Only an ACTIVE rental with a due time becomes overdue."""
     with pytest.raises(IllegalState):
-        returning.overdue(it)
+        settlement.overdue(it)
 
 
 @pytest.mark.parametrize(
@@ -317,9 +317,9 @@ def test_a_lost_item_costs_the_buy_out_cap(
     credit_minor: int, captured_minor: int, amount_minor: int, released_minor: int
 ) -> None:
     """Loss captures min(buy-out cap, authorized) less what was captured, and releases the rest."""
-    it = holding.grant(PLAIN._replace(credit_minor=credit_minor), BIKE, NOW_US).authorization
+    it = hold.grant(PLAIN._replace(credit_minor=credit_minor), BIKE, NOW_US).authorization
     it = late(capture(it, captured_minor, final=False).authorization)
-    step = returning.lose(it, BIKE, LOST_US)
+    step = settlement.lose(it, BIKE, LOST_US)
     after = step.authorization
     total = net(step)
     assert (total[A.DRAWN], total[A.AVAILABLE]) == (amount_minor, released_minor)
@@ -331,7 +331,7 @@ def test_a_lost_item_costs_the_buy_out_cap(
 
 def test_a_missing_item_is_sold_in_the_end() -> None:
     """An item missing for 30 days counts as sold; that posts nothing."""
-    step = returning.sell(missing())
+    step = settlement.sell(missing())
     assert step.postings == ()
     assert step.authorization.custody is Custody.SOLD
     assert step.event_us == LOST_US + MISSING_WINDOW_US
@@ -341,7 +341,7 @@ def test_a_missing_item_is_sold_in_the_end() -> None:
 def test_only_what_is_missing_is_sold(it: Authorization) -> None:
     """An item that is not missing does not count as sold."""
     with pytest.raises(IllegalState):
-        returning.sell(it)
+        settlement.sell(it)
 
 
 DOCKED_US = NOW_US + 20 * MINUTE_US
@@ -351,7 +351,7 @@ EXCESS_MINOR = 19_550
 
 def test_found_and_unpaid_is_lowered() -> None:
     """What exceeds the tariff at docking is lowered as far as it is due, and nothing is owed."""
-    step = returning.find(missing(), BIKE, DOCKED_US)
+    step = settlement.find(missing(), BIKE, DOCKED_US)
     it = step.authorization
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECEIVABLE, 18_963),
@@ -365,8 +365,8 @@ def test_found_and_unpaid_is_lowered() -> None:
 
 def test_found_and_paid_is_refunded() -> None:
     """What exceeds the tariff at docking and was paid is owed back."""
-    paid = collecting.pay(missing(), 19_900, LOST_US).authorization
-    step = returning.find(paid, BIKE, DOCKED_US)
+    paid = collection.pay(missing(), 19_900, LOST_US).authorization
+    step = settlement.find(paid, BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.REFUND_PAYABLE, 18_963),
         (A.FEE_INCOME, A.REFUND_PAYABLE, 587),
@@ -377,13 +377,13 @@ def test_found_and_paid_is_refunded() -> None:
 
 def written_off(it: Authorization) -> Authorization:
     """Written off by two people."""
-    proposed = collecting.propose_write_off(it, "key-1", LOST_US).authorization
-    return collecting.write_off(proposed, "key-2", LOST_US).authorization
+    proposed = collection.propose_write_off(it, "key-1", LOST_US).authorization
+    return collection.write_off(proposed, "key-2", LOST_US).authorization
 
 
 def test_found_and_written_off_is_forgiven() -> None:
     """What exceeds the tariff at docking and was written off is borne by the operator."""
-    step = returning.find(written_off(missing()), BIKE, DOCKED_US)
+    step = settlement.find(written_off(missing()), BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECOVERY, 18_963),
         (A.FEE_INCOME, A.RECOVERY, 587),
@@ -395,14 +395,14 @@ def test_found_and_written_off_is_forgiven() -> None:
 def test_found_between_due_written_off_and_paid() -> None:
     """Of what is given back, what is due goes first, then what was written off, then what was
     paid."""
-    it = collecting.pay(missing(), 10_000, LOST_US).authorization
-    it = collecting.open_dispute(it, 4_000, LOST_US).authorization
+    it = collection.pay(missing(), 10_000, LOST_US).authorization
+    it = collection.open_dispute(it, 4_000, LOST_US).authorization
     it = written_off(it)
-    it = collecting.resolve_dispute(
+    it = collection.resolve_dispute(
         it, user_won=False, goodwill=False, now_us=LOST_US
     ).authorization
     assert (it.due_minor, it.unrecovered_minor, it.paid_minor) == (4_000, 5_900, 10_000)
-    step = returning.find(it, BIKE, DOCKED_US)
+    step = settlement.find(it, BIKE, DOCKED_US)
     after, total = step.authorization, net(step)
     assert (after.lowered_minor, after.forgiven_minor, after.refunded_minor) == (
         4_000, 5_900, 9_650,
@@ -417,8 +417,8 @@ def test_found_between_due_written_off_and_paid() -> None:
 def test_found_while_disputed() -> None:
     """Of what is disputed, what exceeds the tariff at docking is lowered; the arbiter decides on
     the rest."""
-    it = collecting.open_dispute(missing(), 19_900, LOST_US).authorization
-    step = returning.find(it, BIKE, DOCKED_US)
+    it = collection.open_dispute(missing(), 19_900, LOST_US).authorization
+    step = settlement.find(it, BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECEIVABLE_DISPUTED, 18_963),
         (A.FEE_INCOME, A.RECEIVABLE_DISPUTED, 587),
@@ -430,15 +430,15 @@ def test_found_while_disputed() -> None:
 
 def test_found_at_the_full_price() -> None:
     """Where the tariff at docking has reached what was captured, nothing is given back."""
-    step = returning.find(missing(), BIKE, LOST_US)
+    step = settlement.find(missing(), BIKE, LOST_US)
     assert moved(step) == []
     assert step.authorization.custody is Custody.IN_STATION
 
 
 def test_found_after_a_concession() -> None:
     """What the operator gave up before is not given back once more."""
-    it = collecting.lower(missing(), 19_000, LOST_US).authorization
-    step = returning.find(it, BIKE, DOCKED_US)
+    it = collection.lower(missing(), 19_000, LOST_US).authorization
+    step = settlement.find(it, BIKE, DOCKED_US)
     assert moved(step)[2] == (A.AVAILABLE, A.DRAWN, 550)
     assert (step.authorization.due_minor, step.authorization.conceded_minor) == (350, 19_550)
 
@@ -447,7 +447,7 @@ def test_found_after_a_concession() -> None:
 def test_only_what_is_missing_is_found(custody: Custody) -> None:
     """An item that is not missing is not found, and the refusal names the state."""
     with pytest.raises(IllegalState) as refused:
-        returning.find(settled()._replace(custody=custody), BIKE, DOCKED_US)
+        settlement.find(settled()._replace(custody=custody), BIKE, DOCKED_US)
     assert refused.value.reason == "NOT_MISSING"
     assert refused.value.metadata == {"state": "SETTLED"}
 
@@ -506,20 +506,20 @@ def test_what_is_given_back_goes_in_order(
     operator keeps, and nothing is given back twice."""
     it = missing()
     if paid_minor:
-        it = collecting.pay(it, paid_minor, LOST_US).authorization
+        it = collection.pay(it, paid_minor, LOST_US).authorization
     for won in (goodwill, False):
         if 0 < disputed_minor <= it.due_minor:
-            it = collecting.open_dispute(it, disputed_minor, LOST_US).authorization
+            it = collection.open_dispute(it, disputed_minor, LOST_US).authorization
             if won:
-                it = collecting.resolve_dispute(
+                it = collection.resolve_dispute(
                     it, user_won=True, goodwill=True, now_us=LOST_US
                 ).authorization
     if off and it.due_minor:
         it = written_off(it)
     if later_minor:
-        it = collecting.pay(it, later_minor, LOST_US).authorization
+        it = collection.pay(it, later_minor, LOST_US).authorization
     if 0 < back_minor <= it.chargeable_back_minor:
-        it = collecting.charge_back(it, back_minor, LOST_US).authorization
+        it = collection.charge_back(it, back_minor, LOST_US).authorization
     amount_minor = min(amount_minor, it.captured_minor - it.conceded_minor)
     after, postings = concessions.give_back(it, amount_minor)
     disputed = it.disputed_minor - after.disputed_minor
