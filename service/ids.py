@@ -10,6 +10,9 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _EPOCH_US = 1_577_836_800_000_000
 """2020-01-01; 50 bits of microseconds last until 2055."""
+_CHANCE_BITS = 50
+_STEP_BITS = 30
+"""Chance in the step from one id to the next of the same microsecond."""
 
 
 class Ids(Protocol):
@@ -40,18 +43,31 @@ class RandomIds:
 
     Time first keeps the indexes of append-mostly tables dense. An id is a name and no secret:
     what protects an authorization is the key of its operator.
+
+    Each id is greater than the one before it, also while the clock stands still or goes back: a
+    list in the order of ids gets no row before those that it had.
     """
 
     def __init__(self) -> None:
         self._chance = random.Random(secrets.randbits(256))
         self._prefix_us = -1
         self._prefix = ""
+        self._part = 0
 
     def new(self, now_us: int) -> str:
         """A fresh id of 20 characters that sorts by time."""
-        if now_us != self._prefix_us:
-            self._prefix_us, self._prefix = now_us, _base32(now_us - _EPOCH_US)
-        return self._prefix + _base32(self._chance.getrandbits(50))
+        if now_us > self._prefix_us:
+            self._begin(now_us)
+        else:
+            self._part += 1 + self._chance.getrandbits(_STEP_BITS)
+            if self._part >> _CHANCE_BITS:
+                self._begin(self._prefix_us + 1)
+        return self._prefix + _base32(self._part)
+
+    def _begin(self, us: int) -> None:
+        self._prefix_us, self._prefix = us, _base32(us - _EPOCH_US)
+        # The first bit is left for steps.
+        self._part = self._chance.getrandbits(_CHANCE_BITS - 1)
 
     def key(self) -> bytes:
         """A fresh secret of 16 bytes."""

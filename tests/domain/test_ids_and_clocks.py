@@ -28,7 +28,7 @@ def test_ids_sort_by_time(step_us: int) -> None:
     ids = RandomIds()
     early, late = ids.new(NOW_US), ids.new(NOW_US + step_us)
     assert early < late
-    assert ids.new(NOW_US) < late
+    assert RandomIds().new(NOW_US) < late
 
 
 @pytest.mark.parametrize("power", range(50))
@@ -53,3 +53,16 @@ def test_the_sandboxs_clock_stands_until_it_is_moved() -> None:
     assert clock.advance(NOW_US + 5)
     assert not clock.advance(NOW_US + 4)
     assert clock.now_us() == NOW_US + 5
+
+
+def test_ids_grow_whatever_the_clock_does() -> None:
+    """Each id of a process is greater than the one before it, also while the clock stands still,
+    for longer than one microsecond has ids, or goes back."""
+    ids = RandomIds()
+    now_us = 1_704_067_200_000_000
+    made = [ids.new(now_us - number % 3) for number in range(1_000)]
+    ids._part = (1 << 50) - 1
+    made += [ids.new(now_us) for _ in range(1_000)]
+    made.append(ids.new(now_us + 1_000))
+    assert made == sorted(set(made))
+    assert {len(it) for it in made} == {20}

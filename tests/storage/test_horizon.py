@@ -21,6 +21,7 @@ from service.engine.operations import SetStanding
 from service.engine.ports import START, Page, Place
 from service.engine.records import PLATFORM, TransferState
 from service.engine.tables import AUTHORIZATIONS
+from service.ids import RandomIds
 from service.storage import horizon as h
 from service.storage.database import open_database
 from service.storage.horizon import Horizon, Waiting
@@ -421,13 +422,31 @@ def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.Monk
         desk.store.close()
 
 
-def test_sqlite_waits_for_nobody(tmp_path_factory: pytest.TempPathFactory, file: Any) -> None:
+def test_sqlite_waits_for_nobody(file: Any) -> None:
     """On SQLite rows appear in the order of their numbers: everything can be read at once."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     horizon = Horizon(store.engine, lambda _: None)
     assert horizon.look() == (h.EVERYTHING, h.EVERYTHING)
     assert horizon.reach(1, 0.0)
     store.close()
+
+
+def test_rows_of_sqlite_come_once_while_the_clock_stands_still(file: Any) -> None:
+    """On SQLite a row that is added between two pages is on a later one, also in a sandbox whose
+    clock stands still."""
+    desk = Desk(SqlStore(open_database(f"sqlite:///{file}")), ids=RandomIds())
+    lists, case, after = lists_of(desk.store), CASES["ListAuthorizations"], START
+    found: list[str] = []
+    for number in range(40):
+        desk.put_user(f"u-{number}", 700)
+        _rent(desk, f"u-{number}", None)
+        page = case.read(lists, after, 3)
+        if page.last is not None:
+            found += case.ids(page)
+            after = page.last
+    found += all_pages(case, lists, 3, after)
+    assert found == [f"u-{number}" for number in range(40)]
+    desk.store.close()
 
 
 @pytest.mark.parametrize("place", [START, Place(0, "0" * 20), Place(7, "v" * 20)])
