@@ -23,7 +23,7 @@ from service.domain.authorization import (
     TransferKind,
 )
 from service.domain.dunning import LADDER, Rung
-from service.domain.hash_chain import link_of, subject_of
+from service.domain.hash_chain import LINK_FORMATS, link_of, subject_of
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
 from service.domain.money import share_minor
 from service.domain.transitions import Transition as T
@@ -246,6 +246,10 @@ class LineReplay:
             raise Found("TIME", row, "written before the entry that it follows")
         self._move(entry.debit, entry.amount_minor, entry.debit_after_minor, row)
         self._move(entry.credit, -entry.amount_minor, entry.credit_after_minor, row)
+        if entry.link_format not in LINK_FORMATS:
+            raise Found(
+                "LINK_FORMAT", row, f"format {entry.link_format} is not known to this build"
+            )
         self.head = link_of(self.head, self._stored.subject, entry)
         if entry.link != self.head:
             raise Found("LINK", row, "the link does not follow from the entry and the link before")

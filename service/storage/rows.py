@@ -15,7 +15,6 @@ from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from service.domain.authorization import Authorization
-from service.domain.hash_chain import LINK_FORMATS
 from service.domain.ledger import Entry, Line
 from service.engine.records import PaymentRecord, TransferRecord, UserRecord
 from service.engine.tables import columns_of
@@ -137,20 +136,7 @@ def _to_record(given: str, name: str, kind: Kind, names: dict[str, Any]) -> str:
 
 
 line_of = Converter(Line).record
-
-
-_entry = Converter(Entry).record
-
-
-def entry_of(row: Sequence[Any]) -> Entry:
-    """The entry of a row of `entries`; raises KeyError or ValueError for a name or a format that
-    nobody knows."""
-    entry = _entry(row)
-    if entry.link_format not in LINK_FORMATS:
-        raise ValueError(f"a link of format {entry.link_format}, which this build does not know")
-    return entry
-
-
+entry_of = Converter(Entry).record
 authorization_of = Converter(Authorization).record
 payment_of = Converter(PaymentRecord).record
 transfer_of = Converter(TransferRecord).record

@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement, TextClause
+from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from service.domain.authorization import (
@@ -134,12 +134,7 @@ def _instant(name: str) -> Column[int | None]:
 
 
 def _column(
-    name: str,
-    kind: Kind,
-    given: TypeEngine[Any] | None,
-    *,
-    key: bool,
-    default: str | TextClause | None,
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: str | None
 ) -> Column[Any]:
     """A column of a record's field; its type follows from the field's unless one is given."""
     return Column(
@@ -161,7 +156,7 @@ def _of_records(
     derived: abc.Sequence[str] = (),
     first: abc.Sequence[Column[Any]] = (),
     last: abc.Sequence[Column[Any]] = (),
-    added: abc.Mapping[str, str | TextClause] = MappingProxyType({}),
+    added: abc.Mapping[str, str] = MappingProxyType({}),
     **types: TypeEngine[Any],
 ) -> Table:
     """The table of a record: a column for each field, then for each derived property.
@@ -381,9 +376,9 @@ entries = _of_records(
     CheckConstraint(_among("debit", Account), "debit_known"),
     CheckConstraint(_among("credit", Account), "credit_known"),
     key=["user_id", "currency", "sequence"],
+    # Links of builds that did not name their format are of format 1, see `hash_chain.py`.
+    added={"link_format": "1"},
     currency=_string(3),
-    # entries of builds that did not say how the link was made are of format 1, see `hash_chain.py`
-    added={"link_format": text("1")},
     link_format=WHOLE,
 )
 

@@ -216,7 +216,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} link_format=1 {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
     ),
     "a format of links that nobody knows": (
-        (f"{E} link_format=9 {AT}{{reversed}}",), "UNREADABLE", "entries/ann/CNY/{reversed}",
+        (f"{E} link_format=9 {AT}{{reversed}}",), "LINK_FORMAT", "entries/ann/CNY/{reversed}",
     ),
     "a missing entry": (
         (f"DELETE FROM entries {AT}{{lowered}}",),

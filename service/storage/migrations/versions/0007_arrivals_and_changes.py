@@ -7,7 +7,7 @@ writer and needs no numbers.
 Triggers note which terms changed, whoever changes them, so that servers need not read all terms to
 learn of it. A server of the build before goes on writing: its rows are numbered and noted as well.
 
-Revision: 0007, after 0005.
+Revision: 0007, after 0006.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A server of the build before leaves the columns as they are, and may go on writing: the version of
 the features that it takes shows that the score is an older one's.
 
-Revision: 0008, after 0005.
+Revision: 0008, after 0007.
 """
 
 from __future__ import annotations
