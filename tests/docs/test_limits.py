@@ -43,7 +43,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
-    "ids.py": {"_EPOCH_US": FORMAT},
+    "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
