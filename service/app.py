@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from service.books.verify import verify_books
 from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
@@ -60,7 +61,6 @@ from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 
 log = structlog.get_logger("freehold")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.books.verify import verify_books
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.faults import FaultyStore
 from tests.fakes import Desk
 

@@ -17,6 +17,7 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
+from service.books.verify import verify_books
 from service.clock import MOST_APART_NS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
@@ -25,7 +26,6 @@ from service.engine.dispatcher import Dispatcher
 from service.engine.sweeper import Sweeper
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import charged, settle_usage, transfers
 from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
 from tests.engine.test_dispatcher import PORTION, RESEND_US, Rail

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
+from service.books.verify import verify_books
 from service.domain.chain import seal_digest
 from service.engine import commands as c
 from service.engine.committer import CommitLimits, Committer
@@ -19,7 +20,6 @@ from service.signing import PublicKeys, SealKey
 from service.storage import tables as t
 from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
 from tests.fakes import Desk

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.books.verify import verify_books
 from service.rpc.stored import read_answer
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 from tests.fakes import serving
 from tests.rpc.ready import ready
 from tests.rpc.support import MUTATIONS, desks

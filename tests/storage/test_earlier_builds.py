@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from service.books.verify import verify_books
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.conftest import KINDS, Databases, databases_of
 from tests.engine.acts import HOUR_US, told, transfers
 from tests.engine.calls import authorize, balances, rental, stored
