@@ -8,6 +8,7 @@ from benchmarks.crash import crash
 from benchmarks.power import power
 from benchmarks.races import races
 from benchmarks.rpc import rpc
+from benchmarks.verify import verify
 
 
 @click.group()
@@ -19,6 +20,7 @@ main.add_command(rpc)
 main.add_command(crash)
 main.add_command(power)
 main.add_command(races)
+main.add_command(verify)
 
 if __name__ == "__main__":
     main()
