@@ -10,6 +10,7 @@ from benchmarks.races import races
 from benchmarks.rpc import rpc
 from benchmarks.terms import terms
 from benchmarks.trace import trace
+from benchmarks.verify import verify
 
 
 @click.group()
@@ -23,6 +24,7 @@ main.add_command(power)
 main.add_command(races)
 main.add_command(trace)
 main.add_command(terms)
+main.add_command(verify)
 
 if __name__ == "__main__":
     main()

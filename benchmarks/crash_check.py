@@ -26,12 +26,12 @@ from freehold.v1.credit_service_pb2 import RecordPaymentRequest, RecordPaymentRe
 from sqlalchemy import Connection, select
 
 from benchmarks.crash_history import Line, Reader
+from service.books.verify import verify_books
 from service.domain.authorization import State
 from service.rpc.convert import write_authorization
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 
 AUTHORIZE, SETTLE = "Authorize", "SettleAuthorization"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.power_load import digest, digest_of_rows
 from benchmarks.power_trace import Acknowledge, Event
+from service.books.verify import verify_books
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 
 _SHOWN = 300
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from service.books.verify import verify_books
 from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.clock_gaps import ClockGaps
@@ -62,7 +63,6 @@ from service.storage.probe import probe
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 
 log = structlog.get_logger("freehold")
 

@@ -487,7 +487,8 @@ class Witness(NamedTuple):
 class Verification(NamedTuple):
     """What a verification looked at, and the first fault it found, if any.
 
-    `signatures` of the `seals` were checked: all of them, or none without a key.
+    `signatures` of the `seals` were checked: all of them, or none without a key. `unchecked` says
+    in words what was left out; empty when the verification was full.
     """
 
     lines: int
@@ -497,3 +498,4 @@ class Verification(NamedTuple):
     seals: int = 0
     signatures: int = 0
     last_seal: Witness | None = None
+    unchecked: tuple[str, ...] = ()

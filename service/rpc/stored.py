@@ -7,6 +7,8 @@ takes a method out of the contract's services leaves its response in the contrac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from freehold.v1 import credit_service_pb2 as credit
@@ -37,19 +39,27 @@ def read_answer(method: str, answer: bytes) -> str | None:
     if kind is None:
         raise ValueError(f"no method {method}")
     try:
-        return _about(kind.FromString(answer))
+        return _ABOUT[kind](kind.FromString(answer))
     except DecodeError as error:
         raise ValueError("not to be read") from error
 
 
-def _about(message: Any) -> str | None:
-    fields = message.DESCRIPTOR.fields_by_name
+def _about(kind: type[Message]) -> Callable[[Any], str | None]:
+    """What reads the resource out of an answer of this kind."""
+    fields = kind.DESCRIPTOR.fields_by_name
     if "user_id" in fields:
-        return f"users/{message.user_id}"
+        return lambda message: f"users/{message.user_id}"
     if "line" in fields:
-        return f"users/{message.line.user_id}"
+        return lambda message: f"users/{message.line.user_id}"
     if "authorizations" in fields:
-        return str(message.authorizations[0].name) if message.authorizations else ""
-    if "authorization" not in fields or getattr(message, "tombstone", False):
-        return None
-    return str(message.authorization.name)
+        return lambda message: message.authorizations[0].name if message.authorizations else ""
+    if "authorization" not in fields:
+        return lambda _: None
+    name = attrgetter("authorization.name")
+    if "tombstone" in fields:
+        return lambda message: None if message.tombstone else name(message)
+    return name
+
+
+_KINDS: list[type[Message]] = [credit.CreditProfile, *_RESPONSES.values()]
+_ABOUT = {kind: _about(kind) for kind in _KINDS}

@@ -20,6 +20,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +28,13 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
+from service.books.processes import Elsewhere
 from service.config import LIMITS
 from service.engine.records import Verification
 from service.storage import dump
 from service.storage.database import open_database
 from service.storage.migrate import Schema, migrate, schema_of
-from service.storage.proof import BackupRefused, prove
+from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.sqlite_files import address, has_log, read_from_disk
 from service.storage.terms import dangling_rows
 
@@ -41,9 +43,20 @@ BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite keeps under a database's name; a stale log would be replayed into a new file."""
 
 
+LEFT_OUT = (
+    "the books in the backup: entries, balances, authorizations, payments, transfers, events, seals"
+    " (freehold restore verifies them)"
+)
+UNVERIFIED = Verification(0, 0, 0, None, unchecked=(LEFT_OUT,))
+"""What is said of the books in a quick backup."""
+
+
 class Backup(NamedTuple):
     """A backup in its place: where, its SHA-256 in hexadecimal, and what its books hold; a clause
-    for each row of terms in it that names one which is not there; the books do without."""
+    for each row of terms in it that names one which is not there; the books do without.
+
+    Of a quick backup `books` has nothing but what was left out.
+    """
 
     path: Path
     sha256: str
@@ -51,20 +64,21 @@ class Backup(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
+def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | None = None) -> Backup:
     """Writes a backup of a database that may be in use, and checks it before it gets its name.
 
-    Raises BackupRefused when `to` exists, when there is no database with a current schema, when
-    the copy is damaged or its books are wrong, or when PostgreSQL's tools fail. `postgres_bin` is
-    the folder of pg_dump; without it PATH is searched.
+    With `quick` the file and its schema are checked, and the books are not. Raises BackupRefused
+    when `to` exists, when there is no database with a current schema, when the copy is damaged or
+    its books are wrong, or when PostgreSQL's tools fail. `postgres_bin` is the folder of pg_dump;
+    without it PATH is searched.
     """
     sqlite_file = _sqlite_file(url)
     with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
         if sqlite_file is None:
-            books, warnings = dump.write(url, draft, postgres_bin)
+            books, warnings = dump.write(url, draft, postgres_bin, quick=quick)
         else:
             _copy(sqlite_file, draft)
-            books, warnings = _checked(draft)
+            books, warnings = _checked(draft, quick=quick)
         sha256 = _sync_and_hash(draft)
         sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
         _sync_and_hash(sum_draft)
@@ -75,7 +89,7 @@ def back_up(url: str, to: Path, *, postgres_bin: Path | None = None) -> Backup:
         except BaseException:
             _sum_file(to).unlink(missing_ok=True)
             raise
-    return Backup(to, sha256, books, tuple(warnings))
+    return Backup(to, sha256, books or UNVERIFIED, tuple(warnings))
 
 
 def restore(
@@ -197,7 +211,7 @@ def _proved(url: str) -> Verification:
     """What the books of a restored database hold, read the way the server reads."""
     engine = open_database(url)
     try:
-        return prove(engine)
+        return prove(engine, Elsewhere(partial(open_database, url)))
     finally:
         engine.dispose()
 
@@ -229,26 +243,32 @@ def _copy(source: Path, draft: Path) -> None:
         raise BackupRefused("NOT_COPIED", f"{source} could not be copied: {error}") from error
 
 
-def _checked(path: Path) -> tuple[Verification, list[str]]:
+def _checked(path: Path, *, quick: bool = False) -> tuple[Verification | None, list[str]]:
     """What the books in a SQLite file hold, which nobody has open, and which rows of terms are
-    dangling; nothing is written beside it."""
+    dangling; nothing is written beside it. With `quick` the books are not looked at."""
     with _read_only(path) as engine:
         _refuse_damaged(engine, path)
-        books = prove(engine)
+        require_current(engine)
+        elsewhere = Elsewhere(partial(_open_read_only, path), frozen=True)
+        books = None if quick else prove(engine, elsewhere)
         with engine.connect() as connection:
             return books, [it.row for it in dangling_rows(connection)]
 
 
-@contextmanager
-def _read_only(path: Path) -> Iterator[Engine]:
-    """A SQLite file that nobody has open."""
-    engine = create_engine(
+def _open_read_only(path: Path) -> Engine:
+    return create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(
             address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False
         ),
         poolclass=NullPool,
     )
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[Engine]:
+    """A SQLite file that nobody has open."""
+    engine = _open_read_only(path)
     try:
         yield engine
     except DatabaseError as error:

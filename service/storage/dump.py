@@ -12,15 +12,17 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, text
 
+from service.books.processes import Elsewhere, seeing
 from service.engine.records import Verification
 from service.storage.database import open_database, postgres_bounds, take_time, writing
 from service.storage.postgres_tools import Tools, tools_for
-from service.storage.proof import BackupRefused, prove
+from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.terms import dangling_rows
 
 SECRETS = frozenset({"password", "sslpassword"})
@@ -44,9 +46,12 @@ RELATIONS = text(
 KEYS = text("SELECT conname FROM pg_constraint WHERE contype = 'f' AND convalidated")
 
 
-def write(url: str, target: Path, postgres_bin: Path | None) -> tuple[Verification, list[str]]:
+def write(
+    url: str, target: Path, postgres_bin: Path | None, *, quick: bool = False
+) -> tuple[Verification | None, list[str]]:
     """Dumps a database into a file; what the books of the dumped snapshot hold, and a clause for
-    each row that names one which is not there, where no key of the database forbids it.
+    each row that names one which is not there, where no key of the database forbids it. With
+    `quick` the books are not looked at.
 
     Raises BackupRefused when the tools of the server's version are not found, or one fails, and
     when a row breaks a key of the database: the key could not be made again over that row.
@@ -73,7 +78,10 @@ def write(url: str, target: Path, postgres_bin: Path | None) -> tuple[Verificati
                 env=environment,
             )
             try:
-                books = prove(_seeing(engine, snapshot))
+                seen = seeing(engine, snapshot)
+                require_current(seen)
+                elsewhere = Elsewhere(partial(open_database, url))
+                books = None if quick else prove(seen, elsewhere)
             except BaseException:
                 dumping.kill()
                 raise
@@ -148,19 +156,6 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, str]]:
         # It has nothing to do until the dump is done.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
-
-
-def _seeing(engine: Engine, snapshot: str) -> Engine:
-    """The same database, each of whose transactions sees the snapshot."""
-    seeing = engine.execution_options(isolation_level="REPEATABLE READ")
-
-    @event.listens_for(seeing, "begin")
-    def begin(connection: Connection) -> None:
-        # Past SQLAlchemy, which would open a cursor for it where rows are to be streamed.
-        session: Any = connection.connection.driver_connection
-        session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-
-    return seeing
 
 
 def _tools(connection: Connection, folder: Path | None) -> Tools:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from service.books.processes import Elsewhere
+from service.books.verify import verify_books
 from service.domain.errors import FreeholdError
 from service.engine.ports import StorageFailed
 from service.engine.records import Verification
 from service.storage.migrate import USABLE, schema_of
-from service.storage.verify import verify_books
 
 
 class BackupRefused(FreeholdError):
@@ -18,20 +19,24 @@ class BackupRefused(FreeholdError):
         super().__init__(reason, message)
 
 
-def prove(engine: Engine) -> Verification:
-    """What the books hold.
-
-    Raises BackupRefused for a schema that this build may not run on, and for books that are
-    wrong.
-    """
+def require_current(engine: Engine) -> None:
+    """Raises BackupRefused for a schema that this build may not run on."""
     if schema_of(engine) not in USABLE:
         raise BackupRefused(
             "SCHEMA_NOT_CURRENT",
             "its schema is not for this build: run freehold migrate if it is older, else the build "
             "that made it",
         )
+
+
+def prove(engine: Engine, elsewhere: Elsewhere | None = None) -> Verification:
+    """What the books hold; raises BackupRefused for another schema and for books that are wrong.
+
+    With `elsewhere` large books are shared among processes.
+    """
+    require_current(engine)
     try:
-        books = verify_books(engine)
+        books = verify_books(engine, elsewhere=elsewhere)
     except StorageFailed as error:
         raise BackupRefused("NOT_READABLE", "the database refused to read") from error
     fault = books.fault

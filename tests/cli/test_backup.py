@@ -71,6 +71,18 @@ def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Pa
     assert names(tmp_path) == set()
 
 
+def test_a_quick_backup_says_what_it_left_out(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup --quick keeps wrong books, says that it did not verify them, and restore refuses."""
+    plant(file)
+    to, database = str(tmp_path / "quick.db"), f"sqlite:///{file}"
+    done = shell("backup", "--database", database, "--to", to, "--quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("not checked: the books in the backup")
+    assert "verified" not in done.stdout
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    assert "BALANCE_STORED" in refused(shell("restore", "--from", to, "--database", target))
+
+
 def test_neither_overwrites(busy: Desk, file: Path, tmp_path: Path) -> None:
     """backup onto a file and restore onto a database are refused in one line each."""
     url, backup = f"sqlite:///{file}", tmp_path / "b.db"

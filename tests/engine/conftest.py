@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.books.verify import verify_books
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.conftest import Databases
 from tests.engine.faults import FaultyStore
 from tests.fakes import Desk

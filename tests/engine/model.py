@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import event
 
+from service.books.verify import verify_books
 from service.clock import SandboxClock
 from service.domain.authorization import Authorization
 from service.domain.errors import DeadlineTooNear, FreeholdError
@@ -33,7 +34,6 @@ from service.engine.records import PLATFORM, TransferRecord
 from service.engine.scoring import Assessor
 from service.storage import tables as t
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_books import Key, RentalKey

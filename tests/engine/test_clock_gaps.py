@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.books.verify import verify_books
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput, RequestIdReused
 from service.engine import calls
@@ -16,7 +17,6 @@ from service.engine.records import PLATFORM, ClockGap
 from service.engine.tables import USERS
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import DAY_US, HOUR_US, Books, found, lost, money, settle_usage, woken
 from tests.engine.calls import authorize, refused, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore

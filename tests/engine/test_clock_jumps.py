@@ -17,6 +17,7 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
+from service.books.verify import verify_books
 from service.clock import CLOCK_LIMITS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
@@ -25,7 +26,6 @@ from service.engine.workers.timers import Timers
 from service.engine.workers.transfers import Transfers
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import charged, settle_usage, transfers
 from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
 from tests.engine.test_catalog_reloader import OtherIds

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from service.books.verify import verify_books
 from service.clock import SandboxClock
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
@@ -32,7 +33,6 @@ from service.engine.scoring import Assessor
 from service.engine.tables import LINES
 from service.storage.payables import payables_of
 from service.storage.transaction import SqlTransaction
-from service.storage.verify import verify_books
 from tests.engine.acts import Books, charged, group, increment, money, revise
 from tests.engine.calls import authorize, balances, counts, pick_up, reason, rental, stored
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, FakeScorer

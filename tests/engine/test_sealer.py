@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
+from service.books.verify import verify_books
 from service.domain.hash_chain import seal_digest
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
@@ -21,7 +22,6 @@ from service.storage import tables as t
 from service.storage.horizon import Horizon
 from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
 from tests.fakes import BACKSTAGE, Desk

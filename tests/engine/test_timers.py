@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Engine, update
 
+from service.books.verify import verify_books
 from service.clock import Clock
 from service.domain.authorization import Custody, State
 from service.engine.group_commit import CommitLimits, Committer
@@ -18,7 +19,6 @@ from service.engine.workers.worker import Worker
 from service.storage import tables as t
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import transfers
 from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
 from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk

@@ -17,8 +17,8 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import GetCreditProfileRequest, PutUsersRequest, User
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.books.verify import verify_books
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 from tests.faults.support import Server, people, prepare, server
 from tests.postgres import Cluster
 from tests.rpc.support import Caller, Refused

@@ -32,6 +32,7 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
 from sqlalchemy import event
 
+from service.books.verify import verify_books
 from service.config import LIMITS, Limits
 from service.domain.errors import Unavailable
 from service.engine.ports import START
@@ -41,7 +42,6 @@ from service.storage.admin import install_defaults
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
 from tests.fakes import OPERATOR, Desk, Served, lists_of, new_database, serving
 from tests.rpc.support import Desks, Refused, desks

@@ -13,8 +13,8 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest, SettleAuthor
 from freehold.v1.credit_service_pb2 import GetCreditProfileRequest, PutUsersRequest, User
 from freehold.v1.types_pb2 import Money
 
+from service.books.verify import verify_books
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 from tests.faults.support import people, prepare, run, server
 from tests.postgres import Cluster
 

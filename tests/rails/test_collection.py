@@ -27,11 +27,11 @@ from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
 from freehold.v1.types_pb2 import Money
 from sqlalchemy import select
 
+from service.books.verify import verify_books
 from service.domain.dunning import DAY_US, LADDER, Rung
 from service.rails.callbacks import sign
 from service.rails.simulated import Behaviour
 from service.storage import tables as t
-from service.storage.verify import verify_books
 from tests.fakes import RAIL_SECRET, START_US, Served, serving
 
 HOUR = 1 / 24

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from freehold.v1 import authorization_service_pb2 as calls
 
+from service.books.verify import verify_books
 from service.rpc import stored
 from service.rpc.stored import read_answer
 from service.storage.database import open_database
-from service.storage.verify import verify_books
 from tests.fakes import serving
 from tests.rpc.ready import ready
 from tests.rpc.support import MUTATIONS, desks

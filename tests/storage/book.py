@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from service.books.verify import verify_books
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
@@ -27,7 +28,6 @@ from service.storage.database import open_database
 from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
 from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk

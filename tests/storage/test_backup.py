@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from service.books.verify import verify_books
 from service.domain.authorization import Authorization
 from service.storage.backup import Backup, back_up, restore
 from service.storage.database import open_database
 from service.storage.migrate import is_current
 from service.storage.proof import BackupRefused
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
 from tests.fakes import CountingIds, Desk
 from tests.storage.test_earlier_builds import earlier_database

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
+from service.books.verify import verify_books
 from service.cli import cli
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database, writing
@@ -26,7 +27,6 @@ from service.storage.migrate import (
 )
 from service.storage.opening import open_current
 from service.storage.proof import BackupRefused
-from service.storage.verify import verify_books
 from tests.cli.test_commands import COMMANDS
 from tests.conftest import Databases
 from tests.engine.calls import authorize, rental, settle

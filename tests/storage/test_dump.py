@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from benchmarks.postgres import pinned_programs
+from service.books.verify import verify_books
 from service.engine.records import Verification
 from service.storage import tables as t
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database, postgres_bounds
 from service.storage.migrate import is_current
 from service.storage.proof import BackupRefused
-from service.storage.verify import verify_books
 from tests.fakes import Desk
 from tests.postgres import OLDEST, Cluster, major_of, major_of_pinned, other_programs
 from tests.storage.test_backup import (

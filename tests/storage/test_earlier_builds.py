@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from service.books.verify import verify_books
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
@@ -24,7 +25,6 @@ from service.ids import RandomIds
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.conftest import KINDS, Databases, databases_of
 from tests.engine.acts import HOUR_US, told, transfers
 from tests.engine.calls import authorize, balances, rental, stored

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
+from service.books.verify import verify_books
 from service.config import LIMITS
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
@@ -33,7 +34,6 @@ from service.storage.migrate import is_current, migrate
 from service.storage.postgres_session import Session
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
-from service.storage.verify import verify_books
 from tests.engine.calls import authorize, balances, counts, line, reason, rental
 from tests.engine.faults import FaultyStore
 from tests.fakes import CountingIds, Desk, encode

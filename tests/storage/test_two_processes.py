@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import func, select
 
+from service.books.verify import verify_books
 from service.domain.authorization import Authorization, State
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -26,7 +27,6 @@ from service.storage import tables as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.engine.acts import DAY_US, HOUR_US, told, transfers, woken
 from tests.engine.calls import (
     authorize,

@@ -14,12 +14,12 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from service.books.verify import verify_books
 from service.storage import tables as t
 from service.storage.database import open_database, writing
 from service.storage.migrate import LockWaits, TablesInUse, migrate
 from service.storage.migrations.checks import NoSuchCheck, widen_check
 from service.storage.store import SqlStore
-from service.storage.verify import verify_books
 from tests.conftest import Databases
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk

@@ -1,18 +1,22 @@
-"""What the books must come to, told a second time, for the verifier.
+"""The verifier as it was before it compared in bulk: one row after the other, in plain Python.
 
-`domain/` makes the entries of each step; here stands, apart from it, which postings each
-transition may have and what each of them does to an authorization, so that an error in either
-shows as a difference. Nothing here reads a database.
+It shares the tables of expectations with the verifier, and nothing else: the tests compare what
+both say of the same books.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, func, select
+
+from service.books import expectations as e
+from service.books.faults import Found
+from service.books.references import REFERENCES
+from service.books.share import REPORT_TRANSFER, ReadAnswer
 from service.domain.authorization import (
-    CAPTURABLE,
     CHARGED,
     CLOSED,
     HOLDING,
@@ -23,188 +27,35 @@ from service.domain.authorization import (
     TransferKind,
 )
 from service.domain.dunning import LADDER, Rung
-from service.domain.hash_chain import LINK_FORMATS, link_of, subject_of
-from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
+from service.domain.hash_chain import LINK_FORMATS, NO_LINK, link_of, seal_digest, subject_of
+from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, Standing, book_of
 from service.domain.money import share_minor
+from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
+from service.engine.ports import SealKeys
 from service.engine.records import (
     PLATFORM,
-    BookFault,
     Event,
     PaymentKind,
     PaymentRecord,
+    SealedHead,
     TransferRecord,
     TransferState,
+    Verification,
+    Witness,
     operator_account,
     transfer_reference,
 )
+from service.storage import rows
+from service.storage import tables as t
+from service.storage.admin import ADMIN
+from service.storage.database import reading_all
 
-
-class Found(Exception):
-    """Something wrong in the books."""
-
-    def __init__(self, rule: str, row: str, detail: str) -> None:
-        super().__init__(rule)
-        self.fault = BookFault(rule, row, detail)
-
-
-# -- what each posting does to an authorization -------------------------------------------------
-
-AMOUNTS: Final = (
-    "held_credit_minor",
-    "held_cash_minor",
-    "captured_minor",
-    "captured_credit_minor",
-    "conceded_minor",
-    "fee_minor",
-    "due_minor",
-    "paid_minor",
-    "lowered_minor",
-    "disputed_minor",
-    "charged_back_minor",
-    "refunded_minor",
-    "refund_payable_minor",
-    "provisioned_minor",
-    "written_off_minor",
-    "recovered_minor",
-    "forgiven_minor",
-    "received_minor",
-    "elsewhere_minor",
-    "paid_out_minor",
-)
-"""The amounts of an authorization that its entries alone determine."""
-
-FLOWS: Final = ("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts")
-"""Money that came and went outside, as recorded payments and transfers must say as well."""
-
-_PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
-
-Pair = tuple[Account, Account]
-Effect = tuple[tuple[int, int], ...]
-Effects = dict[Pair, Effect]
-
+_WAKE_US = len(Authorization._fields)
 A = Account
-
-
-def _moves(**amounts: int) -> Effect:
-    """Which amounts a posting raises (1) or lowers (-1)."""
-    return tuple((_PLACES[name], sign) for name, sign in amounts.items())
-
-
-def _concedes(against: Account, **amounts: int) -> Effects:
-    """The operator gives up, and gets its fee on it back."""
-    return {
-        (A.OPERATOR_PAYABLE, against): _moves(conceded_minor=1, **amounts),
-        (A.FEE_INCOME, against): _moves(conceded_minor=1, fee_minor=-1, **amounts),
-    }
-
-
-_CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
-# The line's half of what lowers a receivable.
-_REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
-_OWED: Effects = {
-    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
-}
-_HELD: Effects = {
-    (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
-    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
-    **_OWED,
-}
-_RELEASED: Effects = {
-    (A.AVAILABLE, A.HELD): _moves(held_credit_minor=-1),
-    (A.DEPOSIT, A.REFUND_PAYABLE): _moves(held_cash_minor=-1, refund_payable_minor=1),
-    **_CUT,
-}
-_CAPTURED: Effects = {
-    (A.DEPOSIT, A.OPERATOR_PAYABLE): _moves(held_cash_minor=-1, captured_minor=1),
-    (A.DEPOSIT, A.FEE_INCOME): _moves(held_cash_minor=-1, captured_minor=1, fee_minor=1),
-    (A.DRAWN, A.HELD): _moves(held_credit_minor=-1, captured_credit_minor=1),
-    (A.RECEIVABLE, A.OPERATOR_PAYABLE): _moves(captured_minor=1, due_minor=1),
-    (A.RECEIVABLE, A.FEE_INCOME): _moves(captured_minor=1, fee_minor=1, due_minor=1),
-}
-_LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
-_REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
-_OWED_AGAIN: Effects = {
-    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
-}
-# A bank keeps what it took back: the money had not come in, wherever it stood.
-_TAKEN = {"charged_back_minor": -1, "received_minor": -1}
-
-EFFECTS: Final[dict[T, Effects]] = {
-    T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
-    T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
-    T.OPERATOR_PAID_BACK: {(A.CASH, A.OPERATOR_PAYABLE): ()},
-    T.AUTHORIZED: _HELD,
-    T.ACTIVE: _HELD,
-    T.INCREMENTED: _HELD,
-    T.DECLINED: _OWED,
-    T.PAYMENT_OWED_BACK: _OWED,
-    T.DECREASED: _RELEASED,
-    T.REVERSED: _RELEASED,
-    T.EXPIRED: _RELEASED,
-    T.CAPTURED: _CAPTURED,
-    T.SETTLED: _CAPTURED | _RELEASED,
-    T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
-    T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: {
-        **_LOWERED,
-        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
-        **_concedes(A.RECOVERY, forgiven_minor=1),
-        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
-        **_REFUNDED,
-        **_concedes(A.GOODWILL),
-    },
-    T.PAYMENT_RECORDED: {
-        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
-        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
-        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
-        **_REPAID,
-    },
-    T.PAID_ELSEWHERE: {
-        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(
-            paid_minor=1, due_minor=-1, elsewhere_minor=1, elsewhere=1
-        ),
-        **_REPAID,
-    },
-    T.LOWERED: _LOWERED,
-    T.REFUNDED: _REFUNDED,
-    T.PAID_OUT: {
-        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
-    },
-    T.PAYOUT_FAILED: _OWED_AGAIN,
-    T.PAYOUT_RETURNED: _OWED_AGAIN,
-    T.DISPUTE_OPENED: {
-        (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
-    },
-    T.DISPUTE_LOST: {(A.RECEIVABLE, A.RECEIVABLE_DISPUTED): _moves(disputed_minor=-1, due_minor=1)},
-    T.DISPUTE_WON: {
-        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
-        (A.GOODWILL, A.RECEIVABLE_DISPUTED): _moves(lowered_minor=1, disputed_minor=-1),
-        **_REPAID,
-    },
-    T.CHARGED_BACK: {
-        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1, charge_backs=1)
-    },
-    T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
-    T.CHARGE_BACK_WON: {
-        (A.REFUND_PAYABLE, A.RECEIVABLE_CHARGED_BACK): _moves(refund_payable_minor=-1, **_TAKEN),
-        (A.DEPOSIT, A.RECEIVABLE_CHARGED_BACK): _moves(held_cash_minor=-1, **_TAKEN),
-        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
-        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, **_TAKEN),
-        (A.RECOVERY, A.RECEIVABLE_CHARGED_BACK): _moves(recovered_minor=-1, **_TAKEN),
-    },
-    T.PROVISIONED: {
-        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
-        (A.ALLOWANCE, A.CREDIT_LOSS): _moves(provisioned_minor=-1),
-    },
-    T.WRITTEN_OFF: {
-        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
-        (A.ALLOWANCE, A.RECEIVABLE): _moves(written_off_minor=1, due_minor=-1),
-        (A.LIMIT_CONTROL, A.DRAWN): (),
-    },
-}
-"""The postings that each transition may have; a transition that is not here posts nothing."""
-
+PORTION = 1_000
+Row = Sequence[Any]
+Made = TypeVar("Made")
 
 # -- a line and its entries ---------------------------------------------------------------------
 
@@ -357,7 +208,7 @@ class Moved:
 
     def __init__(self, authorization: Authorization) -> None:
         self.authorization = authorization
-        self._amounts = [0] * len(_PLACES)
+        self._amounts = [0] * len(e.PLACES)
         self.payouts: Counter[tuple[str, int]] = Counter()
         """What was paid out and what of it failed, by flow and amount: each is one transfer."""
         self.story = Story(authorization)
@@ -372,20 +223,20 @@ class Moved:
             raise Found("ENTRY_OF_ANOTHER", row, f"{it.name} has another operator or currency")
         for place, sign in effect_of(entry, row):
             self._amounts[place] += sign * entry.amount_minor
-        flow = _PAYOUTS.get(entry.transition)
+        flow = e.PAYOUTS.get(entry.transition)
         if flow is not None:
             self.payouts[flow, entry.amount_minor] += 1
         if entry.transaction_sequence == entry.sequence:
             self._posted[entry.transition, entry.event_us] += 1
 
     def flow_minor(self, name: str) -> int:
-        """How much money came or went, by its name in FLOWS."""
-        return self._amounts[_PLACES[name]]
+        """How much money came or went, by its name in e.FLOWS."""
+        return self._amounts[e.PLACES[name]]
 
     def check(self) -> None:
         """Raises Found unless the stored amounts are what the entries moved."""
         it = self.authorization
-        for name, amount_minor in zip(AMOUNTS, self._amounts, strict=False):
+        for name, amount_minor in zip(e.AMOUNTS, self._amounts, strict=False):
             if getattr(it, name) != amount_minor:
                 raise Found(
                     "AUTHORIZATION_AMOUNT",
@@ -406,44 +257,28 @@ class Moved:
         it, told = self.authorization, self.story.told
         for transition, event_us in self._posted - told:
             raise Found("EVENTS_TELL", it.name, f"{transition} was posted as of {event_us}")
-        calls = sum(n for (by, _), n in told.items() if by not in _NO_CALLS) - debits
+        calls = sum(n for (by, _), n in told.items() if by not in e.NO_CALLS) - debits
         lost = sum(n for (by, _), n in told.items() if by is T.LOST)
         # A group's calls are kept once for all of it; where no request made it, none are kept.
         if it.request_id and not it.group_id and not calls - lost <= self.requests <= calls:
             raise Found("REQUESTS", it.name, f"{calls} calls by the events, {self.requests} kept")
 
 
-def effect_of(entry: Entry, row: str) -> Effect:
+def effect_of(entry: Entry, row: str) -> e.Effect:
     """What an entry does to its authorization; raises Found for a posting that cannot be."""
-    effect = EFFECTS.get(entry.transition, {}).get((entry.debit, entry.credit))
+    effect = e.EFFECTS.get(entry.transition, {}).get((entry.debit, entry.credit))
     if effect is None:
         raise Found("POSTING", row, f"{entry.transition} never posts {entry.debit}/{entry.credit}")
     return effect
-
-
-OPERATORS_OWN: Final = {
-    T.OPERATOR_PAID: PaymentKind.OPERATOR_PAYOUT,
-    T.OPERATOR_PAID_BACK: PaymentKind.OPERATOR_PAYMENT,
-}
-"""What happens on an operator's own line, and how it is recorded."""
 
 
 def check_alone(entry: Entry, row: str) -> None:
     """An entry of no authorization: a limit of a person, or what an operator was paid or paid."""
     effect_of(entry, row)
     operator = operator_account(entry.operator_id) == entry.user_id
-    expected = OPERATORS_OWN if operator else {T.LIMIT_SET}
+    expected = e.OPERATORS_OWN if operator else {T.LIMIT_SET}
     if entry.transition not in expected or (not operator and entry.operator_id != PLATFORM):
         raise Found("ENTRY_OF_NOTHING", row, f"{entry.transition} of no authorization")
-
-
-_CUSTODIES: Final = {
-    State.ACTIVE: {Custody.OUT},
-    State.OVERDUE: {Custody.OUT},
-    State.RETURN_CLAIMED: {Custody.UNKNOWN},
-    State.SETTLED: {Custody.IN_STATION, Custody.MISSING, Custody.SOLD},
-}
-_STARTED: Final = CAPTURABLE | {State.SETTLED}
 
 
 def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
@@ -452,7 +287,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
     # A late charge for damage: no item of its own, so nothing is out, due or lost.
     charge = it.parent_id != ""
     at_rest = {Custody.IN_STATION}
-    if it.custody not in (at_rest if charge else _CUSTODIES.get(state, at_rest)):
+    if it.custody not in (at_rest if charge else e.CUSTODIES.get(state, at_rest)):
         yield "STATE_AND_CUSTODY", f"{state} with custody {it.custody}"
     cash_minor = it.captured_minor - it.captured_credit_minor
     rest_minor = (
@@ -473,7 +308,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
         "authorized = held + captured until it ends": state in HOLDING and any(rest_minor),
         "captured and held within authorized": min(rest_minor) < 0,
-        "nothing is negative": min(getattr(it, name) for name in AMOUNTS) < 0,
+        "nothing is negative": min(getattr(it, name) for name in e.AMOUNTS) < 0,
         "given back within paid": it.refundable_minor < 0,
         "given up within given": it.goodwill_minor < 0,
         "recovered within written off": it.unrecovered_minor < 0,
@@ -495,7 +330,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "close_us": (it.close_us is not None) != (state in CLOSED),
         "start_us": started
         if charge
-        else started != (state in _STARTED) and state is not State.REVERSED,
+        else started != (state in e.STARTED) and state is not State.REVERSED,
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
@@ -514,42 +349,6 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
 
 # -- an authorization and its events ------------------------------------------------------------
 
-_STATES_AFTER: Final[dict[T, frozenset[State]]] = {
-    T.OFFERED: frozenset({State.OFFERED}),
-    T.REVIEW: frozenset({State.REVIEW}),
-    T.DECLINED: frozenset({State.DECLINED}),
-    T.AUTHORIZED: frozenset({State.AUTHORIZED}),
-    T.ACTIVE: frozenset({State.ACTIVE}),
-    T.STARTED: frozenset({State.ACTIVE}),
-    T.EXTENDED: frozenset({State.ACTIVE}),
-    T.OVERDUE: frozenset({State.OVERDUE}),
-    T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
-    T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),
-    T.SETTLED: frozenset({State.SETTLED}),
-    T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
-    T.LOST: frozenset({State.SETTLED}),
-    T.REVERSED: frozenset({State.REVERSED}),
-    # A damage charge of which something was captured lapses as far as it is not.
-    T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
-}
-"""The states after a transition; one that is not here leaves the state as it was."""
-_CLIMBED: Final = {
-    T.DEBIT_REQUESTED: Rung.DEBIT,
-    T.DEBIT_AWAITED: Rung.DEBIT,
-    T.REMINDED: Rung.REMIND,
-    T.DUE_1_DAY: Rung.RANGE,
-    T.DUE_31_DAYS: Rung.RANGE,
-    T.DUE_61_DAYS: Rung.RANGE,
-    T.DUE_91_DAYS: Rung.RANGE,
-}
-_NO_CALLS: Final = frozenset(_CLIMBED) | {
-    *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
-    *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
-}
-"""What time brings and what the rail says; an item is lost by either."""
-_ENDS: Final = {TransferState.FAILED: T.DEBIT_FAILED, TransferState.CANCELLED: T.DEBIT_CANCELLED}
-"""How a debit ends that is no payment."""
-_DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *_ENDS.values()})
 Words = Counter[tuple[T, int]]
 """What was said of debits, each with the instant at which it was recorded."""
 
@@ -582,18 +381,18 @@ class Story:
                         f"expected {self._events}")  # fmt: skip
         transition = event.transition
         self.told[transition, event.event_us] += 1
-        self._state = _STATES_AFTER.get(transition, self._state)
-        self._climbed = _CLIMBED.get(transition, self._climbed)
+        self._state = e.STATES_AFTER.get(transition, self._state)
+        self._climbed = e.CLIMBED.get(transition, self._climbed)
         if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED):
             self._claim_us = event.event_us if transition is T.RETURN_CLAIMED else None
         self._extended = self._extended or transition is T.EXTENDED
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us
-        if transition in _STATES_AFTER and self._state <= CLOSED:
+        if transition in e.STATES_AFTER and self._state <= CLOSED:
             # A settlement tells when the item came back; the rental is closed when it is said.
             told = transition is T.SETTLED
             self._close_us = event.record_us if told else event.event_us
-        if transition in _DEBITS:
+        if transition in e.DEBITS:
             self.debits[transition, event.record_us] += 1
 
     def check(self) -> None:
@@ -618,18 +417,6 @@ class Story:
 
 # -- money outside, as it was recorded ----------------------------------------------------------
 
-_PAYOUTS: Final = {
-    T.PAID_OUT: "paid_out",
-    T.PAYOUT_FAILED: "failed_payouts",
-    T.PAYOUT_RETURNED: "failed_payouts",
-}
-_PAYMENTS: Final = {
-    PaymentKind.DEPOSIT: "deposits",
-    PaymentKind.PAYMENT: "payments",
-    PaymentKind.ELSEWHERE: "elsewhere",
-    PaymentKind.CHARGE_BACK: "charge_backs",
-}
-
 
 class Recorded:
     """What one person's payments and transfers say, to be compared with the entries."""
@@ -644,7 +431,7 @@ class Recorded:
 
     def add_payment(self, it: PaymentRecord) -> None:
         """A payment for one of the person's authorizations."""
-        flow = _PAYMENTS.get(it.kind)
+        flow = e.PAYMENTS.get(it.kind)
         if flow is None:
             raise Found("PAYMENTS", payment_row(it), f"{it.kind} to a person")
         self._minor[it.authorization_id, flow] += it.amount_minor
@@ -685,13 +472,13 @@ class Recorded:
         late success and at last."""
         words = self._debits.setdefault(it.authorization_id, Counter())
         words[T.DEBIT_REQUESTED, it.request_us] += 1
-        if it.state in _ENDS:
-            words[_ENDS[it.state], it.change_us] += 1
+        if it.state in e.ENDS:
+            words[e.ENDS[it.state], it.change_us] += 1
         if it.earlier_state is None:
             return
-        if it.state is not TransferState.SUCCEEDED or it.earlier_state not in _ENDS:
+        if it.state is not TransferState.SUCCEEDED or it.earlier_state not in e.ENDS:
             raise Found("TRANSFER", row, f"{it.state}, and {it.earlier_state} before")
-        words[_ENDS[it.earlier_state], it.earlier_us or 0] += 1
+        words[e.ENDS[it.earlier_state], it.earlier_us or 0] += 1
 
     def check(self, all_moved: Iterable[Moved]) -> None:
         """Raises Found unless entries moved what was recorded.
@@ -706,7 +493,7 @@ class Recorded:
             named.setdefault(together, it.name)
             deposits[together] += self._minor[it.authorization_id, "deposits"]
             deposits[together] -= moved.flow_minor("deposits")
-            for flow in FLOWS[1:]:
+            for flow in e.FLOWS[1:]:
                 recorded_minor = self._minor[it.authorization_id, flow]
                 if recorded_minor != moved.flow_minor(flow):
                     raise Found(
@@ -743,3 +530,393 @@ class Recorded:
 def payment_row(it: PaymentRecord) -> str:
     """How the row of a payment is named."""
     return f"payments/{it.caller}/{it.payment_reference}"
+
+
+def verify_books(
+    engine: Engine,
+    keys: SealKeys | None = None,
+    witnesses: Iterable[Witness] = (),
+    read_answer: ReadAnswer | None = None,
+) -> Verification:
+    """Checks both books and their seals; stops at the first fault and names its row.
+
+    Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
+    noted outside the database, without which seals cut off at the end are not missed. Without
+    `read_answer` the answers that are kept for retries are not read.
+
+    Each entry is in one book with two accounts of it, which is why every transaction sums to
+    zero per book and currency; each changes its line and its authorization by the same amount,
+    which is why held = open credit parts and deposit = open cash parts once every stored line
+    and every stored authorization equals its entries. Raises StorageFailed when the database is
+    away.
+    """
+    books = _Books()
+    fault = None
+    try:
+        with reading_all(engine, PORTION) as connection:
+            books.verify(connection, keys, dict(witnesses))
+            if read_answer is not None:
+                _verify_answers(connection, read_answer)
+    except Found as found:
+        fault = found.fault
+    return Verification(
+        books.lines,
+        books.entries,
+        books.authorizations,
+        fault,
+        books.seals,
+        books.signatures,
+        books.last_seal,
+    )
+
+
+# -- streams ------------------------------------------------------------------------------------
+
+
+class _Stream:
+    """Rows in the order of their leading columns, one ahead."""
+
+    def __init__(self, found: Iterator[Row]) -> None:
+        self._found = found
+        self.head = next(found, None)
+
+    def of(self, *key: Any) -> Iterator[Row]:
+        """Takes the rows that begin with these values."""
+        while self.head is not None and tuple(self.head[: len(key)]) == key:
+            row = self.head
+            self.head = next(self._found, None)
+            yield row
+
+
+def _stream(connection: Connection, query: Select[Any]) -> _Stream:
+    return _Stream(_rows(connection, query))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+    """The rows of a query of one table, as the driver gives them, each of the declared types.
+
+    SQLite keeps whatever it was given: a text in a column of numbers is a fault to be named.
+    """
+    columns = [column for column in query.selected_columns if isinstance(column, Column)]
+    types = [_types(column) for column in columns]
+    # As plain text, so that nothing converts a value on its way.
+    sql = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    for row in connection.exec_driver_sql(sql):
+        if not all(map(isinstance, row, types)):
+            keys = [str(value) for value, at in zip(row, columns, strict=False) if at.primary_key]
+            raise Found("UNREADABLE", "/".join([columns[0].table.name, *keys]), "of another type")
+        yield tuple(row)
+
+
+def _types(column: Column[Any]) -> tuple[type, ...]:
+    python_type = column.type.python_type
+    # SQLite gives truth values as numbers.
+    known = (bool, int) if python_type is bool else (python_type,)
+    return (*known, type(None)) if column.nullable else known
+
+
+def _made(make: Callable[[Row], Made], row: Row, name: str) -> Made:
+    """A row as a record; a name in it that nobody knows is a fault."""
+    try:
+        return make(row)
+    except (KeyError, ValueError) as error:
+        raise Found("UNREADABLE", name, f"an unknown {type(error).__name__}") from error
+
+
+def _ordered(table: Table, *by: str) -> Select[Any]:
+    return select(table).order_by(*(table.c[name] for name in by))
+
+
+class _People:
+    """All that belongs to people, side by side."""
+
+    def __init__(self, connection: Connection) -> None:
+        p = t.payments.c
+        by_person = (p.user_id, p.authorization_id, p.caller, p.payment_reference)
+        payments = select(*by_person, p.kind, p.amount_minor, p.currency, p.record_us)
+        self.lines = _stream(connection, _ordered(t.lines, "user_id", "currency"))
+        self.entries = _stream(connection, _ordered(t.entries, "user_id", "currency", "sequence"))
+        self.heads = _stream(connection, _ordered(t.sealed_heads, "user_id", "currency", "number"))
+        self.authorizations = _stream(
+            connection, _ordered(t.authorizations, "user_id", "authorization_id")
+        )
+        self.payments = _stream(connection, payments.order_by(*by_person))
+        self.transfers = _stream(connection, _ordered(t.transfers, "user_id", "transfer_id"))
+        o = t.outbox.c
+        by_version = (o.user_id, o.authorization_id, o.authorization_version, o.sequence)
+        events = select(*by_version, o.transition, o.event_us, o.record_us)
+        self.events = _stream(connection, events.order_by(*by_version))
+        r = t.requests.c
+        about = (r.user_id, r.authorization_id)
+        # What a rail says again changes nothing, whether or not it was kept.
+        calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
+        requests = select(*about, func.count()).where(calls)
+        self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
+        self._of_lines = (self.lines, self.entries, self.heads)
+        self._all = (
+            *self._of_lines,
+            self.authorizations,
+            self.payments,
+            self.transfers,
+            self.events,
+            self.requests,
+        )
+
+    def next_person(self) -> str | None:
+        """The first person of whom something is left."""
+        return min((it.head[0] for it in self._all if it.head is not None), default=None)
+
+    def next_line(self, user_id: str) -> str | None:
+        """The first currency in which something of a person's lines is left."""
+        heads = [it.head for it in self._of_lines if it.head is not None]
+        return min((head[1] for head in heads if head[0] == user_id), default=None)
+
+
+# -- both books ---------------------------------------------------------------------------------
+
+
+class _Person:
+    """What is known of one person while the entries pass."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.currencies: set[str] = set()
+        self.moved: dict[str, Moved] = {}
+        self.wake_us: dict[str, int | None] = {}
+        self.operators_own: Counter[tuple[PaymentKind, str]] = Counter()
+        self.by_hand: dict[str, tuple[str, frozenset[Transition]]] = {}
+        """What is set by hand on lines: the line, and the events of which one has set it."""
+        self.seen: set[Transition] = set()
+        """What happened to the person as such, and write-offs."""
+
+
+class _Books:
+    """One verification: how far it came, and the sums that go through all people."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.entries = 0
+        self.authorizations = 0
+        self.seals = 0
+        self.signatures = 0
+        self.last_seal: Witness | None = None
+        self._payable: Counter[tuple[str, str]] = Counter()
+
+    def verify(
+        self, connection: Connection, keys: SealKeys | None, witnesses: dict[int, bytes]
+    ) -> None:
+        """Raises Found at the first fault."""
+        self._verify_seals(connection, keys, witnesses)
+        people = _People(connection)
+        while (user_id := people.next_person()) is not None:
+            self._verify_person(people, user_id)
+        self._verify_payables(connection)
+        for reference in REFERENCES:
+            keys_alone = connection.execute(reference.alone.limit(1)).first()
+            if keys_alone is not None:
+                raise Found(reference.rule, reference.row(keys_alone), reference.detail)
+
+    # -- seals ----------------------------------------------------------------------------------
+
+    def _verify_seals(
+        self, connection: Connection, keys: SealKeys | None, witnesses: dict[int, bytes]
+    ) -> None:
+        """The seals follow each other, and each covers its heads; no head is without a seal."""
+        h = t.sealed_heads.c
+        heads = _stream(connection, select(h.number, h.version, h.head).order_by(h.number, h.head))
+        previous = NO_LINK
+        for row in _rows(connection, _ordered(t.seals, "number")):
+            number, before, digest, signature, key_id, seal_us, outbox_sequence = row
+            name = f"seals/{number}"
+            if number != self.seals + 1:
+                raise Found("SEAL_MISSING", name, f"expected {self.seals + 1}")
+            if before != previous:
+                raise Found("SEAL_CHAIN", name, "does not follow on the seal before it")
+            covered = ((version, head) for _, version, head in heads.of(number))
+            if digest != seal_digest(number, before, seal_us, outbox_sequence, covered):
+                raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
+            if keys is not None:
+                if not keys.verify(key_id, digest, signature):
+                    raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
+                self.signatures += 1
+            if witnesses.pop(number, digest) != digest:
+                raise Found("SEAL_WITNESS", name, "a witness has another digest")
+            previous = digest
+            self.seals = number
+            self.last_seal = Witness(number, digest)
+        if heads.head is not None:
+            raise Found("SEAL_MISSING", f"seals/{heads.head[0]}", "heads are left that it covered")
+        for number in sorted(witnesses):
+            raise Found("SEAL_MISSING", f"seals/{number}", "a witness has it")
+
+    # -- people ---------------------------------------------------------------------------------
+
+    def _verify_person(self, people: _People, user_id: str) -> None:
+        person = _Person(user_id)
+        for row in people.authorizations.of(user_id):
+            name = f"users/{user_id}/authorizations/{row[1]}"
+            it = _made(rows.authorization_of, row, name)
+            person.moved[it.authorization_id] = Moved(it)
+            person.wake_us[it.authorization_id] = row[_WAKE_US]
+        while (currency := people.next_line(user_id)) is not None:
+            self._verify_line(people, person, currency)
+        for moved in person.moved.values():
+            self.authorizations += 1
+            it = moved.authorization
+            if it.currency not in person.currencies:
+                raise Found("AUTHORIZATION_WITHOUT_LINE", it.name, f"no line in {it.currency}")
+            moved.check()
+            if person.wake_us[it.authorization_id] != it.wake_us:
+                raise Found("WAKE_STORED", it.name, "does not follow from state and times")
+        self._verify_events(people, person)
+        for _, authorization_id, requests in people.requests.of(user_id):
+            # Those of an authorization that is not there are looked for with the references.
+            if authorization_id in person.moved:
+                person.moved[authorization_id].requests = requests
+        self._verify_payments(people, person)
+
+    def _verify_events(self, people: _People, person: _Person) -> None:
+        """Each version of an authorization has its event, and what was set by hand has one."""
+        for row in people.events.of(person.user_id):
+            user_id, authorization_id, version, sequence, transition, *times = row
+            name = f"outbox/{sequence}"
+            event = _made(_event_of, (transition, user_id, authorization_id, version, *times), name)
+            if not authorization_id:
+                person.seen.add(event.transition)
+                continue
+            moved = person.moved.get(authorization_id)
+            if moved is None:
+                raise Found("EVENT", name, "the authorization is not there")
+            moved.story.add(event, name)
+        for moved in person.moved.values():
+            moved.story.check()
+        for what, (line, by) in person.by_hand.items():
+            if person.seen.isdisjoint(by):
+                raise Found("SET_BY_NOBODY", line, f"{what}, and no event says so")
+
+    def _verify_line(self, people: _People, person: _Person, currency: str) -> None:
+        """One line: its entries one by one, the seals of its heads, then the line itself."""
+        key = (person.user_id, currency)
+        name = "/".join(("lines", *key))
+        replay = None
+        for row in people.lines.of(*key):
+            self.lines += 1
+            replay = LineReplay(_made(rows.line_of, row, name))
+            if replay.standing is not Standing.NORMAL:
+                person.by_hand["the standing"] = (name, _STANDING_SET)
+            if replay.limit_fixed:
+                person.by_hand["the limit is fixed"] = (name, _LIMIT_FIXED)
+        person.currencies.add(currency)
+        heads = (SealedHead(*row[:2], *row[3:]) for row in people.heads.of(*key))
+        sealed = next(heads, None)
+        for row in people.entries.of(*key):
+            entry_name = entry_row(*key, row[2])
+            if replay is None:
+                raise Found("ENTRY_WITHOUT_LINE", entry_name, "the line is not there")
+            entry = _made(rows.entry_of, row, entry_name)
+            replay.add(entry, entry_name)
+            self._attribute(person, entry, entry_name)
+            self.entries += 1
+            while sealed is not None and sealed.version <= entry.sequence:
+                if (sealed.version, sealed.head) != (entry.sequence, entry.link):
+                    raise Found("SEALED_HEAD", entry_name, "another link was sealed here")
+                sealed = next(heads, None)
+        if replay is not None:
+            replay.finish()
+        if sealed is not None:
+            entries = 0 if replay is None else replay.entries
+            raise Found(
+                "TAIL_CUT", name, f"{sealed.version} entries were sealed, {entries} are there"
+            )
+
+    def _attribute(self, person: _Person, entry: Entry, name: str) -> None:
+        """Adds an entry to its authorization, and to what its operator is owed."""
+        if entry.authorization_id:
+            moved = person.moved.get(entry.authorization_id)
+            if moved is None:
+                raise Found("ENTRY_WITHOUT_AUTHORIZATION", name, "the authorization is not there")
+            moved.add(entry, name)
+            if entry.transition is Transition.WRITTEN_OFF:
+                person.seen.add(entry.transition)
+        else:
+            check_alone(entry, name)
+            kind = e.OPERATORS_OWN.get(entry.transition)
+            if kind is not None:
+                person.operators_own[kind, entry.currency] += entry.amount_minor
+        if entry.credit is Account.OPERATOR_PAYABLE:
+            self._payable[entry.operator_id, entry.currency] += entry.amount_minor
+        elif entry.debit is Account.OPERATOR_PAYABLE:
+            self._payable[entry.operator_id, entry.currency] -= entry.amount_minor
+
+    def _verify_payments(self, people: _People, person: _Person) -> None:
+        """Payments and transfers, as they were recorded, are what the entries moved."""
+        recorded = Recorded()
+        for row in people.payments.of(person.user_id):
+            user_id, authorization_id, caller, reference, *rest = row
+            kind, *amount = rest
+            values = (caller, reference, kind, user_id, authorization_id, *amount)
+            payment = _made(rows.payment_of, values, f"payments/{caller}/{reference}")
+            if payment.kind in e.OPERATORS_OWN.values():
+                person.operators_own[payment.kind, payment.currency] -= payment.amount_minor
+                continue
+            _same_currency(person, payment, payment_row(payment))
+            recorded.add_payment(payment)
+        for row in people.transfers.of(person.user_id):
+            name = f"transfers/{row[0]}/{row[1]}"
+            transfer = _made(rows.transfer_of, row, name)
+            _same_currency(person, transfer, name)
+            recorded.add_transfer(transfer, name)
+        recorded.check(person.moved.values())
+        for (kind, currency), difference_minor in person.operators_own.items():
+            if difference_minor:
+                raise Found(
+                    "PAYMENTS",
+                    f"lines/{person.user_id}/{currency}",
+                    f"{kind}: entries moved {difference_minor} more than was recorded",
+                )
+
+    def _verify_payables(self, connection: Connection) -> None:
+        """What each operator is owed is what the entries of all people come to."""
+        query = _ordered(t.operator_payables, "operator_id", "currency", "batch_id")
+        for operator_id, currency, _, amount_minor in _rows(connection, query):
+            self._payable[operator_id, currency] -= amount_minor
+        for key in sorted(self._payable):
+            if self._payable[key]:
+                raise Found(
+                    "OPERATOR_PAYABLE",
+                    "/".join(("operator_payables", *key)),
+                    f"entries come to {self._payable[key]} more",
+                )
+
+
+_STANDING_SET = frozenset({Transition.STANDING_SET})
+_LIMIT_FIXED = frozenset({Transition.LIMIT_SET, Transition.WRITTEN_OFF})
+
+
+def _event_of(row: Row) -> Event:
+    return Event(Transition(row[0]), *row[1:])
+
+
+def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
+    """Each answer that is kept is one of its method, about what the request was about."""
+    r = t.requests.c
+    key = (r.caller, r.request_id)
+    query = select(*key, r.method, r.answer, r.user_id, r.authorization_id).order_by(*key)
+    for caller, request_id, method, answer, user_id, authorization_id in _rows(connection, query):
+        if caller == ADMIN:
+            continue  # a command of the shell, whose answer is the text that it prints
+        name = f"requests/{caller}/{request_id}"
+        try:
+            about = read_answer(method, answer)
+        except ValueError as error:
+            raise Found("ANSWER", name, f"no answer of {method}") from error
+        authorization = f"users/{user_id}/authorizations/{authorization_id}"
+        expected = authorization if authorization_id else f"users/{user_id}"
+        if about != expected and (about is not None or authorization_id):
+            raise Found("ANSWER", name, f"about {about}, expected {expected}")
+
+
+def _same_currency(person: _Person, it: PaymentRecord | TransferRecord, name: str) -> None:
+    moved = person.moved.get(it.authorization_id)
+    if moved is not None and moved.authorization.currency != it.currency:
+        raise Found("PAYMENTS", name, "another currency than the authorization's")

@@ -1,0 +1,357 @@
+"""Authorizations of a portion: what their entries moved, and whether amounts, times and state fit.
+
+The rules of an authorization are written here a second time, for columns of many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from service.books import expectations as e
+from service.books.columns import Columns, Maybe
+from service.books.faults import Array, Faults, Place
+from service.books.portion import (
+    ACCOUNTS,
+    CUSTODIES,
+    MISSING,
+    NONE,
+    STATES,
+    TRANSITIONS,
+    Portion,
+    Stage,
+)
+from service.books.replay import Replay
+from service.domain.authorization import (
+    CHARGED,
+    CLOSED,
+    HOLDING,
+    LAPSING,
+    Custody,
+    State,
+)
+from service.domain.dunning import LADDER
+from service.domain.ledger import Account
+from service.domain.transitions import Transition as T
+from service.engine.records import PLATFORM, PaymentKind, operator_account
+
+_TRANSITIONS, _ACCOUNT_NAMES = list(T), list(ACCOUNTS)
+_PLACES: Final = len(e.PLACES)
+
+
+def _effects() -> tuple[Array, Array, Array]:
+    """For each transition, debit and credit the number of the effect, -1 where there is none; and
+    for each effect the places that it changes with the signs, filled up with changes of nothing."""
+    found = [(t, d, c, it) for t, all_of in e.EFFECTS.items() for (d, c), it in all_of.items()]
+    effects = sorted({it for *_, it in found})
+    longest = max(map(len, effects))
+    numbers = np.full((len(T), len(Account), len(Account)), -1, dtype=np.int64)
+    for transition, debit, credit, effect in found:
+        at = (TRANSITIONS[transition], ACCOUNTS[debit], ACCOUNTS[credit])
+        numbers[at] = effects.index(effect)
+    filled = [it + ((0, 0),) * (longest - len(it)) for it in effects]
+    table = np.array(filled, dtype=np.int64)
+    return numbers, table[:, :, 0].T.copy(), table[:, :, 1].T.copy()
+
+
+_EFFECT, _CHANGED, _SIGNS = _effects()
+
+
+def of_states(states: frozenset[State] | set[State]) -> Array:
+    """For the code of each state whether it is one of these."""
+    return np.array([state in states for state in State], dtype=bool)
+
+
+def of_transitions(transitions: Any) -> Array:
+    """For the code of each transition whether it is one of these."""
+    return np.array([transition in transitions for transition in T], dtype=bool)
+
+
+_HOLDS, _CHARGED, _CLOSED = of_states(HOLDING), of_states(CHARGED), of_states(CLOSED)
+_LAPSES, _STARTED = of_states(LAPSING), of_states(e.STARTED)
+_CUSTODY_FITS = np.array(
+    [
+        [custody in e.CUSTODIES.get(state, {Custody.IN_STATION}) for custody in Custody]
+        for state in State
+    ],
+    dtype=bool,
+)
+_PAYOUT = of_transitions(e.PAYOUTS)
+_WRITTEN_OFF = TRANSITIONS[T.WRITTEN_OFF]
+_OPERATOR_PAYABLE = ACCOUNTS[Account.OPERATOR_PAYABLE]
+_RUNG_US = np.array([step.after_us for step in LADDER], dtype=np.int64)
+
+
+class Attribution:
+    """What the entries of a portion moved: of authorizations, and of what operators are owed."""
+
+    def __init__(self, portion: Portion, replay: Replay) -> None:
+        self._portion, self._replay = portion, replay
+        self.named, self._others = portion.owners()
+        """The authorization that each entry names: its place, NONE or MISSING."""
+        self.amounts = np.zeros((portion.authorizations.count, _PLACES), dtype=np.int64)
+        """By authorization, and by the places of AMOUNTS and FLOWS."""
+        self.payouts: Counter[tuple[int, str, int]] = Counter()
+        """What was paid out and what of it failed, by flow and amount: each is one transfer."""
+        self.operators_own: Counter[tuple[int, PaymentKind, str]] = Counter()
+        self.written_off: set[int] = set()
+        """The people of whom something was written off."""
+
+    def flow(self, name: str) -> Array:
+        """How much money came or went for each authorization, by its name in FLOWS."""
+        return self.amounts[:, e.PLACES[name]]
+
+    def add(self, payable: Counter[tuple[str, str]]) -> None:
+        """Adds the entries up, and notes those that are no entries of their authorizations."""
+        it, named, portion = self._portion.entries, self.named, self._portion
+        if not it.count:
+            return
+        amount, transition = it["amount_minor"], it["transition"]
+        effect = _EFFECT[transition, it["debit"], it["credit"]]
+        self._check(effect)
+        known = np.flatnonzero((named >= 0) & (effect >= 0))
+        self.amounts = np.zeros(self.amounts.shape, dtype=amount.dtype)
+        whole = self.amounts.ravel()
+        base, of = named[known] * _PLACES, effect[known]
+        for changed, signs in zip(_CHANGED, _SIGNS, strict=True):
+            sign = signs[of]
+            some = np.flatnonzero(sign)
+            np.add.at(whole, (base + changed[of])[some], (sign * amount[known])[some])
+        for index in np.flatnonzero(_PAYOUT[transition] & (named >= 0)):
+            flow = e.PAYOUTS[_TRANSITIONS[transition[index]]]
+            self.payouts[int(named[index]), flow, int(amount[index])] += 1
+        off = (transition == _WRITTEN_OFF) & (named >= 0)
+        self.written_off.update(portion.line_person[portion.entry_line[off]].tolist())
+        self._add_payable(payable)
+
+    def _check(self, effect: Array) -> None:
+        it, named, note = self._portion.entries, self.named, self._replay.note
+        authorizations = self._portion.authorizations
+        note(13, "ENTRY_WITHOUT_AUTHORIZATION", named == MISSING, "the authorization is not there")
+        lines = self._portion.lines_of
+        keys = zip(authorizations["user_id"], authorizations["currency"], strict=True)
+        line = {key: place for place, key in enumerate(lines)}
+        kept = np.array([*(line.get(key, MISSING) for key in keys), MISSING, MISSING])
+        others = self._others | ((named >= 0) & (kept[named] != self._portion.entry_line))
+        note(
+            14, "ENTRY_OF_ANOTHER", others,
+            lambda i: f"{self._portion.authorization_name(named[i])}"
+            " has another operator or currency",
+        )  # fmt: skip
+        note(
+            15, "POSTING", (effect < 0) & (named != MISSING),
+            lambda i: f"{_TRANSITIONS[it['transition'][i]]} never posts"
+            f" {_ACCOUNT_NAMES[it['debit'][i]]}/{_ACCOUNT_NAMES[it['credit'][i]]}",
+        )  # fmt: skip
+        alone = np.flatnonzero(named == NONE).tolist()
+        wrong = np.zeros(it.count, dtype=bool)
+        wrong[alone] = [not self._own(index) for index in alone]
+        note(
+            16, "ENTRY_OF_NOTHING", wrong,
+            lambda i: f"{_TRANSITIONS[it['transition'][i]]} of no authorization",
+        )  # fmt: skip
+
+    def _own(self, index: int) -> bool:
+        """Whether an entry of no authorization is a limit of a person, or what an operator was
+        paid or paid; adds up the latter."""
+        it = self._portion.entries
+        user_id, currency = self._portion.lines_of[self._portion.entry_line[index]]
+        transition = _TRANSITIONS[it["transition"][index]]
+        operator_id = self._portion.operator_of(index)
+        kind = e.OPERATORS_OWN.get(transition)
+        if kind is not None:
+            person = int(self._portion.line_person[self._portion.entry_line[index]])
+            key = (person, kind, currency)
+            self.operators_own[key] += int(it["amount_minor"][index])
+        if operator_account(operator_id) == user_id:
+            return kind is not None
+        return transition is T.LIMIT_SET and bool(operator_id == PLATFORM)
+
+    def _add_payable(self, payable: Counter[tuple[str, str]]) -> None:
+        """Adds what operators are owed by these entries."""
+        it = self._portion.entries
+        credit = it["credit"] == _OPERATOR_PAYABLE
+        debit = (it["debit"] == _OPERATOR_PAYABLE) & ~credit
+        index = np.flatnonzero(credit | debit)
+        named, lines = self.named[index], self._portion.lines_of
+        currency = self._portion.entry_line[index]
+        theirs = self._portion.authorizations["operator_id"]
+        keys = [
+            (theirs[place] if place >= 0 else self._portion.operator_of(at), lines[line][1])
+            for at, place, line in zip(index.tolist(), named, currency, strict=True)
+        ]
+        codes = {key: code for code, key in enumerate(set(keys))}
+        owed = np.where(credit, it["amount_minor"], -it["amount_minor"])[index]
+        sums = np.zeros(len(codes), dtype=owed.dtype)
+        np.add.at(sums, np.array([codes[key] for key in keys], dtype=np.int64), owed)
+        for key, code in codes.items():
+            payable[key] += int(sums[code])
+
+
+# -- what is stored of an authorization -----------------------------------------------------------
+
+
+class Check:
+    """Notes the first authorization that breaks a rule, and of one the first rule."""
+
+    def __init__(self, portion: Portion, stage: Stage, faults: Faults) -> None:
+        self._portion, self._stage, self._faults = portion, stage, faults
+        self._order = 0
+
+    def place(self, order: int) -> Callable[[int], Place]:
+        """The place of a check of authorizations."""
+        person = self._portion.authorization_person
+        return lambda index: (int(person[index]), self._stage, index, order)
+
+    def note(self, rule: str, wrong: Array, detail: str | Callable[[int], str]) -> None:
+        """Notes a rule; each call is of the next one."""
+        self._order += 1
+        place = self.place(self._order)
+        self._faults.note(rule, wrong, place, self._portion.authorization_name, detail)
+
+
+def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
+    """Notes authorizations whose amounts are not what was moved, or do not fit state and times."""
+    it, found = portion.authorizations, Check(portion, Stage.AUTHORIZATIONS, faults)
+    if not it.count:
+        return
+    lines = set(portion.lines_of)
+    keys = zip(it["user_id"], it["currency"], strict=True)
+    absent = np.array([key not in lines for key in keys], dtype=bool)
+    found.note("AUTHORIZATION_WITHOUT_LINE", absent, lambda i: f"no line in {it['currency'][i]}")
+    it["due_minor"] = (
+        it["captured_credit_minor"] - it["paid_minor"] - it["lowered_minor"]
+        - it["disputed_minor"] - it["written_off_minor"]
+    )  # fmt: skip
+    for place, name in enumerate(e.AMOUNTS):
+        entries, stored = moved.amounts[:, place], it[name]
+        found.note("AUTHORIZATION_AMOUNT", entries != stored, _differ(name, entries, stored))
+    kept = it["captured_minor"] - it["conceded_minor"]
+    found.note(
+        "FEE_IS_THE_SHARE", it["fee_minor"] != kept * it["fee_bp"] // 10_000,
+        lambda i: f"{it['fee_minor'][i]} of {kept[i]}",
+    )  # fmt: skip
+    _check_state(it, found)
+    found.note(
+        "WAKE_STORED", ~it["wake_us"].same(_wake_us(it)), "does not follow from state and times"
+    )
+
+
+def _differ(name: str, entries: Array, stored: Array) -> Callable[[int], str]:
+    return lambda index: f"{name}: entries moved {entries[index]}, stored {stored[index]}"
+
+
+def _check_state(it: Columns, found: Check) -> None:
+    """Custody, amounts and times fit the state."""
+    state = it["state"]
+    # A late charge for damage: no item of its own, so nothing is out, due or lost.
+    charge = np.array([parent != "" for parent in it["parent_id"]], dtype=bool)
+
+    def say(detail: str) -> Callable[[int], str]:
+        return lambda index: f"{list(STATES)[state[index]]}: {detail}"
+
+    at_rest = it["custody"] == CUSTODIES[Custody.IN_STATION]
+    fits = np.where(charge, at_rest, _CUSTODY_FITS[state, it["custody"]])
+    found.note("STATE_AND_CUSTODY", ~fits, say("another custody"))
+    found.note("OFFER_ACCEPTED", _not_accepted(it), "the offer was not accepted")
+    for detail, wrong in _wrong_amounts(it, charge):
+        found.note("STATE_AND_AMOUNTS", wrong, say(detail))
+    for detail, wrong in _wrong_times(it, charge):
+        found.note("STATE_AND_TIMES", wrong, say(detail))
+
+
+def _not_accepted(it: Columns) -> Array:
+    """Whether the caller accepts only other offers than the one that was made."""
+    accepted, offer = it["accept_offers"], it["offer"]
+    among: Array = (accepted >> np.maximum(offer, 0)) & 1
+    found: Array = (accepted != 0) & (offer >= 0) & (among == 0)
+    return found
+
+
+def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
+    state, due = it["state"], it["due_minor"]
+    held = it["held_credit_minor"] + it["held_cash_minor"]
+    cash = it["captured_minor"] - it["captured_credit_minor"]
+    credit_rest = it["credit_minor"] - it["captured_credit_minor"] - it["held_credit_minor"]
+    cash_rest = it["cash_minor"] - cash - it["held_cash_minor"]
+    refundable = cash + it["paid_minor"] + it["recovered_minor"] - it["refunded_minor"]
+    owed_back = it["held_cash_minor"] + it["refund_payable_minor"]
+    came = it["received_minor"] + it["elsewhere_minor"] - it["paid_out_minor"]
+    given = it["lowered_minor"] + it["refunded_minor"] + it["forgiven_minor"]
+    unrecovered = it["written_off_minor"] - it["recovered_minor"] - it["forgiven_minor"]
+    rail = it["received_minor"] - it["paid_out_minor"]
+    in_hand = np.maximum(rail, owed_back) - it["charged_back_minor"]
+    chargeable_back = np.minimum(in_hand, it["received_minor"] - it["charged_back_minor"])
+    proposed = it["write_off_minor"]
+    by_somebody = np.array([by != "" for by in it["write_off_by"]], dtype=bool)
+    settled = state == STATES[State.SETTLED]
+    negative = np.zeros(it.count, dtype=bool)
+    for name in e.AMOUNTS:
+        negative |= it[name] < 0
+    yield "only open states hold", ~_HOLDS[state] & (held != 0)
+    yield "only rentals are charged", ~_CHARGED[state] & (it["captured_minor"] != 0)
+    whole = (credit_rest == 0) & (cash_rest == 0)
+    yield "authorized = held + captured until it ends", _HOLDS[state] & ~whole
+    yield "captured and held within authorized", (credit_rest < 0) | (cash_rest < 0)
+    yield "nothing is negative", negative
+    yield "given back within paid", refundable < 0
+    yield "given up within given", given - it["conceded_minor"] < 0
+    yield "recovered within written off", unrecovered < 0
+    yield "what came in has its place", came != owed_back + refundable
+    yield "charged back within what came", chargeable_back < 0
+    yield "provided for before written off", it["provisioned_minor"] < it["written_off_minor"]
+    yield "collected only when settled", ~settled & ((it["rung"] != 0) | by_somebody)
+    yield "a proposal names who and how much", by_somebody != (proposed > 0)
+    yield "proposed only while something is due", (proposed != 0) & (due == 0)
+    rests = {State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED}
+    yield "a charge is ACTIVE until it ends", charge & of_states(rests)[state]
+    yield "a rung of the ladder", (it["rung"] < 0) | (it["rung"] > len(LADDER))
+
+
+def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
+    state, started = it["state"], it["start_us"].there
+    settled = state == STATES[State.SETTLED]
+    claimed = state == STATES[State.RETURN_CLAIMED]
+    lapses = _LAPSES[state] | (charge & (state == STATES[State.ACTIVE]))
+    yield "expire_us", it["expire_us"].there != lapses
+    yield "close_us", it["close_us"].there != _CLOSED[state]
+    out = (started != _STARTED[state]) & (state != STATES[State.REVERSED])
+    yield "start_us", np.where(charge, started, out)
+    yield "due_us", it["due_us"].there != started
+    yield "lost_us", it["lost_us"].there & ~started
+    yield "claim_us", (it["claim_us"].there != claimed) & ~settled
+    yield "claim_until_us", it["claim_until_us"].there != claimed
+    custody = it["custody"]
+    away = (custody == CUSTODIES[Custody.MISSING]) | (custody == CUSTODIES[Custody.SOLD])
+    yield "sold_us", it["sold_us"].there != away
+
+
+def _wake_us(it: Columns) -> Maybe:
+    """When time alone changes something next."""
+    state, custody, rung = it["state"], it["custody"], it["rung"]
+    values = np.zeros(it.count, dtype=np.int64)
+    there = np.zeros(it.count, dtype=bool)
+
+    def take(where: Array, instant: Maybe) -> None:
+        nonlocal values, there
+        values = np.where(where, instant.values, values)
+        there = np.where(where, instant.there, there)
+
+    active = state == STATES[State.ACTIVE]
+    take(_LAPSES[state] | (active & it["expire_us"].there), it["expire_us"])
+    take(active & ~it["expire_us"].there, it["due_us"])
+    take(state == STATES[State.OVERDUE], it["lost_us"])
+    take(state == STATES[State.RETURN_CLAIMED], it["claim_until_us"])
+    settled = state == STATES[State.SETTLED]
+    take(settled & (custody == CUSTODIES[Custody.MISSING]), it["sold_us"])
+    close = it["close_us"]
+    steps = rung < len(LADDER)
+    climbs = settled & (it["due_minor"] != 0) & close.there & steps
+    after = _RUNG_US[np.where(steps & (rung >= 0), rung, 0).astype(np.int64)]
+    rung_us = close.values + after
+    sooner = climbs & (~there | (rung_us < values))
+    take(sooner, Maybe(rung_us, climbs))
+    return Maybe(values, there)

@@ -1,0 +1,370 @@
+"""Rows of the database as columns, a portion of the people at a time.
+
+Each table is read as one stream in the order of the people. A portion is what all streams hold of
+some people who follow each other, so that memory is bounded by the size of a block, or by one
+person where that is more. Streams are matched by bytes, as SQLite sorts; on PostgreSQL the columns
+have the collation "C" for it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Column, Connection, Select, Table, and_, func, or_, select, true
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books.faults import Array, Found
+from service.engine.ports import StorageFailed
+from service.storage.database import telling
+
+BLOCK_VALUES = 65_536
+"""How many values of a stream are fetched together, whatever its number of columns."""
+LARGEST = 1 << 60
+"""Numbers beyond this are kept as Python's integers, which cannot overflow."""
+LARGEST_SHARE = 1 << 14
+
+Row = tuple[Any, ...]
+Codes = Mapping[Any, int]
+"""The code of each value of a column whose values are few and known; absent is a value as well."""
+_user_of = itemgetter(0)
+
+
+class Kind(Enum):
+    """How a column is read."""
+
+    TEXT = auto()
+    BYTES = auto()
+    NUMBER = auto()
+    """A number to which at most one other is added."""
+    AMOUNT = auto()
+    """A number of which all in a portion may be added up."""
+    SHARE = auto()
+    """A number by which an amount is multiplied."""
+    MAYBE = auto()
+    """A number that may be absent."""
+    TRUTH = auto()
+
+
+class Maybe(NamedTuple):
+    """A column of numbers that may be absent: 0 where they are."""
+
+    values: Array
+    there: Array
+
+    def same(self, other: Maybe) -> Array:
+        """Whether both have the same number, or neither has one; for each row."""
+        found: Array = (self.there == other.there) & (self.values == other.values)
+        return found
+
+
+class Fields(NamedTuple):
+    """What is read of a table, and the name of a row in a fault.
+
+    The columns that are not named here are only checked to be of their declared types.
+    """
+
+    table: Table
+    columns: dict[str, Kind | Codes]
+    row: Callable[[Row], str]
+
+    def query(self, connection: Connection) -> Select[Any]:
+        """Selects the columns, and last whether all others have their declared types."""
+        c = self.table.c
+        others = [column for column in c if column.name not in self.columns]
+        return select(*(c[name] for name in self.columns), typed(connection, others))
+
+    def stored(self, row: Row) -> str:
+        """The name of a row by its primary key, for a row that cannot be read."""
+        values = zip(self.columns, row, strict=False)
+        keys = [str(value) for name, value in values if name in self.table.primary_key.columns]
+        return "/".join([self.table.name, *keys])
+
+
+_STORED: dict[type, str] = {str: "text", int: "integer", bool: "integer", bytes: "blob"}
+
+
+def typed(connection: Connection, columns: Sequence[Column[Any]]) -> ColumnElement[bool]:
+    """Whether all of these columns have their declared types."""
+    # PostgreSQL keeps no value of another type than the column's.
+    sqlite = connection.dialect.name == "sqlite"
+    return and_(true(), *map(_typed, columns)) if sqlite else true()
+
+
+def _typed(column: Column[Any]) -> ColumnElement[bool]:
+    """SQLite keeps whatever it was given: whether a value is of the column's type."""
+    fits = func.typeof(column) == _STORED[column.type.python_type]
+    return or_(fits, column.is_(None)) if column.nullable else fits
+
+
+class Columns(dict[str, Any]):
+    """The columns of some rows by their names: tuples of texts and bytes, arrays of the others."""
+
+    count = 0
+    rows: Sequence[Row] = ()
+
+
+class Unreadable(NamedTuple):
+    """A row with a value of another type, or with a name that nobody knows."""
+
+    row: Row
+    found: Found
+
+
+class _NotReadable(Exception):
+    """A column has a value of another type than is declared, or an unknown one."""
+
+
+def read(fields: Fields, rows: Sequence[Row]) -> tuple[Columns, list[Unreadable]]:
+    """Rows as columns, without the rows that cannot be read, and those."""
+    try:
+        return _columns(fields, rows), []
+    except _NotReadable:
+        wrong = [it for it in map(_one(fields), rows) if it is not None]
+        bad = {id(it.row) for it in wrong}
+        return _columns(fields, [row for row in rows if id(row) not in bad]), wrong
+
+
+def _columns(fields: Fields, rows: Sequence[Row]) -> Columns:
+    count = len(fields.columns)
+    values: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * (count + 1)
+    found = Columns()
+    found.count, found.rows = len(rows), rows
+    for (name, kind), column in zip(fields.columns.items(), values, strict=False):
+        found[name] = _read(kind, column)
+    if not all(values[count]):
+        raise _NotReadable
+    return found
+
+
+def _one(fields: Fields) -> Callable[[Row], Unreadable | None]:
+    """Looks at one row: why it cannot be read, if it cannot."""
+
+    def look(row: Row) -> Unreadable | None:
+        stored = Found("UNREADABLE", fields.stored(row), "of another type")
+        if not row[-1]:
+            return Unreadable(row, stored)
+        for kind, value in zip(fields.columns.values(), row, strict=False):
+            try:
+                _read(kind, (value,))
+            except _NotReadable:
+                known = isinstance(kind, Kind) or not isinstance(value, str)
+                named = Found("UNREADABLE", fields.row(row), "an unknown name")
+                return Unreadable(row, stored if known else named)
+        return None
+
+    return look
+
+
+def _read(kind: Kind | Codes, column: tuple[Any, ...]) -> Any:
+    try:
+        match kind:
+            case Kind.TEXT:
+                "".join(column)  # the fastest look at every type
+                return column
+            case Kind.BYTES:
+                b"".join(column)
+                return column
+            case Kind.NUMBER:
+                return _numbers(column, LARGEST)
+            case Kind.AMOUNT:
+                return _numbers(column, LARGEST // max(1, len(column)))
+            case Kind.SHARE:
+                return _numbers(column, LARGEST_SHARE)
+            case Kind.MAYBE:
+                return _maybe(column)
+            case Kind.TRUTH:
+                # SQLite gives truth values as numbers.
+                if not set(map(type, column)) <= {int, bool}:
+                    raise _NotReadable
+                return np.array(column, dtype=bool)
+        return np.array(list(map(kind.get, column)), dtype=np.int64)
+    except (TypeError, ValueError) as error:
+        raise _NotReadable from error
+
+
+def _numbers(column: Sequence[Any], largest: int) -> Array:
+    """An array of 64 bits; of Python's integers where sums might not fit."""
+    if not column:
+        return np.zeros(0, dtype=np.int64)
+    found = np.array(column)
+    if found.dtype != np.int64:
+        raise _NotReadable
+    if found.max() > largest or found.min() < -largest:
+        return found.astype(object)
+    return found
+
+
+def _maybe(column: tuple[Any, ...]) -> Maybe:
+    absent = column.count(None)
+    if absent == 0:
+        return Maybe(_numbers(column, LARGEST), np.ones(len(column), dtype=bool))
+    if absent == len(column):
+        return Maybe(np.zeros(absent, dtype=np.int64), np.zeros(absent, dtype=bool))
+    there = np.array([value is not None for value in column], dtype=bool)
+    return Maybe(_numbers([0 if value is None else value for value in column], LARGEST), there)
+
+
+def add_up(index: Array, values: Array, size: int) -> Array:
+    """The sum of the values for each index, without loss."""
+    found = np.zeros(size, dtype=values.dtype)
+    np.add.at(found, index, values)
+    return found
+
+
+def last_of(index: Array, size: int) -> Array:
+    """The last place at which each index stands; -1 where it stands nowhere."""
+    found = np.full(size, -1, dtype=np.int64)
+    np.maximum.at(found, index, np.arange(len(index)))
+    return found
+
+
+# -- streams ------------------------------------------------------------------------------------
+
+
+class Cursor:
+    """The rows of a query, fetched as the driver gives them, past SQLAlchemy's own rows."""
+
+    def __init__(self, connection: Connection, name: str, query: Select[Any]) -> None:
+        self._driver: Any = connection.dialect.loaded_dbapi
+        # As plain text, so that nothing converts a value on its way.
+        words = {"literal_binds": True}
+        sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
+        session: Any = connection.connection.driver_connection
+        # PostgreSQL keeps the result of a cursor with a name, and gives what is fetched.
+        named = {} if connection.dialect.name == "sqlite" else {"name": name}
+        with self._refusing():
+            self._cursor: Any = session.cursor(**named)
+            self._cursor.execute(sql)
+
+    def fetch(self, count: int) -> list[Row]:
+        """The next rows, at most so many; raises StorageFailed when the database refuses."""
+        with self._refusing():
+            found: list[Row] = self._cursor.fetchmany(count) if count else []
+        return found
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Raises StorageFailed for an error of the driver."""
+        try:
+            yield
+        except self._driver.Error as error:
+            raise StorageFailed("the database refused to read") from telling(error)
+
+    def close(self) -> None:
+        """Lets the result go."""
+        with suppress(self._driver.Error):
+            self._cursor.close()
+
+
+class Stream:
+    """Rows in the order of their first column, which is the person, a block at a time."""
+
+    def __init__(self, connection: Connection, fields: Fields, query: Select[Any]) -> None:
+        self.fields = fields
+        self.rows: list[Row] = []
+        self.ended = False
+        self.nobodys: Found | None = None
+        """A row of no person, which comes after all others."""
+        self._block = BLOCK_VALUES // len(query.selected_columns)
+        self._cursor = Cursor(connection, fields.table.name, query)
+        self.close = self._cursor.close
+
+    def fill(self) -> None:
+        """Fetches until there is a block of rows, or none are left."""
+        if not self.ended and len(self.rows) < self._block:
+            self.more()
+
+    def whole_before(self) -> str | None:
+        """The person before whom all rows are there and are enough; None: of everybody."""
+        user_id: str | None = None if self.ended else self.rows[-1][0]
+        return user_id
+
+    def more(self) -> None:
+        """Fetches a further block."""
+        fresh = self._cursor.fetch(self._block)
+        self.ended = len(fresh) < self._block
+        if fresh and not (isinstance(fresh[0][0], str) and isinstance(fresh[-1][0], str)):
+            fresh = self._before_others(fresh)
+        self.rows += fresh
+
+    def _before_others(self, fresh: list[Row]) -> list[Row]:
+        """The rows before the first that is of nobody; SQLite sorts by type first, so that between
+        two texts are only texts, and after the first value of another type there are none."""
+        end = next(place for place, row in enumerate(fresh) if not isinstance(row[0], str))
+        self.ended = True
+        self.nobodys = Found("UNREADABLE", self.fields.stored(fresh[end]), "of another type")
+        if not end:
+            raise self.nobodys
+        return fresh[:end]
+
+    def before(self, user_id: str | None) -> list[Row]:
+        """Takes the rows of the people before one; None: all."""
+        end = len(self.rows)
+        if user_id is not None:
+            end = bisect_left(self.rows, user_id, key=_user_of)
+        taken = self.rows[:end]
+        del self.rows[:end]
+        return taken
+
+
+def portions(streams: Sequence[Stream]) -> Iterator[list[list[Row]]]:
+    """The rows of all streams, of some people after others; no person is in two portions."""
+    while True:
+        for stream in streams:
+            stream.fill()
+        heads = [stream.rows[0][0] for stream in streams if stream.rows]
+        if not heads:
+            for stream in streams:
+                if stream.nobodys is not None:
+                    raise stream.nobodys
+            return
+        ends = [(stream.whole_before(), stream) for stream in streams]
+        until = min((user_id for user_id, _ in ends if user_id is not None), default=None)
+        if until is not None and until == min(heads):
+            # A whole block is one person's, and more may follow.
+            for user_id, stream in ends:
+                if user_id == until:
+                    stream.more()
+            continue
+        yield [stream.before(until) for stream in streams]
+
+
+class Counts(Stream):
+    """How many rows of a large table each line has; a portion has few enough of them together."""
+
+    def __init__(self, connection: Connection, fields: Fields, query: Select[Any]) -> None:
+        super().__init__(connection, fields, query)
+        self._most = BLOCK_VALUES // 16
+
+    def whole_before(self) -> str | None:
+        """The person with whom there are enough rows, or before whom all counts are there."""
+        rows = 0
+        for user_id, _, count, *_ in self.rows:
+            rows += count
+            if rows > self._most and user_id != self.rows[0][0]:
+                return str(user_id)
+        return super().whole_before()
+
+
+def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+    """The rows of a query of one small table, each value of the declared type."""
+    columns = [column for column in query.selected_columns if isinstance(column, Column)]
+    types = [_types(column) for column in columns]
+    words = {"literal_binds": True}
+    sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
+    for row in connection.exec_driver_sql(sql):
+        if not all(map(isinstance, row, types)):
+            keys = [str(value) for value, at in zip(row, columns, strict=True) if at.primary_key]
+            raise Found("UNREADABLE", "/".join([columns[0].table.name, *keys]), "of another type")
+        yield tuple(row)
+
+
+def _types(column: Column[Any]) -> tuple[type, ...]:
+    python_type = column.type.python_type
+    return (python_type, type(None)) if column.nullable else (python_type,)

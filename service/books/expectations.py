@@ -1,0 +1,245 @@
+"""What the books must come to, told a second time, for the verifier.
+
+`domain/` makes the entries of each step; here stands, apart from it, which postings each
+transition may have, what each of them does to an authorization, and what each event tells, so
+that an error in either shows as a difference. Nothing here reads a database.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.domain.authorization import CAPTURABLE, Custody, State
+from service.domain.dunning import Rung
+from service.domain.ledger import Account
+from service.domain.transitions import Transition as T
+from service.engine.records import PaymentKind, TransferState
+
+# -- what each posting does to an authorization -------------------------------------------------
+
+AMOUNTS: Final = (
+    "held_credit_minor",
+    "held_cash_minor",
+    "captured_minor",
+    "captured_credit_minor",
+    "conceded_minor",
+    "fee_minor",
+    "due_minor",
+    "paid_minor",
+    "lowered_minor",
+    "disputed_minor",
+    "charged_back_minor",
+    "refunded_minor",
+    "refund_payable_minor",
+    "provisioned_minor",
+    "written_off_minor",
+    "recovered_minor",
+    "forgiven_minor",
+    "received_minor",
+    "elsewhere_minor",
+    "paid_out_minor",
+)
+"""The amounts of an authorization that its entries alone determine."""
+
+FLOWS: Final = ("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts")
+"""Money that came and went outside, as recorded payments and transfers must say as well."""
+
+PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
+
+Pair = tuple[Account, Account]
+Effect = tuple[tuple[int, int], ...]
+Effects = dict[Pair, Effect]
+
+A = Account
+
+
+def _moves(**amounts: int) -> Effect:
+    """Which amounts a posting raises (1) or lowers (-1)."""
+    return tuple((PLACES[name], sign) for name, sign in amounts.items())
+
+
+def _concedes(against: Account, **amounts: int) -> Effects:
+    """The operator gives up, and gets its fee on it back."""
+    return {
+        (A.OPERATOR_PAYABLE, against): _moves(conceded_minor=1, **amounts),
+        (A.FEE_INCOME, against): _moves(conceded_minor=1, fee_minor=-1, **amounts),
+    }
+
+
+_CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
+# The line's half of what lowers a receivable.
+_REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
+_OWED: Effects = {
+    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
+}
+_HELD: Effects = {
+    (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
+    (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
+    **_OWED,
+}
+_RELEASED: Effects = {
+    (A.AVAILABLE, A.HELD): _moves(held_credit_minor=-1),
+    (A.DEPOSIT, A.REFUND_PAYABLE): _moves(held_cash_minor=-1, refund_payable_minor=1),
+    **_CUT,
+}
+_CAPTURED: Effects = {
+    (A.DEPOSIT, A.OPERATOR_PAYABLE): _moves(held_cash_minor=-1, captured_minor=1),
+    (A.DEPOSIT, A.FEE_INCOME): _moves(held_cash_minor=-1, captured_minor=1, fee_minor=1),
+    (A.DRAWN, A.HELD): _moves(held_credit_minor=-1, captured_credit_minor=1),
+    (A.RECEIVABLE, A.OPERATOR_PAYABLE): _moves(captured_minor=1, due_minor=1),
+    (A.RECEIVABLE, A.FEE_INCOME): _moves(captured_minor=1, fee_minor=1, due_minor=1),
+}
+_LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
+_REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
+_OWED_AGAIN: Effects = {
+    (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
+}
+# A bank keeps what it took back: the money had not come in, wherever it stood.
+_TAKEN = {"charged_back_minor": -1, "received_minor": -1}
+
+EFFECTS: Final[dict[T, Effects]] = {
+    T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
+    T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
+    T.OPERATOR_PAID_BACK: {(A.CASH, A.OPERATOR_PAYABLE): ()},
+    T.AUTHORIZED: _HELD,
+    T.ACTIVE: _HELD,
+    T.INCREMENTED: _HELD,
+    T.DECLINED: _OWED,
+    T.PAYMENT_OWED_BACK: _OWED,
+    T.DECREASED: _RELEASED,
+    T.REVERSED: _RELEASED,
+    T.EXPIRED: _RELEASED,
+    T.CAPTURED: _CAPTURED,
+    T.SETTLED: _CAPTURED | _RELEASED,
+    T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
+    T.LOST: _CAPTURED | _RELEASED,
+    T.FOUND: {
+        **_LOWERED,
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        **_concedes(A.RECOVERY, forgiven_minor=1),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        **_REFUNDED,
+        **_concedes(A.GOODWILL),
+    },
+    T.PAYMENT_RECORDED: {
+        (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
+        (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
+        (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
+        **_REPAID,
+    },
+    T.PAID_ELSEWHERE: {
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(
+            paid_minor=1, due_minor=-1, elsewhere_minor=1, elsewhere=1
+        ),
+        **_REPAID,
+    },
+    T.LOWERED: _LOWERED,
+    T.REFUNDED: _REFUNDED,
+    T.PAID_OUT: {
+        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
+    },
+    T.PAYOUT_FAILED: _OWED_AGAIN,
+    T.PAYOUT_RETURNED: _OWED_AGAIN,
+    T.DISPUTE_OPENED: {
+        (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
+    },
+    T.DISPUTE_LOST: {(A.RECEIVABLE, A.RECEIVABLE_DISPUTED): _moves(disputed_minor=-1, due_minor=1)},
+    T.DISPUTE_WON: {
+        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+        (A.GOODWILL, A.RECEIVABLE_DISPUTED): _moves(lowered_minor=1, disputed_minor=-1),
+        **_REPAID,
+    },
+    T.CHARGED_BACK: {
+        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1, charge_backs=1)
+    },
+    T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
+    T.CHARGE_BACK_WON: {
+        (A.REFUND_PAYABLE, A.RECEIVABLE_CHARGED_BACK): _moves(refund_payable_minor=-1, **_TAKEN),
+        (A.DEPOSIT, A.RECEIVABLE_CHARGED_BACK): _moves(held_cash_minor=-1, **_TAKEN),
+        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+        (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, **_TAKEN),
+        (A.RECOVERY, A.RECEIVABLE_CHARGED_BACK): _moves(recovered_minor=-1, **_TAKEN),
+    },
+    T.PROVISIONED: {
+        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
+        (A.ALLOWANCE, A.CREDIT_LOSS): _moves(provisioned_minor=-1),
+    },
+    T.WRITTEN_OFF: {
+        (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
+        (A.ALLOWANCE, A.RECEIVABLE): _moves(written_off_minor=1, due_minor=-1),
+        (A.LIMIT_CONTROL, A.DRAWN): (),
+    },
+}
+"""The postings that each transition may have; a transition that is not here posts nothing."""
+
+OPERATORS_OWN: Final = {
+    T.OPERATOR_PAID: PaymentKind.OPERATOR_PAYOUT,
+    T.OPERATOR_PAID_BACK: PaymentKind.OPERATOR_PAYMENT,
+}
+"""What happens on an operator's own line, and how it is recorded."""
+
+
+# -- states, custody and events ------------------------------------------------------------------
+
+CUSTODIES: Final = {
+    State.ACTIVE: {Custody.OUT},
+    State.OVERDUE: {Custody.OUT},
+    State.RETURN_CLAIMED: {Custody.UNKNOWN},
+    State.SETTLED: {Custody.IN_STATION, Custody.MISSING, Custody.SOLD},
+}
+STARTED: Final = CAPTURABLE | {State.SETTLED}
+
+STATES_AFTER: Final[dict[T, frozenset[State]]] = {
+    T.OFFERED: frozenset({State.OFFERED}),
+    T.REVIEW: frozenset({State.REVIEW}),
+    T.DECLINED: frozenset({State.DECLINED}),
+    T.AUTHORIZED: frozenset({State.AUTHORIZED}),
+    T.ACTIVE: frozenset({State.ACTIVE}),
+    T.STARTED: frozenset({State.ACTIVE}),
+    T.EXTENDED: frozenset({State.ACTIVE}),
+    T.OVERDUE: frozenset({State.OVERDUE}),
+    T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
+    T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),
+    T.SETTLED: frozenset({State.SETTLED}),
+    T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
+    T.LOST: frozenset({State.SETTLED}),
+    T.REVERSED: frozenset({State.REVERSED}),
+    # A damage charge of which something was captured lapses as far as it is not.
+    T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
+}
+"""The states after a transition; one that is not here leaves the state as it was."""
+CLIMBED: Final = {
+    T.DEBIT_REQUESTED: Rung.DEBIT,
+    T.DEBIT_AWAITED: Rung.DEBIT,
+    T.REMINDED: Rung.REMIND,
+    T.DUE_1_DAY: Rung.RANGE,
+    T.DUE_31_DAYS: Rung.RANGE,
+    T.DUE_61_DAYS: Rung.RANGE,
+    T.DUE_91_DAYS: Rung.RANGE,
+}
+NO_CALLS: Final = frozenset(CLIMBED) | {
+    *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
+    *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
+}
+"""What time brings and what the rail says; an item is lost by either."""
+ENDS: Final = {
+    TransferState.FAILED: T.DEBIT_FAILED,
+    TransferState.CANCELLED: T.DEBIT_CANCELLED,
+}
+"""How a debit ends that is no payment."""
+DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *ENDS.values()})
+
+
+# -- money outside --------------------------------------------------------------------------------
+
+PAYOUTS: Final = {
+    T.PAID_OUT: "paid_out",
+    T.PAYOUT_FAILED: "failed_payouts",
+    T.PAYOUT_RETURNED: "failed_payouts",
+}
+PAYMENTS: Final = {
+    PaymentKind.DEPOSIT: "deposits",
+    PaymentKind.PAYMENT: "payments",
+    PaymentKind.ELSEWHERE: "elsewhere",
+    PaymentKind.CHARGE_BACK: "charge_backs",
+}

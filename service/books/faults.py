@@ -1,0 +1,62 @@
+"""Faults in the books, and which of several is the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from service.engine.records import BookFault
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Place = tuple[int, ...]
+"""The place of a check in the order of a verification: the smaller place comes first."""
+Text = str | Callable[[int], str]
+
+
+class Found(Exception):
+    """Something wrong in the books."""
+
+    def __init__(self, rule: str, row: str, detail: str) -> None:
+        super().__init__(rule)
+        self.fault = BookFault(rule, row, detail)
+
+
+class Faults:
+    """The first fault of one portion of the books, whatever the order of the checks.
+
+    A check in bulk looks at all rows of a portion, so that a later check may find an earlier row.
+    """
+
+    def __init__(self) -> None:
+        self.place: Place = ()
+        """The place of the first fault; empty while there is none."""
+        self._found: Found | None = None
+
+    def note(
+        self,
+        rule: str,
+        wrong: Array,
+        place: Callable[[int], Place],
+        row: Callable[[int], str],
+        detail: Text,
+    ) -> None:
+        """Keeps the first of the rows that are wrong, unless an earlier fault is known.
+
+        `wrong` has one truth value a row; `place`, `row` and `detail` take the row's index.
+        """
+        if wrong.any():
+            index = int(wrong.argmax())
+            text = detail if isinstance(detail, str) else detail(index)
+            self.add(place(index), Found(rule, row(index), text))
+
+    def add(self, place: Place, found: Found) -> None:
+        """Keeps one fault, unless an earlier one is known."""
+        if self._found is None or place < self.place:
+            self.place, self._found = place, found
+
+    def raise_first(self) -> None:
+        """Raises the first fault, if there is one."""
+        if self._found is not None:
+            raise self._found

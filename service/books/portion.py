@@ -1,0 +1,387 @@
+"""One portion of the people: their rows as columns, and the codes by which rows name each other.
+
+Codes are places in sorted lists: of the people, of their lines, and of their authorizations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum, StrEnum
+from itertools import product, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable, read
+from service.books.faults import Array, Faults, Found, Place
+from service.domain.authorization import Custody, Start, State, TransferKind
+from service.domain.ledger import Account, Book, Standing
+from service.domain.policy import Offer
+from service.domain.transitions import Transition
+from service.engine.records import PaymentKind, TransferState
+from service.storage import tables as t
+
+LAST = 1 << 62
+"""Comes after every row of a line."""
+NONE, MISSING = -1, -2
+"""In the place of a code: names nothing, and names what is not there."""
+
+
+class Stage(IntEnum):
+    """The order in which what belongs to a person is looked at."""
+
+    AUTHORIZATION_ROWS = 1
+    LINES = 2
+    AUTHORIZATIONS = 3
+    EVENT_ROWS = 4
+    EVENTS = 5
+    BY_HAND = 6
+    PAYMENT_ROWS = 7
+    TRANSFER_ROWS = 8
+    MONEY = 9
+    DEPOSITS = 10
+    OPERATORS_OWN = 11
+
+
+def codes_of(kind: type[StrEnum]) -> dict[str, int]:
+    """The code of each name of an enumeration, in its order."""
+    return {str(member): code for code, member in enumerate(kind)}
+
+
+def or_absent(codes: Codes) -> Codes:
+    """The same where the column may be absent, as -1."""
+    return {**codes, None: NONE}
+
+
+class AcceptedOffers(dict[Any, int]):
+    """The offers in a list with commas as bits; every list is remembered."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The bits of a list; None where a name in it is unknown."""
+        found = super().get(key)
+        if found is None and isinstance(key, str):
+            places = [OFFERS.get(name, MISSING) for name in key.split(",")] if key else []
+            if MISSING not in places:
+                found = self[key] = sum(1 << place for place in set(places))
+        return found
+
+
+TRANSITIONS = codes_of(Transition)
+ACCOUNTS = codes_of(Account)
+BOOKS = codes_of(Book)
+STATES = codes_of(State)
+CUSTODIES = codes_of(Custody)
+STANDINGS = codes_of(Standing)
+OFFERS = codes_of(Offer)
+PAYMENT_KINDS = codes_of(PaymentKind)
+TRANSFER_KINDS = codes_of(TransferKind)
+TRANSFER_STATES = codes_of(TransferState)
+
+TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
+
+
+def _named(pattern: str, *places: int) -> Callable[[Row], str]:
+    return lambda row: pattern.format(*(row[place] for place in places))
+
+
+def authorization_name(user_id: str, authorization_id: str) -> str:
+    """The resource name of an authorization."""
+    return f"users/{user_id}/authorizations/{authorization_id}"
+
+
+def _among(*names: str, kind: Kind) -> dict[str, Kind | Codes]:
+    return dict.fromkeys(names, kind)
+
+
+LINES = Fields(
+    t.lines,
+    {
+        "user_id": TEXT,
+        "currency": TEXT,
+        **_among("limit_minor", "available_minor", "held_minor", "drawn_minor", kind=AMOUNT),
+        **_among("cut_pending_minor", "receivable_minor", "disputed_minor", kind=AMOUNT),
+        **_among("charged_back_minor", "deposit_minor", "refund_payable_minor", kind=AMOUNT),
+        "standing": STANDINGS,
+        "limit_fixed": Kind.TRUTH,
+        "ledger_us": NUMBER,
+        **_among("subject_key", "subject", "head", kind=BYTES),
+        "version": NUMBER,
+    },
+    _named("lines/{}/{}", 0, 1),
+)
+KINDS = {
+    "\n".join(names): code
+    for code, names in enumerate(product(TRANSITIONS, BOOKS, ACCOUNTS, ACCOUNTS))
+}
+"""The code of transition, book, debit and credit, which are read as one text."""
+OWNER = "{}\n{}"
+"""The operator and the authorization of an entry, which are read as one text."""
+ENTRY_COUNTS = Fields(
+    t.entries,
+    # The first entry of the line goes with the count.
+    {"user_id": TEXT, "currency": TEXT, "count": NUMBER, "sequence": NUMBER},
+    _named("entries/{}/{}/{}", 0, 1, 3),
+)
+ENTRIES = Fields(
+    t.entries,
+    {
+        # What a link covers, in its order; the currency comes before it.
+        **_among("sequence", "transaction_sequence", kind=NUMBER),
+        "owner": TEXT,
+        "kind": KINDS,
+        "amount_minor": AMOUNT,
+        **_among("debit_after_minor", "credit_after_minor", kind=MAYBE),
+        **_among("event_us", "ledger_us", kind=NUMBER),
+        "link": BYTES,
+        "link_format": NUMBER,
+    },
+    _named("{}", 0),
+)
+"""Read by their number for each line, so that nobody's id comes with each."""
+HEADS = Fields(
+    t.sealed_heads,
+    {"user_id": TEXT, "currency": TEXT, "number": NUMBER, "version": NUMBER, "head": BYTES},
+    _named("sealed_heads/{}/{}/{}", 0, 1, 2),
+)
+AUTHORIZATIONS = Fields(
+    t.authorizations,
+    {
+        **_among("user_id", "authorization_id", "operator_id", "request_id", kind=TEXT),
+        **_among("parent_id", "group_id", "currency", kind=TEXT),
+        "accept_offers": AcceptedOffers(),
+        "start": codes_of(Start),
+        "offer": or_absent(OFFERS),
+        "state": STATES,
+        "custody": CUSTODIES,
+        "fee_bp": Kind.SHARE,
+        "rental_period_us": NUMBER,
+        **_among("credit_minor", "cash_minor", kind=AMOUNT),
+        **_among("expire_us", "start_us", "due_us", "lost_us", "claim_us", kind=MAYBE),
+        **_among("claim_until_us", "close_us", "sold_us", "wake_us", kind=MAYBE),
+        **_among("held_credit_minor", "held_cash_minor", "captured_minor", kind=AMOUNT),
+        **_among("captured_credit_minor", "conceded_minor", "fee_minor", kind=AMOUNT),
+        **_among("paid_minor", "lowered_minor", "disputed_minor", kind=AMOUNT),
+        **_among("charged_back_minor", "refunded_minor", "refund_payable_minor", kind=AMOUNT),
+        **_among("provisioned_minor", "written_off_minor", "recovered_minor", kind=AMOUNT),
+        **_among("forgiven_minor", "received_minor", "elsewhere_minor", kind=AMOUNT),
+        **_among("paid_out_minor", "debiting_minor", "write_off_minor", kind=AMOUNT),
+        "write_off_by": TEXT,
+        **_among("rung", "version", kind=NUMBER),
+    },
+    _named("users/{}/authorizations/{}", 0, 1),
+)
+EVENTS = Fields(
+    t.outbox,
+    {
+        **_among("user_id", "authorization_id", kind=TEXT),
+        **_among("authorization_version", "sequence", kind=NUMBER),
+        "transition": TRANSITIONS,
+        **_among("event_us", "record_us", kind=NUMBER),
+    },
+    _named("outbox/{}", 3),
+)
+PAYMENTS = Fields(
+    t.payments,
+    {
+        **_among("user_id", "authorization_id", "caller", "payment_reference", kind=TEXT),
+        "kind": PAYMENT_KINDS,
+        "amount_minor": AMOUNT,
+        "currency": TEXT,
+    },
+    _named("payments/{}/{}", 2, 3),
+)
+TRANSFERS = Fields(
+    t.transfers,
+    {
+        **_among("user_id", "transfer_id", "authorization_id", kind=TEXT),
+        "kind": TRANSFER_KINDS,
+        "amount_minor": AMOUNT,
+        "currency": TEXT,
+        "state": TRANSFER_STATES,
+        **_among("request_us", "change_us", kind=NUMBER),
+        "earlier_state": or_absent(TRANSFER_STATES),
+        "earlier_us": MAYBE,
+    },
+    _named("transfers/{}/{}", 0, 1),
+)
+REQUESTS = Fields(
+    t.requests,
+    {"user_id": TEXT, "authorization_id": TEXT, "count": NUMBER},
+    _named("requests"),
+)
+
+
+class Portion(NamedTuple):
+    """The rows of some people, and where what they name stands."""
+
+    people: Sequence[str]
+    lines_of: Sequence[tuple[str, str]]
+    """Each line of which there is a row, entries or sealed heads, by person and currency."""
+    line_person: Array
+    line_row: Array
+    """The place of each line in `lines`; MISSING where the line itself is not there."""
+    lines: Columns
+    entries: Columns
+    entry_line: Array
+    heads: Columns
+    head_line: Array
+    authorizations: Columns
+    authorization_person: Array
+    authorization_codes: dict[tuple[str, str], int]
+    events: Columns
+    payments: Columns
+    transfers: Columns
+    requests: Columns
+
+    def authorizations_named(self, rows: Columns) -> Array:
+        """The authorization that each row names: its place, NONE or MISSING."""
+        if not rows.count:
+            return np.zeros(0, dtype=np.int64)
+        names = rows["authorization_id"]
+        keys = zip(rows["user_id"], names, strict=True)
+        found = list(map(self.authorization_codes.get, keys, repeat(MISSING)))
+        places = np.array(found, dtype=np.int64)
+        nothing = np.flatnonzero(places == MISSING)
+        places[[at for at in nothing if names[at] == ""]] = NONE
+        return places
+
+    def owners(self) -> tuple[Array, Array]:
+        """The authorization that each entry names: its place, NONE or MISSING; and whether the
+        entry is of another operator than that."""
+        it, names = self.authorizations, self.entries["owner"]
+        keys = list(map(OWNER.format, it["operator_id"], it["authorization_id"]))
+        codes = dict(zip(keys, range(it.count), strict=True))
+        person = self.line_person[self.entry_line]
+        places = np.array(list(map(codes.get, names, repeat(MISSING))), dtype=np.int64)
+        places = places.reshape(-1)
+        others = np.zeros(len(places), dtype=bool)
+        # Whose owner is not known, or is another person's.
+        known = places >= 0
+        known[known] = self.authorization_person[places[known]] == person[known]
+        for at in np.flatnonzero(~known):
+            operator_id, _, authorization_id = names[at].partition("\n")
+            if authorization_id == "":
+                places[at] = NONE
+                continue
+            key = (self.people[person[at]], authorization_id)
+            places[at] = place = self.authorization_codes.get(key, MISSING)
+            others[at] = place >= 0 and it["operator_id"][place] != operator_id
+        return places, others
+
+    def operator_of(self, entry: int) -> str:
+        """The operator of an entry."""
+        return str(self.entries["owner"][entry].partition("\n")[0])
+
+    def people_of(self, rows: Columns) -> Array:
+        """The person whose each row is, by place."""
+        codes = {user_id: place for place, user_id in enumerate(self.people)}
+        return np.array([codes[user_id] for user_id in rows["user_id"]], dtype=np.int64)
+
+    def authorization_name(self, place: int) -> str:
+        """The name of an authorization."""
+        it = self.authorizations
+        return authorization_name(it["user_id"][place], it["authorization_id"][place])
+
+
+FIELDS = (LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS)
+"""The tables that are read side by side, in the order of the streams."""
+
+
+def portion_of(
+    taken: Sequence[list[Row]], fetch: Callable[[int], list[Row]], faults: Faults
+) -> Portion:
+    """The rows taken from all streams, in the order of FIELDS; notes those that are not readable.
+
+    These are left out: whatever follows from it comes after them. `fetch` takes the next entries.
+    """
+    columns: list[Columns] = []
+    wrong: list[tuple[Fields, Unreadable]] = []
+    for fields, rows in zip(FIELDS, taken, strict=True):
+        found, bad = read(fields, rows)
+        columns.append(found)
+        wrong += [(fields, it) for it in bad]
+        if fields is ENTRY_COUNTS and bad:
+            raise bad[0].found
+    lines, counts, heads, authorizations, payments, transfers, events, requests = columns
+    people = sorted({row[0] for rows in taken for row in rows})
+    person = {user_id: place for place, user_id in enumerate(people)}
+    keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
+    lines_of = sorted(set().union(*keyed))
+    line = {key: place for place, key in enumerate(lines_of)}
+    of_lines, of_entries, of_heads = (
+        np.array([line[key] for key in keys], dtype=np.int64) for keys in keyed
+    )
+    line_row = np.full(len(lines_of), MISSING, dtype=np.int64)
+    line_row[of_lines] = np.arange(lines.count)
+    entry_line = np.repeat(of_entries, counts["count"])
+    entries, entry_line = _entries(fetch(len(entry_line)), entry_line, lines_of, person, faults)
+    keys = list(zip(authorizations["user_id"], authorizations["authorization_id"], strict=True))
+    for fields, it in wrong:
+        faults.add(_place(fields, it, person, line), it.found)
+    return Portion(
+        people,
+        lines_of,
+        np.array([person[user_id] for user_id, _ in lines_of], dtype=np.int64),
+        line_row,
+        lines,
+        entries,
+        entry_line,
+        heads,
+        of_heads,
+        authorizations,
+        np.array([person[user_id] for user_id, _ in keys], dtype=np.int64),
+        {key: place for place, key in enumerate(keys)},
+        events,
+        payments,
+        transfers,
+        requests,
+    )
+
+
+def _entries(
+    rows: list[Row],
+    line: Array,
+    lines_of: Sequence[tuple[str, str]],
+    person: dict[str, int],
+    faults: Faults,
+) -> tuple[Columns, Array]:
+    """Entries as columns with the line of each, without those that cannot be read."""
+    entries, wrong = read(ENTRIES, rows)
+    if wrong:
+        bad = {id(it.row): it for it in wrong}
+        for row, of in zip(rows, line, strict=True):
+            it = bad.get(id(row))
+            if it is not None:
+                name = entry_row(*lines_of[int(of)], row[0])
+                sequence = row[0] if isinstance(row[0], int) else NONE
+                place = (person[lines_of[of][0]], Stage.LINES, int(of), sequence, 0)
+                faults.add(place, Found("UNREADABLE", name, it.found.fault.detail))
+        line = line[[id(row) not in bad for row in rows]]
+    rest, entries["credit"] = np.divmod(entries["kind"], len(ACCOUNTS))
+    rest, entries["debit"] = np.divmod(rest, len(ACCOUNTS))
+    entries["transition"], entries["book"] = np.divmod(rest, len(BOOKS))
+    return entries, line
+
+
+def entry_row(user_id: str, currency: str, sequence: object) -> str:
+    """How the row of an entry is named."""
+    return f"entries/{user_id}/{currency}/{sequence}"
+
+
+_STAGES = {
+    t.authorizations.name: Stage.AUTHORIZATION_ROWS,
+    t.outbox.name: Stage.EVENT_ROWS,
+    t.payments.name: Stage.PAYMENT_ROWS,
+    t.transfers.name: Stage.TRANSFER_ROWS,
+    t.requests.name: Stage.EVENTS,
+}
+
+
+def _place(
+    fields: Fields, it: Unreadable, people: dict[str, int], lines: dict[tuple[str, str], int]
+) -> Place:
+    """Where a row that cannot be read comes in the order of the checks: before what follows."""
+    person, stage = people[it.row[0]], _STAGES.get(fields.table.name, Stage.LINES)
+    if stage is not Stage.LINES:
+        return (person, stage, -1)
+    return (person, stage, lines.get(it.row[:2], NONE), NONE, 0)

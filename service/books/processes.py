@@ -1,0 +1,245 @@
+"""Several processes that look at one state of the database, each at a share of the people.
+
+On PostgreSQL all take one exported snapshot. SQLite has no name for a state: there all begin to
+read while nobody can commit, because the verifier holds the lock of writers for that moment. Who
+cannot get the lock, or waits too long for the others to begin, does everything alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.books.share import Part, ReadAnswer, Share, verify_share
+from service.engine.ports import StorageFailed
+from service.storage import tables as t
+from service.storage.database import reading, reading_all
+
+PORTION = 1_000
+"""Rows that a driver fetches together, where nothing else is said."""
+WORTH_SHARING = 50_000
+"""Entries a process, below which a further one takes longer to start than it helps."""
+MOST_PROCESSES = 16
+START_S = 60.0
+BEGIN_S = 2.0
+"""How long the others together may take to begin to read, while nobody can commit."""
+
+
+class Elsewhere(NamedTuple):
+    """How another process opens the database; `frozen`: nobody writes to it meanwhile."""
+
+    open: Callable[[], Engine]
+    frozen: bool = False
+
+
+class Helper(NamedTuple):
+    """Another process, and the way to it."""
+
+    process: BaseProcess
+    pipe: Pipe
+
+    def tell(self, word: object) -> None:
+        """Tells the process something; raises StorageFailed when it is dead."""
+        try:
+            self.pipe.send(word)
+        except OSError as error:
+            raise StorageFailed("a process that verified a share of the books died") from error
+
+    def told(self, wait_s: float | None) -> Any:
+        """What the process says next; None when it says nothing in time."""
+        try:
+            if wait_s is not None and not self.pipe.poll(wait_s):
+                return None
+            said = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise StorageFailed("a process that verified a share of the books died") from error
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    def end(self) -> None:
+        """Ends the process, whatever it does."""
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+        self.process.close()
+
+
+class Team:
+    """This process and its helpers, all of which read one state of the database."""
+
+    def __init__(
+        self, connection: Connection, helpers: list[Helper], read_answer: ReadAnswer | None
+    ) -> None:
+        self.connection = connection
+        self._helpers = helpers
+        self._read_answer = read_answer
+
+    def verify(self, share: Share) -> list[Part]:
+        """The parts of a share in the order of the people; the last is done by this process."""
+        shares = _shares(self.connection, share, 1 + len(self._helpers))
+        helpers = self._helpers[: len(shares) - 1]
+        for helper, theirs in zip(helpers, shares, strict=False):
+            helper.tell(theirs)
+        own = verify_share(self.connection, shares[-1], self._read_answer)
+        parts: list[Part] = [helper.told(None) for helper in helpers]
+        return [*parts, own]
+
+
+@contextmanager
+def at_one_state(
+    engine: Engine, elsewhere: Elsewhere | None, read_answer: ReadAnswer | None
+) -> Iterator[Team]:
+    """Processes that all read the same state; this one alone where there is nothing to share."""
+    with ExitStack() as stack:
+        helpers: list[Helper] = []
+        if elsewhere is not None:
+            stack.enter_context(_without_collector())
+            count = min(_cores(), _size(engine) // WORTH_SHARING, MOST_PROCESSES)
+            helpers = _helpers(stack, elsewhere, read_answer, count - 1)
+        locked = ExitStack()
+        with locked:
+            if helpers and elsewhere and not elsewhere.frozen and engine.dialect.name == "sqlite":
+                helpers = helpers if _shut_out_writers(locked, engine) else []
+            connection = stack.enter_context(reading_all(engine, PORTION))
+            snapshot = _exported(connection) if helpers else None
+            _look(connection)
+            for helper in helpers:
+                helper.tell(snapshot)
+            end = time.monotonic() + BEGIN_S
+            if any(helper.told(max(0.0, end - time.monotonic())) is None for helper in helpers):
+                helpers = []
+        yield Team(connection, helpers, read_answer)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keeps the garbage collector from looking through millions of rows, which have no cycles."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _look(connection: Connection) -> None:
+    """A transaction sees the state at its first read."""
+    connection.execute(select(func.max(t.seals.c.number))).all()
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _size(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return int(connection.scalar(select(func.sum(t.lines.c.version))) or 0)
+
+
+def _shut_out_writers(stack: ExitStack, engine: Engine) -> bool:
+    """Keeps everybody from committing until the stack is left; whether that was possible."""
+    try:
+        connection = stack.enter_context(engine.connect().execution_options(writes=True))
+        stack.callback(connection.rollback)
+        connection.begin()
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _helpers(
+    stack: ExitStack, elsewhere: Elsewhere, read_answer: ReadAnswer | None, count: int
+) -> list[Helper]:
+    """So many processes, ready to read."""
+    context = multiprocessing.get_context("spawn")
+    helpers = []
+    for _ in range(count):
+        here, there = context.Pipe()
+        process = context.Process(
+            target=_help, args=(there, elsewhere.open, read_answer), daemon=True
+        )
+        process.start()
+        there.close()
+        helper = Helper(process, here)
+        stack.callback(helper.end)
+        helpers.append(helper)
+    for helper in helpers:
+        if helper.told(START_S) is None:
+            raise StorageFailed(f"another process did not start within {START_S:.0f} s")
+    return helpers
+
+
+def _help(pipe: Pipe, open_engine: Callable[[], Engine], read_answer: ReadAnswer | None) -> None:
+    """The life of a helper: ready, at the state, and through its share."""
+    try:
+        engine = open_engine()
+        try:
+            pipe.send("ready")
+            snapshot = pipe.recv()
+            seen = engine if snapshot is None else seeing(engine, snapshot)
+            with _without_collector(), reading_all(seen, PORTION) as connection:
+                _look(connection)
+                pipe.send("begun")
+                pipe.send(verify_share(connection, pipe.recv(), read_answer))
+        finally:
+            engine.dispose()
+    except EOFError:
+        return  # nobody waits for it any more
+    except StorageFailed as error:
+        pipe.send(error)
+
+
+def _exported(connection: Connection) -> str | None:
+    """The name of the state that a transaction sees, for others to see it too; None on SQLite."""
+    if connection.dialect.name == "sqlite":
+        return None
+    session: Any = connection.connection.driver_connection
+    # It may have nothing to do until the others are done.
+    session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    return str(session.execute("SELECT pg_export_snapshot()").fetchone()[0])
+
+
+def seeing(engine: Engine, snapshot: str) -> Engine:
+    """The same PostgreSQL database, each of whose transactions sees the exported snapshot."""
+    seen = engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @event.listens_for(seen, "begin")
+    def begin(connection: Connection) -> None:
+        # Past SQLAlchemy, which would open a cursor for it where rows are to be streamed.
+        session: Any = connection.connection.driver_connection
+        session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+
+    return seen
+
+
+def _shares(connection: Connection, share: Share, count: int) -> list[Share]:
+    """A share in at most so many ranges of people with about as many entries each."""
+    if count == 1:
+        return [share]
+    line = t.lines.c
+    people = select(line.user_id, line.version).where(*share.people(line.user_id))
+    total = int(
+        connection.scalar(select(func.sum(line.version)).where(*share.people(line.user_id))) or 0
+    )
+    bounds: list[str] = []
+    seen = 0
+    for user_id, version in connection.execute(people.order_by(line.user_id)):
+        if seen * count >= total * (len(bounds) + 1) and user_id not in bounds:
+            bounds.append(user_id)
+        seen += version
+    cuts = [share.low, *bounds[: count - 1], share.high]
+    return [share._replace(low=low, high=high) for low, high in pairwise(cuts)]

@@ -1,0 +1,133 @@
+"""Rows that name each other: which of them have no partner, searched for in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, Table, and_, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.domain.authorization import HOLDING
+from service.domain.policy import Reason
+from service.storage import tables as t
+
+Row = Sequence[Any]
+
+
+class Reference(NamedTuple):
+    """Rows of a table that must have a partner: which have none, and what that means."""
+
+    rule: str
+    table: Table
+    alone: Select[Any]
+    detail: str
+    seen_by_person: bool = False
+    """Whether it shows already where the rows of a person are looked at."""
+
+    def of(self, people: Callable[[ColumnElement[str]], list[ColumnElement[bool]]]) -> Select[Any]:
+        """The keys of the rows without a partner, of some people."""
+        return self.alone.where(*people(self.table.c.user_id)).limit(1)
+
+    def row(self, keys: Row) -> str:
+        """How a row with these keys is named."""
+        if self.table is t.authorizations:
+            return "users/{}/authorizations/{}".format(*keys)
+        return "/".join([self.table.name, *map(str, keys)])
+
+
+def _alone(
+    table: Table, partner: Table, on: ColumnElement[bool], *where: ColumnElement[bool]
+) -> Select[Any]:
+    """The keys of rows without a partner; searched for in the database, so without memory."""
+    absent = next(iter(partner.primary_key)).is_(None)
+    return (
+        select(*table.primary_key).select_from(table.outerjoin(partner, on)).where(absent, *where)
+    )
+
+
+def _references() -> list[Reference]:
+    a, o, r, d = t.authorizations.c, t.open_items.c, t.requests.c, t.decisions.c
+    # A damage charge may name an item, and leaves it free.
+    holds = and_(a.state.in_(sorted(str(state) for state in HOLDING)), a.parent_id == "")
+    keys = ("operator_id", "asset_id", "user_id", "authorization_id")
+    item = and_(*(o[key] == a[key] for key in keys))
+    asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)
+    same = ("decision_id", "user_id", "operator_id", "product_id", "product_revision")
+    decided = and_(
+        *(d[key] == a[key] for key in (*same, "policy_revision", "model_id")),
+        d.decide_us == a.create_us,
+        or_(d.request_id == a.request_id, a.request_id == ""),
+        or_(
+            d.offer == a.offer,
+            and_(d.offer.is_(None), a.offer.is_(None)),
+            # The person who resolved the review decided last.
+            d.reasons.startswith(Reason.UNDER_REVIEW),
+        ),
+    )
+    p = t.products.c
+    rented = and_(
+        p.operator_id == a.operator_id,
+        p.product_id == a.product_id,
+        p.revision == a.product_revision,
+    )
+    found = [
+        Reference(
+            "REFERENCE",
+            table,
+            _alone(
+                table,
+                t.authorizations,
+                and_(
+                    a.user_id == table.c.user_id,
+                    a.authorization_id == table.c.authorization_id,
+                ),
+                table.c.authorization_id != "",
+            ),
+            "the authorization is not there",
+            seen_by_person=True,
+        )
+        for table in (t.requests, t.payments, t.transfers)
+    ]
+    return [
+        *found,
+        Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.requests, asked, a.request_id != ""),
+            "the request that made it is not there",
+        ),
+        Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.decisions, decided),
+            "the decision that it rests on is not there",
+        ),
+        Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.products, rented),
+            "the product that was rented is not there",
+        ),
+        Reference(
+            "REFERENCE",
+            t.authorizations,
+            _alone(t.authorizations, t.users, t.users.c.user_id == a.user_id),
+            "the person is not there",
+        ),
+        Reference(
+            "OPEN_ITEM",
+            t.open_items,
+            _alone(t.open_items, t.authorizations, and_(item, holds)),
+            "no authorization holds the item",
+        ),
+        Reference(
+            "OPEN_ITEM",
+            t.authorizations,
+            _alone(t.authorizations, t.open_items, item, holds, a.asset_id != ""),
+            "the item is free for others",
+        ),
+    ]
+
+
+REFERENCES = _references()

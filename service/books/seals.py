@@ -1,0 +1,174 @@
+"""The chain of seals over the heads of lines, and a seal as a starting point.
+
+A seal is a starting point where its digest is known from outside the database: then what it covers
+is as it was when it was sealed. Lines whose head is still the sealed one did not move since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlalchemy import Connection, ScalarSelect, Select, and_, exists, func, or_, select, union
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books.columns import rows_of
+from service.books.faults import Found
+from service.domain.hash_chain import NO_LINK, seal_digest
+from service.engine.ports import SealKeys
+from service.engine.records import Witness
+from service.storage import tables as t
+
+_S, _H, _L = t.seals.c, t.sealed_heads.c, t.lines.c
+
+
+class SealChain:
+    """The seals, one after the other: how many there are, and what was looked at."""
+
+    def __init__(self, keys: SealKeys | None, witnesses: dict[int, bytes]) -> None:
+        self._keys, self._witnesses = keys, dict(witnesses)
+        self.seals = 0
+        self.signatures = 0
+        self.last: Witness | None = None
+
+    def check(self, connection: Connection, first: int = 1) -> None:
+        """The seals from `first` on follow each other, and each covers its heads; no head is
+        without a seal. Raises Found at the first fault."""
+        heads = _Heads(connection, first)
+        number, previous = first - 1, NO_LINK
+        if first > 1:
+            before = select(_S.number, _S.digest).where(_S.number == first - 1)
+            previous = next((row[1] for row in rows_of(connection, before)), NO_LINK)
+        query = select(t.seals).where(*_from(_S.number, first)).order_by(_S.number)
+        for row in rows_of(connection, query):
+            previous = self._check(row, number + 1, previous, heads)
+            number = row[0]
+        if heads.number is not None:
+            raise Found("SEAL_MISSING", f"seals/{heads.number}", "heads are left that it covered")
+        for absent in sorted(self._witnesses):
+            if absent >= first:
+                raise Found("SEAL_MISSING", f"seals/{absent}", "a witness has it")
+
+    def _check(
+        self,
+        row: tuple[int, bytes, bytes, bytes, str, int, int],
+        expected: int,
+        previous: bytes,
+        heads: _Heads,
+    ) -> bytes:
+        """Looks at one seal; its digest."""
+        number, before, digest, signature, key_id, seal_us, outbox_sequence = row
+        name = f"seals/{number}"
+        if number != expected:
+            raise Found("SEAL_MISSING", name, f"expected {expected}")
+        if before != previous:
+            raise Found("SEAL_CHAIN", name, "does not follow on the seal before it")
+        if digest != seal_digest(number, before, seal_us, outbox_sequence, heads.of(number)):
+            raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
+        if self._keys is not None:
+            if not self._keys.verify(key_id, digest, signature):
+                raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
+            self.signatures += 1
+        if self._witnesses.pop(number, digest) != digest:
+            raise Found("SEAL_WITNESS", name, "a witness has another digest")
+        self.seals += 1
+        self.last = Witness(number, digest)
+        return digest
+
+
+def _from(number: ColumnElement[int], first: int) -> list[ColumnElement[bool]]:
+    """The condition for seals from `first` on; none for all of them, whatever their numbers."""
+    return [number >= first] if first > 1 else []
+
+
+class _Heads:
+    """The sealed heads in the order of their seals, one ahead."""
+
+    def __init__(self, connection: Connection, first: int) -> None:
+        query = select(_H.number, _H.version, _H.head).where(*_from(_H.number, first))
+        self._rows = rows_of(connection, query.order_by(_H.number, _H.head))
+        self._next()
+
+    def _next(self) -> None:
+        self.number, self._version, self._head = next(self._rows, (None, 0, b""))
+
+    def of(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """Takes the version and the head of each line under a seal."""
+        while self.number == number:
+            yield self._version, self._head
+            self._next()
+
+
+# -- a seal as a starting point -------------------------------------------------------------------
+
+
+class Start(NamedTuple):
+    """A seal to start from, and up to which event it has looked."""
+
+    number: int
+    outbox_sequence: int
+
+    def moved(self) -> Select[tuple[str]]:
+        """The people of whom something came after the seal, by their lines or their events."""
+        return select(
+            union(
+                select(_L.user_id).where(~self._still()),
+                select(_H.user_id).where(_H.number <= self.number, ~_there()),
+                select(t.outbox.c.user_id).where(t.outbox.c.sequence > self.outbox_sequence),
+            )
+            .subquery()
+            .c.user_id
+        )
+
+    def _still(self) -> ColumnElement[bool]:
+        """Whether a line's head is the last one that was sealed up to the seal."""
+        same = and_(_H.version == _L.version, _H.head == _L.head)
+        last = self._last_number(_L.user_id, _L.currency)
+        of = and_(_H.user_id == _L.user_id, _H.currency == _L.currency)
+        sealed = exists(select(_H.number).where(of, _H.number == last, same).correlate(t.lines))
+        # What nothing was ever entered on is never sealed.
+        return or_(sealed, and_(_L.version == 0, last.is_(None)))
+
+    def _last_number(
+        self, user_id: ColumnElement[str], currency: ColumnElement[str]
+    ) -> ScalarSelect[int]:
+        earlier = t.sealed_heads.alias("earlier")
+        return (
+            select(func.max(earlier.c.number))
+            .where(
+                earlier.c.user_id == user_id,
+                earlier.c.currency == currency,
+                earlier.c.number <= self.number,
+            )
+            .correlate(t.lines, t.sealed_heads)
+            .scalar_subquery()
+        )
+
+    def oldest(self, connection: Connection) -> int:
+        """The oldest seal that has the last sealed head of a line that moved."""
+        last = (
+            select(func.max(_H.number).label("number"))
+            .where(_H.number <= self.number, _H.user_id.in_(self.moved()))
+            .group_by(_H.user_id, _H.currency)
+            .subquery()
+        )
+        oldest = connection.scalar(select(func.min(last.c.number)))
+        return self.number if oldest is None else min(int(oldest), self.number)
+
+    def unmoved(self, connection: Connection) -> int:
+        """How many lines did not move, nor anything else of their people."""
+        query = select(func.count()).select_from(t.lines)
+        return int(connection.scalar(query.where(_L.user_id.not_in(self.moved()))) or 0)
+
+
+def _there() -> ColumnElement[bool]:
+    of = and_(_L.user_id == _H.user_id, _L.currency == _H.currency)
+    return exists(select(_L.version).where(of).correlate(t.sealed_heads))
+
+
+def start_at(connection: Connection, number: int) -> Start:
+    """The seal of this number as a starting point; raises Found when it is not there."""
+    query = select(_S.number, _S.outbox_sequence).where(_S.number == number)
+    for row in rows_of(connection, query):
+        return Start(*row)
+    raise Found("SEAL_MISSING", f"seals/{number}", "a witness has it")

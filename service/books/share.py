@@ -1,0 +1,264 @@
+"""The share of a verification that one process does: the books of the people of a range."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, case, func, literal, select, true
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books import authorizations, portion
+from service.books.authorizations import Attribution
+from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
+from service.books.events import Story
+from service.books.faults import Faults, Found
+from service.books.money import Recorded
+from service.books.portion import FIELDS, Portion, portion_of
+from service.books.references import REFERENCES
+from service.books.replay import Replay
+from service.books.seals import Start
+from service.engine.records import BookFault
+from service.storage import tables as t
+from service.storage.admin import ADMIN
+
+REPORT_TRANSFER = "ReportTransfer"
+ANSWERS = 1_000
+"""Kept answers that are fetched together."""
+
+ReadAnswer = Callable[[str, bytes], str | None]
+"""Reads a method's stored answer: the resource that it is about, None if about none.
+
+Raises ValueError for what is no answer of the method.
+"""
+
+
+class Share(NamedTuple):
+    """People from `low` on and before `high`, of whom something came after `start`.
+
+    Without one of these there is no such bound.
+    """
+
+    low: str | None = None
+    high: str | None = None
+    start: Start | None = None
+
+    def people(self, user_id: ColumnElement[str]) -> list[ColumnElement[bool]]:
+        """The conditions for a column of people."""
+        bounds: list[ColumnElement[bool]] = []
+        if self.low is not None:
+            bounds.append(user_id >= self.low)
+        if self.high is not None:
+            bounds.append(user_id < self.high)
+        if self.start is not None:
+            bounds.append(user_id.in_(self.start.moved()))
+        return bounds
+
+
+class Part(NamedTuple):
+    """What a share came to: how much was looked at, what operators are owed by its entries, and
+    its first faults.
+
+    `references` has the first fault of each reference that is broken, by the reference's number.
+    """
+
+    lines: int
+    entries: int
+    authorizations: int
+    payable: Counter[tuple[str, str]]
+    fault: BookFault | None = None
+    references: tuple[tuple[int, BookFault], ...] = ()
+    answer: BookFault | None = None
+
+
+class _Counts:
+    """How much was looked at, and what operators are owed so far."""
+
+    def __init__(self) -> None:
+        self.lines = self.entries = self.authorizations = 0
+        self.payable: Counter[tuple[str, str]] = Counter()
+        self.alone: set[str] = set()
+        """The tables with a row of these people that names an authorization that is not there."""
+
+    def part(self, fault: BookFault | None = None) -> Part:
+        return Part(self.lines, self.entries, self.authorizations, self.payable, fault)
+
+
+def verify_share(connection: Connection, share: Share, read_answer: ReadAnswer | None) -> Part:
+    """Looks at a share; stops at its first fault."""
+    counts = _Counts()
+    with ExitStack() as stack:
+        try:
+            entries = Cursor(connection, "entries_of_people", _entries(connection, share))
+            stack.callback(entries.close)
+            for taken in portions(_streams(connection, share, stack)):
+                _verify_people(taken, entries, counts)
+        except Found as found:
+            return counts.part(found.fault)
+    part = counts.part()
+    broken = tuple(_broken(connection, share, counts.alone))
+    if broken or read_answer is None:
+        return part._replace(references=broken)
+    return part._replace(answer=_wrong_answer(connection, share, read_answer))
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+_ORDERS = {
+    t.lines.name: ("user_id", "currency"),
+    t.sealed_heads.name: ("user_id", "currency", "number"),
+    t.authorizations.name: ("user_id", "authorization_id"),
+    t.payments.name: ("user_id", "authorization_id", "caller", "payment_reference"),
+    t.transfers.name: ("user_id", "transfer_id"),
+    t.outbox.name: ("user_id", "authorization_id", "authorization_version", "sequence"),
+}
+
+
+def _streams(connection: Connection, share: Share, stack: ExitStack) -> list[Stream]:
+    """All tables that belong to people, side by side, in the order of FIELDS; open until the stack
+    is left."""
+    streams = []
+    for fields in FIELDS:
+        c, kind = fields.table.c, Stream
+        if fields is portion.REQUESTS:
+            query = _requests()
+        elif fields is portion.ENTRY_COUNTS:
+            query, kind = _entry_counts(), Counts
+        else:
+            order = (c[name] for name in _ORDERS[fields.table.name])
+            query = fields.query(connection).order_by(*order)
+        stream = kind(connection, fields, query.where(*share.people(c.user_id)))
+        stack.callback(stream.close)
+        streams.append(stream)
+    return streams
+
+
+def _entry_counts() -> Select[Any]:
+    """How many entries each line has, which the index alone tells."""
+    c = t.entries.c
+    line = (c.user_id, c.currency)
+    count, first = func.count().label("count"), func.min(c.sequence).label("sequence")
+    return select(*line, count, first, true()).group_by(*line).order_by(*line)
+
+
+def _entries(connection: Connection, share: Share) -> Select[Any]:
+    """The entries of all lines, line by line."""
+    c = t.entries.c
+    texts = [c.operator_id, c.authorization_id, c.transition, c.book, c.debit, c.credit]
+    feed = literal("\n")
+    owner = texts[0] + feed + texts[1]
+    kind = texts[2] + feed + texts[3] + feed + texts[4] + feed + texts[5]
+    joined = {"owner": owner.label("owner"), "kind": kind.label("kind")}
+    read = [joined[name] if name in joined else c[name] for name in portion.ENTRIES.columns]
+    return (
+        select(*read, typed(connection, texts))
+        .where(*share.people(c.user_id))
+        .order_by(c.user_id, c.currency, c.sequence)
+    )
+
+
+def _requests() -> Select[Any]:
+    """How many calls about each authorization are kept."""
+    r = t.requests.c
+    about = (r.user_id, r.authorization_id)
+    # What a rail says again changes nothing, whether or not it was kept.
+    calls = func.sum(case((r.method != REPORT_TRANSFER, 1), else_=0)).label("count")
+    known = r.authorization_id != ""
+    return select(*about, calls, true()).where(known).group_by(*about).order_by(*about)
+
+
+def _verify_people(taken: list[list[Row]], entries: Cursor, counts: _Counts) -> None:
+    """Looks at one portion; raises Found at its first fault."""
+    faults = Faults()
+    people = portion_of(taken, entries.fetch, faults)
+    _check(people, faults, counts)
+    last = faults.place[0] if faults.place else len(people.people)
+    person = people.line_person
+    counts.lines += int(((person <= last) & (people.line_row >= 0)).sum())
+    counts.entries += int((person[people.entry_line] <= last).sum())
+    counts.authorizations += int((people.authorization_person <= last).sum())
+    faults.raise_first()
+
+
+def _check(people: Portion, faults: Faults, counts: _Counts) -> None:
+    """Notes the faults of a portion."""
+    replay = Replay(people, faults)
+    replay.check()
+    moved = Attribution(people, replay)
+    moved.add(counts.payable)
+    authorizations.check(people, moved, faults)
+    story = Story(people)
+    story.check(moved.written_off, faults)
+    recorded = Recorded(people, moved, faults)
+    recorded.check(replay, story)
+    counts.alone |= recorded.alone
+
+
+# -- rows that name each other, and kept answers ------------------------------------------------
+
+
+def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple[int, BookFault]]:
+    found = []
+    for number, reference in enumerate(REFERENCES):
+        if reference.seen_by_person and reference.table.name not in alone:
+            continue
+        keys = connection.execute(reference.of(share.people)).first()
+        if keys is not None:
+            fault = BookFault(reference.rule, reference.row(keys), reference.detail)
+            found.append((number, fault))
+    return found
+
+
+def _wrong_answer(
+    connection: Connection, share: Share, read_answer: ReadAnswer
+) -> BookFault | None:
+    """Each answer that is kept is one of its method, about what the request was about.
+
+    They are read in no order, which is the fastest; in that of their keys only to name the first.
+    """
+    try:
+        _read_answers(connection, share, read_answer, named=False)
+    except Found:
+        try:
+            _read_answers(connection, share, read_answer, named=True)
+        except Found as found:
+            return found.fault
+    return None
+
+
+def _read_answers(
+    connection: Connection, share: Share, read_answer: ReadAnswer, *, named: bool
+) -> None:
+    r = t.requests.c
+    key = (r.caller, r.request_id) if named else ()
+    # A command of the shell keeps the text that it prints.
+    query = select(r.method, r.answer, r.user_id, r.authorization_id, *key).where(
+        r.caller != ADMIN, *share.people(r.user_id)
+    )
+    if named:
+        query = query.order_by(*key)
+    with closing(Cursor(connection, "answers", query)) as cursor:
+        while rows := cursor.fetch(ANSWERS):
+            _check_answers(rows, read_answer)
+
+
+def _check_answers(rows: Sequence[Row], read_answer: ReadAnswer) -> None:
+    for method, answer, user_id, authorization_id, *key in rows:
+        try:
+            about = read_answer(method, answer)
+        except ValueError as error:
+            raise Found("ANSWER", _request(key), f"no answer of {method}") from error
+        except TypeError as error:
+            raise Found("UNREADABLE", _request(key), "of another type") from error
+        if authorization_id:
+            if about == f"users/{user_id}/authorizations/{authorization_id}":
+                continue
+        elif about is None or about == f"users/{user_id}":
+            continue
+        raise Found("ANSWER", _request(key), f"about {about}, which the request was not")
+
+
+def _request(key: Sequence[str]) -> str:
+    return "/".join(("requests", *key))

@@ -1,0 +1,136 @@
+"""Proves the books: every entry replayed, every stored amount compared, every seal checked, and
+each authorization, payment and transfer compared with the entries and events that tell of it.
+
+People are looked at in portions, so that memory is bounded however many entries there are, and in
+ranges, each by a process of its own where there are several cores. All of it is one state of the
+database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, Engine, select
+
+from service.books.columns import rows_of
+from service.books.faults import Found
+from service.books.processes import Elsewhere, at_one_state
+from service.books.seals import SealChain, Start, start_at
+from service.books.share import Part, ReadAnswer, Share
+from service.domain.errors import FreeholdError
+from service.engine.ports import SealKeys
+from service.engine.records import BookFault, Verification, Witness
+from service.storage import tables as t
+
+
+class WitnessMissing(FreeholdError):
+    """A seal is no starting point unless its digest is known from outside the database."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            "WITNESS_MISSING",
+            f"seal {number} is no starting point without its digest from outside the database: say "
+            f"--witness {number}:DIGEST as the server's log has it, or verify everything",
+        )
+
+
+def verify_books(
+    engine: Engine,
+    keys: SealKeys | None = None,
+    witnesses: Iterable[Witness] = (),
+    read_answer: ReadAnswer | None = None,
+    *,
+    since: int | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Verification:
+    """Checks both books and their seals; names the row of the first fault.
+
+    Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
+    noted outside the database, without which seals cut off at the end are not missed. Without
+    `read_answer` the answers that are kept for retries are not read.
+
+    With `since`, the number of a seal among the witnesses, only people are looked at of whom
+    something came after that seal, each from the first entry on; `unchecked` of the answer says
+    what was left out. Raises WitnessMissing when that seal has no witness.
+
+    With `elsewhere`, large books are shared among as many processes as there are cores.
+
+    Each entry is in one book with two accounts of it, which is why every transaction sums to
+    zero per book and currency; each changes its line and its authorization by the same amount,
+    which is why held = open credit parts and deposit = open cash parts once every stored line
+    and every stored authorization equals its entries. Raises StorageFailed when the database is
+    away.
+    """
+    noted = dict(witnesses)
+    if since is not None and since not in noted:
+        raise WitnessMissing(since)
+    chain, parts = SealChain(keys, noted), list[Part]()
+    fault: BookFault | None = None
+    unchecked: tuple[str, ...] = ()
+    with at_one_state(engine, elsewhere, read_answer) as team:
+        try:
+            start, first = None, 1
+            if since is not None:
+                start = start_at(team.connection, since)
+                first = start.oldest(team.connection)
+                unchecked = _unchecked(team.connection, start, first)
+            chain.check(team.connection, first)
+            parts = team.verify(Share(start=start))
+            fault = _first(team.connection, parts, start)
+        except Found as found:
+            fault = found.fault
+    return Verification(
+        sum(it.lines for it in parts),
+        sum(it.entries for it in parts),
+        sum(it.authorizations for it in parts),
+        fault,
+        chain.seals,
+        chain.signatures,
+        chain.last,
+        unchecked,
+    )
+
+
+def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
+    """The first fault of all parts: of people, of what operators are owed, of references, and of
+    kept answers."""
+    for part in parts:
+        if part.fault is not None:
+            return part.fault
+    if start is None:
+        _check_payables(connection, parts)
+    broken = [it for part in parts for it in part.references]
+    if broken:
+        return min(broken, key=lambda it: it[0])[1]
+    return next((it.answer for it in parts if it.answer is not None), None)
+
+
+def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
+    """What each operator is owed is what the entries of all people come to."""
+    payable: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        for key, amount_minor in part.payable.items():
+            payable[key] += amount_minor
+    p = t.operator_payables.c
+    query = select(t.operator_payables).order_by(p.operator_id, p.currency, p.batch_id)
+    for operator_id, currency, _, amount_minor in rows_of(connection, query):
+        payable[operator_id, currency] -= amount_minor
+    for key in sorted(payable):
+        if payable[key]:
+            name = "/".join(("operator_payables", *key))
+            raise Found("OPERATOR_PAYABLE", name, f"entries come to {payable[key]} more")
+
+
+def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
+    """What is left out where a seal is the starting point, one sentence each."""
+    lines = start.unmoved(connection)
+    still = f"{lines} lines did not move since seal {start.number}: their heads are the sealed ones"
+    left_out = [
+        f"{still}; what leads to them, and the rest of what belongs to these people, was not read",
+        "what operators are owed was not compared with the entries",
+        "rows that no line and no event tells of were not looked for",
+    ]
+    if first > 1:
+        left_out.append(f"seals 1 to {first - 1} were not checked, nor the heads that they cover")
+    return tuple(left_out)

@@ -1,0 +1,173 @@
+"""Several processes verify one state of the database, while others go on writing to it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from service.books import processes
+from service.books.processes import Elsewhere
+from service.books.share import Share
+from service.books.verify import verify_books
+from service.engine.ports import StorageFailed
+from service.storage.backup import back_up
+from service.storage.database import open_database, reading
+from tests.engine.calls import authorize, rental, settle
+from tests.fakes import Desk
+from tests.storage.book import at, attack, live, multiply, tamper
+
+PEOPLE = 12
+ROUNDS = 3
+
+
+@pytest.fixture(autouse=True)
+def shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small books are shared as large ones are, on however many cores."""
+    monkeypatch.setattr(processes, "WORTH_SHARING", 1)
+    monkeypatch.setattr(processes, "_cores", lambda: 2)
+
+
+@contextmanager
+def renting(desk: Desk) -> Iterator[list[BaseException]]:
+    """People rent and give back all the while, each of them in turn; what went wrong."""
+    over, wrong = threading.Event(), list[BaseException]()
+
+    def rent() -> None:
+        try:
+            while not over.is_set():
+                for number in range(PEOPLE):
+                    rental(desk, settle(rental(desk, authorize(f"u{number:02}")), 100))
+        except BaseException as error:
+            wrong.append(error)
+
+    thread = threading.Thread(target=rent)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
+    """What operators are owed is the sum of what every process saw, however much is written."""
+    for number in range(PEOPLE):
+        desk.put_user(f"u{number:02}", 700)
+    engine = open_database(url)
+    seen = []
+    with renting(desk) as wrong:
+        for _ in range(ROUNDS):
+            found = verify_books(engine, elsewhere=Elsewhere(partial(open_database, url)))
+            assert found.fault is None
+            seen.append(found.entries)
+    engine.dispose()
+    assert wrong == []
+    assert sorted(set(seen)) == seen, "each verification saw more than the one before"
+
+
+def test_the_first_fault_is_named_whoever_finds_it(file: Path) -> None:
+    """Of the faults in several shares that of the first person is named."""
+    with at(file) as desk:
+        live(desk)
+    tamper(file, *(f"UPDATE lines SET held_minor=held_minor+1 WHERE user_id='{who}'"
+                   for who in ("ann", "dan")))  # fmt: skip
+    engine = open_database(f"sqlite:///{file}")
+    open_again = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+    found = verify_books(engine, elsewhere=open_again)
+    assert found.fault == verify_books(engine).fault
+    tamper(file, "UPDATE lines SET held_minor=held_minor-1 WHERE user_id='ann'")
+    found = verify_books(engine, elsewhere=open_again)
+    assert found.fault == verify_books(engine).fault
+    engine.dispose()
+    assert found.fault is not None
+    assert found.fault.row == "lines/dan/CNY"
+
+
+def test_shares_are_of_about_one_size_and_leave_nobody_out(file: Path) -> None:
+    """Ranges of people follow each other from the first to the last, with as many entries each."""
+    with at(file) as desk:
+        live(desk)
+    multiply(file, 20)
+    engine = open_database(f"sqlite:///{file}")
+    with reading(engine) as connection:
+        shares = processes._shares(connection, Share(), 3)
+    bounds = [(it.low, it.high) for it in shares]
+    assert bounds[0][0] is None
+    assert bounds[-1][1] is None
+    assert [high for _, high in bounds[:-1]] == [low for low, _ in bounds[1:]]
+    with attack(file) as raw:
+        everybody = raw.execute("SELECT user_id, count(*) FROM entries GROUP BY 1").fetchall()
+    sizes = [
+        sum(n for who, n in everybody if (not low or who >= low) and (not high or who < high))
+        for low, high in bounds
+    ]
+    engine.dispose()
+    assert max(sizes) < 1.3 * min(sizes)
+
+
+def test_a_backup_is_verified_by_several_processes(file: Path, tmp_path: Path) -> None:
+    """The copy, to which nobody writes, is read by all without any lock."""
+    with at(file) as desk:
+        live(desk)
+    made = back_up(f"sqlite:///{file}", tmp_path / "backup.db")
+    engine = open_database(f"sqlite:///{file}")
+    assert made.books == verify_books(engine)
+    engine.dispose()
+
+
+def test_a_slow_helper_keeps_writers_out_no_longer(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the others do not begin in time, one process verifies everything alone."""
+    with at(file) as desk:
+        live(desk)
+    monkeypatch.setattr(processes, "BEGIN_S", 0.0)
+    engine = open_database(f"sqlite:///{file}")
+    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+    assert verify_books(engine, elsewhere=elsewhere) == verify_books(engine)
+    engine.dispose()
+
+
+def test_without_the_lock_of_writers_one_process_does_it_alone(file: Path) -> None:
+    """Where writers cannot be kept out for a moment, the books are verified all the same."""
+    with at(file) as desk:
+        live(desk)
+    engine = open_database(f"sqlite:///{file}")
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        found = verify_books(
+            engine, elsewhere=Elsewhere(partial(open_database, f"sqlite:///{file}"))
+        )
+    finally:
+        other.close()
+        engine.dispose()
+    assert found.fault is None
+    assert found.authorizations > 10
+
+
+def test_a_process_that_dies_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that ends early is an error of the verification, never a sound book."""
+    with at(file) as desk:
+        live(desk)
+    engine = open_database(f"sqlite:///{file}")
+    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+
+    def kill(*_: object) -> list[Share]:
+        for child in multiprocessing.active_children():
+            child.kill()
+        time.sleep(0.1)
+        return [Share(high="b"), Share(low="b")]
+
+    monkeypatch.setattr(processes, "_shares", kill)
+    with pytest.raises(StorageFailed):
+        verify_books(engine, elsewhere=elsewhere)
+    engine.dispose()

@@ -1,0 +1,162 @@
+"""A seal as a starting point: what came after it is verified, and what was left out is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.books.verify import WitnessMissing, verify_books
+from service.cli import cli
+from service.engine import operations as c
+from service.engine.records import PLATFORM, SealRecord, Verification, Witness
+from service.storage.database import open_database
+from tests.engine import acts
+from tests.engine.calls import authorize, pay, rental, settle
+from tests.fakes import Desk
+from tests.storage.book import KEYS, at, forget_answers, live, seal, tamper, witness
+
+
+@pytest.fixture
+def sealed(file: Path) -> list[SealRecord]:
+    """A sealed book, in which Cem rents once more after the last seal; its seals."""
+    with at(file) as desk:
+        live(desk)
+        seals = seal(desk, max_heads=2)
+        desk.do(c.SetLimit("cem", acts.money(300_000)), caller=PLATFORM)
+        rental(desk, pay(rental(desk, settle(rental(desk, authorize("cem")), 500)), 500),
+               caller=PLATFORM)  # fmt: skip
+    return seals
+
+
+def since(file: Path, start: SealRecord, *others: Witness) -> Verification:
+    """What a verification from a seal on says, which is noted outside the database."""
+    engine = open_database(f"sqlite:///{file}")
+    try:
+        noted = [witness(start), *others]
+        return verify_books(engine, KEYS, noted, since=start.number)
+    finally:
+        engine.dispose()
+
+
+def test_only_people_who_moved_are_looked_at(file: Path, sealed: list[SealRecord]) -> None:
+    """From the last seal on only Cem's line is verified, and what was left out is said."""
+    found = since(file, sealed[-1])
+    assert found.fault is None
+    assert found.lines == 1
+    assert found.unchecked[0].startswith(f"4 lines did not move since seal {sealed[-1].number}:")
+    assert any("what operators are owed" in it for it in found.unchecked)
+
+
+def test_all_who_moved_since_an_early_seal_are_looked_at(
+    file: Path, sealed: list[SealRecord]
+) -> None:
+    """From an early seal on everybody is verified of whom an event came after it."""
+    found = since(file, sealed[0])
+    assert found.fault is None
+    assert found.lines == 5
+    assert found.unchecked[0].startswith("0 lines did not move since seal 1:")
+    assert found.seals == len(sealed)
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("UPDATE lines SET held_minor=held_minor+1 WHERE user_id='cem'", "LIMIT_IS_THE_SUM"),
+        ("UPDATE lines SET head=x'00' WHERE user_id='ann'", "HEAD_STORED"),
+        ("UPDATE lines SET version=version-1 WHERE user_id='ann'", "ENTRY_MISSING"),
+        ("DELETE FROM lines WHERE user_id='ann'", "ENTRY_WITHOUT_LINE"),
+        ("UPDATE entries SET amount_minor=amount_minor+1 WHERE user_id='cem' AND sequence=1",
+         "BALANCE_AFTER"),
+        ("UPDATE sealed_heads SET head=x'00' WHERE user_id='cem'", "SEAL_DIGEST"),
+        ("UPDATE seals SET signature=zeroblob(64) WHERE number={last}", "SEAL_SIGNATURE"),
+        ("UPDATE authorizations SET captured_minor=501 WHERE user_id='cem' AND captured_minor=500",
+         "AUTHORIZATION_AMOUNT"),
+        ("UPDATE payments SET amount_minor=amount_minor+1 WHERE user_id='cem'", "PAYMENTS"),
+        ("DELETE FROM requests WHERE user_id='cem' AND method='RecordPayment'", "REQUESTS"),
+    ],
+)  # fmt: skip
+def test_faults_of_people_who_moved_are_found(
+    file: Path, sealed: list[SealRecord], statement: str, rule: str
+) -> None:
+    """What was changed of people who moved, or of the heads of others, is found."""
+    tamper(file, statement.format(last=sealed[-1].number))
+    fault = since(file, sealed[-1]).fault
+    assert fault is not None
+    assert fault.rule == rule
+
+
+def test_what_did_not_move_is_not_looked_at(file: Path, sealed: list[SealRecord]) -> None:
+    """An old payment of Ann is not read: the verification says that it was left out."""
+    tamper(file, "UPDATE payments SET amount_minor=amount_minor+1 WHERE payment_reference='p-1'")
+    found = since(file, sealed[-1])
+    assert found.fault is None
+    assert "was not read" in found.unchecked[0]
+
+
+def test_a_seal_without_a_witness_is_no_starting_point(
+    file: Path, sealed: list[SealRecord]
+) -> None:
+    """A seal whose digest nobody has noted is refused, in one line that says what to do."""
+    engine = open_database(f"sqlite:///{file}")
+    with pytest.raises(WitnessMissing, match="--witness 1:DIGEST"):
+        verify_books(engine, KEYS, [witness(sealed[-1])], since=1)
+    engine.dispose()
+
+
+def test_another_digest_is_a_fault(file: Path, sealed: list[SealRecord]) -> None:
+    """A witness that says something else than the database is a fault at the seal."""
+    other = sealed[-1]._replace(digest=bytes(32))
+    fault = since(file, other).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("SEAL_WITNESS", f"seals/{other.number}")
+
+
+def test_a_seal_that_is_gone_is_missed(file: Path, sealed: list[SealRecord]) -> None:
+    """A starting point that the database does not have any more is a fault."""
+    last = sealed[-1].number
+    tamper(file, f"DELETE FROM seals WHERE number={last}",
+           f"DELETE FROM sealed_heads WHERE number={last}")  # fmt: skip
+    fault = since(file, sealed[-1]).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("SEAL_MISSING", f"seals/{last}")
+
+
+def test_a_starting_point_on_both_databases(desk: Desk) -> None:
+    """The same people are looked at on PostgreSQL."""
+    live(desk)
+    start = seal(desk)[-1]
+    rental(desk, authorize("cem", "umbrella"))
+    found = verify_books(desk.store.engine, KEYS, [witness(start)], since=start.number)
+    assert (found.fault, found.lines) == (None, 1)
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_it_left_out(
+    file: Path, sealed: list[SealRecord], tmp_path: Path
+) -> None:
+    """verify --since-seal takes the witness from a file, and prints what was not checked."""
+    forget_answers(file)
+    start = sealed[-1]
+    noted = tmp_path / "witness"
+    noted.write_text(f"{start.number}:{start.digest.hex()}\n")
+    words = ["verify", "--database", f"sqlite:///{file}", "--since-seal", str(start.number)]
+    done = CliRunner().invoke(cli, [*words, "--witness", str(noted)])
+    assert done.exit_code == 0, done.output
+    assert "not checked: 4 lines did not move" in done.output
+    assert "books verified" not in done.output
+    refused = CliRunner().invoke(cli, words)
+    assert isinstance(refused.exception, WitnessMissing)
+
+
+@pytest.mark.parametrize("value", ["1:00", "0:" + "0" * 64, "nowhere"])
+def test_a_witness_that_cannot_be_read(file: Path, value: str) -> None:
+    """A witness is NUMBER:DIGEST, or a file of such lines."""
+    done = CliRunner().invoke(
+        cli, ["verify", "--database", f"sqlite:///{file}", "--witness", value]
+    )
+    assert done.exit_code == 2
+    assert "NUMBER:DIGEST" in done.output
