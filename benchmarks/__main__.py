@@ -8,6 +8,8 @@ from benchmarks.crash import crash
 from benchmarks.power import power
 from benchmarks.races import races
 from benchmarks.rpc import rpc
+from benchmarks.terms import terms
+from benchmarks.trace import trace
 
 
 @click.group()
@@ -19,6 +21,8 @@ main.add_command(rpc)
 main.add_command(crash)
 main.add_command(power)
 main.add_command(races)
+main.add_command(trace)
+main.add_command(terms)
 
 if __name__ == "__main__":
     main()

@@ -112,14 +112,15 @@ def revision(checkout: Path) -> str:
 def document(
     *,
     name: str,
-    ratio: float,
+    ratio: float | None,
     rounds: int,
     seed: int,
     machine: dict[str, Any],
     commit: dict[str, Any],
     figures: dict[str, Any],
 ) -> dict[str, Any]:
-    """The JSON document of one run; `ratio` is the headline, `figures` are the benchmark's own.
+    """The JSON document of one run; `ratio` is the headline, None where the benchmark
+    compares nothing; `figures` are the benchmark's own.
 
     `machine` and `commit` are the answers of the functions of these names before the run.
     """

@@ -34,24 +34,22 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import FreeholdError, InternalFault, Unavailable
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.assess import Assessor, pack, unpack
-from service.engine.commands import (
-    Answer,
+from service.engine.assess import Assessor
+from service.engine.calls import Answer, Group, Settled, Work
+from service.engine.engine import Engine
+from service.engine.feature_values import pack, unpack
+from service.engine.operations import (
     Authorize,
     Command,
     Confirm,
-    Group,
     Increment,
     Item,
     PutUser,
     RecordPayment,
     Reverse,
     Settle,
-    Settled,
     StartRental,
-    Work,
 )
-from service.engine.engine import Engine
 from service.engine.records import PLATFORM
 from service.storage import admin
 from service.storage.database import open_database

@@ -48,6 +48,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m ARGUMENTS`` of a checkout, pinned to `core` from its first instruction.
 
+    Where the arguments begin with an option of Python's, such as ``-c``, there is no ``-m``.
     A child inherits the affinity of the thread that starts it, so the thread moves for a moment;
     pinning the child afterwards would miss the threads that it had started by then.
     """
@@ -55,8 +56,9 @@ def spawn(
     try:
         if core is not None:
             os.sched_setaffinity(0, {core})
+        module = () if arguments[0].startswith("-") else ("-m",)
         return subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=environment(checkout), cwd=checkout, **pipes
+            [sys.executable, *module, *arguments], env=environment(checkout), cwd=checkout, **pipes
         )
     finally:
         os.sched_setaffinity(0, before)

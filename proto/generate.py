@@ -4,9 +4,9 @@
     python proto/generate.py --check   fail when a committed stub differs
     python proto/generate.py --lint    run buf's linter over the contract
 
-The rules of protovalidate (`buf/validate/validate.proto`) come as a descriptor
-from the installed protovalidate package, so that the contract is compiled
-against exactly the rules that the server enforces.
+This folder is a complete include root: the rules of protovalidate stand beside
+the contract (`buf/validate/validate.proto`), and the well-known types come with
+the compiler.
 """
 
 from __future__ import annotations
@@ -19,14 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from google.protobuf import (
-    descriptor_pb2,
-    duration_pb2,
-    field_mask_pb2,
-    timestamp_pb2,
-)
+import grpc_tools
 from grpc_tools import protoc
-from protovalidate._gen.buf.validate import validate_pb
 
 HERE = Path(__file__).resolve().parent
 RULES = "buf/validate/validate.proto"
@@ -37,34 +31,17 @@ def contract_files() -> list[str]:
     return sorted(str(path.relative_to(HERE)) for path in HERE.glob("freehold/v*/*.proto"))
 
 
-def write_rules(path: Path) -> None:
-    """Writes the descriptor of the rules and of all that they import."""
-    files = descriptor_pb2.FileDescriptorSet()
-    for module in (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2):
-        module.DESCRIPTOR.CopyToProto(files.file.add())
-    files.file.add().ParseFromString(validate_pb._DESC.proto.to_binary())
-    path.write_bytes(files.SerializeToString(deterministic=True))
-
-
 def run_protoc(*arguments: str) -> None:
-    if protoc.main(["protoc", *arguments]) != 0:
+    known = Path(grpc_tools.__file__).parent / "_proto"
+    if protoc.main(["protoc", f"--proto_path={HERE}", f"--proto_path={known}", *arguments]) != 0:
         raise SystemExit("protoc failed")
 
 
-def generate(out: Path, scratch: Path) -> None:
+def generate(out: Path) -> None:
     """Writes all stubs below `out`."""
-    rules = scratch / "rules.binpb"
-    write_rules(rules)
-    run_protoc(f"--descriptor_set_in={rules}", f"--python_out={out}", f"--pyi_out={out}", RULES)
-    # The package's own protos of the well-known types are replaced by the set's.
-    run_protoc(
-        f"--descriptor_set_in={rules}",
-        f"--proto_path={HERE}",
-        f"--python_out={out}",
-        f"--pyi_out={out}",
-        f"--grpc_python_out={out}",
-        *contract_files(),
-    )
+    stubs = (f"--python_out={out}", f"--pyi_out={out}")
+    run_protoc(*stubs, RULES)
+    run_protoc(*stubs, f"--grpc_python_out={out}", *contract_files())
     for stub in out.rglob("*_pb2_grpc.py"):
         if "Stub" not in stub.read_text():
             stub.unlink()  # a file without a service
@@ -73,9 +50,8 @@ def generate(out: Path, scratch: Path) -> None:
 def check() -> int:
     """Compares the committed stubs with fresh ones; returns the exit status."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        out.mkdir()
-        generate(out, Path(folder))
+        out = Path(folder)
+        generate(out)
         fresh = {path.relative_to(out) for path in out.rglob("*.py*")}
         kept = {
             path.relative_to(HERE)
@@ -95,24 +71,11 @@ def check() -> int:
 
 
 def lint() -> int:
-    """Runs buf's linter over the compiled contract; returns its exit status."""
+    """Runs buf's linter over the contract; returns its exit status."""
     buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
     if buf is None:
         raise SystemExit("buf is not installed: pip install buf-bin")
-    with tempfile.TemporaryDirectory() as folder:
-        rules, image = Path(folder) / "rules.binpb", Path(folder) / "contract.binpb"
-        write_rules(rules)
-        run_protoc(
-            f"--descriptor_set_in={rules}",
-            f"--proto_path={HERE}",
-            "--include_imports",
-            "--include_source_info",
-            f"--descriptor_set_out={image}",
-            *contract_files(),
-        )
-        paths = [word for name in contract_files() for word in ("--path", name)]
-        command = [buf, "lint", str(image), "--config", str(HERE / "buf.yaml"), *paths]
-        return subprocess.run(command, check=False).returncode
+    return subprocess.run([buf, "lint", str(HERE)], check=False).returncode
 
 
 def main() -> int:
@@ -124,8 +87,7 @@ def main() -> int:
         return check()
     if options.lint:
         return lint()
-    with tempfile.TemporaryDirectory() as folder:
-        generate(HERE, Path(folder))
+    generate(HERE)
     return 0
 
 

@@ -6,8 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,26 +19,20 @@ from service.config import CURRENCY, Limits
 from service.engine.assess import Assessor
 from service.engine.clock_gaps import ClockGaps
 from service.engine.committer import Committer
-from service.engine.dispatcher import Dispatcher
 from service.engine.engine import Engine
-from service.engine.folder import Folder
 from service.engine.health import Prober
+from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
 from service.engine.records import ClockGap, SealRecord, TermsFault
-from service.engine.sealer import Sealer
-from service.engine.sweeper import Sweeper
-from service.engine.watch import CatalogWatch
+from service.engine.terms import Terms
+from service.engine.workers.catalog import CatalogReloader
+from service.engine.workers.payables import PayableCompactor
+from service.engine.workers.seals import Sealer
+from service.engine.workers.timers import Timers
+from service.engine.workers.transfers import Transfers
+from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
-from service.rpc import (
-    authorizations,
-    charges,
-    collection,
-    credit,
-    ledger,
-    rails,
-    returns,
-    sandbox,
-)
+from service.rpc import authorizations, charges, collection, credit, ledger, rails, returns, sandbox
 from service.rpc.collection import CollectionReads
 from service.rpc.credit import People
 from service.rpc.keys import KeyRing
@@ -55,8 +47,9 @@ from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
-from service.storage.catalog_mark import catalog_mark
 from service.storage.history import History
+from service.storage.horizon import Horizon, Waiting
+from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.requests import find_requests
@@ -102,7 +95,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
-        self.clock_gaps = ClockGaps(_warn_of_gap)
+        self.clock_gaps = ClockGaps(_warn_of_gap, limits.clock_gaps)
         engine = Engine(
             store,
             assessor,
@@ -117,50 +110,49 @@ class App:
             pauses=limits.conflict_pauses,
         )
         self.engine_statistics = engine.statistics
+        self._readers = Pool("reads", limits.reads)
+        provers = Pool("verifications", limits.verifications)
+        familiar = Pool("key lookups", limits.key_lookups)
+        strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
+        backstage = Pool("background reads", limits.background)
+        self._pools = (self._readers, provers, familiar, strangers, backstage)
         self._prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, _log_health
         )
-        self.committer = Committer(self._prober.noticing(engine.apply), limits.commit)
-        self._sweeper = Sweeper(
-            store,
-            self.committer,
-            parts.clock,
-            portion=limits.sweep_portion,
-            interval_s=limits.sweep_interval_s,
-            log_fault=_log_fault,
+        self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
+        horizon = Horizon(store.engine, _log_waiting)
+        self._timers = Timers(
+            store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
         )
-        self._watch = CatalogWatch(
-            partial(catalog_mark, store.engine),
-            engine.catalog_changed,
-            interval_s=limits.catalog_interval_s,
-            log_fault=_log_fault,
-        )
-        self._folder = Folder(
-            store,
-            self.committer,
-            rows=limits.fold_rows,
-            interval_s=limits.fold_interval_s,
-            pause_s=limits.fold_pause_s,
-            log_fault=_log_fault,
-        )
-        self._readers = ThreadPoolExecutor(limits.reader_threads, thread_name_prefix="reader")
+        self._transfers = _transfers(parts, self.committer, backstage)
+        self._sealer = _sealer(parts, self.committer, horizon, backstage)
+        self._workers = self._workers_of(engine.terms, backstage)
         keys = KeyRing(
             partial(find_principal, store.engine),
-            cache_s=limits.key_cache_s,
-            max_cached=limits.max_cached_keys,
+            familiar=familiar,
+            strangers=strangers,
+            limits=limits.keys,
         )
         pipeline = Pipeline(
             keys,
             min_time_left_s=limits.min_time_left_s,
             max_calls=limits.max_calls_a_caller,
         )
-        self._rails = Rails(self.committer, store, self._readers, parts.clock, parts.rail_secret)
-        self._dispatcher = _dispatcher(parts, self.committer)
-        self._sealer = _sealer(parts, self.committer)
-        self._server = GrpcServer(pipeline, self._services(assessor), limits)
-        self._background: list[asyncio.Task[None]] = []
+        lists = Lists(store.engine, horizon, wait_s=limits.page_wait_s)
+        self._rails = Rails(
+            self.committer,
+            lists,
+            self._readers,
+            parts.clock,
+            parts.rail_secret,
+            tolerance_s=limits.rail_tolerance_s,
+        )
+        self._server = GrpcServer(pipeline, self._services(assessor, lists, provers), limits)
+        self._probing: asyncio.Task[None] | None = None
 
-    def _services(self, assessor: Assessor) -> dict[str, list[Method[Any]]]:
+    def _services(
+        self, assessor: Assessor, lists: Lists, provers: Pool
+    ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -172,12 +164,12 @@ class App:
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
-        rentals = AuthorizationReads(store, self._readers)
+        rentals = AuthorizationReads(store, lists, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
         verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
-        books = LedgerServicer(verify, History(store.engine), self._readers)
+        books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer, retries)
         services = {
             authorizations.SERVICE: [
@@ -188,7 +180,7 @@ class App:
             ],
             credit.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
-                *credit.Reviews(store, self._readers).methods(small),
+                *credit.Reviews(lists, self._readers).methods(small),
                 *changing(credit.MUTATIONS, small),
             ],
             collection.SERVICE: [
@@ -214,91 +206,104 @@ class App:
             port = await self._server.start(address)
         except BaseException:
             await self.committer.close()
-            self._readers.shutdown()
+            self._shut_pools()
             raise
         await self._prober.start()
-        if not isinstance(self._parts.clock, SandboxClock):
-            loop = asyncio.get_running_loop()
-            self._background = [loop.create_task(work) for work in self._background_work()]
-        # These go by no clock but their own pauses, so in a sandbox as well.
-        self._background.append(asyncio.create_task(self._prober.run()))
-        self._background.append(asyncio.create_task(self._watch.run()))
-        self._background.append(asyncio.create_task(self._folder.run()))
-        if self._sealer is not None:
-            self._background.append(asyncio.create_task(self._sealer.run()))
+        self._probing = asyncio.create_task(self._prober.run())
+        for worker in self._workers:
+            worker.start()
         return port
+
+    def _workers_of(self, terms: Terms, pool: Pool) -> list[Worker]:
+        """All that goes on beside the calls until the server stops."""
+        limits, store = self._parts.limits, self._parts.store
+        compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
+        works: dict[str, tuple[Work, float, float | None]] = {
+            # These go by no clock but their own pauses, so in a sandbox as well.
+            "catalog": (CatalogReloader(terms, pool).work, limits.catalog_interval_s, None),
+            "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
+        }
+        if self._sealer is not None:
+            works["seals"] = (self._sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
+        if not isinstance(self._parts.clock, SandboxClock):
+            works["timers"] = (self._timers.work, limits.sweep_interval_s, None)
+            if self._transfers is not None:
+                works["transfers"] = (self._transfers.work, limits.dispatch_interval_s, None)
+            if self._parts.rail is not None:
+                works["rail"] = (self._hear_rail, limits.dispatch_interval_s, None)
+        return [
+            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=_log_fault)
+            for name, (work, interval_s, pause_s) in works.items()
+        ]
+
+    def _shut_pools(self) -> None:
+        for pool in self._pools:
+            pool.shutdown()
 
     async def _tell_health(self, serving: bool) -> None:
         self._parts.store.doubt()
         await self._server.set_serving(serving)
 
-    def _background_work(self) -> list[Coroutine[Any, Any, None]]:
-        """What goes on beside the calls until the server stops."""
-        works = [self._sweeper.run()]
-        if self._dispatcher is not None:
-            works.append(self._dispatcher.run())
+    async def _hear_rail(self) -> bool:
+        """Lets the rail deliver what it has to say; nothing more waits after it."""
         if self._parts.rail is not None:
-            works.append(self._telling(self._parts.rail))
-        return works
-
-    async def _telling(self, rail: Rail) -> None:
-        while True:
-            await rail.tell(self._deliver)
-            await asyncio.sleep(self._parts.limits.dispatch_interval_s)
+            await self._parts.rail.tell(self._deliver)
+        return False
 
     async def _deliver(self, body: bytes, signature: str) -> None:
         await self._rails.report(body, signature)
 
     async def _catch_up(self) -> int:
         """All that the background would do by now; returns how many authorizations time woke."""
-        woken = await self._sweeper.sweep()
-        if self._dispatcher is not None and self._parts.rail is not None:
-            await self._dispatcher.dispatch()
-            await self._parts.rail.tell(self._deliver)
+        woken = await self._timers.wake_due()
+        if self._transfers is not None:
+            await self._transfers.send_requested()
+            await self._hear_rail()
         return woken
 
     async def stop(self) -> None:
         """Stops accepting, lets calls under way finish, drains the queue, closes."""
         self._prober.close()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
         limits = self._parts.limits
         await self._server.stop(limits.drain_s, limits.notice_s)
         if self._sealer is not None:
             await self._sealer.close(limits.last_seal_s)
         await self.committer.close()
-        self._readers.shutdown()
+        self._shut_pools()
         self._parts.store.close()
 
 
-def _dispatcher(parts: Parts, committer: Committer) -> Dispatcher | None:
+def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | None:
     if parts.rail is None:
         return None
     limits = parts.limits
-    return Dispatcher(
+    return Transfers(
         parts.store,
         parts.rail,
         committer,
         parts.clock,
+        pool,
         portion=limits.dispatch_portion,
-        interval_s=limits.dispatch_interval_s,
         resend_us=int(limits.resend_s * 1_000_000),
         log_fault=_log_fault,
     )
 
 
-def _sealer(parts: Parts, committer: Committer) -> Sealer | None:
+def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) -> Sealer | None:
     if parts.seal_key is None:
         return None
     limits = parts.limits
     return Sealer(
-        SqlSealStore(parts.store.engine),
+        SqlSealStore(parts.store.engine, horizon),
         committer,
         parts.clock,
         parts.seal_key,
+        pool,
         max_heads=limits.seal_heads,
-        interval_s=limits.seal_interval_s,
         pause_s=limits.seal_pause_s,
         log_seal=_log_seal,
         log_fault=_log_fault,
@@ -350,6 +355,18 @@ def _warn_of_gap(gap: ClockGap, seen: int) -> None:
         )
 
 
+def _log_waiting(it: Waiting) -> None:
+    with suppress(Exception):
+        log.warning(
+            "reading waits",
+            pid=it.pid,
+            application=it.application,
+            since_s=round(it.since_s, 1),
+            why="a transaction of this PostgreSQL process has not ended: seals and the newest pages"
+            " of lists wait for it; end it, or roll back what is prepared where the pid is 0",
+        )
+
+
 def _log_health(serving: bool, error: BaseException | None) -> None:
     with suppress(Exception):
         if serving:
@@ -396,6 +413,7 @@ async def serve(parts: Parts, address: str) -> None:
     _take_turns()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(NoPool())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = App(parts)

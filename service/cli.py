@@ -406,8 +406,9 @@ def _rail(
 def _clock(sandbox: str | None) -> Clock:
     if sandbox is None:
         from service.app import log_clock
+        from service.config import LIMITS
 
-        return SystemClock(tell=log_clock)
+        return SystemClock(tell=log_clock, limits=LIMITS.clock)
     try:
         start = datetime.fromisoformat(sandbox)
     except ValueError as error:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from threading import Lock
 from typing import Protocol
 
+from service.bounds import bounded
 from service.domain.errors import ClockUnproven
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
-MOST_APART_NS = 10_000_000_000
-"""How far the machine's two clocks may move apart. A daemon that keeps time, or a virtual machine
-that is moved, steps by less; and no term of a rental is so short that it would matter."""
 SLEW_DIVISOR = 10
 """A step is forgotten at a tenth of the time that goes by: no daemon slews faster."""
-MOST_BEHIND_US = 60 * SECOND_US
-"""How far the clock may be behind the newest row at the start, as those of two servers may be."""
-MOST_AHEAD_US = 30 * DAY_US
-"""How long nothing may have happened before the start, unless somebody vouches for the clock."""
 LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLimits:
+    """How far the machine's clock may be off, in seconds."""
+
+    most_apart_s: float = bounded(10.0, 1, 3600)
+    """How far the machine's two clocks may move apart. A daemon that keeps time, or a virtual
+    machine that is moved, steps by less; and no term of a rental is so short that it would
+    matter."""
+    most_behind_s: float = bounded(60.0, 0, 86_400)
+    """How far the clock may be behind the newest row at the start, as those of two servers may
+    be."""
+    most_ahead_s: float = bounded(30 * 86_400, 60, 3650 * 86_400)
+    """How long nothing may have happened before the start, unless somebody vouches for the
+    clock."""
+
+
+CLOCK_LIMITS = ClockLimits()
 
 
 class Clock(Protocol):
@@ -65,7 +79,7 @@ class SystemClock:
     """The machine's clock, which never goes backwards within a process and follows no jump.
 
     Each reading compares the wall clock, which anybody may set, with a steady clock, which nobody
-    can. As long as they agree within `MOST_APART_NS` the wall clock counts; after a small step back
+    can. As long as they agree within `most_apart_s` the wall clock counts; after a small step back
     time stands still until the wall clock has caught up. When they do not, that is a jump: it is
     told, time goes on from before it by the steady clock, so that calls are answered as if nothing
     had happened, and the clock is not `trusted`, so that the sweeper and the dispatcher rest. When
@@ -74,12 +88,12 @@ class SystemClock:
     A jump that stays is not followed, however long: nobody here can tell the operator who sets a
     wrong clock right from the fault that sets a right one wrong, and a rental that was sold by a
     wrong clock is not brought back. Whoever knows restarts the process, which takes the wall clock
-    as it then is. A virtual machine that was stopped for longer than `MOST_APART_NS` sees a jump
+    as it then is. A virtual machine that was stopped for longer than `most_apart_s` sees a jump
     as well.
 
     At the start there is nothing to compare with but the database (`compare_start`). A clock behind
     its newest row is told and no more: what is done late harms nobody. With one that is
-    `MOST_AHEAD_US` ahead no server starts unless somebody vouches for it: any call would sell by
+    `most_ahead_s` ahead no server starts unless somebody vouches for it: any call would sell by
     that clock, and its event would make the clock look right from then on.
     """
 
@@ -88,12 +102,16 @@ class SystemClock:
         wall_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] | None = None,
         tell: Tell = _say_nothing,
+        limits: ClockLimits = CLOCK_LIMITS,
     ) -> None:
         """`wall_ns` is nanoseconds since the epoch, `steady_ns` since whenever; `tell` must not
         block: it is called by whoever asks for the time."""
         self._wall_ns = wall_ns
         self._steady_ns = steady_ns or _steady_source()
         self._tell = tell
+        self._most_apart_ns = int(limits.most_apart_s * 1_000_000_000)
+        self._most_behind_us = int(limits.most_behind_s * SECOND_US)
+        self._most_ahead_us = int(limits.most_ahead_s * SECOND_US)
         self._lock = Lock()
         self._looked_ns, wall = self._read_together()
         # By how much the wall clock is ahead of the steady one, as far as that is believed.
@@ -108,10 +126,11 @@ class SystemClock:
             steady_ns = self._steady_ns()
             wall_ns = self._wall_ns()
             off_ns = wall_ns - steady_ns - self._ahead_ns
-            if not -MOST_APART_NS <= off_ns <= MOST_APART_NS:
+            most_apart_ns = self._most_apart_ns
+            if not -most_apart_ns <= off_ns <= most_apart_ns:
                 steady_ns, wall_ns = self._read_together()
                 off_ns = wall_ns - steady_ns - self._ahead_ns
-            if -MOST_APART_NS <= off_ns <= MOST_APART_NS:
+            if -most_apart_ns <= off_ns <= most_apart_ns:
                 if off_ns:
                     most_ns = (steady_ns - self._looked_ns) // SLEW_DIVISOR
                     self._ahead_ns += max(-most_ns, min(most_ns, off_ns))
@@ -119,7 +138,7 @@ class SystemClock:
                     news, self._jump_ns = ClockNews.RIGHT_AGAIN, 0
                 now_us = wall_ns // 1000
             else:
-                if abs(off_ns - self._jump_ns) > MOST_APART_NS:
+                if abs(off_ns - self._jump_ns) > most_apart_ns:
                     news, self._jump_ns = ClockNews.JUMPED, off_ns
                 now_us = (steady_ns + self._ahead_ns) // 1000
             self._looked_ns = steady_ns
@@ -155,14 +174,14 @@ class SystemClock:
         """Compares the clock with the newest row of the database, in microseconds since the epoch;
         None: there is none. `vouched`: somebody says that the clock is right.
 
-        Raises ClockUnproven when it is more than `MOST_AHEAD_US` ahead and nobody vouches for it.
+        Raises ClockUnproven when it is more than `most_ahead_s` ahead and nobody vouches for it.
         """
         if newest_us is None:
             return
         off_us = self.now_us() - newest_us
-        if off_us < -MOST_BEHIND_US:
+        if off_us < -self._most_behind_us:
             self._tell(ClockNews.BEHIND, off_us)
-        elif off_us > MOST_AHEAD_US and not vouched:
+        elif off_us > self._most_ahead_us and not vouched:
             raise ClockUnproven(
                 f"the machine's clock is {off_us / DAY_US:,.1f} days ahead of the newest event in "
                 "the database: set the clock right; or, where it is right and nothing happened for "

@@ -3,7 +3,7 @@
 A reader who stands still never stops the server. Lines go through a bounded queue to one thread,
 which alone writes; a line that finds the queue full is dropped and counted, and the count stands
 in the log at the place of the dropped lines. At the process's end the queue is written for at most
-`LAST_LINES_S`; then the process ends although nobody reads.
+`LogLimits.last_lines_s`; then the process ends although nobody reads.
 """
 
 from __future__ import annotations
@@ -25,12 +25,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
-MOST_WAITING = 4 * 1024 * 1024
-"""Characters that wait for the reader; what comes on top is dropped."""
-MOST_IN_A_LINE = 64 * 1024
-"""Characters of a line without an end before it is taken for one."""
-LAST_LINES_S = 1.0
-"""How long the process waits, at its end, for whoever reads the log."""
+from service.config import LIMITS, LogLimits
 
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
@@ -48,10 +43,11 @@ class LogStream(io.TextIOBase):
     the interpreter from its end.
     """
 
-    def __init__(self, descriptor: int, most_waiting: int) -> None:
-        """`descriptor` is written to; at most `most_waiting` characters wait for it."""
+    def __init__(self, descriptor: int, limits: LogLimits) -> None:
+        """`descriptor` is written to."""
         self._descriptor = descriptor
-        self._most_waiting = most_waiting
+        self._most_waiting = limits.most_waiting
+        self._most_in_a_line = limits.most_in_a_line
         # Reentrant: a destructor that the garbage collector runs in here may warn of something.
         self._lock = threading.RLock()
         self._lines: SimpleQueue[str | int | None] = SimpleQueue()
@@ -65,7 +61,7 @@ class LogStream(io.TextIOBase):
         """Takes text; what ends a line goes to the thread. Never blocks; returns its length."""
         with self._lock:
             whole = self._begun + text
-            end = len(whole) if len(whole) > MOST_IN_A_LINE else whole.rfind("\n") + 1
+            end = len(whole) if len(whole) > self._most_in_a_line else whole.rfind("\n") + 1
             self._begun = whole[end:]
             if end:
                 self._put(whole[:end])
@@ -159,15 +155,15 @@ def _write(descriptor: int, text: str) -> None:
             return  # closed, or the disk is full: the next line is tried again
 
 
-def configure_logs(level: str = "INFO") -> None:
+def configure_logs(level: str = "INFO", limits: LogLimits = LIMITS.log) -> None:
     """Every event, of libraries too, becomes one JSON object with time (UTC) and level.
 
     From here on nothing in Python that writes to standard error or standard output blocks, and
     both go to standard error.
     """
-    stream = LogStream(sys.stderr.fileno(), MOST_WAITING)
+    stream = LogStream(sys.stderr.fileno(), limits)
     # Last of all that is done at the exit, so that the last words of everything else come through.
-    atexit.register(stream.finish, LAST_LINES_S)
+    atexit.register(stream.finish, limits.last_lines_s)
     sys.stdout = sys.stderr = stream
     structlog.configure(
         processors=[*_SHARED, structlog.processors.JSONRenderer()],

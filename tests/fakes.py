@@ -20,9 +20,12 @@ from service.app import App, Parts
 from service.clock import Clock, SandboxClock
 from service.config import Limits
 from service.domain.access import new_key
-from service.engine.assess import Assessor, unpack
-from service.engine.commands import Answer, Command, PutUser, Work
+from service.engine.assess import Assessor
+from service.engine.calls import Answer, Work
 from service.engine.engine import Engine, Result
+from service.engine.feature_values import unpack
+from service.engine.operations import Command, PutUser
+from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import Scorer
 from service.engine.records import PLATFORM, ClockGap, TermsFault
 from service.ids import Ids
@@ -30,6 +33,8 @@ from service.rails.simulated import Behaviour, SimulatedRail
 from service.signing import SealKey
 from service.storage import admin
 from service.storage.database import open_database
+from service.storage.horizon import Horizon, Notice
+from service.storage.lists import Lists
 from service.storage.migrate import migrate
 from service.storage.store import SqlStore
 
@@ -40,6 +45,10 @@ OPERATOR = "city"
 OTHER_OPERATOR = "harbour"
 RAIL_SECRET = b"shared with the rail in tests only"
 BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
+
+
+BACKSTAGE = Pool("background reads", PoolLimits(threads=4, max_waiting=64))
+"""Where tests that run a part of the server by itself let it read."""
 
 
 class FakeScored(NamedTuple):
@@ -102,6 +111,11 @@ class CountingIds:
     def key(self) -> bytes:
         """The next secret."""
         return next(self._numbers).to_bytes(16, "big")
+
+
+def lists_of(store: SqlStore, notice: Notice = lambda _: None, wait_s: float = 10.0) -> Lists:
+    """The lists of a store's database, with a horizon of their own."""
+    return Lists(store.engine, Horizon(store.engine, notice), wait_s=wait_s)
 
 
 def new_database(url: str) -> SqlStore:
@@ -194,7 +208,7 @@ class Desk:
 
 
 def _raw(score: float) -> bytes:
-    from service.engine.assess import pack
+    from service.engine.feature_values import pack
 
     return pack([score, 0.0])
 

@@ -23,6 +23,7 @@ from service.storage.postgres_tools import PLACES
 SOCKET = ".s.PGSQL.5432"
 # Rows that were deleted stay in the files: after so many tests a database is replaced.
 LIFETIME = 50
+NOTES = "terms_changes"
 
 
 OLDEST = "15"
@@ -119,13 +120,21 @@ class _Lent:
         self._uses = 0
         self._session: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True)
         self._tables = self._names("pg_tables", "tablename")
-        sequences = self._names("pg_sequences", "sequencename")
+        sequences = [
+            (name, *self._session.execute(f"SELECT last_value, is_called FROM {name}".encode()))
+            for name in self._names("pg_sequences", "sequencename")
+        ]
         self._session.execute("CREATE SCHEMA seed")
         statements = [f"DELETE FROM {table}" for table in self._tables]
-        for table in self._tables:
+        # Changes of the terms are noted in any case, these ones too: the notes come last.
+        for table in sorted(self._tables, key=lambda it: it == NOTES):
             self._session.execute(f"CREATE TABLE seed.{table} AS TABLE {table}".encode())
+            if table == NOTES:
+                statements.append(f"DELETE FROM {table}")
             statements.append(f"INSERT INTO {table} SELECT * FROM seed.{table}")
-        statements += [f"ALTER SEQUENCE {sequence} RESTART" for sequence in sequences]
+        statements += [
+            f"SELECT setval('{name}', {last}, {called})" for name, (last, called) in sequences
+        ]
         # Triggers forbid what no program of ours does: taking back what was entered.
         guards = "SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '5s'"
         self._cleaning = "; ".join(["BEGIN", guards, *statements, "COMMIT"]).encode()

@@ -338,7 +338,16 @@ _WAKES: dict[State, Callable[[Authorization], int | None]] = {
     State.OVERDUE: attrgetter("lost_us"),
     State.RETURN_CLAIMED: attrgetter("claim_until_us"),
 }
-_PLACES = {name: place for place, name in enumerate(Authorization._fields)}
+FIXED = frozenset(
+    {
+        *("user_id", "authorization_id", "operator_id", "request_id", "parent_id", "group_id"),
+        *("product_id", "product_revision", "currency", "start", "accept_offers", "band"),
+        *("decision_id", "model_id", "policy_revision", "fee_bp", "create_us"),
+        *("pickup_window_us", "rental_period_us"),
+    }
+)
+"""Fields that no step changes; a step that does is a KeyError."""
+_PLACES = {name: n for n, name in enumerate(Authorization._fields) if name not in FIXED}
 _VERSION = _PLACES["version"]
 _new = tuple.__new__
 

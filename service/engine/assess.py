@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import array
-import hashlib
-import json
 import math
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from typing_extensions import TypeIs
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
-from service.engine.commands import Authorize, Increment, PutUser, Work
+from service.engine.calls import Work
 from service.engine.context import Assessed, Assessment
-from service.engine.ports import Scorer, Store, Unscorable
-from service.engine.records import Scored, UserFeatures
-
-VALUE_BYTES = 8
-
-
-def schema_id_of(names: Sequence[str]) -> str:
-    """The id of an order of raw values: SHA-256 of the names as JSON."""
-    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()
-
-
-def pack(values: Sequence[float]) -> bytes:
-    """Raw values as little-endian float64, eight bytes each."""
-    packed = array.array("d", values)
-    if packed.itemsize != VALUE_BYTES:
-        raise OverflowError("this machine has no 64-bit double")
-    if _BIG_ENDIAN:
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def unpack(raw: bytes) -> array.array[float]:
-    """The values that `pack` packed."""
-    values = array.array("d")
-    values.frombytes(raw)
-    if _BIG_ENDIAN:
-        values.byteswap()
-    return values
-
-
-_BIG_ENDIAN = array.array("H", [1]).tobytes()[0] == 0
+from service.engine.feature_values import pack, schema_id_of, unpack
+from service.engine.operations import BY_COMMAND
+from service.engine.operations.put_user import PutUser
+from service.engine.ports import Scorer, Store
+from service.engine.records import UserFeatures
 
 
 class Assessor:
@@ -67,64 +36,62 @@ class Assessor:
 
         Scores below `explain_below` come with the model's reasons.
         """
-        asking = {
-            work.command.user_id
-            for work in batch
-            if isinstance(work.command, Authorize | Increment)
-        }
+        asking = {work.command.user_id for work in batch if BY_COMMAND[type(work.command)].scored}
         people = self._store.features(asking) if asking else {}
-        stored = {user_id: self._stored_row(it) for user_id, it in people.items()}
-        sent = {
-            work.command: self._sent_row(work.command)
-            for work in batch
-            if isinstance(work.command, PutUser)
-        }
-        verdicts = self._verdicts([*stored.values(), *sent.values()], explain_below)
-        following = iter(verdicts)
+        sent = [work.command for work in batch if isinstance(work.command, PutUser)]
+        persons = [self._stored(it) for it in people.values()]
+        persons += [self._sent(it) for it in sent]
+        assessments = self._assessments(persons, explain_below)
         return Assessed(
-            asking={user_id: _assessment(it, next(following)) for user_id, it in people.items()},
-            put={
-                command: Assessment(command.scoring_consent, 0, command.as_of_us, *next(following))
-                for command in sent
-            },
+            asking=dict(zip(people, assessments, strict=False)),
+            put=dict(zip(sent, assessments[len(people) :], strict=True)),
         )
 
-    def assess_one(self, features: UserFeatures) -> Assessment:
-        """What the model says of one person as stored; without reasons."""
-        (verdict,) = self._verdicts([self._stored_row(features)], 0)
-        return _assessment(features, verdict)
+    def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:
+        """A score with its reasons, or the reason why there is none, for each person."""
+        rows = [it.row for it in persons if isinstance(it.row, bytes)]
+        results: Iterator[Any] = iter(())
+        if rows:
+            with self._turn:
+                results = iter(self._scorer.score_with_reasons(rows, explain_below))
+        made = []
+        for consent, version, as_of_us, row in persons:
+            if not isinstance(row, bytes):
+                made.append(Assessment(consent, version, as_of_us, None, (row.why,), row.feature))
+                continue
+            result, why = next(results)
+            if hasattr(result, "reason"):
+                unscorable = (None, (result.reason,), result.feature)
+                made.append(Assessment(consent, version, as_of_us, *unscorable))
+            else:
+                made.append(Assessment(consent, version, as_of_us, result, why))
+        return made
 
-    def _verdicts(self, rows: Sequence[bytes | _Verdict], explain_below: int) -> list[_Verdict]:
-        """A score with its reasons, or the reason why there is none, for each row; what is a
-        verdict already stays."""
-        to_score = [row for row in rows if isinstance(row, bytes)]
-        if not to_score:
-            return [row for row in rows if not isinstance(row, bytes)]
-        with self._turn:
-            results = self._scorer.score_with_reasons(to_score, explain_below)
-        following = iter(results)
-        return [_verdict(*next(following)) if isinstance(row, bytes) else row for row in rows]
-
-    def _stored_row(self, features: UserFeatures) -> bytes | _Verdict:
+    def _stored(self, it: UserFeatures) -> _Person:
         """A person's stored values in the served model's order, or why they cannot be scored."""
-        schema_id, raw = features.schema_id, features.raw
-        if schema_id is None or raw is None:
-            return _NO_FEATURES
-        if not features.scoring_consent:
-            return _NO_CONSENT
-        if schema_id == self.schema_id:
-            return raw
-        return self._row(self._store.feature_names(schema_id), raw)
+        row: bytes | _Refusal
+        if it.schema_id is None or it.raw is None:
+            row = _NO_FEATURES
+        elif not it.scoring_consent:
+            row = _NO_CONSENT
+        elif it.schema_id == self.schema_id:
+            row = it.raw
+        else:
+            row = self._row(self._store.feature_names(it.schema_id), it.raw)
+        return _Person(it.scoring_consent, it.version, it.as_of_us, row)
 
-    def _sent_row(self, command: PutUser) -> bytes | _Verdict:
+    def _sent(self, command: PutUser) -> _Person:
         """The values that a PutUser brings, likewise; their schema is recorded."""
+        row: bytes | _Refusal = command.raw
         if command.names is not None:
             self._store.save_feature_schema(schema_id_of(command.names), command.names)
         if not command.scoring_consent:
-            return _NO_CONSENT
-        return command.raw if command.names is None else self._row(command.names, command.raw)
+            row = _NO_CONSENT
+        elif command.names is not None:
+            row = self._row(command.names, command.raw)
+        return _Person(command.scoring_consent, 0, command.as_of_us, row)
 
-    def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Verdict:
+    def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Refusal:
         """Values by name in the order of the served model.
 
         A value that was never sent is not a missing one: nobody said that the person has none. It
@@ -133,32 +100,25 @@ class Assessor:
         sent = dict(zip(names, unpack(raw), strict=True))
         for name in self.raw_names:
             if name not in sent and name not in self._absent_names:
-                return _Verdict(None, (Reason.FEATURE_NOT_SENT,), name)
+                return _Refusal(Reason.FEATURE_NOT_SENT, name)
         return pack([sent.get(name, math.nan) for name in self.raw_names])
 
 
-class _Verdict(NamedTuple):
-    """A score and the reasons for it, or no score, the reason for that and the feature at fault."""
+class _Refusal(NamedTuple):
+    """Why a person cannot be scored, and the feature at fault, if it is one."""
 
-    scored: Scored | None
-    why: tuple[str, ...]
+    why: str
     feature: str = ""
 
 
-_NO_CONSENT = _Verdict(None, (Reason.NO_CONSENT,))
-_NO_FEATURES = _Verdict(None, (Reason.NO_FEATURES,))
+class _Person(NamedTuple):
+    """A person who is to be assessed: the row of values, or why it cannot be scored."""
+
+    scoring_consent: bool
+    version: int
+    as_of_us: int | None
+    row: bytes | _Refusal
 
 
-def _verdict(result: Scored | Unscorable, why: tuple[str, ...]) -> _Verdict:
-    if _is_unscorable(result):
-        return _Verdict(None, (result.reason,), result.feature)
-    return _Verdict(result, why)
-
-
-def _assessment(features: UserFeatures, verdict: _Verdict) -> Assessment:
-    consent = features.scoring_consent
-    return Assessment(consent, features.version, features.as_of_us, *verdict)
-
-
-def _is_unscorable(result: Scored | Unscorable) -> TypeIs[Unscorable]:
-    return hasattr(result, "reason")
+_NO_CONSENT = _Refusal(Reason.NO_CONSENT)
+_NO_FEATURES = _Refusal(Reason.NO_FEATURES)

@@ -22,7 +22,7 @@ from service.domain.authorization import (
     State,
     TransferKind,
 )
-from service.domain.chain import link_of, subject_of
+from service.domain.chain import LINK_FORMATS, link_of, subject_of
 from service.domain.ladder import LADDER, Rung
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, book_of
 from service.domain.money import share_minor
@@ -246,6 +246,10 @@ class LineReplay:
             raise Found("TIME", row, "written before the entry that it follows")
         self._move(entry.debit, entry.amount_minor, entry.debit_after_minor, row)
         self._move(entry.credit, -entry.amount_minor, entry.credit_after_minor, row)
+        if entry.link_format not in LINK_FORMATS:
+            raise Found(
+                "LINK_FORMAT", row, f"format {entry.link_format} is not known to this build"
+            )
         self.head = link_of(self.head, self._stored.subject, entry)
         if entry.link != self.head:
             raise Found("LINK", row, "the link does not follow from the entry and the link before")
@@ -543,10 +547,7 @@ _NO_CALLS: Final = frozenset(_CLIMBED) | {
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
 }
 """What time brings and what the rail says; an item is lost by either."""
-_ENDS: Final = {
-    TransferState.FAILED: T.DEBIT_FAILED,
-    TransferState.CANCELLED: T.DEBIT_CANCELLED,
-}
+_ENDS: Final = {TransferState.FAILED: T.DEBIT_FAILED, TransferState.CANCELLED: T.DEBIT_CANCELLED}
 """How a debit ends that is no payment."""
 _DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *_ENDS.values()})
 Words = Counter[tuple[T, int]]

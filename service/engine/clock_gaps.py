@@ -7,13 +7,21 @@ one that can be. A time that is far ahead is taken as well, and somebody should 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from service.bounds import bounded
 from service.engine.records import ClockGap
 
-FAR_US = 60 * 1_000_000
-"""How far ahead of the server a client's time may be before it is warned of."""
-PAUSE_US = 10 * FAR_US
-"""How long there is no other warning of the same caller and method."""
+
+@dataclass(frozen=True, slots=True)
+class ClockGapLimits:
+    """When a client's time is warned of, in seconds."""
+
+    far_s: float = bounded(60.0, 0, 86_400)
+    """How far ahead of the server it may be before it is."""
+    pause_s: float = bounded(600.0, 0, 86_400)
+    """How long there is no other warning of the same caller and method."""
+
 
 Warn = Callable[[ClockGap, int], None]
 """Warns of a time that is far ahead; of so many since the last warning, this one included."""
@@ -23,15 +31,17 @@ class ClockGaps:
     """Counts times that were moved; warns of a caller and method now and then, however many come.
 
     ahead         taken as now, since they were later
-    far_ahead     of these, by more than a minute
+    far_ahead     of these, by more than `far_s`
     before_start  taken as the start, since they were earlier
     """
 
-    def __init__(self, warn: Warn) -> None:
+    def __init__(self, warn: Warn, limits: ClockGapLimits) -> None:
         self.ahead = 0
         self.far_ahead = 0
         self.before_start = 0
         self._warn = warn
+        self._far_us = int(limits.far_s * 1_000_000)
+        self._pause_us = int(limits.pause_s * 1_000_000)
         self._warned_us: dict[tuple[str, str], int] = {}
         self._unsaid: dict[tuple[str, str], int] = {}
 
@@ -41,14 +51,14 @@ class ClockGaps:
             self.before_start += 1
             return
         self.ahead += 1
-        if gap.gap_us <= FAR_US:
+        if gap.gap_us <= self._far_us:
             return
         self.far_ahead += 1
         # As many as there are operators and methods: who calls was known by a key.
         key = (gap.caller, gap.method)
         unsaid = self._unsaid.get(key, 0) + 1
         warned_us = self._warned_us.get(key)
-        if warned_us is not None and gap.now_us < warned_us + PAUSE_US:
+        if warned_us is not None and gap.now_us < warned_us + self._pause_us:
             self._unsaid[key] = unsaid
             return
         self._warned_us[key], self._unsaid[key] = gap.now_us, 0

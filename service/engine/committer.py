@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
-from service.engine.commands import Work
+from service.engine.calls import Work
 from service.engine.engine import Result
 
 Apply = Callable[[Sequence[Work]], list[Result]]
@@ -33,13 +34,13 @@ class CommitLimits:
     arrivals, since it has not looked at what has arrived.
     """
 
-    max_queue: int = 4096
-    max_batch: int = 64
-    max_linger_s: float = 0.010
-    quiet_s: float = 0.001
-    patience: int = 4
-    min_arrivals: float = 4.0
-    rate_window_s: float = 0.05
+    max_queue: int = bounded(4096, 1, 1_000_000)
+    max_batch: int = bounded(64, 1, 1024)
+    max_linger_s: float = bounded(0.010, 0, 1)
+    quiet_s: float = bounded(0.001, 0, 1)
+    patience: int = bounded(4, 1, 1000)
+    min_arrivals: float = bounded(4.0, 0, 1_000_000)
+    rate_window_s: float = bounded(0.05, 0.001, 60)
 
 
 @dataclass(slots=True)
@@ -106,8 +107,15 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
 class Committer:
     """The only way in for calls that change something. Lives on one event loop."""
 
-    def __init__(self, apply: Apply, limits: CommitLimits) -> None:
+    def __init__(
+        self,
+        apply: Apply,
+        limits: CommitLimits,
+        notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
+    ) -> None:
+        """`notice` takes the refusals of each batch that has any."""
         self._apply = apply
+        self._notice = notice
         self._limits = limits
         self._queue: deque[tuple[Work, asyncio.Future[bytes]]] = deque()
         self._arrived = asyncio.Event()
@@ -185,13 +193,18 @@ class Committer:
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1
+            refusals = []
             for (_, future), result in zip(taken, results, strict=True):
-                if future.done():
-                    continue  # the caller went away; a retry finds the answer
                 if isinstance(result, FreeholdError):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+                    refusals.append(result)
+                # A caller that went away finds the answer by a retry.
+                if not future.done():
+                    if isinstance(result, FreeholdError):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
+            if refusals:
+                self._notice(refusals)
 
     async def _linger(self, pause: float) -> None:
         """Waits until there are enough, or the pause is over, or nothing arrives any more."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
-from service.engine.changes import Draft
-from service.engine.commands import Answer, PutUser
+from service.engine.calls import Answer
 from service.engine.records import Catalog, Scored
+from service.engine.rows import Draft
 from service.ids import Ids
 
 UNSCORED_BAND = ""
@@ -41,7 +41,7 @@ class Assessed(NamedTuple):
     """Assessments: of those who ask, by user id, as stored; of those who are put, as sent."""
 
     asking: Mapping[str, Assessment]
-    put: Mapping[PutUser, Assessment]
+    put: Mapping[Any, Assessment]
 
 
 @dataclass(frozen=True, slots=True)

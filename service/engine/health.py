@@ -17,10 +17,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.domain.errors import Unavailable
-from service.engine.commands import Work
-from service.engine.committer import Apply
-from service.engine.engine import Result
+from service.bounds import bounded
+from service.domain.errors import FreeholdError, Unavailable
 
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
@@ -35,12 +33,12 @@ Returns False when that could not be tried; raises StorageFailed or OutcomeUnkno
 class ProbeLimits:
     """How often storage is tried, and what counts as failed; all in seconds."""
 
-    interval_s: float = 1.0
-    timeout_s: float = 3.0
+    interval_s: float = bounded(1.0, 0.01, 3600)
+    timeout_s: float = bounded(3.0, 0.01, 600)
     """A probe that takes longer has failed."""
-    first_pause_s: float = 1.0
+    first_pause_s: float = bounded(1.0, 0, 3600)
     """After a relapse no commit counts for so long; twice as long after the next."""
-    most_pause_s: float = 30.0
+    most_pause_s: float = bounded(30.0, 0, 3600)
     """The longest pause; who stays up for longer than this has not relapsed when it falls."""
 
 
@@ -110,11 +108,9 @@ class Prober:
         self._told = False
         self._look = asyncio.Event()
         self._saying: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """The server serves from now on."""
-        self._loop = asyncio.get_running_loop()
         self._health.started()
         self._told = True
         await self._tell(True)
@@ -123,21 +119,10 @@ class Prober:
         """The server stops; whoever stops it tells so."""
         self._health.close()
 
-    def noticing(self, apply: Apply) -> Apply:
-        """The same, and its refusals by storage are noticed at once; for any thread."""
-
-        def noticed(batch: Sequence[Work]) -> list[Result]:
-            results = apply(batch)
-            if any(isinstance(it, Unavailable) and it.reason in STORAGE_REASONS for it in results):
-                self._refused()
-            return results
-
-        return noticed
-
-    def _refused(self) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._fall)
+    def notice(self, refusals: Sequence[FreeholdError]) -> None:
+        """Falls at once when it was storage that refused a call; on the event loop."""
+        if any(isinstance(it, Unavailable) and it.reason in STORAGE_REASONS for it in refusals):
+            self._fall()
 
     def _fall(self) -> None:
         self._health.failed(self._now_s())

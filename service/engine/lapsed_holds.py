@@ -6,34 +6,27 @@ stands, the engine ends what has lapsed of these people and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from service.domain import timers
 from service.domain.authorization import HOLDING
 from service.domain.errors import FreeholdError
 from service.domain.policy import Reason
 from service.domain.transitions import Transition
-from service.engine.changes import Changes
-from service.engine.commands import (
-    Authorize,
-    Confirm,
-    Following,
-    Increment,
-    ResolveReview,
-    StartRental,
-    Work,
-)
+from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.operation import Asks, Pair
 from service.engine.ports import AuthorizationKey, Conflict, ReadAgain, Transaction, UserKey
+from service.engine.rows import Rows, Wish
+from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, OPEN_ITEMS, OUTBOX
 
-ASKING = frozenset({Authorize, Confirm, Increment, ResolveReview, StartRental})
-"""The commands that ask for a line or an item."""
 _EXHAUSTED, _IN_USE = Reason.LINE_EXHAUSTED, Reason.ASSET_IN_USE
 _NOBODY: frozenset[AuthorizationKey] = frozenset()
 _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
 
 
+@dataclass(slots=True)
 class LapsedHolds:
     """The lapsed holds of everybody whom a batch concerns, in one transaction.
 
@@ -41,23 +34,16 @@ class LapsedHolds:
     same few statements however many of its callers are blocked.
     """
 
-    def __init__(
-        self,
-        transaction: Transaction,
-        locked: Iterable[UserKey],
-        changes: Changes,
-        context: Context,
-    ) -> None:
-        """`locked`: the people whose lines the transaction has locked."""
-        self._transaction = transaction
-        self._locked = frozenset(locked)
-        self._changes = changes
-        self._context = context
-        self._read = False
-        self._out_of_reach: frozenset[AuthorizationKey] = frozenset()
+    locked: frozenset[UserKey]
+    """The users whose lines the transaction has locked."""
+    transaction: Transaction
+    rows: Rows
+    context: Context
+    out_of_reach: frozenset[AuthorizationKey] | None = None
+    """Those of other users who have an item that the batch is about; None: not read yet."""
 
     def in_the_way(
-        self, work: Work, outcome: Decided | FreeholdError
+        self, work: Work, asks: Asks, outcome: Decided | FreeholdError
     ) -> AbstractSet[AuthorizationKey]:
         """The lapsed holds for which a command did not get what it asked for.
 
@@ -67,102 +53,76 @@ class LapsedHolds:
         Raises ReadAgain when one of them belongs to a person whose line is not locked: that line
         must be locked in its turn. Raises Conflict as `Transaction.authorizations` may.
         """
-        if isinstance(outcome, Decided):
-            draft = outcome.draft
-            if not (draft.decisions or draft.authorizations)[-1].reasons:
-                return _NOBODY
-        people = _people_in_the_way(work, outcome, self._changes)
+        people = _people_in_the_way(work, asks, outcome, self.rows)
         if not people:
             return _NOBODY
-        if not self._read:
-            self._read_all()
-            self._read = True
-        if any(user_id in people for user_id, _ in self._out_of_reach):
-            raise ReadAgain(self._out_of_reach)
-        changes, now_us = self._changes, self._context.now_us
-        known = (*changes.base_authorizations, *changes.authorizations)
+        out_of_reach = self._read() if self.out_of_reach is None else self.out_of_reach
+        if any(user_id in people for user_id, _ in out_of_reach):
+            raise ReadAgain(out_of_reach)
+        now_us = self.context.now_us
         lapsed = {
             key
-            for key in known
-            # What this batch has changed counts as it is by now, not as it was read.
-            if key[0] in people
-            and (it := changes.authorization(*key)) is not None
-            and it.state in HOLDING
-            and timers.is_due(it, now_us)
+            for key, it in self.rows[AUTHORIZATIONS].items()
+            if key[0] in people and it.state in HOLDING and timers.is_due(it, now_us)
         }
-        if isinstance(work.command, Following):
+        if isinstance(work.command, AuthorizationCommand):
             lapsed.discard((work.command.user_id, work.command.authorization_id))
         return lapsed
 
-    def _read_all(self) -> None:
-        """Reads the lapsed holds of the batch's people; notes those of others who have an item
-        that the batch is about."""
-        transaction, changes = self._transaction, self._changes
-        others = {it.user_id for it in changes.base_items.values()}
-        found = transaction.lapsed(self._locked | others, self._context.now_us)
-        self._out_of_reach = frozenset(key for key in found if key[0] not in self._locked)
-        unread = {
-            key for key in found if key[0] in self._locked
-        } - changes.base_authorizations.keys()
+    def _read(self) -> frozenset[AuthorizationKey]:
+        """Reads the lapsed holds of the batch's users; returns those that are out of reach."""
+        transaction, rows = self.transaction, self.rows
+        others = {it.user_id for it in rows.read[OPEN_ITEMS].values()}
+        found = transaction.lapsed(self.locked | others, self.context.now_us)
+        out_of_reach = self.out_of_reach = frozenset(
+            key for key in found if key[0] not in self.locked
+        )
+        unread = {key for key in found if key[0] in self.locked} - rows.read[AUTHORIZATIONS].keys()
         if not unread:
-            return
-        holds = transaction.authorizations(unread)
-        if any((it.user_id, it.currency) not in changes.base_lines for it in holds.values()):
+            return out_of_reach
+        transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+        holds = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
+        if any((it.user_id, it.currency) not in rows.read[LINES] for it in holds):
             # Somebody's first line, which nobody could lock before it was there.
             raise Conflict("a line was opened after the lines were read")
-        terms = self._context.catalog.revisions
-        if any(
-            (it.operator_id, it.product_id, it.product_revision) not in terms
-            for it in holds.values()
-        ):
+        terms = self.context.catalog.revisions
+        if any((it.operator_id, it.product_id, it.product_revision) not in terms for it in holds):
             # The engine looks for new terms before it decides, and not in between.
-            raise ReadAgain(self._out_of_reach | unread)
-        changes.base_authorizations.update(holds)
-        items = {(it.operator_id, it.asset_id) for it in holds.values() if it.asset_id}
-        if unread_items := items - changes.base_items.keys():
-            changes.base_items.update(transaction.open_items(unread_items))
+            raise ReadAgain(out_of_reach | unread)
+        items = {(it.operator_id, it.asset_id) for it in holds if it.asset_id}
+        unread_items = (
+            items - rows.read[OPEN_ITEMS].keys() - rows.changed.get(OPEN_ITEMS, {}).keys()
+        )
+        transaction.read(rows, [Wish(OPEN_ITEMS, OPEN_ITEMS.key, unread_items)])
+        return out_of_reach
 
 
-def _people_in_the_way(work: Work, outcome: Decided | FreeholdError, changes: Changes) -> set[str]:
-    """The people whose holds take the line or the items for want of which a command was refused,
-    declined or given a stricter offer, or whose rental is not over that is charged for damage;
-    nobody for any other outcome."""
-    command = work.command
-    reason, items = _shortage(command, outcome)
-    if isinstance(command, Authorize):
-        items = [(work.caller, it.asset_id) for it in command.items]
-    elif isinstance(command, StartRental):
-        items = [(work.caller, command.asset_id)]
-    elif not isinstance(command, Confirm | Increment | ResolveReview):
-        return set()
+def _people_in_the_way(
+    work: Work, asks: Asks, outcome: Decided | FreeholdError, rows: Rows
+) -> set[str]:
+    """Users whose holds caused this refusal or stricter offer; nobody for any other outcome."""
+    reason, items = _shortage(asks, outcome)
     if reason in _OF_THE_PERSON:
-        return {command.user_id}
+        return {work.command.user_id}
     if reason != _IN_USE:
         return set()
-    rentals = [changes.item(*item) for item in items]
-    return {it.user_id for it in rentals if it is not None}
+    items = asks.items(work.caller, work.command) or items
+    return {it.user_id for item in items if (it := rows[OPEN_ITEMS].get(item)) is not None}
 
 
-def _shortage(
-    command: object, outcome: Decided | FreeholdError
-) -> tuple[str, list[tuple[str, str]]]:
-    """What was wanting, and the items of those that were declined for it."""
+def _shortage(asks: Asks, outcome: Decided | FreeholdError) -> tuple[str, list[Pair]]:
+    """The reason of a refusal or a stricter offer, and the items that were declined for it."""
     if isinstance(outcome, FreeholdError):
         # The refusal of an increment that needs more cash says why the line does not do.
         exhausted = _EXHAUSTED in outcome.metadata.get("reasons", "").split(",")
         return (_EXHAUSTED if exhausted else outcome.reason), []
     draft = outcome.draft
-    if draft.decisions:
+    if draft.get(DECISIONS):
         # A milder offer than the one that is made may be within reach.
-        return (_EXHAUSTED if _EXHAUSTED in draft.decisions[-1].reasons else ""), []
-    asked = draft.authorizations
+        return (_EXHAUSTED if _EXHAUSTED in draft[DECISIONS][-1].reasons else ""), []
+    asked = draft[AUTHORIZATIONS]
     reasons = asked[-1].reasons
-    if not reasons:
-        return "", []
-    if isinstance(command, ResolveReview):
-        # A review's first reason is that it is one, unless it came to nothing or to a stricter
-        # offer now.
-        return reasons[0], [(it.operator_id, it.asset_id) for it in asked]
-    if draft.events[-1].transition is not Transition.DECLINED:
+    # An offer has the reasons that it had when it was made, unless it is made anew.
+    if not reasons or not (asks.offers_anew or draft[OUTBOX][-1].transition is Transition.DECLINED):
         return "", []
     return reasons[0], [(it.operator_id, it.asset_id) for it in asked]

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from service.domain.authorization import Authorization
-from service.domain.ledger import Line
-from service.engine.changes import Changes
 from service.engine.records import (
     Catalog,
-    OpenItem,
-    PaymentRecord,
-    RequestRecord,
     Scored,
     SealedHead,
     SealRecord,
     TakenPayable,
+    TermsNames,
     TransferRecord,
     UserFeatures,
-    UserRecord,
 )
+from service.engine.rows import Rows, Wish
+
+Row = TypeVar("Row")
 
 UserKey = str
 RequestKey = tuple[str, str]
@@ -38,6 +35,41 @@ class Waking(NamedTuple):
     wake_us: int
     user_id: str
     authorization_id: str
+
+
+class Place(NamedTuple):
+    """A row's place in a list: rows stand in the order of their arrival, then of their ids.
+
+    `arrival` is the number that the database gave the row, 0 where it gives none. As a text, which
+    is what page tokens hold, a place is `ID` or `ID.ARRIVAL`.
+    """
+
+    arrival: int
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.id}.{self.arrival}" if self.arrival else self.id
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """The place of a text; raises ValueError for another text.
+
+        A build that knew no arrivals made texts without them. Its lists go on with rows that may
+        have been on an earlier page; none is left out.
+        """
+        identifier, _, arrival = text.partition(".")
+        return cls(int(arrival or 0), identifier)
+
+
+START = Place(0, "")
+"""The place before the first row of any list."""
+
+
+class Page(NamedTuple, Generic[Row]):
+    """Some rows of a list; `last` is the place of the last one where more follow, else None."""
+
+    rows: list[Row]
+    last: Place | None
 
 
 class Conflict(Exception):
@@ -64,22 +96,11 @@ class ReadAgain(Exception):
 class Transaction(Protocol):
     """One write transaction; reads see and lock what is then written."""
 
-    def requests(self, keys: Iterable[RequestKey]) -> dict[RequestKey, RequestRecord]:
-        """Request records by (caller, request id)."""
-        ...
+    def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
+        """Reads rows into the overlay, one table after another in the order given.
 
-    def users(self, keys: Iterable[UserKey]) -> dict[UserKey, UserRecord]:
-        """People by id."""
-        ...
-
-    def lines(self, keys: Iterable[UserKey]) -> dict[tuple[str, str], Line]:
-        """Every line of these people, by (user id, currency); locked in sorted order."""
-        ...
-
-    def authorizations(
-        self, keys: Iterable[AuthorizationKey]
-    ) -> dict[AuthorizationKey, Authorization]:
-        """Authorizations by (user id, authorization id)."""
+        Rows of tables that are `locked` are locked in the order of their keys.
+        """
         ...
 
     def lapsed(self, keys: Iterable[UserKey], now_us: int) -> list[AuthorizationKey]:
@@ -87,19 +108,6 @@ class Transaction(Protocol):
 
         Not locked: the people's lines may not be either.
         """
-        ...
-
-    def groups(self, keys: Iterable[tuple[UserKey, str]]) -> dict[AuthorizationKey, Authorization]:
-        """The authorizations of groups by (user id, group id); keys as in `authorizations`."""
-        ...
-
-    def transfers(self, keys: Iterable[TransferKey]) -> dict[TransferKey, TransferRecord]:
-        """Transfers by (user id, transfer id)."""
-        ...
-
-    def transfers_of(self, keys: Iterable[AuthorizationKey]) -> dict[TransferKey, TransferRecord]:
-        """Every transfer of authorizations by (user id, authorization id); keys as in
-        `transfers`."""
         ...
 
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
@@ -113,19 +121,11 @@ class Transaction(Protocol):
         """What operators are owed beside what was taken, in minor units."""
         ...
 
-    def open_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, OpenItem]:
-        """Items in open rentals, by (operator id, asset id)."""
-        ...
-
-    def payments(self, keys: Iterable[PaymentKey]) -> dict[PaymentKey, PaymentRecord]:
-        """Payments by (caller, payment reference)."""
-        ...
-
     def last_seal_number(self) -> int:
         """The number of the last seal; 0 before the first."""
         ...
 
-    def write(self, changes: Changes) -> None:
+    def write(self, rows: Rows) -> None:
         """Writes everything, one statement a table.
 
         Raises Conflict when a row had another version than the one read, or a key was taken.
@@ -133,7 +133,26 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Protocol):
+class TermsStore(Protocol):
+    """Reads terms; for any thread."""
+
+    def catalog(self) -> Catalog:
+        """All terms as they stand, as far as they are sound."""
+        ...
+
+    def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
+        """What changed after a change's number, by its names, with the terms of these names.
+
+        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        """
+        ...
+
+    def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
+        """The terms of these names, as far as they are sound, and all names that were read."""
+        ...
+
+
+class Store(TermsStore, Protocol):
     """Where everything is kept."""
 
     def begin(self) -> AbstractContextManager[Transaction]:
@@ -173,14 +192,6 @@ class Store(Protocol):
 
     def unfolded(self, rows: int) -> list[PayableKey]:
         """Whose balances stand in more than so many rows."""
-        ...
-
-    def has_product(self, operator_id: str, product_id: str) -> bool:
-        """Whether an operator rents such a product out."""
-        ...
-
-    def catalog(self) -> Catalog:
-        """Operators, products and limits as configured now."""
         ...
 
 
@@ -242,17 +253,6 @@ class Rail(Protocol):
         ...
 
 
-class OutboxMark(NamedTuple):
-    """How far the outbox goes, and which transactions may still put something before its end.
-
-    The last event that is committed; the oldest transaction under way; the next to be begun.
-    """
-
-    sequence: int
-    oldest_open: int
-    next_transaction: int
-
-
 class Unsealed(NamedTuple):
     """What is to be sealed next: the last seal, how far the outbox was looked at, and the heads
     of lines that were not sealed as they are; whether more is waiting."""
@@ -266,12 +266,15 @@ class Unsealed(NamedTuple):
 class SealStore(Protocol):
     """What the sealer reads; for any thread."""
 
-    def outbox_mark(self) -> OutboxMark:
-        """The last event that is committed, and which transactions are under way."""
+    def last_event(self) -> int:
+        """The number of the last event that is committed; 0 before the first."""
         ...
 
-    def unsealed(self, after: int, until: int, max_heads: int) -> Unsealed:
-        """Heads of lines with events in (after, until] that were not sealed as they are now."""
+    def unsealed(self, after: int, max_heads: int) -> Unsealed:
+        """Heads of lines with events after a number that were not sealed as they are now.
+
+        Events to which a transaction may still add one with a smaller number are left for later.
+        """
         ...
 
 

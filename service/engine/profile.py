@@ -1,44 +1,57 @@
-"""Reads a person's line with the score it rests on."""
+"""A person's profile: the line, the score that was kept, and what the limit rests on."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from service.domain.credit import SCORE_NOT_KEPT, limit_basis
 from service.domain.errors import NotFound
 from service.domain.ledger import Line
-from service.engine.assess import Assessor
-from service.engine.commands import Profile
-from service.engine.context import UNSCORED_BAND
-from service.engine.records import UserFeatures
+from service.domain.policy import Reason
+from service.engine.calls import Profile
+from service.engine.records import UNSCORED, UserRecord
 
 
 class ProfileStore(Protocol):
     """Reads one person, for any thread."""
 
-    def person(self, user_id: str) -> UserFeatures | None:
-        """One person with the latest features."""
-        ...
-
-    def line(self, user_id: str, currency: str) -> Line | None:
-        """One line as it stands."""
+    def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
+        """One person and the line in this currency, as they stood at one instant."""
         ...
 
 
-def read_profile(store: ProfileStore, assessor: Assessor, user_id: str, currency: str) -> Profile:
-    """The person's profile as of now; raises NotFound for a person never seen."""
-    features = store.person(user_id)
-    if features is None:
-        raise NotFound("user", user_id)
-    assessment = assessor.assess_one(features)
-    scored = assessment.scored
+def profile_of(user: UserRecord, line: Line) -> Profile:
+    """The profile of a person with this line. Nobody is scored for it."""
+    kept, version = user.kept, user.feature_version
+    score_kept = kept.feature_version == version
+    if not score_kept:
+        kept = UNSCORED._replace(unscorable_reason=SCORE_NOT_KEPT)
+    elif not version:
+        kept = kept._replace(unscorable_reason=Reason.NO_FEATURES)
     return Profile(
-        line=store.line(user_id, currency) or Line(user_id, currency),
-        score=scored.score if scored else None,
-        band=scored.band if scored else UNSCORED_BAND,
-        unscorable_reason="" if scored else assessment.why[0],
-        feature_version=assessment.feature_version,
-        as_of_us=assessment.as_of_us,
-        model_id=assessor.model_id if scored else "",
-        unscorable_feature=assessment.feature,
-        extrapolated=scored.extrapolated if scored else (),
+        line=line,
+        score=kept.score,
+        band=kept.band,
+        unscorable_reason=kept.unscorable_reason,
+        feature_version=version,
+        as_of_us=user.as_of_us if version else None,
+        model_id=kept.model_id,
+        scale_version=kept.scale_version,
+        unscorable_feature=kept.unscorable_feature,
+        extrapolated=kept.extrapolated,
+        limit_basis=limit_basis(
+            line.limit_minor - line.cut_pending_minor,
+            kept.limit_minor,
+            fixed=line.limit_fixed,
+            score_kept=score_kept,
+        ),
     )
+
+
+def read_profile(store: ProfileStore, user_id: str, currency: str) -> Profile:
+    """The person's profile as of now; raises NotFound for a person never seen."""
+    found = store.person(user_id, currency)
+    if found is None:
+        raise NotFound("user", user_id)
+    user, line = found
+    return profile_of(user, line or Line(user_id, currency))

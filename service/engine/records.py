@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -67,14 +67,56 @@ REVERSIBLE_METHODS = frozenset({AUTHORIZE, AUTHORIZE_GROUP, TOMBSTONE})
 """The methods whose request ids a reversal may name."""
 
 
+class KeptScore(NamedTuple):
+    """What the model said of a person's features when they were recorded.
+
+    `feature_version` is the version of those features; 0 before the first. `score` None: there is
+    none, for `unscorable_reason` and, if one is at fault, for `unscorable_feature`. `extrapolated`
+    as in `Decision`. `limit_minor` is the limit that followed, in minor units; None if the limit
+    rests on no score.
+    """
+
+    feature_version: int
+    score: int | None
+    band: str
+    model_id: str
+    scale_version: str
+    unscorable_reason: str
+    unscorable_feature: str
+    extrapolated: tuple[str, ...]
+    limit_minor: int | None
+
+
+UNSCORED = KeptScore(0, None, "", "", "", "", "", (), 0)
+"""The kept score of a person without features, whose limit is 0."""
+
+
 class UserRecord(NamedTuple):
-    """A person; `feature_version` 0 means no features yet, `as_of_us` when the latest were true."""
+    """A person; `feature_version` 0 means no features yet, `as_of_us` when the latest were true.
+
+    From `score_version` on the fields are those of `KeptScore`. They are of an older version where
+    a server of an earlier build took newer features.
+    """
 
     user_id: str
     scoring_consent: bool
     feature_version: int
     as_of_us: int
     create_us: int
+    score_version: int = 0
+    score: int | None = None
+    score_band: str = ""
+    score_model_id: str = ""
+    score_scale_version: str = ""
+    unscorable_reason: str = ""
+    unscorable_feature: str = ""
+    extrapolated: tuple[str, ...] = ()
+    score_limit_minor: int | None = 0
+
+    @property
+    def kept(self) -> KeptScore:
+        """The score that was kept, and the limit that followed from it."""
+        return KeptScore(*self[5:])
 
 
 class FeatureSnapshot(NamedTuple):
@@ -102,7 +144,7 @@ class UserFeatures(NamedTuple):
 class Decision(NamedTuple):
     """All that a decision rested on, enough to take it again.
 
-    `margin_hex` is the model's raw margin as a hexadecimal float64, empty when nobody was
+    `margin` is the model's raw margin as a hexadecimal float64, empty when nobody was
     scored. `unscorable_feature` is the feature for which nobody was, empty for other reasons;
     `extrapolated` are the features scored as the nearest value that the model was trained on.
     Amounts are minor units, times microseconds since the epoch, UTC.
@@ -116,7 +158,7 @@ class Decision(NamedTuple):
     model_id: str
     scale_version: str
     feature_version: int
-    margin_hex: str
+    margin: str
     score: int | None
     unscorable_reason: str | None
     scoring_consent: bool
@@ -300,13 +342,36 @@ class TermsFault(NamedTuple):
     why: str
 
 
+class TermsNames(NamedTuple):
+    """Names of terms: operators; products by operator and product id, with all their revisions;
+    policies by id and revision; whether all limits."""
+
+    operators: frozenset[str] = frozenset()
+    products: frozenset[tuple[str, str]] = frozenset()
+    policies: frozenset[tuple[str, int]] = frozenset()
+    limits: bool = False
+
+    def include(self, fault: TermsFault) -> bool:
+        """Whether a fault is one of terms with these names."""
+        match fault.kind:
+            case TermsKind.OPERATOR:
+                return fault.key[0] in self.operators
+            case TermsKind.PRODUCT:
+                return fault.key[:2] in self.products
+            case TermsKind.POLICY:
+                return fault.key in self.policies
+            case TermsKind.LIMITS:
+                return self.limits
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What operators rent out and which limits apply; changes only by configuration.
 
     `products` has the latest revision of each, `revisions` every one, under which rentals that
     began with it go on. `refused` are the products whose latest revision is among the `faults`:
-    nobody rents them under an earlier one.
+    nobody rents them under an earlier one. `change` is the number of the last change of the terms
+    that is in here.
     """
 
     operators: dict[str, Operator]
@@ -315,9 +380,39 @@ class Catalog:
     limit_steps: dict[str, tuple[LimitStep, ...]]
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
+    change: int = field(default=0, compare=False)
+
+    def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
+        """These terms, with those of a part in the place of all that have these names."""
+        operators, products = dict(self.operators), dict(self.products)
+        revisions = dict(self.revisions)
+        for operator_id in names.operators:
+            operators.pop(operator_id, None)
+        for key in names.products:
+            products.pop(key, None)
+        # Of a product that was not known there is nothing to look for.
+        known = {key for key in names.products if key in self.products or key in self.refused}
+        if known:
+            for revision in [it for it in revisions if it[:2] in known]:
+                del revisions[revision]
+        operators.update(part.operators)
+        products.update(part.products)
+        revisions.update(part.revisions)
+        kept = tuple(fault for fault in self.faults if not names.include(fault))
+        return Catalog(
+            operators,
+            products,
+            revisions,
+            part.limit_steps if names.limits else self.limit_steps,
+            (self.refused - names.products) | part.refused,
+            kept + part.faults,
+            part.change,
+        )
 
     def or_last_good(self, last: Catalog) -> Catalog:
         """These terms, with those of before for operators, revisions and limits that are wrong."""
+        if not self.faults:
+            return self
         operators, revisions = dict(self.operators), dict(self.revisions)
         limit_steps = dict(self.limit_steps)
         kept: tuple[tuple[TermsKind, dict[Any, Any], Mapping[Any, Any]], ...] = (

@@ -16,8 +16,6 @@ from typing import NamedTuple
 from service.domain.errors import InvalidInput, Unauthenticated
 from service.engine.records import TransferState
 
-TOLERANCE_S = 300
-"""How old, or how far ahead, a signature may be, in seconds."""
 SECRET_BYTES = 16
 """A secret has at least so many bytes."""
 
@@ -53,8 +51,10 @@ def _mac(body: bytes, secret: bytes, seconds: int) -> str:
     return hmac.new(secret, b"%d.%b" % (seconds, body), hashlib.sha256).hexdigest()
 
 
-def read_report(body: bytes, signature: str, secret: bytes, now_s: int) -> RailReport:
-    """The report in a signed body.
+def read_report(
+    body: bytes, signature: str, secret: bytes, now_s: int, tolerance_s: float
+) -> RailReport:
+    """The report in a signed body; the signature is at most `tolerance_s` old, or ahead.
 
     Raises Unauthenticated for a signature that is not the rail's or is too old, and InvalidInput
     for a body that is not a report.
@@ -65,7 +65,7 @@ def read_report(body: bytes, signature: str, secret: bytes, now_s: int) -> RailR
     seconds = int(parts[1])
     if not hmac.compare_digest(parts[2], _mac(body, secret, seconds)):
         raise Unauthenticated("SIGNATURE_WRONG", "the rail did not sign this")
-    if abs(now_s - seconds) > TOLERANCE_S:
+    if abs(now_s - seconds) > tolerance_s:
         raise Unauthenticated("SIGNATURE_OUT_OF_TIME", "the signature is too old, or not yet true")
     try:
         said = json.loads(body)

@@ -9,15 +9,17 @@ from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import types_pb2 as types
+from google.protobuf.message import Message
 
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.commands import Answer, Group, Paid, Profile, Settled, Tombstone
+from service.engine.calls import Answer, Group, Paid, Profile, Settled, Tombstone
 from service.rpc.convert import (
     BANDS,
     FEE_ITEMS,
+    LIMIT_BASES,
     STANDINGS,
     timestamp,
     write_authorization,
@@ -33,6 +35,17 @@ def _require(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
         raise InvariantBroken("an answer of another kind")
     return answer
+
+
+def encoder(response: type[Message], write: Writer) -> Callable[[Answer], bytes]:
+    """Makes the bytes of a response from an answer."""
+
+    def encode(answer: Answer) -> bytes:
+        message = response()
+        write(answer, message)
+        return message.SerializeToString()
+
+    return encode
 
 
 def write_authorized(answer: Answer, response: Any) -> None:
@@ -122,7 +135,7 @@ def _write_line(line: Line, message: credit.CreditLine | credit.CreditProfile) -
 
 
 def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
-    """A person's line with the score that it rests on."""
+    """A person's line, the kept score, and what the limit rests on."""
     profile = _require(Profile, answer)
     _write_line(profile.line, message)
     message.score = profile.score or 0
@@ -135,6 +148,8 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     message.model_id = profile.model_id
     message.unscorable_feature = profile.unscorable_feature
     message.extrapolated_features.extend(profile.extrapolated)
+    message.scale_version = profile.scale_version
+    message.limit_basis = LIMIT_BASES[profile.limit_basis]
 
 
 def encode_profile(answer: Answer) -> bytes:

@@ -10,7 +10,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import (
+from service.engine.operations import (
     Authorize,
     Confirm,
     Decrease,
@@ -23,7 +23,7 @@ from service.engine.commands import (
     StartRental,
 )
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, amount, following, payment_reference
+from service.rpc.mutations import Mutation, about, amount, payment_reference
 from service.rpc.pipeline import Call
 
 SERVICE = "freehold.v1.AuthorizationService"
@@ -31,16 +31,17 @@ SERVICE = "freehold.v1.AuthorizationService"
 
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
     message = call.message
+    has, instant_us = message.HasField, convert.instant_us
     # By their places, which costs half as much as by their names.
     return Authorize(
         message.user_id,
         (Item(message.product_id, message.asset_id),),
         convert.START_OF[message.start],
         tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-        convert.optional_us(message, "pickup_window"),
-        convert.optional_us(message, "rental_period"),
+        instant_us(message.pickup_window, "pickup_window") if has("pickup_window") else None,
+        instant_us(message.rental_period, "rental_period") if has("rental_period") else None,
         _parent_id(message) if message.parent else "",
-        convert.money(message.amount) if message.HasField("amount") else None,
+        convert.money(message.amount) if has("amount") else None,
     )
 
 
@@ -160,31 +161,31 @@ MUTATIONS = (
         pb.ConfirmAuthorizationRequest,
         pb.ConfirmAuthorizationResponse,
         WRITE,
-        following(Confirm, payment_reference=payment_reference, paid=_paid),
+        about(Confirm, payment_reference=payment_reference, paid=_paid),
     ),
     Mutation(
         pb.StartRentalRequest,
         pb.StartRentalResponse,
         WRITE,
-        following(StartRental, asset_id=lambda call: call.message.asset_id),
+        about(StartRental, asset_id=lambda call: call.message.asset_id),
     ),
     Mutation(
         pb.IncrementAuthorizationRequest,
         pb.IncrementAuthorizationResponse,
         WRITE,
-        following(Increment, amount=amount, payment_reference=payment_reference, paid=_paid_if_any),
+        about(Increment, amount=amount, payment_reference=payment_reference, paid=_paid_if_any),
     ),
     Mutation(
         pb.DecreaseAuthorizationRequest,
         pb.DecreaseAuthorizationResponse,
         WRITE,
-        following(Decrease, amount=amount),
+        about(Decrease, amount=amount),
     ),
     Mutation(
         pb.ExtendRentalRequest,
         pb.ExtendRentalResponse,
         WRITE,
-        following(Extend, by_us=lambda call: convert.instant_us(call.message.duration, "duration")),
+        about(Extend, by_us=lambda call: convert.instant_us(call.message.duration, "duration")),
     ),
     Mutation(
         pb.SettleAuthorizationRequest,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
-from service.engine.commands import LowerCharge, RecordPaidElsewhere, RefundCharge
-from service.rpc.mutations import Mutation, amount, following, payment_reference
+from service.engine.operations import LowerCharge, RecordPaidElsewhere, RefundCharge
+from service.rpc.mutations import Mutation, about, amount, payment_reference
 
 WRITE = Scope.AUTHORIZATIONS_WRITE
 MUTATIONS = (
@@ -14,19 +14,19 @@ MUTATIONS = (
         pb.LowerChargeRequest,
         pb.LowerChargeResponse,
         WRITE,
-        following(LowerCharge, amount=amount),
+        about(LowerCharge, amount=amount),
     ),
     Mutation(
         pb.RefundChargeRequest,
         pb.RefundChargeResponse,
         WRITE,
-        following(RefundCharge, amount=amount),
+        about(RefundCharge, amount=amount),
     ),
     Mutation(
         pb.RecordPaidElsewhereRequest,
         pb.RecordPaidElsewhereResponse,
         WRITE,
-        following(RecordPaidElsewhere, payment_reference=payment_reference, amount=amount),
+        about(RecordPaidElsewhere, payment_reference=payment_reference, amount=amount),
     ),
 )
 """Lowered, refunded, paid to the operator."""

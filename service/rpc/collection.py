@@ -11,7 +11,7 @@ from typing import Any
 from freehold.v1 import collection_service_pb2 as pb
 
 from service.domain.access import Scope
-from service.engine.commands import (
+from service.engine.operations import (
     ApproveWriteOff,
     OpenDispute,
     PayOutOperator,
@@ -24,7 +24,7 @@ from service.engine.commands import (
     SetProvision,
 )
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, amount, following, payment_reference
+from service.rpc.mutations import Mutation, about, amount, payment_reference
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.CollectionService"
@@ -65,50 +65,50 @@ MUTATIONS = (
         pb.OpenDisputeRequest,
         pb.OpenDisputeResponse,
         Scope.DISPUTES_WRITE,
-        following(OpenDispute, amount=amount),
+        about(OpenDispute, amount=amount),
     ),
     Mutation(
         pb.ResolveDisputeRequest,
         pb.ResolveDisputeResponse,
         Scope.DISPUTES_WRITE,
-        following(ResolveDispute, user_won=_user_won, goodwill=_goodwill),
+        about(ResolveDispute, user_won=_user_won, goodwill=_goodwill),
     ),
     Mutation(
         pb.RecordChargeBackRequest,
         pb.RecordChargeBackResponse,
         Scope.DISPUTES_WRITE,
-        following(RecordChargeBack, payment_reference=payment_reference, amount=amount),
+        about(RecordChargeBack, payment_reference=payment_reference, amount=amount),
     ),
     Mutation(
         pb.ResolveChargeBackRequest,
         pb.ResolveChargeBackResponse,
         Scope.DISPUTES_WRITE,
-        following(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill),
+        about(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill),
     ),
     Mutation(
         pb.SetProvisionRequest,
         pb.SetProvisionResponse,
         Scope.WRITE_OFFS_WRITE,
-        following(SetProvision, amount=amount),
+        about(SetProvision, amount=amount),
         answers.write_provisioned,
     ),
     Mutation(
         pb.ProposeWriteOffRequest,
         pb.ProposeWriteOffResponse,
         Scope.WRITE_OFFS_WRITE,
-        following(ProposeWriteOff, by=_by),
+        about(ProposeWriteOff, by=_by),
     ),
     Mutation(
         pb.ApproveWriteOffRequest,
         pb.ApproveWriteOffResponse,
         Scope.WRITE_OFFS_WRITE,
-        following(ApproveWriteOff, by=_by),
+        about(ApproveWriteOff, by=_by),
     ),
     Mutation(
         pb.PayOutRefundRequest,
         pb.PayOutRefundResponse,
         Scope.PAYOUTS_WRITE,
-        following(PayOutRefund, amount=amount),
+        about(PayOutRefund, amount=amount),
     ),
     Mutation(
         pb.PayOutOperatorRequest,

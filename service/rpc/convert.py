@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.credit import LimitBasis
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Standing
 from service.domain.money import Money
@@ -26,6 +27,7 @@ COLLECTIONS = {it: getattr(pb.Authorization, f"COLLECTION_{it}") for it in Colle
 OFFERS = {it: getattr(types, f"OFFER_{it or 'UNSPECIFIED'}") for it in (None, *Offer)}
 BANDS = {it: getattr(types, f"SCORE_BAND_{it or 'UNSPECIFIED'}") for it in ("", *"ABCDE")}
 STANDINGS = {it: getattr(credit, f"STANDING_{it}") for it in Standing}
+LIMIT_BASES = {it: getattr(credit, f"LIMIT_BASIS_{it}") for it in LimitBasis}
 FEE_ITEMS = {it: getattr(calls.Fee.Line, f"ITEM_{it}") for it in FeeItem}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
@@ -109,13 +111,11 @@ def _write_time(message: Timestamp, instant: int) -> None:
 def write_authorization(it: Authorization, message: pb.Authorization) -> None:
     """Fills an empty message with an authorization as callers see it."""
     message.CopyFrom(_blank(it.currency))
-    message.name = it.name
     message.request_id = it.request_id
     message.product_id = it.product_id
     message.asset_id = it.asset_id
     message.state = STATES[it.state]
     message.custody = CUSTODIES[it.custody]
-    message.collection = COLLECTIONS[it.collection]
     message.offer = OFFERS[it.offer]
     if it.reasons:
         message.reasons.extend(it.reasons)
@@ -160,6 +160,8 @@ def write_authorization(it: Authorization, message: pb.Authorization) -> None:
     if it.parent_id:
         message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
     message.version = it.version
+    message.name = it.name
+    message.collection = COLLECTIONS[it.collection]
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:

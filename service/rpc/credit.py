@@ -17,28 +17,30 @@ from freehold.v1 import credit_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
-from service.engine.assess import Assessor, pack
-from service.engine.commands import (
+from service.engine.assess import Assessor
+from service.engine.calls import Work
+from service.engine.committer import Committer
+from service.engine.feature_values import pack
+from service.engine.operations import (
     OpenBulk,
     PutUser,
     RecordPayment,
     ResolveReview,
     SetLimit,
     SetStanding,
-    Work,
 )
-from service.engine.committer import Committer
+from service.engine.ports import Page, Place
 from service.engine.profile import ProfileStore, read_profile
 from service.engine.records import PLATFORM
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, following
+from service.rpc.mutations import Mutation, about
+from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
 PUT_USERS = "PutUsers"
-DEFAULT_PAGE = 50
 
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
@@ -87,7 +89,7 @@ MUTATIONS = (
         pb.ResolveReviewRequest,
         pb.ResolveReviewResponse,
         Scope.REVIEWS_WRITE,
-        following(ResolveReview, approve=_approved),
+        about(ResolveReview, approve=_approved),
     ),
     Mutation(
         pb.RecordPaymentRequest,
@@ -166,8 +168,8 @@ def _response(profiles: Sequence[bytes]) -> bytes:
 class ReviewReader(Protocol):
     """Reads what waits for a verdict, outside any write transaction."""
 
-    def list_reviews(self, *, after: str, limit: int) -> Sequence[Authorization]:
-        """Everybody's authorizations in REVIEW after an id, in the order of their ids."""
+    def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
+        """A page of everybody's authorizations in REVIEW."""
         ...
 
 
@@ -184,16 +186,14 @@ class Reviews:
         return [Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes)]
 
     async def list(self, call: Call[pb.ListReviewsRequest]) -> bytes:
-        """A page of authorizations in REVIEW; the token is the id of the last."""
+        """A page of authorizations in REVIEW."""
         message = call.message
-        size = message.page_size or DEFAULT_PAGE
-        read = partial(self._reader.list_reviews, after=message.page_token, limit=size + 1)
+        after, size = place_of(message.page_token), size_of(message.page_size)
+        read = partial(self._reader.reviews, after=after, size=size)
         page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
-        response = pb.ListReviewsResponse()
-        for found in page[:size]:
+        response = pb.ListReviewsResponse(next_page_token=token_of(page.last))
+        for found in page.rows:
             convert.write_authorization(found, response.authorizations.add())
-        if len(page) > size:
-            response.next_page_token = page[size - 1].authorization_id
         return response.SerializeToString()
 
 
@@ -352,10 +352,8 @@ class People:
             raise
 
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
-        """A person's line and score."""
-        read = partial(
-            read_profile, self._store, self._assessor, call.message.user_id, self._currency
-        )
+        """A person's line, the kept score, and what the limit rests on."""
+        read = partial(read_profile, self._store, call.message.user_id, self._currency)
         profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         response = pb.GetCreditProfileResponse()
         answers.write_profile(profile, response.profile)

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
 
+from service.config import KeyLimits
 from service.domain.access import Principal, hash_key
-from service.domain.errors import Unauthenticated
+from service.domain.errors import Exhausted, Unauthenticated
 
 HEADER = "authorization"
 PREFIX = "Bearer "
 
 Lookup = Callable[[str], Principal | None]
+Name = TypeVar("Name", bound="str | bytes")
+Kept = TypeVar("Kept")
 
 
 class KeyRing:
     """Looks keys up by their hash and believes the answer for a short while.
 
-    Unknown keys are not remembered, so that guessing fills no memory.
+    Keys that were good before are looked up apart from those never seen, so that a flood of
+    made-up keys keeps no caller waiting who has called before. Calls with one key share one
+    look-up. Both memories are bounded, and the oldest answer goes first. Where many keys are
+    refused in one second, each refusal is held back for a moment: that costs nothing, and leaves
+    the processor to others.
     """
 
-    def __init__(self, lookup: Lookup, *, cache_s: float, max_cached: int) -> None:
+    def __init__(
+        self, lookup: Lookup, *, familiar: Executor, strangers: Executor, limits: KeyLimits
+    ) -> None:
+        """Keys that were good before are looked up in `familiar`, all others in `strangers`."""
         self._lookup = lookup
-        self._cache_s = cache_s
-        self._max_cached = max_cached
+        self._familiar = familiar
+        self._strangers = strangers
+        self._limits = limits
         self._known: dict[str | bytes, tuple[Principal, float]] = {}
+        self._unknown: dict[str, float] = {}
+        """Until when, by hash: a key that was sent is not kept."""
+        self._looking: dict[str, asyncio.Future[Principal | None]] = {}
+        self._second = self._refusals = self._held = 0
+        """The second that is counted, the refusals in it, and those held back by now."""
 
     def known(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal | None:
         """The caller, if the key was looked up a short while ago."""
@@ -38,17 +58,76 @@ class KeyRing:
         return None
 
     async def principal(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
-        """The caller, looked up now; raises Unauthenticated."""
+        """The caller, looked up now.
+
+        Raises Unauthenticated, and Exhausted when too many keys wait to be looked up.
+        """
         value = next((value for name, value in metadata if name == HEADER), None)
         if value is None:
             raise Unauthenticated("KEY_MISSING", "no API key: send authorization: Bearer KEY")
         if not isinstance(value, str) or not value.startswith(PREFIX):
             raise Unauthenticated("KEY_MALFORMED", "send authorization: Bearer KEY")
-        principal = await asyncio.to_thread(self._lookup, hash_key(value[len(PREFIX) :]))
+        try:
+            principal = await self._found(value, hash_key(value[len(PREFIX) :]))
+            if principal is None:
+                raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
+        except (Unauthenticated, Exhausted):
+            await self._hold_back()
+            raise
+        return principal
+
+    async def _hold_back(self) -> None:
+        """Waits for a moment before one of many refusals."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._refusals = second, 0
+        self._refusals += 1
+        limits = self._limits
+        if self._refusals > limits.refusals_a_second and self._held < limits.max_held_back:
+            self._held += 1
+            try:
+                # By chance, so that those held back do not all come again at the same moment.
+                await asyncio.sleep(limits.hold_back_s * random.uniform(0.5, 1.5))
+            finally:
+                self._held -= 1
+
+    async def _found(self, value: str, key_hash: str) -> Principal | None:
+        if time.monotonic() < self._unknown.get(key_hash, 0.0):
+            return None
+        looking = self._looking.get(key_hash) or self._look_up(value, key_hash)
+        # A caller who hangs up takes the answer from nobody else.
+        return await asyncio.shield(looking)
+
+    def _look_up(self, value: str, key_hash: str) -> asyncio.Future[Principal | None]:
+        pool = self._familiar if value in self._known else self._strangers
+        loop = asyncio.get_running_loop()
+        looking = loop.run_in_executor(pool, self._lookup, key_hash)
+        self._looking[key_hash] = looking
+        looking.add_done_callback(partial(self._remember, value, key_hash, time.monotonic()))
+        return looking
+
+    def _remember(
+        self,
+        value: str,
+        key_hash: str,
+        began_s: float,
+        looking: asyncio.Future[Principal | None],
+    ) -> None:
+        """Keeps what a look-up found; a failed one is left to those who wait for it."""
+        del self._looking[key_hash]
+        if looking.cancelled() or looking.exception() is not None:
+            return
+        principal, limits = looking.result(), self._limits
         if principal is None:
             self._known.pop(value, None)
-            raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
-        if len(self._known) >= self._max_cached:
-            self._known.clear()
-        self._known[value] = (principal, time.monotonic() + self._cache_s)
-        return principal
+            _keep(self._unknown, key_hash, began_s + limits.unknown_s, limits.max_unknown)
+        else:
+            _keep(self._known, value, (principal, began_s + limits.known_s), limits.max_known)
+
+
+def _keep(memory: dict[Name, Kept], name: Name, value: Kept, most: int) -> None:
+    """Remembers the newest; the oldest is forgotten for it where the memory is full."""
+    memory.pop(name, None)
+    if len(memory) >= most:
+        del memory[next(iter(memory))]
+    memory[name] = value

@@ -16,10 +16,10 @@ from service.domain.errors import NotFound
 from service.domain.ledger import Entry
 from service.engine.records import LineAt, Verification, Witness
 from service.rpc import convert
+from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
-DEFAULT_PAGE = 50
 
 Verify = Callable[[Sequence[Witness]], Verification]
 Answer = TypeVar("Answer")
@@ -42,10 +42,14 @@ class History(Protocol):
 class LedgerServicer:
     """What stands in the books, and the proof that they are right."""
 
-    def __init__(self, verify: Verify, history: History, readers: Executor) -> None:
+    def __init__(
+        self, verify: Verify, history: History, readers: Executor, provers: Executor
+    ) -> None:
+        """Verifications, which take long, run in `provers`, everything else in `readers`."""
         self._verify = verify
         self._history = history
         self._readers = readers
+        self._provers = provers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -59,7 +63,8 @@ class LedgerServicer:
     async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:
         """Compare every entry with every balance, and every seal with what it covers."""
         witnesses = [Witness(it.number, it.digest) for it in call.message.witnesses]
-        found = await self._read(partial(self._verify, witnesses))
+        verify = partial(self._verify, witnesses)
+        found = await asyncio.get_running_loop().run_in_executor(self._provers, verify)
         fault, last = found.fault, found.last_seal
         return pb.VerifyBooksResponse(
             verified=fault is None,
@@ -92,7 +97,7 @@ class LedgerServicer:
     async def entries(self, call: Call[pb.ListEntriesRequest]) -> bytes:
         """A page of a person's entries; the token is the sequence of the last."""
         message = call.message
-        size = message.page_size or DEFAULT_PAGE
+        size = size_of(message.page_size)
         key = (message.user_id, message.currency_code)
         after = int(message.page_token or 0)
         page = await self._read(partial(self._history.entries, *key, after=after, limit=size + 1))

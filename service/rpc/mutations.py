@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 from service.domain.access import Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import Answer, Command, Following, Work
+from service.engine.calls import AuthorizationCommand, Work
 from service.engine.committer import Committer
+from service.engine.operations import Command
 from service.engine.records import PLATFORM
 from service.rpc import convert
-from service.rpc.answers import Writer, write_authorized
+from service.rpc.answers import Writer, encoder, write_authorized
 from service.rpc.pipeline import Call, Method
 from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
@@ -68,14 +69,26 @@ def methods_of(
 
 
 def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
-    return lambda call: retries.first_answer(method, caller_of(call), call)
+    return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
 
 
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
-    name, command, encode = mutation.name, mutation.command, _encoder(mutation)
+    name, command = mutation.name, mutation.command
+    encode = encoder(mutation.response, mutation.write)
 
     def handle(call: Call[Any]) -> Awaitable[bytes]:
-        return committer.submit(work_for(call, name, command(call), encode))
+        message = call.message
+        work = Work(
+            call.principal.operator_id or PLATFORM,
+            message.request_id,
+            name,
+            call.body,
+            command(call),
+            encode,
+            partial(differing_field, message),
+            call.deadline,
+        )
+        return committer.submit(work)
 
     async def handle_renaming(call: Call[Any]) -> bytes:
         try:
@@ -86,51 +99,18 @@ def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], 
     return handle if mutation.paths is _as_they_are else handle_renaming
 
 
-def _encoder(mutation: Mutation) -> Callable[[Answer], bytes]:
-    response, write = mutation.response, mutation.write
-
-    def encode(answer: Answer) -> bytes:
-        message = response()
-        write(answer, message)
-        return message.SerializeToString()
-
-    return encode
-
-
 def _renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
     violations = [it._replace(field=paths.get(it.field, it.field)) for it in error.violations]
     return InvalidInput(violations, reason=error.reason)
 
 
-def caller_of(call: Call[Any]) -> str:
-    """Whose request ids, and whose authorizations, a call is about."""
-    return call.principal.operator_id or PLATFORM
-
-
-def work_for(
-    call: Call[Any], method: str, command: Command, encode: Callable[[Answer], bytes]
-) -> Work:
-    """A call as the engine takes it."""
-    message = call.message
-    return Work(
-        caller_of(call),
-        message.request_id,
-        method,
-        call.body,
-        command,
-        encode,
-        partial(differing_field, message),
-        call.deadline,
-    )
-
-
 # -- commands ------------------------------------------------------------------------------------
 
 
-def following(kind: type[Following], **arguments: Reader) -> Callable[[Call[Any]], Command]:
+def about(kind: type[AuthorizationCommand], **arguments: Reader) -> Callable[[Call[Any]], Command]:
     """A command about the authorization that the message names, with what it says besides."""
 
-    def build(call: Call[Any]) -> Following:
+    def build(call: Call[Any]) -> AuthorizationCommand:
         message = call.message
         user_id, authorization_id = convert.split_name(message.name)
         return kind(

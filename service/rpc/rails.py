@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Protocol
@@ -15,15 +14,17 @@ from service.clock import Clock
 from service.domain.access import Scope
 from service.domain.authorization import TransferKind
 from service.domain.errors import InvariantBroken, Unavailable
-from service.engine.commands import Answer, ReportTransfer, Work
+from service.engine.calls import Answer, Work
 from service.engine.committer import Committer
+from service.engine.operations import ReportTransfer
+from service.engine.ports import Page, Place
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from service.rails.callbacks import read_report
 from service.rpc.convert import timestamp
+from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.RailService"
-DEFAULT_PAGE = 50
 KINDS = {it: getattr(pb.Transfer, f"KIND_{it}") for it in TransferKind}
 STATES = {it: getattr(pb.Transfer, f"STATE_{it}") for it in TransferState}
 STATE_OF = {number: it for it, number in STATES.items()}
@@ -32,10 +33,10 @@ STATE_OF = {number: it for it, number in STATES.items()}
 class TransferReader(Protocol):
     """Reads transfers outside any write transaction."""
 
-    def list_transfers(
-        self, user_id: str, *, after: str, limit: int, state: TransferState | None
-    ) -> Sequence[TransferRecord]:
-        """Transfers after an id, in the order of their ids: a person's, or everybody's."""
+    def transfers(
+        self, user_id: str, *, after: Place, size: int, state: TransferState | None
+    ) -> Page[TransferRecord]:
+        """A page of a person's transfers, or of everybody's."""
         ...
 
 
@@ -77,12 +78,16 @@ class Rails:
         readers: Executor,
         clock: Clock,
         secret: bytes | None,
+        *,
+        tolerance_s: float,
     ) -> None:
+        """A signature is believed for `tolerance_s` seconds."""
         self._committer = committer
         self._reader = reader
         self._readers = readers
         self._clock = clock
         self._secret = secret
+        self._tolerance_s = tolerance_s
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -107,7 +112,13 @@ class Rails:
         """What a rail says, once its signature is believed; the answer's bytes."""
         if self._secret is None:
             raise Unavailable("NO_RAIL", "the server has no payment rail", retry_after_ms=None)
-        said = read_report(body, signature, self._secret, self._clock.now_us() // 1_000_000)
+        said = read_report(
+            body,
+            signature,
+            self._secret,
+            self._clock.now_us() // 1_000_000,
+            self._tolerance_s,
+        )
         work = Work(
             caller=PLATFORM,
             request_id="",
@@ -124,16 +135,15 @@ class Rails:
 
     async def _list(self, call: Call[pb.ListTransfersRequest]) -> bytes:
         message = call.message
-        size = message.page_size or DEFAULT_PAGE
         read = partial(
-            self._reader.list_transfers,
+            self._reader.transfers,
             message.user_id,
-            after=message.page_token,
-            limit=size + 1,
+            after=place_of(message.page_token),
+            size=size_of(message.page_size),
             state=STATE_OF.get(message.state),
         )
         page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
-        response = pb.ListTransfersResponse(transfers=[transfer_message(it) for it in page[:size]])
-        if len(page) > size:
-            response.next_page_token = page[size - 1].transfer_id
-        return response.SerializeToString()
+        return pb.ListTransfersResponse(
+            transfers=[transfer_message(it) for it in page.rows],
+            next_page_token=token_of(page.last),
+        ).SerializeToString()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
-from service.engine.commands import ClaimReturn, ContestReturn, ReportFound, ReportLost
-from service.rpc.mutations import Mutation, following, occurred_us
+from service.engine.operations import ClaimReturn, ContestReturn, ReportFound, ReportLost
+from service.rpc.mutations import Mutation, about, occurred_us
 
 WRITE = Scope.AUTHORIZATIONS_WRITE
 MUTATIONS = (
@@ -14,20 +14,20 @@ MUTATIONS = (
         pb.ClaimReturnRequest,
         pb.ClaimReturnResponse,
         Scope.RETURNS_CLAIM,
-        following(ClaimReturn),
+        about(ClaimReturn),
     ),
     Mutation(
         pb.ContestReturnRequest,
         pb.ContestReturnResponse,
         WRITE,
-        following(ContestReturn, evidence=lambda call: call.message.evidence),
+        about(ContestReturn, evidence=lambda call: call.message.evidence),
     ),
-    Mutation(pb.ReportLostRequest, pb.ReportLostResponse, WRITE, following(ReportLost)),
+    Mutation(pb.ReportLostRequest, pb.ReportLostResponse, WRITE, about(ReportLost)),
     Mutation(
         pb.ReportFoundRequest,
         pb.ReportFoundResponse,
         WRITE,
-        following(ReportFound, occurred_us=occurred_us),
+        about(ReportFound, occurred_us=occurred_us),
     ),
 )
 """Claimed, contested, lost, found."""

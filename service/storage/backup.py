@@ -27,9 +27,10 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
+from service.config import LIMITS
 from service.engine.records import Verification
 from service.storage import dump
-from service.storage.database import SQLITE_BUSY_MS, open_database
+from service.storage.database import open_database
 from service.storage.migrate import Schema, migrate, schema_of
 from service.storage.proof import BackupRefused, prove
 from service.storage.sqlite_files import address, has_log, read_from_disk
@@ -208,7 +209,7 @@ def _copy(source: Path, draft: Path) -> None:
     """Copies a database in one step, with what its log holds, into one file without a log."""
     if not source.is_file():
         raise BackupRefused("NO_DATABASE", f"{source} is not there")
-    end = time.monotonic() + SQLITE_BUSY_MS / 1_000
+    end = time.monotonic() + LIMITS.sqlite.busy_ms / 1_000
 
     def bounded(status: int, _remaining: int, _total: int) -> None:
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:

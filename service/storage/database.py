@@ -16,10 +16,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from service.config import LIMITS
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.sqlite_files import (
     FileGone,
-    FileGoneSince,
     OpenFiles,
     address,
     has_log,
@@ -28,14 +28,6 @@ from service.storage.sqlite_files import (
     read_from_disk,
 )
 
-SQLITE_BUSY_MS = 5_000
-SQLITE_CACHE_KIB = 65_536
-# Every size of every statement of a batch stays prepared.
-SQLITE_CACHED_STATEMENTS = 1_024
-# A checkpoint copies the log back into the file; larger portions cost less a call.
-SQLITE_CHECKPOINT_PAGES = 16_384
-# How many transactions go by from one look at the log's length to the next.
-SQLITE_CHECKPOINT_TURNS = 16
 # SQLite's driver asks every value but numbers and texts how it wants to be stored, at 0.4 us each;
 # here is the answer, for 0.1 us.
 sqlite3.register_adapter(type(None), {None: None}.get)
@@ -44,37 +36,26 @@ sqlite3.register_adapter(bool, int)
 # Held by whoever opens or closes a file of SQLite's in this process.
 SQLITE_FILES = RLock()
 
-# How long PostgreSQL may keep us waiting. Each ends in StorageFailed, at COMMIT in OutcomeUnknown.
-POSTGRES_CONNECT_S = 5
-POSTGRES_STATEMENT_MS = 10_000
-POSTGRES_LOCK_MS = 5_000
-# A process that is frozen within a transaction must not keep others from the rows it locked.
-POSTGRES_IDLE_IN_TRANSACTION_MS = 10_000
-# What was sent over the network and not acknowledged for so long is lost.
-POSTGRES_UNACKNOWLEDGED_MS = 10_000
-# Longer than the server's own bounds, whose answers say more.
-POSTGRES_ANSWER_S = 15.0
-# The next portion of a read of everything, of which the server may have to sort a table first.
-POSTGRES_PORTION_S = 600.0
-POSTGRES_KEEPALIVE_S = 10
-POSTGRES_KEEPALIVES = 3
-POSTGRES_CONNECTIONS = 16
-POSTGRES_POOL_WAIT_S = 5
-# What a session rests on; not left to how the server or the role is set up.
-POSTGRES_SETTINGS = {
-    "statement_timeout": POSTGRES_STATEMENT_MS,
-    "lock_timeout": POSTGRES_LOCK_MS,
-    "idle_in_transaction_session_timeout": POSTGRES_IDLE_IN_TRANSACTION_MS,
-    "synchronous_commit": "on",
-    # For 64 keys and a table of 2,000 rows the planner would rather read the table.
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    # What is prepared is parsed once, and planned anew for the rows and tables that there are: a
-    # plan made while a table was small would stay while it grows. Planning costs a batch no more
-    # than the worse plans would.
-    "plan_cache_mode": "force_custom_plan",
-    "application_name": "freehold",
-}
+
+def postgres_settings() -> dict[str, str | int]:
+    """What a session rests on; not left to how the server or the role is set up."""
+    limits = LIMITS.postgres
+    return {
+        "statement_timeout": limits.statement_ms,
+        "lock_timeout": limits.lock_ms,
+        # A process that is frozen within a transaction must not keep others from the rows it
+        # locked.
+        "idle_in_transaction_session_timeout": limits.idle_in_transaction_ms,
+        "synchronous_commit": "on",
+        # For 64 keys and a table of 2,000 rows the planner would rather read the table.
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        # What is prepared is parsed once, and planned anew for the rows and tables that there are:
+        # a plan made while a table was small would stay while it grows. Planning costs a batch no
+        # more than the worse plans would.
+        "plan_cache_mode": "force_custom_plan",
+        "application_name": "freehold",
+    }
 
 
 def open_database(url: str, *, create: bool = False) -> Engine:
@@ -114,7 +95,7 @@ def serving(engine: Engine) -> Iterator[None]:
 def _open_sqlite(url: URL, *, create: bool) -> Engine:
     if not url.database or url.database == ":memory:" or url.query:
         raise ValueError("a SQLite database is a file: say sqlite:///FILE")
-    connect = {"check_same_thread": False, "cached_statements": SQLITE_CACHED_STATEMENTS}
+    connect = {"check_same_thread": False, "cached_statements": LIMITS.sqlite.cached_statements}
     engine = create_engine(url, connect_args=connect, hide_parameters=True)
     file = os.path.realpath(url.database)
     name = address(file, "mode=rwc" if create else "mode=rw")
@@ -161,7 +142,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             files.check_all()
         elif not writes:
             files.check()
-        if writes and next(turns) % SQLITE_CHECKPOINT_TURNS == 0:
+        if writes and next(turns) % LIMITS.sqlite.checkpoint_turns == 0:
             _checkpoint(connection, file)
         _say(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -176,11 +157,11 @@ def _configure_sqlite(connection: Any) -> None:
     # The driver must not begin transactions by itself: `begin` above does.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+    cursor.execute(f"PRAGMA busy_timeout={LIMITS.sqlite.busy_ms}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+    cursor.execute(f"PRAGMA cache_size=-{LIMITS.sqlite.cache_kib}")
     cursor.execute("PRAGMA wal_autocheckpoint=0")
     # The first read makes the log and the shared memory, where they are not there yet.
     cursor.execute("PRAGMA schema_version")
@@ -192,23 +173,22 @@ def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
 
     Raises FileGone, FileGoneSince, or the driver's error.
     """
+    session: Any = connection.connection.driver_connection
     try:
-        files.check()
+        files.commit(session)
     except FileGone:
         # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
-        session: Any = connection.connection.driver_connection
         session.rollback()
         raise
-    _say(connection, "COMMIT")
-    try:
-        files.check_all()
-    except FileGone as error:
-        raise FileGoneSince(f"committed, and then: {error}") from error
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            "COMMIT", (), error, sqlite3.Error, hide_parameters=True
+        ) from None
 
 
 def _checkpoint(connection: Connection, file: str) -> None:
     """Copies a long log back into the file; whoever writes may not go on when that fails."""
-    if log_pages(file) >= SQLITE_CHECKPOINT_PAGES:
+    if log_pages(file) >= LIMITS.sqlite.checkpoint_pages:
         try:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         except DBAPIError:
@@ -233,9 +213,9 @@ def _open_postgres(url: URL) -> Engine:
         # Positional parameters, so that rows are handed to the driver as they are.
         paramstyle="format",
         pool_pre_ping=True,
-        pool_size=POSTGRES_CONNECTIONS,
+        pool_size=LIMITS.postgres.connections,
         max_overflow=0,
-        pool_timeout=POSTGRES_POOL_WAIT_S,
+        pool_timeout=LIMITS.postgres.pool_wait_s,
         # Of no use here, and looked up with every first connection.
         use_native_hstore=False,
         hide_parameters=True,
@@ -244,13 +224,13 @@ def _open_postgres(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
         session = Session.connect(*words, **options)
-        session.answer_s = POSTGRES_ANSWER_S
+        session.answer_s = LIMITS.postgres.answer_s
         return session
 
     @event.listens_for(engine, "checkin")
     def hurry_again(session: Session | None, _record: Any) -> None:
         if session is not None:
-            session.answer_s = POSTGRES_ANSWER_S
+            session.answer_s = LIMITS.postgres.answer_s
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -273,18 +253,18 @@ def _open_postgres(url: URL) -> Engine:
 def postgres_bounds() -> dict[str, int]:
     """How long a connection is waited for and held, in options that libpq 12 and newer know."""
     return {
-        "connect_timeout": POSTGRES_CONNECT_S,
-        "keepalives_idle": POSTGRES_KEEPALIVE_S,
-        "keepalives_interval": POSTGRES_KEEPALIVE_S,
-        "keepalives_count": POSTGRES_KEEPALIVES,
-        "tcp_user_timeout": POSTGRES_UNACKNOWLEDGED_MS,
+        "connect_timeout": LIMITS.postgres.connect_s,
+        "keepalives_idle": LIMITS.postgres.keepalive_s,
+        "keepalives_interval": LIMITS.postgres.keepalive_s,
+        "keepalives_count": LIMITS.postgres.keepalives,
+        "tcp_user_timeout": LIMITS.postgres.unacknowledged_ms,
     }
 
 
 def _postgres_arguments(url: URL) -> dict[str, Any]:
     """How to connect; what the URL says itself comes last and wins."""
     given = dict(url.query)
-    settings = [f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()]
+    settings = [f"-c {name}={value}" for name, value in postgres_settings().items()]
     return {
         **{name: value for name, value in postgres_bounds().items() if name not in given},
         "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
@@ -353,27 +333,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading_once(connection: Connection) -> Iterator[DBAPICursor]:
-    """A cursor of a connection that is in no transaction, for single statements that read.
-
-    None is begun: on PostgreSQL it would have to be ended before scores are made, and a rollback
-    makes the driver forget every statement that it has prepared. Raises the driver's error.
-    """
-    session: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        yield session.cursor()
-        return
-    session.autocommit = True
-    try:
-        yield session.cursor()
-    finally:
-        # Where that fails, whoever reads lets go of the session: what it would write next must not
-        # be committed statement by statement.
-        if not session.closed:
-            session.autocommit = False
-
-
-@contextmanager
 def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """Like `reading`, for long results, several side by side.
 
@@ -381,7 +340,7 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:
-        take_time(connection, POSTGRES_PORTION_S)
+        take_time(connection, LIMITS.postgres.portion_s)
 
         def close(cursor: DBAPICursor) -> None:
             with suppress(driver.Error):

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.errors import _WaitTimeout
+from psycopg.pq import ConnStatus
 
 LOOK_S = 0.1
 """How often the driver looks whether it was interrupted, as by default."""
@@ -20,8 +20,8 @@ LOOK_S = 0.1
 class Session(psycopg.Connection[Any]):
     """A connection whose answers each come within `answer_s` seconds; None: whenever they come.
 
-    What has not come by then is not waited for any more: the connection is closed, and whoever
-    asked is told what a network that broke tells.
+    After that nobody waits any more: the connection is closed, and the error is the same as that of
+    a broken network.
     """
 
     answer_s: float | None = None
@@ -30,6 +30,10 @@ class Session(psycopg.Connection[Any]):
         """What the driver waits for; raises OperationalError when it does not come in time."""
         try:
             return super().wait(gen, interval, self.answer_s if timeout is None else timeout)
-        except _WaitTimeout:
+        except psycopg.OperationalError as error:
+            # An error without a state is not the server's answer; a connection that is not broken
+            # has waited too long for one.
+            if error.sqlstate is not None or self.pgconn.status != ConnStatus.OK:
+                raise
             self.pgconn.finish()
             raise psycopg.OperationalError("the server did not answer in time") from None

@@ -1,190 +1,143 @@
-"""Rows to the engine's records and back; tuples in the order of the table's columns."""
+"""Records to rows of the database and back.
+
+What becomes of each column follows from the type of the record's field: an enumeration is kept as
+its value, a tuple as its parts with commas between them, everything else as it is. For each record
+one function is compiled, as `collections.namedtuple` does for its own: it costs a row no more than
+one that is written out by hand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from types import UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from service.domain.authorization import Authorization, Custody, Start, State, TransferKind
-from service.domain.chain import LINK_FORMATS
-from service.domain.ledger import Account, Book, Entry, Line, Standing
-from service.domain.policy import Offer
-from service.domain.transitions import Transition
-from service.engine.records import (
-    Decision,
-    Event,
-    PaymentKind,
-    PaymentRecord,
-    TransferRecord,
-    TransferState,
-)
+from service.domain.authorization import Authorization
+from service.domain.ledger import Entry, Line
+from service.engine.records import PaymentRecord, TransferRecord, UserRecord
+from service.engine.tables import columns_of
 
+Row = TypeVar("Row")
 Values = tuple[Any, ...]
 
-_STATES = {str(state): state for state in State}
-_CUSTODIES = {str(custody): custody for custody in Custody}
-_STANDINGS = {str(standing): standing for standing in Standing}
-_STARTS = {str(start): start for start in Start}
-_OFFERS = {str(offer): offer for offer in Offer}
+
+class Kind:
+    """What a record's field holds: a type, whether None as well, and of a tuple its parts."""
+
+    def __init__(self, hint: Any) -> None:
+        parts = get_args(hint) if get_origin(hint) is UnionType or _is_union(hint) else (hint,)
+        self.nullable = type(None) in parts
+        (self.type,) = (part for part in parts if part is not type(None))
+        self.parts: Any = None
+        if get_origin(self.type) is tuple:
+            self.parts, _ = get_args(self.type)
+            self.type = tuple
+
+    @property
+    def is_enumeration(self) -> bool:
+        """Whether it is one of a list of names."""
+        return isinstance(self.type, type) and issubclass(self.type, StrEnum)
 
 
-def line_values(line: Line) -> Values:
-    """A row of `lines`."""
-    return (
-        line.user_id,
-        line.currency,
-        line.limit_minor,
-        line.available_minor,
-        line.held_minor,
-        line.drawn_minor,
-        line.cut_pending_minor,
-        line.receivable_minor,
-        line.disputed_minor,
-        line.charged_back_minor,
-        line.deposit_minor,
-        line.refund_payable_minor,
-        str(line.standing),
-        line.limit_fixed,
-        line.ledger_us,
-        line.subject_key,
-        line.subject,
-        line.head,
-        line.version,
-    )
+def _is_union(hint: Any) -> bool:
+    return str(get_origin(hint)) == "typing.Union"
 
 
-def line_changes(line: Line) -> Values:
-    """What may change of a line, in the order of the table."""
-    values = line_values(line)
-    return (*values[2:15], *values[17:])
+def kinds_of(record: type[Any]) -> dict[str, Kind]:
+    """The kind of each field of a record, in their order."""
+    hints = get_type_hints(record)
+    return {name: Kind(hints[name]) for name in columns_of(record)}
 
 
-def line_of(row: Sequence[Any]) -> Line:
-    """The line of a row of `lines`."""
-    values: list[Any] = list(row)
-    values[12] = _STANDINGS[values[12]]
-    values[13] = bool(values[13])
-    return Line(*values)
+class Converter(Generic[Row]):
+    """Turns records of one type into rows and back, in the order of the record's fields.
+
+    values  the row of a record, and after it the `derived` properties of the record
+    changes what may change of it: the row without the fields `fixed`
+    record  the record of a row; raises KeyError or ValueError for a name that no enumeration has
+    """
+
+    def __init__(
+        self, record: type[Row], *, fixed: Sequence[str] = (), derived: Sequence[str] = ()
+    ) -> None:
+        kinds = kinds_of(record)
+        names: dict[str, Any] = {"record": record, "new": tuple.__new__}
+        is_tuple = issubclass(record, tuple)
+        from_it = [
+            _to_row(f"it[{place}]" if is_tuple else f"it.{name}", kind)
+            for place, (name, kind) in enumerate(kinds.items())
+        ]
+        properties = [f"it.{name}" for name in derived]
+        changing = [it for it, name in zip(from_it, kinds, strict=True) if name not in fixed]
+        from_row = [
+            _to_record(f"row[{place}]", name, kind, names)
+            for place, (name, kind) in enumerate(kinds.items())
+        ]
+        made = f"new(record, ({_joined(from_row)}))" if is_tuple else f"record({_joined(from_row)})"
+        self.values: Callable[[Row], Values] = _compiled(
+            f"lambda it: ({_joined([*from_it, *properties])})", names
+        )
+        self.changes: Callable[[Row], Values] = _compiled(
+            f"lambda it: ({_joined([*changing, *properties])})", names
+        )
+        self.record: Callable[[Sequence[Any]], Row] = _compiled(f"lambda row: {made}", names)
 
 
-def entry_values(entry: Entry) -> Values:
-    """A row of `entries`."""
-    return (
-        *entry[:6],
-        str(entry.transition),
-        str(entry.book),
-        str(entry.debit),
-        str(entry.credit),
-        *entry[10:],
-    )
+_PLAIN = re.compile(r"(it|row)\[(\d+)\]")
 
 
-_LINK_FORMAT = Entry._fields.index("link_format")
+def _joined(expressions: Iterable[str]) -> str:
+    """Expressions with commas; those that only take neighbouring places become one slice."""
+    joined: list[str] = []
+    run: tuple[str, int, int] | None = None
+    for expression in expressions:
+        plain = _PLAIN.fullmatch(expression)
+        if plain is None:
+            run = None
+            joined.append(expression)
+            continue
+        source, place = plain[1], int(plain[2])
+        if run is not None and run[2] == place:
+            run = (source, run[1], place + 1)
+            joined[-1] = f"*{source}[{run[1]}:{run[2]}]"
+        else:
+            run = (source, place, place + 1)
+            joined.append(expression)
+    return "".join(f"{it}, " for it in joined)
 
 
-def entry_of(row: Sequence[Any]) -> Entry:
-    """The entry of a row of `entries`; raises ValueError for a name or a format nobody knows."""
-    values: list[Any] = list(row)
-    values[6] = Transition(values[6])
-    values[7] = Book(values[7])
-    values[8] = Account(values[8])
-    values[9] = Account(values[9])
-    if values[_LINK_FORMAT] not in LINK_FORMATS:
-        raise ValueError(f"a link of format {values[_LINK_FORMAT]}, which this build does not know")
-    return Entry(*values)
+def _compiled(source: str, names: dict[str, Any]) -> Any:
+    # Every part of the source is a name of a record's field, or written here.
+    return eval(compile(source, "<records and rows>", "eval"), names)
 
 
-# Where the columns of `authorizations` stand that are enumerations or lists.
-_START, _ACCEPTED, _OFFER, _STATE, _CUSTODY, _REASONS = (
-    Authorization._fields.index(name)
-    for name in ("start", "accept_offers", "offer", "state", "custody", "reasons")
-)
-_CHANGING = Authorization._fields.index("asset_id")
+def _to_row(value: str, kind: Kind) -> str:
+    if kind.is_enumeration:
+        name = f"{value}._value_"
+        return f"(None if {value} is None else {name})" if kind.nullable else name
+    return f"','.join({value})" if kind.type is tuple else value
 
 
-def authorization_values(it: Authorization) -> Values:
-    """A row of `authorizations`."""
-    values: list[Any] = [*it]
-    values[_START] = str(it.start)
-    values[_ACCEPTED] = ",".join(it.accept_offers)
-    values[_STATE] = str(it.state)
-    values[_CUSTODY] = str(it.custody)
-    values[_REASONS] = ",".join(it.reasons)
-    if it.offer is not None:
-        values[_OFFER] = str(it.offer)
-    values.append(it.wake_us)
-    return tuple(values)
+def _to_record(given: str, name: str, kind: Kind, names: dict[str, Any]) -> str:
+    if kind.type is bool:
+        return f"bool({given})"  # SQLite gives numbers
+    if kind.is_enumeration:
+        names[f"known_{name}"] = {member.value: member for member in kind.type}
+        value = f"known_{name}[{given}]"
+        return f"(None if {given} is None else {value})" if kind.nullable else value
+    if kind.type is not tuple:
+        return given
+    if kind.parts is str:
+        return f"(tuple({given}.split(',')) if {given} else ())"
+    names[f"known_{name}"] = {member.value: member for member in kind.parts}
+    return f"(tuple([known_{name}[part] for part in {given}.split(',')]) if {given} else ())"
 
 
-def authorization_changes(it: Authorization) -> Values:
-    """What may change of an authorization, in the order of the table."""
-    return authorization_values(it)[_CHANGING:]
-
-
-def authorization_of(row: Sequence[Any]) -> Authorization:
-    """The authorization of a row of `authorizations`."""
-    values: list[Any] = list(row[: len(Authorization._fields)])
-    values[_START] = _STARTS[values[_START]]
-    accepted = values[_ACCEPTED]
-    values[_ACCEPTED] = tuple([_OFFERS[it] for it in accepted.split(",")]) if accepted else ()
-    offer = values[_OFFER]
-    values[_OFFER] = None if offer is None else _OFFERS[offer]
-    values[_STATE] = _STATES[values[_STATE]]
-    values[_CUSTODY] = _CUSTODIES[values[_CUSTODY]]
-    reasons = values[_REASONS]
-    values[_REASONS] = tuple(reasons.split(",")) if reasons else ()
-    return Authorization(*values)
-
-
-def payment_values(payment: PaymentRecord) -> Values:
-    """A row of `payments`."""
-    return (*payment[:2], str(payment.kind), *payment[3:])
-
-
-def payment_of(row: Sequence[Any]) -> PaymentRecord:
-    """The payment of a row of `payments`."""
-    return PaymentRecord(row[0], row[1], PaymentKind(row[2]), *row[3:])
-
-
-def transfer_values(transfer: TransferRecord) -> Values:
-    """A row of `transfers`."""
-    values: list[Any] = [*transfer]
-    values[3] = str(transfer.kind)
-    values[6] = str(transfer.state)
-    if transfer.earlier_state is not None:
-        values[10] = str(transfer.earlier_state)
-    return tuple(values)
-
-
-def transfer_changes(transfer: TransferRecord) -> Values:
-    """What may change of a transfer, in the order of the table."""
-    values = transfer_values(transfer)
-    return (*values[6:8], *values[9:])
-
-
-def transfer_of(row: Sequence[Any]) -> TransferRecord:
-    """The transfer of a row of `transfers`."""
-    values: list[Any] = list(row)
-    values[3] = TransferKind(values[3])
-    values[6] = TransferState(values[6])
-    values[10] = None if values[10] is None else TransferState(values[10])
-    return TransferRecord(*values)
-
-
-def event_values(event: Event) -> Values:
-    """A row of `outbox`, without its sequence."""
-    return (str(event.transition), *event[1:])
-
-
-def decision_values(decision: Decision) -> Values:
-    """A row of `decisions`."""
-    return (
-        *decision[:10],
-        None if decision.unscorable_reason is None else str(decision.unscorable_reason),
-        *decision[11:20],
-        None if decision.offer is None else str(decision.offer),
-        ",".join(decision.reasons),
-        decision.build,
-        decision.unscorable_feature,
-        ",".join(decision.extrapolated),
-    )
+line_of = Converter(Line).record
+entry_of = Converter(Entry).record
+authorization_of = Converter(Authorization).record
+payment_of = Converter(PaymentRecord).record
+transfer_of = Converter(TransferRecord).record
+user_of = Converter(UserRecord).record

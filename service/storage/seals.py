@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Connection, Engine, func, literal_column, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, Engine, func, select
 
-from service.engine.ports import OutboxMark, Unsealed
+from service.engine.ports import Unsealed
 from service.engine.records import SealedHead, SealRecord
 from service.storage import tables as t
 from service.storage.database import reading
+from service.storage.horizon import Horizon
 
 EVENTS_A_HEAD = 4
 """How many events are looked at for one line that may have changed."""
-# A number higher than that of any transaction so far is had only by taking one: a snapshot knows
-# the last that ended, and a later one may be under way.
-_OLDEST_OPEN, _NEXT_TRANSACTION = (
-    literal_column(f"CAST(CAST({number} AS text) AS bigint)", BigInteger)
-    for number in ("pg_snapshot_xmin(pg_current_snapshot())", "pg_current_xact_id()")
-)
 
 
 class SqlSealStore:
     """Lines that changed since they were last sealed, on SQLite or PostgreSQL."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, horizon: Horizon) -> None:
         self._engine = engine
+        self._horizon = horizon
 
-    def outbox_mark(self) -> OutboxMark:
-        """The last event that is committed, and which transactions are under way."""
-        columns: list[ColumnElement[int]] = [func.coalesce(func.max(t.outbox.c.sequence), 0)]
-        if self._engine.dialect.name == "postgresql":
-            columns += [_OLDEST_OPEN, _NEXT_TRANSACTION]
+    def last_event(self) -> int:
+        """The number of the last event that is committed; 0 before the first."""
         with reading(self._engine) as connection:
-            sequence, *transactions = connection.execute(select(*columns)).one()
-        # SQLite has one writer: events are committed in the order of their numbers.
-        oldest_open, next_transaction = transactions or (0, 0)
-        return OutboxMark(sequence, oldest_open, next_transaction)
+            return int(connection.execute(select(func.max(t.outbox.c.sequence))).scalar() or 0)
 
-    def unsealed(self, after: int, until: int, max_heads: int) -> Unsealed:
-        """Heads of lines with events in (after, until] that were not sealed as they are now.
+    def unsealed(self, after: int, max_heads: int) -> Unsealed:
+        """Heads of lines with events after a number that were not sealed as they are now.
 
+        Events to which a transaction may still add one with a smaller number are left for later.
         Of one seal's size, or little more where people have lines in several currencies.
         """
+        until = self._horizon.look().events
         with reading(self._engine) as connection:
             last = _last(connection)
             if last is not None:

@@ -42,6 +42,7 @@ EVERYWHERE = (
     "policies",
     "products",
     "limit_steps",
+    "terms_changes",
     "feature_schemas",
     "seals",
 )

@@ -142,6 +142,19 @@ class OpenFiles:
             )
         self._failed = False
 
+    def commit(self, session: sqlite3.Connection) -> None:
+        """Commits a transaction of a connection to these files.
+
+        Raises FileGone when nothing was committed, FileGoneSince when something was, into a file
+        that the path did not lead to a moment later.
+        """
+        self.check()
+        session.execute("COMMIT")
+        try:
+            self.check_all()
+        except FileGone as error:
+            raise FileGoneSince(f"committed, and then: {error}") from error
+
     def _look(self) -> None:
         found = at_path(self._path)
         if found is None:

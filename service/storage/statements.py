@@ -9,20 +9,14 @@ SQLite, and pairs in one JSON text took three times as long there (2.0 us a key,
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Dialect,
     Engine,
-    Integer,
-    LargeBinary,
-    String,
     Table,
     and_,
     bindparam,
@@ -40,115 +34,21 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
 from service.domain.authorization import HOLDING
+from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, TRANSFERS
+from service.engine.tables import Table as RecordTable
 from service.storage import tables
-
-Values = tuple[Any, ...]
-
-_AUTHORIZATION = tuple(column.name for column in tables.authorizations.columns)
-AUTHORIZATION_FIXED = _AUTHORIZATION[2 : _AUTHORIZATION.index("asset_id")]
-"""What no command changes; leaving it out spares the indexes."""
-LINE_FIXED = ("subject_key", "subject")
-
-
-MOST_ROWS = 64
-"""Rows a statement has at most: SQLite as built by its authors takes 32,766 parameters, and each
-number of rows is a text, and a prepared statement, kept there."""
-
+from service.storage.transaction import (
+    FOLDED_ROWS,
+    ArraysStatement,
+    BatchStatements,
+    RowsStatement,
+    TableStatements,
+    ValuesStatement,
+)
 
 UNDONE_AS_A_WHOLE = "OR FAIL"
 """What fails leaves a statement half done. SQLite would else copy every page before it changes it,
 to undo that statement alone; here the whole transaction is undone."""
-
-
-FOLDED_ROWS = 1_000
-"""Rows of an operator's balance that one transaction adds up at most; they take it about 5 ms."""
-
-
-class RowsStatement(ABC):
-    """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
-
-    A driver that is handed rows one by one gives the interpreter away and takes it back for
-    each of them, and with another thread waiting that is a switch of threads a row.
-    """
-
-    def __init__(self, columns: Sequence[Column[Any]]) -> None:
-        self.columns = tuple(column.name for column in columns)
-
-    @abstractmethod
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for these rows, with what the driver is handed: them, and the parameters that
-        come last."""
-
-
-class ValuesStatement(RowsStatement):
-    """On SQLite: a parameter for each value, and a text for each number of rows."""
-
-    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
-        super().__init__(columns)
-        self._head, self._tail = head, tail
-        self._row = f"({', '.join('?' * len(columns))})"
-        self._texts: dict[int, str] = {}
-
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for this number of rows, and all values one after the other."""
-        number = len(rows)
-        if number not in self._texts:
-            values = ", ".join([self._row] * number)
-            self._texts[number] = f"{self._head}VALUES {values}{self._tail}"
-        return self._texts[number], (*chain.from_iterable(rows), *parameters)
-
-
-class ArraysStatement(RowsStatement):
-    """On PostgreSQL: one text, and an array for each column.
-
-    The driver prepares a statement for each text and each types of its parameters, the type of an
-    integer being that of its size, so that rows of parameters would hardly ever meet the same
-    statement again. An array is handed over as its text, and is of the one type that is cast to.
-    """
-
-    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
-        super().__init__(columns)
-        kinds = [_array_of(column) for column in columns]
-        arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
-        self._text = f"{head}SELECT * FROM unnest({arrays}){tail}"
-        self._elements = [element for _, element in kinds]
-
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The one text, and the columns as arrays."""
-        columns = zip(self._elements, zip(*rows, strict=True), strict=True)
-        arrays = [_array(element, values) for element, values in columns]
-        return self._text, (*arrays, *parameters)
-
-
-def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
-    """The type of a column's values in an array, and how one is written in the array's text."""
-    match column.type:
-        case LargeBinary():
-            return "BYTEA", _bytes_element
-        case String():
-            # Without the column's length: a cast to it would cut a value off, and say nothing.
-            return "TEXT", _text_element
-        case Boolean():
-            return "BOOLEAN", str
-        case Integer():
-            return "BIGINT", str
-        case other:
-            raise TypeError(f"no array is known for {other!r}")
-
-
-def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:
-    written = ["NULL" if value is None else element(value) for value in values]
-    return "{" + ",".join(written) + "}"
-
-
-def _text_element(value: str) -> str:
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
-
-
-def _bytes_element(value: bytes) -> str:
-    return f'"\\\\x{value.hex()}"'
 
 
 def _rows_statement(
@@ -159,9 +59,9 @@ def _rows_statement(
     return kind(head, tail, columns)
 
 
-def _insert(table: Table, dialect: Dialect, *, leave_out: str = "") -> RowsStatement:
-    """Inserts whole rows, in the order of the table's columns."""
-    columns = [column for column in table.columns if column.name != leave_out]
+def _insert(table: Table, dialect: Dialect) -> RowsStatement:
+    """Inserts whole records, in the order of the table's columns."""
+    columns = tables.recorded(table)
     names = [column.name for column in columns]
     # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
@@ -170,20 +70,20 @@ def _insert(table: Table, dialect: Dialect, *, leave_out: str = "") -> RowsState
     return _rows_statement(dialect, head, "", columns)
 
 
-def _update(
-    table: Table, keys: Sequence[str], version: str, dialect: Dialect, *, fixed: Sequence[str] = ()
-) -> RowsStatement:
-    """Sets every column but the keys and the fixed ones, where the row still has the version
-    that was read. Values: what is set, in the order of the table; the keys; the version read.
+def _update(declared: RecordTable[Any, Any], table: Table, dialect: Dialect) -> RowsStatement:
+    """Sets every column that may change, where the row still has the version that was read.
+
+    Values: what is set, in the order of the table; the keys; the version read.
     """
-    names = [column.name for column in table.columns if column.name not in (*keys, *fixed)]
-    columns = [table.c[name] for name in (*names, *keys, version)]
+    keys, fixed = declared.key, {*declared.key, *declared.fixed}
+    names = [it.name for it in tables.recorded(table) if it.name not in fixed]
+    columns = [table.c[name] for name in (*names, *keys, declared.version)]
     # So SQLite calls the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
     sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
     conditions = " AND ".join(
         f"{table.name}.{name} = new.{value}"
-        for name, value in zip((*keys, version), given[len(names) :], strict=True)
+        for name, value in zip((*keys, declared.version), given[len(names) :], strict=True)
     )
     sqlite = dialect.name == "sqlite"
     verb, called = (f"UPDATE {UNDONE_AS_A_WHOLE}", "") if sqlite else ("UPDATE", _list(given))
@@ -223,7 +123,8 @@ def _by_keys(
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
-    statement = select(table).select_from(wanted.join(table, _matches(wanted, keys)))
+    found = tables.recorded(table)
+    statement = select(*found).select_from(wanted.join(table, _matches(wanted, keys)))
     if lock and dialect.name == "postgresql":
         statement = statement.order_by(*keys).with_for_update(of=table)
     return _reading(statement, keys, dialect)
@@ -328,63 +229,53 @@ def _payable_left(dialect: Dialect) -> str:
     return _text(statement, dialect, ("operator_id", "currency"))
 
 
-class Statements:
-    """Every statement of a batch, for one dialect."""
+ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
+    AUTHORIZATIONS: [("user_id", "group_id")],
+    LINES: [("user_id",)],
+    TRANSFERS: [("user_id", "authorization_id")],
+}
+"""By which columns rows are found besides their keys."""
 
-    def __init__(self, engine: Engine) -> None:
-        dialect = engine.dialect
-        t = tables
-        self.select_features = _latest_features(dialect)
-        self.select_requests = _by_keys(t.requests, ["caller", "request_id"], dialect)
-        self.select_users = _by_keys(t.users, ["user_id"], dialect)
-        self.select_lines = _by_keys(t.lines, ["user_id"], dialect, lock=True)
-        self.select_authorizations = _by_keys(
-            t.authorizations, ["user_id", "authorization_id"], dialect, lock=True
-        )
-        self.select_groups = _by_keys(t.authorizations, ["user_id", "group_id"], dialect, lock=True)
-        self.select_lapsed = _lapsed(dialect)
-        self.select_transfers = _by_keys(t.transfers, ["user_id", "transfer_id"], dialect)
-        self.select_transfers_of = _by_keys(t.transfers, ["user_id", "authorization_id"], dialect)
-        self.take_payables = _take_payables(dialect)
-        self.payable_left = _payable_left(dialect)
-        self.insert_payables = _insert(t.operator_payables, dialect)
-        self.select_open_items = _by_keys(t.open_items, ["operator_id", "asset_id"], dialect)
-        self.select_payments = _by_keys(t.payments, ["caller", "payment_reference"], dialect)
-        self.insert_users = _insert(t.users, dialect)
-        self.update_users = _update(t.users, ["user_id"], "feature_version", dialect)
-        self.insert_snapshots = _insert(t.feature_snapshots, dialect)
-        self.insert_lines = _insert(t.lines, dialect)
-        self.update_lines = _update(
-            t.lines, ["user_id", "currency"], "version", dialect, fixed=LINE_FIXED
-        )
-        self.insert_entries = _insert(t.entries, dialect)
-        self.insert_authorizations = _insert(t.authorizations, dialect)
-        self.update_authorizations = _update(
-            t.authorizations,
-            ["user_id", "authorization_id"],
-            "version",
-            dialect,
-            fixed=AUTHORIZATION_FIXED,
-        )
-        self.insert_decisions = _insert(t.decisions, dialect)
-        self.insert_requests = _insert(t.requests, dialect)
-        self.delete_requests = _delete(t.requests, ["caller", "request_id", "method"], dialect)
-        self.insert_open_items = _insert(t.open_items, dialect)
-        self.delete_open_items = _delete(
-            t.open_items, ["operator_id", "asset_id", "authorization_id"], dialect
-        )
-        self.insert_payments = _insert(t.payments, dialect)
-        self.insert_transfers = _insert(t.transfers, dialect)
-        self.update_transfers = _update(
-            t.transfers,
-            ["user_id", "transfer_id"],
-            "change_us",
-            dialect,
-            fixed=("authorization_id", "kind", "amount_minor", "currency", "request_us"),
-        )
-        self.select_last_seal = _text(
-            select(func.coalesce(func.max(t.seals.c.number), literal_column("0"))), dialect, ()
-        )
-        self.insert_seals = _insert(t.seals, dialect)
-        self.insert_sealed_heads = _insert(t.sealed_heads, dialect)
-        self.insert_outbox = _insert(t.outbox, dialect, leave_out="sequence")
+
+def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStatements:
+    table, kept = tables.metadata.tables[declared.name], tables.CONVERTERS[declared]
+    found_by = [declared.key, *ALSO_FOUND_BY.get(declared, [])] if declared.key else []
+    delete = None
+    if declared.taken:
+        delete = _delete(table, [*declared.key, *declared.taken], dialect)
+    return TableStatements(
+        read={by: _by_keys(table, by, dialect, lock=declared.locked) for by in found_by},
+        insert=_insert(table, dialect),
+        update=_update(declared, table, dialect) if declared.version else None,
+        delete=delete,
+        record=kept.record,
+        values=kept.values,
+        changes=kept.changes,
+    )
+
+
+_BUILT: dict[str, BatchStatements] = {}
+
+
+def statements_of(engine: Engine) -> BatchStatements:
+    """Every statement of a batch, for an engine's dialect; built once a process and dialect."""
+    name = engine.dialect.name
+    if name not in _BUILT:
+        _BUILT[name] = _built(engine.dialect)
+    return _BUILT[name]
+
+
+def _built(dialect: Dialect) -> BatchStatements:
+    t = tables.metadata.tables
+    last_seal = select(func.coalesce(func.max(t["seals"].c.number), literal_column("0")))
+    return BatchStatements(
+        tables={declared: _of_table(declared, dialect) for declared in TABLES},
+        features=_latest_features(dialect),
+        lapsed=_lapsed(dialect),
+        take_payables=_take_payables(dialect),
+        payable_left=_payable_left(dialect),
+        insert_payables=_insert(t["operator_payables"], dialect),
+        last_seal=_text(last_seal, dialect, ()),
+        insert_seals=_insert(t["seals"], dialect),
+        insert_sealed_heads=_insert(t["sealed_heads"], dialect),
+    )

@@ -8,8 +8,11 @@ minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
+from collections import abc
 from collections.abc import Iterable
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,11 +25,15 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     String,
     Table,
     Text,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import TypeEngine
 
 from service.domain.authorization import (
     CHARGED,
@@ -40,6 +47,21 @@ from service.domain.authorization import (
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.engine.records import PaymentKind, TransferState
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    DECISIONS,
+    ENTRIES,
+    LINES,
+    OPEN_ITEMS,
+    OUTBOX,
+    PAYMENTS,
+    REQUESTS,
+    SNAPSHOTS,
+    TRANSFERS,
+    USERS,
+)
+from service.engine.tables import Table as RecordTable
+from service.storage.rows import Converter, Kind, kinds_of
 
 metadata = MetaData(
     naming_convention={
@@ -53,6 +75,37 @@ metadata = MetaData(
 
 # SQLite numbers rows by itself only for a column of exactly this type.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+ARRIVALS = Sequence("arrivals", metadata=metadata)
+"""Numbers the rows of lists on PostgreSQL, where several servers write at once."""
+ARRIVAL = "arrival"
+
+
+class NextArrival(ColumnElement[int]):
+    """The next number of `ARRIVALS`; 0 on SQLite, whose one writer needs no numbers."""
+
+    inherit_cache = True
+
+
+@compiles(NextArrival)
+def _no_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return "0"
+
+
+@compiles(NextArrival, "postgresql")
+def _next_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
+    return f"nextval('{ARRIVALS.name}')"
+
+
+def _arrival() -> Column[int]:
+    """The number that the database gives a row when it is inserted; see `horizon`."""
+    return Column(ARRIVAL, BigInteger, nullable=False, server_default=NextArrival())
+
+
+def recorded(table: Table) -> list[Column[Any]]:
+    """The columns that a record fills: all but the number that the database gives its row."""
+    given = {ARRIVAL} | ({"sequence"} if table.name == "outbox" else set())
+    return [column for column in table.columns if column.name not in given]
 
 
 def _string(length: int) -> String:
@@ -80,8 +133,71 @@ def _instant(name: str) -> Column[int | None]:
     return Column(name, BigInteger, nullable=True)
 
 
+def _column(
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: str | None
+) -> Column[Any]:
+    """A column of a record's field; its type follows from the field's unless one is given."""
+    return Column(
+        name,
+        given if given is not None else _TYPES.get(kind.type, _string(200)),
+        primary_key=key,
+        nullable=kind.nullable,
+        # Numbers of a key are made by us and not by the database.
+        autoincrement=False,
+        # A server of a build that did not know the column yet goes on writing rows.
+        server_default=default,
+    )
+
+
+def _of_records(
+    declared: RecordTable[Any, Any],
+    *rest: Column[Any] | CheckConstraint | Index,
+    key: abc.Sequence[str] = (),
+    derived: abc.Sequence[str] = (),
+    first: abc.Sequence[Column[Any]] = (),
+    last: abc.Sequence[Column[Any]] = (),
+    added: abc.Mapping[str, str] = MappingProxyType({}),
+    **types: TypeEngine[Any],
+) -> Table:
+    """The table of a record: a column for each field, then for each derived property.
+
+    `types` are those that do not follow from the type of the field; `key` is the primary key where
+    the rows are found by none; `first` and `last` are columns that the database fills in; `added`
+    are columns that were added to rows that existed, with the values that these got.
+    """
+    kinds = kinds_of(declared.record)
+    keys = (*declared.key, *key)
+    columns = [
+        _column(name, kind, types.get(name), key=name in keys, default=added.get(name))
+        for name, kind in kinds.items()
+    ]
+    CONVERTERS[declared] = Converter(
+        declared.record, fixed=(*declared.fixed, *declared.key), derived=derived
+    )
+    columns += [_instant(name) for name in derived]
+    return Table(declared.name, metadata, *first, *columns, *last, *rest)
+
+
+CONVERTERS: dict[RecordTable[Any, Any], Converter[Any]] = {}
+"""How the records of a batch become rows, and rows records."""
+
+CURRENCY, WHOLE = String(3), Integer()
+_TYPES: dict[type, TypeEngine[Any]] = {
+    int: BigInteger(),
+    bool: Boolean(),
+    bytes: LargeBinary(),
+}
+
+
 def _partial_index(name: str, condition: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+def _numbered_index(name: str, *columns: str, condition: str = "") -> Index:
+    """An index in the order of arrival; only on PostgreSQL, where rows have such numbers."""
+    where = text(condition) if condition else None
+    index = Index(name, *columns, postgresql_where=where, info={"only": "postgresql"})
+    return index.ddl_if(dialect="postgresql")
 
 
 def _among(column: str, values: Iterable[StrEnum]) -> str:
@@ -180,29 +296,54 @@ limit_steps = Table(
     *_not_negative("limit_minor"),
 )
 
-users = Table(
-    "users",
+# Which terms changed, written by triggers: whoever changes them, the servers learn of it. Changes
+# are numbered in the order of their commits, since each waits for the one before it to end.
+terms_changes = Table(
+    "terms_changes",
     metadata,
-    _key("user_id"),
-    Column("scoring_consent", Boolean, nullable=False),
-    # 0: no features yet
-    _number("feature_version"),
-    # when the latest features were true
-    _number("as_of_us"),
-    _number("create_us"),
+    Column("change", SERIAL, primary_key=True, autoincrement=True),
+    # the table; on PostgreSQL also "all"
+    _text("kind"),
+    # its key: an operator's, a policy's or a currency's, and a product or a policy's revision
+    _text("name"),
+    _text("part"),
 )
 
-feature_snapshots = Table(
-    "feature_snapshots",
-    metadata,
-    _key("user_id"),
-    Column("version", BigInteger, primary_key=True, autoincrement=False),
-    # names the order of the values, see feature_schemas
-    Column("schema_id", String(64), nullable=False),
-    # little-endian float64
-    Column("raw", LargeBinary, nullable=False),
-    _number("as_of_us"),
-    _number("record_us"),
+users = _of_records(
+    USERS,
+    CheckConstraint("score_limit_minor >= 0", "score_limit_minor_not_negative"),
+    CheckConstraint(
+        "score_version >= 0 AND score_version <= feature_version", "score_of_known_features"
+    ),
+    CheckConstraint(
+        "(score IS NULL) = (score_model_id = '')"
+        " AND (score_version = 0 OR (score IS NULL) = (unscorable_reason <> ''))",
+        "score_or_reason",
+    ),
+    # A server that does not know of the score's columns leaves them behind `feature_version`.
+    added={
+        "score_version": "0",
+        "score_band": "",
+        "score_model_id": "",
+        "score_scale_version": "",
+        "unscorable_reason": "",
+        "unscorable_feature": "",
+        "extrapolated": "",
+        "score_limit_minor": "0",
+    },
+    score=WHOLE,
+    score_band=String(1),
+    score_model_id=String(200),
+    score_scale_version=String(200),
+    unscorable_reason=String(64),
+    unscorable_feature=Text(),
+    extrapolated=Text(),
+)
+
+feature_snapshots = _of_records(
+    SNAPSHOTS,
+    key=["user_id", "version"],
+    schema_id=String(64),
 )
 
 feature_schemas = Table(
@@ -213,60 +354,19 @@ feature_schemas = Table(
     Column("names", String, nullable=False),
 )
 
-lines = Table(
-    "lines",
-    metadata,
-    _key("user_id"),
-    Column("currency", _string(3), primary_key=True),
-    _number("limit_minor"),
-    _number("available_minor"),
-    _number("held_minor"),
-    _number("drawn_minor"),
-    _number("cut_pending_minor"),
-    _number("receivable_minor"),
-    _number("disputed_minor"),
-    _number("charged_back_minor"),
-    _number("deposit_minor"),
-    _number("refund_payable_minor"),
-    _text("standing"),
-    # set by hand, so that no score changes it
-    Column("limit_fixed", Boolean, nullable=False),
-    # of the last entry
-    _number("ledger_us"),
-    # the key is deleted when the person is erased; the subject stays
-    _bytes("subject_key"),
-    _bytes("subject"),
-    _bytes("head"),
-    _number("version"),
+lines = _of_records(
+    LINES,
     *_not_negative("limit_minor", "available_minor", "held_minor", "drawn_minor"),
     *_not_negative("cut_pending_minor", "receivable_minor", "disputed_minor"),
     *_not_negative("charged_back_minor", "deposit_minor", "refund_payable_minor", "version"),
     CheckConstraint("limit_minor = available_minor + held_minor + drawn_minor", "limit_is_the_sum"),
     CheckConstraint("drawn_minor = receivable_minor + disputed_minor", "drawn_is_receivable"),
     CheckConstraint(_among("standing", Standing), "standing_known"),
+    currency=_string(3),
 )
 
-entries = Table(
-    "entries",
-    metadata,
-    _key("user_id"),
-    Column("currency", _string(3), primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    _number("transaction_sequence"),
-    _text("operator_id"),
-    _text("authorization_id"),
-    _text("transition"),
-    _text("book"),
-    _text("debit"),
-    _text("credit"),
-    _number("amount_minor"),
-    Column("debit_after_minor", BigInteger, nullable=True),
-    Column("credit_after_minor", BigInteger, nullable=True),
-    _number("event_us"),
-    _number("ledger_us"),
-    _bytes("link"),
-    # how the link was made, see `chain.py`; entries of builds that did not say so are of format 1
-    Column("link_format", Integer, nullable=False, server_default=text("1")),
+entries = _of_records(
+    ENTRIES,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint("debit <> credit", "two_accounts"),
     CheckConstraint("sequence >= transaction_sequence", "sequence_after_transaction"),
@@ -275,6 +375,11 @@ entries = Table(
     CheckConstraint(_among("book", Book), "book_known"),
     CheckConstraint(_among("debit", Account), "debit_known"),
     CheckConstraint(_among("credit", Account), "credit_known"),
+    key=["user_id", "currency", "sequence"],
+    # Entries of builds that did not say how their links were made are of format 1, see `chain.py`.
+    added={"link_format": "1"},
+    currency=_string(3),
+    link_format=WHOLE,
 )
 
 # What operators are owed, as the sum of what each batch changed: no row that all calls share. The
@@ -289,71 +394,8 @@ operator_payables = Table(
     _number("amount_minor"),
 )
 
-authorizations = Table(
-    "authorizations",
-    metadata,
-    _key("user_id"),
-    _key("authorization_id"),
-    _text("operator_id"),
-    _text("request_id"),
-    _text("product_id"),
-    Column("product_revision", Integer, nullable=False),
-    _text("parent_id"),
-    _text("group_id"),
-    Column("currency", String(3), nullable=False),
-    _text("start"),
-    # in the caller's order, with commas; empty: every offer
-    Column("accept_offers", String(32), nullable=False),
-    Column("band", String(1), nullable=False),
-    _text("decision_id"),
-    _text("model_id"),
-    Column("policy_revision", Integer, nullable=False),
-    Column("fee_bp", Integer, nullable=False),
-    _number("create_us"),
-    _number("pickup_window_us"),
-    _number("rental_period_us"),
-    _text("asset_id"),
-    Column("offer", String(16), nullable=True),
-    _text("state"),
-    _text("custody"),
-    Column("reasons", String(512), nullable=False),
-    _number("credit_minor"),
-    _number("cash_minor"),
-    _instant("expire_us"),
-    _instant("start_us"),
-    _instant("due_us"),
-    _instant("lost_us"),
-    _instant("claim_us"),
-    _instant("claim_until_us"),
-    _instant("close_us"),
-    _instant("sold_us"),
-    _number("held_credit_minor"),
-    _number("held_cash_minor"),
-    _number("captured_minor"),
-    _number("captured_credit_minor"),
-    _number("conceded_minor"),
-    _number("fee_minor"),
-    _number("paid_minor"),
-    _number("lowered_minor"),
-    _number("disputed_minor"),
-    _number("charged_back_minor"),
-    _number("refunded_minor"),
-    _number("refund_payable_minor"),
-    _number("provisioned_minor"),
-    _number("written_off_minor"),
-    _number("recovered_minor"),
-    _number("forgiven_minor"),
-    _number("received_minor"),
-    _number("elsewhere_minor"),
-    _number("paid_out_minor"),
-    # asked of the payment rail, and not answered
-    _number("debiting_minor"),
-    _text("write_off_by"),
-    _number("write_off_minor"),
-    Column("rung", Integer, nullable=False),
-    _number("version"),
-    # follows from the others; here so that it can be searched for
-    _instant("wake_us"),
+authorizations = _of_records(
+    AUTHORIZATIONS,
     *_not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
     *_not_negative("captured_minor", "captured_credit_minor", "fee_minor", "paid_minor"),
     *_not_negative("conceded_minor", "lowered_minor", "disputed_minor", "charged_back_minor"),
@@ -409,100 +451,63 @@ authorizations = Table(
     CheckConstraint(_among("start", Start), "start_known"),
     CheckConstraint(f"offer IS NULL OR {_among('offer', Offer)}", "offer_known"),
     Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    _numbered_index("ix_authorizations_arrival", "operator_id", ARRIVAL, "authorization_id"),
     _partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     _partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
+    _numbered_index(
+        "ix_authorizations_review_arrival",
+        *(ARRIVAL, "authorization_id"),
+        condition="state = 'REVIEW'",
+    ),
     _partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
+    derived=["wake_us"],
+    last=[_arrival()],
+    currency=CURRENCY,
+    product_revision=WHOLE,
+    accept_offers=String(32),
+    band=String(1),
+    policy_revision=WHOLE,
+    fee_bp=WHOLE,
+    offer=String(16),
+    reasons=String(512),
+    rung=WHOLE,
 )
 
-decisions = Table(
-    "decisions",
-    metadata,
+decisions = _of_records(
+    DECISIONS,
     # The id leads, not the person: it grows with time, so that new rows stand side by side.
-    _key("decision_id"),
-    _key("user_id"),
-    _text("operator_id"),
-    # the request record with this id keeps the bytes that were asked
-    _text("request_id"),
-    _number("decide_us"),
-    _text("model_id"),
-    _text("scale_version"),
-    _number("feature_version"),
-    # hexadecimal float64; empty when nobody was scored
-    Column("margin", String(32), nullable=False),
-    Column("score", Integer, nullable=True),
-    Column("unscorable_reason", String(64), nullable=True),
-    Column("scoring_consent", Boolean, nullable=False),
-    _text("product_id"),
-    Column("product_revision", Integer, nullable=False),
-    _text("policy_id"),
-    Column("policy_revision", Integer, nullable=False),
-    Column("line_limit_minor", BigInteger, nullable=False),
-    Column("line_held_minor", BigInteger, nullable=False),
-    Column("line_drawn_minor", BigInteger, nullable=False),
-    Column("line_version", BigInteger, nullable=False),
-    Column("offer", String(16), nullable=True),
-    Column("reasons", String(512), nullable=False),
-    _text("build"),
+    key=["decision_id", "user_id"],
+    added={"unscorable_feature": "", "extrapolated": ""},
+    margin=String(32),
+    score=WHOLE,
+    unscorable_reason=String(64),
+    product_revision=WHOLE,
+    policy_revision=WHOLE,
+    offer=String(16),
+    reasons=String(512),
     # a spec may name its columns at any length, and many may be extrapolated at once
-    Column("unscorable_feature", Text, nullable=False, server_default=""),
-    Column("extrapolated", Text, nullable=False, server_default=""),
+    unscorable_feature=Text(),
+    extrapolated=Text(),
 )
 
-requests = Table(
-    "requests",
-    metadata,
-    _key("caller"),
-    _key("request_id"),
-    _text("method"),
-    Column("body", LargeBinary, nullable=False),
-    Column("answer", LargeBinary, nullable=False),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("record_us"),
+requests = _of_records(
+    REQUESTS,
 )
 
-open_items = Table(
-    "open_items",
-    metadata,
-    _key("operator_id"),
-    _key("asset_id"),
-    _text("user_id"),
-    _text("authorization_id"),
+open_items = _of_records(
+    OPEN_ITEMS,
 )
 
-payments = Table(
-    "payments",
-    metadata,
-    _key("caller"),
-    _key("payment_reference"),
-    _text("kind"),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("amount_minor"),
-    Column("currency", String(3), nullable=False),
-    _number("record_us"),
+payments = _of_records(
+    PAYMENTS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", PaymentKind), "kind_known"),
+    currency=CURRENCY,
 )
 
 # What the payment rail is to do.
-transfers = Table(
-    "transfers",
-    metadata,
-    _key("user_id"),
-    _key("transfer_id"),
-    _text("authorization_id"),
-    _text("kind"),
-    _number("amount_minor"),
-    Column("currency", String(3), nullable=False),
-    _text("state"),
-    Column("detail", String(512), nullable=False),
-    _number("request_us"),
-    _number("change_us"),
-    # the word that a late success took the place of, with its detail and its instant
-    Column("earlier_state", _string(200), nullable=True),
-    Column("earlier_detail", String(512), nullable=True),
-    _instant("earlier_us"),
+transfers = _of_records(
+    TRANSFERS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(_among("kind", TransferKind), "kind_known"),
     CheckConstraint(_among("state", TransferState), "state_known"),
@@ -520,23 +525,22 @@ transfers = Table(
     # Of all, and partial so that only lists use it: SQLite would look there for those that are not
     # ended, and sort them.
     _partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
+    _numbered_index("ix_transfers_arrival", ARRIVAL, "transfer_id"),
+    _numbered_index("ix_transfers_state_arrival", "state", ARRIVAL, "transfer_id"),
     _partial_index(
         "ix_transfers_change_us",
         "state = 'REQUESTED' OR state = 'SENT'",
         *("change_us", "user_id", "transfer_id"),
     ),
+    currency=CURRENCY,
+    last=[_arrival()],
+    detail=String(512),
+    earlier_detail=String(512),
 )
 
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("sequence", SERIAL, primary_key=True, autoincrement=True),
-    _text("transition"),
-    _text("user_id"),
-    _text("authorization_id"),
-    _number("authorization_version"),
-    _number("event_us"),
-    _number("record_us"),
+outbox = _of_records(
+    OUTBOX,
+    first=[Column("sequence", SERIAL, primary_key=True, autoincrement=True)],
 )
 
 # Signatures over the heads of lines; the key that signs is not in the database.

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, namedtuple
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
-from service.engine.records import Catalog, TermsFault, TermsKind
+from service.engine.records import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import tables as t
 
 MOST_MINOR = 10**12
@@ -26,7 +27,11 @@ MOST_US = 100 * 365 * 86_400 * 1_000_000
 """A hundred years: no wait is longer, and no instant gets beyond the calendar."""
 MOST_MINUTES = MOST_US // 60_000_000
 MOST_SCORE = 2**31 - 1
+MOST_CHANGES = 500
+"""More changes than these are not looked up by name: all terms are read."""
 CURRENCY = re.compile("[A-Z]{3}")
+WHOLE = re.compile("-?[0-9]{1,9}")
+TABLES = (t.operators, t.policies, t.products, t.limit_steps)
 WINDOWS = [name for name in t.policies.columns.keys() if name.endswith("_us")]  # noqa: SIM118
 AMOUNTS = [name for name in t.products.columns.keys() if name.endswith("_minor")]  # noqa: SIM118
 
@@ -39,38 +44,29 @@ def _leniently(text: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
-def values_of(
-    connection: Connection, table: Table, text: Callable[[bytes], object] = _leniently
-) -> list[tuple[Any, ...]]:
-    """All rows of a table of terms, whatever stands in them, in the order of its key.
-
-    As the driver gives them: there may be many, and most are as they were the last time. `text` is
-    what becomes of SQLite's texts.
-    """
-    query = select(table).order_by(*table.primary_key.columns)
-    with _any_text(connection, text):
-        cursor: Any = connection.exec_driver_sql(str(query.compile(connection.engine))).cursor
-        return list(map(tuple, cursor.fetchall()))
-
-
 @contextmanager
-def _any_text(connection: Connection, text: Callable[[bytes], object]) -> Iterator[None]:
+def _any_text(connection: Connection) -> Iterator[None]:
     """SQLite keeps texts that are none, over which its driver would fail for the whole table."""
     if connection.dialect.name != "sqlite":
         yield
         return
     session: Any = connection.connection.driver_connection
-    session.text_factory = text
+    session.text_factory = _leniently
     try:
         yield
     finally:
         session.text_factory = str
 
 
-def _rows(connection: Connection, table: Table) -> list[Any]:
-    """The same with the columns' names."""
+def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Any]:
+    """Rows of a table of terms, whatever stands in them, in the order of its key.
+
+    As the driver gives them, with the columns' names: there may be many.
+    """
+    query = select(table).where(*conditions).order_by(*table.primary_key.columns)
     made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
-    return list(map(made._make, values_of(connection, table)))
+    with _any_text(connection):
+        return list(map(made._make, map(tuple, connection.execute(query).cursor.fetchall())))
 
 
 class Dangling(NamedTuple):
@@ -92,7 +88,7 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
             query = select(*names, *(it.label(f"of_{it.name}") for it in columns)).where(
                 *(it.is_not(None) for it in columns), ~there.correlate(table).exists()
             )
-            with _any_text(connection, _leniently):
+            with _any_text(connection):
                 cursor: Any = connection.exec_driver_sql(
                     str(query.order_by(*names).compile(connection.engine))
                 ).cursor
@@ -108,13 +104,110 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
 
 def read_catalog(connection: Connection) -> Catalog:
     """The terms as they stand, without the rows that make no sense, which are its faults."""
+    rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
+    return replace(_catalog(rows, rows.owners), change=_last_change(connection))
+
+
+def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None, Catalog] | None:
+    """What changed after a change's number; see `Terms` of the engine."""
+    last = _last_change(connection)
+    if last == after:
+        return None
+    names = _changed_names(connection, after)
+    if names is None:
+        return None, read_catalog(connection)
+    names, part = read_part(connection, names)
+    return names, replace(part, change=last)
+
+
+def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
+    """The terms of these names, and the names with those of all that was read with them."""
+    p, by = t.products.c, tuple_
+    products = _named(connection, t.products, by(p.operator_id, p.product_id), names.products)
+    if names.policies:
+        under = by(p.policy_id, p.policy_revision).in_(sorted(names.policies))
+        found = {(row.operator_id, row.product_id) for row in _rows(connection, t.products, under)}
+        more = frozenset(found) - names.products
+        products += _named(connection, t.products, by(p.operator_id, p.product_id), more)
+        names = names._replace(products=names.products | more)
+    if not (products or names.operators or names.policies or names.limits):
+        return names, Catalog({}, {}, {}, {})
+    policies = names.policies | {
+        (row.policy_id, row.policy_revision)
+        for row in products
+        if isinstance(row.policy_id, str) and isinstance(row.policy_revision, int)
+    }
+    operators = names.operators | {key[0] for key in names.products}
+    owners = select(p.operator_id).distinct().where(p.operator_id.in_(sorted(operators)))
+    rows = _TermsRows(
+        _rows(connection, t.operators, t.operators.c.operator_id.in_(sorted(operators))),
+        _named(connection, t.policies, by(t.policies.c.policy_id, t.policies.c.revision), policies),
+        products,
+        _rows(connection, t.limit_steps) if names.limits else [],
+    )
+    names = names._replace(operators=operators, policies=policies)
+    return names, _catalog(rows, set(connection.scalars(owners)))
+
+
+def _named(
+    connection: Connection, table: Table, key: ColumnElement[Any], names: Collection[Any]
+) -> list[Any]:
+    return _rows(connection, table, key.in_(sorted(names))) if names else []
+
+
+def _last_change(connection: Connection) -> int:
+    return int(connection.scalar(select(func.max(t.terms_changes.c.change))) or 0)
+
+
+def _changed_names(connection: Connection, after: int) -> TermsNames | None:
+    """The names of what changed after a change's number; None where they are too many, or odd."""
+    c = t.terms_changes.c
+    query = select(t.terms_changes).where(c.change > after).order_by(c.change).limit(MOST_CHANGES)
+    with _any_text(connection):
+        changes = connection.execute(query).all()
+    if len(changes) == MOST_CHANGES:
+        return None
+    operators, products, policies, limits = set(), set(), set(), False
+    for _, kind, name, part in changes:
+        if not isinstance(name, str) or not isinstance(part, str) or "\ufffd" in name + part:
+            return None
+        match kind:
+            case t.operators.name:
+                operators.add(name)
+            case t.products.name:
+                products.add((name, part))
+            case t.policies.name if WHOLE.fullmatch(part):
+                policies.add((name, int(part)))
+            case t.limit_steps.name:
+                limits = True
+            case _:
+                return None
+    return TermsNames(frozenset(operators), frozenset(products), frozenset(policies), limits)
+
+
+class _TermsRows(NamedTuple):
+    """Rows of the tables of terms, in the order of `TABLES`."""
+
+    operators: list[Any]
+    policies: list[Any]
+    products: list[Any]
+    limit_steps: list[Any]
+
+    @property
+    def owners(self) -> set[Any]:
+        """The ids that products name as their operators."""
+        return {row.operator_id for row in self.products}
+
+
+def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
+    """Terms of rows, as far as they are sound; `owners` are the operators that have products."""
     faults: list[TermsFault] = []
 
     def sound(
-        kind: TermsKind, table: Table, made: Callable[[Any], Any], key_length: int
+        kind: TermsKind, rows: list[Any], made: Callable[[Any], Any], key_length: int
     ) -> dict[Any, Any]:
         found = {}
-        for row in _rows(connection, table):
+        for row in rows:
             key = tuple(row[:key_length])
             try:
                 found[key] = made(row)
@@ -122,17 +215,16 @@ def read_catalog(connection: Connection) -> Catalog:
                 faults.append(TermsFault(kind, key, str(wrong)))
         return found
 
-    operators = sound(TermsKind.OPERATOR, t.operators, _operator, 1)
-    policies = sound(TermsKind.POLICY, t.policies, _policy, 2)
+    operators = sound(TermsKind.OPERATOR, rows.operators, _operator, 1)
+    policies = sound(TermsKind.POLICY, rows.policies, _policy, 2)
 
     def product_of(row: Any) -> Product:
         return _product(row, policies)
 
-    revisions = sound(TermsKind.PRODUCT, t.products, product_of, 3)
-    steps = _limit_steps(_rows(connection, t.limit_steps), faults)
-    nobodys = {key[0] for key in revisions} - {key[0] for key in operators}
+    revisions = sound(TermsKind.PRODUCT, rows.products, product_of, 3)
+    steps = _limit_steps(rows.limit_steps, faults)
     known = {fault.key for fault in faults if fault.kind is TermsKind.OPERATOR}
-    for operator_id in sorted(nobodys):
+    for operator_id in sorted(owners - {key[0] for key in operators}, key=str):
         if (operator_id,) not in known:
             why = "it has products and is not there itself"
             faults.append(TermsFault(TermsKind.OPERATOR, (operator_id,), why))

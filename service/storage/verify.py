@@ -151,7 +151,7 @@ def _made(make: Callable[[Row], Made], row: Row, name: str) -> Made:
 
 
 def _ordered(table: Table, *by: str) -> Select[Any]:
-    return select(table).order_by(*(table.c[name] for name in by))
+    return select(*t.recorded(table)).order_by(*(table.c[name] for name in by))
 
 
 class _People:

@@ -8,10 +8,8 @@ from threading import Thread
 import pytest
 
 from service.clock import (
+    CLOCK_LIMITS,
     DAY_US,
-    MOST_AHEAD_US,
-    MOST_APART_NS,
-    MOST_BEHIND_US,
     SECOND_US,
     ClockNews,
     SystemClock,
@@ -20,7 +18,9 @@ from service.domain.errors import ClockUnproven
 from tests.machine import YEAR_S, Machine
 
 JUMPED, RIGHT_AGAIN = ClockNews.JUMPED, ClockNews.RIGHT_AGAIN
-MOST_S = MOST_APART_NS // 10**9
+MOST_S = int(CLOCK_LIMITS.most_apart_s)
+MOST_BEHIND_US = int(CLOCK_LIMITS.most_behind_s * 1_000_000)
+MOST_AHEAD_US = int(CLOCK_LIMITS.most_ahead_s * 1_000_000)
 
 
 @pytest.fixture

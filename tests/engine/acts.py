@@ -11,8 +11,10 @@ from service.domain.authorization import Act, Authorization, Collection, Custody
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine import commands as c
+from service.engine import calls
+from service.engine import operations as c
 from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.engine.tables import TRANSFERS
 from service.storage import tables as t
 from service.storage.database import writing
 from tests.engine.calls import (
@@ -28,6 +30,7 @@ from tests.engine.calls import (
     stored,
 )
 from tests.fakes import OPERATOR, Desk
+from tests.rows import read
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
@@ -60,7 +63,7 @@ def members(
 ) -> list[Authorization]:
     """The authorizations of a group that a command answers."""
     answer = desk.do(command, request_id=request_id)
-    assert isinstance(answer, c.Group)
+    assert isinstance(answer, calls.Group)
     return list(answer.authorizations)
 
 
@@ -113,7 +116,9 @@ def found(it: Authorization, occurred_us: int | None = None) -> c.ReportFound:
     return c.ReportFound(*name(it), occurred_us)
 
 
-def pay_elsewhere(it: Authorization, amount_minor: int, reference: str = "till-1") -> c.Following:
+def pay_elsewhere(
+    it: Authorization, amount_minor: int, reference: str = "till-1"
+) -> calls.AuthorizationCommand:
     """The person paid the operator."""
     return c.RecordPaidElsewhere(*name(it), reference, money(amount_minor))
 
@@ -145,7 +150,9 @@ def decide_dispute(
     return c.ResolveDispute(*name(it), user_won, goodwill)
 
 
-def charge_back(it: Authorization, amount_minor: int, reference: str = "bank-1") -> c.Following:
+def charge_back(
+    it: Authorization, amount_minor: int, reference: str = "bank-1"
+) -> calls.AuthorizationCommand:
     """The person's bank took a payment back."""
     return c.RecordChargeBack(*name(it), reference, money(amount_minor))
 
@@ -203,7 +210,7 @@ def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:
     with desk.store.engine.connect() as connection:
         ids = connection.scalars(query).all()
     with desk.store.begin() as transaction:
-        known = transaction.transfers([(it.user_id, key) for key in ids])
+        known = read(transaction, TRANSFERS, [(it.user_id, key) for key in ids])
     return [known[it.user_id, key] for key in ids]
 
 
@@ -313,7 +320,7 @@ def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> No
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
         connection.execute(table.update().where(key == name).values(**values))
-    desk.engine._use_catalog(desk.store.catalog())
+    assert desk.engine.terms.follow()
 
 
 def revise(engine: Engine, product_id: str, **values: object) -> None:

@@ -10,21 +10,19 @@ from service.domain.errors import FreeholdError
 from service.domain.ledger import Line
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.commands import (
-    Answer,
+from service.engine.calls import Answer, Profile, Settled
+from service.engine.engine import Result
+from service.engine.operations import (
     Authorize,
     Command,
     Confirm,
     Item,
-    Profile,
     RecordPayment,
     Reverse,
     ReverseByOrigin,
     Settle,
-    Settled,
     StartRental,
 )
-from service.engine.engine import Result
 from service.storage import tables as t
 from tests.fakes import OPERATOR, Desk
 

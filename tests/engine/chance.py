@@ -14,8 +14,8 @@ from service.domain.authorization import Start
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine import commands as c
-from service.engine.assess import pack
+from service.engine import operations as c
+from service.engine.feature_values import pack
 from service.engine.records import PLATFORM, TransferState
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import (
@@ -458,7 +458,7 @@ class Chance:
                     "RecordPaidElsewhere": c.RecordPaidElsewhere,
                     "RecordChargeBack": c.RecordChargeBack,
                 }
-                return kinds[what](*name, self._reference(chance), money, **more)  # type: ignore[no-any-return]
+                return kinds[what](*name, self._reference(chance), money, **more)
             case "ResolveDispute":
                 return c.ResolveDispute(*name, chance.random() < 0.6, chance.random() < 0.3, **more)
             case "ResolveChargeBack":
@@ -483,7 +483,7 @@ class Chance:
                     "RefundCharge": c.RefundCharge, "PayOutRefund": c.PayOutRefund,
                     "OpenDispute": c.OpenDispute, "SetProvision": c.SetProvision,
                 }  # fmt: skip
-                return plain[what](*name, money, **more)  # type: ignore[no-any-return]
+                return plain[what](*name, money, **more)
 
 
 def _is_left_to_the_ladder(key: RentalKey) -> bool:

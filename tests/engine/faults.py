@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed
 from service.engine.records import TakenPayable
-from service.storage.store import SqlStore, SqlTransaction
+from service.engine.rows import Rows
+from service.storage.store import SqlStore
+from service.storage.transaction import SqlTransaction
 
 
 class Fault(Enum):
@@ -61,7 +62,7 @@ class DyingTransaction(SqlTransaction):
     """A transaction in which the process dies before or within the write."""
 
     def __init__(self, whole: SqlTransaction, fault: Fault, die: Callable[[Fault], None]) -> None:
-        super().__init__(whole._cursor, whole._statements)
+        super().__init__(whole.cursor, whole.statements)
         self._whole = whole
         self._fault = fault
         self._die = die
@@ -70,13 +71,13 @@ class DyingTransaction(SqlTransaction):
         """Takes it in the whole transaction, which must know that it did."""
         return self._whole.take_payable(keys)
 
-    def write(self, changes: Changes) -> None:
+    def write(self, rows: Rows) -> None:
         """Writes nothing, or some tables."""
         if self._fault is Fault.BEFORE_WRITE:
             self._die(self._fault)
-        super().write(changes)
+        super().write(rows)
 
-    def _write_requests(self, changes: Changes) -> None:
+    def _write_payables(self, rows: Rows) -> None:
         self._die(self._fault)
 
 

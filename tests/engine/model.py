@@ -12,10 +12,24 @@ from service.clock import SandboxClock
 from service.domain.authorization import Authorization
 from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
-from service.engine import commands as c
-from service.engine.assess import Assessor, pack
+from service.engine import operations as c
+from service.engine.assess import Assessor
+from service.engine.calls import (
+    Answer,
+    AuthorizationCommand,
+    Group,
+    Paid,
+    Profile,
+    Recorded,
+    Settled,
+    Tombstone,
+    Work,
+    own_work,
+)
 from service.engine.engine import BatchSplit, Engine, Result
+from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.profile import read_profile
 from service.engine.records import PLATFORM, TransferRecord
 from service.storage import tables as t
 from service.storage.database import open_database
@@ -53,7 +67,9 @@ def _short(name: str) -> str:
     return name.removesuffix("_minor")
 
 
-_COLUMNS = [_short(column.name) for column in t.authorizations.columns]
+_COLUMNS = [_short(column.name) for column in t.recorded(t.authorizations)]
+_SELECTED = ", ".join(column.name for column in t.recorded(t.authorizations))
+_ASKED = ", ".join(column.name for column in t.recorded(t.transfers))
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """What only the engine knows."""
@@ -64,6 +80,12 @@ _LINE = {
     "refund_payable": "refund_payable_minor", "cut_pending": "cut_pending_minor",
     "standing": "standing", "limit_fixed": "limit_fixed", "version": "version",
 }  # fmt: skip
+
+
+_PROFILE = (
+    "score", "band", "unscorable_reason", "feature_version", "as_of_us", "model_id",
+    "scale_version", "limit_basis",
+)  # fmt: skip
 
 
 class Violation(AssertionError):
@@ -113,7 +135,7 @@ class Model:
         """Calls by kind and outcome."""
         self.troubles: Counter[str] = Counter()
         self.transitions: Counter[str] = Counter()
-        self._captured: dict[Key, c.Answer] = {}
+        self._captured: dict[Key, Answer] = {}
         self._rival: tuple[FaultyStore, Engine] | None = None
         self._names: dict[RentalKey, str] = {}
         self._keys: dict[str, RentalKey | None] = {"": None}
@@ -220,7 +242,7 @@ class Model:
         """What was in the way when a call was first decided has been ended before it, although the
         rival may have taken it out of the way before it was decided again."""
         named = [(it.command.user_id, it.command.authorization_id) for it in calls
-                 if isinstance(it.command, c.Following | c.Wake)]  # fmt: skip
+                 if isinstance(it.command, AuthorizationCommand)]  # fmt: skip
         for key in self.reference.waking(now_us):
             it = self.reference.rentals[key]
             user_id, authorization_id = self.chance.name(key)
@@ -244,26 +266,26 @@ class Model:
         self.store.bury()
         self.store, self.engine = self._open()
 
-    def _folds(self) -> list[c.Work]:
+    def _folds(self) -> list[Work]:
         """What the folder has to do."""
-        return [c.own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
+        return [own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
 
-    def _send(self, calls: list[Call], engine: Engine, folds: Sequence[c.Work] = ()) -> Sent:
+    def _send(self, calls: list[Call], engine: Engine, folds: Sequence[Work] = ()) -> Sent:
         """One batch of calls, and of folds, which nobody notices."""
         results = engine.apply([*folds, *(self._work(call) for call in calls)])
         require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
         return Sent(calls, results[len(folds) :])
 
-    def _work(self, call: Call) -> c.Work:
+    def _work(self, call: Call) -> Work:
         command, name = call.command, _name(call)
         body = repr(command).encode()
         grouped = isinstance(command, c.Authorize) and command.grouped
 
-        def keep(answer: c.Answer) -> bytes:
+        def keep(answer: Answer) -> bytes:
             self._captured[name] = answer
             return encode(answer)
 
-        return c.Work(
+        return Work(
             caller=call.caller,
             request_id=call.request_id,
             method="AuthorizeGroup" if grouped else type(command).__name__,
@@ -357,11 +379,11 @@ class Model:
         self._learn_names(name, answer)
         self._compare_with(answer, expected, call)
 
-    def _learn_names(self, name: Key, answer: c.Answer) -> None:
+    def _learn_names(self, name: Key, answer: Answer) -> None:
         its: tuple[Authorization, ...] = ()
         if isinstance(answer, Authorization):
             its = (answer,)
-        elif isinstance(answer, c.Group):
+        elif isinstance(answer, Group):
             its = answer.authorizations
         for place, it in enumerate(its):
             key = (*name, place)
@@ -372,32 +394,30 @@ class Model:
                 require(bool(it.group_id), len(its) > 1, "group", name)
         require(len({it.group_id for it in its}), min(1, len(its)), "one group", name)
 
-    def _compare_with(self, answer: c.Answer, expected: Any, call: Call) -> None:
+    def _compare_with(self, answer: Answer, expected: Any, call: Call) -> None:
         match answer, expected:
             case Authorization(), ("authorization", row):
                 self._compare_row(_plain(answer), row, call)
-            case c.Group(), ("group", its):
+            case Group(), ("group", its):
                 require(len(answer.authorizations), len(its), call)
                 for it, row in zip(answer.authorizations, its, strict=True):
                     self._compare_row(_plain(it), row, call)
-            case c.Settled(), ("settled", row, total):
+            case Settled(), ("settled", row, total):
                 self._compare_row(_plain(answer.authorization), row, call)
                 fee = answer.fee
                 require(None if fee is None else fee.total_minor, total, call)
                 if fee is not None:
                     require(sum(line.amount_minor for line in fee.lines), total, call)
-            case c.Profile(), ("profile", row):
-                require(_plain_line(answer.line), row["line"], call)
-                for name in ("score", "band", "unscorable_reason", "feature_version", "as_of_us"):
-                    require(getattr(answer, name), row[name], name, call)
+            case Profile(), ("profile", row):
+                require(_plain_profile(answer), row, call)
             case Line(), ("line", row):
                 require(_plain_line(answer), row, call)
             case TransferRecord(), ("transfer", row):
                 require(self._plain_transfer(answer), row, call)
-            case c.Paid(), ("paid", row):
+            case Paid(), ("paid", row):
                 paid = (answer.operator_id, answer.paid_minor, answer.payable_minor)
                 require(paid, (row["operator_id"], row["paid"], row["payable"]), call)
-            case (c.Tombstone(), ("tombstone",)) | (c.Recorded(), ("recorded",)):
+            case (Tombstone(), ("tombstone",)) | (Recorded(), ("recorded",)):
                 pass
             case _:
                 raise Violation(f"answered {answer!r}, expected {expected!r}: {call}")
@@ -467,6 +487,9 @@ class Model:
             for user_id, it in self.reference.people.items()
         }
         require(people, expected, "users")
+        for user_id in self.reference.people:
+            read = read_profile(self.store, user_id, CURRENCY)
+            require(_plain_profile(read), self.reference.profile(user_id), "profile", user_id)
         ((decisions,),) = self._read("SELECT count(*) FROM decisions")
         require(decisions, len(self.reference.decisions), "decisions")
         ((requests,),) = self._read("SELECT count(*) FROM requests")
@@ -530,7 +553,7 @@ class Model:
             return
         users = ", ".join(sorted({f"'{user_id}'" for user_id, _ in names}))
         ids = ", ".join(f"'{authorization_id}'" for _, authorization_id in names)
-        query = f"SELECT * FROM authorizations WHERE user_id IN ({users})"
+        query = f"SELECT {_SELECTED} FROM authorizations WHERE user_id IN ({users})"
         everything = len(names) == len(self.reference.rentals)
         rows = self._read(query if everything else f"{query} AND authorization_id IN ({ids})")
         require(len(rows), len(names), "authorizations")
@@ -544,7 +567,7 @@ class Model:
         if not everything and not self.reference.ordered:
             return
         new: defaultdict[RentalKey | None, list[Key]] = defaultdict(list)
-        for row in self._read("SELECT * FROM transfers ORDER BY transfer_id"):
+        for row in self._read(f"SELECT {_ASKED} FROM transfers ORDER BY transfer_id"):
             name = (row[0], row[1])
             if name not in self.reference.transfers:
                 new[self._keys[row[2]]].append(name)
@@ -632,6 +655,12 @@ def _plain_row(values: Sequence[Any]) -> Row:
     for name in ("accept_offers", "reasons"):
         row[name] = tuple(row[name].split(",")) if row[name] else ()
     return row
+
+
+def _plain_profile(it: Profile) -> Row:
+    """A profile in the reference's words."""
+    kept = {name: getattr(it, name) for name in _PROFILE}
+    return {**kept, "line": _plain_line(it.line)}
 
 
 def _plain_line(line: Line) -> Row:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.engine import commands as c
+from service.engine import calls
+from service.engine import operations as c
 from tests.engine.plain_books import Books, Posting, RentalKey
 from tests.engine.plain_terms import (
     CHARGED,
@@ -94,7 +95,7 @@ class Reference(Books):
             for it in lapsed:
                 self.bring_up(it, now_us)
         if refusal is not None:
-            if isinstance(command, c.Following):
+            if isinstance(command, calls.AuthorizationCommand):
                 # What time has done stands all the same: the refusal tells of it.
                 self._journal = []
                 name = self.names.get((command.user_id, command.authorization_id))
@@ -115,7 +116,7 @@ class Reference(Books):
         """What those who are in the way no longer hold, or not as it stands, by now; without what
         the call names, which it brings up itself once it has looked at the version."""
         named = None
-        if isinstance(command, c.Following):
+        if isinstance(command, calls.AuthorizationCommand):
             named = self.names.get((command.user_id, command.authorization_id))
         found = [
             it
@@ -145,7 +146,7 @@ class Reference(Books):
                 return self._authorize(caller, request_id, command, now_us)
             case c.ReverseByOrigin():
                 return self._reverse_by_origin(caller, command, now_us)
-            case c.Following():
+            case calls.AuthorizationCommand():
                 return self._follow(caller, command, now_us)
             case c.Wake():
                 return self._wake(command, now_us)
@@ -193,6 +194,7 @@ class Reference(Books):
         row = {
             "score": score, "other": other, "consent": command.scoring_consent,
             "as_of_us": as_of_us, "features": version, "unscorable": why,
+            "by_score": not self.line(command.user_id)["fixed"],
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -203,12 +205,25 @@ class Reference(Books):
             )
             self._bring_limit(command.user_id, limit)
         self.events.append((command.user_id, None, "user.features_recorded", now_us))
-        answer = {
-            "line": self.shown(command.user_id), "score": used, "band": band(used),
-            "unscorable_reason": why if command.scoring_consent else "NO_CONSENT",
-            "feature_version": version, "as_of_us": as_of_us,
+        return "profile", self.profile(command.user_id)
+
+    def profile(self, user_id: str) -> Row:
+        """A person with the score that the features on record were given, and what the limit
+        rests on."""
+        it, line = self.people[user_id], self.line(user_id)
+        score = it["score"] if it["consent"] else None
+        why = "NO_CONSENT" if not it["consent"] else it["unscorable"]
+        by_score = it["by_score"] and not line["fixed"]
+        return {
+            "line": self.shown(user_id),
+            "score": score, "band": band(score),
+            "unscorable_reason": why if it["features"] else "NO_FEATURES",
+            "feature_version": it["features"],
+            "as_of_us": it["as_of_us"] if it["features"] else None,
+            "model_id": "" if score is None else "fake-model",
+            "scale_version": "" if score is None else "fake-scale",
+            "limit_basis": "SCORE" if by_score else "NO_SCORE",
         }  # fmt: skip
-        return "profile", answer
 
     def _bring_limit(self, user_id: str, limit: int) -> None:
         """A raise is available at once; a cut takes what is available, now and later."""
@@ -225,7 +240,10 @@ class Reference(Books):
     def _set_limit(self, command: c.SetLimit, now_us: int) -> Any:
         self._known_person(command.user_id)
         limit = minor(command.limit) if command.limit is not None else None
-        self.change(self.line(command.user_id), fixed=limit is not None)
+        line = self.line(command.user_id)
+        if command.user_id in self.people and (line["fixed"] or limit is not None):
+            self.change(self.people[command.user_id], by_score=False)
+        self.change(line, fixed=limit is not None)
         if limit is not None:
             self._bring_limit(command.user_id, limit)
         self.events.append((command.user_id, None, "line.limit_set", now_us))
@@ -1192,7 +1210,7 @@ class Reference(Books):
 
 
 Rule = Callable[[Reference, str, Row, Any, int], Any]
-RULES: dict[type[c.Following], Rule] = {
+RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.Confirm: Reference._confirm,
     c.ResolveReview: Reference._resolve_review,
     c.StartRental: Reference._start,

@@ -10,7 +10,7 @@ import pytest
 from service.domain.authorization import Act, State
 from service.domain.errors import FreeholdError, IllegalState, InvalidInput
 from service.domain.money import Money
-from service.engine.commands import Following
+from service.engine.calls import AuthorizationCommand
 from tests.domain.specification import ALLOWED
 from tests.engine import acts
 from tests.engine.calls import counts, reason, refused, stored
@@ -83,7 +83,7 @@ def test_every_command_knows_whose_and_which_version(desk: Desk, act: Act) -> No
     for a stale version naming both; neither changes anything."""
     it = acts.ready(desk, act, "zoe")
     command = acts.COMMANDS[act](it)
-    assert isinstance(command, Following)
+    assert isinstance(command, AuthorizationCommand)
     before = counts(desk)
     theirs = refused(desk, command, caller=OTHER_OPERATOR)
     ghost = replace(command, authorization_id="0" * 20)

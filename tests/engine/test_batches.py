@@ -11,9 +11,10 @@ import pytest
 from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
-from service.engine.assess import pack, unpack
-from service.engine.commands import Answer, OpenBulk, PutUser, Wake
+from service.engine.calls import Answer
 from service.engine.engine import BatchSplit, EngineStatistics, Result
+from service.engine.feature_values import pack, unpack
+from service.engine.operations import OpenBulk, PutUser, Wake
 from service.engine.records import PLATFORM
 from service.storage.store import SqlStore
 from tests.engine.calls import (

@@ -8,10 +8,12 @@ import pytest
 
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput, RequestIdReused
-from service.engine import commands as c
-from service.engine.assess import pack
-from service.engine.clock_gaps import FAR_US, PAUSE_US, ClockGaps
+from service.engine import calls
+from service.engine import operations as c
+from service.engine.clock_gaps import ClockGapLimits, ClockGaps
+from service.engine.feature_values import pack
 from service.engine.records import PLATFORM, ClockGap
+from service.engine.tables import USERS
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -19,10 +21,15 @@ from tests.engine.acts import DAY_US, HOUR_US, Books, found, lost, money, settle
 from tests.engine.calls import authorize, refused, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore
 from tests.fakes import OPERATOR, START_US, Desk
+from tests.rows import read
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 APART_US = 10 * SECOND_US
+
+LIMITS = ClockGapLimits()
+FAR_US = int(LIMITS.far_s * 1_000_000)
+PAUSE_US = int(LIMITS.pause_s * 1_000_000)
 
 
 def features(as_of_us: int, score: float = 700) -> c.PutUser:
@@ -33,13 +40,13 @@ def features(as_of_us: int, score: float = 700) -> c.PutUser:
 def known_as_of(desk: Desk) -> int:
     """The instant at which Zoe's features on record were true."""
     with desk.store.begin() as transaction:
-        return transaction.users(["zoe"])["zoe"].as_of_us
+        return read(transaction, USERS, ["zoe"])["zoe"].as_of_us
 
 
-def closed(desk: Desk, command: c.Settle, request_id: str | None = None) -> c.Settled:
+def closed(desk: Desk, command: c.Settle, request_id: str | None = None) -> calls.Settled:
     """The answer to a settlement."""
     answer = desk.do(command, request_id=request_id)
-    assert isinstance(answer, c.Settled)
+    assert isinstance(answer, calls.Settled)
     return answer
 
 
@@ -124,12 +131,12 @@ def test_r4_features_as_of_later_than_now_are_taken_as_of_now(desk: Desk, ahead_
     """R4: an `as_of` later than the server's now is taken as now; the next features, as of an
     instant between the two, are newer than those on record."""
     answer = desk.do(features(START_US + ahead_us), caller=PLATFORM)
-    assert isinstance(answer, c.Profile)
+    assert isinstance(answer, calls.Profile)
     assert answer.as_of_us == known_as_of(desk) == START_US
     assert desk.clock_gaps == [ClockGap(PLATFORM, "PutUsers", ahead_us, START_US)]
     desk.clock.advance(START_US + 7)
     answer = desk.do(features(START_US + 7, 650), caller=PLATFORM)
-    assert isinstance(answer, c.Profile)
+    assert isinstance(answer, calls.Profile)
     assert (answer.as_of_us, answer.score) == (START_US + 7, 650)
     error = refused(desk, features(START_US + 6), caller=PLATFORM)
     assert error.reason == "FEATURES_OUTDATED"
@@ -210,7 +217,7 @@ def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) 
     now_us = first.clock.now_us()
     first.do(features(now_us), caller=PLATFORM, request_id="first")
     answer = second.do(features(now_us + 1, 650), caller=PLATFORM, request_id="second")
-    assert isinstance(answer, c.Profile)
+    assert isinstance(answer, calls.Profile)
     assert (answer.as_of_us, answer.score) == (now_us, 650)
     with pytest.raises(IllegalState, match="newer features"):
         second.do(features(now_us - 1), caller=PLATFORM, request_id="third")
@@ -237,7 +244,7 @@ def test_r4_gaps_are_counted_by_kind() -> None:
     """Times ahead, those of them that are far ahead, and times before the start are counted; only
     more than a minute ahead is warned of."""
     warned: list[tuple[ClockGap, int]] = []
-    gaps = ClockGaps(lambda gap, seen: warned.append((gap, seen)))
+    gaps = ClockGaps(lambda gap, seen: warned.append((gap, seen)), LIMITS)
     for gap_us in (1, FAR_US, FAR_US + 1, -1, -MINUTE_US):
         gaps.add(ClockGap("city", "ReportFound", gap_us, START_US))
     assert (gaps.ahead, gaps.far_ahead, gaps.before_start) == (3, 1, 2)
@@ -248,7 +255,7 @@ def test_r4_a_bad_clock_does_not_flood_the_log() -> None:
     """Of each caller and method there is one warning in ten minutes, which says how many there were
     since the one before."""
     warned: list[tuple[str, str, int]] = []
-    gaps = ClockGaps(lambda gap, seen: warned.append((gap.caller, gap.method, seen)))
+    gaps = ClockGaps(lambda gap, seen: warned.append((gap.caller, gap.method, seen)), LIMITS)
     for second in range(1_500):
         for caller, method in (("city", "ReportFound"), ("city", "PutUsers"), ("harbour", "x")):
             now_us = START_US + second * SECOND_US

@@ -17,12 +17,12 @@ from freehold.v1.authorization_service_pb2 import (
 )
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 
-from service.clock import MOST_APART_NS, ClockNews
+from service.clock import CLOCK_LIMITS, ClockNews
 from service.config import Limits
 from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
-from service.engine.dispatcher import Dispatcher
-from service.engine.sweeper import Sweeper
+from service.engine.workers.timers import Timers
+from service.engine.workers.transfers import Transfers
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
@@ -30,7 +30,7 @@ from tests.engine.acts import charged, settle_usage, transfers
 from tests.engine.calls import authorize, balances, pick_up, refused, rental, stored
 from tests.engine.test_dispatcher import PORTION, RESEND_US, Rail
 from tests.engine.test_watch import OtherIds
-from tests.fakes import MINUTE_US, START_US, Desk, serving
+from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk, serving
 from tests.machine import YEAR_S, Machine
 
 HANG_S = 60.0
@@ -80,12 +80,7 @@ def sweep(desk: Desk) -> int:
     """One round of the sweeper of the desk's process; how many it woke."""
 
     def act(committer: Committer) -> Awaitable[int]:
-        return Sweeper(
-            *(desk.store, committer, desk.engine._clock),
-            portion=100,
-            interval_s=1.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        ).sweep()
+        return Timers(desk.store, committer, desk.engine._clock, BACKSTAGE, portion=100).wake_due()
 
     return in_a_process(desk, act)
 
@@ -94,13 +89,12 @@ def dispatch(desk: Desk, rail: Rail) -> int:
     """One round of the dispatcher of the desk's process; how many transfers the rail took."""
 
     def act(committer: Committer) -> Awaitable[int]:
-        return Dispatcher(
-            *(desk.store, rail, committer, desk.engine._clock),
+        return Transfers(
+            *(desk.store, rail, committer, desk.engine._clock, BACKSTAGE),
             portion=PORTION,
-            interval_s=1.0,
             resend_us=RESEND_US,
             log_fault=lambda _id, error: desk.faults.append(error),
-        ).dispatch()
+        ).send_requested()
 
     return in_a_process(desk, act)
 
@@ -172,7 +166,7 @@ def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
 def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
     """A step of a few seconds does not stop the sweeper."""
     hold = rental(hall, pick_up())
-    machine.set_clock(MOST_APART_NS // 10**9)
+    machine.set_clock(int(CLOCK_LIMITS.most_apart_s))
     machine.pass_s(30 * MINUTE_S)
     assert sweep(hall) == 1
     assert stored(hall, hold).state is State.EXPIRED

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from service.domain.errors import Exhausted, NotFound, Unavailable
-from service.engine.commands import Work
+from service.engine.calls import Work
 from service.engine.committer import (
     ArrivalRate,
     CommitLimits,

@@ -9,14 +9,16 @@ from typing import TypeVar
 import pytest
 
 from service.domain.errors import NotFound
-from service.engine.commands import ReportTransfer, Work
+from service.engine.calls import Work
 from service.engine.committer import CommitLimits, Committer
-from service.engine.dispatcher import Dispatcher
-from service.engine.ports import Deliver
+from service.engine.operations import ReportTransfer
+from service.engine.ports import START, Deliver
 from service.engine.records import TransferRecord, TransferState
+from service.engine.workers.transfers import Transfers
+from service.engine.workers.worker import Worker
 from tests.engine.acts import charged, woken
 from tests.engine.calls import pay, rental
-from tests.fakes import MINUTE_US, Desk
+from tests.fakes import BACKSTAGE, MINUTE_US, Desk, lists_of
 
 T = TypeVar("T")
 HANG_S = 60.0
@@ -75,22 +77,22 @@ def dispatches(desk: Desk, committer: Counter, rail: Rail, rounds: int = 1) -> l
     async def main() -> list[int]:
         committer.start()
         dispatcher = dispatcher_of(desk, committer, rail)
-        taken = [await dispatcher.dispatch() for _ in range(rounds)]
+        taken = [await dispatcher.send_requested() for _ in range(rounds)]
         await committer.close()
         return taken
 
     return run(main())
 
 
-def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Dispatcher:
+def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Transfers:
     """A dispatcher that does not pause."""
-    return Dispatcher(
+    return Transfers(
         desk.store,
         rail,
         committer,
         desk.clock,
+        BACKSTAGE,
         portion=PORTION,
-        interval_s=0.0,
         resend_us=RESEND_US,
         log_fault=lambda _id, error: desk.faults.append(error),
     )
@@ -103,7 +105,8 @@ def run(main: Coroutine[object, object, T]) -> T:
 
 def states(desk: Desk, user_id: str) -> list[TransferState]:
     """How a person's transfers stand."""
-    return [it.state for it in desk.store.list_transfers(user_id, after="", limit=10, state=None)]
+    page = lists_of(desk.store).transfers(user_id, after=START, size=10, state=None)
+    return [it.state for it in page.rows]
 
 
 CROWD = [f"user-{n}" for n in range(70)]
@@ -175,7 +178,13 @@ def test_the_dispatcher_goes_on_until_it_is_cancelled(desk: Desk) -> None:
         committer.start()
         rail = Rail()
         desk.store.unsent_transfers = fail_once  # type: ignore[method-assign]
-        task = asyncio.create_task(dispatcher_of(desk, committer, rail).run())
+        worker = Worker(
+            "transfers",
+            dispatcher_of(desk, committer, rail).work,
+            interval_s=0.0,
+            log_fault=lambda _id, error: desk.faults.append(error),
+        )
+        task = asyncio.create_task(worker.run())
         while not rail.taken:
             await asyncio.sleep(0.01)
         task.cancel()

@@ -6,17 +6,18 @@ import asyncio
 
 from sqlalchemy import func, insert, select
 
-from service.engine.commands import Paid, PayOutOperator
+from service.engine.calls import Paid
 from service.engine.committer import CommitLimits, Committer
-from service.engine.folder import Folder
+from service.engine.operations import PayOutOperator
 from service.engine.records import PLATFORM
+from service.engine.workers.payables import PayableCompactor
 from service.storage import tables as t
 from service.storage.database import reading, writing
 from service.storage.payables import payables_of
-from service.storage.statements import FOLDED_ROWS
+from service.storage.transaction import FOLDED_ROWS
 from tests.engine.acts import charged, money
 from tests.engine.calls import refused
-from tests.fakes import OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OPERATOR, Desk
 
 
 def rows(desk: Desk) -> int:
@@ -50,20 +51,14 @@ def grow(desk: Desk, number: int) -> None:
 
 
 def fold(desk: Desk, most: int = 2) -> None:
-    """One round of the folder."""
+    """Compacts until nothing is waiting."""
 
     async def run() -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        folder = Folder(
-            desk.store,
-            committer,
-            rows=most,
-            interval_s=60.0,
-            pause_s=0.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        await folder.fold()
+        compactor = PayableCompactor(desk.store, committer, BACKSTAGE, rows=most)
+        while await compactor.work():
+            pass
         await committer.close()
 
     asyncio.run(run())

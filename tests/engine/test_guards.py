@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import delete, insert, select
 
 from service.domain.errors import InternalFault, InvariantBroken
-from service.engine.changes import Changes
-from service.engine.drafting import line_of
+from service.engine.posting import line_of
+from service.engine.rows import Rows
 from service.storage import tables as t
 from service.storage.database import writing
 from tests.engine.acts import settle_usage
@@ -21,13 +19,11 @@ def test_terms_that_are_gone(desk: Desk) -> None:
     """An authorization whose terms are not known any more is a fault of its own command; the
     others of its batch pass."""
     it, other = rental(desk, authorize()), rental(desk, authorize("ann", "umbrella"))
-    terms = dict(desk.engine._catalog.revisions)
-    del terms["city", "bike", 1]
-    desk.engine._catalog = replace(desk.engine._catalog, revisions=terms)
     bikes = t.products.c.product_id == "bike"
     with writing(desk.store.engine) as connection:
         gone = connection.execute(select(t.products).where(bikes)).mappings().all()
         connection.execute(delete(t.products).where(bikes))
+    assert desk.engine.terms.follow()
     fault, passed = desk.apply(desk.work(settle_usage(it)), desk.work(settle(other, 0)))
     assert isinstance(fault, InternalFault)
     assert isinstance(passed, bytes)
@@ -42,4 +38,4 @@ def test_an_authorization_without_a_line(desk: Desk) -> None:
     """Nothing is posted for an authorization whose line was not found."""
     it = rental(desk, authorize())
     with pytest.raises(InvariantBroken):
-        line_of(it, Changes())
+        line_of(it, Rows())

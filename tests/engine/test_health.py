@@ -171,20 +171,19 @@ def test_a21_a_refused_batch_is_told_before_the_next_probe() -> None:
     async def story(storage: Storage, watched: Watched) -> None:
         storage.silent.clear()
         for reason in ("CONTENTION", "SHUTTING_DOWN"):
-            await asyncio.to_thread(refuse(watched, reason))
+            refuse(watched, reason)
         await asyncio.sleep(0.02)
         assert watched.told == [True]
-        await asyncio.to_thread(refuse(watched, "STORAGE_UNAVAILABLE"))
+        refuse(watched, "STORAGE_UNAVAILABLE")
         await asyncio.sleep(0.01)
         assert watched.told == [True, False]
 
     probing(story)
 
 
-def refuse(watched: Watched, reason: str) -> Callable[[], object]:
+def refuse(watched: Watched, reason: str) -> None:
     """A batch of one that is refused for a reason."""
-    apply = watched.prober.noticing(lambda _: [Unavailable(reason, "no")])
-    return lambda: apply([])
+    watched.prober.notice([Unavailable(reason, "no")])
 
 
 def test_a21_a_read_does_not_lift_it() -> None:
@@ -192,7 +191,7 @@ def test_a21_a_read_does_not_lift_it() -> None:
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.full = True
-        await asyncio.to_thread(refuse(watched, "OUTCOME_UNKNOWN"))
+        refuse(watched, "OUTCOME_UNKNOWN")
         await watched.until([True, False])
         await asyncio.sleep(0.1)
         assert storage.tried[-3:] == [True, True, True]
@@ -229,7 +228,7 @@ def test_a21_a_probe_that_found_no_connection_tells_nothing() -> None:
         storage.busy = True
         await asyncio.sleep(0.05)
         assert watched.told == [True]
-        await asyncio.to_thread(refuse(watched, "STORAGE_UNAVAILABLE"))
+        refuse(watched, "STORAGE_UNAVAILABLE")
         await asyncio.sleep(0.05)
         assert watched.told == [True, False]
         storage.busy = False

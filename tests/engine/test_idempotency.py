@@ -9,8 +9,9 @@ import pytest
 from service.domain.authorization import State
 from service.domain.errors import RequestIdReused
 from service.domain.policy import Offer
-from service.engine.commands import Command
+from service.engine.operations import Command
 from service.engine.records import PLATFORM
+from service.engine.tables import REQUESTS
 from tests.engine.calls import (
     authorize,
     balances,
@@ -26,6 +27,7 @@ from tests.engine.calls import (
     start,
 )
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk, encode
+from tests.rows import read
 
 DAY_US = 86_400_000_000
 
@@ -165,7 +167,7 @@ def test_an_id_is_kept_as_long_as_the_authorization(desk: Desk) -> None:
     """A request record names caller, method, body, answer and the authorization."""
     it = rental(desk, authorize(), request_id="r")
     with desk.store.begin() as transaction:
-        (record,) = transaction.requests([(OPERATOR, "r")]).values()
+        (record,) = read(transaction, REQUESTS, [(OPERATOR, "r")]).values()
     assert (record.caller, record.method, record.user_id) == (OPERATOR, "Authorize", "ann")
     assert record.authorization_id == it.authorization_id
     assert (record.body, record.answer) == (repr(authorize()).encode(), encode(it))

@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.policy import Offer
-from service.engine.commands import Wake
+from service.engine.operations import Wake
 from tests.engine.calls import (
     authorize,
     confirm,

@@ -12,9 +12,10 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine.assess import Assessor
-from service.engine.commands import Group, SetLimit, SetStanding, Wake, Work
+from service.engine.calls import Group, Work
 from service.engine.context import Context
 from service.engine.engine import Engine
+from service.engine.operations import SetLimit, SetStanding, Wake
 from service.engine.records import PLATFORM
 from tests.engine.acts import DAY_US, Books, group, increment, members, money, review, wake
 from tests.engine.calls import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -11,23 +12,26 @@ import pytest
 from service.clock import SandboxClock
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
-from service.engine.assess import Assessor, pack
-from service.engine.commands import (
+from service.engine.assess import Assessor
+from service.engine.calls import Group, Work, own_work
+from service.engine.engine import Engine
+from service.engine.feature_values import pack
+from service.engine.operation import Operation
+from service.engine.operations import (
+    BY_COMMAND,
     Command,
     FoldPayable,
-    Group,
     PayOutOperator,
     PutUser,
     Wake,
-    Work,
-    own_work,
 )
-from service.engine.decide import decide
-from service.engine.engine import Engine
+from service.engine.operations.wake import WAKE
 from service.engine.ports import ReadAgain
 from service.engine.records import PLATFORM
+from service.engine.rows import Rows, Wish
+from service.engine.tables import LINES
 from service.storage.payables import payables_of
-from service.storage.store import SqlTransaction
+from service.storage.transaction import SqlTransaction
 from service.storage.verify import verify_books
 from tests.engine.acts import Books, charged, group, increment, money, revise
 from tests.engine.calls import authorize, balances, counts, pick_up, reason, rental, stored
@@ -45,19 +49,24 @@ class Effort:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.locked: list[set[str]] = []
         self.decisions = self.wakes = 0
-        lines = SqlTransaction.lines
+        read = SqlTransaction.read
 
-        def counted_lines(transaction: SqlTransaction, keys: Iterable[str]) -> Any:
-            self.locked.append(set(keys))
-            return lines(transaction, keys)
+        def counted_read(transaction: SqlTransaction, rows: Rows, wishes: Iterable[Wish]) -> None:
+            wishes = list(wishes)
+            self.locked += [set(wish.keys) for wish in wishes if wish.table is LINES]
+            read(transaction, rows, wishes)
 
-        def counted_decide(work: Work, *rest: Any) -> Any:
-            self.decisions += 1
-            self.wakes += isinstance(work.command, Wake)
-            return decide(work, *rest)
+        def counted(operation: Operation[Any]) -> Operation[Any]:
+            def decide(work: Work, *rest: Any) -> Any:
+                self.decisions += 1
+                self.wakes += isinstance(work.command, Wake)
+                return operation.decide(work, *rest)
 
-        monkeypatch.setattr(SqlTransaction, "lines", counted_lines)
-        monkeypatch.setattr("service.engine.engine.decide", counted_decide)
+            return replace(operation, decide=decide)
+
+        monkeypatch.setattr(SqlTransaction, "read", counted_read)
+        for kind, operation in list(BY_COMMAND.items()):
+            monkeypatch.setitem(BY_COMMAND, kind, counted(operation))
 
 
 @pytest.fixture
@@ -225,7 +234,7 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
         notice_gap=desk.clock_gaps.append,
     )  # fmt: skip
     revise(desk.store.engine, "bike", deposit_minor=20_000)
-    desk.engine.catalog_changed()
+    desk.engine.terms.follow()
     waiting = done(desk, pick_up(), pick_up())
     assert {it.held_minor for it in waiting} == {20_000}
     spent = effort()
@@ -269,8 +278,8 @@ def test_d1_a_lapsed_hold_that_cannot_end(
     def broken(*_: object) -> NoReturn:
         raise KeyError("a defect")
 
+    monkeypatch.setitem(BY_COMMAND, Wake, replace(WAKE, decide=broken))
     spent = effort()
-    monkeypatch.setattr("service.engine.following.wake", broken)
     (result,) = desk.apply(desk.work(authorize("ben", "umbrella", ITEM)))
     assert reason(result) == "ASSET_IN_USE"
     assert (spent.wakes, [type(it) for it in desk.faults]) == (1, [KeyError])
@@ -317,7 +326,7 @@ def test_d1_a_batch_does_not_begin_anew_for_ever(
 
     with monkeypatch.context() as patched:
         patched.setattr("service.engine.lapsed_holds.LapsedHolds.in_the_way", more)
-        (refusal,) = desk.apply(desk.work(authorize()))
+        (refusal,) = desk.apply(desk.work(authorize("nobody")))
     assert reason(refusal) == "CONTENTION"
     assert desk.engine.statistics.read_again == 3
     assert counts(desk) == before

@@ -8,7 +8,8 @@ import pytest
 
 from service.domain.authorization import Authorization, Collection
 from service.domain.errors import IllegalState
-from service.engine import commands as c
+from service.engine import calls
+from service.engine import operations as c
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from tests.engine.acts import (
     DAY_US,
@@ -301,5 +302,5 @@ def test_r1_an_operator_is_owed_the_same(desk: Desk) -> None:
     say(desk, second, SUCCEEDED)
     say(desk, first, SUCCEEDED)
     paid = desk.do(c.PayOutOperator(it.operator_id, money(1_213), "out"), caller=PLATFORM)
-    assert isinstance(paid, c.Paid)
+    assert isinstance(paid, calls.Paid)
     assert paid.payable_minor == 0

@@ -6,14 +6,19 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from service.domain.credit import LimitBasis
 from service.domain.errors import NotFound
-from service.engine.assess import Assessor, pack, schema_id_of, unpack
-from service.engine.commands import Profile, PutUser
+from service.domain.money import Money
+from service.engine.calls import Answer, Profile
+from service.engine.feature_values import pack, schema_id_of, unpack
+from service.engine.operations import PutUser, SetLimit
 from service.engine.profile import read_profile
 from service.engine.records import PLATFORM
+from service.ids import RandomIds
 from service.storage import tables as t
+from tests.engine.acts import approve, charged, propose, provision
 from tests.engine.calls import (
     CNY,
     authorize,
@@ -124,29 +129,144 @@ def test_several_people_ask_in_one_batch(desk: Desk) -> None:
 # -- reading a profile -----------------------------------------------------------------------
 
 
+class HarsherScorer(FakeScorer):
+    """Another model, which takes 200 off every score."""
+
+    model_id = "harsher"
+    scale_version = "other-scale"
+
+    def _one(self, value: float) -> FakeScored | FakeUnscorable:
+        return super()._one(value - 200)
+
+
+class StretchingScorer(FakeScorer):
+    """A model whose training saw neither value."""
+
+    def _one(self, value: float) -> FakeScored | FakeUnscorable:
+        it = super()._one(value)
+        assert isinstance(it, FakeScored)
+        return it._replace(extrapolated=("score", "other"))
+
+
 def test_a_profile_is_read_as_it_was_answered(desk: Desk) -> None:
-    """Reading a profile gives line, score and band as of now."""
-    assessor = Assessor(desk.store, FakeScorer())
+    """A profile reads as PutUsers answered it: line, score, band, model, scale and basis."""
     answered = profile(desk.put_user("zoe", 640))
-    assert read_profile(desk.store, assessor, "zoe", CNY) == answered
+    assert (answered.model_id, answered.scale_version) == ("fake-model", "fake-scale")
+    assert answered.limit_basis is LimitBasis.SCORE
+    assert read_profile(desk.store, "zoe", CNY) == answered
 
 
 def test_a_profile_of_a_person_without_consent(desk: Desk) -> None:
     """A profile without consent shows no score."""
     desk.put_user("zoe", 640, consent=False)
-    it = read_profile(desk.store, Assessor(desk.store, FakeScorer()), "zoe", CNY)
+    it = read_profile(desk.store, "zoe", CNY)
     assert (it.score, it.band, it.unscorable_reason, it.model_id) == (None, "", "NO_CONSENT", "")
+    assert it.limit_basis is LimitBasis.SCORE
 
 
 def test_a_profile_of_a_person_never_seen(desk: Desk) -> None:
     """A person never seen has no profile; one who only asked has an empty one."""
-    assessor = Assessor(desk.store, FakeScorer())
     with pytest.raises(NotFound):
-        read_profile(desk.store, assessor, "nobody", CNY)
+        read_profile(desk.store, "nobody", CNY)
     rental(desk, authorize("new"))
-    it = read_profile(desk.store, assessor, "new", CNY)
-    assert (it.score, it.feature_version, it.as_of_us) == (None, 0, None)
-    assert it.line.limit_minor == 0
+    it = read_profile(desk.store, "new", CNY)
+    assert (it.score, it.unscorable_reason) == (None, "NO_FEATURES")
+    assert (it.feature_version, it.as_of_us) == (0, None)
+    assert (it.line.limit_minor, it.limit_basis) == (0, LimitBasis.SCORE)
+
+
+def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
+    """When another model is served, a profile still gives the score, model and scale that the limit
+    rests on, and newer features bring those of the new model."""
+    before = profile(desk.put_user("zoe", 640))
+    newer = Desk(desk.store, ids=RandomIds(), scorer=HarsherScorer())
+    assert rental(newer, authorize("zoe"), request_id="newer-1").band == "E"
+    it = read_profile(desk.store, "zoe", CNY)
+    assert (it.score, it.model_id, it.scale_version) == (640, "fake-model", "fake-scale")
+    assert (it.limit_basis, it.line.limit_minor) == (LimitBasis.SCORE, before.line.limit_minor)
+    answer = newer.do(
+        PutUser("zoe", pack([640, 0]), START_US, True), request_id="newer-2", caller=PLATFORM
+    )
+    it = read_profile(desk.store, "zoe", CNY)
+    assert (it.score, it.model_id, it.scale_version) == (440, "harsher", "other-scale")
+    assert answer == it
+
+
+def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
+    """A limit set by hand rests on no score, even one of the same amount; it does so after it is
+    left to the score, until newer features set it."""
+    desk.put_user("zoe", 640)
+    for limit_minor in (12_345, 30_000):
+        desk.do(SetLimit("zoe", Money(CNY, limit_minor)), caller=PLATFORM)
+        it = read_profile(desk.store, "zoe", CNY)
+        assert (it.score, it.limit_basis) == (640, LimitBasis.NO_SCORE)
+    assert profile(desk.put_user("zoe", 700)).limit_basis is LimitBasis.NO_SCORE
+    desk.do(SetLimit("zoe", None), caller=PLATFORM)
+    it = read_profile(desk.store, "zoe", CNY)
+    assert (it.line.limit_fixed, it.score, it.limit_basis) == (False, 700, LimitBasis.NO_SCORE)
+    assert profile(desk.put_user("zoe", 700)).limit_basis is LimitBasis.SCORE
+
+
+def test_d9_a_limit_by_hand_of_the_scores_amount_rests_on_no_score(desk: Desk) -> None:
+    """A limit set by hand to what the score gave rests on no score, also when it is then left to
+    the score."""
+    limit = profile(desk.put_user("zoe", 640)).line.limit_minor
+    for amount in (Money(CNY, limit), None):
+        desk.do(SetLimit("zoe", amount), caller=PLATFORM)
+        assert read_profile(desk.store, "zoe", CNY).limit_basis is LimitBasis.NO_SCORE
+
+
+def test_d9_to_leave_a_limit_to_the_score_that_set_it_changes_nothing(desk: Desk) -> None:
+    """A limit that follows from the score still does after it is left to the score."""
+    desk.put_user("zoe", 640)
+    desk.do(SetLimit("zoe", None), caller=PLATFORM)
+    assert read_profile(desk.store, "zoe", CNY).limit_basis is LimitBasis.SCORE
+
+
+def test_d9_a_write_off_takes_the_limit_from_the_score(desk: Desk) -> None:
+    """After a write-off the limit rests on no score, also when a person has unfrozen it."""
+    it = charged(desk)
+    for command in (provision(it, 1_250), propose(it), approve(it)):
+        desk.do(command, caller=PLATFORM)
+    assert read_profile(desk.store, "ann", CNY).limit_basis is LimitBasis.NO_SCORE
+    desk.do(SetLimit("ann", None), caller=PLATFORM)
+    assert read_profile(desk.store, "ann", CNY).limit_basis is LimitBasis.NO_SCORE
+
+
+def test_d9_a_pending_cut_rests_on_the_score(desk: Desk) -> None:
+    """A limit whose cut waits for holds rests on the score that cut it."""
+    rental(desk, authorize())
+    assert profile(desk.put_user("ann", 499)).limit_basis is LimitBasis.SCORE
+    it = read_profile(desk.store, "ann", CNY)
+    assert (it.line.limit_minor, it.line.cut_pending_minor) == (19_900, 19_900)
+    assert (it.score, it.limit_basis) == (499, LimitBasis.SCORE)
+
+
+def test_d9_a_profile_is_of_one_instant(desk: Desk) -> None:
+    """Newer features that come while a profile is read show in all of it or in none of it."""
+    before = profile(desk.put_user("zoe", 640))
+    came: list[Answer] = []
+
+    def put_between(_connection: object, _cursor: object, sql: str, *_: object) -> None:
+        if "FROM users" in sql and not came:
+            came.append(desk.put_user("zoe", 700))
+
+    engine = desk.store.engine
+    event.listen(engine, "after_cursor_execute", put_between)
+    try:
+        assert read_profile(desk.store, "zoe", CNY) == before
+    finally:
+        event.remove(engine, "after_cursor_execute", put_between)
+    assert read_profile(desk.store, "zoe", CNY) == came[0]
+
+
+def test_d9_a_kept_score_names_what_was_extrapolated(desk: Desk) -> None:
+    """A kept score names the features that were scored as the nearest trained value."""
+    stretched = Desk(desk.store, ids=RandomIds(), scorer=StretchingScorer())
+    put = PutUser("zoe", pack([640, 0]), START_US, True)
+    answer = stretched.do(put, request_id="stretched", caller=PLATFORM)
+    assert profile(answer).extrapolated == ("score", "other")
+    assert read_profile(desk.store, "zoe", CNY) == answer
 
 
 # -- the order of raw values -----------------------------------------------------------------
@@ -174,7 +294,6 @@ def test_features_of_an_older_model_are_put_in_order(desk: Desk) -> None:
     newer = Desk(desk.store, scorer=NewerScorer())
     it = rental(newer, authorize("ann"), request_id="newer-1")
     assert (it.offer, it.model_id, it.band) == ("ZERO", "newer", "A")
-    assert read_profile(desk.store, Assessor(desk.store, NewerScorer()), "ben", CNY).score == 550
 
 
 class StricterScorer(FakeScorer):
@@ -197,9 +316,6 @@ def test_m2_a_value_never_sent_is_not_a_missing_one(desk: Desk) -> None:
         ).first()
     assert row is not None
     assert tuple(row) == ("FEATURE_NOT_SENT", "income")
-    profile = read_profile(desk.store, Assessor(desk.store, StricterScorer()), "ben", CNY)
-    assert (profile.score, profile.unscorable_reason) == (None, "FEATURE_NOT_SENT")
-    assert profile.unscorable_feature == "income"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +341,7 @@ def test_m2_what_was_sent_is_kept_by_name(
     answer = desk.do(put, caller=PLATFORM)
     assert isinstance(answer, Profile)
     assert (answer.unscorable_reason, answer.unscorable_feature) == (reason, feature)
-    profile = read_profile(desk.store, Assessor(desk.store, FakeScorer()), "zoe", CNY)
+    profile = read_profile(desk.store, "zoe", CNY)
     assert (profile.unscorable_reason, profile.unscorable_feature) == (reason, feature)
     it = rental(desk, authorize("zoe"))
     assert it.reasons == ((reason,) if reason else ())

@@ -9,7 +9,7 @@ import pytest
 from service.domain.authorization import Authorization, Collection, State
 from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
-from service.engine.commands import Command, Settle
+from service.engine.operations import Command, Settle
 from service.engine.records import PLATFORM
 from tests.engine.acts import claim_return
 from tests.engine.calls import (

@@ -10,19 +10,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from service.domain.chain import seal_digest
-from service.engine import commands as c
+from service.engine import operations as c
 from service.engine.committer import CommitLimits, Committer
-from service.engine.ports import OutboxMark, Unsealed
+from service.engine.ports import Unsealed
 from service.engine.records import PLATFORM, SealRecord
-from service.engine.sealer import Sealer
+from service.engine.workers.seals import Sealer
+from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey
 from service.storage import tables as t
+from service.storage.horizon import Horizon
 from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
-from tests.fakes import Desk
+from tests.fakes import BACKSTAGE, Desk
 from tests.storage.book import KEY, KEYS, seal, witness
 
 
@@ -173,12 +175,12 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
         committers = [Committer(it.engine.apply, CommitLimits()) for it in (desk, rival)]
         sealers = [
             Sealer(
-                SqlSealStore(desk.store.engine),
+                SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
                 committer,
                 desk.clock,
                 KEY,
+                BACKSTAGE,
                 max_heads=2,
-                interval_s=0.0,
                 pause_s=0.0,
                 log_seal=made.append,
                 log_fault=lambda _id, error: desk.faults.append(error),
@@ -200,58 +202,6 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
     assert len(heads) == len(set(heads)) == 15
 
 
-class Outbox:
-    """A store in which transactions are under way, as told."""
-
-    def __init__(self) -> None:
-        self.mark = OutboxMark(0, 0, 0)
-        self.asked: list[tuple[int, int]] = []
-
-    def outbox_mark(self) -> OutboxMark:
-        """As told."""
-        return self.mark
-
-    def unsealed(self, after: int, until: int, max_heads: int) -> Unsealed:
-        """Nothing, having looked at everything."""
-        self.asked.append((after, until))
-        return Unsealed(None, max(after, until), (), False)
-
-
-def test_an_event_that_comes_late_is_not_missed(desk: Desk) -> None:
-    """No event counts as looked at while a transaction may still put one before it.
-
-    Transaction 7 has taken a number and not committed, 8 has a later one and has: what 8 wrote is
-    left alone until 7 has ended.
-    """
-    outbox = Outbox()
-
-    async def run() -> None:
-        committer = Committer(desk.engine.apply, CommitLimits())
-        sealer = Sealer(
-            outbox,
-            committer,
-            desk.clock,
-            KEY,
-            max_heads=2,
-            interval_s=0.0,
-            pause_s=0.0,
-            log_seal=lambda _: None,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        for mark in (
-            OutboxMark(10, 6, 6),
-            OutboxMark(12, 7, 9),
-            OutboxMark(15, 7, 11),
-            OutboxMark(16, 10, 12),
-            OutboxMark(17, 13, 13),
-        ):
-            outbox.mark = mark
-            await sealer.seal()
-
-    asyncio.run(run())
-    assert outbox.asked == [(0, 10), (10, 10), (10, 10), (10, 12), (12, 17)]
-
-
 # -- as it runs ---------------------------------------------------------------------------------
 
 
@@ -263,17 +213,24 @@ def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine),
+            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=10,
-            interval_s=0.001,
             pause_s=0.001,
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),
         )
-        running = asyncio.create_task(sealer.run())
+        running = asyncio.create_task(
+            Worker(
+                "seals",
+                sealer.seal,
+                interval_s=0.001,
+                log_fault=lambda _id, error: desk.faults.append(error),
+            ).run()
+        )
         while not made:
             await asyncio.sleep(0.001)
         running.cancel()
@@ -291,8 +248,11 @@ def test_what_fails_is_tried_again(desk: Desk) -> None:
     """A database that is away stops no sealer; the fault is logged."""
     faults: list[BaseException] = []
 
-    class Away(Outbox):
-        def outbox_mark(self) -> OutboxMark:
+    class Away:
+        def last_event(self) -> int:
+            raise OSError("away")
+
+        def unsealed(self, after: int, max_heads: int) -> Unsealed:
             raise OSError("away")
 
     async def run() -> None:
@@ -302,13 +262,20 @@ def test_what_fails_is_tried_again(desk: Desk) -> None:
             committer,
             desk.clock,
             KEY,
+            BACKSTAGE,
             max_heads=2,
-            interval_s=0.0,
             pause_s=0.0,
             log_seal=lambda _: None,
             log_fault=lambda _id, error: faults.append(error),
         )
-        running = asyncio.create_task(sealer.run())
+        running = asyncio.create_task(
+            Worker(
+                "seals",
+                sealer.seal,
+                interval_s=0.001,
+                log_fault=lambda _id, error: faults.append(error),
+            ).run()
+        )
         while len(faults) < 3:
             await asyncio.sleep(0.001)
         running.cancel()

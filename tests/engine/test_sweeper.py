@@ -13,14 +13,15 @@ from service.clock import Clock
 from service.domain.authorization import Custody, State
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import StorageFailed, Waking
-from service.engine.sweeper import Sweeper
+from service.engine.workers.timers import Timers
+from service.engine.workers.worker import Worker
 from service.storage import tables as t
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.acts import transfers
 from tests.engine.calls import authorize, balances, pick_up, rental, reverse, stored
-from tests.fakes import MINUTE_US, START_US, Desk
+from tests.fakes import BACKSTAGE, MINUTE_US, START_US, Desk
 
 T = TypeVar("T")
 HANG_S = 30.0
@@ -72,15 +73,8 @@ def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
     async def main() -> list[int]:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
-        sweeper = Sweeper(
-            desk.store,
-            committer,
-            desk.clock,
-            portion=portion,
-            interval_s=1.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        swept = [await sweeper.sweep() for _ in range(rounds)]
+        timers = Timers(desk.store, committer, desk.clock, BACKSTAGE, portion=portion)
+        swept = [await timers.wake_due() for _ in range(rounds)]
         await committer.close()
         return swept
 
@@ -231,15 +225,14 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
         committer = Committer(hall.engine.apply, CommitLimits())
         committer.start()
         clock = Counted(hall.clock)
-        sweeper = Sweeper(
-            AwayOnce(hall.store.engine),
-            committer,
-            clock,
-            portion=9,
+        timers = Timers(AwayOnce(hall.store.engine), committer, clock, BACKSTAGE, portion=9)
+        worker = Worker(
+            "timers",
+            timers.work,
             interval_s=0.0,
             log_fault=lambda _id, error: hall.faults.append(error),
         )
-        task = asyncio.create_task(sweeper.run())
+        task = asyncio.create_task(worker.run())
         await clock.third.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

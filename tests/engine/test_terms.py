@@ -7,11 +7,13 @@ import pytest
 from service.domain.authorization import Start
 from service.domain.errors import NotFound
 from service.domain.money import Money
-from service.engine.commands import Authorize, Group, Item, PayOutOperator
+from service.engine.calls import Group
+from service.engine.operations import Authorize, Item, PayOutOperator
 from service.engine.records import PLATFORM
+from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import admin
-from service.storage.statements import MOST_ROWS, ValuesStatement
+from service.storage.transaction import MOST_ROWS, ValuesStatement
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import START_US, Desk
 
@@ -44,6 +46,6 @@ def test_a_batch_of_large_groups(desk: Desk) -> None:
     assert all(isinstance(result, bytes) for result in results), results
     groups = [desk.answers[work.request_id] for work in works]
     assert all(isinstance(it, Group) and len(it.authorizations) == 20 for it in groups)
-    statement = desk.store._statements.insert_authorizations
+    statement = desk.store._statements.tables[AUTHORIZATIONS].insert
     if isinstance(statement, ValuesStatement):
         assert max(statement._texts) <= MOST_ROWS

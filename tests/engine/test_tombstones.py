@@ -6,7 +6,8 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.policy import Offer
-from service.engine.commands import StartRental, Tombstone
+from service.engine.calls import Tombstone
+from service.engine.operations import StartRental
 from tests.engine.calls import (
     authorize,
     balances,

@@ -7,7 +7,8 @@ import pytest
 from service.domain.authorization import Authorization, Collection, Custody, State, TransferKind
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.commands import Paid, PayOutOperator, RecordOperatorPayment, SetLimit
+from service.engine.calls import Paid
+from service.engine.operations import PayOutOperator, RecordOperatorPayment, SetLimit
 from service.engine.records import PLATFORM, TransferState
 from tests.engine.acts import (
     DAY_US,

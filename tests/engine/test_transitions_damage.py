@@ -10,7 +10,7 @@ from service.domain.authorization import Authorization, Collection, Custody, Sta
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.commands import Authorize, Command, Item
+from service.engine.operations import Authorize, Command, Item
 from service.engine.records import PLATFORM
 from tests.engine.acts import (
     DAY_US,

@@ -8,8 +8,8 @@ from service.domain.authorization import Authorization, Collection, Custody, Sta
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.assess import pack
-from service.engine.commands import (
+from service.engine.feature_values import pack
+from service.engine.operations import (
     ApproveWriteOff,
     ProposeWriteOff,
     PutUser,

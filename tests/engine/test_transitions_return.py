@@ -8,7 +8,7 @@ from service.domain.authorization import Authorization, Collection, Custody, Sta
 from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.domain.tariff import FeeItem, FeeLine
-from service.engine.commands import Settled
+from service.engine.calls import Settled
 from service.storage import tables as t
 from tests.engine.acts import (
     DAY_US,

@@ -6,9 +6,10 @@ import pytest
 
 from service.domain.authorization import State
 from service.domain.errors import Unavailable
-from service.engine.assess import Assessor, pack
-from service.engine.commands import PutUser
+from service.engine.assess import Assessor
 from service.engine.engine import ConflictPauses, Engine, EngineStatistics
+from service.engine.feature_values import pack
+from service.engine.operations import PutUser
 from service.engine.ports import Conflict
 from service.engine.records import PLATFORM
 from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored

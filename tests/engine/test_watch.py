@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,7 @@ from sqlalchemy import Engine, insert, select, update
 from service.config import Limits
 from service.domain.authorization import State
 from service.engine.ports import StorageFailed
-from service.engine.watch import CatalogWatch
 from service.storage import tables as t
-from service.storage.catalog_mark import catalog_mark
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.engine.acts import revise
@@ -52,45 +49,18 @@ def other(url: str, desk: Desk) -> Iterator[Desk]:
     made.store.close()
 
 
-def watch_of(desk: Desk, told: list[str]) -> CatalogWatch:
-    """A watch over a desk's terms; what it says is counted."""
-
-    def changed() -> None:
-        told.append("changed")
-        desk.engine.catalog_changed()
-
-    def mark() -> object:
-        return catalog_mark(desk.store.engine)
-
-    return CatalogWatch(
-        mark,
-        changed,
-        interval_s=0.0,
-        log_fault=lambda _id, error: desk.faults.append(error),
-    )
-
-
-def look(watch: CatalogWatch) -> None:
-    asyncio.run(asyncio.wait_for(watch.look(), HANG_S))
-
-
 def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> None:
     """A revision of a product and its policy that one process has added counts in another once that
     has looked; what was rented under the first goes on under it; where nothing has changed nothing
     is read again."""
-    told: list[str] = []
-    watch = watch_of(other, told)
-    look(watch)
-    look(watch)
-    assert told == ["changed"]
+    assert not other.engine.terms.follow()
     first = rental(other, authorize(product_id="umbrella"), request_id="first")
     assert (first.product_revision, first.held_minor) == (1, 5_900)
     stricter(desk.store.engine)
     revise(desk.store.engine, "umbrella", policy_revision=2, deposit_minor=7_000)
     assert rental(other, authorize("ben", "umbrella"), request_id="old").product_revision == 1
-    look(watch)
-    look(watch)
-    assert told == ["changed", "changed"]
+    assert other.engine.terms.follow()
+    assert not other.engine.terms.follow()
     new = rental(other, authorize("ann", "umbrella"), request_id="new")
     assert (new.product_revision, new.state) == (2, State.OFFERED)
     rental(other, settle(first, 100), request_id="end")
@@ -108,59 +78,31 @@ def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> No
 )
 def test_each_of_the_terms_is_watched(desk: Desk, change: object) -> None:
     """Operators, their fees and the limits count as terms."""
-    engine = desk.store.engine
-    before = catalog_mark(engine)
-    assert catalog_mark(engine) == before
-    with writing(engine) as connection:
+    terms = desk.engine.terms
+    assert not terms.follow()
+    with writing(desk.store.engine) as connection:
         connection.execute(change)  # type: ignore[call-overload]
-    assert catalog_mark(engine) != before
+    assert terms.follow()
+    assert terms.used.catalog == desk.store.catalog()
+    assert not terms.follow()
 
 
-def test_a_catalog_that_could_not_be_read_is_read_later(
+def test_terms_that_could_not_be_read_are_read_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the terms have changed and cannot be read, calls are refused as UNAVAILABLE until they
-    can be; nothing is decided under the old ones."""
+    """While changed terms cannot be read those of before count; once they can be, the new ones."""
     revise(desk.store.engine, "umbrella", deposit_minor=7_000)
-    desk.engine.catalog_changed()
 
-    def away() -> None:
+    def away(after: int) -> None:
         raise StorageFailed("as told")
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "catalog", away)
-        (refused,) = desk.apply(desk.work(authorize(product_id="umbrella")))
-    assert getattr(refused, "reason", "") == "STORAGE_UNAVAILABLE"
-    assert rental(desk, authorize(product_id="umbrella")).product_revision == 2
-
-
-def test_the_watch_goes_on_until_it_is_cancelled(desk: Desk) -> None:
-    """The watch looks again and again, also after the database was away."""
-    told: list[str] = []
-    answers: list[object] = [1, StorageFailed("as told"), 1, 2]
-
-    def mark() -> object:
-        answer = answers.pop(0) if answers else 2
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def main() -> None:
-        watch = CatalogWatch(
-            mark,
-            lambda: told.append("changed"),
-            interval_s=0.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
-        )
-        task = asyncio.create_task(watch.run())
-        while len(told) < 2:
-            await asyncio.sleep(0.001)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(asyncio.wait_for(main(), HANG_S))
-    assert [str(error) for error in desk.faults] == ["as told"]
+        patch.setattr(desk.store, "changed_terms", away)
+        with pytest.raises(StorageFailed):
+            desk.engine.terms.follow()
+        assert rental(desk, authorize(product_id="umbrella")).product_revision == 1
+    assert desk.engine.terms.follow()
+    assert rental(desk, authorize("ben", "umbrella")).product_revision == 2
 
 
 def test_a_server_follows_the_terms(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from service.domain.authorization import State
 from service.domain.errors import TermsUnusable
-from service.engine.commands import Item, Profile
+from service.engine.calls import Profile
+from service.engine.operations import Item
 from service.engine.records import TermsKind
 from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage
@@ -35,7 +37,7 @@ REVISION_2 = (
 def change(desk: Desk, *statements: str) -> None:
     """Changes terms by SQL, around the rules; the watch notices."""
     plant(desk.store.engine, *statements)
-    desk.engine.catalog_changed()
+    desk.engine.terms.follow()
 
 
 def told(desk: Desk) -> list[tuple[TermsKind, tuple[object, ...], bool]]:
@@ -88,13 +90,16 @@ def test_a8_a_wrong_product_is_not_read_again_and_again(
     refused(desk, authorize())
     other = Desk(desk.store, ids=desk.engine._ids)
     reads: list[int] = []
-    catalog = SqlStore.catalog
 
-    def counted(store: SqlStore) -> object:
-        reads.append(1)
-        return catalog(store)
+    def counting(read: Callable[..., object]) -> Callable[..., object]:
+        def counted(*given: object) -> object:
+            reads.append(1)
+            return read(*given)
 
-    monkeypatch.setattr(SqlStore, "catalog", counted)
+        return counted
+
+    for name in ("catalog", "terms_of", "changed_terms"):
+        monkeypatch.setattr(SqlStore, name, counting(getattr(SqlStore, name)))
     for engine in (desk, other):
         for _ in range(5):
             refused(engine, authorize(), request_id="again")

@@ -22,6 +22,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest, SetCreditLimitReques
 from freehold.v1.types_pb2 import Money
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.config import LogLimits
 from service.logs import LogStream
 from tests.faults.support import environment, people, prepare, run
 
@@ -37,9 +38,9 @@ CALL_S = 5.0
 # A server that seals at once and whose log has room for few lines beside the pipe's own.
 SERVER = """
 import dataclasses
-from service import config, logs
-config.LIMITS = dataclasses.replace(config.LIMITS, seal_interval_s=0.01)
-logs.MOST_WAITING = 4_000
+from service import config
+log = config.LogLimits(most_waiting=4_000)
+config.LIMITS = dataclasses.replace(config.LIMITS, seal_interval_s=0.01, log=log)
 from service.cli import main
 main()
 """
@@ -86,7 +87,7 @@ def test_a3_a_full_pipe_keeps_no_writer_waiting() -> None:
     """While nobody reads, lines are taken at once; once somebody reads, what had room comes in its
     order, and a line at the place of the dropped ones says how many they were."""
     with small_pipe() as (reader, writer):
-        stream = LogStream(writer, most_waiting=2_000)
+        stream = LogStream(writer, LogLimits(most_waiting=2_000))
         fill(writer)
         began = time.monotonic()
         for number in range(1_000):
@@ -104,7 +105,7 @@ def test_a3_the_count_comes_before_what_came_after_the_gap() -> None:
     """After a gap the log goes on with the count and then with the lines that came later, without
     another line being needed to tell the count."""
     with small_pipe() as (reader, writer):
-        stream = LogStream(writer, most_waiting=100)
+        stream = LogStream(writer, LogLimits(most_waiting=100))
         fill(writer)
         for number in range(20):
             stream.write(f'{{"event": "early", "number": {number}}}\n')
@@ -120,7 +121,7 @@ def test_a3_the_count_comes_before_what_came_after_the_gap() -> None:
 def test_a3_the_end_is_bounded() -> None:
     """The end waits for the reader as long as it is told, and says whether all was written."""
     with small_pipe() as (reader, writer):
-        stream = LogStream(writer, 2_000)
+        stream = LogStream(writer, LogLimits(most_waiting=2_000))
         fill(writer)
         stream.write("words\n")
         began = time.monotonic()
@@ -133,7 +134,7 @@ def test_a3_the_end_is_bounded() -> None:
 def test_a3_lines_stay_whole() -> None:
     """Pieces of a line reach the log as one line, the last one also without its end."""
     with small_pipe() as (reader, writer):
-        stream = LogStream(writer, 2_000)
+        stream = LogStream(writer, LogLimits(most_waiting=2_000))
         print("one", "two", file=stream)
         stream.write("thr")
         stream.write("ee\nfo")
@@ -146,7 +147,7 @@ def test_a3_lines_stay_whole() -> None:
 def test_a3_a_log_that_is_gone_stops_nobody() -> None:
     """Where the reader has closed the pipe, lines are lost and nothing is raised."""
     with small_pipe() as (reader, writer):
-        stream = LogStream(writer, 2_000)
+        stream = LogStream(writer, LogLimits(most_waiting=2_000))
         os.close(reader)
         for _ in range(10):
             stream.write("words\n")

@@ -21,7 +21,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -30,8 +32,9 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
 from sqlalchemy import event
 
+from service.config import LIMITS, Limits
 from service.domain.errors import Unavailable
-from service.engine.commands import Command
+from service.engine.ports import START
 from service.ids import RandomIds
 from service.storage import database
 from service.storage.admin import install_defaults
@@ -40,7 +43,7 @@ from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine.calls import authorize, settle
-from tests.fakes import OPERATOR, Desk, Served, new_database, serving
+from tests.fakes import OPERATOR, Desk, Served, lists_of, new_database, serving
 from tests.rpc.support import Desks, Refused, desks
 
 POINTS = int(os.environ.get("FREEHOLD_FAULT_POINTS", "12"))
@@ -333,7 +336,7 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
     Errors are UNAVAILABLE, and the server goes on by itself when the disk is well again.
     """
     # So that checkpoints fail as well.
-    monkeypatch.setattr(database, "SQLITE_CHECKPOINT_PAGES", 40)
+    monkeypatch.setattr(database, "LIMITS", checkpointing(40))
     hit = 0
     with a_story(tmp_path) as (story, callers, _):
         file = tmp_path / "freehold.db"
@@ -360,6 +363,11 @@ change_schema(sys.argv[2])
 """
 
 
+def checkpointing(pages: int) -> Limits:
+    """Limits under which the log is copied back when it has so many pages."""
+    return replace(LIMITS, sqlite=replace(LIMITS.sqlite, checkpoint_pages=pages))
+
+
 def act(what: str, file: str) -> None:
     """What a child does to a database; it says what it was told, as soon as it is told.
 
@@ -373,7 +381,7 @@ def act(what: str, file: str) -> None:
     if what == "again":
         desk.apply(desk.work(authorize("ann", "umbrella", "umbrella-2"), request_id="first"))
     if what == "many":
-        database.SQLITE_CHECKPOINT_PAGES = 200
+        vars(database)["LIMITS"] = checkpointing(200)
     print("ready", flush=True)
     number = 0
     while sys.stdin.readline():
@@ -395,12 +403,14 @@ def change_schema(file: str) -> None:
     engine.dispose()
 
 
-def command_of(what: str, desk: Desk) -> Command:
+def command_of(what: str, desk: Desk) -> Any:
     """The command of a child by name."""
     if what != "settle":
         return authorize("ann", "umbrella")
-    found = desk.store.list_authorizations(OPERATOR, after="", limit=1, user_id="ann", state=None)
-    return settle(found[0], 300)
+    page = lists_of(desk.store).authorizations(
+        OPERATOR, after=START, size=1, user_id="ann", state=None
+    )
+    return settle(page.rows[0], 300)
 
 
 @contextmanager

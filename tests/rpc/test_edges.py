@@ -18,8 +18,9 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import PutUsersRequest
 
 from service.config import Limits
-from service.engine.assess import pack
-from service.engine.commands import Profile, PutUser
+from service.engine.calls import Profile
+from service.engine.feature_values import pack
+from service.engine.operations import PutUser
 from tests.fakes import START_US, Desk, new_database, serving
 from tests.rpc.support import Desks, Refused, advance, desks, outcome, user_with
 

@@ -22,9 +22,11 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest
 from service.config import Limits
 from service.domain.authorization import Authorization
 from service.engine.committer import CommitLimits
+from service.engine.ports import START
 from service.storage.database import writing
-from service.storage.store import SqlStore, SqlTransaction
-from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, serving
+from service.storage.store import SqlStore
+from service.storage.transaction import SqlTransaction
+from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, lists_of, serving
 from tests.rpc.examples import example
 from tests.rpc.support import (
     RPCS,
@@ -143,10 +145,10 @@ def test_nothing_is_written_when_the_deadline_is_too_near(tmp_path: Path) -> Non
         request = rental(desk.operator, "slow")
         refusal = desk.operator.refused("Authorize", request, timeout=TIMEOUT_S / 2)
         assert refusal.reason == "DEADLINE_TOO_NEAR"
-        assert (
-            served.store.list_authorizations("city", after="", limit=9, user_id="", state=None)
-            == []
+        page = lists_of(served.store).authorizations(
+            "city", after=START, size=9, user_id="", state=None
         )
+        assert page.rows == []
         answer = desk.operator.send("Authorize", request, timeout=patient)
         assert AuthorizeResponse.FromString(answer).authorization.version == 1
 

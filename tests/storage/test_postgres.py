@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,25 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
+from service.config import LIMITS
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
-from service.engine.changes import Changes
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.rows import Rows
+from service.engine.tables import LINES, REQUESTS
 from service.storage import database as settings
 from service.storage import tables as t
 from service.storage.database import open_database, reading, reading_all, take_time, writing
 from service.storage.migrate import is_current, migrate
 from service.storage.postgres_session import Session
-from service.storage.store import SqlStore, SqlTransaction
+from service.storage.store import SqlStore
+from service.storage.transaction import SqlTransaction
 from service.storage.verify import verify_books
 from tests.engine.calls import authorize, balances, counts, line, reason, rental
 from tests.engine.faults import FaultyStore
 from tests.fakes import CountingIds, Desk, encode
 from tests.postgres import Cluster, Wire
+from tests.rows import changed, read
 from tests.storage.test_schema import row_of
 from tests.storage.test_store import READS, everything
 
@@ -206,18 +211,18 @@ def renamed(it: Line, user_id: str) -> Line:
     return it
 
 
-def write_and_stumble(transaction: SqlTransaction, changes: Changes) -> None:
+def write_and_stumble(transaction: SqlTransaction, changes: Rows) -> None:
     """A caller that does not notice that a statement failed."""
     transaction.write(changes)
     with suppress(psycopg.errors.DivisionByZero):
-        transaction._cursor.execute("SELECT 1 / 0")
+        transaction.cursor.execute("SELECT 1 / 0")
 
 
 def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
     """PostgreSQL answers COMMIT with ROLLBACK after a statement failed that nobody noticed: that
     is a failure, nothing is written, and the next transaction goes well."""
     store = desk.store
-    zoe = Changes(lines={("zoe", "CNY"): renamed(line(desk), "zoe")})
+    zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
     with pytest.raises(StorageFailed, match="ROLLBACK"), store.begin() as transaction:
         write_and_stumble(transaction, zoe)
     assert store.line("zoe", "CNY") is None
@@ -292,8 +297,8 @@ BOUNDED_S = 8.0
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for less long than by default."""
-    monkeypatch.setattr(settings, "POSTGRES_ANSWER_S", ANSWER_S)
-    monkeypatch.setattr(settings, "POSTGRES_CONNECT_S", 2)
+    postgres = replace(LIMITS.postgres, answer_s=ANSWER_S, connect_s=2)
+    monkeypatch.setattr(settings, "LIMITS", replace(LIMITS, postgres=postgres))
 
 
 @contextmanager
@@ -331,9 +336,9 @@ def test_a_session_that_stands_still(cluster: Cluster, name: str) -> None:
     before = counts(desk)
 
     def stop_within(transaction: SqlTransaction, stack: ExitStack) -> None:
-        transaction.lines(["ann"])
+        read(transaction, LINES, ["ann"], ("user_id",))
         stack.enter_context(standing_still(writing_session(desk.store)))
-        transaction.requests([("city", "r")])
+        read(transaction, REQUESTS, [("city", "r")])
 
     with ExitStack() as stack:
         with bounded(), pytest.raises(StorageFailed), desk.store.begin() as transaction:
@@ -500,9 +505,9 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
     """Sessions that write and sessions that read have the bounds and the durability of one place,
     and write at READ COMMITTED, whatever the server's default."""
     with store.begin() as transaction:
-        cursor: Any = transaction._cursor
+        cursor: Any = transaction.cursor
         found = {}
-        for setting in (*settings.POSTGRES_SETTINGS, "transaction_isolation"):
+        for setting in (*settings.postgres_settings(), "transaction_isolation"):
             cursor.execute(f"SHOW {setting}")
             found[setting] = cursor.fetchone()[0]
     assert found == {
@@ -521,7 +526,7 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
         assert connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
         assert connection.scalar(text("SHOW transaction_read_only")) == "on"
     with store.begin() as transaction:
-        cursor = transaction._cursor
+        cursor = transaction.cursor
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchone() == ("off",)
 
@@ -551,10 +556,10 @@ def test_a_process_that_stands_still(cluster: Cluster, name: str, desk: Desk) ->
     what it does afterwards fails and writes nothing."""
     other = hasty(cluster, name, "-c idle_in_transaction_session_timeout=50")
     pid = writing_session(other.store)
-    zoe = Changes(lines={("zoe", "CNY"): renamed(line(desk), "zoe")})
+    zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
 
     def stand_still(transaction: SqlTransaction) -> None:
-        transaction.lines(["ann"])
+        read(transaction, LINES, ["ann"], ("user_id",))
         until(lambda: not sessions(cluster, f"pid = {pid}"))
         rental(desk, authorize())
         transaction.write(zoe)
@@ -583,31 +588,31 @@ def told(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def negative(desk: Desk) -> Changes:
+def negative(desk: Desk) -> Rows:
     """A line that breaks a CHECK."""
     it = line(desk)
     it.user_id, it.held_minor = SECRET, -5
-    return Changes(lines={(SECRET, "CNY"): it})
+    return changed(LINES, {(SECRET, "CNY"): it})
 
 
-def taken(desk: Desk) -> Changes:
+def taken(desk: Desk) -> Rows:
     """A line that is there already."""
     desk.put_user(SECRET, 700)
-    return Changes(lines={(SECRET, "CNY"): line(desk, SECRET)})
+    return changed(LINES, {(SECRET, "CNY"): line(desk, SECRET)})
 
 
-def too_long(desk: Desk) -> Changes:
+def too_long(desk: Desk) -> Rows:
     """A line whose key does not fit."""
     it = line(desk)
     it.user_id = SECRET * 40
-    return Changes(lines={(it.user_id, "CNY"): it})
+    return changed(LINES, {(it.user_id, "CNY"): it})
 
 
-def with_nul(desk: Desk) -> Changes:
+def with_nul(desk: Desk) -> Rows:
     """A line whose key PostgreSQL cannot store."""
     it = line(desk)
     it.user_id = f"{SECRET}\0"
-    return Changes(lines={(it.user_id, "CNY"): it})
+    return changed(LINES, {(it.user_id, "CNY"): it})
 
 
 @pytest.mark.parametrize(
@@ -619,9 +624,7 @@ def with_nul(desk: Desk) -> Changes:
         (with_nul, InvariantBroken),
     ],
 )
-def test_no_row_is_quoted(
-    desk: Desk, make: Callable[[Desk], Changes], kind: type[Exception]
-) -> None:
+def test_no_row_is_quoted(desk: Desk, make: Callable[[Desk], Rows], kind: type[Exception]) -> None:
     """What PostgreSQL says of a refused row, which it quotes, does not get into our errors."""
     changes = make(desk)
     with pytest.raises(kind) as caught, desk.store.begin() as transaction:
@@ -801,7 +804,7 @@ def test_two_migrate_at_once(cluster: Cluster) -> None:
 def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> None:
     """A connection whose COMMIT went wrong is not used again."""
     before = remote.store._writing_connection()
-    changes = Changes(lines={("zoe", "CNY"): renamed(line(remote), "zoe")})
+    changes = changed(LINES, {("zoe", "CNY"): renamed(line(remote), "zoe")})
     wire.at_commit = Wire.cut
     with pytest.raises(OutcomeUnknown), remote.store.begin() as transaction:
         transaction.write(changes)

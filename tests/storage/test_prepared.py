@@ -13,22 +13,22 @@ from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, te
 from sqlalchemy.types import TypeEngine
 
 from service.domain.ledger import Line
-from service.engine.assess import pack
-from service.engine.changes import Changes
-from service.engine.commands import PutUser
-from service.engine.ports import Conflict
-from service.engine.records import PLATFORM
+from service.engine.feature_values import pack
+from service.engine.operations import PutUser
+from service.engine.ports import START, Conflict
+from service.engine.records import PLATFORM, TermsNames
+from service.engine.tables import LINES
 from service.ids import RandomIds
 from service.storage.admin import find_principal
-from service.storage.catalog_mark import catalog_mark
 from service.storage.database import open_database
 from service.storage.history import History
 from service.storage.payables import payables_of
-from service.storage.statements import ArraysStatement
 from service.storage.store import SqlStore
+from service.storage.transaction import ArraysStatement
 from tests.engine.calls import authorize, pick_up, reason, settle
-from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
+from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, lists_of
 from tests.postgres import Cluster
+from tests.rows import changed
 from tests.storage.test_postgres import GROWING, fill
 
 ROUNDS = 75
@@ -139,7 +139,7 @@ def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
     rounds(desk, 1)
     line = {("zoe", "CNY"): Line("zoe", "CNY")}
     with pytest.raises(Conflict), desk.store.begin() as transaction:
-        transaction.write(Changes(base_lines=line, lines=line))
+        transaction.write(changed(LINES, line, line))
     assert prepared(session(desk.store)) == []
     ran = Ran(desk, monkeypatch)
     assert reason(desk.apply(desk.work(authorize()))[0]) == ""
@@ -148,21 +148,21 @@ def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
 
 
 READS: dict[str, Callable[[SqlStore], object]] = {
-    "person": lambda it: it.person("ann"),
+    "person": lambda it: it.person("ann", "CNY"),
     "waking": lambda it: it.waking(START_US, 10),
     "unsent transfers": lambda it: it.unsent_transfers(START_US, 10),
-    "transfers": lambda it: it.list_transfers("ann", after="", limit=10, state=None),
+    "transfers": lambda it: lists_of(it).transfers("ann", after=START, size=10, state=None),
     "authorization": lambda it: it.authorization("ann", "a"),
-    "authorizations": lambda it: it.list_authorizations(
-        OPERATOR, after="", limit=10, user_id="ann", state=None
+    "authorizations": lambda it: lists_of(it).authorizations(
+        OPERATOR, after=START, size=10, user_id="ann", state=None
     ),
-    "reviews": lambda it: it.list_reviews(after="", limit=10),
+    "reviews": lambda it: lists_of(it).reviews(after=START, size=10),
     "line": lambda it: it.line("ann", "CNY"),
     "unfolded": lambda it: it.unfolded(10),
-    "product": lambda it: it.has_product(OPERATOR, "bike"),
+    "terms": lambda it: it.terms_of(TermsNames(products=frozenset({(OPERATOR, "bike")}))),
     "catalog": lambda it: it.catalog(),
     "key": lambda it: find_principal(it.engine, "x"),
-    "mark of the catalog": lambda it: catalog_mark(it.engine),
+    "changed terms": lambda it: it.changed_terms(it.catalog().change),
     "payables": lambda it: payables_of(it.engine, OPERATOR),
     "history": lambda it: History(it.engine).entries("ann", "CNY", after=0, limit=10),
 }

@@ -140,7 +140,7 @@ def test_a_person_may_get_another_name(book: Desk) -> None:
 def test_the_refusal_is_a_broken_rule(book: Desk) -> None:
     """A statement of the server that changed an entry would be a defect, and no conflict."""
     with pytest.raises(InvariantBroken), book.store.begin() as transaction:
-        transaction._cursor.execute("DELETE FROM entries")
+        transaction.cursor.execute("DELETE FROM entries")
 
 
 # -- commands -----------------------------------------------------------------------------------

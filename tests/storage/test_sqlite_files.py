@@ -234,14 +234,14 @@ def test_a9_a_read_from_a_file_that_went_is_refused(file: Path, suffix: str) -> 
     outcome that is unknown; reads are answered when it is back."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     Desk(store).put_user("ann", 700)
-    known = store.person("ann")
+    known = store.person("ann", "CNY")
     path, away = Path(f"{file}{suffix}"), file.with_name("away")
     path.rename(away)
     for _ in range(3):
         with pytest.raises(StorageFailed):
-            store.person("ann")
+            store.person("ann", "CNY")
     away.rename(path)
-    assert store.person("ann") == known
+    assert store.person("ann", "CNY") == known
     store.close()
 
 

@@ -14,19 +14,28 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from service.domain.authorization import Start, State
+from service.domain.authorization import Authorization, Start, State
 from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
-from service.engine.changes import Changes
-from service.engine.commands import Authorize, Item, PayOutOperator, ReportTransfer, Wake
-from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
+from service.engine.ports import (
+    START,
+    Conflict,
+    OutcomeUnknown,
+    Page,
+    Place,
+    StorageFailed,
+)
 from service.engine.records import PLATFORM, OpenItem, RequestRecord, TransferState
+from service.engine.rows import Rows
+from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import tables as t
 from service.storage.admin import find_principal
 from service.storage.database import open_database
-from service.storage.statements import MOST_ROWS, Statements
-from service.storage.store import SqlStore, SqlTransaction
+from service.storage.statements import statements_of
+from service.storage.store import SqlStore
+from service.storage.transaction import MOST_ROWS, SqlTransaction
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -39,80 +48,79 @@ from tests.engine.calls import (
     settle,
     start,
 )
-from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk
+from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk, lists_of
+from tests.rows import changed, read
 
 # -- conflicts -------------------------------------------------------------------------------
 
 
-def stale_line(desk: Desk) -> Changes:
+def stale_line(desk: Desk) -> Rows:
     """A line that had another version than the one that was read."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
     read = line.copy()
     read.version -= 1
-    return Changes(base_lines={("ann", "CNY"): read}, lines={("ann", "CNY"): line})
+    return changed(LINES, {("ann", "CNY"): line}, {("ann", "CNY"): read})
 
 
-def stale_authorization(desk: Desk) -> Changes:
+def stale_authorization(desk: Desk) -> Rows:
     """An authorization that had another version than the one that was read."""
     it = rental(desk, authorize())
     key = (it.user_id, it.authorization_id)
-    return Changes(
-        base_authorizations={key: it._replace(version=7)},
-        authorizations={key: it._replace(version=8)},
-    )
+    return changed(AUTHORIZATIONS, {key: it._replace(version=8)}, {key: it._replace(version=7)})
 
 
-def stale_user(desk: Desk) -> Changes:
+def stale_user(desk: Desk) -> Rows:
     """A person whose features were replaced meanwhile."""
     with desk.store.begin() as transaction:
-        user = transaction.users(["ann"])["ann"]
-    return Changes(base_users={"ann": user._replace(feature_version=9)}, users={"ann": user})
+        user = read(transaction, USERS, ["ann"])["ann"]
+    return changed(USERS, {"ann": user}, {"ann": user._replace(feature_version=9)})
 
 
-def freed_item(desk: Desk) -> Changes:
+def freed_item(desk: Desk) -> Rows:
     """An item that somebody else has freed meanwhile."""
     key = (OPERATOR, "bike-7")
-    return Changes(base_items={key: OpenItem(*key, "ann", "a-1")}, items={key: None})
+    return changed(OPEN_ITEMS, {key: None}, {key: OpenItem(*key, "ann", "a-1")})
 
 
-def taken_item(desk: Desk) -> Changes:
+def taken_item(desk: Desk) -> Rows:
     """An item that somebody else has taken meanwhile."""
     rental(desk, authorize(asset_id="bike-7"))
     key = (OPERATOR, "bike-7")
-    return Changes(items={key: OpenItem(*key, "ann", "a-1")})
+    return changed(OPEN_ITEMS, {key: OpenItem(*key, "ann", "a-1")})
 
 
-def new_line(desk: Desk) -> Changes:
+def new_line(desk: Desk) -> Rows:
     """A line that somebody else has opened meanwhile."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
-    return Changes(lines={("ann", "CNY"): line})
+    return changed(LINES, {("ann", "CNY"): line})
 
 
-def taken_request(desk: Desk) -> Changes:
+def taken_request(desk: Desk) -> Rows:
     """A request id that somebody else has used meanwhile."""
     rental(desk, authorize(), request_id="r")
     record = RequestRecord(OPERATOR, "r", "Settle", b"", b"", "ann", "", START_US)
-    return Changes(requests={(OPERATOR, "r"): record})
+    return changed(REQUESTS, {(OPERATOR, "r"): record})
 
 
-def taken_after_another(desk: Desk) -> Changes:
+def taken_after_another(desk: Desk) -> Rows:
     """A request id that somebody else has used meanwhile, behind a free one: the statement fails
     when it is half done."""
     changes = taken_request(desk)
-    (record,) = changes.requests.values()
-    changes.requests[OPERATOR, "q"] = record._replace(request_id="q")
+    (record,) = changes.changed[REQUESTS].values()
+    changes.changed[REQUESTS][OPERATOR, "q"] = record._replace(request_id="q")
     return changes
 
 
-def used_tombstone(desk: Desk) -> Changes:
+def used_tombstone(desk: Desk) -> Rows:
     """A tombstone that a late Authorize has replaced meanwhile."""
     desk.do(reverse_origin("ann", "r"))
     with desk.store.begin() as transaction:
-        base = transaction.requests([(OPERATOR, "r")])
+        base = read(transaction, REQUESTS, [(OPERATOR, "r")])
     rental(desk, authorize(), request_id="r")
-    return Changes(base_requests=base, requests=base)
+    late = {key: it._replace(method="Authorize") for key, it in base.items()}
+    return changed(REQUESTS, late, base)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ def used_tombstone(desk: Desk) -> Changes:
     [stale_line, stale_authorization, stale_user, freed_item, taken_item, new_line, taken_request,
      taken_after_another, used_tombstone],
 )  # fmt: skip
-def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Changes]) -> None:
+def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Rows]) -> None:
     """A row that changed since it was read, or a key that was taken, is a conflict, and nothing of
     the batch is written."""
     desk.put_user("ann", 700)
@@ -128,7 +136,7 @@ def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk],
     other = desk.store.line("ann", "CNY")
     assert other is not None
     other.user_id, other.version = "zoe", 1
-    changes.lines["zoe", "CNY"] = other
+    changes.changed.setdefault(LINES, {})["zoe", "CNY"] = other
     before = counts(desk)
     with pytest.raises(Conflict), desk.store.begin() as transaction:
         transaction.write(changes)
@@ -136,7 +144,7 @@ def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk],
     assert desk.store.line("zoe", "CNY") is None
 
 
-def write_and_fail(transaction: SqlTransaction, changes: Changes) -> None:
+def write_and_fail(transaction: SqlTransaction, changes: Rows) -> None:
     """A caller with a defect."""
     transaction.write(changes)
     raise ZeroDivisionError
@@ -149,10 +157,10 @@ def test_an_error_in_the_block_rolls_back(desk: Desk) -> None:
     assert line is not None
     line.user_id = "zoe"
     with pytest.raises(ZeroDivisionError), desk.store.begin() as transaction:
-        write_and_fail(transaction, Changes(lines={("zoe", "CNY"): line}))
+        write_and_fail(transaction, changed(LINES, {("zoe", "CNY"): line}))
     assert desk.store.line("zoe", "CNY") is None
     with desk.store.begin() as transaction:
-        transaction.write(Changes(lines={("zoe", "CNY"): line}))
+        transaction.write(changed(LINES, {("zoe", "CNY"): line}))
     assert desk.store.line("zoe", "CNY") == line
 
 
@@ -168,7 +176,7 @@ def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
     rival.execute("ROLLBACK")
     rival.close()
     with store.begin() as transaction:
-        assert transaction.users(["ann"]) == {}
+        assert read(transaction, USERS, ["ann"]) == {}
     store.close()
 
 
@@ -377,19 +385,18 @@ def test_a_scan_is_seen(plans: SqlStore) -> None:
 
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     """No select of the hot path reads a whole table, whatever the number of keys."""
-    selects = {
-        name: sql
-        for name, sql in vars(Statements(plans.engine)).items()
-        if name.startswith("select_") and name != "select_last_seal"
-    }
-    assert len(selects) == 11
+    statements = statements_of(plans.engine)
+    selects = {"features": statements.features, "lapsed": statements.lapsed}
+    for table, of in statements.tables.items():
+        selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
+    assert len(selects) == 12
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
                 row = ("a",) * len(statement.columns)
-                instant = (1,) if name == "select_lapsed" else ()
+                instant = (1,) if name == "lapsed" else ()
                 sql, parameters = statement.bound([row] * rows, *instant)
-                assert whole_tables(connection, sql, parameters) == [], name
+                assert whole_tables(connection, sql, tuple(parameters)) == [], name
 
 
 def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
@@ -438,23 +445,22 @@ def everything(desk: Desk) -> None:
         desk.store.waking(desk.clock.now_us(), 10, due)
     for woken in (hold, it):
         rental(desk, Wake(woken.user_id, woken.authorization_id), request_id="")
-    for transfer in desk.store.list_transfers("ann", after="", limit=10, state=None):
+    lists = lists_of(desk.store)
+    for transfer in lists.transfers("ann", after=START, size=10, state=None).rows:
         desk.store.unsent_transfers(START_US, 10, transfer)
         sent = ReportTransfer(transfer.user_id, transfer.transfer_id, TransferState.SENT)
         desk.do(sent, caller=PLATFORM)
         for said in (TransferState.FAILED, TransferState.SUCCEEDED):
             desk.do(replace(sent, state=said), caller=PLATFORM)
     for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
-        desk.store.list_transfers(user_id, after="", limit=10, state=sent_or_any)
-    desk.store.list_reviews(after="", limit=10)
+        lists.transfers(user_id, after=START, size=10, state=sent_or_any)
+    lists.reviews(after=START, size=10)
     desk.store.authorization("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])
     for user_id in ("", "ann"):
         for state in (None, State.ACTIVE):
-            desk.store.list_authorizations(
-                OPERATOR, after="", limit=10, user_id=user_id, state=state
-            )
+            lists.authorizations(OPERATOR, after=START, size=10, user_id=user_id, state=state)
     find_principal(desk.store.engine, "x")
 
 
@@ -466,11 +472,11 @@ def test_a_batch_reads_by_keys(desk: Desk) -> None:
     odd = 'a"b\\c[%_]\u2028\N{ROCKET}'
     desk.put_user(odd, 700)
     with desk.store.begin() as transaction:
-        assert set(transaction.users([odd, "nobody"])) == {odd}
-        assert set(transaction.lines([odd, "nobody"])) == {(odd, "CNY")}
-        assert transaction.users([]) == {}
-        assert transaction.lines([]) == {}
-        assert transaction.payments([(OPERATOR, "p")]) == {}
+        assert set(read(transaction, USERS, [odd, "nobody"])) == {odd}
+        assert set(read(transaction, LINES, [odd, "nobody"], ("user_id",))) == {(odd, "CNY")}
+        assert read(transaction, USERS, []) == {}
+        assert read(transaction, LINES, [], ("user_id",)) == {}
+        assert read(transaction, PAYMENTS, [(OPERATOR, "p")]) == {}
     assert desk.store.features([odd])[odd].raw is not None
 
 
@@ -492,24 +498,30 @@ def test_those_to_wake_come_the_earliest_first(desk: Desk) -> None:
 
 
 def test_lists_are_an_operators_own(desk: Desk) -> None:
-    """A list has an operator's authorizations in the order of their ids, from a given one on, for
-    a person or a state if asked."""
+    """A list has an operator's authorizations in the order of their arrival, page by page, for a
+    person or a state if asked."""
     desk.put_user("ann", 700)
     ours = [rental(desk, authorize(who, "umbrella")) for who in ("ann", "new", "ann")]
     theirs = rental(desk, authorize(product_id="umbrella"), caller=OTHER_OPERATOR)
 
-    def listed(operator_id: str = OPERATOR, after: str = "", limit: int = 10, user_id: str = "",
-               state: State | None = None) -> list[object]:  # fmt: skip
-        return list(
-            desk.store.list_authorizations(
-                operator_id, after=after, limit=limit, user_id=user_id, state=state
-            )
+    lists = lists_of(desk.store)
+
+    def page(operator_id: str = OPERATOR, after: Place = START, size: int = 10, user_id: str = "",
+             state: State | None = None) -> Page[Authorization]:  # fmt: skip
+        return lists.authorizations(
+            operator_id, after=after, size=size, user_id=user_id, state=state
         )
 
+    def listed(**asked: Any) -> list[Authorization]:
+        return page(**asked).rows
+
     assert listed() == ours
-    assert listed(OTHER_OPERATOR) == [theirs]
-    assert listed(limit=2) == ours[:2]
-    assert listed(after=ours[0].authorization_id) == ours[1:]
+    assert listed(operator_id=OTHER_OPERATOR) == [theirs]
+    first = page(size=1)
+    assert first.rows == ours[:1]
+    assert first.last is not None
+    rest = page(after=first.last, size=2)
+    assert (rest.rows, rest.last) == (ours[1:], None)
     assert listed(user_id="ann") == [ours[0], ours[2]]
     assert listed(state=State.OFFERED) == [ours[1]]
     assert listed(user_id="ann", state=State.OFFERED) == []

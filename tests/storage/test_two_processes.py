@@ -14,12 +14,14 @@ from service.domain.authorization import Authorization, State
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
-from service.engine.assess import pack
-from service.engine.commands import FoldPayable, PayOutOperator, PutUser, Work, own_work
+from service.engine.calls import Work, own_work
 from service.engine.committer import CommitLimits, Committer
 from service.engine.engine import Result
+from service.engine.feature_values import pack
+from service.engine.operations import FoldPayable, PayOutOperator, PutUser
 from service.engine.records import PLATFORM, TransferState
-from service.engine.sweeper import Sweeper
+from service.engine.tables import USERS
+from service.engine.workers.timers import Timers
 from service.storage import tables as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
@@ -38,8 +40,9 @@ from tests.engine.calls import (
     settle,
     stored,
 )
-from tests.fakes import MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
+from tests.fakes import BACKSTAGE, MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
 from tests.postgres import Cluster
+from tests.rows import read
 
 HANG_S = 60.0
 ROUNDS = 20
@@ -194,7 +197,8 @@ def test_a_person_is_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
         assert [reason(result) for (result,) in results] == ["", ""]
         assert balances(desks[0], f"new-{n}") == (50_000, 50_000, 0, 0)
         with desks[0].store.begin() as transaction:
-            assert transaction.users([f"new-{n}"])[f"new-{n}"].feature_version == 2
+            known = read(transaction, USERS, [f"new-{n}"])
+        assert known[f"new-{n}"].feature_version == 2
 
 
 def test_batches_that_cross(desks: tuple[Desk, Desk]) -> None:
@@ -282,15 +286,8 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
         async def main() -> None:
             committer = Committer(desk.engine.apply, CommitLimits())
             committer.start()
-            sweeper = Sweeper(
-                desk.store,
-                committer,
-                desk.clock,
-                portion=7,
-                interval_s=1.0,
-                log_fault=lambda _id, error: desk.faults.append(error),
-            )
-            await sweeper.sweep()
+            timers = Timers(desk.store, committer, desk.clock, BACKSTAGE, portion=7)
+            await timers.wake_due()
             await committer.close()
 
         return lambda: asyncio.run(main())

@@ -190,7 +190,7 @@ STAYS = "users/ann/authorizations/{open}"
 
 TRANSFER = (
     "INSERT INTO transfers VALUES"
-    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL)"
+    " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL, 0)"
 )
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -216,7 +216,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} link_format=1 {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
     ),
     "a format of links that nobody knows": (
-        (f"{E} link_format=9 {AT}{{reversed}}",), "UNREADABLE", "entries/ann/CNY/{reversed}",
+        (f"{E} link_format=9 {AT}{{reversed}}",), "LINK_FORMAT", "entries/ann/CNY/{reversed}",
     ),
     "a missing entry": (
         (f"DELETE FROM entries {AT}{{lowered}}",),
@@ -573,7 +573,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a transfer of nothing": (
         (("INSERT INTO transfers VALUES"
-         " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL)"),),
+         " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL,0)"),),
         "REFERENCE", "transfers/zoe/x",
     ),
     "an item nobody holds": (

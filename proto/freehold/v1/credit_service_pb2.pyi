@@ -19,10 +19,21 @@ class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STANDING_NORMAL: _ClassVar[Standing]
     STANDING_WATCHED: _ClassVar[Standing]
     STANDING_SUSPENDED: _ClassVar[Standing]
+
+class LimitBasis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIMIT_BASIS_UNSPECIFIED: _ClassVar[LimitBasis]
+    LIMIT_BASIS_SCORE: _ClassVar[LimitBasis]
+    LIMIT_BASIS_NO_SCORE: _ClassVar[LimitBasis]
+    LIMIT_BASIS_NOT_KEPT: _ClassVar[LimitBasis]
 STANDING_UNSPECIFIED: Standing
 STANDING_NORMAL: Standing
 STANDING_WATCHED: Standing
 STANDING_SUSPENDED: Standing
+LIMIT_BASIS_UNSPECIFIED: LimitBasis
+LIMIT_BASIS_SCORE: LimitBasis
+LIMIT_BASIS_NO_SCORE: LimitBasis
+LIMIT_BASIS_NOT_KEPT: LimitBasis
 
 class User(_message.Message):
     __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features")
@@ -60,7 +71,7 @@ class PutUsersResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
 
 class CreditProfile(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features", "scale_version", "limit_basis")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +92,8 @@ class CreditProfile(_message.Message):
     LIMIT_FIXED_FIELD_NUMBER: _ClassVar[int]
     UNSCORABLE_FEATURE_FIELD_NUMBER: _ClassVar[int]
     EXTRAPOLATED_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    SCALE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BASIS_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -101,7 +114,9 @@ class CreditProfile(_message.Message):
     limit_fixed: bool
     unscorable_feature: str
     extrapolated_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ...) -> None: ...
+    scale_version: str
+    limit_basis: LimitBasis
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ..., scale_version: _Optional[str] = ..., limit_basis: _Optional[_Union[LimitBasis, str]] = ...) -> None: ...
 
 class CreditLine(_message.Message):
     __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")

@@ -89,7 +89,9 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCreditProfile(self, request, context):
-        """Reads a person's line and current score.
+        """Reads a person's line, the score that PutUsers gave the features on record,
+        and whether the limit rests on it. Nobody is scored anew for it; each
+        Authorize scores by the served model, and its decision says by which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

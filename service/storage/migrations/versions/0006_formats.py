@@ -36,7 +36,7 @@ def upgrade() -> None:
     # names a format that nobody knows.
     op.add_column(
         "entries",
-        sa.Column("link_format", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("link_format", sa.Integer(), server_default="1", nullable=False),
     )
     _refuse_changes()
 

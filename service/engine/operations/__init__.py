@@ -1,0 +1,136 @@
+"""Every operation of the engine, told once, in the order of a rental's life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.engine.operation import Operation
+from service.engine.operations.approve_write_off import APPROVE_WRITE_OFF, ApproveWriteOff
+from service.engine.operations.authorize import AUTHORIZE, Authorize, Item
+from service.engine.operations.claim_return import CLAIM_RETURN, ClaimReturn
+from service.engine.operations.confirm import CONFIRM, Confirm
+from service.engine.operations.contest_return import CONTEST_RETURN, ContestReturn
+from service.engine.operations.decrease import DECREASE, Decrease
+from service.engine.operations.extend import EXTEND, Extend
+from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
+from service.engine.operations.increment import INCREMENT, Increment
+from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
+from service.engine.operations.open_bulk import OPEN_BULK, OpenBulk
+from service.engine.operations.open_dispute import OPEN_DISPUTE, OpenDispute
+from service.engine.operations.pay_out_operator import PAY_OUT_OPERATOR, PayOutOperator
+from service.engine.operations.pay_out_refund import PAY_OUT_REFUND, PayOutRefund
+from service.engine.operations.propose_write_off import PROPOSE_WRITE_OFF, ProposeWriteOff
+from service.engine.operations.put_user import PUT_USER, PutUser
+from service.engine.operations.record_charge_back import RECORD_CHARGE_BACK, RecordChargeBack
+from service.engine.operations.record_operator_payment import (
+    RECORD_OPERATOR_PAYMENT,
+    RecordOperatorPayment,
+)
+from service.engine.operations.record_paid_elsewhere import (
+    RECORD_PAID_ELSEWHERE,
+    RecordPaidElsewhere,
+)
+from service.engine.operations.record_payment import RECORD_PAYMENT, RecordPayment
+from service.engine.operations.record_seal import RECORD_SEAL, RecordSeal
+from service.engine.operations.refund_charge import REFUND_CHARGE, RefundCharge
+from service.engine.operations.report_found import REPORT_FOUND, ReportFound
+from service.engine.operations.report_lost import REPORT_LOST, ReportLost
+from service.engine.operations.report_transfer import REPORT_TRANSFER, ReportTransfer
+from service.engine.operations.resolve_charge_back import RESOLVE_CHARGE_BACK, ResolveChargeBack
+from service.engine.operations.resolve_dispute import RESOLVE_DISPUTE, ResolveDispute
+from service.engine.operations.resolve_review import RESOLVE_REVIEW, ResolveReview
+from service.engine.operations.reverse import REVERSE, Reverse
+from service.engine.operations.reverse_by_origin import REVERSE_BY_ORIGIN, ReverseByOrigin
+from service.engine.operations.set_limit import SET_LIMIT, SetLimit
+from service.engine.operations.set_provision import SET_PROVISION, SetProvision
+from service.engine.operations.set_standing import SET_STANDING, SetStanding
+from service.engine.operations.settle import SETTLE, Settle
+from service.engine.operations.start_rental import START_RENTAL, StartRental
+from service.engine.operations.wake import WAKE, Wake
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    AUTHORIZE,
+    CONFIRM,
+    RESOLVE_REVIEW,
+    START_RENTAL,
+    INCREMENT,
+    DECREASE,
+    EXTEND,
+    CLAIM_RETURN,
+    CONTEST_RETURN,
+    REPORT_LOST,
+    REPORT_FOUND,
+    SETTLE,
+    REVERSE,
+    REVERSE_BY_ORIGIN,
+    LOWER_CHARGE,
+    REFUND_CHARGE,
+    RECORD_PAYMENT,
+    RECORD_PAID_ELSEWHERE,
+    RECORD_CHARGE_BACK,
+    RESOLVE_CHARGE_BACK,
+    OPEN_DISPUTE,
+    RESOLVE_DISPUTE,
+    SET_PROVISION,
+    PROPOSE_WRITE_OFF,
+    APPROVE_WRITE_OFF,
+    PAY_OUT_REFUND,
+    REPORT_TRANSFER,
+    WAKE,
+    PUT_USER,
+    SET_LIMIT,
+    SET_STANDING,
+    PAY_OUT_OPERATOR,
+    RECORD_OPERATOR_PAYMENT,
+    FOLD_PAYABLE,
+    OPEN_BULK,
+    RECORD_SEAL,
+)
+
+BY_COMMAND: dict[type[Any], Operation[Any]] = {it.command: it for it in OPERATIONS}
+
+Command = Any
+"""An object of one of the types in BY_COMMAND."""
+
+__all__ = [
+    "BY_COMMAND",
+    "OPERATIONS",
+    "ApproveWriteOff",
+    "Authorize",
+    "ClaimReturn",
+    "Command",
+    "Confirm",
+    "ContestReturn",
+    "Decrease",
+    "Extend",
+    "FoldPayable",
+    "Increment",
+    "Item",
+    "LowerCharge",
+    "OpenBulk",
+    "OpenDispute",
+    "PayOutOperator",
+    "PayOutRefund",
+    "ProposeWriteOff",
+    "PutUser",
+    "RecordChargeBack",
+    "RecordOperatorPayment",
+    "RecordPaidElsewhere",
+    "RecordPayment",
+    "RecordSeal",
+    "RefundCharge",
+    "ReportFound",
+    "ReportLost",
+    "ReportTransfer",
+    "ResolveChargeBack",
+    "ResolveDispute",
+    "ResolveReview",
+    "Reverse",
+    "ReverseByOrigin",
+    "SetLimit",
+    "SetProvision",
+    "SetStanding",
+    "Settle",
+    "StartRental",
+    "Wake",
+]

@@ -1,0 +1,296 @@
+"""Authorize: score, decide, and hold; several items as one group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.catalog import Policy, Product
+from service.domain.errors import IllegalState, InvalidInput, NotFound, ProductMisconfigured
+from service.domain.ledger import Line, Standing
+from service.domain.money import Money
+from service.domain.policy import MAX_REASONS, Choice, Offer, Part, Reason, Wanted, choose, decline
+from service.engine.calls import Group, Work
+from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
+from service.engine.operation import Asks, Operation, Pair
+from service.engine.posting import apply, claim, line_for, require_free
+from service.engine.records import TOMBSTONE, Decision, UserRecord
+from service.engine.rows import Draft, Keys, Rows
+from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, REQUESTS, USERS
+
+
+class Item(NamedTuple):
+    """One thing that somebody wants; `asset_id` empty: not known yet."""
+
+    product_id: str
+    asset_id: str
+
+
+class Authorize(NamedTuple):
+    """Score, decide, hold.
+
+    Several items are one group: all are held or none. `pickup_window_us` and `rental_period_us`
+    None: the policy's limit. `parent_id` is the authorization id that a damage charge cites, or
+    empty; `amount` is what such a charge asks for, None: the product's deposit.
+    """
+
+    user_id: str
+    items: tuple[Item, ...]
+    start: Start
+    accept_offers: tuple[Offer, ...]
+    pickup_window_us: int | None = None
+    rental_period_us: int | None = None
+    parent_id: str = ""
+    amount: Money | None = None
+    grouped: bool = False
+    """Whether the answer is a group, however many items it has."""
+
+
+def wanted(caller: str, it: Authorize, keys: Keys) -> None:
+    """The user's line, the items, and the rental that a damage charge cites."""
+    keys.users.add(it.user_id)
+    keys.items.update(items_of(caller, it))
+    if it.parent_id:
+        keys.authorizations.add((it.user_id, it.parent_id))
+
+
+def items_of(caller: str, it: Authorize) -> list[Pair]:
+    """The items that are asked for, as far as they are named."""
+    return [(caller, item.asset_id) for item in it.items if item.asset_id]
+
+
+# Read once: on Python 3.11 a member read from its class costs ten times a name of the module.
+_ZERO, _WATCHED, _SUSPENDED = Offer.ZERO, Standing.WATCHED, Standing.SUSPENDED
+_DECLINED, _REVIEW, _OFFERED = State.DECLINED, State.REVIEW, State.OFFERED
+_IN_STATION, _ON_PICKUP, _UNDER_REVIEW = Custody.IN_STATION, Start.ON_PICKUP, Reason.UNDER_REVIEW
+
+
+def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Decided:
+    """Scores, decides, and holds what needs no cash; several items all or none."""
+    user_id, now_us = command.user_id, context.now_us
+    products = _products(work.caller, command.items, context)
+    known = context.assessed.asking.get(user_id)
+    assessment = usable(known or UNKNOWN_PERSON, products, now_us)
+    if command.parent_id or command.amount is not None:
+        _require_charge(work.caller, command, products, rows)
+    else:
+        _require_free(work.caller, command.items, rows)
+    line, is_new = line_for(user_id, products[0].currency, rows, context)
+    choice = _choice(work, command, products, assessment, line, rows)
+    draft = Draft(list)
+    if is_new:
+        draft[LINES] = [line]
+    if known is None and rows[USERS].get(user_id) is None:
+        draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
+    band = assessment.scored.band if assessment.scored else UNSCORED_BAND
+    state, expire_us = _beginning(products, choice, now_us)
+    windows = [_windows(command, product.policy) for product in products]
+    group_id = context.ids.new(now_us) if len(products) > 1 else ""
+    # All items are decided on the balances before any of them is held.
+    decisions = draft[DECISIONS]
+    cash_minor = 0
+    for product, split in zip(products, choice.splits, strict=True):
+        decisions.append(decision_of(work, product, line, assessment, choice, context))
+        cash_minor += split.cash_minor
+    # An offer that asks for no cash has nothing to wait for.
+    at_once = state is _OFFERED and cash_minor == 0
+    results = []
+    for place, item in enumerate(command.items):
+        product, split = products[place], choice.splits[place]
+        pickup_us, rental_us = windows[place]
+        # By their places, which costs half as much as by their names.
+        asked = Authorization(
+            user_id,
+            context.ids.new(now_us),
+            work.caller,
+            work.request_id,
+            product.product_id,
+            product.revision,
+            command.parent_id,
+            group_id,
+            product.currency,
+            command.start,
+            command.accept_offers,
+            band,
+            decisions[place].decision_id,
+            decisions[place].model_id,
+            product.policy.revision,
+            context.catalog.operators[work.caller].fee_bp,
+            now_us,
+            pickup_us,
+            rental_us,
+            item.asset_id,
+            choice.offer,
+            state,
+            _IN_STATION,
+            choice.reasons,
+            split.credit_minor,
+            split.cash_minor,
+            expire_us,
+        )
+        if at_once:
+            step = holding.grant(asked, product, now_us)
+            claim(draft, step.authorization)
+        else:
+            step = holding.ask(asked, now_us)
+        results.append(apply(draft, step, line, rows, context))
+    answer = Group(tuple(results)) if command.grouped else results[0]
+    return Decided(draft, answer, user_id, results[0].authorization_id)
+
+
+def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None:
+    if len(items) > 1:
+        assets = [item.asset_id for item in items if item.asset_id]
+        if len(set(assets)) < len(assets):
+            raise InvalidInput.of("items", "items.unique_assets", "one item is named twice")
+    for item in items:
+        require_free(rows, operator_id, item.asset_id)
+
+
+def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> list[Product]:
+    known, operators = context.catalog.products, context.catalog.operators
+    products = []
+    for item in items:
+        key = (operator_id, item.product_id)
+        product = known.get(key)
+        if key in context.catalog.refused or (product and operator_id not in operators):
+            raise ProductMisconfigured(item.product_id)
+        if product is None:
+            raise NotFound("product", item.product_id)
+        products.append(product)
+    if len(products) > 1 and len({product.currency for product in products}) > 1:
+        raise InvalidInput.of("items", "items.currency", "must be priced in one currency")
+    return products
+
+
+def _require_charge(
+    operator_id: str, command: Authorize, products: list[Product], rows: Rows
+) -> None:
+    """A damage charge cites a rental of the same person and operator that is over, and of which
+    the item was out; it asks for no more than the deposit."""
+    if not command.parent_id:
+        raise InvalidInput.of("amount", "amount.only_with_parent", "is for damage charges only")
+    if command.start is _ON_PICKUP:
+        raise InvalidInput.of("start", "start.damage", "of a damage charge nothing is picked up")
+    if command.amount is not None:
+        for product in products:
+            amount_minor = command.amount.require(product.currency, "amount.currency_code")
+            if not 0 < amount_minor <= product.deposit_minor:
+                raise InvalidInput.of(
+                    "amount.amount_minor",
+                    "amount.exceeds_deposit",
+                    f"more than zero, at most the deposit of {product.deposit_minor}",
+                )
+    parent = rows[AUTHORIZATIONS].get((command.user_id, command.parent_id))
+    if parent is None or parent.operator_id != operator_id:
+        raise NotFound("authorization", command.parent_id)
+    if parent.state not in life.CLOSED:
+        raise IllegalState("PARENT_OPEN", "the rental goes on: charge it there", parent.state)
+    if parent.start_us is None:
+        raise IllegalState("PARENT_NEVER_OUT", "its item was never out", parent.state)
+
+
+def usable(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:
+    """The assessment as the policies let it count: not too old."""
+    if assessment.scored is None or assessment.as_of_us is None:
+        return assessment
+    age_us = now_us - assessment.as_of_us
+    for product in products:
+        if age_us > product.policy.max_feature_age_us:
+            return assessment.cannot(Reason.FEATURES_STALE)
+    return assessment
+
+
+def _choice(
+    work: Work,
+    command: Authorize,
+    products: list[Product],
+    assessment: Assessment,
+    line: Line,
+    rows: Rows,
+) -> Choice:
+    """What outranks the score first, then the policy's offer."""
+    record = rows[REQUESTS].get((work.caller, work.request_id))
+    if record is not None and record.method == TOMBSTONE:
+        return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
+    if line.standing is _SUSPENDED:
+        return decline(len(products), Reason.USER_SUSPENDED)
+    asked: Sequence[Wanted] = products
+    if command.amount is not None:
+        asked = [Part(command.amount.amount_minor, product.policy) for product in products]
+    choice = choose(
+        assessment.scored.score if assessment.scored else None,
+        assessment.why,
+        command.accept_offers,
+        line.available_minor,
+        asked,
+    )
+    if line.standing is _WATCHED and choice.offer is not None:
+        return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
+    return choice
+
+
+def decision_of(
+    work: Work,
+    product: Product,
+    line: Line,
+    assessment: Assessment,
+    choice: Choice,
+    context: Context,
+) -> Decision:
+    scored, policy = assessment.scored, product.policy
+    # By their places, which costs half as much as by their names.
+    return Decision(
+        context.ids.new(context.now_us),
+        line.user_id,
+        work.caller,
+        work.request_id,
+        context.now_us,
+        context.model_id if scored else "",
+        context.scale_version,
+        assessment.feature_version,
+        scored.margin.hex() if scored else "",
+        scored.score if scored else None,
+        None if scored else assessment.why[0],
+        assessment.scoring_consent,
+        product.product_id,
+        product.revision,
+        policy.policy_id,
+        policy.revision,
+        line.limit_minor,
+        line.held_minor,
+        line.drawn_minor,
+        line.version,
+        choice.offer,
+        choice.reasons,
+        context.build,
+        assessment.feature,
+        scored.extrapolated if scored else (),
+    )
+
+
+def _beginning(products: list[Product], choice: Choice, now_us: int) -> tuple[State, int | None]:
+    """How the authorizations of one Authorize begin, and until when they wait: together."""
+    if choice.offer is None:
+        return _DECLINED, None
+    if _UNDER_REVIEW in choice.reasons:
+        return _REVIEW, now_us + min([product.policy.review_window_us for product in products])
+    return _OFFERED, now_us + min([product.policy.offer_window_us for product in products])
+
+
+def _windows(command: Authorize, policy: Policy) -> tuple[int, int]:
+    """How long the item may wait to be picked up, and how long it may be out."""
+    pickup_us = 0
+    if command.start is _ON_PICKUP:
+        pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)
+    return pickup_us, _at_most(command.rental_period_us, policy.rental_period_us)
+
+
+def _at_most(asked_us: int | None, limit_us: int) -> int:
+    return limit_us if asked_us is None else min(limit_us, asked_us)
+
+
+AUTHORIZE = Operation(Authorize, wanted, decide, asks=Asks(items_of), scored=True)

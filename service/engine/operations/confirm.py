@@ -1,0 +1,107 @@
+"""Confirm: the cash part of an offer was paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import holding
+from service.domain.authorization import Authorization, State
+from service.domain.errors import InvalidInput
+from service.domain.ledger import Line, Standing
+from service.domain.money import Money
+from service.domain.policy import Reason
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.groups import all_free, members_in
+from service.engine.operation import Asks, Operation, of_group, of_payment
+from service.engine.posting import (
+    apply,
+    claim,
+    finish,
+    opened,
+    payment_of,
+    positive_minor,
+    product_of,
+    require_new_payment,
+)
+from service.engine.records import PaymentKind
+from service.engine.rows import Keys, Rows
+from service.engine.tables import PAYMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(AuthorizationCommand):
+    """The cash part of an offer was paid; of a group's offer, all cash parts together."""
+
+    payment_reference: str
+    paid: Money
+
+
+def wanted(caller: str, it: Confirm, keys: Keys) -> None:
+    """The payment, and the whole group."""
+    of_group(caller, it, keys)
+    of_payment(caller, it, keys)
+
+
+def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
+    """The cash was paid: everything is held, or, where that is no longer possible, owed back.
+
+    Money that came is never refused for what happened meanwhile: it is recorded, and owed back. Of
+    a group it is for what is still offered, whichever member is named.
+    """
+    current, line, draft = opened(work.caller, it, rows, context)
+    require_new_payment(rows, work.caller, it.payment_reference)
+    paid_minor = positive_minor(it.paid, current, "paid")
+    holding.require_asked(current)
+    draft[PAYMENTS].append(
+        payment_of(
+            work.caller, it.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
+        )
+    )
+    members = members_in(current, State.OFFERED, line, draft, rows, context)
+    cash_minor = sum(it.cash_minor for it in members)
+    late = current.state is not State.OFFERED
+    if late and (not members or paid_minor < cash_minor):
+        return finish(
+            draft, holding.owe_back(current, paid_minor, context.now_us), line, rows, context
+        )
+    if paid_minor < cash_minor:
+        raise InvalidInput.of(
+            "paid.amount_minor", "paid.too_little", f"the offer asks for {cash_minor}"
+        )
+    obstacle = _obstacle(members, line, rows)
+    result = current
+    spare_minor = paid_minor - cash_minor if obstacle is None else paid_minor
+    if late and spare_minor:
+        step = holding.owe_back(current, spare_minor, context.now_us)
+        result = apply(draft, step, line, rows, context)
+    for member in members:
+        named = member.authorization_id == current.authorization_id
+        excess_minor = paid_minor - cash_minor if named else 0
+        if obstacle is not None:
+            owed_minor = paid_minor if named else 0
+            step = holding.declined(member, obstacle, owed_minor, context.now_us)
+        else:
+            step = holding.confirm(
+                member,
+                product_of(member, context),
+                member.cash_minor + excess_minor,
+                context.now_us,
+                excess_minor=excess_minor,
+            )
+            claim(draft, step.authorization)
+        after = apply(draft, step, line, rows, context)
+        result = after if named else result
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def _obstacle(members: list[Authorization], line: Line, rows: Rows) -> Reason | None:
+    """Why the members cannot be held as they were offered; None if they can."""
+    if line.standing is Standing.SUSPENDED:
+        return Reason.USER_SUSPENDED
+    if sum(it.credit_minor for it in members) > line.available_minor:
+        return Reason.LINE_EXHAUSTED
+    return None if all_free(members, rows) else Reason.ASSET_IN_USE
+
+
+CONFIRM = Operation(Confirm, wanted, decide, asks=Asks())

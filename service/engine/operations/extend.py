@@ -1,0 +1,33 @@
+"""Extend: a rental falls due later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import holding
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import one_step, product_of
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(AuthorizationCommand):
+    """Move the due time."""
+
+    by_us: int
+
+
+def decide(work: Work, it: Extend, rows: Rows, context: Context) -> Decided:
+    """Takes the step."""
+    return one_step(
+        work,
+        it,
+        rows,
+        context,
+        lambda held: holding.extend(held, product_of(held, context), it.by_us, context.now_us),
+    )
+
+
+EXTEND = Operation(Extend, of_authorization, decide)

@@ -1,0 +1,114 @@
+"""Increment: hold more, decided anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.authorization import Act, Authorization
+from service.domain.errors import Exhausted, IllegalState, InvariantBroken
+from service.domain.ledger import Standing
+from service.domain.money import Money
+from service.domain.policy import Choice, Part, Reason, Split, choose
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import UNKNOWN_PERSON, Context, Decided
+from service.engine.operation import Asks, Operation, of_authorization
+from service.engine.operations.authorize import decision_of, usable
+from service.engine.posting import (
+    finish,
+    opened,
+    payment_of,
+    positive_minor,
+    product_of,
+    require_new_payment,
+)
+from service.engine.records import PaymentKind
+from service.engine.rows import Keys, Rows
+from service.engine.tables import DECISIONS, PAYMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Increment(AuthorizationCommand):
+    """Hold more, decided anew; `paid` None: no cash was paid for it."""
+
+    amount: Money
+    payment_reference: str = ""
+    paid: Money | None = None
+
+
+def wanted(caller: str, it: Increment, keys: Keys) -> None:
+    """The authorization, and the payment, if there is one."""
+    of_authorization(caller, it, keys)
+    if it.payment_reference:
+        keys.payments.add((caller, it.payment_reference))
+
+
+def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
+    """Holds more, decided anew with the score as of now; a refusal changes nothing."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    life.require(current, Act.INCREMENT)
+    amount_minor = positive_minor(it.amount, current)
+    if line.standing is not Standing.NORMAL:
+        raise IllegalState(
+            f"USER_{line.standing}", "nothing more is authorized for the user", current.state
+        )
+    product = product_of(current, context)
+    known = context.assessed.asking.get(it.user_id) or UNKNOWN_PERSON
+    assessment = usable(known, [product], context.now_us)
+    choice = choose(
+        assessment.scored.score if assessment.scored else None,
+        assessment.why,
+        (),
+        line.available_minor,
+        [Part(amount_minor, product.policy)],
+    )
+    if choice.offer is None:
+        raise InvariantBroken("a full deposit asks nothing of the line")
+    (split,) = choice.splits
+    paid_minor = _paid_for_increment(work.caller, it, current, split, choice, rows)
+    if it.paid is not None:
+        draft[PAYMENTS].append(
+            payment_of(
+                work.caller, it.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
+            )
+        )
+    decision = decision_of(work, product, line, assessment, choice, context)
+    draft[DECISIONS].append(decision)
+    step = holding.increment(current, split, paid_minor - split.cash_minor, context.now_us)
+    return finish(draft, step, line, rows, context)
+
+
+def _paid_for_increment(
+    caller: str,
+    command: Increment,
+    current: Authorization,
+    split: Split,
+    choice: Choice,
+    rows: Rows,
+) -> int:
+    """What was paid; raises Exhausted where the line does not bear the increment alone, and
+    IllegalState where the policy asks for more cash than was paid."""
+    if command.paid is None:
+        if split.cash_minor == 0:
+            return 0
+        if Reason.LINE_EXHAUSTED in choice.reasons:
+            raise Exhausted("LINE_EXHAUSTED", "the credit line does not bear the increment")
+        raise _deposit_required(current, split, choice)
+    require_new_payment(rows, caller, command.payment_reference)
+    paid_minor = positive_minor(command.paid, current, "paid")
+    if paid_minor < split.cash_minor:
+        raise _deposit_required(current, split, choice)
+    return paid_minor
+
+
+def _deposit_required(current: Authorization, split: Split, choice: Choice) -> IllegalState:
+    refusal = IllegalState(
+        "DEPOSIT_REQUIRED", f"needs {split.cash_minor} in cash as well", current.state
+    )
+    refusal.metadata["deposit_minor"] = str(split.cash_minor)
+    refusal.metadata["reasons"] = ",".join(choice.reasons)
+    return refusal
+
+
+INCREMENT = Operation(Increment, wanted, decide, asks=Asks(), scored=True)

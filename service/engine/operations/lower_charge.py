@@ -1,0 +1,34 @@
+"""LowerCharge: the operator charges less, before it is paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import minor_of, one_step
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class LowerCharge(AuthorizationCommand):
+    """The operator charges less, before it is paid."""
+
+    amount: Money
+
+
+def decide(work: Work, it: LowerCharge, rows: Rows, context: Context) -> Decided:
+    """Takes the step."""
+    return one_step(
+        work,
+        it,
+        rows,
+        context,
+        lambda held: collecting.lower(held, minor_of(it.amount, held), context.now_us),
+    )
+
+
+LOWER_CHARGE = Operation(LowerCharge, of_authorization, decide)

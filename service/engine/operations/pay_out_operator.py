@@ -1,0 +1,40 @@
+"""PayOutOperator: an operator was paid what it is owed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.ledger import Account, Posting
+from service.domain.money import Money
+from service.domain.transitions import Transition
+from service.engine.calls import Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.operator_money import moved, of_balance
+from service.engine.records import PaymentKind
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class PayOutOperator:
+    """What an operator is owed was paid to it."""
+
+    operator_id: str
+    amount: Money
+    payment_reference: str
+
+
+def decide(work: Work, it: PayOutOperator, rows: Rows, context: Context) -> Decided:
+    """The treasury paid an operator, at most what it is owed: operator_payable / cash."""
+    return moved(
+        work.caller,
+        it,
+        Posting(Account.OPERATOR_PAYABLE, Account.CASH, it.amount.amount_minor),
+        Transition.OPERATOR_PAID,
+        PaymentKind.OPERATOR_PAYOUT,
+        rows,
+        context,
+    )
+
+
+PAY_OUT_OPERATOR = Operation(PayOutOperator, of_balance, decide)

@@ -1,0 +1,34 @@
+"""PayOutRefund: money owed to the user goes out by the payment rail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import minor_of, one_step
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class PayOutRefund(AuthorizationCommand):
+    """Pay out money owed to the user, by the payment rail."""
+
+    amount: Money
+
+
+def decide(work: Work, it: PayOutRefund, rows: Rows, context: Context) -> Decided:
+    """Takes the step."""
+    return one_step(
+        work,
+        it,
+        rows,
+        context,
+        lambda held: collecting.pay_out(held, minor_of(it.amount, held), context.now_us),
+    )
+
+
+PAY_OUT_REFUND = Operation(PayOutRefund, of_authorization, decide)

@@ -1,0 +1,33 @@
+"""ProposeWriteOff: one employee gives up collecting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import one_step
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeWriteOff(AuthorizationCommand):
+    """One employee gives up collecting; `by` names the key that was used."""
+
+    by: str
+
+
+def decide(work: Work, it: ProposeWriteOff, rows: Rows, context: Context) -> Decided:
+    """Takes the step."""
+    return one_step(
+        work,
+        it,
+        rows,
+        context,
+        lambda held: collecting.propose_write_off(held, it.by, context.now_us),
+    )
+
+
+PROPOSE_WRITE_OFF = Operation(ProposeWriteOff, of_authorization, decide)

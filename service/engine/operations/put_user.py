@@ -1,0 +1,109 @@
+"""PutUser: register a user, or take newer features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.credit import limit_for
+from service.domain.errors import IllegalState, InvalidInput, Violation
+from service.domain.transitions import Transition
+from service.engine.calls import Work
+from service.engine.context import Assessment, Context, Decided
+from service.engine.feature_values import schema_id_of
+from service.engine.operation import Operation
+from service.engine.people import announce_of, bring_limit, of_user
+from service.engine.posting import line_for
+from service.engine.profile import profile_of
+from service.engine.records import (
+    PLATFORM,
+    UNSCORED,
+    ClockGap,
+    FeatureSnapshot,
+    KeptScore,
+    UserRecord,
+)
+from service.engine.rows import Draft, Rows
+from service.engine.tables import LINES, SNAPSHOTS, USERS
+
+
+@dataclass(frozen=True, slots=True)
+class PutUser:
+    """Register a person or give newer features.
+
+    `raw` are the values that were sent, as in `FeatureSnapshot`, NaN for one that the person does
+    not have; `names` are theirs, None for all of the served model's in its order. `violations`:
+    what is wrong with the input, for which it is refused unless it is a retry of what was accepted
+    when other features were known.
+    """
+
+    user_id: str
+    raw: bytes
+    as_of_us: int
+    scoring_consent: bool
+    violations: tuple[Violation, ...] = ()
+    names: tuple[str, ...] | None = None
+
+
+def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
+    """Registers a person or takes newer features; the limit follows the score unless it is fixed.
+
+    Features as of an instant that is still to come are taken as of now. Raises InvalidInput for
+    wrong input, and IllegalState for features older than those on record, which must not replace
+    them.
+    """
+    now_us = context.now_us
+    if it.violations:
+        raise InvalidInput(list(it.violations))
+    old_user = rows[USERS].get(it.user_id)
+    if old_user is not None and it.as_of_us < old_user.as_of_us:
+        raise IllegalState("FEATURES_OUTDATED", "newer features are on record", "")
+    as_of_us = min(it.as_of_us, now_us)
+    if old_user is not None:
+        # Another process whose clock is ahead may have taken the older ones.
+        as_of_us = max(as_of_us, old_user.as_of_us)
+    line, _ = line_for(it.user_id, context.currency, rows, context)
+    version = (old_user.feature_version if old_user else 0) + 1
+    kept = _kept_score(context.assessed.put[it], version, context)
+    draft = Draft(list)
+    draft[LINES].append(line)
+    schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
+    draft[SNAPSHOTS].append(
+        FeatureSnapshot(it.user_id, version, schema_id, it.raw, as_of_us, now_us)
+    )
+    if it.as_of_us > now_us:
+        draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
+    if not line.limit_fixed:
+        limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
+        bring_limit(draft, line, limit_minor, context)
+        kept = kept._replace(limit_minor=limit_minor)
+    create_us = old_user.create_us if old_user else now_us
+    user = UserRecord(it.user_id, it.scoring_consent, version, as_of_us, create_us, *kept)
+    draft[USERS].append(user)
+    announce_of(draft, Transition.FEATURES_RECORDED, it.user_id, context)
+    return Decided(draft, profile_of(user, line), it.user_id, "")
+
+
+def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:
+    """What the model says of features of this version, before a limit follows from it."""
+    scored = assessment.scored
+    if scored is None:
+        return UNSCORED._replace(
+            feature_version=version,
+            unscorable_reason=str(assessment.why[0]),
+            unscorable_feature=assessment.feature,
+            limit_minor=None,
+        )
+    return KeptScore(
+        version,
+        scored.score,
+        scored.band,
+        context.model_id,
+        context.scale_version,
+        "",
+        "",
+        scored.extrapolated,
+        None,
+    )
+
+
+PUT_USER = Operation(PutUser, of_user, decide)

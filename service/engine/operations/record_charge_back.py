@@ -1,0 +1,45 @@
+"""RecordChargeBack: the user's bank took a payment back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_payment
+from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
+from service.engine.records import PaymentKind
+from service.engine.rows import Rows
+from service.engine.tables import PAYMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChargeBack(AuthorizationCommand):
+    """The user's bank took a payment back."""
+
+    payment_reference: str
+    amount: Money
+
+
+def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> Decided:
+    """Takes the step, and records the payment's reference, which counts once."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    require_new_payment(rows, work.caller, it.payment_reference)
+    amount_minor = positive_minor(it.amount, current)
+    step = collecting.charge_back(current, amount_minor, context.now_us)
+    draft[PAYMENTS].append(
+        payment_of(
+            work.caller,
+            it.payment_reference,
+            PaymentKind.CHARGE_BACK,
+            current,
+            amount_minor,
+            context,
+        )
+    )
+    return finish(draft, step, line, rows, context)
+
+
+RECORD_CHARGE_BACK = Operation(RecordChargeBack, of_payment, decide)

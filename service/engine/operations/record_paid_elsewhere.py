@@ -1,0 +1,40 @@
+"""RecordPaidElsewhere: the user paid the operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_payment
+from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
+from service.engine.records import PaymentKind
+from service.engine.rows import Rows
+from service.engine.tables import PAYMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPaidElsewhere(AuthorizationCommand):
+    """The user paid the operator."""
+
+    payment_reference: str
+    amount: Money
+
+
+def decide(work: Work, it: RecordPaidElsewhere, rows: Rows, context: Context) -> Decided:
+    """Takes the step, and records the payment's reference, which counts once."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    require_new_payment(rows, work.caller, it.payment_reference)
+    amount_minor = positive_minor(it.amount, current)
+    step = collecting.pay_elsewhere(current, amount_minor, context.now_us)
+    draft[PAYMENTS].append(
+        payment_of(
+            work.caller, it.payment_reference, PaymentKind.ELSEWHERE, current, amount_minor, context
+        )
+    )
+    return finish(draft, step, line, rows, context)
+
+
+RECORD_PAID_ELSEWHERE = Operation(RecordPaidElsewhere, of_payment, decide)

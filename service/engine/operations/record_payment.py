@@ -1,0 +1,53 @@
+"""RecordPayment: the user paid a part of what was captured on credit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.errors import IllegalState
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_payment
+from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
+from service.engine.records import PaymentKind
+from service.engine.rows import Keys, Rows
+from service.engine.tables import PAYMENTS, TRANSFERS
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPayment(AuthorizationCommand):
+    """A payment by the user for what was captured on credit."""
+
+    payment_reference: str
+    amount: Money
+
+
+def wanted(caller: str, it: RecordPayment, keys: Keys) -> None:
+    """The payment, and the transfer that it might be."""
+    of_payment(caller, it, keys)
+    keys.transfers.add((it.user_id, it.payment_reference))
+
+
+def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decided:
+    """Takes the step, and records the payment's reference, which counts once."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    require_new_payment(rows, work.caller, it.payment_reference)
+    if rows[TRANSFERS].get((it.user_id, it.payment_reference)) is not None:
+        raise IllegalState(
+            "PAYMENT_OF_A_TRANSFER",
+            "the payment rail reports this transfer itself: do not record it",
+            current.state,
+        )
+    amount_minor = positive_minor(it.amount, current)
+    step = collecting.pay(current, amount_minor, context.now_us)
+    draft[PAYMENTS].append(
+        payment_of(
+            work.caller, it.payment_reference, PaymentKind.PAYMENT, current, amount_minor, context
+        )
+    )
+    return finish(draft, step, line, rows, context)
+
+
+RECORD_PAYMENT = Operation(RecordPayment, wanted, decide)

@@ -1,0 +1,36 @@
+"""RecordSeal: keep a seal over the heads of lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.errors import IllegalState
+from service.engine.calls import Recorded, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.records import SealRecord
+from service.engine.rows import Draft, Keys, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSeal:
+    """Keeps a seal over the heads of lines; not a call."""
+
+    seal: SealRecord
+
+
+def wanted(_caller: str, _it: RecordSeal, keys: Keys) -> None:
+    """The number of the last seal."""
+    keys.seal = True
+
+
+def decide(work: Work, it: RecordSeal, rows: Rows, context: Context) -> Decided:
+    """Keeps a seal. Raises IllegalState when another process has sealed meanwhile."""
+    if it.seal.number != rows.last_seal + 1:
+        raise IllegalState("SEALED_MEANWHILE", "another seal has this number", "")
+    draft = Draft(list)
+    draft.seal = it.seal
+    return Decided(draft, Recorded(), "", "")
+
+
+RECORD_SEAL = Operation(RecordSeal, wanted, decide)

@@ -1,0 +1,36 @@
+"""ReportFound: a missing item is back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import authorization as life
+from service.domain import returning
+from service.domain.authorization import Act
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.occurrence import occurred_us
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import finish, opened, product_of
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFound(AuthorizationCommand):
+    """A missing item was docked; `occurred_us` None: now."""
+
+    occurred_us: int | None = None
+
+
+def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
+    """A missing item is back."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    life.require(current, Act.REPORT_FOUND)
+    docked_us = occurred_us(
+        work.caller, Act.REPORT_FOUND, it.occurred_us, current, draft, context.now_us
+    )
+    step = returning.find(current, product_of(current, context), docked_us)
+    return finish(draft, step, line, rows, context)
+
+
+REPORT_FOUND = Operation(ReportFound, of_authorization, decide)

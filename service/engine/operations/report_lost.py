@@ -1,0 +1,31 @@
+"""ReportLost: the operator gives an overdue item up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import returning
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation, of_authorization
+from service.engine.posting import one_step, product_of
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLost(AuthorizationCommand):
+    """The operator gives an overdue item up."""
+
+
+def decide(work: Work, it: ReportLost, rows: Rows, context: Context) -> Decided:
+    """Takes the step."""
+    return one_step(
+        work,
+        it,
+        rows,
+        context,
+        lambda held: returning.lose(held, product_of(held, context), context.now_us),
+    )
+
+
+REPORT_LOST = Operation(ReportLost, of_authorization, decide)

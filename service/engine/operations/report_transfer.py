@@ -1,0 +1,167 @@
+"""ReportTransfer: what the payment rail says of a debit or a payout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import collecting
+from service.domain.authorization import Authorization, TransferKind
+from service.domain.errors import IllegalState, InvariantBroken, NotFound
+from service.domain.ledger import Line
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.posting import apply, opened, payment_of
+from service.engine.records import (
+    ENDED,
+    LATER_WORDS,
+    PLATFORM,
+    PaymentKind,
+    TransferRecord,
+    TransferState,
+    transfer_reference,
+)
+from service.engine.rows import Draft, Keys, Rows
+from service.engine.tables import PAYMENTS, TRANSFERS
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTransfer:
+    """What the payment rail says of a transfer; the same said again changes nothing.
+
+    SENT is said by Freehold itself, before it hands the transfer in; a debit of more than is due by
+    then is cancelled instead.
+    """
+
+    user_id: str
+    transfer_id: str
+    state: TransferState
+    detail: str = ""
+
+
+def wanted(_caller: str, it: ReportTransfer, keys: Keys) -> None:
+    """The transfer, whose authorization is read with it."""
+    keys.users.add(it.user_id)
+    keys.transfers.add((it.user_id, it.transfer_id))
+    if it.state is TransferState.SUCCEEDED:
+        keys.succeeded.add((it.user_id, it.transfer_id))
+
+
+def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Decided:
+    """What the payment rail says of a debit or a payout.
+
+    A debit that succeeded is a payment under the transfer's name, also when the rail had said that
+    it failed; a payout that failed, or came back after it had succeeded, is owed again. What was
+    said before changes nothing; any other word after the last is refused.
+    """
+    transfer = rows[TRANSFERS].get((it.user_id, it.transfer_id))
+    if transfer is None:
+        raise NotFound("transfer", it.transfer_id)
+    sending = it.state is TransferState.SENT
+    returned = it.state is TransferState.RETURNED
+    if returned and transfer.kind is TransferKind.DEBIT:
+        raise IllegalState(
+            "DEBIT_NOT_RETURNED", "a debit comes back by RecordChargeBack", str(transfer.state)
+        )
+    ended = transfer.state in ENDED
+    if ended and LATER_WORDS.get((transfer.kind, transfer.state)) is not it.state:
+        if sending or _is_known(transfer, it.state):
+            return Decided(Draft(list), transfer, transfer.user_id, transfer.authorization_id)
+        raise IllegalState(
+            "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
+        )
+    told = transfer._replace(state=it.state, detail=it.detail, change_us=context.now_us)
+    if sending and (transfer.state is TransferState.SENT or transfer.kind is TransferKind.PAYOUT):
+        draft = Draft(list)
+        draft[TRANSFERS].append(told)
+        return Decided(draft, told, told.user_id, told.authorization_id)
+    named = AuthorizationCommand(transfer.user_id, transfer.authorization_id)
+    current, line, draft = opened(PLATFORM, named, rows, context)
+    now_us = context.now_us
+    if sending:
+        if current.due_minor < transfer.amount_minor:
+            told = _cancel(told, current, line, draft, rows, context)
+        draft[TRANSFERS].append(told)
+        return Decided(draft, told, told.user_id, told.authorization_id)
+    succeeded = it.state is TransferState.SUCCEEDED
+    late = ended and succeeded
+    if late:
+        told = told._replace(
+            earlier_state=transfer.state,
+            earlier_detail=transfer.detail,
+            earlier_us=transfer.change_us,
+        )
+    draft[TRANSFERS].append(told)
+    match transfer.kind, succeeded:
+        case TransferKind.DEBIT, True:
+            take = collecting.debit_succeeded_late if late else collecting.debit_succeeded
+            step = take(current, transfer.amount_minor, now_us)
+            draft[PAYMENTS].append(
+                payment_of(
+                    PLATFORM,
+                    transfer_reference(transfer.transfer_id),
+                    PaymentKind.PAYMENT,
+                    current,
+                    transfer.amount_minor,
+                    context,
+                )
+            )
+        case TransferKind.DEBIT, False:
+            step = collecting.debit_failed(current, now_us)
+        case TransferKind.PAYOUT, False:
+            again = collecting.payout_returned if returned else collecting.payout_failed
+            step = again(current, transfer.amount_minor, now_us)
+        case TransferKind.PAYOUT, True:
+            return Decided(draft, told, told.user_id, told.authorization_id)
+        case _:
+            raise InvariantBroken("a transfer of an unknown kind")
+    current = apply(draft, step, line, rows, context)
+    waiting = _waiting_debit(current, draft, rows) if late else None
+    if waiting is not None and current.due_minor < waiting.amount_minor:
+        draft[TRANSFERS].append(_cancel(waiting, current, line, draft, rows, context))
+    return Decided(draft, told, told.user_id, told.authorization_id)
+
+
+def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
+    """Whether the rail says of a transfer that ended what it has said before, or what a debit
+    that was never handed in comes to anyway."""
+    match transfer.state, said:
+        case TransferState.RETURNED, TransferState.SUCCEEDED:
+            return True
+        case TransferState.CANCELLED, TransferState.FAILED:
+            return True
+        case _:
+            return said in (transfer.state, transfer.earlier_state)
+
+
+def _waiting_debit(current: Authorization, draft: Draft, rows: Rows) -> TransferRecord | None:
+    """The debit of an authorization that the rail was not handed yet, if there is one.
+
+    Time may have asked for it only now, before the command.
+    """
+    if not current.debiting_minor:
+        return None
+    known = rows.transfers_of(current.user_id, current.authorization_id)
+    known.update({it.transfer_id: it for it in draft[TRANSFERS]})
+    debits = [
+        it
+        for it in known.values()
+        if it.kind is TransferKind.DEBIT and it.state is TransferState.REQUESTED
+    ]
+    return debits[0] if debits else None
+
+
+def _cancel(
+    debit: TransferRecord,
+    current: Authorization,
+    line: Line,
+    draft: Draft,
+    rows: Rows,
+    context: Context,
+) -> TransferRecord:
+    """A debit that was not handed in and is not needed any more."""
+    apply(draft, collecting.debit_cancelled(current, context.now_us), line, rows, context)
+    return debit._replace(state=TransferState.CANCELLED, change_us=context.now_us)
+
+
+REPORT_TRANSFER = Operation(ReportTransfer, wanted, decide)

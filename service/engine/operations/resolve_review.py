@@ -1,0 +1,84 @@
+"""ResolveReview: an employee decides on an authorization that waits in review."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.authorization import Act, Authorization, State
+from service.domain.errors import InvariantBroken
+from service.domain.ledger import Line, Standing
+from service.domain.policy import Part, Reason, choose_again
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.groups import all_free, members_in
+from service.engine.operation import Asks, Operation, of_group
+from service.engine.posting import apply, claim, opened, product_of
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveReview(AuthorizationCommand):
+    """A person's verdict; on a member of a group it is the verdict on all."""
+
+    approve: bool
+
+
+def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decided:
+    """A person's verdict on what the engine had decided; a group is decided together."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    life.require(current, Act.RESOLVE_REVIEW)
+    members = members_in(current, State.REVIEW, line, draft, rows, context)
+    window_us = min([product_of(it, context).policy.offer_window_us for it in members])
+    obstacle: Reason | None = Reason.REVIEW_DECLINED
+    if it.approve:
+        members, obstacle = _approved(members, line, rows, context)
+    cash_minor = sum([it.cash_minor for it in members])
+    result = current
+    for member in members:
+        if obstacle is not None:
+            step = holding.declined(member, obstacle, 0, context.now_us)
+        elif cash_minor:
+            step = holding.offer(member, window_us, context.now_us)
+        else:
+            step = holding.grant(member, product_of(member, context), context.now_us)
+            claim(draft, step.authorization)
+        after = apply(draft, step, line, rows, context)
+        result = after if member.authorization_id == current.authorization_id else result
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def _approved(
+    members: list[Authorization], line: Line, rows: Rows, context: Context
+) -> tuple[list[Authorization], Reason | None]:
+    """The members with the first offer that the line bears, or as they are, and why they come to
+    nothing.
+
+    A stricter offer than the present one is made as an Authorize would make it now: only if the
+    caller accepts it. For an item that is in use cash may be asked: its payment finds out.
+    """
+    if line.standing is Standing.SUSPENDED:
+        return members, Reason.USER_SUSPENDED
+    first = members[0]
+    if first.offer is None:
+        raise InvariantBroken("a review without an offer")
+    wanted = [
+        Part(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
+    ]
+    choice = choose_again(
+        first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
+    )
+    if choice.offer is None:
+        return members, Reason.LINE_EXHAUSTED
+    if choice.offer is not first.offer:
+        members = [
+            holding.stricter(it, choice.offer, split, choice.reasons)
+            for it, split in zip(members, choice.splits, strict=True)
+        ]
+    if not any(it.cash_minor for it in members) and not all_free(members, rows):
+        return members, Reason.ASSET_IN_USE
+    return members, None
+
+
+RESOLVE_REVIEW = Operation(ResolveReview, of_group, decide, asks=Asks(offers_anew=True))

@@ -1,0 +1,79 @@
+"""ReverseByOrigin: undo an Authorize by its request id, whether it has arrived or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.errors import NotFound
+from service.engine.calls import Tombstone, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.operations.reverse import Reverse
+from service.engine.posting import apply, brought_up, opened
+from service.engine.records import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
+from service.engine.rows import Draft, Keys, Rows
+from service.engine.tables import REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseByOrigin:
+    """Undo an Authorize by its request id, whether it has arrived or not."""
+
+    user_id: str
+    authorize_request_id: str
+    expected_version: int | None
+
+
+def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
+    """The record of the Authorize, and the authorizations that it made."""
+    origin = (caller, it.authorize_request_id)
+    keys.users.add(it.user_id)
+    keys.requests.add(origin)
+    keys.origins.append(origin)
+
+
+def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Decided:
+    """Undoes an Authorize by its request id; one that has not arrived leaves a tombstone.
+
+    A group is undone as it was granted, all of it or nothing; what has ended of it without a charge
+    stays as it is.
+    """
+    origin = rows[REQUESTS].get((work.caller, it.authorize_request_id))
+    if origin is None:
+        draft = Draft(list)
+        draft[REQUESTS].append(
+            RequestRecord(
+                work.caller,
+                it.authorize_request_id,
+                TOMBSTONE,
+                b"",
+                b"",
+                it.user_id,
+                "",
+                context.now_us,
+            )
+        )
+        return Decided(draft, Tombstone(), it.user_id, "")
+    if origin.user_id != it.user_id or origin.method not in REVERSIBLE_METHODS:
+        raise NotFound("authorization", it.authorize_request_id)
+    if origin.method == TOMBSTONE:
+        return Decided(Draft(list), Tombstone(), it.user_id, "")
+    named = Reverse(it.user_id, origin.authorization_id, expected_version=it.expected_version)
+    current, line, draft = opened(work.caller, named, rows, context)
+    members = [current]
+    if current.group_id:
+        members += [
+            brought_up(it, line, draft, rows, context)
+            for it in rows.group(current.user_id, current.group_id)
+            if it.authorization_id != current.authorization_id
+        ]
+    result = current
+    for member in [member for member in members if member.state not in life.UNCHARGED] or [current]:
+        after = apply(draft, holding.reverse(member, context.now_us), line, rows, context)
+        result = after if member is current else result
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+REVERSE_BY_ORIGIN = Operation(ReverseByOrigin, wanted, decide)

@@ -1,0 +1,53 @@
+"""SetLimit: set a user's limit by hand, or leave it to the score again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.errors import InvalidInput, NotFound
+from service.domain.money import Money
+from service.domain.transitions import Transition
+from service.engine.calls import Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.people import announce_of, bring_limit, of_user
+from service.engine.posting import line_for
+from service.engine.rows import Draft, Rows
+from service.engine.tables import LINES, USERS
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Set a person's limit by hand; None: leave it to the score again."""
+
+    user_id: str
+    limit: Money | None
+
+
+def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
+    """Fixes a limit; without one, the next features set it again from the score.
+
+    Until then the limit rests on no score.
+    """
+    user = rows[USERS].get(it.user_id)
+    if user is None and not rows.lines_of(it.user_id):
+        raise NotFound("user", it.user_id)
+    currency = it.limit.currency if it.limit is not None else context.currency
+    if currency not in context.catalog.limit_steps:
+        raise InvalidInput.of(
+            "limit.currency_code", "currency.unknown", f"currency {currency} is not configured"
+        )
+    line, _ = line_for(it.user_id, currency, rows, context)
+    by_hand = line.limit_fixed or it.limit is not None
+    line.limit_fixed = it.limit is not None
+    draft = Draft(list)
+    draft[LINES].append(line)
+    if user is not None and by_hand and currency == context.currency:
+        draft[USERS].append(user._replace(score_limit_minor=None))
+    if it.limit is not None:
+        bring_limit(draft, line, it.limit.amount_minor, context)
+    announce_of(draft, Transition.LIMIT_SET, it.user_id, context)
+    return Decided(draft, line, it.user_id, "")
+
+
+SET_LIMIT = Operation(SetLimit, of_user, decide)

@@ -1,0 +1,44 @@
+"""SetStanding: suspend a user, watch one, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.errors import NotFound
+from service.domain.ledger import Standing
+from service.domain.transitions import Transition
+from service.engine.calls import Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Operation
+from service.engine.people import announce_of, of_user
+from service.engine.posting import line_for
+from service.engine.rows import Draft, Rows
+from service.engine.tables import LINES, USERS
+
+
+@dataclass(frozen=True, slots=True)
+class SetStanding:
+    """Suspend a person, watch one, or neither; in every currency."""
+
+    user_id: str
+    standing: Standing
+
+
+def decide(work: Work, it: SetStanding, rows: Rows, context: Context) -> Decided:
+    """Suspends or watches a person, or ends that, on every line; what is open goes on."""
+    if rows[USERS].get(it.user_id) is None and not rows.lines_of(it.user_id):
+        raise NotFound("user", it.user_id)
+    first, _ = line_for(it.user_id, context.currency, rows, context)
+    others = [
+        line.copy() for line in rows.lines_of(it.user_id) if line.currency != context.currency
+    ]
+    lines = [first, *others]
+    for line in lines:
+        line.standing = it.standing
+    draft = Draft(list)
+    draft[LINES] = lines
+    announce_of(draft, Transition.STANDING_SET, it.user_id, context)
+    return Decided(draft, first, it.user_id, "")
+
+
+SET_STANDING = Operation(SetStanding, of_user, decide)

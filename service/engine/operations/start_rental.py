@@ -1,0 +1,51 @@
+"""StartRental: the item was picked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import authorization as life
+from service.domain import holding
+from service.domain.authorization import Act
+from service.domain.errors import IllegalState
+from service.domain.ledger import Standing
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.operation import Asks, Operation, Pair, of_authorization
+from service.engine.posting import claim, finish, opened, product_of, require_free
+from service.engine.rows import Keys, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class StartRental(AuthorizationCommand):
+    """The item was picked up."""
+
+    asset_id: str
+
+
+def items_of(caller: str, it: StartRental) -> list[Pair]:
+    """The item, where it is named."""
+    return [(caller, it.asset_id)] if it.asset_id else []
+
+
+def wanted(caller: str, it: StartRental, keys: Keys) -> None:
+    """The authorization and the item."""
+    of_authorization(caller, it, keys)
+    keys.items.update(items_of(caller, it))
+
+
+def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
+    """The item was picked up."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    life.require(current, Act.START)
+    if line.standing is Standing.SUSPENDED:
+        raise IllegalState("USER_SUSPENDED", "the user may take nothing", current.state)
+    product = product_of(current, context)
+    step = holding.start_rental(current, product, it.asset_id, context.now_us)
+    if step.authorization.asset_id != current.asset_id:
+        require_free(rows, work.caller, it.asset_id)
+        claim(draft, step.authorization)
+    return finish(draft, step, line, rows, context)
+
+
+START_RENTAL = Operation(StartRental, wanted, decide, asks=Asks(items_of))

@@ -1,0 +1,81 @@
+"""Money between Freehold and an operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.domain.errors import IllegalState, InvalidInput, NotFound
+from service.domain.ledger import Account, Posting, post
+from service.domain.transitions import Transition
+from service.engine.calls import Paid
+from service.engine.context import Context, Decided
+from service.engine.people import announce_of
+from service.engine.posting import line_for, require_new_payment
+from service.engine.records import PaymentKind, PaymentRecord, operator_account
+from service.engine.rows import Draft, Keys, Rows
+from service.engine.tables import ENTRIES, LINES, PAYMENTS
+
+
+def of_balance(caller: str, it: Any, keys: Keys) -> None:
+    """The operator's account and balance, and the payment."""
+    keys.users.add(operator_account(it.operator_id))
+    keys.operators.add(it.operator_id)
+    keys.payments.add((caller, it.payment_reference))
+    keys.payable.add((it.operator_id, it.amount.currency))
+    keys.balances.add((it.operator_id, it.amount.currency))
+
+
+def moved(
+    caller: str,
+    command: Any,
+    posting: Posting,
+    transition: Transition,
+    kind: PaymentKind,
+    rows: Rows,
+    context: Context,
+) -> Decided:
+    """Money between Freehold and an operator, which a reference names once."""
+    if command.operator_id not in context.catalog.operators:
+        raise NotFound("operator", command.operator_id)
+    require_new_payment(rows, caller, command.payment_reference)
+    amount_minor, currency = command.amount.amount_minor, command.amount.currency
+    if currency not in context.catalog.limit_steps:
+        raise InvalidInput.of(
+            "amount.currency_code", "currency.unknown", f"currency {currency} is not configured"
+        )
+    owed_minor = rows.payable_minor(command.operator_id, currency)
+    if amount_minor == 0:
+        raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
+    outward = posting.credit is Account.CASH
+    if outward and amount_minor > owed_minor:
+        raise IllegalState("PAYABLE_EXCEEDED", f"the operator is owed {owed_minor}", "")
+    account = operator_account(command.operator_id)
+    line, _ = line_for(account, currency, rows, context)
+    entries = post(
+        line,
+        (posting,),
+        transition,
+        operator_id=command.operator_id,
+        authorization_id="",
+        event_us=context.now_us,
+        now_us=context.now_us,
+    )
+    draft = Draft(list)
+    draft[LINES].append(line)
+    draft[ENTRIES] = entries
+    draft[PAYMENTS].append(
+        PaymentRecord(
+            caller,
+            command.payment_reference,
+            kind,
+            account,
+            "",
+            amount_minor,
+            currency,
+            context.now_us,
+        )
+    )
+    announce_of(draft, transition, account, context)
+    left_minor = owed_minor - amount_minor if outward else owed_minor + amount_minor
+    paid = Paid(command.operator_id, currency, amount_minor, left_minor)
+    return Decided(draft, paid, account, "")

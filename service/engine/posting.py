@@ -1,0 +1,242 @@
+"""Parts of operations: opening an authorization, posting a step of it, claiming an item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.domain import timers
+from service.domain.authorization import Authorization, Step, Transfer, check_version
+from service.domain.catalog import Product
+from service.domain.chain import subject_of
+from service.domain.errors import (
+    IllegalState,
+    InvalidInput,
+    InvariantBroken,
+    NotFound,
+    PaymentReferenceReused,
+    ProductMisconfigured,
+)
+from service.domain.ledger import Line, Standing, post
+from service.domain.money import Money
+from service.engine.calls import AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.records import (
+    PLATFORM,
+    Event,
+    OpenItem,
+    PaymentKind,
+    PaymentRecord,
+    TransferRecord,
+    TransferState,
+)
+from service.engine.rows import Draft, Rows
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    ENTRIES,
+    LINES,
+    OPEN_ITEMS,
+    OUTBOX,
+    PAYMENTS,
+    TRANSFERS,
+)
+
+
+def opened(
+    caller: str, command: AuthorizationCommand, rows: Rows, context: Context
+) -> tuple[Authorization, Line, Draft]:
+    """The authorization as it stands at this instant, a line to post to, and a draft.
+
+    What time has brought is done first, so that nothing posts after an end even when the sweeper
+    has not been there yet. The expected version is compared before that: it is the stored one that
+    the caller could read. Another operator's authorization is not found; the platform's keys reach
+    all.
+    """
+    current = rows[AUTHORIZATIONS].get((command.user_id, command.authorization_id))
+    if current is None or caller not in (current.operator_id, PLATFORM):
+        raise NotFound("authorization", command.authorization_id)
+    check_version(current, command.expected_version)
+    line = line_of(current, rows).copy()
+    draft = Draft(list)
+    return brought_up(current, line, draft, rows, context), line, draft
+
+
+def brought_up(
+    current: Authorization, line: Line, draft: Draft, rows: Rows, context: Context
+) -> Authorization:
+    """The authorization after all that time has done to it by now."""
+    while timers.is_due(current, context.now_us):
+        step = timers.advance(current, product_of(current, context), context.now_us)
+        if step is None:
+            raise InvariantBroken("a wake-up without anything to do")
+        current = apply(draft, step, line, rows, context)
+    return current
+
+
+def product_of(authorization: Authorization, context: Context) -> Product:
+    """The product in the revision under which the authorization was granted."""
+    key = (authorization.operator_id, authorization.product_id, authorization.product_revision)
+    product = context.catalog.revisions.get(key)
+    if product is None and any(fault.key == key for fault in context.catalog.faults):
+        raise ProductMisconfigured(authorization.product_id)
+    if product is None:
+        raise InvariantBroken("an authorization without a product")
+    return product
+
+
+def line_of(authorization: Authorization, rows: Rows) -> Line:
+    """The line on which the authorization stands."""
+    line = rows[LINES].get((authorization.user_id, authorization.currency))
+    if line is None:
+        raise InvariantBroken("an authorization without a line")
+    return line
+
+
+def line_for(user_id: str, currency: str, rows: Rows, context: Context) -> tuple[Line, bool]:
+    """A copy of a person's line to post to, and whether it is new.
+
+    A new line takes over the standing that the person has in other currencies.
+    """
+    line = rows[LINES].get((user_id, currency))
+    if line is not None:
+        return line.copy(), False
+    key = context.ids.key()
+    standing = max(
+        (other.standing for other in rows.lines_of(user_id)),
+        key=list(Standing).index,
+        default=Standing.NORMAL,
+    )
+    subject = subject_of(user_id, key)
+    return (Line(user_id, currency, standing=standing, subject_key=key, subject=subject), True)
+
+
+def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -> Authorization:
+    """Adds a step to the draft: its authorization, entries, event, transfer and item."""
+    result = step.authorization
+    draft[AUTHORIZATIONS].append(result)
+    if step.postings:
+        draft[ENTRIES] += post(
+            line,
+            step.postings,
+            step.transition,
+            operator_id=result.operator_id,
+            authorization_id=result.authorization_id,
+            event_us=step.event_us,
+            now_us=context.now_us,
+        )
+        draft[LINES] = [line]
+    draft[OUTBOX].append(
+        Event(
+            step.transition,
+            result.user_id,
+            result.authorization_id,
+            result.version,
+            step.event_us,
+            context.now_us,
+        )
+    )
+    if step.transfer is not None:
+        draft[TRANSFERS].append(_transfer(result, step.transfer, context))
+    if result.asset_id and result.close_us is not None:
+        item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
+        if item is not None and item.authorization_id == result.authorization_id:
+            draft.gone = [*draft.gone, (OPEN_ITEMS, (result.operator_id, result.asset_id))]
+    return result
+
+
+def _transfer(it: Authorization, transfer: Transfer, context: Context) -> TransferRecord:
+    return TransferRecord(
+        user_id=it.user_id,
+        transfer_id=context.ids.new(context.now_us),
+        authorization_id=it.authorization_id,
+        kind=transfer.kind,
+        amount_minor=transfer.amount_minor,
+        currency=it.currency,
+        state=TransferState.REQUESTED,
+        detail="",
+        request_us=context.now_us,
+        change_us=context.now_us,
+    )
+
+
+def one_step(
+    work: Work,
+    it: AuthorizationCommand,
+    rows: Rows,
+    context: Context,
+    take: Callable[[Authorization], Step],
+) -> Decided:
+    """A command that is one step of its authorization and nothing besides."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    return finish(draft, take(current), line, rows, context)
+
+
+def positive_minor(amount: Money, current: Authorization, field: str = "amount") -> int:
+    """The same, for an amount that may not be zero."""
+    amount_minor = minor_of(amount, current, field)
+    if amount_minor == 0:
+        raise InvalidInput.of(
+            f"{field}.amount_minor", f"{field}.positive", "must be more than zero"
+        )
+    return amount_minor
+
+
+def minor_of(amount: Money, current: Authorization, field: str = "amount") -> int:
+    """An amount of an authorization in minor units; raises InvalidInput in another currency."""
+    return amount.require(current.currency, f"{field}.currency_code")
+
+
+def finish(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -> Decided:
+    """The step as the command's whole effect and answer."""
+    result = apply(draft, step, line, rows, context)
+    return Decided(draft, result, result.user_id, result.authorization_id)
+
+
+def claim(draft: Draft, authorization: Authorization) -> None:
+    """The item, if one is named, is in this rental from now on; a damage charge is none."""
+    if authorization.asset_id and not authorization.parent_id:
+        draft[OPEN_ITEMS].append(
+            OpenItem(
+                authorization.operator_id,
+                authorization.asset_id,
+                authorization.user_id,
+                authorization.authorization_id,
+            )
+        )
+
+
+def is_free(rows: Rows, operator_id: str, asset_id: str) -> bool:
+    """Whether the item, if one is named, is in no open rental."""
+    return not asset_id or rows[OPEN_ITEMS].get((operator_id, asset_id)) is None
+
+
+def require_free(rows: Rows, operator_id: str, asset_id: str) -> None:
+    """Raises IllegalState when the item is in an open rental."""
+    if not is_free(rows, operator_id, asset_id):
+        raise IllegalState("ASSET_IN_USE", "the item is in another open rental", "IN_USE")
+
+
+def require_new_payment(rows: Rows, caller: str, reference: str) -> None:
+    """Raises PaymentReferenceReused when the caller recorded the payment before."""
+    if rows[PAYMENTS].get((caller, reference)) is not None:
+        raise PaymentReferenceReused(reference)
+
+
+def payment_of(
+    caller: str,
+    reference: str,
+    kind: PaymentKind,
+    authorization: Authorization,
+    amount_minor: int,
+    context: Context,
+) -> PaymentRecord:
+    """The record of a payment for an authorization."""
+    return PaymentRecord(
+        caller,
+        reference,
+        kind,
+        authorization.user_id,
+        authorization.authorization_id,
+        amount_minor,
+        authorization.currency,
+        context.now_us,
+    )

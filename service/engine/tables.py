@@ -1,0 +1,127 @@
+"""The tables of a batch as the engine knows them: a record is the one list of a table's columns.
+
+Storage adds the types of the database and its CHECKs (`service/storage/schema.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from service.domain.authorization import FIXED, Authorization
+from service.domain.ledger import Entry, Line
+from service.engine.records import (
+    Decision,
+    Event,
+    FeatureSnapshot,
+    OpenItem,
+    PaymentRecord,
+    RequestRecord,
+    TransferRecord,
+    UserRecord,
+)
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+class Table(Generic[Key, Row]):
+    """One table: its name, the record that a row is, and how rows are found and changed.
+
+    key      columns by which rows are found; none where rows are only added
+    version  column that must still be as it was read when a row changes
+    fixed    columns that never change
+    taken    columns that must be as read when another row takes a row's place, or none does
+    locked   rows are locked when they are read, where the database has several writers
+    columns  every column of the record, in its order
+    """
+
+    def __init__(
+        self,
+        name: str,
+        record: type[Row],
+        key: Sequence[str] = (),
+        *,
+        version: str = "",
+        fixed: Sequence[str] = (),
+        taken: Sequence[str] = (),
+        locked: bool = False,
+    ) -> None:
+        self.name = name
+        self.record = record
+        self.columns = columns_of(record)
+        self.key = tuple(key)
+        self.version = version
+        self.fixed = frozenset(fixed)
+        self.taken = tuple(taken)
+        self.locked = locked
+        key_of: Any = attrgetter(*key) if key else None
+        self.key_of: Callable[[Row], Key] | None = key_of
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+
+def columns_of(record: type[Any]) -> tuple[str, ...]:
+    """The names of a record's fields, in their order."""
+    named: tuple[str, ...] | None = getattr(record, "_fields", None)
+    return named if named is not None else tuple(field.name for field in fields(record))
+
+
+Pair = tuple[str, str]
+
+USERS: Table[str, UserRecord] = Table("users", UserRecord, ["user_id"], version="feature_version")
+SNAPSHOTS: Table[None, FeatureSnapshot] = Table("feature_snapshots", FeatureSnapshot)
+LINES: Table[Pair, Line] = Table(
+    "lines",
+    Line,
+    ["user_id", "currency"],
+    version="version",
+    fixed=["subject_key", "subject"],
+    locked=True,
+)
+ENTRIES: Table[None, Entry] = Table("entries", Entry)
+AUTHORIZATIONS: Table[Pair, Authorization] = Table(
+    "authorizations",
+    Authorization,
+    ["user_id", "authorization_id"],
+    version="version",
+    fixed=sorted(FIXED),
+    locked=True,
+)
+DECISIONS: Table[None, Decision] = Table("decisions", Decision)
+REQUESTS: Table[Pair, RequestRecord] = Table(
+    "requests", RequestRecord, ["caller", "request_id"], taken=["method"]
+)
+OPEN_ITEMS: Table[Pair, OpenItem] = Table(
+    "open_items", OpenItem, ["operator_id", "asset_id"], taken=["authorization_id"]
+)
+PAYMENTS: Table[Pair, PaymentRecord] = Table(
+    "payments", PaymentRecord, ["caller", "payment_reference"]
+)
+TRANSFERS: Table[Pair, TransferRecord] = Table(
+    "transfers",
+    TransferRecord,
+    ["user_id", "transfer_id"],
+    version="change_us",
+    fixed=["authorization_id", "kind", "amount_minor", "currency", "request_us"],
+)
+OUTBOX: Table[None, Event] = Table("outbox", Event)
+
+TABLES: tuple[Table[Any, Any], ...] = (
+    USERS,
+    SNAPSHOTS,
+    LINES,
+    ENTRIES,
+    AUTHORIZATIONS,
+    DECISIONS,
+    REQUESTS,
+    OPEN_ITEMS,
+    PAYMENTS,
+    TRANSFERS,
+    OUTBOX,
+)
+"""Every process writes the tables in this order, and the keys of a table in theirs, so that no two
+wait for each other."""

@@ -1,0 +1,120 @@
+"""Lists, page by page: no row is left out and none comes twice, however late it was committed.
+
+Rows stand in the order of their arrival, not of their ids: an id begins with the clock of the
+server that made it, and clocks differ. A page that others follow ends where the horizon is, so that
+no row can appear before its end any more. The last page has all that there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
+
+from service.domain.authorization import Authorization, State
+from service.domain.errors import Unavailable
+from service.engine.ports import Page, Place
+from service.engine.records import TransferRecord, TransferState
+from service.storage import rows
+from service.storage import tables as t
+from service.storage.database import reading
+from service.storage.horizon import Horizon
+
+Record = TypeVar("Record")
+
+RETRY_MS = 1_000
+
+
+class Lists:
+    """Reads pages outside any write transaction, on SQLite or PostgreSQL; for any thread."""
+
+    def __init__(self, engine: Engine, horizon: Horizon, *, wait_s: float) -> None:
+        """A page waits at most `wait_s` seconds for transactions that may add a row to it."""
+        self._engine = engine
+        self._horizon = horizon
+        self._wait_s = wait_s
+
+    def transfers(
+        self, user_id: str, *, after: Place, size: int, state: TransferState | None
+    ) -> Page[TransferRecord]:
+        """A page of a person's transfers; an empty id: of everybody's."""
+        c = t.transfers.c
+        query = select(t.transfers)
+        if user_id:
+            query = query.where(c.user_id == user_id)
+        if state is not None:
+            query = query.where(c.state == str(state), text("transfer_id > ''"))  # for its index
+        return self._page(t.transfers, c.transfer_id, query, rows.transfer_of, after, size)
+
+    def authorizations(
+        self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
+    ) -> Page[Authorization]:
+        """A page of an operator's authorizations, of one person or in one state if asked."""
+        c = t.authorizations.c
+        query = select(t.authorizations).where(c.operator_id == operator_id)
+        if user_id:
+            query = query.where(c.user_id == user_id)
+        if state is not None:
+            query = query.where(c.state == str(state))
+        return self._page(
+            t.authorizations, c.authorization_id, query, rows.authorization_of, after, size
+        )
+
+    def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
+        """A page of everybody's authorizations in REVIEW."""
+        # They have an index of their own, in this order.
+        query = select(t.authorizations).where(text("state = 'REVIEW'"))
+        return self._page(
+            t.authorizations,
+            t.authorizations.c.authorization_id,
+            query,
+            rows.authorization_of,
+            after,
+            size,
+        )
+
+    def _page(
+        self,
+        table: Table,
+        identifier: Column[Any],
+        query: Select[Any],
+        made: Callable[[Any], Record],
+        after: Place,
+        size: int,
+    ) -> Page[Record]:
+        """At most `size` rows behind a place.
+
+        Raises Unavailable when a transaction that may add a row to the page does not end in time,
+        and StorageFailed.
+        """
+        numbered = self._engine.dialect.name == "postgresql"
+        arrival = table.c[t.ARRIVAL]
+        if numbered:
+            order: tuple[Column[Any], ...] = (arrival, identifier)
+            query = query.where(tuple_(*order) > tuple_(after.arrival, after.id))
+        else:
+            # There every arrival is 0, and no index has them.
+            order = (identifier,)
+            query = query.where(identifier > after.id)
+        query = query.order_by(*order).limit(size + 1)
+        reached = self._horizon.reached.rows
+        found = self._read(query)
+        if len(found) > size and (until := found[size - 1]._mapping[arrival]) > reached:
+            if not self._horizon.reach(until, self._wait_s):
+                raise Unavailable(
+                    "LIST_INCOMPLETE",
+                    "a server has not ended a transaction that may add to this page; retry",
+                    RETRY_MS,
+                )
+            # Rows that came meanwhile stand before this one: the page ends there or earlier.
+            found = self._read(query)
+        last = None
+        if len(found) > size:
+            row = found[size - 1]._mapping
+            last = Place(row[arrival], row[identifier])
+        return Page([made(row) for row in found[:size]], last)
+
+    def _read(self, query: Select[Any]) -> list[Any]:
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).all())

@@ -1,0 +1,240 @@
+"""Limits stand in one place; names that a library keeps to itself are left alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import models
+import service
+from service.bounds import BOUNDS
+from service.clock import ClockLimits
+from service.config import LIMITS, Limits, LimitsWrong, PostgresLimits
+from service.engine.committer import CommitLimits
+from service.engine.pool import PoolLimits
+
+SERVICE = Path(service.__file__).parent
+APART = ("demo", "migrations")
+"""The demo is a client, and migrations are frozen."""
+
+UNIT = "a unit of time or size"
+FORMAT = "the format of a file, a key, a hash or a packed value"
+CONTRACT = "a rule that the contract names"
+TERMS = "what a row of the terms may say without being taken for a slip"
+SHELL = "a command at the shell, which is no part of the server"
+TEXT = "the length of a text that an error or a list of details shows"
+STATEMENT = "the size of one statement, measured; each size is kept prepared"
+METHOD = "part of a method, as its comment says"
+
+FACTS: dict[str, dict[str, str]] = {
+    "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
+    "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
+    "domain/chain.py": {"SUBJECT_BYTES": FORMAT},
+    "domain/holding.py": {"LONGEST_US": CONTRACT},
+    "domain/ladder.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/policy.py": {"MAX_REASONS": CONTRACT},
+    "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "engine/assess.py": {"VALUE_BYTES": FORMAT},
+    "engine/following.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "ids.py": {"_EPOCH_US": FORMAT},
+    "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
+    "rpc/credit.py": {"DEFAULT_PAGE": CONTRACT},
+    "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
+    "rpc/ledger.py": {"DEFAULT_PAGE": CONTRACT},
+    "rpc/rails.py": {"DEFAULT_PAGE": CONTRACT},
+    "rpc/reading.py": {"DEFAULT_PAGE": CONTRACT},
+    "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
+    "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
+    "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
+    "storage/backup.py": {"PORTION_BYTES": SHELL},
+    "storage/dump.py": {"MAX_SAID": TEXT},
+    "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
+    "storage/opening.py": {"MAX_SAID": TEXT},
+    "storage/postgres_session.py": {"LOOK_S": METHOD},
+    "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
+    "storage/seals.py": {"EVENTS_A_HEAD": STATEMENT},
+    "storage/sqlite_files.py": {
+        "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
+    },
+    "storage/statements.py": {"MOST_ROWS": STATEMENT},
+    "storage/store.py": {"HEADS_TOGETHER": STATEMENT},
+    "storage/terms.py": {
+        "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
+    },
+    "storage/verify.py": {"PORTION": STATEMENT},
+}  # fmt: skip
+"""Numbers that are no limits, by module, each with the reason why nobody sets it."""
+
+
+def modules() -> Iterator[Path]:
+    """The server's modules, but for the place where limits stand."""
+    for path in sorted(SERVICE.rglob("*.py")):
+        if not set(APART).intersection(path.relative_to(SERVICE).parts):
+            yield path
+
+
+def is_number(node: ast.expr | None, numbers: set[str]) -> bool:
+    """Whether an expression is a number: a number itself, the name of one, or arithmetic with at
+    least one number in it, and else with names of constants, which may be another module's."""
+    match node:
+        case ast.Constant(value=value):
+            return type(value) in (int, float)
+        case ast.UnaryOp(operand=operand):
+            return is_number(operand, numbers)
+        case ast.Name(id=name):
+            return name in numbers
+        case ast.BinOp():
+            parts = [it for it in ast.walk(node) if isinstance(it, ast.Constant | ast.Name)]
+            known = [is_number(it, numbers) for it in parts]
+            constants = [isinstance(it, ast.Name) and it.id.isupper() for it in parts]
+            return any(known) and all(one or two for one, two in zip(known, constants, strict=True))
+    return False
+
+
+def numbers_of(source: str) -> set[str]:
+    """The names that a module, or a class in it, gives to numbers."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Module | ast.ClassDef):
+            continue
+        for statement in node.body:
+            targets: list[ast.expr] = []
+            value: ast.expr | None = None
+            if isinstance(statement, ast.Assign):
+                targets, value = statement.targets, statement.value
+            elif isinstance(statement, ast.AnnAssign):
+                targets, value = [statement.target], statement.value
+            names = [it.id for it in targets if isinstance(it, ast.Name) and it.id.isupper()]
+            if is_number(value, found):
+                found.update(names)
+    return found
+
+
+def test_every_limit_stands_in_config() -> None:
+    """A number that a module names is a limit in `service/config.py`, or one of the facts above;
+    each of these is still there."""
+    found = {}
+    for path in modules():
+        name = path.relative_to(SERVICE).as_posix()
+        if name != "config.py" and (numbers := numbers_of(path.read_text())):
+            found[name] = numbers
+    assert found == {name: set(facts) for name, facts in FACTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("WAIT_S = 5", {"WAIT_S"}),
+        ("WAIT_S: float = 2.5", {"WAIT_S"}),
+        ("A = 2\nMOST = -(A * 1_000 << 2)", {"A", "MOST"}),
+        ("MOST = 100 * DAY_US\nNAME = PREFIX + 'x'", {"MOST"}),
+        ("class Way:\n    MOST = 3", {"MOST"}),
+        ("NAMES = ('a',)\nFLAG = True\nMOST = LIMITS.most\nlower = 3", set()),
+    ],
+)
+def test_a_named_number_is_found(source: str, names: set[str]) -> None:
+    """Numbers are found with and without a type, alone and as arithmetic, in modules and
+    classes."""
+    assert numbers_of(source) == names
+
+
+# -- what a limit says of itself ---------------------------------------------------------------
+
+COUNTS = frozenset({
+    "max_queue", "max_batch", "patience", "min_arrivals", "max_attempts", "max_concurrent_streams",
+    "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
+    "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
+    "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
+    "keepalives", "refusals_a_second", "max_held_back", "most_waiting", "most_in_a_line",
+})  # fmt: skip
+"""Limits that are numbers of things."""
+UNITS = ("_s", "_ms", "_bytes", "_kib")
+
+
+def leaves(limits: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every field that is no group of fields: its path, itself and its value."""
+    for it in fields(limits):
+        value = getattr(limits, it.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{path}{it.name}.")
+        else:
+            yield f"{path}{it.name}", it, value
+
+
+LEAVES = [it for it in leaves(LIMITS) if not callable(it[2])]
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in LEAVES])
+def test_a_limit_has_a_unit_and_bounds(path: str) -> None:
+    """Every limit is a number whose name says its unit, or that it counts things, and which lies
+    within bounds of its own."""
+    ((_, field, value),) = [it for it in LEAVES if it[0] == path]
+    low, high = field.metadata[BOUNDS]
+    assert type(value) in (int, float)
+    assert low <= value <= high
+    assert field.name.endswith(UNITS) != (field.name in COUNTS)
+
+
+WRONG = {
+    "drain_s": lambda: replace(LIMITS, drain_s=-1.0),
+    "commit.max_queue": lambda: Limits(commit=CommitLimits(max_queue=0)),
+    "clock.most_apart_s": lambda: Limits(clock=ClockLimits(most_apart_s=float("nan"))),
+    "resend_s": lambda: replace(LIMITS, resend_s=float("inf")),
+    "reads.threads": lambda: Limits(reads=PoolLimits(threads=1_000)),
+    "postgres.connections": lambda: Limits(postgres=PostgresLimits(connections=17)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_limit_that_makes_no_sense_is_refused(name: str) -> None:
+    """A limit out of its bounds is refused by its name, with what it may be; so are fewer
+    connections than there are threads that use one."""
+    with pytest.raises(LimitsWrong, match=rf"{name} is .*: give ") as refused:
+        WRONG[name]()
+    assert str(refused.value).count(" is ") <= 2
+
+
+def test_all_limits_that_make_no_sense_are_named() -> None:
+    """The refusal names every limit that is wrong, not only the first."""
+    with pytest.raises(LimitsWrong, match=r"drain_s is -1.*; .*sweep_portion is 0"):
+        replace(LIMITS, drain_s=-1, notice_s=-1, sweep_portion=0)
+
+
+# -- names that others keep to themselves ------------------------------------------------------
+
+
+def private_imports(source: str) -> list[str]:
+    """What a module imports from other packages by a name, or from a module, with an underscore."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            private = any(it.startswith("_") and not it.startswith("__") for it in parts)
+            if private and parts[0] not in ("service", "models", "freehold"):
+                found.append(name)
+    return found
+
+
+def test_no_private_name_of_a_library_is_used() -> None:
+    """What a library keeps to itself may be gone with its next version: the server imports none."""
+    places = [*modules(), *Path(models.__file__).parent.rglob("*.py")]
+    found = {str(path): names for path in places if (names := private_imports(path.read_text()))}
+    assert found == {}
+
+
+def test_a_private_name_is_found() -> None:
+    """Private names and names of private modules are found, a name like __future__ is not."""
+    source = "from __future__ import annotations\nfrom psycopg.errors import _WaitTimeout\n"
+    source += "import protovalidate._gen\nfrom psycopg import OperationalError\n"
+    assert private_imports(source) == ["psycopg.errors._WaitTimeout", "protovalidate._gen"]

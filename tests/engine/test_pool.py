@@ -1,0 +1,93 @@
+"""Pools of threads: what waits is bounded, and one kind of work keeps no other waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+
+import pytest
+
+from service.domain.errors import Exhausted, InvariantBroken
+from service.engine.pool import NoPool, Pool, PoolLimits
+
+WAIT_S = 30.0
+
+
+@pytest.fixture
+def gate() -> threading.Event:
+    """Closed until it is set."""
+    return threading.Event()
+
+
+def test_d7_work_beyond_the_bound_is_refused(gate: threading.Event) -> None:
+    """A pool takes what its threads do and what may wait; more is Exhausted with a delay, and there
+    is room again when something is done."""
+    with Pool("key lookups", PoolLimits(threads=2, max_waiting=3, retry_after_ms=70)) as pool:
+        taken = [pool.submit(gate.wait, WAIT_S) for _ in range(5)]
+        for _ in range(3):
+            with pytest.raises(Exhausted) as refused:
+                pool.submit(gate.wait, WAIT_S)
+        assert refused.value.reason == "TOO_MANY_KEY_LOOKUPS"
+        assert refused.value.retry_after_ms == 70
+        gate.set()
+        assert [it.result(WAIT_S) for it in taken] == [True] * 5
+        for _ in range(100):
+            assert pool.submit(gate.wait, WAIT_S).result(WAIT_S)
+
+
+def test_d7_work_that_nobody_waits_for_keeps_its_place(gate: threading.Event) -> None:
+    """Work that was cancelled while it waited counts until a thread has passed it by, so that calls
+    cut off by their callers fill no memory; it is not done."""
+    done: list[int] = []
+    with Pool("reads", PoolLimits(threads=1, max_waiting=2)) as pool:
+        first = pool.submit(gate.wait, WAIT_S)
+        for number in range(2):
+            assert pool.submit(done.append, number).cancel()
+        with pytest.raises(Exhausted):
+            pool.submit(done.append, 2)
+        gate.set()
+        assert first.result(WAIT_S)
+        last: Future[None] | None = None
+        while last is None:
+            with suppress(Exhausted):
+                last = pool.submit(done.append, 3)
+        last.result(WAIT_S)
+    assert done == [3]
+
+
+def test_what_work_raises_is_raised_to_whoever_waits() -> None:
+    """An error of the work reaches the caller, and leaves its place to others."""
+
+    def fail() -> None:
+        raise KeyError("why")
+
+    async def main() -> None:
+        for _ in range(3):
+            with pytest.raises(KeyError, match="why"):
+                await pool.run(fail)
+        assert await pool.run(max, 1, 2) == 2
+
+    with Pool("reads", PoolLimits(threads=1, max_waiting=0)) as pool:
+        asyncio.run(main())
+
+
+def test_a_pool_that_was_shut_refuses_and_keeps_no_place() -> None:
+    """After the end a pool raises RuntimeError however often it is asked."""
+    pool = Pool("reads", PoolLimits(threads=1, max_waiting=0))
+    pool.shutdown()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="shutdown"):
+            pool.submit(int)
+
+
+def test_d7_the_default_pool_refuses_all_work() -> None:
+    """Where the server has put NoPool in the default pool's place, work for that is refused."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(NoPool())
+        with pytest.raises(InvariantBroken, match="a Pool of its own"):
+            await asyncio.to_thread(int)
+
+    asyncio.run(main())

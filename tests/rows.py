@@ -1,0 +1,34 @@
+"""Rows of one table, read in a transaction or made up as a batch's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service.engine.ports import Transaction
+from service.engine.rows import Rows, Wish
+from service.engine.tables import Key, Row, Table
+
+
+def read(
+    transaction: Transaction,
+    table: Table[Key, Row],
+    keys: Iterable[Any],
+    by: tuple[str, ...] = (),
+) -> dict[Key, Row]:
+    """The rows of a table with these keys, or with these values in the columns `by`."""
+    rows = Rows()
+    transaction.read(rows, [Wish(table, by or table.key, set(keys))])
+    return rows[table]
+
+
+def changed(
+    table: Table[Key, Row],
+    rows: Mapping[Key, Row | None],
+    read: Mapping[Key, Row] | None = None,
+) -> Rows:
+    """A batch that has read these rows, none if not given, and made those of them."""
+    made = Rows()
+    made.read[table].update(read or {})
+    made.changed[table] = dict(rows)
+    return made

@@ -1,0 +1,301 @@
+"""A flood of made-up keys: it slows neither the server's own work nor callers with good keys."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from sqlalchemy import Engine
+
+import service
+from service import app as app_module
+from service.config import KeyLimits, Limits
+from service.domain.access import OPERATOR_SCOPES, Principal, hash_key
+from service.domain.errors import Exhausted, Unauthenticated
+from service.engine.pool import Pool, PoolLimits
+from service.engine.terms import Terms
+from service.rpc import keys as keys_module
+from service.rpc.keys import HEADER, PREFIX, KeyRing
+from service.storage import admin
+from tests.fakes import START_US, serving
+from tests.rpc.examples import example
+from tests.rpc.support import TIMEOUT_S, Caller, Refused, desks, outcome, until
+
+WAITING = 8
+FLOOD = 64
+LIMITS = Limits(
+    keys=KeyLimits(known_s=0.0, unknown_s=60.0),
+    unknown_key_lookups=PoolLimits(threads=1, max_waiting=WAITING),
+    catalog_interval_s=0.01,
+)
+"""Good keys are looked up with every call, as they are every few seconds in a server."""
+
+
+def bearer(key: str) -> tuple[tuple[str, str], ...]:
+    return ((HEADER, f"{PREFIX}{key}"),)
+
+
+class SlowLookups:
+    """Look-ups of unknown keys wait at a gate; each is counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self.counts: Counter[str] = Counter()
+        self.good: set[str] = set()
+
+        def find(engine: Engine, key_hash: str) -> Principal | None:
+            self.counts[key_hash] += 1
+            if key_hash not in self.good:
+                assert self.gate.wait(TIMEOUT_S)
+            return admin.find_principal(engine, key_hash)
+
+        monkeypatch.setattr(app_module, "find_principal", find)
+
+
+@contextmanager
+def flooded(caller: Caller, keys: Sequence[str], slow: SlowLookups) -> Iterator[list[object]]:
+    """Calls with made-up keys that wait for their answers, which are collected at the end."""
+    answers: list[object] = []
+
+    def call(key: str) -> None:
+        sent = outcome(lambda: caller.refused("GetAuthorization", b"", metadata=bearer(key)))
+        answers.append(sent)
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        try:
+            for key in keys:
+                pool.submit(call, key)
+            yield answers
+        finally:
+            slow.gate.set()
+
+
+def test_d7_a_flood_of_made_up_keys_slows_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While made-up keys flood slow look-ups, a bounded number waits and the rest is refused with
+    RESOURCE_EXHAUSTED and a delay; good keys are answered, and the server's own reads go on."""
+    slow, looks = SlowLookups(monkeypatch), Counter[str]()
+
+    follow = Terms.follow
+
+    def counted(terms: Terms) -> bool:
+        looks["catalog"] += 1
+        return follow(terms)
+
+    monkeypatch.setattr(Terms, "follow", counted)
+    with serving(tmp_path, limits=LIMITS) as served, desks(served) as desk:
+        slow.good |= {hash_key(served.operator_key), hash_key(served.platform_key)}
+        desk.operator.page()  # the key has been good before
+        made_up = [f"fh_made-up-{number}" for number in range(FLOOD)]
+        with flooded(desk.other, made_up, slow) as answers:
+            refused_at_once = FLOOD - WAITING - 1
+            until(lambda: len(answers) == refused_at_once, "what cannot wait is refused")
+            for answer in list(answers):
+                assert isinstance(answer, Refused)
+                assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert answer.reason == "TOO_MANY_UNKNOWN_KEY_LOOKUPS"
+                assert answer.retry_s is not None
+                assert 0 < answer.retry_s < 60
+            before = looks["catalog"]
+            for _ in range(50):
+                desk.operator.page()
+            until(lambda: looks["catalog"] > before + 3, "the server's own reads go on")
+            assert len(answers) == refused_at_once
+        until(lambda: len(answers) == FLOOD, "what waited is answered")
+        codes = Counter(it.code for it in answers if isinstance(it, Refused))
+        assert codes[grpc.StatusCode.UNAUTHENTICATED] == WAITING + 1
+
+
+def test_d7_an_unknown_key_is_looked_up_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls with one unknown key share one look-up, and those after it need none for a while."""
+    slow = SlowLookups(monkeypatch)
+    with serving(tmp_path, limits=LIMITS) as served, desks(served) as desk:
+        with flooded(desk.other, ["fh_made-up"] * 20, slow) as answers:
+            until(lambda: slow.counts[hash_key("fh_made-up")] == 1, "looked up")
+        until(lambda: len(answers) == 20, "all are answered")
+        for method in ("GetAuthorization", "Authorize", "PutUsers"):
+            refusal = desk.other.refused(method, example(method), metadata=bearer("fh_made-up"))
+            assert refusal.reason == "KEY_UNKNOWN"
+        assert slow.counts[hash_key("fh_made-up")] == 1
+
+
+def test_d7_a_key_made_after_it_was_refused_serves_soon(tmp_path: Path) -> None:
+    """A key that was tried before it was made is refused for `unknown_s` at most."""
+    limits = Limits(keys=KeyLimits(unknown_s=0.2))
+    with serving(tmp_path, limits=limits) as served:
+        caller = Caller(served.address, "fh_made-later")
+        try:
+            assert isinstance(outcome(caller.page), Refused)
+            admin.add_key(served.store.engine, "fh_made-later", "city", START_US)
+            until(lambda: not isinstance(outcome(caller.page), Refused), "the key serves")
+        finally:
+            caller.close()
+
+
+# -- the ring by itself ----------------------------------------------------------------------
+
+SOMEBODY = Principal("city", OPERATOR_SCOPES, "key-1")
+
+
+class Ring:
+    """A ring whose keys are good if they begin with g; it remembers three of each kind."""
+
+    def __init__(
+        self, find: Callable[[str], Principal | None] | None = None, **limits: float
+    ) -> None:
+        self.looked_up: list[str] = []
+        self._names = {hash_key(f"{kind}{n}"): f"{kind}{n}" for kind in "gb" for n in range(9)}
+        self._find = find or self._by_name
+        self.pools = [Pool(it, PoolLimits(threads=1, max_waiting=2)) for it in ("known", "new")]
+        self.ring = KeyRing(
+            self._look_up,
+            familiar=self.pools[0],
+            strangers=self.pools[1],
+            limits=KeyLimits(known_s=60.0, max_known=3, unknown_s=60.0, max_unknown=3, **limits),  # type: ignore[arg-type]
+        )
+
+    def _by_name(self, name: str) -> Principal | None:
+        return SOMEBODY if name.startswith("g") else None
+
+    def _look_up(self, key_hash: str) -> Principal | None:
+        self.looked_up.append(self._names[key_hash])
+        return self._find(self._names[key_hash])
+
+    async def ask(self, key: str) -> Principal | None:
+        """The caller with this key; None for an unknown one."""
+        known = self.ring.known(bearer(key))
+        try:
+            return known or await self.ring.principal(bearer(key))
+        except Unauthenticated:
+            return None
+
+
+def run(ring: Ring, *keys: str) -> list[Principal | None]:
+    """What these keys get, one after the other."""
+
+    async def main() -> list[Principal | None]:
+        return [await ring.ask(key) for key in keys]
+
+    return asyncio.run(main())
+
+
+def test_d7_made_up_keys_push_no_good_key_out() -> None:
+    """However many unknown keys come, a good key that was looked up is not looked up again."""
+    ring = Ring()
+    run(ring, "g1", *(f"b{n}" for n in range(9)), "g1")
+    assert ring.looked_up.count("g1") == 1
+
+
+@pytest.mark.parametrize("kind", ["g", "b"])
+def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
+    """A full memory forgets its oldest answer for a new one, and nothing else."""
+    ring = Ring()
+    run(ring, *(f"{kind}{n}" for n in range(4)))
+    ring.looked_up.clear()
+    run(ring, f"{kind}1", f"{kind}2", f"{kind}3", f"{kind}0")
+    assert ring.looked_up == [f"{kind}0"]
+
+
+def test_d7_refusals_are_held_back_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the refusals in one second some go out at once, and so do those for which there is no
+    place; the others are held back. A good key is not."""
+    ring = Ring(refusals_a_second=2, max_held_back=3, hold_back_s=30.0)
+    seconds = [1.0]
+    monkeypatch.setattr(keys_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    async def main() -> None:
+        many = [asyncio.create_task(ring.ask(f"b{n % 2}")) for n in range(9)]
+        done, held = await asyncio.wait(many, timeout=0.3)
+        assert (len(done), len(held)) == (2 + 4, 3)
+        assert await asyncio.wait_for(ring.ask("g1"), 10) is SOMEBODY
+        seconds[0] = 2.0
+        assert await asyncio.wait_for(ring.ask("b1"), 10) is None
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+        for _ in range(2):
+            seconds[0] += 1
+            assert await asyncio.wait_for(ring.ask("b1"), 10) is None
+
+    asyncio.run(main())
+
+
+def test_d7_a_look_up_that_failed_is_not_remembered() -> None:
+    """When the database is away a key is neither good nor unknown: the next call looks it up."""
+
+    def away(_name: str) -> Principal | None:
+        if len(ring.looked_up) == 1:
+            raise Exhausted("AWAY", "for now")
+        return SOMEBODY
+
+    ring = Ring(away)
+    with pytest.raises(Exhausted):
+        run(ring, "g1")
+    assert run(ring, "g1", "g1") == [SOMEBODY, SOMEBODY]
+    assert ring.looked_up == ["g1", "g1"]
+
+
+# -- no work on the default pool ---------------------------------------------------------------
+
+
+def default_pool_uses(source: str) -> list[int]:
+    """The lines of a module that hand work to the event loop's default pool."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias):
+            name = node.id if isinstance(node, ast.Name) else ""
+            name = name or (node.attr if isinstance(node, ast.Attribute) else "")
+            name = name or (node.name if isinstance(node, ast.alias) else "")
+            if name in ("to_thread", "getaddrinfo", "getnameinfo") and "socket" not in ast.unparse(
+                node
+            ):
+                lines.append(node.lineno)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "run_in_executor":
+            given = node.args[0] if node.args else None
+            if given is None or (isinstance(given, ast.Constant) and given.value is None):
+                lines.append(node.lineno)
+    return lines
+
+
+def test_d7_no_work_goes_to_the_default_pool() -> None:
+    """No module of the server hands work to the event loop's default pool, which all work would
+    share without a bound."""
+    folder = Path(service.__file__).parent
+    found = {
+        f"{path.relative_to(folder)}:{line}"
+        for path in folder.rglob("*.py")
+        for line in default_pool_uses(path.read_text())
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import asyncio\nasyncio.to_thread(f)",
+        "from asyncio import to_thread",
+        "loop.run_in_executor(None, f)",
+        "loop.run_in_executor(executor=None, func=f)",
+        "loop.getaddrinfo('host', 1)",
+    ],
+)
+def test_d7_work_for_the_default_pool_is_found(source: str) -> None:
+    """Each way to hand work to the default pool is found."""
+    assert default_pool_uses(source)
+
+
+def test_d7_work_for_a_pool_of_its_own_is_not_found() -> None:
+    """Work for a pool of its own, and a plain look-up of an address, are no finding."""
+    assert default_pool_uses("loop.run_in_executor(pool, f)\nsocket.getaddrinfo('h', 1)") == []

@@ -1,0 +1,436 @@
+"""Two servers on one PostgreSQL commit in the wrong order: no event, no row of a list is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import RootTransaction, text
+from sqlalchemy.engine import make_url
+
+from service.domain.authorization import Authorization
+from service.domain.errors import Unavailable
+from service.domain.ledger import Standing
+from service.engine.operations import SetStanding
+from service.engine.ports import START, Page, Place
+from service.engine.records import PLATFORM, TransferState
+from service.engine.tables import AUTHORIZATIONS
+from service.storage import horizon as h
+from service.storage.database import open_database
+from service.storage.horizon import Horizon, Waiting
+from service.storage.lists import Lists
+from service.storage.seals import SqlSealStore
+from service.storage.store import SqlStore
+from tests.engine.acts import HOUR_US, charged, wake
+from tests.engine.calls import authorize, reason, rental
+from tests.fakes import OPERATOR, CountingIds, Desk, lists_of
+from tests.postgres import Cluster
+
+HANG_S = 10.0
+SHORT_S = 0.05
+
+
+class LateIds(CountingIds):
+    """Ids of a server whose clock is ahead."""
+
+    def new(self, now_us: int) -> str:
+        return "v" + super().new(now_us)[1:]
+
+
+@dataclass
+class Server:
+    """A server whose next commit can be held back."""
+
+    desk: Desk
+    held: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of a fresh database."""
+    made = cluster.lend()
+    yield made
+    cluster.give_back(made)
+
+
+@pytest.fixture(params=["behind", "ahead"])
+def servers(cluster: Cluster, name: str, request: pytest.FixtureRequest) -> Iterator[list[Server]]:
+    """Two servers on one database; the clock of the first is behind, or ahead of the second's."""
+    made = []
+    for ids in (CountingIds(), LateIds()):
+        store = HeldStore(open_database(cluster.url(name)))
+        store.server = Server(Desk(store, ids=ids))
+        made.append(store.server)
+    yield made if request.param == "behind" else made[::-1]
+    for server in made:
+        server.go.set()
+        assert server.desk.faults == []
+        server.desk.store.close()
+
+
+class HeldStore(SqlStore):
+    """A store whose next commit of a batch waits, with all that the batch wrote."""
+
+    server: Server
+
+    def _commit(self, transaction: RootTransaction) -> None:
+        server = self.server
+        if server.held:
+            server.held = False
+            server.reached.set()
+            assert server.go.wait(HANG_S)
+        super()._commit(transaction)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads of the test."""
+    with ThreadPoolExecutor(4) as made:
+        yield made
+
+
+def hold(server: Server, pool: ThreadPoolExecutor, act: Callable[[], object]) -> Future[object]:
+    """Lets a server do something up to its commit."""
+    server.held = True
+    running = pool.submit(act)
+    assert server.reached.wait(HANG_S)
+    return running
+
+
+Read = Callable[[Lists, Place, int], Page[Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A list that clients read again and again, and a call that adds a row to it."""
+
+    read: Read
+    prepare: Callable[[Desk, str], object]
+    add: Callable[[Desk, str, Any], object]
+
+    def ids(self, page: Page[Any]) -> list[str]:
+        """The people of a page's rows."""
+        return [row.user_id for row in page.rows]
+
+
+def _rent(desk: Desk, user_id: str, _: object) -> object:
+    return rental(desk, authorize(user_id), request_id=f"rent-{user_id}")
+
+
+def _watch(desk: Desk, user_id: str) -> object:
+    desk.put_user(user_id, 700)
+    return desk.do(SetStanding(user_id, Standing.WATCHED), caller=PLATFORM)
+
+
+def _owe(desk: Desk, user_id: str) -> Authorization:
+    desk.put_user(user_id, 700)
+    return charged(desk, user_id)
+
+
+def _debit(desk: Desk, _: str, it: Any) -> object:
+    desk.clock.advance((it.wake_us or 0) + HOUR_US)
+    (result,) = desk.apply(desk.work(wake(it), caller="", request_id=""))
+    assert reason(result) == ""
+    return result
+
+
+def _transfers(state: TransferState | None, user_id: str = "") -> Read:
+    def read(lists: Lists, after: Place, size: int) -> Page[Any]:
+        return lists.transfers(user_id, after=after, size=size, state=state)
+
+    return read
+
+
+def _authorizations(lists: Lists, after: Place, size: int) -> Page[Any]:
+    return lists.authorizations(OPERATOR, after=after, size=size, user_id="", state=None)
+
+
+def _reviews(lists: Lists, after: Place, size: int) -> Page[Any]:
+    return lists.reviews(after=after, size=size)
+
+
+CASES = {
+    "ListAuthorizations": Case(_authorizations, lambda desk, it: desk.put_user(it, 700), _rent),
+    "ListReviews": Case(_reviews, _watch, _rent),
+    "ListTransfers": Case(_transfers(None), _owe, _debit),
+    "ListTransfers by state": Case(_transfers(TransferState.REQUESTED), _owe, _debit),
+}
+PEOPLE = ("slow", "one", "two", "three")
+
+
+def prepared(servers: list[Server], case: Case) -> dict[str, Any]:
+    """What is to be there before rows are added, by person."""
+    slow, quick = (server.desk for server in servers)
+    slow._requests = count(1_000_000)  # no request id of the other's
+    return {it: case.prepare(slow if it == "slow" else quick, it) for it in PEOPLE}
+
+
+def all_pages(case: Case, lists: Lists, size: int, after: Place = START) -> list[str]:
+    """The people of all rows behind a place."""
+    found: list[str] = []
+    while True:
+        page = case.read(lists, after, size)
+        found += case.ids(page)
+        if page.last is None:
+            return found
+        after = Place.read(str(page.last))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_row_that_is_committed_late_is_on_a_later_page(
+    servers: list[Server], pool: ThreadPoolExecutor, case: Case
+) -> None:
+    """A page waits for a transaction that took its number before the page's last row, whatever id
+    that server made; each row comes once, and whoever goes on from an early page misses none."""
+    slow, quick = (server.desk for server in servers)
+    before = prepared(servers, case)
+    lists = lists_of(quick.store)
+    known = all_pages(case, lists, 10)
+    late = hold(servers[0], pool, lambda: case.add(slow, "slow", before["slow"]))
+    for it in PEOPLE[1:]:
+        case.add(quick, it, before[it])
+    fresh = len(known) + 2
+    page = pool.submit(case.read, lists, START, fresh)
+    with pytest.raises(TimeoutError):
+        page.result(4 * SHORT_S)
+    servers[0].go.set()
+    late.result(HANG_S)
+    first = page.result(HANG_S)
+    assert first.last is not None
+    rest = all_pages(case, lists, 1, first.last)
+    assert sorted(case.ids(first) + rest) == sorted([*known, *PEOPLE])
+    assert set(PEOPLE) - {"slow"} <= set(case.ids(first) + rest)
+    for size in (1, 2, 3):
+        assert sorted(all_pages(case, lists, size)) == sorted([*known, *PEOPLE])
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_row_that_began_after_a_page_is_on_a_later_page(
+    servers: list[Server], pool: ThreadPoolExecutor, case: Case
+) -> None:
+    """A row of a server whose clock is behind, made after a page was given, comes after it."""
+    slow, quick = (server.desk for server in servers)
+    before = prepared(servers, case)
+    lists = lists_of(slow.store)
+    known = len(all_pages(case, lists, 10))
+    for it in PEOPLE[1:]:
+        case.add(quick, it, before[it])
+    page = case.read(lists, START, known + 2)
+    assert page.last is not None
+    case.add(slow, "slow", before["slow"])
+    assert all_pages(case, lists, 10, page.last)[-1] == "slow"
+
+
+def test_a_token_of_the_build_before_misses_no_row(servers: list[Server]) -> None:
+    """A token that names only an id goes on with every row that was numbered since, and in the
+    order of ids among those of before."""
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    quick = servers[1].desk
+    for it in PEOPLE[1:]:
+        case.add(quick, it, before[it])
+    lists = lists_of(quick.store)
+    page = case.read(lists, START, 2)
+    assert page.last is not None
+    assert all_pages(case, lists, 10, Place.read(page.last.id)) == list(PEOPLE[1:])
+    with quick.store.engine.begin() as connection:
+        connection.execute(text("UPDATE authorizations SET arrival = 0"))
+    old = sorted(row.authorization_id for row in case.read(lists, START, 9).rows)
+    rest = case.read(lists, Place.read(old[0]), 9).rows
+    assert [row.authorization_id for row in rest] == old[1:]
+
+
+def test_a_server_of_the_build_before_numbers_its_rows(servers: list[Server]) -> None:
+    """A row that was inserted without a number gets one, and stands behind those before it."""
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    slow, quick = (server.desk for server in servers)
+    case.add(quick, "one", before["one"])
+    assert "arrival" not in slow.store._statements.tables[AUTHORIZATIONS].insert.columns
+    case.add(slow, "slow", before["slow"])
+    assert all_pages(case, lists_of(quick.store), 1) == ["one", "slow"]
+
+
+def test_an_event_that_is_committed_late_is_sealed(
+    servers: list[Server], pool: ThreadPoolExecutor
+) -> None:
+    """Events behind one that may still come are left for later, and none is passed over."""
+    slow, quick = (server.desk for server in servers)
+    prepared(servers, CASES["ListAuthorizations"])
+    seals = SqlSealStore(quick.store.engine, Horizon(quick.store.engine, lambda _: None))
+    before = seals.unsealed(0, 100).outbox_sequence
+    late = hold(servers[0], pool, lambda: _rent(slow, "slow", None))
+    _rent(quick, "one", None)
+    assert seals.unsealed(before, 100).heads == ()
+    assert seals.last_event() > before + 1
+    _rent(quick, "two", None)
+    servers[0].go.set()
+    late.result(HANG_S)
+    found = seals.unsealed(before, 100)
+    assert {it.user_id for it in found.heads} == {"slow", "one", "two"}
+    assert found.outbox_sequence == seals.last_event()
+
+
+def test_events_are_read_up_to_a_mark_while_others_write(
+    servers: list[Server], pool: ThreadPoolExecutor
+) -> None:
+    """Writers that never all rest do not keep a reader from going on: what was numbered before the
+    oldest of them began is there once those have ended that were under way."""
+    slow, quick = (server.desk for server in servers)
+    prepared(servers, CASES["ListAuthorizations"])
+    horizon = Horizon(quick.store.engine, lambda _: None)
+    start = horizon.look().events
+    first = hold(servers[0], pool, lambda: _rent(slow, "slow", None))
+    _rent(quick, "one", None)
+    assert horizon.look().events == start
+    second = hold(servers[1], pool, lambda: _rent(quick, "two", None))
+    servers[0].go.set()
+    first.result(HANG_S)
+    reached = horizon.look().events
+    assert start < reached
+    seals = SqlSealStore(quick.store.engine, horizon)
+    assert {it.user_id for it in seals.unsealed(start, 100).heads} == {"slow", "one"}
+    servers[1].go.set()
+    second.result(HANG_S)
+    assert horizon.look().events > reached
+
+
+# -- who keeps readers waiting, and who does not -------------------------------------------------
+
+
+@pytest.fixture
+def session(cluster: Cluster, name: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session of somebody else, in whose transaction anything may happen."""
+    with psycopg.connect(cluster.dsn(name), application_name="stuck") as opened:
+        yield opened
+        opened.rollback()
+
+
+WRITE = "UPDATE authorizations SET version = version WHERE false"
+
+
+def test_a_writer_that_hangs_is_named(
+    servers: list[Server], session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a transaction that writes to a list does not end, pages up to what was reached are
+    given, the last page is given, and a page beyond is refused as unavailable after a bounded wait;
+    the log names the process again and again."""
+    monkeypatch.setattr(h, "LOG_AFTER_S", SHORT_S)
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    quick = servers[1].desk
+    told: list[Waiting] = []
+    lists = lists_of(quick.store, told.append, wait_s=4 * SHORT_S)
+    for it in ("one", "two"):
+        case.add(quick, it, before[it])
+    assert case.ids(case.read(lists, START, 1)) == ["one"]
+    session.execute(WRITE)
+    case.add(quick, "three", before["three"])
+    case.add(quick, "slow", before["slow"])
+    assert case.ids(case.read(lists, START, 1)) == ["one"]
+    assert case.ids(case.read(lists, START, 4)) == ["one", "two", "three", "slow"]
+    with pytest.raises(Unavailable, match="has not ended") as refused:
+        case.read(lists, START, 3)
+    assert refused.value.reason == "LIST_INCOMPLETE"
+    assert len(told) > 1
+    assert {(it.pid, it.application) for it in told} == {(session.info.backend_pid, "stuck")}
+    assert told[-1].since_s > told[0].since_s >= SHORT_S
+    session.rollback()
+    assert all_pages(case, lists, 3) == ["one", "two", "three", "slow"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM authorizations",
+        "SELECT * FROM authorizations FOR UPDATE",
+        "UPDATE operators SET name = name",
+        "SELECT pg_current_xact_id()",
+    ],
+)
+def test_others_keep_nobody_waiting(
+    servers: list[Server], session: psycopg.Connection[Any], statement: str
+) -> None:
+    """A long transaction that only reads or locks, or writes to other tables, keeps no reader
+    waiting."""
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    quick = servers[1].desk
+    session.execute(statement.encode())
+    for it in ("one", "two"):
+        case.add(quick, it, before[it])
+    assert all_pages(case, lists_of(quick.store, wait_s=0.0), 1) == ["one", "two"]
+
+
+def test_another_database_keeps_nobody_waiting(cluster: Cluster, servers: list[Server]) -> None:
+    """A transaction that writes to the same table of another database keeps no reader waiting."""
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    quick = servers[1].desk
+    other = cluster.fresh()
+    with psycopg.connect(cluster.dsn(other)) as session:
+        session.execute(WRITE)
+        for it in ("one", "two"):
+            case.add(quick, it, before[it])
+        assert all_pages(case, lists_of(quick.store, wait_s=0.0), 1) == ["one", "two"]
+    cluster.drop(other)
+
+
+def test_numbers_of_a_transaction_that_was_rolled_back_are_passed_over(
+    servers: list[Server], session: psycopg.Connection[Any]
+) -> None:
+    """A number that no row got is a gap for ever, and nobody waits for it."""
+    case = CASES["ListAuthorizations"]
+    before = prepared(servers, case)
+    quick = servers[1].desk
+    session.execute(WRITE)
+    session.execute("SELECT nextval('arrivals'), nextval('outbox_sequence_seq')")
+    case.add(quick, "one", before["one"])
+    session.rollback()
+    case.add(quick, "two", before["two"])
+    assert all_pages(case, lists_of(quick.store, wait_s=0.0), 1) == ["one", "two"]
+
+
+def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that was prepared, and neither committed nor rolled back, is under way."""
+    monkeypatch.setattr(h, "LOG_AFTER_S", 0.0)
+    with Cluster(settings={"max_prepared_transactions": "2"}) as cluster:
+        desk = Desk(SqlStore(open_database(cluster.url(cluster.fresh()))))
+        told: list[Waiting] = []
+        horizon = Horizon(desk.store.engine, told.append)
+        start = horizon.look()
+        dsn = cluster.dsn(str(make_url(desk.store.engine.url).database))
+        with psycopg.connect(dsn, autocommit=True) as session:
+            session.execute("BEGIN")
+            session.execute(WRITE)
+            session.execute("PREPARE TRANSACTION 'forgotten'")
+            desk.put_user("ann", 700)
+            _rent(desk, "ann", None)
+            assert horizon.look() == start
+            assert {it.pid for it in told} == {0}
+            session.execute("ROLLBACK PREPARED 'forgotten'")
+            assert horizon.look() > start
+        desk.store.close()
+
+
+def test_sqlite_waits_for_nobody(tmp_path_factory: pytest.TempPathFactory, file: Any) -> None:
+    """On SQLite rows appear in the order of their numbers: everything can be read at once."""
+    store = SqlStore(open_database(f"sqlite:///{file}"))
+    horizon = Horizon(store.engine, lambda _: None)
+    assert horizon.look() == (h.EVERYTHING, h.EVERYTHING)
+    assert horizon.reach(1, 0.0)
+    store.close()
+
+
+@pytest.mark.parametrize("place", [START, Place(0, "0" * 20), Place(7, "v" * 20)])
+def test_a_place_is_read_as_it_was_written(place: Place) -> None:
+    """The text of a place leads back to it."""
+    assert Place.read(str(place)) == place
