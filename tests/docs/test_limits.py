@@ -34,7 +34,7 @@ METHOD = "part of a method, as its comment says"
 FACTS: dict[str, dict[str, str]] = {
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
-    "domain/chain.py": {"SUBJECT_BYTES": FORMAT},
+    "domain/chain.py": {"LINK_FORMAT": FORMAT, "SUBJECT_BYTES": FORMAT, "_FORMAT_PLACE": FORMAT},
     "domain/holding.py": {"LONGEST_US": CONTRACT},
     "domain/ladder.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
@@ -57,6 +57,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/opening.py": {"MAX_SAID": TEXT},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
+    "storage/requests.py": {"PORTION": STATEMENT},
     "storage/seals.py": {"EVENTS_A_HEAD": STATEMENT},
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
