@@ -1,4 +1,4 @@
-"""The `freehold` command."""
+"""The `freehold` command: its keys, its server, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -6,89 +6,40 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ModelError
+from service.cli.books import backup, create_key_of_seals, restore, verify
+from service.cli.parts import (
+    database_option,
+    json_option,
+    key_only_option,
+    missing_library,
+    now_us,
+    opened,
+    report_key,
+    request_option,
+)
 from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import new_key
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.engine.records import PLATFORM, Verification, Witness
+from service.engine.records import PLATFORM
 from service.storage.database import telling
-from service.storage.opening import open_current, open_to_migrate, reach
+from service.storage.opening import open_to_migrate
 
 if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
 
 # gRPC's core writes lines of its own to standard error; what matters of them we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-T = TypeVar("T")
-
-DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
-
-
-def _usable(use: Callable[[str], T], url: str) -> T:
-    """What is made of a database's URL; a URL that leads nowhere is an error of its option."""
-    try:
-        return use(url)
-    except ImportError as error:
-        if _missing(error) is None:
-            raise
-        text = "PostgreSQL's driver is not installed: pip install 'freehold[postgres]'"
-        raise click.ClickException(text) from error
-    except (ArgumentError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="--database") from error
-
-
-def _open(url: str, use: Callable[[str], Engine] = open_current) -> Engine:
-    """An engine for the command, closed when that is over."""
-    engine = _usable(use, url)
-    click.get_current_context().call_on_close(engine.dispose)
-    return engine
-
-
-def _missing(error: ImportError) -> str | None:
-    """The library that is not installed; None when a module of ours is broken."""
-    name = (error.name or "").partition(".")[0]
-    return None if name in ("service", "models", "freehold") else name or str(error).split("\n")[0]
-
-
-def _now_us() -> int:
-    return SystemClock().now_us()
-
-
-def _report(record: dict[str, str], as_json: bool, key_only: bool) -> None:
-    if key_only:
-        click.echo(record["api_key"])
-    elif as_json:
-        click.echo(json.dumps(record))
-    else:
-        for name, value in record.items():
-            click.echo(f"{name.replace('_', ' ')}: {value}")
-
-
-database_option = click.option(
-    "--database", required=True, envvar="FREEHOLD_DATABASE", help=DATABASE_HELP
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-request_option = click.option(
-    "--request-id",
-    default="",
-    help="Makes it safe to run the command again after an unknown outcome: it is done once. A key "
-    "cannot be shown twice, so that a retry replaces it.",
-)
-key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 
 
 @click.group()
@@ -108,7 +59,7 @@ def migrate(database: str, shard: bool) -> None:
     from service.storage.migrate import migrate as apply
     from service.storage.shard import shard as spread
 
-    engine = _open(database, open_to_migrate)
+    engine = opened(database, open_to_migrate)
     if not apply(engine):
         click.echo("nothing to migrate: the database has a newer schema, on which this build runs")
         return
@@ -149,11 +100,11 @@ def create_operator(
     """Register an operator with the default products and print its API key, once."""
     from service.storage import admin
 
-    engine, key = _open(database), new_key()
-    admin.create_operator(engine, operator_id, name, fee_bps, _now_us(), request_id=request_id)
+    engine, key = opened(database), new_key()
+    admin.create_operator(engine, operator_id, name, fee_bps, now_us(), request_id=request_id)
     of_key = f"{request_id}/key" if request_id else ""
-    admin.add_key(engine, key, operator_id, _now_us(), request_id=of_key)
-    _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
+    admin.add_key(engine, key, operator_id, now_us(), request_id=of_key)
+    report_key({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
 @operator.command("create-key")
@@ -169,8 +120,8 @@ def create_operator_key(
     from service.storage import admin
 
     key = new_key()
-    admin.add_key(_open(database), key, operator_id, _now_us(), request_id=request_id)
-    _report({"operator_id": operator_id, "api_key": key}, as_json, key_only)
+    admin.add_key(opened(database), key, operator_id, now_us(), request_id=request_id)
+    report_key({"operator_id": operator_id, "api_key": key}, as_json, key_only)
 
 
 @cli.group()
@@ -188,8 +139,8 @@ def create_platform_key(database: str, as_json: bool, key_only: bool, request_id
     from service.storage import admin
 
     key = new_key()
-    admin.add_key(_open(database), key, None, _now_us(), request_id=request_id)
-    _report({"api_key": key}, as_json, key_only)
+    admin.add_key(opened(database), key, None, now_us(), request_id=request_id)
+    report_key({"api_key": key}, as_json, key_only)
 
 
 @cli.command("revoke-key")
@@ -200,7 +151,7 @@ def revoke_key(database: str, request_id: str) -> None:
     from service.storage import admin
 
     key = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
-    admin.revoke_key(_open(database), key, _now_us(), request_id=request_id)
+    admin.revoke_key(opened(database), key, now_us(), request_id=request_id)
     click.echo("key revoked")
 
 
@@ -222,7 +173,7 @@ def keys(database: str, as_json: bool) -> None:
             "revoked": "" if it.revoke_us is None else _instant(it.revoke_us),
             **{name: sorted(scopes) for name, scopes in it.scopes._asdict().items()},
         }
-        for it in list_keys(_open(database))
+        for it in list_keys(opened(database))
     ]
     if as_json:
         click.echo(json.dumps(found))
@@ -264,7 +215,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
         from models.report import print_metrics
         from models.train import train as run
     except ImportError as error:
-        missing = _missing(error)
+        missing = missing_library(error)
         if missing is None:
             raise
         text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
@@ -336,7 +287,7 @@ def serve(
 
     configure_logs()
     _check_address(listen, "--listen")
-    engine = _open(database)
+    engine = opened(database)
     clock = _clock(sandbox)
     secret, rail = _rail(rail_secret, simulated_rail, clock)
     signer = None if seal_key is None else load_seal_key(seal_key)
@@ -421,156 +372,8 @@ def _clock(sandbox: str | None) -> Clock:
     return SandboxClock(int(start.timestamp()) * 1_000_000)
 
 
-@cli.command("create-seal-key")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def create_key_of_seals(file: Path) -> None:
-    """Write a key that signs seals to FILE, readable by its owner alone, and to FILE.pub the
-    public key, by which seals are verified."""
-    from service.signing import create_seal_key
-
-    click.echo(f"key id: {create_seal_key(file)}")
-
-
-def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> list[Witness]:
-    """NUMBER:DIGEST as the server's log and an earlier verification have it, or files of such
-    lines."""
-    witnesses = []
-    for value in values:
-        if re.fullmatch("[0-9]+:.*", value):
-            witnesses.append(_witness(value))
-            continue
-        try:
-            lines = Path(value).read_text("utf-8").split()
-        except (OSError, ValueError) as error:
-            raise click.BadParameter(f"{value} is neither NUMBER:DIGEST nor a file") from error
-        witnesses += map(_witness, lines)
-    return witnesses
-
-
-def _witness(text: str) -> Witness:
-    form = re.fullmatch("([1-9][0-9]{0,17}):([0-9a-f]{64})", text)
-    if form is None:
-        raise click.BadParameter(f"{text} is not NUMBER:DIGEST")
-    return Witness(int(form[1]), bytes.fromhex(form[2]))
-
-
-@cli.command()
-@database_option
-@click.option(
-    "--seal-key",
-    "seal_keys",
-    type=click.Path(dir_okay=False, path_type=Path),
-    multiple=True,
-    help="Public key of the seals (FILE.pub); several when it was changed.",
-)
-@click.option(
-    "--witness",
-    "witnesses",
-    metavar="NUMBER:DIGEST or FILE",
-    multiple=True,
-    callback=_witnesses,
-    help="A seal that was noted elsewhere and must be there; a file has one a line.",
-)
-@click.option(
-    "--since-seal",
-    "since",
-    type=click.IntRange(1),
-    help="Look only at people of whom something came after this seal, which must have a witness.",
-)
-def verify(
-    database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness], since: int | None
-) -> None:
-    """Verify both books; exits with 1 and names the first wrong row when they are not right."""
-    from service.books.processes import Elsewhere
-    from service.books.verify import verify_books
-    from service.rpc.stored import read_answer
-    from service.signing import load_public_keys
-    from service.storage.database import open_database
-
-    keys = load_public_keys(seal_keys) if seal_keys else None
-    elsewhere = Elsewhere(partial(open_database, database))
-    found = verify_books(
-        _open(database), keys, witnesses, read_answer, since=since, elsewhere=elsewhere
-    )
-    _report_books(found, signed=keys is not None)
-
-
-def _report_unchecked(found: Verification) -> None:
-    for left_out in found.unchecked:
-        click.echo(f"not checked: {left_out}")
-
-
-def _report_books(found: Verification, *, signed: bool) -> None:
-    click.echo(
-        f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
-    )
-    if found.seals or signed:
-        how = "signed" if signed else "their signatures not checked"
-        click.echo(f"{found.seals} seals, {how}")
-    if found.fault is not None:
-        raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
-    click.echo("books verified" if not found.unchecked else "what was looked at is right")
-    _report_unchecked(found)
-    if found.last_seal is not None:
-        click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
-
-
-postgres_bin_option = click.option(
-    "--postgres-bin",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pg_dump and pg_restore; PATH is searched without it.",
-)
-
-
-@cli.command()
-@database_option
-@click.option(
-    "--to",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="File to write, and FILE.sha256 beside it; neither may exist.",
-)
-@click.option(
-    "--quick", is_flag=True, help="Do not verify the books in the backup; it says what it left out."
-)
-@postgres_bin_option
-def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> None:
-    """Back up a database in use; exits with 1 and leaves no file when the books are wrong."""
-    from service.storage.backup import back_up
-
-    _open(database).dispose()
-    made = back_up(database, to, quick=quick, postgres_bin=postgres_bin)
-    if quick:
-        _report_unchecked(made.books)
-    else:
-        _report_books(made.books, signed=False)
-    click.echo(f"sha256: {made.sha256}")
-    for warning in made.warnings:
-        click.echo(f"Warning: {' '.join(warning.split())}", err=True)
-
-
-@cli.command()
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="File that `freehold backup` wrote.",
-)
-@database_option
-@click.option(
-    "--sha256",
-    metavar="HEX",
-    help="What `freehold backup` printed; FILE.sha256 is read without it.",
-)
-@postgres_bin_option
-def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path | None) -> None:
-    """Put a backup in the place of a database that is not there (PostgreSQL: that is empty)."""
-    from service.storage.backup import restore as run
-
-    _usable(reach, database)
-    books = run(source, database, sha256=sha256, postgres_bin=postgres_bin)
-    _report_books(books, signed=False)
+for command in (create_key_of_seals, verify, backup, restore):
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -592,7 +395,7 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         said, text = error, f"{where}{error.strerror or error}"
     except ImportError as error:
-        missing = _missing(error)
+        missing = missing_library(error)
         if missing is None:
             raise
         said, text = error, f"{missing} is not installed: install Freehold with what it needs"
@@ -607,7 +410,3 @@ def _told(error: BaseException | None) -> str:
         return ""
     said = getattr(error, "orig", None) or error
     return f": {said}" if telling(error) else f": {type(said).__name__}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""The `freehold` command."""
+
+from service.cli.command import cli, main
+
+__all__ = ["cli", "main"]

@@ -1,0 +1,5 @@
+"""``python -m service.cli`` is the `freehold` command."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,158 @@
+"""Commands about the books: seals, verification, backups."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import click
+
+from service.cli.parts import database_option, opened, postgres_bin_option, usable
+from service.engine.records import Verification, Witness
+from service.storage.opening import reach
+
+
+@click.command("create-seal-key")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def create_key_of_seals(file: Path) -> None:
+    """Write a key that signs seals to FILE, readable by its owner alone, and to FILE.pub the
+    public key, by which seals are verified."""
+    from service.signing import create_seal_key
+
+    click.echo(f"key id: {create_seal_key(file)}")
+
+
+def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> list[Witness]:
+    """NUMBER:DIGEST as the server's log and an earlier verification have it, or files of such
+    lines."""
+    witnesses = []
+    for value in values:
+        if re.fullmatch("[0-9]+:.*", value):
+            witnesses.append(_witness(value))
+            continue
+        try:
+            lines = Path(value).read_text("utf-8").split()
+        except (OSError, ValueError) as error:
+            raise click.BadParameter(f"{value} is neither NUMBER:DIGEST nor a file") from error
+        witnesses += map(_witness, lines)
+    return witnesses
+
+
+def _witness(text: str) -> Witness:
+    form = re.fullmatch("([1-9][0-9]{0,17}):([0-9a-f]{64})", text)
+    if form is None:
+        raise click.BadParameter(f"{text} is not NUMBER:DIGEST")
+    return Witness(int(form[1]), bytes.fromhex(form[2]))
+
+
+@click.command()
+@database_option
+@click.option(
+    "--seal-key",
+    "seal_keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Public key of the seals (FILE.pub); several when it was changed.",
+)
+@click.option(
+    "--witness",
+    "witnesses",
+    metavar="NUMBER:DIGEST or FILE",
+    multiple=True,
+    callback=_witnesses,
+    help="A seal that was noted elsewhere and must be there; a file has one a line.",
+)
+@click.option(
+    "--since-seal",
+    "since",
+    type=click.IntRange(1),
+    help="Look only at people of whom something came after this seal, which must have a witness.",
+)
+def verify(
+    database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness], since: int | None
+) -> None:
+    """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    from service.books.processes import Elsewhere
+    from service.books.verify import verify_books
+    from service.rpc.stored import read_answer
+    from service.signing import load_public_keys
+    from service.storage.database import open_database
+
+    keys = load_public_keys(seal_keys) if seal_keys else None
+    elsewhere = Elsewhere(partial(open_database, database))
+    found = verify_books(
+        opened(database), keys, witnesses, read_answer, since=since, elsewhere=elsewhere
+    )
+    _report_books(found, signed=keys is not None)
+
+
+def _report_unchecked(found: Verification) -> None:
+    for left_out in found.unchecked:
+        click.echo(f"not checked: {left_out}")
+
+
+def _report_books(found: Verification, *, signed: bool) -> None:
+    click.echo(
+        f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
+    )
+    if found.seals or signed:
+        how = "signed" if signed else "their signatures not checked"
+        click.echo(f"{found.seals} seals, {how}")
+    if found.fault is not None:
+        raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
+    click.echo("books verified" if not found.unchecked else "what was looked at is right")
+    _report_unchecked(found)
+    if found.last_seal is not None:
+        click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
+
+
+@click.command()
+@database_option
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write, and FILE.sha256 beside it; neither may exist.",
+)
+@click.option(
+    "--quick", is_flag=True, help="Do not verify the books in the backup; it says what it left out."
+)
+@postgres_bin_option
+def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> None:
+    """Back up a database in use; exits with 1 and leaves no file when the books are wrong."""
+    from service.storage.backup import back_up
+
+    opened(database).dispose()
+    made = back_up(database, to, quick=quick, postgres_bin=postgres_bin)
+    if quick:
+        _report_unchecked(made.books)
+    else:
+        _report_books(made.books, signed=False)
+    click.echo(f"sha256: {made.sha256}")
+    for warning in made.warnings:
+        click.echo(f"Warning: {' '.join(warning.split())}", err=True)
+
+
+@click.command()
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="File that `freehold backup` wrote.",
+)
+@database_option
+@click.option(
+    "--sha256",
+    metavar="HEX",
+    help="What `freehold backup` printed; FILE.sha256 is read without it.",
+)
+@postgres_bin_option
+def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path | None) -> None:
+    """Put a backup in the place of a database that is not there (PostgreSQL: that is empty)."""
+    from service.storage.backup import restore as run
+
+    usable(reach, database)
+    books = run(source, database, sha256=sha256, postgres_bin=postgres_bin)
+    _report_books(books, signed=False)
