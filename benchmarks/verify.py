@@ -1,4 +1,4 @@
-"""What does it cost to verify the books, a rental?
+"""Measures the CPU and the wall time of a verification of the books, a rental.
 
 A city's day of rentals is made as `make demo` makes it, over gRPC. Then the books in the database
 are verified over and over: on one core, where the CPU time counts, and on all cores, where the wall
@@ -53,7 +53,7 @@ try:
     from service.books.processes import Elsewhere
     from service.books.verify import verify_books
 except ImportError:
-    from service.books.verify import verify_books
+    from service.storage.verify import verify_books
     more = {}
 else:
     more = {"elsewhere": Elsewhere(partial(open_database, sys.argv[1]))}

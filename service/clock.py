@@ -82,7 +82,7 @@ class SystemClock:
     can. As long as they agree within `most_apart_s` the wall clock counts; after a small step back
     time stands still until the wall clock has caught up. When they do not, that is a jump: it is
     told, time goes on from before it by the steady clock, so that calls are answered as if nothing
-    had happened, and the clock is not `trusted`, so that the sweeper and the dispatcher rest. When
+    had happened, and the clock is not `trusted`, so that the timers and the transfers rest. When
     the wall clock comes back it is followed again, and that is told too.
 
     A jump that stays is not followed, however long: nobody here can tell the operator who sets a

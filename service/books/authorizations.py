@@ -86,7 +86,7 @@ _RUNG_US = np.array([step.after_us for step in LADDER], dtype=np.int64)
 
 
 class Attribution:
-    """What the entries of a portion moved: of authorizations, and of what operators are owed."""
+    """The amounts that the entries of a portion moved, by authorization and by operator."""
 
     def __init__(self, portion: Portion, replay: Replay) -> None:
         self._portion, self._replay = portion, replay
@@ -95,7 +95,7 @@ class Attribution:
         self.amounts = np.zeros((portion.authorizations.count, _PLACES), dtype=np.int64)
         """By authorization, and by the places of AMOUNTS and FLOWS."""
         self.payouts: Counter[tuple[int, str, int]] = Counter()
-        """What was paid out and what of it failed, by flow and amount: each is one transfer."""
+        """Payouts and failed payouts, by flow and amount: each is one transfer."""
         self.operators_own: Counter[tuple[int, PaymentKind, str]] = Counter()
         self.written_off: set[int] = set()
         """The people of whom something was written off."""

@@ -64,7 +64,7 @@ class Maybe(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """What is read of a table, and the name of a row in a fault.
+    """The columns that are read of a table, and the name of a row in a fault.
 
     The columns that are not named here are only checked to be of their declared types.
     """

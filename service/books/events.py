@@ -40,11 +40,11 @@ _STANDING_SET = of_transitions({T.STANDING_SET})
 _LIMIT_FIXED = of_transitions({T.LIMIT_SET, T.WRITTEN_OFF})
 
 Words = tuple[Array, Array, Array]
-"""What was said: of which authorization, the transition's code, and an instant."""
+"""An authorization, the code of a transition, and an instant."""
 
 
 class Story:
-    """What the events of a portion tell of its authorizations."""
+    """The events of a portion, as they tell of its authorizations."""
 
     def __init__(self, portion: Portion) -> None:
         self._portion = portion
@@ -58,12 +58,12 @@ class Story:
 
     @property
     def told(self) -> Words:
-        """What happened, as of when."""
+        """The transitions that happened, with their instants."""
         return self._at, self._transition, self._event_us
 
     @property
     def debits(self) -> Words:
-        """What was said of debits, and when it was recorded."""
+        """The words on debits, with the instants at which they were recorded."""
         said = _DEBITS[self._transition]
         return self._at[said], self._transition[said], self._record_us[said]
 

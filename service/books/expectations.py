@@ -1,4 +1,4 @@
-"""What the books must come to, told a second time, for the verifier.
+"""The verifier's expectations: the rules of the books, told a second time.
 
 `domain/` makes the entries of each step; here stands, apart from it, which postings each
 transition may have, what each of them does to an authorization, and what each event tells, so
@@ -54,7 +54,7 @@ A = Account
 
 
 def _moves(**amounts: int) -> Effect:
-    """Which amounts a posting raises (1) or lowers (-1)."""
+    """The amounts that a posting raises (1) or lowers (-1)."""
     return tuple((PLACES[name], sign) for name, sign in amounts.items())
 
 
@@ -176,7 +176,7 @@ OPERATORS_OWN: Final = {
     T.OPERATOR_PAID: PaymentKind.OPERATOR_PAYOUT,
     T.OPERATOR_PAID_BACK: PaymentKind.OPERATOR_PAYMENT,
 }
-"""What happens on an operator's own line, and how it is recorded."""
+"""Transitions on an operator's own line, each with its kind of payment."""
 
 
 # -- states, custody and events ------------------------------------------------------------------
@@ -221,7 +221,7 @@ NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
 }
-"""What time brings and what the rail says; an item is lost by either."""
+"""Transitions by time or by the rail; a loss may also be a call."""
 ENDS: Final = {
     TransferState.FAILED: T.DEBIT_FAILED,
     TransferState.CANCELLED: T.DEBIT_CANCELLED,

@@ -36,7 +36,7 @@ _UNDER_WAY = {TransferState.REQUESTED, TransferState.SENT}
 
 
 class Recorded:
-    """What the payments and transfers of a portion say, to be compared with the entries."""
+    """The payments and transfers of a portion, to be compared with its entries."""
 
     def __init__(self, portion: Portion, moved: Attribution, faults: Faults) -> None:
         self._portion, self._moved, self._faults = portion, moved, faults
@@ -272,13 +272,13 @@ class Recorded:
                 self._fault(where, "PAYMENTS", name, f"deposits: {minor} more recorded")
 
     def _together(self, place: int) -> tuple[int, str]:
-        """What a deposit was for: the group, or the one authorization."""
+        """The group that a deposit was for, or the one authorization."""
         it = self._portion.authorizations
         group = it["group_id"][place] or it["authorization_id"][place]
         return int(self._portion.authorization_person[place]), group
 
     def _check_operators(self) -> None:
-        """What operators were paid and paid is what was recorded of it."""
+        """Entries of payments to and from operators agree with the recorded payments."""
         for order, ((person, kind, currency), minor) in enumerate(
             self._moved.operators_own.items()
         ):

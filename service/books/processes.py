@@ -57,7 +57,7 @@ class Helper(NamedTuple):
             raise StorageFailed("a process that verified a share of the books died") from error
 
     def told(self, wait_s: float | None) -> Any:
-        """What the process says next; None when it says nothing in time."""
+        """The next answer of the process; None when none comes in time."""
         try:
             if wait_s is not None and not self.pipe.poll(wait_s):
                 return None

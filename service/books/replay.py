@@ -29,10 +29,10 @@ from service.domain.hash_chain import NO_LINK, subject_of
 from service.domain.ledger import LINE_COLUMNS, Account, book_of
 
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
-"""What a link covers after the currency: the fields of ENTRIES, each on a line of its own; two of
+"""The text of a link after the currency: the fields of ENTRIES, each on a line of its own; two of
 them are several of the entry's, with line feeds between them."""
 LINK_HEADS: Final = {1: b"", 2: b"2\n"}
-"""What a link of each format covers between the person's subject and the currency."""
+"""The text of a link, by its format, between the person's subject and the currency."""
 _LINKED: Final = slice(0, 9)
 _LINK, _FORMAT = 9, 10
 

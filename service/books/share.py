@@ -58,8 +58,8 @@ class Share(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a share came to: how much was looked at, what operators are owed by its entries, and
-    its first faults.
+    """The result of a share: counts of its rows, the balances of operators by its entries, and its
+    first faults.
 
     `references` has the first fault of each reference that is broken, by the reference's number.
     """

@@ -107,7 +107,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
 
 
 def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
-    """What each operator is owed is what the entries of all people come to."""
+    """Each operator is owed exactly what the entries of all people come to."""
     payable: Counter[tuple[str, str]] = Counter()
     for part in parts:
         for key, amount_minor in part.payable.items():
@@ -123,7 +123,7 @@ def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
 
 
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
-    """What is left out where a seal is the starting point, one sentence each."""
+    """The checks left out where a seal is the starting point, one sentence each."""
     lines = start.unmoved(connection)
     still = f"{lines} lines did not move since seal {start.number}: their heads are the sealed ones"
     left_out = [

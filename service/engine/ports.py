@@ -21,11 +21,7 @@ from service.engine.rows import Rows, Wish
 Row = TypeVar("Row")
 
 UserKey = str
-RequestKey = tuple[str, str]
 AuthorizationKey = tuple[str, str]
-ItemKey = tuple[str, str]
-PaymentKey = tuple[str, str]
-TransferKey = tuple[str, str]
 PayableKey = tuple[str, str]
 
 

@@ -46,8 +46,8 @@ def opened(
 ) -> tuple[Authorization, Line, Draft]:
     """The authorization as it stands at this instant, a line to post to, and a draft.
 
-    What time has brought is done first, so that nothing posts after an end even when the sweeper
-    has not been there yet. The expected version is compared before that: it is the stored one that
+    What time has brought is done first, so that nothing posts after an end even when the timers
+    have not been there yet. The expected version is compared before that: it is the stored one that
     the caller could read. Another operator's authorization is not found; the platform's keys reach
     all.
     """

@@ -135,7 +135,8 @@ def create_operator(
         if _first_outcome(connection, request_id, "create_operator", body) is not None:
             return
         if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
-            raise InvalidInput.of("operator_id", "operator_id.form", "a-z, 0-9 and -, at most 63")
+            text = "must match [a-z0-9][a-z0-9-]{0,62}"
+            raise InvalidInput.of("operator_id", "operator_id.form", text)
         if _operator_exists(connection, operator_id):
             raise OperatorExists(operator_id)
         connection.execute(insert(t.operators), row)

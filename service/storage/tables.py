@@ -383,7 +383,7 @@ entries = _of_records(
 )
 
 # What operators are owed, as the sum of what each batch changed: no row that all calls share. The
-# folder adds them up.
+# payable compactor adds them up.
 operator_payables = Table(
     "operator_payables",
     metadata,

@@ -172,7 +172,7 @@ def _require_charge(
     """A damage charge cites a rental of the same person and operator that is over, and of which
     the item was out; it asks for no more than the deposit."""
     if not command.parent_id:
-        raise InvalidInput.of("amount", "amount.only_with_parent", "is for damage charges only")
+        raise InvalidInput.of("amount", "amount.only_with_parent", "is allowed only with parent")
     if command.start is _ON_PICKUP:
         raise InvalidInput.of("start", "start.damage", "of a damage charge nothing is picked up")
     if command.amount is not None:

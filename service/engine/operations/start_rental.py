@@ -39,7 +39,7 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, Act.START)
     if line.standing is Standing.SUSPENDED:
-        raise IllegalState("USER_SUSPENDED", "the user may take nothing", current.state)
+        raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     product = product_of(current, context)
     step = hold.start_rental(current, product, it.asset_id, context.now_us)
     if step.authorization.asset_id != current.asset_id:
