@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import sqlite3
-from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from threading import RLock
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.config import LIMITS
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.storage.sqlite_files import (
-    FileGone,
-    OpenFiles,
-    address,
-    has_log,
-    log_pages,
-    only_server,
-    read_from_disk,
-)
-
-# SQLite's driver asks every value but numbers and texts how it wants to be stored, at 0.4 us each;
-# here is the answer, for 0.1 us.
-sqlite3.register_adapter(type(None), {None: None}.get)
-sqlite3.register_adapter(bytes, bytearray)
-sqlite3.register_adapter(bool, int)
-# Held by whoever opens or closes a file of SQLite's in this process.
-SQLITE_FILES = RLock()
-
-
-def postgres_settings() -> dict[str, str | int]:
-    """What a session rests on; not left to how the server or the role is set up."""
-    limits = LIMITS.postgres
-    return {
-        "statement_timeout": limits.statement_ms,
-        "lock_timeout": limits.lock_ms,
-        # A process that is frozen within a transaction must not keep others from the rows it
-        # locked.
-        "idle_in_transaction_session_timeout": limits.idle_in_transaction_ms,
-        "synchronous_commit": "on",
-        # For 64 keys and a table of 2,000 rows the planner would rather read the table.
-        "enable_hashjoin": "off",
-        "enable_mergejoin": "off",
-        # What is prepared is parsed once, and planned anew for the rows and tables that there are:
-        # a plan made while a table was small would stay while it grows. Planning costs a batch no
-        # more than the worse plans would.
-        "plan_cache_mode": "force_custom_plan",
-        "application_name": "freehold",
-    }
+from service.storage.postgres import PostgresSession, open_postgres
+from service.storage.sqlite import SqliteSession, open_sqlite
+from service.storage.sqlite_files import only_server
 
 
 def open_database(url: str, *, create: bool = False) -> Engine:
@@ -72,9 +32,9 @@ def open_database(url: str, *, create: bool = False) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, create=create)
+        return open_sqlite(parsed, create=create)
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return _open_postgres(parsed)
+        return open_postgres(parsed)
     raise ValueError(
         f"unsupported database: {parsed.drivername}: say sqlite:///FILE or postgresql+psycopg://…"
     )
@@ -90,218 +50,6 @@ def serving(engine: Engine) -> Iterator[None]:
         if engine.dialect.name == "sqlite":
             held.enter_context(only_server(str(engine.url.database)))
         yield
-
-
-def _open_sqlite(url: URL, *, create: bool) -> Engine:
-    if not url.database or url.database == ":memory:" or url.query:
-        raise ValueError("a SQLite database is a file: say sqlite:///FILE")
-    connect = {"check_same_thread": False, "cached_statements": LIMITS.sqlite.cached_statements}
-    engine = create_engine(url, connect_args=connect, hide_parameters=True)
-    file = os.path.realpath(url.database)
-    name = address(file, "mode=rwc" if create else "mode=rw")
-    files = OpenFiles(file)
-    opened: list[Any] = []
-    turns = itertools.count(1)
-
-    @event.listens_for(engine, "do_connect")
-    def connect_driver(dialect: Any, _record: Any, _words: Any, options: Any) -> Any:
-        with SQLITE_FILES:
-            before = files.opening()
-            if not opened and has_log(file):
-                read_from_disk(file)
-            connection = dialect.connect(name, uri=True, **options)
-            try:
-                _configure_sqlite(connection)
-                files.opened(before)
-            except BaseException:
-                connection.close()
-                raise
-            opened.append(connection)
-        return connection
-
-    @event.listens_for(engine, "invalidate")
-    def doubt(_connection: Any, _record: Any, _error: Any) -> None:
-        # So the store lets go of a connection when something has failed, a sync perhaps.
-        with SQLITE_FILES, suppress(sqlite3.OperationalError):
-            read_from_disk(file)
-
-    @event.listens_for(engine, "close")
-    def close_driver(connection: Any, _record: Any) -> None:
-        # Here and not a moment later, so that nobody takes it for open who comes next.
-        with SQLITE_FILES:
-            opened.remove(connection)
-            connection.close()
-            if not opened:
-                files.closed()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        options = connection.get_execution_options()
-        writes = options.get("writes")
-        if options.get("thorough"):
-            files.check_all()
-        elif not writes:
-            files.check()
-        if writes and next(turns) % LIMITS.sqlite.checkpoint_turns == 0:
-            _checkpoint(connection, file)
-        _say(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    @event.listens_for(engine, "commit")
-    def commit(connection: Connection) -> None:
-        _commit_sqlite(connection, files)
-
-    return engine
-
-
-def _configure_sqlite(connection: Any) -> None:
-    # The driver must not begin transactions by itself: `begin` above does.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={LIMITS.sqlite.busy_ms}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{LIMITS.sqlite.cache_kib}")
-    cursor.execute("PRAGMA wal_autocheckpoint=0")
-    # The first read makes the log and the shared memory, where they are not there yet.
-    cursor.execute("PRAGMA schema_version")
-    cursor.close()
-
-
-def _commit_sqlite(connection: Connection, files: OpenFiles) -> None:
-    """Commits while the path leads to the open file; SQLAlchemy's own COMMIT finds nothing to do.
-
-    Raises FileGone, FileGoneSince, or the driver's error.
-    """
-    session: Any = connection.connection.driver_connection
-    try:
-        files.commit(session)
-    except FileGone:
-        # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
-        session.rollback()
-        raise
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(
-            "COMMIT", (), error, sqlite3.Error, hide_parameters=True
-        ) from None
-
-
-def _checkpoint(connection: Connection, file: str) -> None:
-    """Copies a long log back into the file; whoever writes may not go on when that fails."""
-    if log_pages(file) >= LIMITS.sqlite.checkpoint_pages:
-        try:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
-        except DBAPIError:
-            with SQLITE_FILES, suppress(sqlite3.OperationalError):
-                read_from_disk(file)
-            raise
-
-
-def _open_postgres(url: URL) -> Engine:
-    # The driver need not be installed for SQLite.
-    from service.storage.postgres_session import Session
-
-    engine = create_engine(
-        url,
-        connect_args=_postgres_arguments(url),
-        # READ COMMITTED, whatever the server's default: a batch locks its lines first and then
-        # reads, and each read must see what those left that it waited for. A snapshot taken at
-        # the transaction's start (REPEATABLE READ) would show it the state before, and fail with
-        # 40001 whenever two processes meet on a line. What no row lock covers is covered by the
-        # versions in UPDATE and by unique keys.
-        isolation_level="READ COMMITTED",
-        # Positional parameters, so that rows are handed to the driver as they are.
-        paramstyle="format",
-        pool_pre_ping=True,
-        pool_size=LIMITS.postgres.connections,
-        max_overflow=0,
-        pool_timeout=LIMITS.postgres.pool_wait_s,
-        # Of no use here, and looked up with every first connection.
-        use_native_hstore=False,
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "do_connect")
-    def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
-        session = Session.connect(*words, **options)
-        session.answer_s = LIMITS.postgres.answer_s
-        return session
-
-    @event.listens_for(engine, "checkin")
-    def hurry_again(session: Session | None, _record: Any) -> None:
-        if session is not None:
-            session.answer_s = LIMITS.postgres.answer_s
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, record: Any) -> None:
-        warnings: deque[str] = deque(maxlen=1)
-        record.info["warnings"] = warnings
-
-        def note(notice: Any) -> None:
-            if notice.severity_nonlocalized == "WARNING":
-                warnings.append(notice.sqlstate)
-
-        connection.add_notice_handler(note)
-
-    @event.listens_for(engine, "commit")
-    def commit(connection: Connection) -> None:
-        _commit_postgres(connection)
-
-    return engine
-
-
-def postgres_bounds() -> dict[str, int]:
-    """How long a connection is waited for and held, in options that libpq 12 and newer know."""
-    return {
-        "connect_timeout": LIMITS.postgres.connect_s,
-        "keepalives_idle": LIMITS.postgres.keepalive_s,
-        "keepalives_interval": LIMITS.postgres.keepalive_s,
-        "keepalives_count": LIMITS.postgres.keepalives,
-        "tcp_user_timeout": LIMITS.postgres.unacknowledged_ms,
-    }
-
-
-def _postgres_arguments(url: URL) -> dict[str, Any]:
-    """How to connect; what the URL says itself comes last and wins."""
-    given = dict(url.query)
-    settings = [f"-c {name}={value}" for name, value in postgres_settings().items()]
-    return {
-        **{name: value for name, value in postgres_bounds().items() if name not in given},
-        "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
-    }
-
-
-def _commit_postgres(connection: Connection) -> None:
-    """Commits, and looks at the answer; SQLAlchemy's own COMMIT after it finds nothing to do.
-
-    The driver takes every answer but an error for a success. ROLLBACK is none: so PostgreSQL
-    answers COMMIT after a statement had failed. Nor is a warning: so it answers when the wait for
-    a synchronous standby was cut off. Raises StorageFailed, OutcomeUnknown, or the driver's error.
-    """
-    driver: Any = connection.dialect.loaded_dbapi
-    session: Any = connection.connection.driver_connection
-    if session.info.transaction_status == driver.pq.TransactionStatus.IDLE:
-        return
-    warnings = connection.info["warnings"]
-    warnings.clear()
-    answer = _say(connection, "COMMIT", prepare=False).statusmessage
-    if answer != "COMMIT":
-        raise StorageFailed(f"COMMIT was answered with {answer}")
-    if warnings:
-        raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
-
-
-def _say(connection: Connection, word: str, **options: Any) -> Any:
-    """What the driver makes of BEGIN or COMMIT; its errors as SQLAlchemy's.
-
-    Through SQLAlchemy each of these words costs as much as a statement with all its rows.
-    """
-    driver: Any = connection.dialect.loaded_dbapi
-    session: Any = connection.connection.driver_connection
-    try:
-        return session.execute(word, **options)
-    except driver.Error as error:
-        raise DBAPIError.instance(word, (), error, driver.Error, hide_parameters=True) from None
 
 
 def telling(error: BaseException) -> BaseException | None:
@@ -365,21 +113,40 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
         session.answer_s = answer_s
 
 
-def for_batches(connection: Connection) -> None:
-    """Sets up the connection that batches are written on, of a process's own.
+class Session(Protocol):
+    """The connection that batches are written on, past SQLAlchemy.
 
-    SQLite keeps the keys that a statement hands over in a table of its own, which here need not
-    be ready to go to a file: they are few. Other connections sort whole tables.
+    Through SQLAlchemy BEGIN and COMMIT each cost as much as a statement with all its rows.
+    """
+
+    driver: Any
+    """The driver's connection."""
+
+    def begin(self) -> DBAPICursor:
+        """Begins a transaction; a cursor of it. Raises the driver's error."""
+        ...
+
+    def commit(self) -> None:
+        """Commits; raises StorageFailed, OutcomeUnknown, or the driver's error."""
+        ...
+
+    def rollback(self) -> None:
+        """Undoes all since `begin`; raises the driver's error."""
+        ...
+
+    def reading_once(self) -> AbstractContextManager[DBAPICursor]:
+        """A cursor for single statements that read, in no transaction."""
+        ...
+
+
+def session_of(connection: Connection) -> Session:
+    """A connection as a session for batches; it is used for nothing else from then on.
 
     Raises the driver's error, or SQLAlchemy's, when the database is away.
     """
-    session: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
-        session.execute("PRAGMA temp_store=MEMORY")
-    else:
-        # At their first use, so that what a rollback made the driver forget is back at once.
-        session.prepare_threshold = 0
-    connection.execution_options(writes=True)
+        return SqliteSession(connection)
+    return PostgresSession(connection)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from sqlalchemy import URL, Connection, Engine, text
 
 from service.books.processes import Elsewhere, seeing
 from service.engine.records import Verification
-from service.storage.database import open_database, postgres_bounds, take_time, writing
+from service.storage.database import open_database, take_time, writing
+from service.storage.postgres import postgres_bounds
 from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.terms import dangling_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    RootTransaction,
     and_,
     func,
     insert,
@@ -20,8 +19,7 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
@@ -37,7 +35,7 @@ from service.engine.records import (
 )
 from service.storage import rows
 from service.storage import tables as t
-from service.storage.database import for_batches, reading, telling, writing
+from service.storage.database import Session, reading, session_of, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
 from service.storage.terms import read_catalog, read_changed, read_part
@@ -70,27 +68,6 @@ def _retryable(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
 
 
-@contextmanager
-def _reading_once(connection: Connection) -> Iterator[DBAPICursor]:
-    """A cursor of a connection that is in no transaction, for single statements that read.
-
-    None is begun: on PostgreSQL it would have to be ended before scores are made, and a rollback
-    makes the driver forget every statement that it has prepared. Raises the driver's error.
-    """
-    session: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        yield session.cursor()
-        return
-    session.autocommit = True
-    try:
-        yield session.cursor()
-    finally:
-        # Where that fails, whoever reads lets go of the session: what it would write next must not
-        # be committed statement by statement.
-        if not session.closed:
-            session.autocommit = False
-
-
 class SqlStore:
     """A store on SQLite or PostgreSQL, through SQLAlchemy Core."""
 
@@ -105,6 +82,7 @@ class SqlStore:
             self._driver.InternalError,
         )
         self._writer: Connection | None = None
+        self._session: Session | None = None
         self._doubted = False
         self._schemas: dict[str, tuple[str, ...]] = {}
 
@@ -117,32 +95,32 @@ class SqlStore:
     def begin(self) -> Iterator[SqlTransaction]:
         """Opens a write transaction on the store's one writing connection."""
         try:
-            connection = self._writing_connection()
-            transaction = connection.begin()
+            session = self._writing_session()
+            cursor = session.begin()
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
             raise StorageFailed("no transaction could be begun") from telling(error)
         try:
-            opened = SqlTransaction(connection.connection.cursor(), self._statements)
+            opened = SqlTransaction(cursor, self._statements)
             yield opened
         except ReadAgain:
             if opened.has_written:
                 # What operators are owed was taken away, and is back after this.
-                self._roll_back(transaction.rollback)
+                self._roll_back(session)
             else:
                 # A rollback would make psycopg forget every statement that it has prepared.
                 with suppress(StorageFailed, OutcomeUnknown, Conflict):
-                    self._commit(transaction)
+                    self._commit(session)
             raise
         except self._driver.IntegrityError as error:
-            self._roll_back(transaction.rollback)
+            self._roll_back(session)
             # Without the driver's text, in which PostgreSQL quotes the row.
             code = _code(error)
             if code in BROKEN_RULES:
                 raise InvariantBroken(f"a CHECK of the database was broken ({code})") from None
             raise Conflict(f"a key was taken ({code})") from None
         except self._driver.Error as error:
-            self._roll_back(transaction.rollback)
+            self._roll_back(session)
             code = _code(error)
             if _retryable(error):
                 raise Conflict(f"serialization failure ({code})") from telling(error)
@@ -155,20 +133,20 @@ class SqlStore:
                 f"the database does not understand a statement ({code})"
             ) from telling(error)
         except BaseException:
-            self._roll_back(transaction.rollback)
+            self._roll_back(session)
             raise
-        self._commit(transaction)
+        self._commit(session)
 
-    def _commit(self, transaction: RootTransaction) -> None:
+    def _commit(self, session: Session) -> None:
         try:
-            transaction.commit()
-        except (DBAPIError, StorageFailed, OutcomeUnknown) as error:
-            # SQLAlchemy takes the transaction for ended, but the connection may still be in it.
-            self._roll_back(transaction.rollback)
+            session.commit()
+        except (self._driver.Error, StorageFailed, OutcomeUnknown) as error:
+            # The connection may still be in the transaction.
+            self._roll_back(session)
             if not isinstance(error, FileGone | FileGoneSince):
                 # A file without a name is gone with its last connection, and may yet come back.
                 self._drop_writer()
-            if isinstance(error, DBAPIError):
+            if isinstance(error, self._driver.Error):
                 raise _meaning_at_commit(error) from telling(error)
             raise
 
@@ -180,31 +158,31 @@ class SqlStore:
         """
         self._doubted = self._engine.dialect.name == "postgresql"
 
-    def _writing_connection(self) -> Connection:
+    def _writing_session(self) -> Session:
         if self._doubted:
             self._doubted = False
             self._drop_writer()
-        if self._writer is None or self._writer.closed:
+        if self._session is None:
             self._writer = self._engine.connect()
-            for_batches(self._writer)
-        return self._writer
+            self._session = session_of(self._writer)
+        return self._session
 
     def _drop_writer(self) -> None:
         """Closes a connection that is of no use; the database rolls back what is not committed."""
-        writer, self._writer = self._writer, None
+        writer, self._writer, self._session = self._writer, None, None
         if writer is not None:
             writer.invalidate()
             writer.close()
 
-    def _roll_back(self, undo: Callable[[], None]) -> None:
+    def _roll_back(self, session: Session) -> None:
         try:
-            undo()
-        except SQLAlchemyError:
+            session.rollback()
+        except self._driver.Error:
             self._drop_writer()
 
     def close(self) -> None:
         """Closes every connection."""
-        writer, self._writer = self._writer, None
+        writer, self._writer, self._session = self._writer, None, None
         if writer is not None:
             writer.close()
         self._engine.dispose()
@@ -218,7 +196,7 @@ class SqlStore:
         whenever the first commits.
         """
         try:
-            with _reading_once(self._writing_connection()) as cursor:
+            with self._writing_session().reading_once() as cursor:
                 found = self._statements.features.fetch(cursor, [(key,) for key in keys])
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
@@ -351,15 +329,15 @@ class SqlStore:
             return read_part(connection, names)
 
 
-def _meaning_at_commit(error: DBAPIError) -> Exception:
+def _meaning_at_commit(error: BaseException) -> Exception:
     """What a failed COMMIT means: certain where the database says that it was rolled back."""
-    said = error.orig or error
-    if _retryable(said):
-        return Conflict(f"serialization failure at commit ({_code(said)})")
-    if _code(said) in SQLITE_REFUSALS:
+    code = _code(error)
+    if _retryable(error):
+        return Conflict(f"serialization failure at commit ({code})")
+    if code in SQLITE_REFUSALS:
         # SQLite said no before anything of the commit counted; it is rolled back.
-        return StorageFailed(f"the database refused the commit ({_code(said)})")
-    return OutcomeUnknown(f"the commit was not answered ({_code(said)})")
+        return StorageFailed(f"the database refused the commit ({code})")
+    return OutcomeUnknown(f"the commit was not answered ({code})")
 
 
 def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterable[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from enum import Enum, auto
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -100,7 +99,8 @@ class FaultyStore(SqlStore):
     def reopened(self, engine: Engine) -> FaultyStore:
         """A store as a process has it that comes up, without compiling every statement again."""
         again = copy(self)
-        again._engine, again._writer, again._schemas = engine, None, {}
+        again._engine, again._schemas = engine, {}
+        again._writer = again._session = None
         again.plan, again.interlude, again.transactions = [], lambda: None, 0
         return again
 
@@ -134,7 +134,6 @@ class FaultyStore(SqlStore):
 
     def die(self, fault: Fault) -> None:
         """The connection is gone with the process; nobody rolls back."""
-        if self._writer is not None:
-            session: Any = self._writer.connection.driver_connection
-            session.close()
+        if self._session is not None:
+            self._session.driver.close()
         raise DEATHS[fault]

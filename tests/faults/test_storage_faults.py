@@ -30,14 +30,13 @@ import pytest
 import structlog
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
-from sqlalchemy import event
 
 from service.books.verify import verify_books
 from service.config import LIMITS, Limits
 from service.domain.errors import Unavailable
 from service.engine.ports import START
 from service.ids import RandomIds
-from service.storage import database
+from service.storage import sqlite
 from service.storage.admin import install_defaults
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
@@ -231,16 +230,21 @@ def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
             story.check()
 
 
-def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
+def test_a_full_database_refuses_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLITE_FULL within a statement: STORAGE_UNAVAILABLE, nothing done, and room ends it."""
-    with a_story(tmp_path) as (story, callers, served):
+    with a_story(tmp_path) as (story, callers, _):
         person = callers.platform.person(720.0)
         pages = [1 << 30]
 
-        def limit(connection: object) -> None:
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages[0]}")  # type: ignore[attr-defined]
+        begin = sqlite.SqliteSession.begin
 
-        event.listen(served.store.engine, "begin", limit)
+        def limited(session: sqlite.SqliteSession) -> Any:
+            session.driver.execute(f"PRAGMA max_page_count = {pages[0]}")
+            return begin(session)
+
+        monkeypatch.setattr(sqlite.SqliteSession, "begin", limited)
         for _ in range(2):
             pages[0] = 1  # SQLite takes it for the number of pages that there are
             until_refused(story, person)
@@ -336,7 +340,7 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
     Errors are UNAVAILABLE, and the server goes on by itself when the disk is well again.
     """
     # So that checkpoints fail as well.
-    monkeypatch.setattr(database, "LIMITS", checkpointing(40))
+    monkeypatch.setattr(sqlite, "LIMITS", checkpointing(40))
     hit = 0
     with a_story(tmp_path) as (story, callers, _):
         file = tmp_path / "freehold.db"
@@ -381,7 +385,7 @@ def act(what: str, file: str) -> None:
     if what == "again":
         desk.apply(desk.work(authorize("ann", "umbrella", "umbrella-2"), request_id="first"))
     if what == "many":
-        vars(database)["LIMITS"] = checkpointing(200)
+        vars(sqlite)["LIMITS"] = checkpointing(200)
     print("ready", flush=True)
     number = 0
     while sys.stdin.readline():

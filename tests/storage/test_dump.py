@@ -20,8 +20,9 @@ from service.books.verify import verify_books
 from service.engine.records import Verification
 from service.storage import tables as t
 from service.storage.backup import back_up, restore
-from service.storage.database import open_database, postgres_bounds
+from service.storage.database import open_database
 from service.storage.migrate import is_current
+from service.storage.postgres import postgres_bounds
 from service.storage.proof import BackupRefused
 from tests.fakes import Desk
 from tests.postgres import OLDEST, Cluster, major_of, major_of_pinned, other_programs

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import RootTransaction, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from service.domain.authorization import Authorization
@@ -23,7 +23,7 @@ from service.engine.records import PLATFORM, TransferState
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import horizon as h
-from service.storage.database import open_database
+from service.storage.database import Session, open_database
 from service.storage.horizon import Horizon, Waiting
 from service.storage.lists import Lists
 from service.storage.seals import SqlSealStore
@@ -82,13 +82,13 @@ class HeldStore(SqlStore):
 
     server: Server
 
-    def _commit(self, transaction: RootTransaction) -> None:
+    def _commit(self, session: Session) -> None:
         server = self.server
         if server.held:
             server.held = False
             server.reached.set()
             assert server.go.wait(HANG_S)
-        super()._commit(transaction)
+        super()._commit(session)
 
 
 @pytest.fixture

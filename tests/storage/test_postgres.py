@@ -27,7 +27,7 @@ from service.domain.ledger import Line
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.rows import Rows
 from service.engine.tables import LINES, REQUESTS
-from service.storage import database as settings
+from service.storage import postgres as settings
 from service.storage import tables as t
 from service.storage.database import open_database, reading, reading_all, take_time, writing
 from service.storage.migrate import is_current, migrate
@@ -132,7 +132,7 @@ def sessions(cluster: Cluster, where: str = "true") -> list[int]:
 
 def writing_session(store: SqlStore) -> int:
     """The server's process behind a store's writing connection."""
-    driver: Any = store._writing_connection().connection.driver_connection
+    driver: Any = store._writing_session().driver
     return int(driver.info.backend_pid)
 
 
@@ -803,11 +803,12 @@ def test_two_migrate_at_once(cluster: Cluster) -> None:
 
 def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> None:
     """A connection whose COMMIT went wrong is not used again."""
-    before = remote.store._writing_connection()
+    before = remote.store._writer
     changes = changed(LINES, {("zoe", "CNY"): renamed(line(remote), "zoe")})
     wire.at_commit = Wire.cut
     with pytest.raises(OutcomeUnknown), remote.store.begin() as transaction:
         transaction.write(changes)
+    assert before is not None
     assert before.closed
     assert remote.store._writer is None
 
@@ -818,7 +819,7 @@ def test_a_session_that_stays_in_autocommit_is_let_go(
     """A session that cannot be taken out of autocommit after a read is not written on: the read is
     refused, and the next batch has another session."""
     store = desk.store
-    stuck = store._writing_connection().connection.driver_connection
+    stuck = store._writing_session().driver
     autocommit: Any = Session.autocommit
 
     def refuse(session: Session, on: bool) -> None:
@@ -829,5 +830,5 @@ def test_a_session_that_stays_in_autocommit_is_let_go(
     monkeypatch.setattr(Session, "autocommit", property(autocommit.__get__, refuse))
     with pytest.raises(StorageFailed):
         store.features(["ann"])
-    assert store._writing_connection().connection.driver_connection is not stuck
+    assert store._writing_session().driver is not stuck
     assert rental(desk, authorize()).held_minor

@@ -56,7 +56,7 @@ def desk(store: SqlStore) -> Desk:
 
 def session(store: SqlStore) -> Any:
     """The driver's connection that batches are written on."""
-    return store._writing_connection().connection.driver_connection
+    return store._writing_session().driver
 
 
 def prepared(connection: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql import psycopg
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.dialects.sqlite import pysqlite
 
 from service.domain.authorization import Authorization, Start, State
 from service.domain.catalog import Operator
@@ -193,13 +193,25 @@ class Refusal(sqlite3.OperationalError):
         self.sqlite_errorname = name or ""
 
 
-class FakeTransaction:
-    """A transaction that ends as told."""
+class FakeSession:
+    """A session whose transactions begin and end as told."""
 
-    def __init__(self, at_commit: Exception | None, at_rollback: Exception | None) -> None:
-        self.at_commit = at_commit
-        self.at_rollback = at_rollback
+    driver = None
+
+    def __init__(
+        self,
+        *,
+        at_begin: Exception | None = None,
+        at_commit: Exception | None = None,
+        at_rollback: Exception | None = None,
+    ) -> None:
+        self.at_begin, self.at_commit, self.at_rollback = at_begin, at_commit, at_rollback
         self.rolled_back = 0
+
+    def begin(self) -> Any:
+        """A cursor on which no statement is run, or raises as told."""
+        if self.at_begin is not None:
+            raise self.at_begin
 
     def commit(self) -> None:
         """Raises as told."""
@@ -212,30 +224,15 @@ class FakeTransaction:
         if self.at_rollback is not None:
             raise self.at_rollback
 
+    def reading_once(self) -> Any:
+        """Nothing is read."""
+
 
 class FakeConnection:
-    """A connection that begins as told."""
+    """A connection that counts how often it is given up."""
 
-    closed = False
-
-    @property
-    def connection(self) -> FakeConnection:
-        """The driver's connection."""
-        return self
-
-    def cursor(self) -> None:
-        """No statement is run on it."""
-
-    def __init__(self, transaction: FakeTransaction, at_begin: Exception | None = None) -> None:
-        self.transaction = transaction
-        self.at_begin = at_begin
+    def __init__(self) -> None:
         self.invalidated = 0
-
-    def begin(self) -> FakeTransaction:
-        """The transaction."""
-        if self.at_begin is not None:
-            raise self.at_begin
-        return self.transaction
 
     def invalidate(self) -> None:
         """Counts."""
@@ -252,49 +249,43 @@ class FakeEngine:
         self.dialect = dialect
 
 
-def error(
-    kind: type[DBAPIError], sqlstate: str | None = None, name: str | None = None
-) -> DBAPIError:
-    """An error as SQLAlchemy raises it, with PostgreSQL's state or SQLite's name for it."""
-    return kind("COMMIT", None, Refusal(sqlstate, name))
-
-
-def scripted(store: SqlStore, backend: str, connection: FakeConnection) -> SqlStore:
-    """A store of one backend on a connection that does as told."""
-    dialect: Any = store.engine.dialect
+def scripted(backend: str, session: FakeSession) -> SqlStore:
+    """A store of one backend on a session that does as told."""
+    dialect: Any
     if backend == "postgresql":
         dialect = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-        dialect.dbapi = sqlite3  # stands in for a driver: it has the same tree of errors
+    else:
+        dialect = pysqlite.dialect()
+    dialect.dbapi = sqlite3  # stands in for psycopg as well: it has the same tree of errors
     made = SqlStore(cast(Engine, FakeEngine(dialect)))
-    made._writer = cast(Connection, connection)
+    made._writer, made._session = cast(Connection, FakeConnection()), session
     return made
 
 
 @pytest.mark.parametrize(
     ("backend", "at_commit", "meaning"),
     [
-        ("sqlite", error(OperationalError, name="SQLITE_FULL"), StorageFailed),
-        ("sqlite", error(OperationalError, name="SQLITE_BUSY"), StorageFailed),
-        ("sqlite", error(OperationalError, name="SQLITE_IOERR_FSYNC"), OutcomeUnknown),
-        ("sqlite", error(DBAPIError), OutcomeUnknown),
-        ("postgresql", error(OperationalError), OutcomeUnknown),
-        ("postgresql", error(OperationalError, "57P01"), OutcomeUnknown),
-        ("postgresql", error(OperationalError, "08006"), OutcomeUnknown),
-        ("postgresql", error(DBAPIError), OutcomeUnknown),
-        ("postgresql", error(OperationalError, "40001"), Conflict),
-        ("postgresql", error(OperationalError, "40P01"), Conflict),
+        ("sqlite", Refusal(name="SQLITE_FULL"), StorageFailed),
+        ("sqlite", Refusal(name="SQLITE_BUSY"), StorageFailed),
+        ("sqlite", Refusal(name="SQLITE_IOERR_FSYNC"), OutcomeUnknown),
+        ("sqlite", Refusal(), OutcomeUnknown),
+        ("postgresql", Refusal(), OutcomeUnknown),
+        ("postgresql", Refusal("57P01"), OutcomeUnknown),
+        ("postgresql", Refusal("08006"), OutcomeUnknown),
+        ("postgresql", Refusal("40001"), Conflict),
+        ("postgresql", Refusal("40P01"), Conflict),
     ],
 )
 def test_a_commit_without_an_answer_is_unknown(
-    store: SqlStore, backend: str, at_commit: DBAPIError, meaning: type[Exception]
+    backend: str, at_commit: Exception, meaning: type[Exception]
 ) -> None:
     """A failed COMMIT is unknown, except where the database says for certain that it was rolled
     back: SQLite's refusal, and PostgreSQL's serialization failure and deadlock."""
-    transaction = FakeTransaction(at_commit, None)
-    fake = scripted(store, backend, FakeConnection(transaction))
+    session = FakeSession(at_commit=at_commit)
+    fake = scripted(backend, session)
     with pytest.raises(meaning), fake.begin():
         pass
-    assert transaction.rolled_back == 1
+    assert session.rolled_back == 1
 
 
 @pytest.mark.parametrize(
@@ -310,33 +301,29 @@ def test_a_commit_without_an_answer_is_unknown(
         (sqlite3.ProgrammingError(), InvariantBroken),
     ],
 )
-def test_a_failed_statement_wrote_nothing(
-    store: SqlStore, in_block: Exception, meaning: type[Exception]
-) -> None:
+def test_a_failed_statement_wrote_nothing(in_block: Exception, meaning: type[Exception]) -> None:
     """A statement that fails before COMMIT is a conflict, a failure of the database or a defect of
     ours, never unknown."""
-    transaction = FakeTransaction(None, None)
-    fake = scripted(store, "postgresql", FakeConnection(transaction))
+    session = FakeSession()
+    fake = scripted("postgresql", session)
     with pytest.raises(meaning), fake.begin():
         raise in_block
-    assert transaction.rolled_back == 1
+    assert session.rolled_back == 1
 
 
-def test_a_connection_that_cannot_roll_back_is_thrown_away(store: SqlStore) -> None:
+def test_a_connection_that_cannot_roll_back_is_thrown_away() -> None:
     """When even the rollback fails the connection is invalidated and not used again."""
-    transaction = FakeTransaction(None, error(OperationalError))
-    connection = FakeConnection(transaction)
-    fake = scripted(store, "postgresql", connection)
+    fake = scripted("postgresql", FakeSession(at_rollback=Refusal()))
+    connection: Any = fake._writer
     with pytest.raises(StorageFailed), fake.begin():
         raise Refusal
     assert connection.invalidated == 1
     assert fake._writer is None
 
 
-def test_a_transaction_that_cannot_be_begun(store: SqlStore) -> None:
+def test_a_transaction_that_cannot_be_begun() -> None:
     """A connection on which nothing can be begun is a failure, and is not used again."""
-    connection = FakeConnection(FakeTransaction(None, None), error(OperationalError))
-    fake = scripted(store, "postgresql", connection)
+    fake = scripted("postgresql", FakeSession(at_begin=Refusal()))
     with pytest.raises(StorageFailed), fake.begin():
         pytest.fail("the block must not be entered")
     assert fake._writer is None
