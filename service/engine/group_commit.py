@@ -9,11 +9,13 @@ goes as soon as everybody waits who has called of late (`Crowd`): nobody else wo
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
@@ -104,6 +106,52 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
     return pause if pause * rate_per_second >= limits.min_arrivals else 0.0
 
 
+class WriterThread:
+    """The one thread that applies batches, handed over one at a time from an event loop.
+
+    An executor's future, lock and work item cost as much as three calls' share of a batch.
+    """
+
+    def __init__(self, apply: Apply) -> None:
+        self._apply = apply
+        self._batches: SimpleQueue[tuple[Sequence[Work], asyncio.Future[list[Result]]] | None]
+        self._batches = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def apply(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
+        """A batch's results; for the event loop's thread."""
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        self._batches.put((works, future))
+        return future
+
+    def stop(self) -> None:
+        """Ends the thread after the batch that it has."""
+        if self._thread.ident is not None:
+            self._batches.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            works, future = batch
+            try:
+                results = self._apply(works)
+            except Exception:
+                # `apply` promises not to raise; the writer must not end over a broken promise.
+                results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
+            # A loop that was closed meanwhile has nobody who waits.
+            with suppress(RuntimeError):
+                future.get_loop().call_soon_threadsafe(_set, future, results)
+
+
+def _set(future: asyncio.Future[list[Result]], results: list[Result]) -> None:
+    if not future.done():
+        future.set_result(results)
+
+
 class Committer:
     """The only way in for calls that change something. Lives on one event loop."""
 
@@ -114,7 +162,7 @@ class Committer:
         notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
     ) -> None:
         """`notice` takes the refusals of each batch that has any."""
-        self._apply = apply
+        self._writer = WriterThread(apply)
         self._notice = notice
         self._limits = limits
         self._queue: deque[tuple[Work, asyncio.Future[bytes]]] = deque()
@@ -125,12 +173,12 @@ class Committer:
         # So many make a batch that need not wait for more.
         self._enough = limits.max_batch
         self._rate = ArrivalRate(limits.rate_window_s)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="committer")
         self._task: asyncio.Task[None] | None = None
         self.statistics = CommitStatistics()
 
     def start(self) -> None:
         """Starts the writer."""
+        self._writer.start()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="committer")
 
     @property
@@ -138,11 +186,11 @@ class Committer:
         """Commands in the queue."""
         return len(self._queue)
 
-    async def submit(self, work: Work) -> bytes:
-        """The answer's bytes, once what they say is committed.
+    def submit(self, work: Work) -> asyncio.Future[bytes]:
+        """The answer's bytes, once what they say is committed; for the event loop's thread.
 
-        Raises what the domain refuses; Exhausted when the queue is full; Unavailable while
-        shutting down or when the outcome is unknown.
+        Raises Exhausted when the queue is full, Unavailable while shutting down. Awaiting the
+        answer raises what the domain refuses, and Unavailable when the outcome is unknown.
         """
         if self._closing:
             raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
@@ -154,7 +202,7 @@ class Committer:
         self._arrived.set()
         if len(queue) >= self._enough:
             self._filled.set()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Refuses new work, finishes what is queued, stops the writer."""
@@ -163,7 +211,7 @@ class Committer:
         self._filled.set()
         if self._task is not None:
             await self._task
-        self._thread.shutdown()
+        self._writer.stop()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,11 +232,7 @@ class Committer:
                 self._queue.popleft() for _ in range(min(len(self._queue), self._limits.max_batch))
             ]
             works = [work for work, _ in taken]
-            try:
-                results = await loop.run_in_executor(self._thread, self._apply, works)
-            except Exception:
-                # `apply` promises not to raise; the writer must not end over a broken promise.
-                results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
+            results = await self._writer.apply(works)
             self._crowd.answered(len(self._queue) + len(works))
             self.statistics.batches += 1
             self.statistics.commands += len(works)

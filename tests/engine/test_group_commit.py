@@ -165,9 +165,9 @@ def test_what_waits_together_is_one_batch(work: Make) -> None:
         gate = Gate()
         committer = Committer(gate.apply, AT_ONCE)
         committer.start()
-        first = asyncio.create_task(committer.submit(work("a")))
+        first = asyncio.ensure_future(committer.submit(work("a")))
         await gate.entered()
-        rest = [asyncio.create_task(committer.submit(work(name))) for name in "bcd"]
+        rest = [asyncio.ensure_future(committer.submit(work(name))) for name in "bcd"]
         await asyncio.sleep(0)
         assert committer.waiting == 3
         gate.open()
@@ -190,9 +190,9 @@ def test_no_batches_no_mean() -> None:
 async def crowded(committer: Committer, gate: Gate, work: Make, names: str) -> None:
     """Has these callers call at once, so that the committer knows how many there are."""
     committer.start()
-    first = asyncio.create_task(committer.submit(work(names[0])))
+    first = asyncio.ensure_future(committer.submit(work(names[0])))
     await gate.entered()
-    rest = [asyncio.create_task(committer.submit(work(name))) for name in names[1:]]
+    rest = [asyncio.ensure_future(committer.submit(work(name))) for name in names[1:]]
     await asyncio.sleep(0)
     gate.open()
     await first
@@ -213,11 +213,11 @@ def test_the_writer_goes_as_soon_as_there_are_enough(
         committer = Committer(gate.apply, PATIENT)
         await crowded(committer, gate, work, crowd)
         before = len(gate.batches)
-        tasks = [asyncio.create_task(committer.submit(work(calls[0])))]
+        tasks = [asyncio.ensure_future(committer.submit(work(calls[0])))]
         for _ in range(10):
             await asyncio.sleep(0)
         assert committer.waiting == 1
-        tasks += [asyncio.create_task(committer.submit(work(name))) for name in calls[1:]]
+        tasks += [asyncio.ensure_future(committer.submit(work(name))) for name in calls[1:]]
         await asyncio.gather(*tasks[: len(batches[0])])
         await committer.close()
         await asyncio.gather(*tasks)
@@ -270,9 +270,9 @@ def test_a_full_queue_refuses(work: Make) -> None:
         gate = Gate()
         committer = Committer(gate.apply, AT_ONCE)
         committer.start()
-        waiting = [asyncio.create_task(committer.submit(work("a")))]
+        waiting = [asyncio.ensure_future(committer.submit(work("a")))]
         await gate.entered()
-        waiting += [asyncio.create_task(committer.submit(work(name))) for name in "bcde"]
+        waiting += [asyncio.ensure_future(committer.submit(work(name))) for name in "bcde"]
         await asyncio.sleep(0)
         with pytest.raises(Exhausted) as refused:
             await committer.submit(work("f"))
@@ -294,9 +294,9 @@ def test_closing_finishes_what_is_queued(work: Make) -> None:
         gate = Gate()
         committer = Committer(gate.apply, AT_ONCE)
         committer.start()
-        waiting = [asyncio.create_task(committer.submit(work("a")))]
+        waiting = [asyncio.ensure_future(committer.submit(work("a")))]
         await gate.entered()
-        waiting += [asyncio.create_task(committer.submit(work(name))) for name in "bcd"]
+        waiting += [asyncio.ensure_future(committer.submit(work(name))) for name in "bcd"]
         await asyncio.sleep(0)
         closing = asyncio.create_task(committer.close())
         await asyncio.sleep(0)
@@ -319,7 +319,7 @@ def test_closing_does_not_wait_for_company(work: Make) -> None:
         gate = Gate()
         committer = Committer(gate.apply, PATIENT)
         await crowded(committer, gate, work, "abc")
-        waiting = asyncio.create_task(committer.submit(work("d")))
+        waiting = asyncio.ensure_future(committer.submit(work("d")))
         for _ in range(10):
             await asyncio.sleep(0)
         assert committer.waiting == 1
@@ -345,10 +345,10 @@ def test_a_caller_who_goes_away_does_not_break_the_batch(work: Make) -> None:
         gate = Gate()
         committer = Committer(gate.apply, AT_ONCE)
         committer.start()
-        gone = [asyncio.create_task(committer.submit(work("a")))]
+        gone = [asyncio.ensure_future(committer.submit(work("a")))]
         await gate.entered()
-        gone.append(asyncio.create_task(committer.submit(work("b"))))
-        stays = asyncio.create_task(committer.submit(work("c")))
+        gone.append(asyncio.ensure_future(committer.submit(work("b"))))
+        stays = asyncio.ensure_future(committer.submit(work("c")))
         await asyncio.sleep(0)
         for task in gone:
             task.cancel()
@@ -394,7 +394,7 @@ def test_a_retry_finds_the_answer_of_a_caller_who_went_away(desk: Desk, work: Ma
 
         committer = Committer(apply, AT_ONCE)
         committer.start()
-        gone = asyncio.create_task(committer.submit(work("r")))
+        gone = asyncio.ensure_future(committer.submit(work("r")))
         await gate.entered()
         gone.cancel()
         gate.open()

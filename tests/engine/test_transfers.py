@@ -53,12 +53,12 @@ class Counter(Committer):
         super().__init__(desk.engine.apply, CommitLimits())
         self.refused = set(refused)
 
-    async def submit(self, work: Work) -> bytes:
+    def submit(self, work: Work) -> asyncio.Future[bytes]:
         """What the committer answers, or a refusal."""
         command = work.command
         if isinstance(command, ReportTransfer) and command.user_id in self.refused:
             raise NotFound("transfer", command.transfer_id)
-        return await super().submit(work)
+        return super().submit(work)
 
 
 def owing(desk: Desk, *users: str) -> None:
