@@ -30,6 +30,7 @@ from sqlalchemy import event
 
 from benchmarks.harness import BenchmarkError
 from service.clock import SandboxClock
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import FreeholdError, InternalFault, Unavailable
 from service.domain.money import Money
@@ -49,7 +50,6 @@ from service.engine.operations import (
     Settle,
     StartRental,
 )
-from service.engine.records import PLATFORM
 from service.engine.scoring import Assessor
 from service.storage import admin
 from service.storage.database import open_database

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, func, select
 
 from benchmarks.races_arena import CITY, HARBOUR, PAYEES
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.domain.transitions import Transition
-from service.engine.records import PLATFORM
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading

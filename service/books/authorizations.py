@@ -25,6 +25,7 @@ from service.books.portion import (
     Stage,
 )
 from service.books.replay import Replay
+from service.domain.access import PLATFORM
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
@@ -34,9 +35,9 @@ from service.domain.authorization import (
     State,
 )
 from service.domain.dunning import LADDER
-from service.domain.ledger import Account
+from service.domain.ledger import Account, operator_account
 from service.domain.transitions import Transition as T
-from service.engine.records import PLATFORM, PaymentKind, operator_account
+from service.engine.records import PaymentKind
 
 _TRANSITIONS, _ACCOUNT_NAMES = list(T), list(ACCOUNTS)
 _PLACES: Final = len(e.PLACES)

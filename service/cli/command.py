@@ -28,10 +28,9 @@ from service.cli.parts import (
     request_option,
 )
 from service.clock import Clock, SandboxClock, SystemClock
-from service.domain.access import new_key
+from service.domain.access import PLATFORM, new_key
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.engine.records import PLATFORM
 from service.storage.database import telling
 from service.storage.opening import open_to_migrate
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+PLATFORM = "platform"
+"""The caller of record for the platform's keys; no operator may have this id."""
+
 KEY_BYTES = 24
 KEY_PREFIX = "fh_"
 KEY_ID_LENGTH = 16

@@ -79,6 +79,11 @@ def book_of(account: Account) -> Book:
     return _BOOKS[account]
 
 
+def operator_account(operator_id: str) -> str:
+    """The line on which an operator's own entries stand; no person's id has a slash."""
+    return f"operators/{operator_id}"
+
+
 class Posting(NamedTuple):
     """Debit one account, credit another; `amount_minor` is positive."""
 

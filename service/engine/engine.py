@@ -16,6 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from service.bounds import bounded
 from service.clock import Clock
 from service.domain import timers
+from service.domain.access import PLATFORM
 from service.domain.errors import (
     UNKNOWN,
     DeadlineTooNear,
@@ -41,7 +42,6 @@ from service.engine.ports import (
 )
 from service.engine.records import (
     LATER_WORDS,
-    PLATFORM,
     TOMBSTONE,
     Catalog,
     ClockGap,

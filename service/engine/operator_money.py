@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from service.domain.errors import IllegalState, InvalidInput, NotFound
-from service.domain.ledger import Account, Posting, post
+from service.domain.ledger import Account, Posting, operator_account, post
 from service.domain.transitions import Transition
 from service.engine.calls import Paid
 from service.engine.context import Context, Decided
 from service.engine.people import announce_of
 from service.engine.posting import line_for, require_new_payment
-from service.engine.records import PaymentKind, PaymentRecord, operator_account
+from service.engine.records import PaymentKind, PaymentRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import ENTRIES, LINES, PAYMENTS
 

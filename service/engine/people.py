@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.domain.access import PLATFORM
 from service.domain.ledger import Line, post, set_limit
 from service.domain.transitions import Transition
 from service.engine.context import Context
-from service.engine.records import PLATFORM, Event
+from service.engine.records import Event
 from service.engine.rows import Draft, Keys
 from service.engine.tables import ENTRIES, OUTBOX
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.domain import timers
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Step, Transfer, check_version
 from service.domain.catalog import Product
 from service.domain.errors import (
@@ -21,7 +22,6 @@ from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.records import (
-    PLATFORM,
     Event,
     OpenItem,
     PaymentKind,

@@ -13,14 +13,6 @@ from service.domain.credit import LimitStep
 from service.domain.errors import RequestIdReused
 from service.domain.transitions import Transition
 
-PLATFORM = "platform"
-"""The caller of record for the platform's keys; no operator may have this id."""
-
-
-def operator_account(operator_id: str) -> str:
-    """The line on which an operator's own entries stand; no person's id has a slash."""
-    return f"operators/{operator_id}"
-
 
 def transfer_reference(transfer_id: str) -> str:
     """The reference of the payment that a debit came to; no client's reference has a slash."""

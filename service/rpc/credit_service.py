@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from freehold.v1 import credit_service_pb2 as pb
 
-from service.domain.access import Scope
+from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.calls import Work
@@ -30,7 +30,6 @@ from service.engine.operations import (
 )
 from service.engine.ports import Page, Place
 from service.engine.profile import ProfileStore, read_profile
-from service.engine.records import PLATFORM
 from service.engine.scoring import Assessor
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about

@@ -9,13 +9,12 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from service.domain.access import Scope
+from service.domain.access import PLATFORM, Scope
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import Command
-from service.engine.records import PLATFORM
 from service.rpc import convert
 from service.rpc.answers import Writer, encoder, write_authorized
 from service.rpc.pipeline import Call, Method

@@ -11,14 +11,14 @@ from freehold.v1 import rail_service_pb2 as pb
 from freehold.v1 import types_pb2 as types
 
 from service.clock import Clock
-from service.domain.access import Scope
+from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import TransferKind
 from service.domain.errors import InvariantBroken, Unavailable
 from service.engine.calls import Answer, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.ports import Page, Place
-from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.engine.records import TransferRecord, TransferState
 from service.rails.callbacks import read_report
 from service.rpc.convert import timestamp
 from service.rpc.pages import place_of, size_of, token_of

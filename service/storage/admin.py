@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from service.domain.access import (
+    PLATFORM,
     KeyScopes,
     Principal,
     hash_key,
@@ -26,7 +27,7 @@ from service.domain.access import (
     write_scopes,
 )
 from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
-from service.engine.records import PLATFORM, RequestRecord
+from service.engine.records import RequestRecord
 from service.storage import tables as t
 from service.storage.database import reading, writing
 

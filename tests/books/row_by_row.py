@@ -16,6 +16,7 @@ from service.books import expectations as e
 from service.books.faults import Found
 from service.books.references import REFERENCES
 from service.books.share import REPORT_TRANSFER, ReadAnswer
+from service.domain.access import PLATFORM
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
@@ -28,13 +29,20 @@ from service.domain.authorization import (
 )
 from service.domain.dunning import LADDER, Rung
 from service.domain.hash_chain import LINK_FORMATS, NO_LINK, link_of, seal_digest, subject_of
-from service.domain.ledger import LINE_COLUMNS, Account, Entry, Line, Standing, book_of
+from service.domain.ledger import (
+    LINE_COLUMNS,
+    Account,
+    Entry,
+    Line,
+    Standing,
+    book_of,
+    operator_account,
+)
 from service.domain.money import share_minor
 from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
 from service.engine.ports import SealKeys
 from service.engine.records import (
-    PLATFORM,
     Event,
     PaymentKind,
     PaymentRecord,
@@ -43,7 +51,6 @@ from service.engine.records import (
     TransferState,
     Verification,
     Witness,
-    operator_account,
     transfer_reference,
 )
 from service.storage import rows

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, Table, insert, select
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Act, Authorization, Collection, Custody, Start, State
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.engine.records import TransferRecord, TransferState
 from service.engine.tables import TRANSFERS
 from service.storage import tables as t
 from service.storage.database import writing

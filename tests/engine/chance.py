@@ -10,13 +10,14 @@ from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Start
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine import operations as c
 from service.engine.feature_values import pack
-from service.engine.records import PLATFORM, TransferState
+from service.engine.records import TransferState
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import (
     DAY_US,

@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from service.books.verify import verify_books
 from service.clock import SandboxClock
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
@@ -30,7 +31,7 @@ from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
-from service.engine.records import PLATFORM, TransferRecord
+from service.engine.records import TransferRecord
 from service.engine.scoring import Assessor
 from service.storage import tables as t
 from service.storage.database import open_database

@@ -7,11 +7,11 @@ import math
 import pytest
 from sqlalchemy import select
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Custody, Start, State
 from service.domain.policy import Offer
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
-from service.engine.records import PLATFORM
 from service.storage import tables as t
 from tests.engine.calls import (
     authorize,

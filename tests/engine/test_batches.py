@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
@@ -15,7 +16,6 @@ from service.engine.calls import Answer
 from service.engine.engine import BatchSplit, EngineStatistics, Result
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import OpenBulk, PutUser, Wake
-from service.engine.records import PLATFORM
 from service.storage.store import SqlStore
 from tests.engine.calls import (
     authorize,

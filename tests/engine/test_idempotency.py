@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import State
 from service.domain.errors import RequestIdReused
 from service.domain.policy import Offer
 from service.engine.operations import Command
-from service.engine.records import PLATFORM
 from service.engine.tables import REQUESTS
 from tests.engine.calls import (
     authorize,

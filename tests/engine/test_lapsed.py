@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from service.clock import SandboxClock
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
@@ -15,7 +16,6 @@ from service.engine.calls import Group, Work
 from service.engine.context import Context
 from service.engine.engine import Engine
 from service.engine.operations import SetLimit, SetStanding, Wake
-from service.engine.records import PLATFORM
 from service.engine.scoring import Assessor
 from tests.engine.acts import DAY_US, Books, group, increment, members, money, review, wake
 from tests.engine.calls import (

@@ -11,6 +11,7 @@ import pytest
 
 from service.books.verify import verify_books
 from service.clock import SandboxClock
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.policy import Offer
 from service.engine.calls import Group, Work, own_work
@@ -27,7 +28,6 @@ from service.engine.operations import (
 )
 from service.engine.operations.wake import WAKE
 from service.engine.ports import ReadAgain
-from service.engine.records import PLATFORM
 from service.engine.rows import Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import LINES

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection
 from service.domain.errors import IllegalState
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.engine.records import TransferRecord, TransferState
 from tests.engine.acts import (
     DAY_US,
     HOUR_US,

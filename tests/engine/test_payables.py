@@ -6,10 +6,10 @@ import asyncio
 
 from sqlalchemy import func, insert, select
 
+from service.domain.access import PLATFORM
 from service.engine.calls import Paid
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import PayOutOperator
-from service.engine.records import PLATFORM
 from service.engine.workers.payables import PayableCompactor
 from service.storage import tables as t
 from service.storage.database import reading, writing

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import event, select
 
+from service.domain.access import PLATFORM
 from service.domain.credit import LimitBasis
 from service.domain.errors import NotFound
 from service.domain.money import Money
@@ -15,7 +16,6 @@ from service.engine.calls import Answer, Profile
 from service.engine.feature_values import pack, schema_id_of, unpack
 from service.engine.operations import PutUser, SetLimit
 from service.engine.profile import read_profile
-from service.engine.records import PLATFORM
 from service.ids import RandomIds
 from service.storage import tables as t
 from tests.engine.acts import approve, charged, propose, provision

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, State
 from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.engine.operations import Command, Settle
-from service.engine.records import PLATFORM
 from tests.engine.acts import claim_return
 from tests.engine.calls import (
     authorize,

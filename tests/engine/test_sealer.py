@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.hash_chain import seal_digest
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import Unsealed
-from service.engine.records import PLATFORM, SealRecord
+from service.engine.records import SealRecord
 from service.engine.workers.seals import Sealer
 from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey

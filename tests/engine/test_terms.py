@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Start
 from service.domain.errors import NotFound
 from service.domain.money import Money
 from service.engine.calls import Group
 from service.engine.operations import Authorize, Item, PayOutOperator
-from service.engine.records import PLATFORM
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import admin

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, Custody, State, TransferKind
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.engine.calls import Paid
 from service.engine.operations import PayOutOperator, RecordOperatorPayment, SetLimit
-from service.engine.records import PLATFORM, TransferState
+from service.engine.records import TransferState
 from tests.engine.acts import (
     DAY_US,
     HOUR_US,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine.operations import Authorize, Command, Item
-from service.engine.records import PLATFORM
 from tests.engine.acts import (
     DAY_US,
     MINUTE_US,

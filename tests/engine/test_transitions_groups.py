@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine.calls import Group
 from service.engine.operations import SetStanding
-from service.engine.records import PLATFORM
 from service.storage import tables as t
 from tests.engine.acts import MINUTE_US, Books, change_terms, group, members, review
 from tests.engine.calls import (

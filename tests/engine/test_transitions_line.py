@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, Custody, State
 from service.domain.ledger import Standing
 from service.domain.money import Money
@@ -16,7 +17,6 @@ from service.engine.operations import (
     SetLimit,
     SetStanding,
 )
-from service.engine.records import PLATFORM
 from tests.engine.acts import Books, extend, increment, money, review, states
 from tests.engine.calls import (
     authorize,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import State
 from service.domain.errors import Unavailable
 from service.engine.engine import ConflictPauses, Engine, EngineStatistics
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import Conflict
-from service.engine.records import PLATFORM
 from service.engine.scoring import Assessor
 from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore

@@ -13,13 +13,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
-from service.engine.records import PLATFORM, SealRecord, TransferState, Verification, Witness
+from service.engine.records import SealRecord, TransferState, Verification, Witness
 from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from service.domain.access import (
     OPERATOR_SCOPES,
+    PLATFORM,
     PLATFORM_SCOPES,
     KeyScopes,
     Principal,
@@ -20,7 +21,6 @@ from service.domain.access import (
     new_key,
 )
 from service.domain.errors import InvalidInput, NotFound, RequestIdReused
-from service.engine.records import PLATFORM
 from service.storage import admin
 from service.storage import tables as t
 from service.storage.database import open_database, writing

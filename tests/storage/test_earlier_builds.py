@@ -15,12 +15,13 @@ import pytest
 from sqlalchemy import text
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import START
 from service.engine.profile import read_profile
-from service.engine.records import PLATFORM, TransferRecord, TransferState
+from service.engine.records import TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate

@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.errors import Unavailable
 from service.domain.ledger import Standing
 from service.engine.operations import SetStanding
 from service.engine.ports import START, Page, Place
-from service.engine.records import PLATFORM, TransferState
+from service.engine.records import TransferState
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import horizon as h

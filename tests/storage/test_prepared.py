@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, text
 from sqlalchemy.types import TypeEngine
 
+from service.domain.access import PLATFORM
 from service.domain.ledger import Line
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import START, Conflict
-from service.engine.records import PLATFORM, TermsNames
+from service.engine.records import TermsNames
 from service.engine.tables import LINES
 from service.ids import RandomIds
 from service.storage.admin import find_principal

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
@@ -27,7 +28,7 @@ from service.engine.ports import (
     Place,
     StorageFailed,
 )
-from service.engine.records import PLATFORM, OpenItem, RequestRecord, TransferState
+from service.engine.records import OpenItem, RequestRecord, TransferState
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import tables as t

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -20,7 +21,7 @@ from service.engine.engine import Result
 from service.engine.feature_values import pack
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import FoldPayable, PayOutOperator, PutUser
-from service.engine.records import PLATFORM, TransferState
+from service.engine.records import TransferState
 from service.engine.tables import USERS
 from service.engine.workers.timers import Timers
 from service.storage import tables as t

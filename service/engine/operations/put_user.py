@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.domain.access import PLATFORM
 from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
 from service.domain.transitions import Transition
@@ -14,14 +15,7 @@ from service.engine.operation import Operation
 from service.engine.people import announce_of, bring_limit, of_user
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
-from service.engine.records import (
-    PLATFORM,
-    UNSCORED,
-    ClockGap,
-    FeatureSnapshot,
-    KeptScore,
-    UserRecord,
-)
+from service.engine.records import UNSCORED, ClockGap, FeatureSnapshot, KeptScore, UserRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import LINES, SNAPSHOTS, USERS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import collection
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, TransferKind
 from service.domain.errors import IllegalState, InvariantBroken, NotFound
 from service.domain.ledger import Line
@@ -15,7 +16,6 @@ from service.engine.posting import apply, opened, payment_of
 from service.engine.records import (
     ENDED,
     LATER_WORDS,
-    PLATFORM,
     PaymentKind,
     TransferRecord,
     TransferState,
