@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.engine.records import BookFault
+from service.domain.verification import BookFault
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Place = tuple[int, ...]

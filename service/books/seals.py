@@ -15,8 +15,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books.columns import rows_of
 from service.books.faults import Found
 from service.domain.hash_chain import NO_LINK, seal_digest
+from service.domain.verification import Witness
 from service.engine.ports import SealKeys
-from service.engine.records import Witness
 from service.storage import tables as t
 
 _S, _H, _L = t.seals.c, t.sealed_heads.c, t.lines.c

@@ -20,7 +20,7 @@ from service.books.portion import FIELDS, Portion, portion_of
 from service.books.references import REFERENCES
 from service.books.replay import Replay
 from service.books.seals import Start
-from service.engine.records import BookFault
+from service.domain.verification import BookFault
 from service.storage import tables as t
 from service.storage.admin import ADMIN
 

@@ -19,8 +19,8 @@ from service.books.processes import Elsewhere, at_one_state
 from service.books.seals import SealChain, Start, start_at
 from service.books.share import Part, ReadAnswer, Share
 from service.domain.errors import FreeholdError
+from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import SealKeys
-from service.engine.records import BookFault, Verification, Witness
 from service.storage import tables as t
 
 

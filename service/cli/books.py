@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from service.cli.parts import database_option, opened, postgres_bin_option, usable
-from service.engine.records import Verification, Witness
+from service.domain.verification import Verification, Witness
 from service.storage.opening import reach
 
 

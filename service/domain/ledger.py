@@ -157,6 +157,29 @@ class Line:
         )
 
 
+class LineAt(NamedTuple):
+    """A line's balances as of an instant, and on how many entries they rest; minor units."""
+
+    user_id: str
+    currency: str
+    entries: int
+    last_sequence: int
+    limit_minor: int
+    available_minor: int
+    held_minor: int
+    drawn_minor: int
+    receivable_minor: int
+    disputed_minor: int
+    charged_back_minor: int
+    deposit_minor: int
+    refund_payable_minor: int
+
+    @property
+    def rearranged(self) -> bool:
+        """Whether entries are left out before the last one: the line never stood like this."""
+        return self.entries != self.last_sequence
+
+
 class Entry(NamedTuple):
     """One posted movement, with the balances after it (None for shared accounts).
 

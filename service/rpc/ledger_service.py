@@ -13,8 +13,8 @@ from freehold.v1.types_pb2 import SignedMoney
 
 from service.domain.access import Scope
 from service.domain.errors import NotFound
-from service.domain.ledger import Entry
-from service.engine.records import LineAt, Verification, Witness
+from service.domain.ledger import Entry, LineAt
+from service.domain.verification import Verification, Witness
 from service.rpc import convert
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method

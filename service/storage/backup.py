@@ -30,7 +30,7 @@ from sqlalchemy.exc import DatabaseError
 
 from service.books.processes import Elsewhere
 from service.config import LIMITS
-from service.engine.records import Verification
+from service.domain.verification import Verification
 from service.storage import dump
 from service.storage.database import open_database
 from service.storage.migrate import Schema, migrate, schema_of

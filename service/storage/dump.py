@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, text
 
 from service.books.processes import Elsewhere, seeing
-from service.engine.records import Verification
+from service.domain.verification import Verification
 from service.storage.database import open_database, take_time, writing
 from service.storage.postgres import postgres_bounds
 from service.storage.postgres_tools import Tools, tools_for

@@ -6,8 +6,7 @@ from collections import Counter
 
 from sqlalchemy import BigInteger, Engine, cast, func, select
 
-from service.domain.ledger import LINE_COLUMNS, Account, Entry
-from service.engine.records import LineAt
+from service.domain.ledger import LINE_COLUMNS, Account, Entry, LineAt
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading

@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 from service.books.processes import Elsewhere
 from service.books.verify import verify_books
 from service.domain.errors import FreeholdError
+from service.domain.verification import Verification
 from service.engine.ports import StorageFailed
-from service.engine.records import Verification
 from service.storage.migrate import USABLE, schema_of
 
 

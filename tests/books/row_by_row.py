@@ -41,6 +41,7 @@ from service.domain.ledger import (
 from service.domain.money import share_minor
 from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
+from service.domain.verification import Verification, Witness
 from service.engine.ports import SealKeys
 from service.engine.records import (
     Event,
@@ -49,8 +50,6 @@ from service.engine.records import (
     SealedHead,
     TransferRecord,
     TransferState,
-    Verification,
-    Witness,
     transfer_reference,
 )
 from service.storage import rows

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from service.books.verify import WitnessMissing, verify_books
 from service.cli import cli
 from service.domain.access import PLATFORM
+from service.domain.verification import Verification, Witness
 from service.engine import operations as c
-from service.engine.records import SealRecord, Verification, Witness
+from service.engine.records import SealRecord
 from service.storage.database import open_database
 from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, settle

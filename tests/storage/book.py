@@ -17,10 +17,11 @@ from service.domain.access import PLATFORM
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
+from service.domain.verification import Verification, Witness
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
-from service.engine.records import SealRecord, TransferState, Verification, Witness
+from service.engine.records import SealRecord, TransferState
 from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows

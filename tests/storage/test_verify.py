@@ -15,7 +15,8 @@ from service import books as rules_of_books
 from service.books import columns, expectations
 from service.books.verify import verify_books
 from service.domain.ledger import Account
-from service.engine.records import SealRecord, Verification, Witness
+from service.domain.verification import Verification, Witness
+from service.engine.records import SealRecord
 from service.signing import PublicKeys
 from service.storage.database import open_database
 from tests.engine.calls import authorize, pay, rental, reverse, settle
