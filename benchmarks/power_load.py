@@ -77,7 +77,7 @@ _OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
 
 
 class ToldScore(NamedTuple):
-    """A score as told; the fields are those of `service.engine.records.Scored`."""
+    """A score as told; the fields are those of `service.engine.ports.Scored`."""
 
     margin: float
     pd: float

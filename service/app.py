@@ -17,13 +17,14 @@ import structlog
 from service.books.verify import verify_books
 from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
-from service.engine.clock_gaps import ClockGaps
+from service.engine.catalog import TermsFault
+from service.engine.clock_gaps import ClockGap, ClockGaps
 from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
-from service.engine.records import ClockGap, SealRecord, TermsFault
+from service.engine.records import SealRecord
 from service.engine.scoring import Assessor
 from service.engine.terms import Terms
 from service.engine.workers.catalog import CatalogReloader

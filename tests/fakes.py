@@ -21,12 +21,13 @@ from service.clock import Clock, SandboxClock
 from service.config import Limits
 from service.domain.access import PLATFORM, new_key
 from service.engine.calls import Answer, Work
+from service.engine.catalog import TermsFault
+from service.engine.clock_gaps import ClockGap
 from service.engine.engine import Engine, Result
 from service.engine.feature_values import unpack
 from service.engine.operations import Command, PutUser
 from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import Scorer
-from service.engine.records import ClockGap, TermsFault
 from service.engine.scoring import Assessor
 from service.ids import Ids
 from service.rails.simulated import Behaviour, SimulatedRail

@@ -8,9 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.bounds import bounded
-from service.engine.records import ClockGap
+
+
+class ClockGap(NamedTuple):
+    """A client told a time that was moved to one that the server can take.
+
+    `gap_us` is how much later than the server's `now_us` it was, or, negative, how much earlier
+    than the start. `method` is the call's name. Microseconds.
+    """
+
+    caller: str
+    method: str
+    gap_us: int
+    now_us: int
 
 
 @dataclass(frozen=True, slots=True)

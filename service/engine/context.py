@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
 from service.engine.calls import Answer
-from service.engine.records import Catalog, Scored
+from service.engine.catalog import Catalog
+from service.engine.ports import Scored
 from service.engine.rows import Draft
 from service.ids import Ids
 

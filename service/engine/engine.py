@@ -27,6 +27,8 @@ from service.domain.errors import (
     Unavailable,
 )
 from service.engine.calls import AuthorizationCommand, Work, own_work
+from service.engine.catalog import Catalog
+from service.engine.clock_gaps import ClockGap
 from service.engine.context import Context, Decided
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.operation import Pair
@@ -40,14 +42,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records import (
-    LATER_WORDS,
-    TOMBSTONE,
-    Catalog,
-    ClockGap,
-    RequestRecord,
-    TransferState,
-)
+from service.engine.records import LATER_WORDS, TOMBSTONE, RequestRecord, TransferState
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.domain.authorization import Act, Authorization
 from service.domain.dunning import DAY_US
 from service.domain.errors import InvalidInput
-from service.engine.records import ClockGap
+from service.engine.clock_gaps import ClockGap
 from service.engine.rows import Draft
 
 OLDEST_OCCURRENCE_US = DAY_US

@@ -6,17 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from service.engine.records import (
-    Catalog,
-    Scored,
-    SealedHead,
-    SealRecord,
-    TakenPayable,
-    TermsNames,
-    TransferRecord,
-    UserFeatures,
-)
-from service.engine.rows import Rows, Wish
+from service.engine.catalog import Catalog, TermsNames
+from service.engine.records import SealedHead, SealRecord, TransferRecord, UserFeatures
+from service.engine.rows import Rows, TakenPayable, Wish
 
 Row = TypeVar("Row")
 
@@ -189,6 +181,24 @@ class Store(TermsStore, Protocol):
     def unfolded(self, rows: int) -> list[PayableKey]:
         """Whose balances stand in more than so many rows."""
         ...
+
+
+class Scored(Protocol):
+    """A person's score: `margin` is the model's raw output, `pd` the calibrated probability.
+
+    `extrapolated` names the features that were taken as the nearest value of the training.
+    """
+
+    @property
+    def margin(self) -> float: ...
+    @property
+    def pd(self) -> float: ...
+    @property
+    def score(self) -> int: ...
+    @property
+    def band(self) -> str: ...
+    @property
+    def extrapolated(self) -> tuple[str, ...]: ...
 
 
 class Unscorable(Protocol):

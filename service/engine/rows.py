@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
-from service.engine.records import ClockGap, SealRecord, TakenPayable, TransferRecord
+from service.engine.clock_gaps import ClockGap
+from service.engine.records import SealRecord, TransferRecord
 from service.engine.tables import (
     AUTHORIZATIONS,
     ENTRIES,
@@ -23,6 +24,16 @@ from service.engine.tables import (
 )
 
 _PAYABLE = Account.OPERATOR_PAYABLE
+
+
+class TakenPayable(NamedTuple):
+    """A portion of the rows in which an operator's balance stands, which comes back as one row.
+
+    `more`: whether the portion was full.
+    """
+
+    amount_minor: int
+    more: bool
 
 
 class Draft(defaultdict[Table[Any, Any], list[Any]]):

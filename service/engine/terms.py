@@ -12,8 +12,8 @@ from threading import Lock
 from typing import Protocol
 
 from service.domain.errors import TermsUnusable
+from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.engine.ports import TermsStore
-from service.engine.records import Catalog, TermsFault, TermsKind, TermsNames
 
 
 class TermsLog(Protocol):

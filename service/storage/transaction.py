@@ -13,8 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from service.config import LIMITS
 from service.engine.ports import Conflict
-from service.engine.records import TakenPayable
-from service.engine.rows import Rows, Wish
+from service.engine.rows import Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
 
 Key = TypeVar("Key", str, tuple[str, str])

@@ -10,8 +10,7 @@ from enum import Enum, auto
 from sqlalchemy import Engine
 
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed
-from service.engine.records import TakenPayable
-from service.engine.rows import Rows
+from service.engine.rows import Rows, TakenPayable
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
 

@@ -12,9 +12,8 @@ from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput, RequestIdReused
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.clock_gaps import ClockGapLimits, ClockGaps
+from service.engine.clock_gaps import ClockGap, ClockGapLimits, ClockGaps
 from service.engine.feature_values import pack
-from service.engine.records import ClockGap
 from service.engine.tables import USERS
 from service.storage.database import open_database
 from service.storage.store import SqlStore

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from service.domain.access import PLATFORM
+from service.engine.catalog import Catalog, TermsNames
 from service.engine.operations import PayOutOperator
-from service.engine.records import Catalog, TermsNames
 from service.storage import admin
 from service.storage import tables as t
 from service.storage import terms as storage

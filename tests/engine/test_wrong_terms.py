@@ -10,8 +10,8 @@ import pytest
 from service.domain.authorization import State
 from service.domain.errors import TermsUnusable
 from service.engine.calls import Profile
+from service.engine.catalog import TermsKind
 from service.engine.operations import Item
-from service.engine.records import TermsKind
 from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, pick_up, refused, rental, settle, stored

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine
 
-from service.engine.records import Catalog, TermsKind
+from service.engine.catalog import Catalog, TermsKind
 from service.storage import admin
 from service.storage.database import open_database, writing
 from service.storage.migrate import _config, is_current, migrate

@@ -9,13 +9,14 @@ from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
 from service.domain.transitions import Transition
 from service.engine.calls import Work
+from service.engine.clock_gaps import ClockGap
 from service.engine.context import Assessment, Context, Decided
 from service.engine.feature_values import schema_id_of
 from service.engine.operation import Operation
 from service.engine.people import announce_of, bring_limit, of_user
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
-from service.engine.records import UNSCORED, ClockGap, FeatureSnapshot, KeptScore, UserRecord
+from service.engine.records import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import LINES, SNAPSHOTS, USERS
 
