@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from service import cli
-from service.engine.records import UserFeatures
+from service.engine.records.users import UserFeatures
 from service.storage.store import SqlStore
 
 _BEHIND_S = 0.020

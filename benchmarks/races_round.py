@@ -33,7 +33,7 @@ from benchmarks.races_arena import (
 )
 from benchmarks.races_rows import Stored, wrong
 from benchmarks.races_wave import Wave
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 from service.rails.callbacks import RailReport, sign, write_report
 
 BIKE_MINOR, UMBRELLA_MINOR = 19_900, 5_900

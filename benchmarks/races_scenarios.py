@@ -39,7 +39,7 @@ from benchmarks.races_round import (
     yuan,
 )
 from service.domain.transitions import Transition as T
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 
 CLIENTS = 50
 HOUR_US = 3_600_000_000

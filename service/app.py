@@ -24,7 +24,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 from service.engine.scoring import Assessor
 from service.engine.terms import Terms
 from service.engine.workers.catalog import CatalogReloader

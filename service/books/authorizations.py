@@ -37,7 +37,7 @@ from service.domain.authorization import (
 from service.domain.dunning import LADDER
 from service.domain.ledger import Account, operator_account
 from service.domain.transitions import Transition as T
-from service.engine.records import PaymentKind
+from service.engine.records.payments import PaymentKind
 
 _TRANSITIONS, _ACCOUNT_NAMES = list(T), list(ACCOUNTS)
 _PLACES: Final = len(e.PLACES)

@@ -13,7 +13,8 @@ from service.domain.authorization import CAPTURABLE, Custody, State
 from service.domain.dunning import Rung
 from service.domain.ledger import Account
 from service.domain.transitions import Transition as T
-from service.engine.records import PaymentKind, TransferState
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import TransferState
 
 # -- what each posting does to an authorization -------------------------------------------------
 

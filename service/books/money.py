@@ -26,7 +26,8 @@ from service.books.replay import Replay
 from service.domain.access import PLATFORM
 from service.domain.authorization import TransferKind
 from service.domain.transitions import Transition as T
-from service.engine.records import PaymentKind, TransferState, transfer_reference
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import TransferState, transfer_reference
 from service.storage import tables as t
 
 _KINDS, _STATES, _TRANSITIONS = list(PaymentKind), list(TransferState), list(T)

@@ -18,7 +18,8 @@ from service.domain.authorization import Custody, Start, State, TransferKind
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
-from service.engine.records import PaymentKind, TransferState
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import TransferState
 from service.storage import tables as t
 
 LAST = 1 << 62

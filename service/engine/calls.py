@@ -10,7 +10,7 @@ from service.domain.authorization import Authorization
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.records import TransferRecord
+from service.engine.records.transfers import TransferRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records import LATER_WORDS, TOMBSTONE, RequestRecord, TransferState
+from service.engine.records.requests import TOMBSTONE, RequestRecord
+from service.engine.records.transfers import LATER_WORDS, TransferState
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (

@@ -11,7 +11,7 @@ from service.engine.calls import Paid
 from service.engine.context import Context, Decided
 from service.engine.people import announce_of
 from service.engine.posting import line_for, require_new_payment
-from service.engine.records import PaymentKind, PaymentRecord
+from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import ENTRIES, LINES, PAYMENTS
 

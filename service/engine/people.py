@@ -8,7 +8,7 @@ from service.domain.access import PLATFORM
 from service.domain.ledger import Line, post, set_limit
 from service.domain.transitions import Transition
 from service.engine.context import Context
-from service.engine.records import Event
+from service.engine.records.events import Event
 from service.engine.rows import Draft, Keys
 from service.engine.tables import ENTRIES, OUTBOX
 

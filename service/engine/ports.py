@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.engine.catalog import Catalog, TermsNames
-from service.engine.records import SealedHead, SealRecord, TransferRecord, UserFeatures
+from service.engine.records.seals import SealedHead, SealRecord
+from service.engine.records.transfers import TransferRecord
+from service.engine.records.users import UserFeatures
 from service.engine.rows import Rows, TakenPayable, Wish
 
 Row = TypeVar("Row")

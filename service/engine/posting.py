@@ -21,14 +21,10 @@ from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.records import (
-    Event,
-    OpenItem,
-    PaymentKind,
-    PaymentRecord,
-    TransferRecord,
-    TransferState,
-)
+from service.engine.records.authorizations import OpenItem
+from service.engine.records.events import Event
+from service.engine.records.payments import PaymentKind, PaymentRecord
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.rows import Draft, Rows
 from service.engine.tables import (
     AUTHORIZATIONS,

@@ -9,7 +9,7 @@ from service.domain.errors import NotFound
 from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.calls import Profile
-from service.engine.records import UNSCORED, UserRecord
+from service.engine.records.users import UNSCORED, UserRecord
 
 
 class ProfileStore(Protocol):

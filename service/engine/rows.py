@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.engine.clock_gaps import ClockGap
-from service.engine.records import SealRecord, TransferRecord
+from service.engine.records.seals import SealRecord
+from service.engine.records.transfers import TransferRecord
 from service.engine.tables import (
     AUTHORIZATIONS,
     ENTRIES,

@@ -14,7 +14,7 @@ from service.engine.feature_values import pack, schema_id_of, unpack
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scorer, Store
-from service.engine.records import UserFeatures
+from service.engine.records.users import UserFeatures
 
 
 class Assessor:

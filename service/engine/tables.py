@@ -12,16 +12,12 @@ from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
 from service.domain.ledger import Entry, Line
-from service.engine.records import (
-    Decision,
-    Event,
-    FeatureSnapshot,
-    OpenItem,
-    PaymentRecord,
-    RequestRecord,
-    TransferRecord,
-    UserRecord,
-)
+from service.engine.records.authorizations import Decision, OpenItem
+from service.engine.records.events import Event
+from service.engine.records.payments import PaymentRecord
+from service.engine.records.requests import RequestRecord
+from service.engine.records.transfers import TransferRecord
+from service.engine.records.users import FeatureSnapshot, UserRecord
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")

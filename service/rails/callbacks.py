@@ -14,7 +14,7 @@ import re
 from typing import NamedTuple
 
 from service.domain.errors import InvalidInput, Unauthenticated
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 
 SECRET_BYTES = 16
 """A secret has at least so many bytes."""

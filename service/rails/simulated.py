@@ -16,7 +16,7 @@ from service.clock import Clock
 from service.domain.authorization import TransferKind
 from service.domain.dunning import DAY_US
 from service.engine.ports import Deliver
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.rails.callbacks import RailReport, sign, write_report
 
 

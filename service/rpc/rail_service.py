@@ -18,7 +18,7 @@ from service.engine.calls import Answer, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.ports import Page, Place
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.rails.callbacks import read_report
 from service.rpc.convert import timestamp
 from service.rpc.pages import place_of, size_of, token_of

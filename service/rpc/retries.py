@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from service.engine.records import TOMBSTONE, RequestRecord
+from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.rpc.pipeline import Call
 from service.rpc.validation import differing_field
 

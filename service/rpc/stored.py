@@ -14,7 +14,7 @@ from typing import Any
 from freehold.v1 import credit_service_pb2 as credit
 from google.protobuf.message import DecodeError, Message
 
-from service.engine.records import TOMBSTONE
+from service.engine.records.requests import TOMBSTONE
 from service.rpc import authorization_service, collection_service, credit_service
 
 REMOVED: dict[str, type[Message]] = {}

@@ -27,7 +27,7 @@ from service.domain.access import (
     write_scopes,
 )
 from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
-from service.engine.records import RequestRecord
+from service.engine.records.requests import RequestRecord
 from service.storage import tables as t
 from service.storage.database import reading, writing
 

@@ -16,7 +16,7 @@ from service.config import LIMITS
 from service.domain.authorization import Authorization, State
 from service.domain.errors import Unavailable
 from service.engine.ports import Page, Place
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import reading

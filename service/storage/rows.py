@@ -16,7 +16,9 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Entry, Line
-from service.engine.records import PaymentRecord, TransferRecord, UserRecord
+from service.engine.records.payments import PaymentRecord
+from service.engine.records.transfers import TransferRecord
+from service.engine.records.users import UserRecord
 from service.engine.tables import columns_of
 
 Row = TypeVar("Row")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, func, select
 
 from service.engine.ports import Unsealed
-from service.engine.records import SealedHead, SealRecord
+from service.engine.records.seals import SealedHead, SealRecord
 from service.storage import tables as t
 from service.storage.database import reading
 from service.storage.horizon import Horizon

@@ -26,7 +26,8 @@ from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed, Waking
-from service.engine.records import TransferRecord, TransferState, UserFeatures, UserRecord
+from service.engine.records.transfers import TransferRecord, TransferState
+from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.database import Session, reading, session_of, telling, writing

@@ -46,7 +46,8 @@ from service.domain.authorization import (
 )
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
-from service.engine.records import PaymentKind, TransferState
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import TransferState
 from service.engine.tables import (
     AUTHORIZATIONS,
     DECISIONS,

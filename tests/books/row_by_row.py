@@ -43,15 +43,10 @@ from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
 from service.domain.verification import Verification, Witness
 from service.engine.ports import SealKeys
-from service.engine.records import (
-    Event,
-    PaymentKind,
-    PaymentRecord,
-    SealedHead,
-    TransferRecord,
-    TransferState,
-    transfer_reference,
-)
+from service.engine.records.events import Event
+from service.engine.records.payments import PaymentKind, PaymentRecord
+from service.engine.records.seals import SealedHead
+from service.engine.records.transfers import TransferRecord, TransferState, transfer_reference
 from service.storage import rows
 from service.storage import tables as t
 from service.storage.admin import ADMIN

@@ -12,7 +12,7 @@ from service.cli import cli
 from service.domain.access import PLATFORM
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 from service.storage.database import open_database
 from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, settle

@@ -14,7 +14,7 @@ from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.tables import TRANSFERS
 from service.storage import tables as t
 from service.storage.database import writing

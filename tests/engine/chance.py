@@ -17,7 +17,7 @@ from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine import operations as c
 from service.engine.feature_values import pack
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import (
     DAY_US,

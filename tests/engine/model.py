@@ -31,7 +31,7 @@ from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
-from service.engine.records import TransferRecord
+from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
 from service.storage import tables as t
 from service.storage.database import open_database

@@ -11,7 +11,7 @@ from service.domain.authorization import Authorization, Collection
 from service.domain.errors import IllegalState
 from service.engine import calls
 from service.engine import operations as c
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from tests.engine.acts import (
     DAY_US,
     HOUR_US,

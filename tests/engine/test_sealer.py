@@ -15,7 +15,7 @@ from service.domain.hash_chain import seal_digest
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import Unsealed
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 from service.engine.workers.seals import Sealer
 from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey

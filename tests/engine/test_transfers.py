@@ -13,7 +13,7 @@ from service.engine.calls import Work
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import ReportTransfer
 from service.engine.ports import START, Deliver
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Worker
 from tests.engine.acts import charged, woken

@@ -10,7 +10,7 @@ from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.engine.calls import Paid
 from service.engine.operations import PayOutOperator, RecordOperatorPayment, SetLimit
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 from tests.engine.acts import (
     DAY_US,
     HOUR_US,

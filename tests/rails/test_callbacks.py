@@ -7,7 +7,7 @@ import json
 import pytest
 
 from service.domain.errors import InvalidInput, Unauthenticated
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 from service.rails import callbacks
 from service.rails.callbacks import RailReport, sign, write_report
 

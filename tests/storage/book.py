@@ -21,7 +21,8 @@ from service.domain.verification import Verification, Witness
 from service.engine import operations as c
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
-from service.engine.records import SealRecord, TransferState
+from service.engine.records.seals import SealRecord
+from service.engine.records.transfers import TransferState
 from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows

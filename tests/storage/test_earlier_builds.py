@@ -21,7 +21,7 @@ from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import START
 from service.engine.profile import read_profile
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate

@@ -28,7 +28,9 @@ from service.engine.ports import (
     Place,
     StorageFailed,
 )
-from service.engine.records import OpenItem, RequestRecord, TransferState
+from service.engine.records.authorizations import OpenItem
+from service.engine.records.requests import RequestRecord
+from service.engine.records.transfers import TransferState
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import tables as t

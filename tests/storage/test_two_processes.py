@@ -21,7 +21,7 @@ from service.engine.engine import Result
 from service.engine.feature_values import pack
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import FoldPayable, PayOutOperator, PutUser
-from service.engine.records import TransferState
+from service.engine.records.transfers import TransferState
 from service.engine.tables import USERS
 from service.engine.workers.timers import Timers
 from service.storage import tables as t

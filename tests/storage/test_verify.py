@@ -16,7 +16,7 @@ from service.books import columns, expectations
 from service.books.verify import verify_books
 from service.domain.ledger import Account
 from service.domain.verification import Verification, Witness
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 from service.signing import PublicKeys
 from service.storage.database import open_database
 from tests.engine.calls import authorize, pay, rental, reverse, settle

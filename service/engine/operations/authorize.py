@@ -17,7 +17,9 @@ from service.engine.calls import Group, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
-from service.engine.records import TOMBSTONE, Decision, UserRecord
+from service.engine.records.authorizations import Decision
+from service.engine.records.requests import TOMBSTONE
+from service.engine.records.users import UserRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, REQUESTS, USERS
 

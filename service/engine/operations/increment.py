@@ -23,7 +23,7 @@ from service.engine.posting import (
     product_of,
     require_new_payment,
 )
-from service.engine.records import PaymentKind
+from service.engine.records.payments import PaymentKind
 from service.engine.rows import Keys, Rows
 from service.engine.tables import DECISIONS, PAYMENTS
 

@@ -16,7 +16,7 @@ from service.engine.operation import Operation
 from service.engine.people import announce_of, bring_limit, of_user
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
-from service.engine.records import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
+from service.engine.records.users import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import LINES, SNAPSHOTS, USERS
 

@@ -11,7 +11,7 @@ from service.engine.calls import Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.operator_money import moved, of_balance
-from service.engine.records import PaymentKind
+from service.engine.records.payments import PaymentKind
 from service.engine.rows import Rows
 
 

@@ -10,7 +10,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_payment
 from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
-from service.engine.records import PaymentKind
+from service.engine.records.payments import PaymentKind
 from service.engine.rows import Rows
 from service.engine.tables import PAYMENTS
 

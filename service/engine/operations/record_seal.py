@@ -8,7 +8,7 @@ from service.domain.errors import IllegalState
 from service.engine.calls import Recorded, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 from service.engine.rows import Draft, Keys, Rows
 
 

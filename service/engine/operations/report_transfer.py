@@ -13,10 +13,10 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.posting import apply, opened, payment_of
-from service.engine.records import (
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import (
     ENDED,
     LATER_WORDS,
-    PaymentKind,
     TransferRecord,
     TransferState,
     transfer_reference,

@@ -12,7 +12,7 @@ from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.operations.reverse import Reverse
 from service.engine.posting import apply, brought_up, opened
-from service.engine.records import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
+from service.engine.records.requests import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import REQUESTS
 

@@ -22,7 +22,7 @@ from service.engine.group_commit import Committer
 from service.engine.operations import RecordSeal
 from service.engine.pool import Pool
 from service.engine.ports import SealStore, Signer
-from service.engine.records import SealRecord
+from service.engine.records.seals import SealRecord
 
 LogSeal = Callable[[SealRecord], None]
 

@@ -12,7 +12,7 @@ from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.pool import Pool
 from service.engine.ports import Rail, Store
-from service.engine.records import TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.workers.scan import Scan
 
 
