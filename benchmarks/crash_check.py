@@ -30,7 +30,7 @@ from service.books.verify import verify_books
 from service.domain.authorization import State
 from service.rpc.convert import write_authorization
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database
 
 AUTHORIZE, SETTLE = "Authorize", "SettleAuthorization"

@@ -23,7 +23,7 @@ from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.domain.transitions import Transition
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 
 STATE_AFTER = {

@@ -24,7 +24,7 @@ from sqlalchemy import Engine, insert, select
 from benchmarks.harness import BenchmarkError, Spread, commit, document, machine, spread, write_json
 from service.engine.terms import Terms
 from service.storage import admin
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.migrate import migrate
 from service.storage.store import SqlStore

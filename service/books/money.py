@@ -28,7 +28,7 @@ from service.domain.authorization import TransferKind
 from service.domain.transitions import Transition as T
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import TransferState, transfer_reference
-from service.storage import tables as t
+from service.storage import schema as t
 
 _KINDS, _STATES, _TRANSITIONS = list(PaymentKind), list(TransferState), list(T)
 _OWN_KINDS = frozenset(e.OPERATORS_OWN.values())

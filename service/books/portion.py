@@ -20,7 +20,7 @@ from service.domain.policy import Offer
 from service.domain.transitions import Transition
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import TransferState
-from service.storage import tables as t
+from service.storage import schema as t
 
 LAST = 1 << 62
 """Comes after every row of a line."""

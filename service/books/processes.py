@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.books.share import Part, ReadAnswer, Share, verify_share
 from service.engine.ports import StorageFailed
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading, reading_all
 
 PORTION = 1_000

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import HOLDING
 from service.domain.policy import Reason
-from service.storage import tables as t
+from service.storage import schema as t
 
 Row = Sequence[Any]
 

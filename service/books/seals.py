@@ -17,7 +17,7 @@ from service.books.faults import Found
 from service.domain.hash_chain import NO_LINK, seal_digest
 from service.domain.verification import Witness
 from service.engine.ports import SealKeys
-from service.storage import tables as t
+from service.storage import schema as t
 
 _S, _H, _L = t.seals.c, t.sealed_heads.c, t.lines.c
 

@@ -21,7 +21,7 @@ from service.books.references import REFERENCES
 from service.books.replay import Replay
 from service.books.seals import Start
 from service.domain.verification import BookFault
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.admin import ADMIN
 
 REPORT_TRANSFER = "ReportTransfer"

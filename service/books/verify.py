@@ -21,7 +21,7 @@ from service.books.share import Part, ReadAnswer, Share
 from service.domain.errors import FreeholdError
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import SealKeys
-from service.storage import tables as t
+from service.storage import schema as t
 
 
 class WitnessMissing(FreeholdError):

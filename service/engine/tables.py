@@ -1,6 +1,6 @@
 """The tables of a batch as the engine knows them: a record is the one list of a table's columns.
 
-Storage adds the types of the database and its CHECKs (`service/storage/schema.py`).
+Storage adds the types of the database and its CHECKs (`service/storage/schema/`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from service.domain.access import (
 )
 from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
 from service.engine.records.requests import RequestRecord
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading, writing
 
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

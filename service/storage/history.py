@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Engine, cast, func, select
 
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, LineAt
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 
 

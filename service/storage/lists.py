@@ -18,9 +18,10 @@ from service.domain.errors import Unavailable
 from service.engine.ports import Page, Place
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 from service.storage.horizon import Horizon
+from service.storage.schema.columns import ARRIVAL
 
 Record = TypeVar("Record")
 
@@ -90,7 +91,7 @@ class Lists:
         and StorageFailed.
         """
         numbered = self._engine.dialect.name == "postgresql"
-        arrival = table.c[t.ARRIVAL]
+        arrival = table.c[ARRIVAL]
         if numbered:
             order: tuple[Column[Any], ...] = (arrival, identifier)
             query = query.where(tuple_(*order) > tuple_(after.arrival, after.id))

@@ -25,8 +25,8 @@ from service.storage.migrate import (
     oldest_build_of,
     revision_of,
 )
+from service.storage.schema import metadata
 from service.storage.sqlite_files import address, has_log, read_from_disk
-from service.storage.tables import metadata
 
 MAX_SAID = 300
 REVISION_TABLE = "alembic_version"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, func, select
 
 from service.domain.errors import NotFound
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 
 

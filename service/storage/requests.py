@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Engine, select
 
 from service.engine.records.requests import RequestRecord
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 
 PORTION = 500

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from service.engine.ports import Unsealed
 from service.engine.records.seals import SealedHead, SealRecord
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading
 from service.storage.horizon import Horizon
 

@@ -36,7 +36,8 @@ from sqlalchemy.sql.expression import TableClause
 from service.domain.authorization import HOLDING
 from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, TRANSFERS
 from service.engine.tables import Table as RecordTable
-from service.storage import tables
+from service.storage import schema
+from service.storage.schema.record_tables import CONVERTERS
 from service.storage.transaction import (
     FOLDED_ROWS,
     ArraysStatement,
@@ -61,7 +62,7 @@ def _rows_statement(
 
 def _insert(table: Table, dialect: Dialect) -> RowsStatement:
     """Inserts whole records, in the order of the table's columns."""
-    columns = tables.recorded(table)
+    columns = schema.recorded(table)
     names = [column.name for column in columns]
     # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
@@ -76,7 +77,7 @@ def _update(declared: RecordTable[Any, Any], table: Table, dialect: Dialect) -> 
     Values: what is set, in the order of the table; the keys; the version read.
     """
     keys, fixed = declared.key, {*declared.key, *declared.fixed}
-    names = [it.name for it in tables.recorded(table) if it.name not in fixed]
+    names = [it.name for it in schema.recorded(table) if it.name not in fixed]
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
     # So SQLite calls the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
@@ -123,7 +124,7 @@ def _by_keys(
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
-    found = tables.recorded(table)
+    found = schema.recorded(table)
     statement = select(*found).select_from(wanted.join(table, _matches(wanted, keys)))
     if lock and dialect.name == "postgresql":
         statement = statement.order_by(*keys).with_for_update(of=table)
@@ -156,7 +157,7 @@ def _reading(
 
 def _latest_features(dialect: Dialect) -> RowsStatement:
     """People with their latest features, by their ids."""
-    users, snapshots = tables.users, tables.feature_snapshots
+    users, snapshots = schema.users, schema.feature_snapshots
     keys = [users.c.user_id]
     wanted = _wanted(keys)
     people = wanted.join(users, _matches(wanted, keys))
@@ -176,12 +177,12 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
 
 def _lapsed(dialect: Dialect) -> RowsStatement:
     """What holds something for people and is due to be woken, by their ids; then the instant."""
-    a = tables.authorizations.c
+    a = schema.authorizations.c
     keys = [a.user_id]
     wanted = _wanted(keys)
     statement = (
         select(a.user_id, a.authorization_id)
-        .select_from(wanted.join(tables.authorizations, _matches(wanted, keys)))
+        .select_from(wanted.join(schema.authorizations, _matches(wanted, keys)))
         .where(
             a.wake_us <= bindparam("now_us", type_=BigInteger),
             or_(*(a.state == literal_column(f"'{state}'") for state in sorted(HOLDING))),
@@ -192,7 +193,7 @@ def _lapsed(dialect: Dialect) -> RowsStatement:
 
 def _take_payables(dialect: Dialect) -> str:
     """Takes away the oldest rows of what an operator is owed, and returns their amounts."""
-    payables = tables.operator_payables
+    payables = schema.operator_payables
     oldest = payables.alias("oldest")
     batches = (
         select(oldest.c.batch_id)
@@ -221,7 +222,7 @@ def _take_payables(dialect: Dialect) -> str:
 
 def _payable_left(dialect: Dialect) -> str:
     """What an operator is owed, by operator id and currency."""
-    p = tables.operator_payables.c
+    p = schema.operator_payables.c
     total = func.coalesce(func.sum(p.amount_minor), literal_column("0"))
     statement = select(total).where(
         p.operator_id == bindparam("operator_id"), p.currency == bindparam("currency")
@@ -238,7 +239,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
 
 
 def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStatements:
-    table, kept = tables.metadata.tables[declared.name], tables.CONVERTERS[declared]
+    table, kept = schema.metadata.tables[declared.name], CONVERTERS[declared]
     found_by = [declared.key, *ALSO_FOUND_BY.get(declared, [])] if declared.key else []
     delete = None
     if declared.taken:
@@ -266,7 +267,7 @@ def statements_of(engine: Engine) -> BatchStatements:
 
 
 def _built(dialect: Dialect) -> BatchStatements:
-    t = tables.metadata.tables
+    t = schema.metadata.tables
     last_seal = select(func.coalesce(func.max(t["seals"].c.number), literal_column("0")))
     return BatchStatements(
         tables={declared: _of_table(declared, dialect) for declared in TABLES},

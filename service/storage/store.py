@@ -29,7 +29,7 @@ from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFai
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import Session, reading, session_of, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of

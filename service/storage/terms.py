@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
-from service.storage import tables as t
+from service.storage import schema as t
 
 MOST_MINOR = 10**12
 """As much as an amount may be on the wire."""

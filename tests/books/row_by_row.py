@@ -48,7 +48,7 @@ from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.records.seals import SealedHead
 from service.engine.records.transfers import TransferRecord, TransferState, transfer_reference
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.admin import ADMIN
 from service.storage.database import reading_all
 

@@ -16,7 +16,7 @@ from sqlalchemy import Boolean, LargeBinary, String
 from service.books import columns
 from service.books.verify import verify_books
 from service.domain.verification import BookFault
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database
 from tests.books import row_by_row
 from tests.fakes import new_database

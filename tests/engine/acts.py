@@ -16,7 +16,7 @@ from service.engine import calls
 from service.engine import operations as c
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.tables import TRANSFERS
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import writing
 from tests.engine.calls import (
     CNY,

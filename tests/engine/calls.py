@@ -22,7 +22,7 @@ from service.engine.operations import (
     Settle,
     StartRental,
 )
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.fakes import OPERATOR, Desk
 
 CNY = "CNY"

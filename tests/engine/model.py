@@ -33,7 +33,7 @@ from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore

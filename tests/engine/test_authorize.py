@@ -12,7 +12,7 @@ from service.domain.authorization import Custody, Start, State
 from service.domain.policy import Offer
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.engine.calls import (
     authorize,
     balances,

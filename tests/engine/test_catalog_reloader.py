@@ -16,7 +16,7 @@ from sqlalchemy import Engine, insert, select, update
 from service.config import Limits
 from service.domain.authorization import State
 from service.engine.ports import StorageFailed
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.engine.acts import revise

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 from service.domain.errors import InternalFault, InvariantBroken
 from service.engine.posting import line_of
 from service.engine.rows import Rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import writing
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, rental, settle, stored

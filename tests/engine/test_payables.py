@@ -11,7 +11,7 @@ from service.engine.calls import Paid
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import PayOutOperator
 from service.engine.workers.payables import PayableCompactor
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import reading, writing
 from service.storage.payables import payables_of
 from service.storage.transaction import FOLDED_ROWS

@@ -17,7 +17,7 @@ from service.engine.feature_values import pack, schema_id_of, unpack
 from service.engine.operations import PutUser, SetLimit
 from service.engine.profile import read_profile
 from service.ids import RandomIds
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.engine.acts import approve, charged, propose, provision
 from tests.engine.calls import (
     CNY,

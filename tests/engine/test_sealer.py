@@ -19,7 +19,7 @@ from service.engine.records.seals import SealRecord
 from service.engine.workers.seals import Sealer
 from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.horizon import Horizon
 from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
 from service.storage.store import SqlStore

@@ -15,7 +15,7 @@ from service.domain.access import PLATFORM
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.operations import PayOutOperator
 from service.storage import admin
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage import terms as storage
 from service.storage.database import writing
 from service.storage.store import SqlStore

@@ -16,7 +16,7 @@ from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import StorageFailed, Waking
 from service.engine.workers.timers import Timers
 from service.engine.workers.worker import Worker
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.engine.acts import transfers

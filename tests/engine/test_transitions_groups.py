@@ -11,7 +11,7 @@ from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine.calls import Group
 from service.engine.operations import SetStanding
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.engine.acts import MINUTE_US, Books, change_terms, group, members, review
 from tests.engine.calls import (
     authorize,

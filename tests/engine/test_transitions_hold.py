@@ -8,7 +8,7 @@ from service.domain.authorization import Collection, Custody, Start, State
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.policy import Offer
 from service.engine.calls import Tombstone
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.engine.acts import (
     DAY_US,
     MINUTE_US,

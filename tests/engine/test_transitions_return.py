@@ -9,7 +9,7 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.domain.tariff import FeeItem, FeeLine
 from service.engine.calls import Settled
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.engine.acts import (
     DAY_US,
     HOUR_US,

@@ -31,7 +31,7 @@ from service.books.verify import verify_books
 from service.domain.dunning import DAY_US, LADDER, Rung
 from service.rails.callbacks import sign
 from service.rails.simulated import Behaviour
-from service.storage import tables as t
+from service.storage import schema as t
 from tests.fakes import RAIL_SECRET, START_US, Served, serving
 
 HOUR = 1 / 24

@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.access import Scope, hash_key, new_key
 from service.storage import admin
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import writing
 from tests.fakes import START_US
 from tests.rpc.examples import SCOPES, example

@@ -26,7 +26,7 @@ from service.engine.records.transfers import TransferState
 from service.engine.workers.seals import Sealer
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database
 from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore

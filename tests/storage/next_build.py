@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import CheckConstraint, Engine
 
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.migrate import (
     LOCK_WAITS,
     MIGRATIONS,

@@ -22,7 +22,7 @@ from service.domain.access import (
 )
 from service.domain.errors import InvalidInput, NotFound, RequestIdReused
 from service.storage import admin
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, reading, reading_all, writing
 
 INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"

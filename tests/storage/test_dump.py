@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 from benchmarks.postgres import pinned_programs
 from service.books.verify import verify_books
 from service.domain.verification import Verification
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database
 from service.storage.migrate import is_current

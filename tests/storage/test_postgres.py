@@ -28,7 +28,7 @@ from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.rows import Rows
 from service.engine.tables import LINES, REQUESTS
 from service.storage import postgres as settings
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, reading, reading_all, take_time, writing
 from service.storage.migrate import is_current, migrate
 from service.storage.postgres_session import Session

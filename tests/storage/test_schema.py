@@ -30,7 +30,7 @@ from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.ports import START
 from service.engine.profile import read_profile
 from service.storage import admin
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.migrate import MIGRATIONS, is_current, migrate
 from service.storage.store import SqlStore

@@ -23,7 +23,7 @@ from service.signing import (
     load_public_keys,
     load_seal_key,
 )
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import writing
 from tests.engine.calls import authorize, pay, rental, settle
 from tests.fakes import Desk, new_database

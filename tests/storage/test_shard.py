@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
 from service.cli import cli
+from service.storage import schema as t
 from service.storage import shard as s
-from service.storage import tables as t
 from service.storage.database import open_database, writing
 from tests.conftest import Databases
 from tests.postgres import Cluster

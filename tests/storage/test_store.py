@@ -33,7 +33,7 @@ from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferState
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.admin import find_principal
 from service.storage.database import open_database
 from service.storage.statements import statements_of

@@ -24,7 +24,7 @@ from service.engine.operations import FoldPayable, PayOutOperator, PutUser
 from service.engine.records.transfers import TransferState
 from service.engine.tables import USERS
 from service.engine.workers.timers import Timers
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
 from service.storage.store import SqlStore

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.books.verify import verify_books
-from service.storage import tables as t
+from service.storage import schema as t
 from service.storage.database import open_database, writing
 from service.storage.migrate import LockWaits, TablesInUse, migrate
 from service.storage.migrations.checks import NoSuchCheck, widen_check

@@ -1,0 +1,47 @@
+"""The tables, with the invariants that the database itself keeps.
+
+`user_id` leads the primary key of every table that a command touches, so that the schema can
+be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
+id), `open_items` (operator, asset) and `payments` (payer of record, reference). Amounts are
+minor units; columns ending in `_us` are microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from service.storage.schema.access import api_keys, compatibility, requests
+from service.storage.schema.authorizations import authorizations, decisions, open_items
+from service.storage.schema.columns import metadata
+from service.storage.schema.events import outbox
+from service.storage.schema.ledger import entries, lines, operator_payables
+from service.storage.schema.payments import payments, transfers
+from service.storage.schema.record_tables import recorded
+from service.storage.schema.seals import sealed_heads, seals
+from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
+from service.storage.schema.users import feature_schemas, feature_snapshots, users
+
+__all__ = [
+    "api_keys",
+    "authorizations",
+    "compatibility",
+    "decisions",
+    "entries",
+    "feature_schemas",
+    "feature_snapshots",
+    "limit_steps",
+    "lines",
+    "metadata",
+    "open_items",
+    "operator_payables",
+    "operators",
+    "outbox",
+    "payments",
+    "policies",
+    "products",
+    "recorded",
+    "requests",
+    "sealed_heads",
+    "seals",
+    "terms_changes",
+    "transfers",
+    "users",
+]

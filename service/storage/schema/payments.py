@@ -1,0 +1,59 @@
+"""Payments that were reported, and transfers that the payment rail does."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Index, String
+
+from service.domain.authorization import TransferKind
+from service.engine.records.payments import PaymentKind
+from service.engine.records.transfers import TransferState
+from service.engine.tables import PAYMENTS, TRANSFERS
+from service.storage.schema.columns import (
+    ARRIVAL,
+    CURRENCY,
+    among,
+    arrival_column,
+    numbered_index,
+    partial_index,
+)
+from service.storage.schema.record_tables import of_records
+
+payments = of_records(
+    PAYMENTS,
+    CheckConstraint("amount_minor > 0", "amount_positive"),
+    CheckConstraint(among("kind", PaymentKind), "kind_known"),
+    currency=CURRENCY,
+)
+
+# What the payment rail is to do.
+transfers = of_records(
+    TRANSFERS,
+    CheckConstraint("amount_minor > 0", "amount_positive"),
+    CheckConstraint(among("kind", TransferKind), "kind_known"),
+    CheckConstraint(among("state", TransferState), "state_known"),
+    CheckConstraint(
+        "earlier_state IS NULL OR state = 'SUCCEEDED' OR state = 'RETURNED'",
+        "only_a_success_is_late",
+    ),
+    CheckConstraint(
+        "(earlier_state IS NULL) = (earlier_us IS NULL)"
+        " AND (earlier_state IS NULL) = (earlier_detail IS NULL)",
+        "earlier_word_is_whole",
+    ),
+    CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
+    Index("ix_transfers_transfer_id", "transfer_id"),
+    # Of all, and partial so that only lists use it: SQLite would look there for those that are not
+    # ended, and sort them.
+    partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
+    numbered_index("ix_transfers_arrival", ARRIVAL, "transfer_id"),
+    numbered_index("ix_transfers_state_arrival", "state", ARRIVAL, "transfer_id"),
+    partial_index(
+        "ix_transfers_change_us",
+        "state = 'REQUESTED' OR state = 'SENT'",
+        *("change_us", "user_id", "transfer_id"),
+    ),
+    currency=CURRENCY,
+    last=[arrival_column()],
+    detail=String(512),
+    earlier_detail=String(512),
+)

@@ -1,0 +1,75 @@
+"""Tables of records: a column for each field of the record."""
+
+from __future__ import annotations
+
+from collections import abc
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, Table
+from sqlalchemy.types import TypeEngine
+
+from service.engine.tables import Table as RecordTable
+from service.storage.rows import Converter, Kind, kinds_of
+from service.storage.schema.columns import ARRIVAL, instant_column, metadata, string
+
+CONVERTERS: dict[RecordTable[Any, Any], Converter[Any]] = {}
+"""How the records of a batch become rows, and rows records."""
+
+
+_TYPES: dict[type, TypeEngine[Any]] = {
+    int: BigInteger(),
+    bool: Boolean(),
+    bytes: LargeBinary(),
+}
+
+
+def _column(
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: str | None
+) -> Column[Any]:
+    """A column of a record's field; its type follows from the field's unless one is given."""
+    return Column(
+        name,
+        given if given is not None else _TYPES.get(kind.type, string(200)),
+        primary_key=key,
+        nullable=kind.nullable,
+        # Numbers of a key are made by us and not by the database.
+        autoincrement=False,
+        # A server of a build that did not know the column yet goes on writing rows.
+        server_default=default,
+    )
+
+
+def of_records(
+    declared: RecordTable[Any, Any],
+    *rest: Column[Any] | CheckConstraint | Index,
+    key: abc.Sequence[str] = (),
+    derived: abc.Sequence[str] = (),
+    first: abc.Sequence[Column[Any]] = (),
+    last: abc.Sequence[Column[Any]] = (),
+    added: abc.Mapping[str, str] = MappingProxyType({}),
+    **types: TypeEngine[Any],
+) -> Table:
+    """The table of a record: a column for each field, then for each derived property.
+
+    `types` are those that do not follow from the type of the field; `key` is the primary key where
+    the rows are found by none; `first` and `last` are columns that the database fills in; `added`
+    are columns that were added to rows that existed, with the values that these got.
+    """
+    kinds = kinds_of(declared.record)
+    keys = (*declared.key, *key)
+    columns = [
+        _column(name, kind, types.get(name), key=name in keys, default=added.get(name))
+        for name, kind in kinds.items()
+    ]
+    CONVERTERS[declared] = Converter(
+        declared.record, fixed=(*declared.fixed, *declared.key), derived=derived
+    )
+    columns += [instant_column(name) for name in derived]
+    return Table(declared.name, metadata, *first, *columns, *last, *rest)
+
+
+def recorded(table: Table) -> list[Column[Any]]:
+    """The columns that a record fills: all but the number that the database gives its row."""
+    given = {ARRIVAL} | ({"sequence"} if table.name == "outbox" else set())
+    return [column for column in table.columns if column.name not in given]

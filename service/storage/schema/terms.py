@@ -1,0 +1,95 @@
+"""Terms: operators, policies, products, limits; and which of them changed."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Integer, String, Table
+
+from service.storage.schema.columns import (
+    SERIAL,
+    key_column,
+    metadata,
+    not_negative,
+    number_column,
+    string,
+    text_column,
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    key_column("operator_id"),
+    text_column("name"),
+    Column("fee_bp", Integer, nullable=False),
+    number_column("create_us"),
+    CheckConstraint("fee_bp BETWEEN 0 AND 10000", "fee_is_a_share"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    key_column("policy_id"),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("zero_from_score", Integer, nullable=False),
+    Column("reduced_from_score", Integer, nullable=False),
+    Column("reduced_credit_share_bp", Integer, nullable=False),
+    number_column("offer_window_us"),
+    number_column("pickup_window_us"),
+    number_column("max_feature_age_us"),
+    number_column("review_window_us"),
+    number_column("rental_period_us"),
+    number_column("claim_window_us"),
+    number_column("missing_window_us"),
+    CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
+    CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
+    *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
+    *not_negative("review_window_us", "rental_period_us", "claim_window_us", "missing_window_us"),
+)
+
+products = Table(
+    "products",
+    metadata,
+    key_column("operator_id"),
+    key_column("product_id"),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    text_column("category"),
+    Column("currency", String(3), nullable=False),
+    number_column("deposit_minor"),
+    number_column("replacement_minor"),
+    text_column("policy_id"),
+    Column("policy_revision", Integer, nullable=False),
+    number_column("start_fee_minor"),
+    Column("free_minutes", Integer, nullable=False),
+    Column("interval_minutes", Integer, nullable=False),
+    number_column("interval_price_minor"),
+    number_column("day_cap_minor"),
+    number_column("buy_out_minor"),
+    *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
+    *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
+    CheckConstraint("interval_minutes > 0", "interval_positive"),
+    ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
+    ForeignKeyConstraint(
+        ["policy_id", "policy_revision"], ["policies.policy_id", "policies.revision"]
+    ),
+)
+
+limit_steps = Table(
+    "limit_steps",
+    metadata,
+    Column("currency", string(3), primary_key=True),
+    Column("from_score", Integer, primary_key=True, autoincrement=False),
+    number_column("limit_minor"),
+    *not_negative("limit_minor"),
+)
+
+# Which terms changed, written by triggers: whoever changes them, the servers learn of it. Changes
+# are numbered in the order of their commits, since each waits for the one before it to end.
+terms_changes = Table(
+    "terms_changes",
+    metadata,
+    Column("change", SERIAL, primary_key=True, autoincrement=True),
+    # the table; on PostgreSQL also "all"
+    text_column("kind"),
+    # its key: an operator's, a policy's or a currency's, and a product or a policy's revision
+    text_column("name"),
+    text_column("part"),
+)

@@ -1,0 +1,54 @@
+"""People and their features."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, String, Table, Text
+
+from service.engine.tables import SNAPSHOTS, USERS
+from service.storage.schema.columns import WHOLE, metadata
+from service.storage.schema.record_tables import of_records
+
+users = of_records(
+    USERS,
+    CheckConstraint("score_limit_minor >= 0", "score_limit_minor_not_negative"),
+    CheckConstraint(
+        "score_version >= 0 AND score_version <= feature_version", "score_of_known_features"
+    ),
+    CheckConstraint(
+        "(score IS NULL) = (score_model_id = '')"
+        " AND (score_version = 0 OR (score IS NULL) = (unscorable_reason <> ''))",
+        "score_or_reason",
+    ),
+    # A server that does not know of the score's columns leaves them behind `feature_version`.
+    added={
+        "score_version": "0",
+        "score_band": "",
+        "score_model_id": "",
+        "score_scale_version": "",
+        "unscorable_reason": "",
+        "unscorable_feature": "",
+        "extrapolated": "",
+        "score_limit_minor": "0",
+    },
+    score=WHOLE,
+    score_band=String(1),
+    score_model_id=String(200),
+    score_scale_version=String(200),
+    unscorable_reason=String(64),
+    unscorable_feature=Text(),
+    extrapolated=Text(),
+)
+
+feature_snapshots = of_records(
+    SNAPSHOTS,
+    key=["user_id", "version"],
+    schema_id=String(64),
+)
+
+feature_schemas = Table(
+    "feature_schemas",
+    metadata,
+    Column("schema_id", String(64), primary_key=True),
+    # JSON list of the names, in order
+    Column("names", String, nullable=False),
+)
