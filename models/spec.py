@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import SpecError
+from models.toml_table import TomlTable
 
 ROLES = ("input", "protected", "excluded")
 TYPES = ("number", "integer", "code")
@@ -195,77 +196,6 @@ class Spec:
         return tuple(f for f in self.features if f.role == "protected")
 
 
-class _Table:
-    """A TOML table with the path that its errors name."""
-
-    def __init__(self, key: str, value: object, allowed: tuple[str, ...]) -> None:
-        if not isinstance(value, dict):
-            raise SpecError(key or "spec", "must be a table")
-        self.key = key
-        self.value: dict[str, Any] = value
-        for name in value:
-            if name not in allowed:
-                raise SpecError(self.at(name), f"unknown key; known are {', '.join(allowed)}")
-
-    def at(self, name: str) -> str:
-        return f"{self.key}.{name}" if self.key else name
-
-    def _get(self, name: str, default: object) -> Any:
-        if name in self.value:
-            return self.value[name]
-        if default is ...:
-            raise SpecError(self.at(name), "is missing")
-        return default
-
-    def text(self, name: str, default: object = ...) -> str:
-        value = self._get(name, default)
-        if not isinstance(value, str) or not value:
-            raise SpecError(self.at(name), "must be a non-empty string")
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        return self.text(name) if name in self.value else None
-
-    def choice(self, name: str, choices: tuple[str, ...], default: object = ...) -> str:
-        value = self.text(name, default)
-        if value not in choices:
-            raise SpecError(self.at(name), f"must be one of {', '.join(choices)}, not {value!r}")
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        value = self._get(name, default)
-        if not isinstance(value, bool):
-            raise SpecError(self.at(name), "must be true or false")
-        return value
-
-    def integer(self, name: str, low: int, high: int, default: object = ...) -> int:
-        value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SpecError(self.at(name), f"must be an integer from {low} to {high}")
-        return value
-
-    def number(self, name: str, low: float, high: float, default: object = ...) -> float:
-        value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(self.at(name), "must be a number")
-        if not low <= value <= high:
-            raise SpecError(self.at(name), f"must be from {low} to {high}")
-        return float(value)
-
-    def list_of(
-        self, name: str, kinds: type | tuple[type, ...], default: object = ...
-    ) -> list[Any]:
-        value = self._get(name, default)
-        if not isinstance(value, list | tuple):
-            raise SpecError(self.at(name), "must be an array")
-        for item in value:
-            if isinstance(item, bool) or not isinstance(item, kinds):
-                raise SpecError(self.at(name), f"has an element of the wrong type: {item!r}")
-        if len(set(value)) != len(value):
-            raise SpecError(self.at(name), "names a value twice")
-        return list(value)
-
-
 def load(path: Path) -> Spec:
     """Read and validate the spec at `path`.
 
@@ -285,10 +215,10 @@ def load(path: Path) -> Spec:
 
 def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
     """Validate an already parsed TOML tree. Raises SpecError."""
-    top = _Table("", tree, _KEYS[""])
+    top = TomlTable("", tree, _KEYS[""])
     features = _features(top)
     label = _label(top)
-    id_table = _Table("id", top._get("id", ...), _KEYS["id"])
+    id_table = TomlTable("id", top.get("id", ...), _KEYS["id"])
     id_column = id_table.text("column")
     time = _time(top)
     taken = {label.column: "label.column", id_column: "id.column"}
@@ -316,8 +246,8 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
     )
 
 
-def _data(top: _Table, folder: Path) -> Data:
-    table = _Table("data", top._get("data", ...), _KEYS["data"])
+def _data(top: TomlTable, folder: Path) -> Data:
+    table = TomlTable("data", top.get("data", ...), _KEYS["data"])
     sha256 = table.optional_text("sha256")
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise SpecError("data.sha256", "must be 64 lower-case hexadecimal digits")
@@ -340,8 +270,8 @@ def _data(top: _Table, folder: Path) -> Data:
     )
 
 
-def _label(top: _Table) -> Label:
-    table = _Table("label", top._get("label", ...), _KEYS["label"])
+def _label(top: TomlTable) -> Label:
+    table = TomlTable("label", top.get("label", ...), _KEYS["label"])
     bad = tuple(str(v) for v in table.list_of("bad", (str, int)))
     good = tuple(str(v) for v in table.list_of("good", (str, int)))
     for name, values in (("bad", bad), ("good", good)):
@@ -360,15 +290,15 @@ def _label(top: _Table) -> Label:
     )
 
 
-def _time(top: _Table) -> Time | None:
+def _time(top: TomlTable) -> Time | None:
     if "time" not in top.value:
         return None
-    table = _Table("time", top.value["time"], _KEYS["time"])
+    table = TomlTable("time", top.value["time"], _KEYS["time"])
     return Time(column=table.text("column"), oot_from=table.text("oot_from"))
 
 
-def _features(top: _Table) -> tuple[Feature, ...]:
-    items = top._get("feature", ...)
+def _features(top: TomlTable) -> tuple[Feature, ...]:
+    items = top.get("feature", ...)
     if not isinstance(items, list) or not items:
         raise SpecError("feature", "must be a non-empty array of tables")
     features = tuple(_feature(index, item) for index, item in enumerate(items))
@@ -379,7 +309,7 @@ def _features(top: _Table) -> tuple[Feature, ...]:
 
 
 def _feature(index: int, item: object) -> Feature:
-    table = _Table(f"feature[{index}]", item, _KEYS["feature"])
+    table = TomlTable(f"feature[{index}]", item, _KEYS["feature"])
     role = table.choice("role", ROLES)
     low = table.number("min", -math.inf, math.inf, -math.inf)
     high = table.number("max", -math.inf, math.inf, math.inf)
@@ -417,14 +347,16 @@ def _feature(index: int, item: object) -> Feature:
     )
 
 
-def _reason_group(table: _Table) -> str | None:
+def _reason_group(table: TomlTable) -> str | None:
     value = table.optional_text("reason_group")
     if value is not None and not _UPPER_SNAKE.fullmatch(value):
         raise SpecError(table.at("reason_group"), f"must be UPPER_SNAKE_CASE, not {value!r}")
     return value
 
 
-def _derive(top: _Table, features: tuple[Feature, ...]) -> tuple[str | None, tuple[Derived, ...]]:
+def _derive(
+    top: TomlTable, features: tuple[Feature, ...]
+) -> tuple[str | None, tuple[Derived, ...]]:
     inputs = [f for f in features if f.role == "input"]
     if "derive" not in top.value:
         # Without a derive function the model sees the raw columns as they are.
@@ -435,16 +367,16 @@ def _derive(top: _Table, features: tuple[Feature, ...]) -> tuple[str | None, tup
                 f"feature[{index}].monotone",
                 "cannot bind a raw column behind a derive function; set it at derive.column",
             )
-    table = _Table("derive", top.value["derive"], _KEYS["derive"])
+    table = TomlTable("derive", top.value["derive"], _KEYS["derive"])
     function = table.text("function")
     if not _FUNCTION.fullmatch(function):
         raise SpecError("derive.function", "must read package.module:function")
-    items = table._get("column", ...)
+    items = table.get("column", ...)
     if not isinstance(items, list) or not items:
         raise SpecError("derive.column", "must be a non-empty array of tables")
     derived = []
     for index, item in enumerate(items):
-        column = _Table(f"derive.column[{index}]", item, _KEYS["derive.column"])
+        column = TomlTable(f"derive.column[{index}]", item, _KEYS["derive.column"])
         derived.append(
             Derived(
                 name=column.text("name"),
@@ -462,8 +394,8 @@ def _derive(top: _Table, features: tuple[Feature, ...]) -> tuple[str | None, tup
     return function, tuple(derived)
 
 
-def _validation(top: _Table) -> Validation:
-    table = _Table("validation", top._get("validation", ...), _KEYS["validation"])
+def _validation(top: TomlTable) -> Validation:
+    table = TomlTable("validation", top.get("validation", ...), _KEYS["validation"])
     seeds = tuple(table.list_of("seeds", int))
     extra = tuple(table.list_of("extra_seeds", int, []))
     if not seeds:
@@ -476,8 +408,8 @@ def _validation(top: _Table) -> Validation:
     return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
 
 
-def _recipe(top: _Table) -> Recipe:
-    table = _Table("model", top._get("model", {}), _KEYS["model"])
+def _recipe(top: TomlTable) -> Recipe:
+    table = TomlTable("model", top.get("model", {}), _KEYS["model"])
     return Recipe(
         trees=table.integer("trees", 1, 10_000, 700),
         learning_rate=table.number("learning_rate", 1e-4, 1.0, 0.04),
@@ -491,8 +423,8 @@ def _recipe(top: _Table) -> Recipe:
     )
 
 
-def _house(top: _Table) -> HouseRules:
-    table, usual = _Table("house", top._get("house", {}), _KEYS["house"]), HouseRules()
+def _house(top: TomlTable) -> HouseRules:
+    table, usual = TomlTable("house", top.get("house", {}), _KEYS["house"]), HouseRules()
     return HouseRules(
         missing_rows=table.integer("missing_rows", 1, 1_000_000, usual.missing_rows),
         missing_bad=table.integer("missing_bad", 1, 1_000_000, usual.missing_bad),
