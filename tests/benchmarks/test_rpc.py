@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 
-from benchmarks import echo, harness, load, prepared, processes, rpc
+from benchmarks import echo, harness, load, prepared, processes, rpc, rpc_figures
 from benchmarks.__main__ import main
 from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
@@ -82,17 +82,17 @@ def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
     """Fewer rows in the database than calls answered with OK is a failure, more is not."""
     rows = prepared.count_rows(_table(tmp_path / "a.db", ["ACTIVE"] * 8 + ["DECLINED"]))
     assert rows == {"ACTIVE": 8, "DECLINED": 1}
-    rpc.check_rows(rows, 9)
-    rpc.check_rows(rows, 8)
+    rpc_figures.check_rows(rows, 9)
+    rpc_figures.check_rows(rows, 8)
     with pytest.raises(BenchmarkError, match=r"10 calls .* only 9 authorizations"):
-        rpc.check_rows(rows, 10)
+        rpc_figures.check_rows(rows, 10)
 
 
 def test_answers_without_holds_fail_the_benchmark() -> None:
     """When most calls held nothing, the figure would be of declining, and is refused."""
-    rpc.check_held(50, 100)
+    rpc_figures.check_held(50, 100)
     with pytest.raises(BenchmarkError, match="49 of 100"):
-        rpc.check_held(49, 100)
+        rpc_figures.check_held(49, 100)
 
 
 def test_level_sums_up_its_rounds() -> None:
@@ -102,7 +102,7 @@ def test_level_sums_up_its_rounds() -> None:
         replace(_REPORT, calls_per_s=c, latency_ms_p99=6.0, server_cpu_us=400.0)
         for c in (600.0, 1000.0, 700.0)
     ]
-    level = rpc.level_of(64, echoes, authorizes, _STOPPED, {"ACTIVE": 30})
+    level = rpc_figures.level_of(64, echoes, authorizes, _STOPPED, {"ACTIVE": 30})
     assert (level.ratio.median, level.ratio.min, level.ratio.max) == (0.6, 0.5, 0.7)
     assert level.p99_ratio.median == 3.0
     assert level.cpu_ratio.median == 0.5
@@ -123,7 +123,7 @@ def test_builds_are_compared_within_a_round() -> None:
         replace(_REPORT, calls_per_s=c, server_cpu_us=u)
         for c, u in ((550.0, 300.0), (900.0, 100.0), (300.0, 500.0))
     ]
-    found = rpc.beside_of("abc", echoes, here, beside, _STOPPED)
+    found = rpc_figures.beside_of("abc", echoes, here, beside, _STOPPED)
     assert found.revision == "abc"
     assert found.time_ratio == Quartiles(1.1, 0.9, 1.2, 0.9, 1.2)
     assert found.cpu_ratio == Quartiles(1.2, 1.1, 1.5, 1.1, 1.5)
@@ -157,7 +157,9 @@ def test_a_failed_benchmark_exits_with_1(tmp_path: Path, monkeypatch: pytest.Mon
 def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The JSON names the headline, its level and all levels; the table says it in words."""
     levels = [
-        rpc.level_of(n, [_REPORT], [replace(_REPORT, calls_per_s=c)], _STOPPED, {"ACTIVE": 10})
+        rpc_figures.level_of(
+            n, [_REPORT], [replace(_REPORT, calls_per_s=c)], _STOPPED, {"ACTIVE": 10}
+        )
         for n, c in ((8, 400.0), (64, 620.0))
     ]
     monkeypatch.setattr(rpc, "_measure", lambda *_: levels)
@@ -248,7 +250,7 @@ def test_doubtful_circumstances_are_told(tmp_path: Path, monkeypatch: pytest.Mon
     """A generator that had no CPU left, and a machine busy with other work, are named as such."""
     echo_report = replace(_REPORT, load_cpu_share=0.99)
     busy = replace(_REPORT, other_cpu_share=0.8)
-    level = rpc.level_of(64, [echo_report], [busy], _STOPPED, {"ACTIVE": 10})
+    level = rpc_figures.level_of(64, [echo_report], [busy], _STOPPED, {"ACTIVE": 10})
     monkeypatch.setattr(rpc, "_measure", lambda *_: [level])
     result = CliRunner().invoke(main, ["rpc", "--folder", str(tmp_path)])
     assert result.exit_code == 0, result.output

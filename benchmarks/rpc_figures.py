@@ -1,0 +1,175 @@
+"""The figures of the rpc benchmark: what the rounds of a level come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.harness import BenchmarkError, Quartiles, Spread, quartiles, ratios, spread
+from benchmarks.load import Report
+
+_LEAST_HELD_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Side:
+    """One server at one level, over the rounds; units as in `benchmarks.load.Report`."""
+
+    calls_per_s: Spread
+    latency_ms_p50: Spread
+    latency_ms_p99: Spread
+    load_cpu_share: Spread
+    server_cpu_share: Spread
+    server_cpu_us: Spread
+    other_cpu_share: Spread
+    request_bytes: float
+    response_bytes: float
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The other build at one level, and this one's Authorize compared with it.
+
+    revision    its commit, or the name of its folder
+    time_ratio  seconds of wall time per call, of this build over the other's, of the same round
+    cpu_ratio   server CPU per call, of this build over the other's, of the same round
+    ratio       the other's calls per second over the echo's, of the same round
+    batch_mean  authorizations per commit, warm-up included
+    """
+
+    revision: str
+    time_ratio: Quartiles
+    cpu_ratio: Quartiles
+    ratio: Spread
+    authorize: Side
+    batch_mean: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """Both servers at one number of calls in flight.
+
+    ratio         Authorize's calls per second over the echo's, of the same round
+    p99_ratio     Authorize's p99 over the echo's, of the same round
+    cpu_ratio     the echo's server CPU per call over Authorize's; what the ratio would be if
+                  the generator cost nothing
+    batch_mean    authorizations per commit, warm-up included
+    batches       commits by the number of authorizations in them, as the server logged it
+    acknowledged  Authorize calls answered with OK, warm-up included
+    rows          rows in the authorizations table afterwards, by state
+    held          answers whose hold is on the credit line
+    beside        the other build, where there is one
+    """
+
+    in_flight: int
+    ratio: Spread
+    p99_ratio: Spread
+    cpu_ratio: Spread
+    echo: Side
+    authorize: Side
+    batch_mean: float
+    batches: dict[str, int]
+    acknowledged: int
+    rows: dict[str, int]
+    held: int
+    beside: Beside | None = None
+
+
+def check_rows(rows: dict[str, int], acknowledged: int) -> None:
+    """Raise BenchmarkError where the database holds fewer authorizations than were answered."""
+    counted = sum(rows.values())
+    if counted < acknowledged:
+        raise BenchmarkError(
+            f"{acknowledged} calls were answered with OK, but the database holds only "
+            f"{counted} authorizations: {rows}"
+        )
+
+
+def check_held(held: int, acknowledged: int) -> None:
+    """Raise BenchmarkError where most answers held nothing: declining is cheaper than holding."""
+    if held < _LEAST_HELD_SHARE * acknowledged:
+        raise BenchmarkError(f"only {held} of {acknowledged} calls held a deposit on the line")
+
+
+def level_of(
+    in_flight: int,
+    echo: Sequence[Report],
+    authorize: Sequence[Report],
+    stopped: dict[str, Any],
+    rows: dict[str, int],
+    beside: Beside | None = None,
+) -> Level:
+    """Sum up the rounds of one level; `stopped` is the server's last log line."""
+    return Level(
+        in_flight=in_flight,
+        ratio=_paired(authorize, echo, lambda r: r.calls_per_s),
+        p99_ratio=_paired(authorize, echo, lambda r: r.latency_ms_p99),
+        cpu_ratio=_paired(echo, authorize, lambda r: r.server_cpu_us),
+        echo=_side(echo),
+        authorize=_side(authorize),
+        batch_mean=float(stopped["batch_mean"]),
+        batches={str(size): int(n) for size, n in stopped.get("batch_histogram", {}).items()},
+        acknowledged=acknowledged_of(authorize),
+        rows=rows,
+        held=held_of(authorize),
+        beside=beside,
+    )
+
+
+def beside_of(
+    revision: str,
+    echo: Sequence[Report],
+    here: Sequence[Report],
+    beside: Sequence[Report],
+    stopped: dict[str, Any],
+) -> Beside:
+    """Sum up the rounds of the other build; `stopped` is its server's last log line."""
+    return Beside(
+        revision=revision,
+        # Seconds per call are one over calls per second: here over beside is beside over here.
+        time_ratio=quartiles(_ratios(beside, here, lambda r: r.calls_per_s)),
+        cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
+        ratio=_paired(beside, echo, lambda r: r.calls_per_s),
+        authorize=_side(beside),
+        batch_mean=float(stopped["batch_mean"]),
+    )
+
+
+def _ratios(
+    over: Sequence[Report], under: Sequence[Report], of: Callable[[Report], float]
+) -> list[float]:
+    return ratios([of(r) for r in over], [of(r) for r in under])
+
+
+def _paired(
+    over: Sequence[Report], under: Sequence[Report], of: Callable[[Report], float]
+) -> Spread:
+    return spread(_ratios(over, under, of))
+
+
+def acknowledged_of(reports: Sequence[Report]) -> int:
+    """The number of calls that were answered with OK."""
+    return sum(report.acknowledged for report in reports)
+
+
+def held_of(reports: Sequence[Report]) -> int:
+    """The number of answers whose hold is on the credit line."""
+    return sum(report.held for report in reports)
+
+
+def _side(reports: Sequence[Report]) -> Side:
+    def over(of: Callable[[Report], float]) -> Spread:
+        return spread([of(report) for report in reports])
+
+    return Side(
+        calls_per_s=over(lambda r: r.calls_per_s),
+        latency_ms_p50=over(lambda r: r.latency_ms_p50),
+        latency_ms_p99=over(lambda r: r.latency_ms_p99),
+        load_cpu_share=over(lambda r: r.load_cpu_share),
+        server_cpu_share=over(lambda r: r.server_cpu_share),
+        server_cpu_us=over(lambda r: r.server_cpu_us),
+        other_cpu_share=over(lambda r: r.other_cpu_share),
+        request_bytes=over(lambda r: r.request_bytes).median,
+        response_bytes=over(lambda r: r.response_bytes).median,
+    )
