@@ -18,7 +18,7 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import STANDING_NORMAL, Standing, User
 from freehold.v1.rail_service_pb2 import Transfer
-from freehold.v1.types_pb2 import Money
+from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO, Money
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
@@ -39,17 +39,20 @@ from service.rails.callbacks import RailReport, sign, write_report
 BIKE_MINOR, UMBRELLA_MINOR = 19_900, 5_900
 """What the default products ask for."""
 
+HOUR_US = 3_600_000_000
+MINUTE_US = 60_000_000
+
+ZERO: dict[str, Any] = {"accept_offers": [OFFER_ZERO]}
+FULL: dict[str, Any] = {"accept_offers": [OFFER_FULL]}
+FAILED = StatusCode.FAILED_PRECONDITION
+INVALID = StatusCode.INVALID_ARGUMENT
+EXISTS = StatusCode.ALREADY_EXISTS
+EXHAUSTED = StatusCode.RESOURCE_EXHAUSTED
+ABORTED = StatusCode.ABORTED
+
 _MOST_SENTENCES = 20
 _LATER_S, _LATEST_S = 0.000_25, 0.010
-_REFUSALS = frozenset(
-    {
-        StatusCode.FAILED_PRECONDITION,
-        StatusCode.ALREADY_EXISTS,
-        StatusCode.ABORTED,
-        StatusCode.INVALID_ARGUMENT,
-        StatusCode.RESOURCE_EXHAUSTED,
-    }
-)
+_REFUSALS = frozenset({FAILED, INVALID, EXISTS, EXHAUSTED, ABORTED})
 """How a contender may be told that it lost; a scenario says which of these."""
 
 

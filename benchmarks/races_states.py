@@ -1,0 +1,189 @@
+"""Races for the next state of an authorization, between callers and with time."""
+
+from __future__ import annotations
+
+from freehold.client import AsyncClient as Methods
+from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.credit_service_pb2 import STANDING_WATCHED, ResolveReviewRequest
+
+from benchmarks.races_arena import Call
+from benchmarks.races_history import history_of, require_steps, won_first
+from benchmarks.races_round import (
+    FAILED,
+    FULL,
+    HOUR_US,
+    MINUTE_US,
+    UMBRELLA_MINOR,
+    ZERO,
+    Round,
+    of,
+    refused,
+    rental,
+    span,
+    state_of,
+    told,
+    yuan,
+)
+from service.domain.transitions import Transition as T
+
+OFFER_WINDOW_US = 15 * MINUTE_US
+"""The default policies'."""
+
+
+async def pickup(r: Round) -> None:
+    """Pick-up, reversal and expiry of a reservation: one of them ends it, and a pick-up stays.
+
+    A started rental may still be reversed, but never expires; nothing follows an end.
+    """
+    user_id = await r.person()
+    held = await r.reserve(user_id, r.after_us(MINUTE_US), **ZERO)
+    calls = [r.call("start", Methods.start_rental, name=held.name) for _ in "ab"]
+    if r.number % 3:
+        calls.append(r.call("reverse", Methods.reverse_authorization, name=held.name))
+    answers = await r.race(calls, at_us=r.instant_us(MINUTE_US), time="expiry")
+    history = await history_of(r, held)
+    require_steps(r, answers, history, {"start": T.STARTED, "reverse": T.REVERSED})
+    names = {T.STARTED: "start", T.REVERSED: "reverse", T.EXPIRED: "expiry"}
+    won_first(r, answers, history, names, T.EXPIRED)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    held_minor = (await r.stored()).lines[user_id].held_minor
+    still_minor = UMBRELLA_MINOR if history.state == "ACTIVE" else 0
+    r.require(held_minor == still_minor, f"{held_minor} is held in state {history.state}")
+
+
+async def offer(r: Round) -> None:
+    """Confirmations, reversal and expiry of an offer: one wins, and no money that came is lost.
+
+    What was paid and is not held as a deposit is owed back.
+    """
+    user_id = await r.person()
+    async with r.turn():  # every offer stands for as long: those of a wave begin apart
+        await r.advance(r.instant_us(0))
+        offered = await r.authorize(user_id, **FULL)
+    calls = [
+        r.call(
+            "confirm",
+            Methods.confirm_authorization,
+            name=offered.name,
+            payment_reference=r.reference(),
+            paid=yuan(UMBRELLA_MINOR),
+        )
+        for _ in "ab"
+    ]
+    calls.append(r.call("reverse", Methods.reverse_authorization, name=offered.name))
+    answers = await r.race(calls, at_us=r.instant_us(OFFER_WINDOW_US), time="expiry")
+    history = await history_of(r, offered)
+    require_steps(r, answers, history, {"reverse": T.REVERSED})
+    names = {T.ACTIVE: "confirm", T.REVERSED: "reverse", T.EXPIRED: "expiry"}
+    won_first(r, answers, history, names, T.EXPIRED)
+    r.require(len(told(of(answers, "confirm"))) == 2, "a payment was refused")
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    line_ = (await r.stored()).lines[user_id]
+    kept = (line_.deposit_minor, line_.refund_payable_minor)
+    deposit_minor = UMBRELLA_MINOR if history.state == "ACTIVE" else 0
+    r.require(kept == (deposit_minor, 2 * UMBRELLA_MINOR - deposit_minor), f"kept {kept}")
+
+
+async def capture(r: Round) -> None:
+    """Settlement, reversal and loss of one rental: exactly one, and the others learn the state.
+
+    The rental was extended until the instant at which its item counts as lost.
+    """
+    user_id = await r.person()
+    held = await r.authorize(user_id, rental_period=span(r.after_us(71 * HOUR_US)), **ZERO)
+    await r.do(Methods.extend_rental, name=held.name, duration=span(71 * HOUR_US))
+    calls = [_settle(r, held, 300 + number) for number in range(2)]
+    calls += [r.call("reverse", Methods.reverse_authorization, name=held.name) for _ in "ab"]
+    answers = await r.race(calls, at_us=r.instant_us(142 * HOUR_US), time="loss")
+    history = await history_of(r, held)
+    ends = {"settle": T.SETTLED, "reverse": T.REVERSED}
+    require_steps(r, answers, history, ends)
+    names = {T.SETTLED: "settle", T.REVERSED: "reverse", T.LOST: "loss"}
+    won_first(r, answers, history, names, T.LOST)
+    r.require(
+        sum(history.steps.count(it) for it in (T.SETTLED, T.REVERSED, T.LOST)) == 1,
+        f"not one end: {list(history.steps)}",
+    )
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    stored = (await r.stored()).authorization(held.name)
+    if T.LOST in history.steps:
+        captured_minor = UMBRELLA_MINOR
+    else:
+        captured_minor = sum(rental(it).captured.amount_minor for it in told(of(answers, "settle")))
+    r.require(stored.captured_minor == captured_minor, f"captured {stored.captured_minor}")
+    r.require((stored.custody == "MISSING") == (T.LOST in history.steps), str(stored.custody))
+
+
+def _settle(r: Round, held: Authorization, amount_minor: int) -> Call:
+    return r.call("settle", Methods.settle_authorization, name=held.name, amount=yuan(amount_minor))
+
+
+async def overdue(r: Round) -> None:
+    """Settlement, reversal and a report of loss around the due time: exactly one closes the rental.
+
+    Before that instant it may be reversed, after it be reported as lost, and settled always.
+    """
+    user_id = await r.person()
+    held = await r.authorize(user_id, rental_period=span(r.after_us(HOUR_US)), **ZERO)
+    answers = await r.race(
+        [
+            _settle(r, held, 250),
+            r.call("reverse", Methods.reverse_authorization, name=held.name),
+            r.call("report lost", Methods.report_lost, name=held.name),
+            r.call("report lost", Methods.report_lost, name=held.name),
+        ],
+        at_us=r.instant_us(HOUR_US),
+    )
+    history = await history_of(r, held)
+    ends = {"settle": T.SETTLED, "reverse": T.REVERSED, "report lost": T.LOST}
+    require_steps(r, answers, history, ends)
+    won_first(r, answers, history, {step: kind for kind, step in ends.items()}, T.OVERDUE)
+    r.one(told(answers), "end")
+    # Refused before the due time, a report of loss is told that the rental goes on.
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", ["ACTIVE", *history.states])
+
+
+async def claim(r: Round) -> None:
+    """Contest and acceptance of a claimed return at the last instant: exactly one of them."""
+    user_id = await r.person()
+    held = await r.authorize(user_id, rental_period=span(72 * HOUR_US), **ZERO)
+    async with r.turn():
+        await r.advance(r.instant_us(HOUR_US))
+        await r.do(Methods.claim_return, name=held.name)
+    answers = await r.race(
+        [
+            r.call("contest", Methods.contest_return, name=held.name, evidence="dock-camera")
+            for _ in "ab"
+        ],
+        at_us=r.instant_us(49 * HOUR_US),
+        time="acceptance",
+    )
+    history = await history_of(r, held)
+    require_steps(r, answers, history, {"contest": T.RETURN_CONTESTED})
+    names = {T.RETURN_CONTESTED: "contest", T.CLAIM_ACCEPTED: "acceptance"}
+    won_first(r, answers, history, names, T.CLAIM_ACCEPTED)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states[1:])
+
+
+async def review(r: Round) -> None:
+    """A review that two approve and two decline is decided once; the others learn how."""
+    user_id = await r.person(standing=STANDING_WATCHED)
+    asked = await r.authorize(user_id, **ZERO)
+    verdicts = {
+        "approve": ResolveReviewRequest.VERDICT_APPROVED,
+        "decline": ResolveReviewRequest.VERDICT_DECLINED,
+    }
+    answers = await r.race(
+        [
+            r.call(kind, Methods.resolve_review, key=r.platform, name=asked.name, verdict=verdict)
+            for kind, verdict in verdicts.items()
+            for _ in "ab"
+        ]
+    )
+    won = told(answers)
+    history = await history_of(r, asked)
+    if r.one(won, "verdict"):
+        r.won(answers, won)
+        r.require(state_of(won[0]) == history.state, f"told {state_of(won[0])}")
+        r.require((won[0].kind == "approve") == (history.state == "ACTIVE"), history.state)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", [history.state])
