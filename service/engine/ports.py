@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.records.seals import SealedHead, SealRecord
@@ -25,41 +25,6 @@ class Waking(NamedTuple):
     wake_us: int
     user_id: str
     authorization_id: str
-
-
-class Place(NamedTuple):
-    """A row's place in a list: rows stand in the order of their arrival, then of their ids.
-
-    `arrival` is the number that the database gave the row, 0 where it gives none. As a text, which
-    is what page tokens hold, a place is `ID` or `ID.ARRIVAL`.
-    """
-
-    arrival: int
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.id}.{self.arrival}" if self.arrival else self.id
-
-    @classmethod
-    def read(cls, text: str) -> Place:
-        """The place of a text; raises ValueError for another text.
-
-        A build that knew no arrivals made texts without them. Its lists go on with rows that may
-        have been on an earlier page; none is left out.
-        """
-        identifier, _, arrival = text.partition(".")
-        return cls(int(arrival or 0), identifier)
-
-
-START = Place(0, "")
-"""The place before the first row of any list."""
-
-
-class Page(NamedTuple, Generic[Row]):
-    """Some rows of a list; `last` is the place of the last one where more follow, else None."""
-
-    rows: list[Row]
-    last: Place | None
 
 
 class Conflict(Exception):

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from service.domain.credit import SCORE_NOT_KEPT, limit_basis
 from service.domain.errors import NotFound
 from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.calls import Profile
+from service.engine.reads import ProfileReader
 from service.engine.records.users import UNSCORED, UserRecord
-
-
-class ProfileStore(Protocol):
-    """Reads one person, for any thread."""
-
-    def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
-        """One person and the line in this currency, as they stood at one instant."""
-        ...
 
 
 def profile_of(user: UserRecord, line: Line) -> Profile:
@@ -48,7 +39,7 @@ def profile_of(user: UserRecord, line: Line) -> Profile:
     )
 
 
-def read_profile(store: ProfileStore, user_id: str, currency: str) -> Profile:
+def read_profile(store: ProfileReader, user_id: str, currency: str) -> Profile:
     """The person's profile as of now; raises NotFound for a person never seen."""
     found = store.person(user_id, currency)
     if found is None:

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
-from service.domain.authorization import Authorization, State
 from service.domain.errors import InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
@@ -33,7 +32,7 @@ from service.engine.operations import (
     Settle,
     StartRental,
 )
-from service.engine.ports import Page, Place
+from service.engine.reads import AuthorizationReader, ListReader
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about, amount, occurred_us, payment_reference
 from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
@@ -256,30 +255,10 @@ MUTATIONS = (
 """Decided and held, returned, settled; charged less, paid to the operator."""
 
 
-class AuthorizationReader(Protocol):
-    """Reads authorizations outside any write transaction."""
-
-    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
-        """One authorization as it stands."""
-        ...
-
-
-class AuthorizationList(Protocol):
-    """Reads pages of authorizations."""
-
-    def authorizations(
-        self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
-    ) -> Page[Authorization]:
-        """A page of an operator's authorizations, of one person or in one state if asked."""
-        ...
-
-
 class AuthorizationReads:
     """What operators read of their own authorizations."""
 
-    def __init__(
-        self, reader: AuthorizationReader, lists: AuthorizationList, readers: Executor
-    ) -> None:
+    def __init__(self, reader: AuthorizationReader, lists: ListReader, readers: Executor) -> None:
         self._reader = reader
         self._lists = lists
         self._readers = readers

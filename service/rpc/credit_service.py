@@ -10,12 +10,11 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from freehold.v1 import credit_service_pb2 as pb
 
 from service.domain.access import PLATFORM, Scope
-from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.calls import Work
 from service.engine.feature_values import pack
@@ -28,8 +27,8 @@ from service.engine.operations import (
     SetLimit,
     SetStanding,
 )
-from service.engine.ports import Page, Place
-from service.engine.profile import ProfileStore, read_profile
+from service.engine.profile import read_profile
+from service.engine.reads import ListReader, ProfileReader
 from service.engine.scoring import Assessor
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about
@@ -164,18 +163,10 @@ def _response(profiles: Sequence[bytes]) -> bytes:
     return response.SerializeToString()
 
 
-class ReviewReader(Protocol):
-    """Reads what waits for a verdict, outside any write transaction."""
-
-    def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
-        """A page of everybody's authorizations in REVIEW."""
-        ...
-
-
 class Reviews:
     """What the risk team has to look at."""
 
-    def __init__(self, reader: ReviewReader, readers: Executor) -> None:
+    def __init__(self, reader: ListReader, readers: Executor) -> None:
         self._reader = reader
         self._readers = readers
 
@@ -202,7 +193,7 @@ class People:
     def __init__(
         self,
         committer: Committer,
-        store: ProfileStore,
+        store: ProfileReader,
         assessor: Assessor,
         readers: Executor,
         retries: Retries,

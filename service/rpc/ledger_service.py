@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from freehold.v1 import ledger_service_pb2 as pb
 from freehold.v1.types_pb2 import SignedMoney
@@ -15,6 +15,7 @@ from service.domain.access import Scope
 from service.domain.errors import NotFound
 from service.domain.ledger import Entry, LineAt
 from service.domain.verification import Verification, Witness
+from service.engine.reads import HistoryReader
 from service.rpc import convert
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
@@ -25,25 +26,11 @@ Verify = Callable[[Sequence[Witness]], Verification]
 Answer = TypeVar("Answer")
 
 
-class History(Protocol):
-    """Reads what stood in the books."""
-
-    def line_at(
-        self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
-    ) -> LineAt | None:
-        """Balances by the entries written, and of what happened, by these instants."""
-        ...
-
-    def entries(self, user_id: str, currency: str, *, after: int, limit: int) -> list[Entry]:
-        """A line's entries after a sequence, in their order."""
-        ...
-
-
 class LedgerServicer:
     """What stands in the books, and the proof that they are right."""
 
     def __init__(
-        self, verify: Verify, history: History, readers: Executor, provers: Executor
+        self, verify: Verify, history: HistoryReader, readers: Executor, provers: Executor
     ) -> None:
         """Verifications, which take long, run in `provers`, everything else in `readers`."""
         self._verify = verify

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from service.domain.errors import InvalidInput
-from service.engine.ports import START, Place
+from service.engine.reads import START, Place
 
 DEFAULT_PAGE = 50
 """Rows of a page whose size was not given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from freehold.v1 import rail_service_pb2 as pb
 from freehold.v1 import types_pb2 as types
@@ -17,7 +17,7 @@ from service.domain.errors import InvariantBroken, Unavailable
 from service.engine.calls import Answer, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
-from service.engine.ports import Page, Place
+from service.engine.reads import ListReader
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.rails.callbacks import read_report
 from service.rpc.convert import timestamp
@@ -28,16 +28,6 @@ SERVICE = "freehold.v1.RailService"
 KINDS = {it: getattr(pb.Transfer, f"KIND_{it}") for it in TransferKind}
 STATES = {it: getattr(pb.Transfer, f"STATE_{it}") for it in TransferState}
 STATE_OF = {number: it for it, number in STATES.items()}
-
-
-class TransferReader(Protocol):
-    """Reads transfers outside any write transaction."""
-
-    def transfers(
-        self, user_id: str, *, after: Place, size: int, state: TransferState | None
-    ) -> Page[TransferRecord]:
-        """A page of a person's transfers, or of everybody's."""
-        ...
 
 
 def transfer_message(it: TransferRecord) -> pb.Transfer:
@@ -74,7 +64,7 @@ class Rails:
     def __init__(
         self,
         committer: Committer,
-        reader: TransferReader,
+        reader: ListReader,
         readers: Executor,
         clock: Clock,
         secret: bytes | None,

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
 from service.config import LIMITS
 from service.domain.authorization import Authorization, State
 from service.domain.errors import Unavailable
-from service.engine.ports import Page, Place
+from service.engine.reads import Page, Place
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.storage import rows
 from service.storage import schema as t

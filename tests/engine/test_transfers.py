@@ -12,7 +12,8 @@ from service.domain.errors import NotFound
 from service.engine.calls import Work
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.operations import ReportTransfer
-from service.engine.ports import START, Deliver
+from service.engine.ports import Deliver
+from service.engine.reads import START
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Worker

@@ -34,7 +34,7 @@ from google.protobuf.message import Message
 from service.books.verify import verify_books
 from service.config import LIMITS, Limits
 from service.domain.errors import Unavailable
-from service.engine.ports import START
+from service.engine.reads import START
 from service.ids import RandomIds
 from service.storage import sqlite
 from service.storage.admin import install_defaults

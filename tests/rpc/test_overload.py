@@ -22,7 +22,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest
 from service.config import Limits
 from service.domain.authorization import Authorization
 from service.engine.group_commit import CommitLimits
-from service.engine.ports import START
+from service.engine.reads import START
 from service.storage.database import writing
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction

@@ -19,8 +19,8 @@ from service.domain.access import PLATFORM
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
-from service.engine.ports import START
 from service.engine.profile import read_profile
+from service.engine.reads import START
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.ids import RandomIds
 from service.storage.database import open_database

@@ -19,7 +19,7 @@ from service.domain.authorization import Authorization
 from service.domain.errors import Unavailable
 from service.domain.ledger import Standing
 from service.engine.operations import SetStanding
-from service.engine.ports import START, Page, Place
+from service.engine.reads import START, Page, Place
 from service.engine.records.transfers import TransferState
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds

@@ -17,7 +17,8 @@ from service.domain.ledger import Line
 from service.engine.catalog import TermsNames
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
-from service.engine.ports import START, Conflict
+from service.engine.ports import Conflict
+from service.engine.reads import START
 from service.engine.tables import LINES
 from service.ids import RandomIds
 from service.storage.admin import find_principal

@@ -27,8 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
-from service.engine.ports import START
 from service.engine.profile import read_profile
+from service.engine.reads import START
 from service.storage import admin
 from service.storage import schema as t
 from service.storage.database import open_database, writing

@@ -20,14 +20,8 @@ from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
 from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
-from service.engine.ports import (
-    START,
-    Conflict,
-    OutcomeUnknown,
-    Page,
-    Place,
-    StorageFailed,
-)
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
+from service.engine.reads import START, Page, Place
 from service.engine.records.authorizations import OpenItem
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferState
