@@ -21,11 +21,11 @@ from service.domain.authorization import (
     require_rental,
     step,
 )
-from service.domain.catalog import Product, Tariff
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.policy import MAX_REASONS, Offer, Split
-from service.domain.tariff import DAY_US, reaches_us
+from service.domain.product import Product
+from service.domain.tariff import DAY_US, Tariff, reaches_us
 from service.domain.transitions import Transition
 
 LONGEST_US = 100 * 366 * DAY_US

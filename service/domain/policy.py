@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from service.domain.catalog import Policy
 from service.domain.money import share_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which deposit to ask for at which score, and how long things may wait.
+
+    Times are in microseconds, shares in basis points; cut-offs are inclusive lower bounds of
+    the score.
+    """
+
+    policy_id: str
+    revision: int
+    zero_from_score: int
+    reduced_from_score: int
+    reduced_credit_share_bp: int
+    offer_window_us: int
+    pickup_window_us: int
+    max_feature_age_us: int
+    review_window_us: int
+    """How long a review may take before the authorization expires."""
+    rental_period_us: int
+    """When a rental is overdue, unless a shorter time was asked for; the most of one extension."""
+    claim_window_us: int
+    """How long an operator may contest a claimed return; after it the claim stands."""
+    missing_window_us: int
+    """How long an item settled as lost may still be found."""
 
 
 class Offer(StrEnum):

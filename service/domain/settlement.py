@@ -13,10 +13,10 @@ from service.domain.authorization import (
     require_rental,
     step,
 )
-from service.domain.catalog import Product
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.money import share_minor
+from service.domain.product import Product
 from service.domain.tariff import Fee, fee
 from service.domain.transitions import Transition
 

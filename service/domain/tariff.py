@@ -18,11 +18,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.catalog import Tariff
 from service.domain.errors import InvalidInput, InvariantBroken
 
 MINUTE_US = 60 * 1_000_000
 DAY_US = 24 * 60 * MINUTE_US
+
+
+class Tariff(NamedTuple):
+    """Prices of one product, in minor units and minutes."""
+
+    start_fee_minor: int
+    free_minutes: int
+    interval_minutes: int
+    interval_price_minor: int
+    day_cap_minor: int
+    buy_out_minor: int
 
 
 class FeeItem(StrEnum):

@@ -12,8 +12,8 @@ from service.domain.authorization import (
     TransferKind,
     step,
 )
-from service.domain.catalog import Product
 from service.domain.dunning import LADDER, Delinquency, Rung, delinquency
+from service.domain.product import Product
 from service.domain.transitions import Transition
 
 _RANGE_TRANSITIONS = {

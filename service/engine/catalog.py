@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from service.domain.catalog import Operator, Product
 from service.domain.credit import LimitStep
+from service.domain.product import Operator, Product
 
 
 class TermsKind(StrEnum):

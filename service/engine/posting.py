@@ -7,7 +7,6 @@ from collections.abc import Callable
 from service.domain import timers
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Step, Transfer, check_version
-from service.domain.catalog import Product
 from service.domain.errors import (
     IllegalState,
     InvalidInput,
@@ -19,6 +18,7 @@ from service.domain.errors import (
 from service.domain.hash_chain import subject_of
 from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
+from service.domain.product import Product
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.records.authorizations import OpenItem

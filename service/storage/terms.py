@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
-from service.domain.catalog import Operator, Policy, Product, Tariff
 from service.domain.credit import LimitStep
+from service.domain.policy import Policy
+from service.domain.product import Operator, Product
+from service.domain.tariff import Tariff
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 

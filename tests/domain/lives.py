@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from service.domain import hold, settlement
 from service.domain.authorization import Authorization, Custody, Start, State, Step
-from service.domain.catalog import Policy, Product, Tariff
 from service.domain.ledger import Account, Line, Posting, post, set_limit
-from service.domain.policy import Offer
-from service.domain.tariff import DAY_US, MINUTE_US
+from service.domain.policy import Offer, Policy
+from service.domain.product import Product
+from service.domain.tariff import DAY_US, MINUTE_US, Tariff
 from service.domain.transitions import Transition
 
 NOW_US = 1_000_000

@@ -8,11 +8,10 @@ import pytest
 
 from service.domain import hold
 from service.domain.authorization import Authorization, Custody, State, Transfer
-from service.domain.catalog import Tariff
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account as A
 from service.domain.policy import Offer, Split
-from service.domain.tariff import DAY_US, MINUTE_US
+from service.domain.tariff import DAY_US, MINUTE_US, Tariff
 from tests.domain.lives import (
     BIKE,
     DUE_US,

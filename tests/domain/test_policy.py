@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.catalog import Policy
 from service.domain.policy import (
     ALL_OFFERS,
     MAX_REASONS,
     Choice,
     Offer,
     Part,
+    Policy,
     Reason,
     Split,
     choose,

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.domain.catalog import Tariff
 from service.domain.errors import InvalidInput, InvariantBroken
-from service.domain.tariff import DAY_US, MINUTE_US, Fee, FeeItem, FeeLine, fee, reaches_us
+from service.domain.tariff import DAY_US, MINUTE_US, Fee, FeeItem, FeeLine, Tariff, fee, reaches_us
 
 BIKE = Tariff(150, 0, 15, 100, 3_000, 19_900)
 UMBRELLA = Tariff(0, 15, 60, 100, 1_000, 5_900)

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.sqlite import pysqlite
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
-from service.domain.catalog import Operator
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
+from service.domain.product import Operator
 from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.reads import START, Page, Place

@@ -8,11 +8,21 @@ from typing import NamedTuple
 from service.domain import authorization as life
 from service.domain import hold
 from service.domain.authorization import Authorization, Custody, Start, State
-from service.domain.catalog import Policy, Product
 from service.domain.errors import IllegalState, InvalidInput, NotFound, ProductMisconfigured
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
-from service.domain.policy import MAX_REASONS, Choice, Offer, Part, Reason, Wanted, choose, decline
+from service.domain.policy import (
+    MAX_REASONS,
+    Choice,
+    Offer,
+    Part,
+    Policy,
+    Reason,
+    Wanted,
+    choose,
+    decline,
+)
+from service.domain.product import Product
 from service.engine.calls import Group, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.operation import Asks, Operation, Pair

@@ -1,0 +1,32 @@
+"""Operators, and the products that they rent out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.policy import Policy
+from service.domain.tariff import Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One thing an operator rents out; amounts in minor units of `currency`."""
+
+    operator_id: str
+    product_id: str
+    revision: int
+    category: str
+    currency: str
+    deposit_minor: int
+    replacement_minor: int
+    tariff: Tariff
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A tenant; `fee_bp` is Freehold's fee on every capture, in basis points."""
+
+    operator_id: str
+    name: str
+    fee_bp: int
