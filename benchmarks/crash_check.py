@@ -56,7 +56,7 @@ _MOST_FAULTS = 20
 
 
 @dataclass(slots=True)
-class Call:
+class KnownCall:
     """One call as its client knows it; `unanswered` are its tries without an answer, in order."""
 
     method: str
@@ -138,7 +138,7 @@ class Checker:
 
     def __init__(self, histories: Sequence[Path]) -> None:
         self._readers = [Reader(path) for path in histories]
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[str, KnownCall] = {}
         self._seen: dict[str, _Record] = {}
         self.findings = Findings()
 
@@ -169,7 +169,7 @@ class Checker:
     def _read(self, line: Line) -> None:
         findings = self.findings
         if line.kind == "sent":
-            self._calls[line.request_id] = Call(line.method, line.content)
+            self._calls[line.request_id] = KnownCall(line.method, line.content)
             return
         call = self._calls[line.request_id]
         if line.kind == "unknown":

@@ -8,7 +8,7 @@ from freehold.client import AsyncClient as Methods
 from freehold.v1.rail_service_pb2 import Transfer
 
 from benchmarks.races_arena import FEE_BP, PAYEES
-from benchmarks.races_history import history_of, require_steps, won_first
+from benchmarks.races_course import course_of, require_steps, won_first
 from benchmarks.races_round import (
     ABORTED,
     BIKE_MINOR,
@@ -121,8 +121,8 @@ async def debit(r: Round) -> None:
     r.require(not refused(answers), f"refused: {[it.refusal for it in refused(answers)]}")
     late = {it.told for it in of(answers, "late")}
     r.require(len(late) == 1, "a late success was answered in two ways")
-    history = await history_of(r, held)
-    cancelled = T.DEBIT_CANCELLED in history.steps
+    course = await course_of(r, held)
+    cancelled = T.DEBIT_CANCELLED in course.steps
     r.won(answers, of(answers, "late" if cancelled else "next"))
     ends = [Transfer.State.Name(it.message.transfer.state) for it in of(answers, "next")]
     right = "STATE_SUCCEEDED" if both else "STATE_CANCELLED" if cancelled else "STATE_FAILED"
@@ -196,10 +196,10 @@ async def write_off(r: Round) -> None:
             ),
         ]
     )
-    history = await history_of(r, held)
+    course = await course_of(r, held)
     won = told(of(answers, "approve"))
-    require_steps(r, answers, history, {"approve": T.WRITTEN_OFF, "pay": T.PAYMENT_RECORDED})
-    won_first(r, answers, history, {T.WRITTEN_OFF: "approve", T.PAYMENT_RECORDED: "pay"})
+    require_steps(r, answers, course, {"approve": T.WRITTEN_OFF, "pay": T.PAYMENT_RECORDED})
+    won_first(r, answers, course, {T.WRITTEN_OFF: "approve", T.PAYMENT_RECORDED: "pay"})
     r.require(len(won) <= 1, f"written off {len(won)} times")
     r.lost(refused(answers), FAILED)
     stored = (await r.stored()).authorization(held.name)

@@ -7,7 +7,7 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.credit_service_pb2 import STANDING_WATCHED, ResolveReviewRequest
 
 from benchmarks.races_arena import Call
-from benchmarks.races_history import history_of, require_steps, won_first
+from benchmarks.races_course import course_of, require_steps, won_first
 from benchmarks.races_round import (
     FAILED,
     FULL,
@@ -41,14 +41,14 @@ async def pickup(r: Round) -> None:
     if r.number % 3:
         calls.append(r.call("reverse", Methods.reverse_authorization, name=held.name))
     answers = await r.race(calls, at_us=r.instant_us(MINUTE_US), time="expiry")
-    history = await history_of(r, held)
-    require_steps(r, answers, history, {"start": T.STARTED, "reverse": T.REVERSED})
+    course = await course_of(r, held)
+    require_steps(r, answers, course, {"start": T.STARTED, "reverse": T.REVERSED})
     names = {T.STARTED: "start", T.REVERSED: "reverse", T.EXPIRED: "expiry"}
-    won_first(r, answers, history, names, T.EXPIRED)
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    won_first(r, answers, course, names, T.EXPIRED)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", course.states)
     held_minor = (await r.stored()).lines[user_id].held_minor
-    still_minor = UMBRELLA_MINOR if history.state == "ACTIVE" else 0
-    r.require(held_minor == still_minor, f"{held_minor} is held in state {history.state}")
+    still_minor = UMBRELLA_MINOR if course.state == "ACTIVE" else 0
+    r.require(held_minor == still_minor, f"{held_minor} is held in state {course.state}")
 
 
 async def offer(r: Round) -> None:
@@ -72,15 +72,15 @@ async def offer(r: Round) -> None:
     ]
     calls.append(r.call("reverse", Methods.reverse_authorization, name=offered.name))
     answers = await r.race(calls, at_us=r.instant_us(OFFER_WINDOW_US), time="expiry")
-    history = await history_of(r, offered)
-    require_steps(r, answers, history, {"reverse": T.REVERSED})
+    course = await course_of(r, offered)
+    require_steps(r, answers, course, {"reverse": T.REVERSED})
     names = {T.ACTIVE: "confirm", T.REVERSED: "reverse", T.EXPIRED: "expiry"}
-    won_first(r, answers, history, names, T.EXPIRED)
+    won_first(r, answers, course, names, T.EXPIRED)
     r.require(len(told(of(answers, "confirm"))) == 2, "a payment was refused")
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", course.states)
     line_ = (await r.stored()).lines[user_id]
     kept = (line_.deposit_minor, line_.refund_payable_minor)
-    deposit_minor = UMBRELLA_MINOR if history.state == "ACTIVE" else 0
+    deposit_minor = UMBRELLA_MINOR if course.state == "ACTIVE" else 0
     r.require(kept == (deposit_minor, 2 * UMBRELLA_MINOR - deposit_minor), f"kept {kept}")
 
 
@@ -95,23 +95,23 @@ async def capture(r: Round) -> None:
     calls = [_settle(r, held, 300 + number) for number in range(2)]
     calls += [r.call("reverse", Methods.reverse_authorization, name=held.name) for _ in "ab"]
     answers = await r.race(calls, at_us=r.instant_us(142 * HOUR_US), time="loss")
-    history = await history_of(r, held)
+    course = await course_of(r, held)
     ends = {"settle": T.SETTLED, "reverse": T.REVERSED}
-    require_steps(r, answers, history, ends)
+    require_steps(r, answers, course, ends)
     names = {T.SETTLED: "settle", T.REVERSED: "reverse", T.LOST: "loss"}
-    won_first(r, answers, history, names, T.LOST)
+    won_first(r, answers, course, names, T.LOST)
     r.require(
-        sum(history.steps.count(it) for it in (T.SETTLED, T.REVERSED, T.LOST)) == 1,
-        f"not one end: {list(history.steps)}",
+        sum(course.steps.count(it) for it in (T.SETTLED, T.REVERSED, T.LOST)) == 1,
+        f"not one end: {list(course.steps)}",
     )
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", course.states)
     stored = (await r.stored()).authorization(held.name)
-    if T.LOST in history.steps:
+    if T.LOST in course.steps:
         captured_minor = UMBRELLA_MINOR
     else:
         captured_minor = sum(rental(it).captured.amount_minor for it in told(of(answers, "settle")))
     r.require(stored.captured_minor == captured_minor, f"captured {stored.captured_minor}")
-    r.require((stored.custody == "MISSING") == (T.LOST in history.steps), str(stored.custody))
+    r.require((stored.custody == "MISSING") == (T.LOST in course.steps), str(stored.custody))
 
 
 def _settle(r: Round, held: Authorization, amount_minor: int) -> Call:
@@ -134,13 +134,13 @@ async def overdue(r: Round) -> None:
         ],
         at_us=r.instant_us(HOUR_US),
     )
-    history = await history_of(r, held)
+    course = await course_of(r, held)
     ends = {"settle": T.SETTLED, "reverse": T.REVERSED, "report lost": T.LOST}
-    require_steps(r, answers, history, ends)
-    won_first(r, answers, history, {step: kind for kind, step in ends.items()}, T.OVERDUE)
+    require_steps(r, answers, course, ends)
+    won_first(r, answers, course, {step: kind for kind, step in ends.items()}, T.OVERDUE)
     r.one(told(answers), "end")
     # Refused before the due time, a report of loss is told that the rental goes on.
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", ["ACTIVE", *history.states])
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", ["ACTIVE", *course.states])
 
 
 async def claim(r: Round) -> None:
@@ -158,11 +158,11 @@ async def claim(r: Round) -> None:
         at_us=r.instant_us(49 * HOUR_US),
         time="acceptance",
     )
-    history = await history_of(r, held)
-    require_steps(r, answers, history, {"contest": T.RETURN_CONTESTED})
+    course = await course_of(r, held)
+    require_steps(r, answers, course, {"contest": T.RETURN_CONTESTED})
     names = {T.RETURN_CONTESTED: "contest", T.CLAIM_ACCEPTED: "acceptance"}
-    won_first(r, answers, history, names, T.CLAIM_ACCEPTED)
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", history.states[1:])
+    won_first(r, answers, course, names, T.CLAIM_ACCEPTED)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", course.states[1:])
 
 
 async def review(r: Round) -> None:
@@ -181,9 +181,9 @@ async def review(r: Round) -> None:
         ]
     )
     won = told(answers)
-    history = await history_of(r, asked)
+    course = await course_of(r, asked)
     if r.one(won, "verdict"):
         r.won(answers, won)
-        r.require(state_of(won[0]) == history.state, f"told {state_of(won[0])}")
-        r.require((won[0].kind == "approve") == (history.state == "ACTIVE"), history.state)
-    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", [history.state])
+        r.require(state_of(won[0]) == course.state, f"told {state_of(won[0])}")
+        r.require((won[0].kind == "approve") == (course.state == "ACTIVE"), course.state)
+    r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", [course.state])

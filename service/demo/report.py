@@ -17,7 +17,7 @@ from service.demo import cutoffs, day, economics, outcomes, population, tally, t
 from service.demo.drive import IN_FLIGHT, Journal
 from service.demo.economics import World
 from service.demo.population import Population
-from service.demo.tally import Ended, Group, Waived
+from service.demo.tally import Ended, OfferFigures, Waived
 
 OPERATOR_FEE_BP = 300
 MODEL_FIGURES = ("auc", "brier", "ece", "ks")
@@ -35,7 +35,7 @@ class Findings:
 
     people: Population
     ended: list[Ended]
-    groups: list[Group]
+    groups: list[OfferFigures]
     end_states: dict[str, int]
     waived: Waived
     worlds: list[World]
@@ -76,7 +76,7 @@ def find(
     return Findings(
         people=people,
         ended=ended,
-        groups=[tally.group(ended, offer, people.label) for offer in tally.OFFERS],
+        groups=[tally.offer_figures(ended, offer, people.label) for offer in tally.OFFERS],
         end_states=tally.by_end_state(ended),
         waived=tally.waived(ended),
         worlds=[

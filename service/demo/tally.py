@@ -118,7 +118,7 @@ def _end_state(record: Record, seen: Authorization) -> str:
 
 
 @dataclass(frozen=True)
-class Group:
+class OfferFigures:
     """What became of the rentals of one offer; amounts in fen.
 
     rentals     bad of those settled
@@ -156,12 +156,12 @@ class Group:
         }
 
 
-def group(ended: Sequence[Ended], offer: str, label: NDArray[np.int8]) -> Group:
+def offer_figures(ended: Sequence[Ended], offer: str, label: NDArray[np.int8]) -> OfferFigures:
     """Sum up one offer; `label` (n,) of the population, 1 = bad."""
     mine = [e for e in ended if e.offer == offer]
     settled = [e for e in mine if e.settled]
     people = {e.person for e in settled}
-    return Group(
+    return OfferFigures(
         offer=offer,
         authorizations=len(mine),
         rentals=Rate(sum(e.bad for e in settled), len(settled)),

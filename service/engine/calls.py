@@ -81,8 +81,8 @@ class Folded:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """Nothing but the request was recorded."""
+class Acknowledged:
+    """The request was kept; there is nothing to say of it."""
 
 
 Answer = (
@@ -95,7 +95,7 @@ Answer = (
     | TransferRecord
     | Paid
     | Folded
-    | Recorded
+    | Acknowledged
 )
 
 

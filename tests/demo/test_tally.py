@@ -114,12 +114,12 @@ def test_open_is_not_an_end(day: Day) -> None:
 
 def test_groups(day: Day) -> None:
     """Bad rates are per rental and per person, and the item is counted apart from the fee."""
-    zero = tally.group(day.ended(), "ZERO", PEOPLE.label)
+    zero = tally.offer_figures(day.ended(), "ZERO", PEOPLE.label)
     assert (zero.rentals, zero.people, zero.card_bad) == (Rate(2, 3), Rate(1, 2), Rate(1, 2))
     assert (zero.fees_minor, zero.unpaid_minor, zero.items_minor) == (500, 250, 120_000)
-    full = tally.group(day.ended(), "FULL", PEOPLE.label)
+    full = tally.offer_figures(day.ended(), "FULL", PEOPLE.label)
     assert (full.rentals, full.items_minor) == (Rate(1, 1), 120_000 - 19_900)
-    reduced = tally.group(day.ended(), "REDUCED", PEOPLE.label)
+    reduced = tally.offer_figures(day.ended(), "REDUCED", PEOPLE.label)
     assert (reduced.rentals, reduced.loss_minor) == (Rate(0, 1), 0)
 
 

@@ -16,12 +16,12 @@ from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.engine import operations as c
 from service.engine.calls import (
+    Acknowledged,
     Answer,
     AuthorizationCommand,
     Group,
     Paid,
     Profile,
-    Recorded,
     Settled,
     Tombstone,
     Work,
@@ -418,7 +418,7 @@ class Model:
             case Paid(), ("paid", row):
                 paid = (answer.operator_id, answer.paid_minor, answer.payable_minor)
                 require(paid, (row["operator_id"], row["paid"], row["payable"]), call)
-            case (Tombstone(), ("tombstone",)) | (Recorded(), ("recorded",)):
+            case (Tombstone(), ("tombstone",)) | (Acknowledged(), ("recorded",)):
                 pass
             case _:
                 raise Violation(f"answered {answer!r}, expected {expected!r}: {call}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain.errors import InvalidInput, Violation
-from service.engine.calls import Recorded, Work
+from service.engine.calls import Acknowledged, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.rows import Draft, Keys, Rows
@@ -27,7 +27,7 @@ def decide(_work: Work, it: OpenBulk, _rows: Rows, _context: Context) -> Decided
     """The request id of a bulk call; raises InvalidInput when anybody's input is wrong."""
     if it.violations:
         raise InvalidInput(list(it.violations))
-    return Decided(Draft(list), Recorded(), "", "")
+    return Decided(Draft(list), Acknowledged(), "", "")
 
 
 OPEN_BULK = Operation(OpenBulk, wanted, decide)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain.errors import IllegalState
-from service.engine.calls import Recorded, Work
+from service.engine.calls import Acknowledged, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.records.seals import SealRecord
@@ -30,7 +30,7 @@ def decide(work: Work, it: RecordSeal, rows: Rows, context: Context) -> Decided:
         raise IllegalState("SEALED_MEANWHILE", "another seal has this number", "")
     draft = Draft(list)
     draft.seal = it.seal
-    return Decided(draft, Recorded(), "", "")
+    return Decided(draft, Acknowledged(), "", "")
 
 
 RECORD_SEAL = Operation(RecordSeal, wanted, decide)

@@ -1,4 +1,4 @@
-"""The history of an authorization after a race, and who won by it."""
+"""The course of an authorization after a race, and who won by it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.races_round import Round, of, told
 from service.domain.transitions import Transition as T
 
 
-class History(NamedTuple):
+class Course(NamedTuple):
     """What happened to one authorization, as it is stored."""
 
     state: str
@@ -20,26 +20,24 @@ class History(NamedTuple):
     states: Sequence[str]
 
 
-async def history_of(r: Round, it: Authorization) -> History:
-    """The history of one authorization, read from the database."""
+async def course_of(r: Round, it: Authorization) -> Course:
+    """The course of one authorization, read from the database."""
     stored = await r.stored()
     found = stored.authorization(it.name)
-    return History(str(found.state), stored.steps[found.authorization_id], stored.states(found)[1:])
+    return Course(str(found.state), stored.steps[found.authorization_id], stored.states(found)[1:])
 
 
-def require_steps(
-    r: Round, answers: Sequence[Answer], history: History, kinds: dict[str, T]
-) -> None:
+def require_steps(r: Round, answers: Sequence[Answer], course: Course, kinds: dict[str, T]) -> None:
     """Each kind of call was told something as often as its step was taken."""
     for kind, step in kinds.items():
-        done, taken = len(told(of(answers, kind))), history.steps.count(step)
+        done, taken = len(told(of(answers, kind))), course.steps.count(step)
         r.require(done == taken, f"{done} answers to {kind}, done {taken} times")
 
 
 def won_first(
     r: Round,
     answers: Sequence[Answer],
-    history: History,
+    course: Course,
     names: dict[T, str],
     time: T | None = None,
 ) -> None:
@@ -48,8 +46,8 @@ def won_first(
     `time` is the step that time takes by itself.
     """
     if time is not None:
-        r.time_was(first=time in history.steps)
-    step = next((it for it in history.steps if it in names), None)
-    if r.require(step is not None, f"nobody won: {list(history.steps)}") and step is not None:
+        r.time_was(first=time in course.steps)
+    step = next((it for it in course.steps if it in names), None)
+    if r.require(step is not None, f"nobody won: {list(course.steps)}") and step is not None:
         won = [it for it in of(answers, names[step]) if it.told is not None]
         r.won(answers, won, names[step])
