@@ -92,6 +92,6 @@ class HistoryReader(Protocol):
         """Balances by the entries written, and of what happened, by these instants."""
         ...
 
-    def entries(self, user_id: str, currency: str, *, after: int, limit: int) -> list[Entry]:
-        """A line's entries after a sequence, in their order."""
+    def entries(self, user_id: str, currency: str, *, after: Place, size: int) -> Page[Entry]:
+        """A page of a line's entries; the id of an entry's place is its sequence."""
         ...

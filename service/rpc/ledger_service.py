@@ -17,7 +17,7 @@ from service.domain.ledger import Entry, LineAt
 from service.domain.verification import Verification, Witness
 from service.engine.reads import HistoryReader
 from service.rpc import convert
-from service.rpc.pages import size_of
+from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
@@ -84,13 +84,12 @@ class LedgerServicer:
     async def entries(self, call: Call[pb.ListEntriesRequest]) -> bytes:
         """A page of a person's entries; the token is the sequence of the last."""
         message = call.message
-        size = size_of(message.page_size)
+        after, size = place_of(message.page_token), size_of(message.page_size)
         key = (message.user_id, message.currency_code)
-        after = int(message.page_token or 0)
-        page = await self._read(partial(self._history.entries, *key, after=after, limit=size + 1))
+        page = await self._read(partial(self._history.entries, *key, after=after, size=size))
         return pb.ListEntriesResponse(
-            entries=[_entry(it) for it in page[:size]],
-            next_page_token=str(page[size - 1].sequence) if len(page) > size else "",
+            entries=[_entry(it) for it in page.rows],
+            next_page_token=token_of(page.last),
         ).SerializeToString()
 
     async def _read(self, read: Callable[[], Answer]) -> Answer:

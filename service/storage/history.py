@@ -7,6 +7,7 @@ from collections import Counter
 from sqlalchemy import BigInteger, Engine, cast, func, select
 
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, LineAt
+from service.engine.reads import Page, Place
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import reading
@@ -59,14 +60,16 @@ class History:
         }
         return LineAt(user_id, currency, entries, last_sequence, **balances)
 
-    def entries(self, user_id: str, currency: str, *, after: int, limit: int) -> list[Entry]:
-        """A line's entries after a sequence, in their order."""
+    def entries(self, user_id: str, currency: str, *, after: Place, size: int) -> Page[Entry]:
+        """A page of a line's entries; the id of an entry's place is its sequence."""
         e = t.entries.c
         query = (
             select(t.entries)
-            .where(e.user_id == user_id, e.currency == currency, e.sequence > after)
+            .where(e.user_id == user_id, e.currency == currency, e.sequence > int(after.id or 0))
             .order_by(e.sequence)
-            .limit(limit)
+            .limit(size + 1)
         )
         with reading(self._engine) as connection:
-            return [rows.entry_of(row) for row in connection.execute(query)]
+            found = [rows.entry_of(row) for row in connection.execute(query)]
+        last = Place(0, str(found[size - 1].sequence)) if len(found) > size else None
+        return Page(found[:size], last)

@@ -166,7 +166,7 @@ READS: dict[str, Callable[[SqlStore], object]] = {
     "key": lambda it: find_principal(it.engine, "x"),
     "changed terms": lambda it: it.changed_terms(it.catalog().change),
     "payables": lambda it: payables_of(it.engine, OPERATOR),
-    "history": lambda it: History(it.engine).entries("ann", "CNY", after=0, limit=10),
+    "history": lambda it: History(it.engine).entries("ann", "CNY", after=START, size=10),
 }
 
 
