@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from service.bounds import bounded
 from service.clock import Clock
@@ -60,8 +60,6 @@ from service.engine.terms import Terms, TermsInUse, TermsLog
 from service.ids import Ids
 
 Result = bytes | FreeholdError
-Value = TypeVar("Value")
-Given = ParamSpec("Given")
 
 
 class FaultLog(Protocol):
@@ -332,15 +330,19 @@ class Engine:
 
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
         """One work's result; what it writes joins the batch only if all of it succeeded."""
-        first = self._guarded(_first_answer, work, rows)
+        try:
+            first = _first_answer(work, rows)
+        except Exception as error:
+            return self._refused(error)
         if first is not None:
             return first
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
             return decided
-        answer = self._guarded(work.encode, decided.answer)
-        if isinstance(answer, FreeholdError):
-            return answer
+        try:
+            answer = work.encode(decided.answer)
+        except Exception as error:
+            return self._refused(error)
         if work.request_id:
             record = RequestRecord(
                 work.caller,
@@ -366,7 +368,11 @@ class Engine:
         operation = BY_COMMAND[type(work.command)]
         woken: set[AuthorizationKey] = set()
         while True:
-            outcome = self._guarded(operation.decide, work, work.command, rows, context)
+            outcome: Decided | FreeholdError
+            try:
+                outcome = operation.decide(work, work.command, rows, context)
+            except Exception as error:
+                outcome = self._refused(error)
             if operation.asks is None:
                 break
             if isinstance(outcome, Decided):
@@ -381,23 +387,17 @@ class Engine:
                 self._decide(own_work(Wake(*key)), rows, context, lapsed)
             woken |= in_the_way
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
-            kept = self._guarded(_keep_what_time_brought, work, rows, context)
-            if kept is not None:
-                return kept
+            try:
+                _keep_what_time_brought(work, rows, context)
+            except Exception as error:
+                return self._refused(error)
         return outcome
 
-    def _guarded(
-        self, step: Callable[Given, Value], *given: Given.args, **named: Given.kwargs
-    ) -> Value | FreeholdError:
-        """What a step of one work returns, or its refusal; a defect is a fault of that work."""
-        try:
-            return step(*given, **named)
-        except InvariantBroken as error:
-            return self._fault(error)
-        except FreeholdError as error:
+    def _refused(self, error: Exception) -> FreeholdError:
+        """The refusal of one work, from what one of its steps raised; a defect is its fault."""
+        if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
             return error
-        except Exception as error:
-            return self._fault(error)
+        return self._fault(error)
 
 
 def _first_answer(work: Work, rows: Rows) -> Result | None:
