@@ -122,6 +122,11 @@ class Session(Protocol):
     driver: Any
     """The driver's connection."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is lost: whatever fails on it says nothing about a statement."""
+        ...
+
     def begin(self) -> DBAPICursor:
         """Begins a transaction; a cursor of it. Raises the driver's error."""
         ...

@@ -148,6 +148,11 @@ class PostgresSession:
         self._warnings: deque[str] = connection.info["warnings"]
         self.rollback = self.driver.rollback
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is lost."""
+        return bool(self.driver.closed)
+
     def begin(self) -> Any:
         """A cursor of a transaction, which the driver begins with the first statement."""
         return self.driver.cursor()

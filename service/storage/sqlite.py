@@ -119,6 +119,7 @@ class SqliteSession:
         # not be ready to go to a file: they are few. Other connections sort whole tables.
         self.driver.execute("PRAGMA temp_store=MEMORY")
         self.rollback = self.driver.rollback
+        self.gone = False
 
     def begin(self) -> Any:
         """Begins a transaction; a cursor of it. Raises the driver's error."""

@@ -119,7 +119,8 @@ class SqlStore:
             code = _code(error)
             if _retryable(error):
                 raise Conflict(f"serialization failure ({code})") from telling(error)
-            if isinstance(error, self._away) or code.startswith(SQLITE_UNREADABLE):
+            away = isinstance(error, self._away) or session.gone
+            if away or code.startswith(SQLITE_UNREADABLE):
                 # Whatever is wrong, the next transaction is better off on a new connection: this
                 # one may lead to a server that is on its way out, or that only reads.
                 self._drop_writer()

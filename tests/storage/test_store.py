@@ -201,9 +201,11 @@ class FakeSession:
         at_begin: Exception | None = None,
         at_commit: Exception | None = None,
         at_rollback: Exception | None = None,
+        gone: bool = False,
     ) -> None:
         self.at_begin, self.at_commit, self.at_rollback = at_begin, at_commit, at_rollback
         self.rolled_back = 0
+        self.gone = gone
 
     def begin(self) -> Any:
         """A cursor on which no statement is run, or raises as told."""
@@ -306,6 +308,15 @@ def test_a_failed_statement_wrote_nothing(in_block: Exception, meaning: type[Exc
     with pytest.raises(meaning), fake.begin():
         raise in_block
     assert session.rolled_back == 1
+
+
+def test_a_failure_on_a_lost_connection_is_no_defect() -> None:
+    """Whatever a driver raises on a connection that is lost, the database is away; the statement
+    is not called wrong."""
+    fake = scripted("postgresql", FakeSession(gone=True))
+    with pytest.raises(StorageFailed), fake.begin():
+        raise sqlite3.ProgrammingError
+    assert fake._writer is None
 
 
 def test_a_connection_that_cannot_roll_back_is_thrown_away() -> None:
