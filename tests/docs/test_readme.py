@@ -1,4 +1,4 @@
-"""The README tells the truth."""
+"""The README's blocks run as they are pasted, and its map is complete."""
 
 from __future__ import annotations
 
@@ -8,25 +8,42 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from service.storage.database import writing
+from service.storage.store import SqlStore
+from tests.fakes import OPERATOR
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found is not None
-    return found.group(1)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+"""Language and text of every code block."""
+QUICKSTART = next(index for index, (_, text) in enumerate(BLOCKS) if text.startswith("(\n"))
 
 
 def quickstart() -> str:
     """The README's quickstart, as it is pasted."""
-    found = re.search(r"```sh\n(\(\n.*?)```", README, re.DOTALL)
-    assert found is not None
-    return found.group(1)
+    language, text = BLOCKS[QUICKSTART]
+    assert language == "sh"
+    return str(text)
+
+
+def transcript() -> str:
+    """The output that the README promises, in the block after the quickstart."""
+    language, text = BLOCKS[QUICKSTART + 1]
+    assert language == "text"
+    return str(text)
+
+
+def own_terms() -> str:
+    """The README's SQL for terms of one's own."""
+    (text,) = (text for language, text in BLOCKS if language == "sql")
+    return str(text)
 
 
 @pytest.fixture
@@ -59,7 +76,7 @@ def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.Compl
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -95,7 +112,7 @@ def test_the_quickstart_may_be_pasted_twice(
     again = f'{block}echo "left: $FREEHOLD_DATABASE$OPERATOR_KEY"\n' * times
     done = paste(shell, again, checkout, TMPDIR=str(temporary))
     assert done.stderr == ""
-    assert done.stdout == f"{_block('text')}left: \n" * times
+    assert done.stdout == f"{transcript()}left: \n" * times
     assert done.returncode == 0
     assert list(temporary.iterdir()) == []
     assert sorted(checkout.rglob("*")) == files
@@ -114,6 +131,22 @@ def test_a_quickstart_that_fails_says_why(checkout: Path, tmp_path: Path) -> Non
     assert ".freehold/demo/model" in done.stdout
     assert [it for it in tmp_path.iterdir() if it != checkout] == []
     assert at_work(checkout) == []
+
+
+def test_the_sql_for_own_terms_adds_a_revision(store: SqlStore) -> None:
+    """The README's SQL gives the operator's umbrella a sound new revision with its own deposit and
+    buy-out cap, and changes no other term."""
+    before = store.catalog()
+    with writing(store.engine) as connection:
+        connection.exec_driver_sql(own_terms().rstrip(";\n"))
+    after = store.catalog()
+    umbrella = after.products.pop((OPERATOR, "umbrella"))
+    old = before.products.pop((OPERATOR, "umbrella"))
+    tariff = old.tariff._replace(buy_out_minor=4_900)
+    assert umbrella == replace(old, revision=2, deposit_minor=4_900, tariff=tariff)
+    assert after.products == before.products
+    assert after.revisions[OPERATOR, "umbrella", 1] == old
+    assert (after.faults, after.refused) == ((), frozenset())
 
 
 def test_every_folder_of_the_map_is_there() -> None:
