@@ -1,4 +1,4 @@
-"""Commands about the books: seals, verification, backups."""
+"""Commands for the books: seals, verification, backups."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from service.storage.opening import reach
 @click.command("create-seal-key")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def create_key_of_seals(file: Path) -> None:
-    """Write a key that signs seals to FILE, readable by its owner alone, and to FILE.pub the
-    public key, by which seals are verified."""
+    """Create a key that signs seals.
+
+    FILE gets the private key, readable by its owner alone. FILE.pub gets the public key, which
+    verifies seals."""
     from service.signing import create_seal_key
 
     click.echo(f"key id: {create_seal_key(file)}")
 
 
 def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> list[Witness]:
-    """NUMBER:DIGEST as the server's log and an earlier verification have it, or files of such
-    lines."""
+    """Reads each value as NUMBER:DIGEST, or as a file of such lines; raises BadParameter.
+
+    The server's log and an earlier verification print them."""
     witnesses = []
     for value in values:
         if re.fullmatch("[0-9]+:.*", value):
@@ -34,7 +37,9 @@ def _witnesses(_context: object, _option: object, values: tuple[str, ...]) -> li
         try:
             lines = Path(value).read_text("utf-8").split()
         except (OSError, ValueError) as error:
-            raise click.BadParameter(f"{value} is neither NUMBER:DIGEST nor a file") from error
+            raise click.BadParameter(
+                f"{value} is neither NUMBER:DIGEST nor a readable file"
+            ) from error
         witnesses += map(_witness, lines)
     return witnesses
 
@@ -53,7 +58,7 @@ def _witness(text: str) -> Witness:
     "seal_keys",
     type=click.Path(dir_okay=False, path_type=Path),
     multiple=True,
-    help="Public key of the seals (FILE.pub); several when it was changed.",
+    help="Public key of the seals (FILE.pub); give all keys that were ever used.",
 )
 @click.option(
     "--witness",
@@ -61,18 +66,20 @@ def _witness(text: str) -> Witness:
     metavar="NUMBER:DIGEST or FILE",
     multiple=True,
     callback=_witnesses,
-    help="A seal that was noted elsewhere and must be there; a file has one a line.",
+    help="A seal that was noted elsewhere and must exist; a file has one on each line.",
 )
 @click.option(
     "--since-seal",
     "since",
     type=click.IntRange(1),
-    help="Look only at people of whom something came after this seal, which must have a witness.",
+    help="Check only people with entries after this seal; needs a --witness for it.",
 )
 def verify(
     database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness], since: int | None
 ) -> None:
-    """Verify both books; exits with 1 and names the first wrong row when they are not right."""
+    """Verify both books.
+
+    If they are wrong, the exit code is 1 and the first wrong row is named."""
     from service.books.processes import Elsewhere
     from service.books.verify import verify_books
     from service.rpc.stored import read_answer
@@ -97,11 +104,11 @@ def _report_books(found: Verification, *, signed: bool) -> None:
         f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
     )
     if found.seals or signed:
-        how = "signed" if signed else "their signatures not checked"
+        how = "signatures checked" if signed else "signatures not checked"
         click.echo(f"{found.seals} seals, {how}")
     if found.fault is not None:
         raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
-    click.echo("books verified" if not found.unchecked else "what was looked at is right")
+    click.echo("books verified" if not found.unchecked else "no fault found in the checked part")
     _report_unchecked(found)
     if found.last_seal is not None:
         click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
@@ -113,14 +120,14 @@ def _report_books(found: Verification, *, signed: bool) -> None:
     "--to",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="File to write, and FILE.sha256 beside it; neither may exist.",
+    help="File to write; FILE.sha256 is written beside it. Neither may exist.",
 )
-@click.option(
-    "--quick", is_flag=True, help="Do not verify the books in the backup; it says what it left out."
-)
+@click.option("--quick", is_flag=True, help="Do not verify the books in the backup, and say so.")
 @postgres_bin_option
 def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> None:
-    """Back up a database in use; exits with 1 and leaves no file when the books are wrong."""
+    """Back up a database in use.
+
+    If the books are wrong, the exit code is 1 and no file is written."""
     from service.storage.backup import back_up
 
     opened(database).dispose()
@@ -146,11 +153,13 @@ def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> N
 @click.option(
     "--sha256",
     metavar="HEX",
-    help="What `freehold backup` printed; FILE.sha256 is read without it.",
+    help="Hash that `freehold backup` printed; the default is in FILE.sha256.",
 )
 @postgres_bin_option
 def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path | None) -> None:
-    """Put a backup in the place of a database that is not there (PostgreSQL: that is empty)."""
+    """Restore a backup.
+
+    The database must not exist yet; on PostgreSQL it must be empty."""
     from service.storage.backup import restore as run
 
     usable(reach, database)

@@ -37,7 +37,7 @@ from service.storage.opening import open_to_migrate
 if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
 
-# gRPC's core writes lines of its own to standard error; what matters of them we say ourselves.
+# gRPC's core would write lines of its own to standard error; our errors say what matters.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
@@ -50,17 +50,19 @@ def cli() -> None:
 @cli.command()
 @database_option
 @click.option(
-    "--shard", is_flag=True, help="Then spread the tables over the nodes of a Citus cluster."
+    "--shard", is_flag=True, help="Also spread the tables over the nodes of a Citus cluster."
 )
 def migrate(database: str, shard: bool) -> None:
-    """Create the schema, or bring it up to date, with the default limits and policies."""
+    """Create or update the schema.
+
+    A new database gets the default limits and policies."""
     from service.storage.admin import install_defaults
     from service.storage.migrate import migrate as apply
     from service.storage.shard import shard as spread
 
     engine = opened(database, open_to_migrate)
     if not apply(engine):
-        click.echo("nothing to migrate: the database has a newer schema, on which this build runs")
+        click.echo("nothing to migrate: the database has a newer schema, and this build runs on it")
         return
     install_defaults(engine)
     if shard:
@@ -70,7 +72,7 @@ def migrate(database: str, shard: bool) -> None:
 
 @cli.group()
 def operator() -> None:
-    """Rental operators."""
+    """Add rental operators and their keys."""
 
 
 @operator.command("create")
@@ -81,7 +83,7 @@ def operator() -> None:
     type=click.IntRange(0, 10_000),
     default=300,
     show_default=True,
-    help="Freehold's fee on captures, in basis points.",
+    help="Freehold's commission on captures, in basis points.",
 )
 @database_option
 @json_option
@@ -96,7 +98,9 @@ def create_operator(
     key_only: bool,
     request_id: str,
 ) -> None:
-    """Register an operator with the default products and print its API key, once."""
+    """Register an operator and print its API key.
+
+    The operator gets the default products. The key is not shown again."""
     from service.storage import admin
 
     engine, key = opened(database), new_key()
@@ -115,7 +119,9 @@ def create_operator(
 def create_operator_key(
     operator_id: str, database: str, as_json: bool, key_only: bool, request_id: str
 ) -> None:
-    """Print a further API key of an operator, once."""
+    """Print a further API key of an operator.
+
+    The key is not shown again."""
     from service.storage import admin
 
     key = new_key()
@@ -125,7 +131,7 @@ def create_operator_key(
 
 @cli.group()
 def platform() -> None:
-    """The platform itself."""
+    """Add keys of the platform."""
 
 
 @platform.command("create-key")
@@ -134,7 +140,9 @@ def platform() -> None:
 @key_only_option
 @request_option
 def create_platform_key(database: str, as_json: bool, key_only: bool, request_id: str) -> None:
-    """Print an API key of the platform, once."""
+    """Print an API key of the platform.
+
+    The key is not shown again."""
     from service.storage import admin
 
     key = new_key()
@@ -146,7 +154,9 @@ def create_platform_key(database: str, as_json: bool, key_only: bool, request_id
 @database_option
 @request_option
 def revoke_key(database: str, request_id: str) -> None:
-    """End an API key, read from standard input so that it stays out of the shell's history."""
+    """End an API key that standard input names.
+
+    The key is read from there so that it stays out of the shell's history."""
     from service.storage import admin
 
     key = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
@@ -158,10 +168,11 @@ def revoke_key(database: str, request_id: str) -> None:
 @database_option
 @json_option
 def keys(database: str, as_json: bool) -> None:
-    """List the API keys with their scopes; the keys themselves are not kept.
+    """List the API keys with their scopes.
 
-    A key has the scopes that it was made with. `ignored` are those that this build does not know,
-    `withheld` those that only a new key has."""
+    Only hashes of keys are kept, so that the keys themselves are not shown. A key has the scopes it
+    was created with. This build does not know the scopes in `ignored`. The scopes in `withheld`
+    are given to new keys only."""
     from service.storage.admin import list_keys
 
     found = [
@@ -191,13 +202,13 @@ def _instant(instant_us: int) -> str:
     "--spec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="TOML description of the data set.",
+    help="TOML file that describes the data and the model.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for the model, its manifest and its figures.",
+    help="Folder for the model and its figures.",
 )
 @click.option(
     "--jobs",
@@ -207,9 +218,9 @@ def _instant(instant_us: int) -> str:
     help="Processes that train at the same time.",
 )
 def train(spec: Path, out: Path, jobs: int) -> None:
-    """Train the credit model, cross-validate it, and print its figures."""
+    """Train and cross-validate the credit model."""
     try:
-        # Needed late, after minutes.
+        # Training imports it only after minutes; a missing library is reported now.
         import_module("sklearn.linear_model")
         from models.report import print_metrics
         from models.train import train as run
@@ -224,7 +235,12 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 
 
 @cli.command()
-@click.option("--listen", default="127.0.0.1:50051", show_default=True, help="HOST:PORT")
+@click.option(
+    "--listen",
+    default="127.0.0.1:50051",
+    show_default=True,
+    help="Address to listen on, HOST:PORT.",
+)
 @database_option
 @click.option(
     "--model",
@@ -235,30 +251,30 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 @click.option(
     "--sandbox",
     metavar="INSTANT",
-    help="Serve with a clock that starts at this instant (ISO 8601) and moves only by "
+    help="Use a clock that starts at this instant (ISO 8601) and moves only by "
     "SandboxService.AdvanceClock.",
 )
 @click.option(
     "--rail-secret",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="FREEHOLD_RAIL_SECRET",
-    help="File with the secret that the payment rail signs its call-backs with.",
+    help="File with the secret by which the payment rail signs its call-backs.",
 )
 @click.option(
     "--seal-key",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="FREEHOLD_SEAL_KEY",
-    help="File that `freehold create-seal-key` wrote; without it the books are not sealed.",
+    help="File that `freehold create-seal-key` wrote. Without it the books are not sealed.",
 )
 @click.option(
     "--simulated-rail",
     is_flag=True,
-    help="Hand transfers to a simulated payment rail, which moves no money; for sandboxes.",
+    help="Use a simulated payment rail, which moves no money; only with --sandbox.",
 )
 @click.option(
     "--trust-clock",
     is_flag=True,
-    help="Start although nothing was recorded for more than 30 days: the machine's clock is right.",
+    help="Start even if nothing was recorded for more than 30 days. Check the clock first.",
 )
 def serve(
     listen: str,
@@ -316,12 +332,12 @@ def _check_address(address: str, hint: str) -> None:
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Seconds to go on asking a server that does not serve yet.",
+    help="Seconds to keep asking a server that does not serve yet.",
 )
 def health(address: str, wait_s: float) -> None:
-    """Ask the server at ADDRESS (HOST:PORT) whether it serves; the exit code is 0 if it does.
+    """Ask a server whether it serves.
 
-    By gRPC's own health check, which needs no key."""
+    ADDRESS is HOST:PORT. The exit code is 0 if the server serves. No key is needed."""
     from service.rpc.health_client import NotServing, require_serving
 
     _check_address(address, "ADDRESS")
@@ -335,18 +351,20 @@ def health(address: str, wait_s: float) -> None:
 def _rail(
     secret_file: Path | None, simulated: bool, clock: Clock
 ) -> tuple[bytes | None, SimulatedRail | None]:
-    """The secret shared with the payment rail, and the rail, where it is simulated."""
+    """The secret shared with the payment rail, and the simulated rail; None if absent.
+
+    Raises BadParameter."""
     from service.rails.callbacks import SECRET_BYTES
     from service.rails.simulated import SimulatedRail
 
     if simulated and not isinstance(clock, SandboxClock):
-        raise click.BadParameter("only with --sandbox", param_hint="--simulated-rail")
+        raise click.BadParameter("needs --sandbox", param_hint="--simulated-rail")
     secret = None
     if secret_file is not None:
         secret = secret_file.read_bytes().strip()
         if len(secret) < SECRET_BYTES:
             raise click.BadParameter(
-                f"holds less than {SECRET_BYTES} bytes", param_hint="--rail-secret"
+                f"the file has less than {SECRET_BYTES} bytes", param_hint="--rail-secret"
             )
     elif simulated:
         secret = os.urandom(32)
@@ -367,7 +385,7 @@ def _clock(sandbox: str | None) -> Clock:
     if start.tzinfo is None:
         start = start.replace(tzinfo=UTC)
     if not 2020 <= start.year < 2055:
-        raise click.BadParameter("from 2020 to 2054", param_hint="--sandbox")
+        raise click.BadParameter("the year must be from 2020 to 2054", param_hint="--sandbox")
     return SandboxClock(int(start.timestamp()) * 1_000_000)
 
 
@@ -376,7 +394,7 @@ for command in (create_key_of_seals, verify, backup, restore):
 
 
 def main() -> None:
-    """Runs the command; what is refused, missing or away is one line, not a traceback."""
+    """Runs the command; an expected failure is one line and no traceback."""
     try:
         cli()
     except FreeholdError as error:
@@ -387,7 +405,7 @@ def main() -> None:
     except StorageFailed as error:
         said, text = error, f"{error}{_told(error.__cause__)}"
     except OutcomeUnknown as error:
-        said, text = error, f"{error}: look, or run it again with the same --request-id"
+        said, text = error, f"{error}: check, or run it again with the same --request-id"
     except SQLAlchemyError as error:
         said, text = error, f"the database refused{_told(error)}"
     except OSError as error:
@@ -397,14 +415,16 @@ def main() -> None:
         missing = missing_library(error)
         if missing is None:
             raise
-        said, text = error, f"{missing} is not installed: install Freehold with what it needs"
+        said, text = error, f"{missing} is not installed: install Freehold with its requirements"
     else:
         return
     raise SystemExit(f"Error: {' '.join(text.split())}") from said
 
 
 def _told(error: BaseException | None) -> str:
-    """What a driver says, for a line's end; of PostgreSQL's errors the kind, as they quote rows."""
+    """The driver's own words, for the end of a line.
+
+    PostgreSQL's errors quote rows, so that only their kind is shown."""
     if error is None:
         return ""
     said = getattr(error, "orig", None) or error

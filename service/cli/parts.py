@@ -20,7 +20,9 @@ DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
 
 
 def usable(use: Callable[[str], T], url: str) -> T:
-    """What is made of a database's URL; a URL that leads nowhere is an error of its option."""
+    """The result of `use` for a database's URL.
+
+    Raises ClickException if the driver is missing, and BadParameter for an unusable URL."""
     try:
         return use(url)
     except ImportError as error:
@@ -33,23 +35,25 @@ def usable(use: Callable[[str], T], url: str) -> T:
 
 
 def opened(url: str, use: Callable[[str], Engine] = open_current) -> Engine:
-    """An engine for the command, closed when that is over."""
+    """An engine for the command, closed at the command's end."""
     engine = usable(use, url)
     click.get_current_context().call_on_close(engine.dispose)
     return engine
 
 
 def missing_library(error: ImportError) -> str | None:
-    """The library that is not installed; None when a module of ours is broken."""
+    """The library that is not installed; None if a module of Freehold itself is broken."""
     name = (error.name or "").partition(".")[0]
     return None if name in ("service", "models", "freehold") else name or str(error).split("\n")[0]
 
 
 def now_us() -> int:
+    """Microseconds since the epoch, UTC, by the machine's clock."""
     return SystemClock().now_us()
 
 
 def report_key(record: dict[str, str], as_json: bool, key_only: bool) -> None:
+    """Prints a new key: alone, as JSON, or as lines for a person."""
     if key_only:
         click.echo(record["api_key"])
     elif as_json:
@@ -66,12 +70,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 request_option = click.option(
     "--request-id",
     default="",
-    help="Makes it safe to run the command again after an unknown outcome: it is done once. A key "
-    "cannot be shown twice, so that a retry replaces it.",
+    help="Id for a safe retry: the same id is done once. A key cannot be shown twice, so that a "
+    "retry replaces it.",
 )
 key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 postgres_bin_option = click.option(
     "--postgres-bin",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pg_dump and pg_restore; PATH is searched without it.",
+    help="Folder of pg_dump and pg_restore; the default is to search PATH and the usual folders.",
 )

@@ -129,7 +129,7 @@ def test_migrate_leaves_a_newer_schema_alone(expanded: Engine, url: str) -> None
     done = typed(url, "migrate")
     assert (done.exit_code, done.output.splitlines()) == (
         0,
-        ["nothing to migrate: the database has a newer schema, on which this build runs"],
+        ["nothing to migrate: the database has a newer schema, and this build runs on it"],
     )
     assert not migrate(expanded)
     assert schema_of(expanded) is Schema.NEWER

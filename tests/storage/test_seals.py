@@ -174,11 +174,11 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
     words = ("verify", "--database", url, "--seal-key", f"{key}.pub")
     counted, seals, verdict, noted = said(invoke(*words))
     assert counted == "1 lines, 8 entries, 1 authorizations"
-    assert (seals, verdict) == ("2 seals, signed", "books verified")
+    assert (seals, verdict) == ("2 seals, signatures checked", "books verified")
     assert noted == f"last seal: 2:{last.digest.hex()}"
     witness = noted.removeprefix("last seal: ")
     assert said(invoke(*words, "--witness", witness))[2] == "books verified"
-    assert said(invoke("verify", "--database", url))[1] == "2 seals, their signatures not checked"
+    assert said(invoke("verify", "--database", url))[1] == "2 seals, signatures not checked"
     with attack(file) as connection:
         for table in ("seals", "sealed_heads"):
             connection.execute(f"DELETE FROM {table} WHERE number = 2")
