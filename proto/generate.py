@@ -4,7 +4,7 @@
     python proto/generate.py --check   fail when a committed stub differs
     python proto/generate.py --lint    run buf's linter over the contract
 
-This folder is a complete include root: the rules of protovalidate stand beside
+This folder is a complete include root: the rules of protovalidate are beside
 the contract (`buf/validate/validate.proto`), and the well-known types come with
 the compiler.
 """

@@ -26,23 +26,26 @@ if _version_not_supported:
 
 
 class AuthorizationServiceStub:
-    """Deposit-free authorizations. The common rental is two calls: Authorize, then
+    """Deposit-free authorizations. The usual rental is two calls: Authorize, then
     SettleAuthorization or ReverseAuthorization.
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
-    that changes something carries a `request_id`, unique per operator: sent
-    again with the same body it returns the first answer unchanged; with another
-    body it is refused with ALREADY_EXISTS naming the field that differs.
+    that changes something carries a `request_id`, unique for the operator. The
+    same id with the same body returns the first answer unchanged. The same id
+    with another body is refused with ALREADY_EXISTS, which names the field that
+    differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Where the terms of a product make no sense, Authorize is refused with
-    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
-    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
-    them, that needs the terms under which the rental began when those make no
-    sense. Nothing is changed, and no other product is affected: the call may be
-    sent again when the terms were put right. Amounts are in the currency of the
-    product.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+
+    If the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
+    metadata has the `product`. A call on a rental, such as SettleAuthorization,
+    is refused in the same way if it needs the terms under which the rental began
+    and they make no sense. Such a refusal changes nothing and affects no other
+    product. Send the call again after the terms are corrected.
+
+    Amounts are in the currency of the product.
     """
 
     def __init__(self, channel):
@@ -144,28 +147,31 @@ class AuthorizationServiceStub:
 
 
 class AuthorizationServiceServicer:
-    """Deposit-free authorizations. The common rental is two calls: Authorize, then
+    """Deposit-free authorizations. The usual rental is two calls: Authorize, then
     SettleAuthorization or ReverseAuthorization.
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
-    that changes something carries a `request_id`, unique per operator: sent
-    again with the same body it returns the first answer unchanged; with another
-    body it is refused with ALREADY_EXISTS naming the field that differs.
+    that changes something carries a `request_id`, unique for the operator. The
+    same id with the same body returns the first answer unchanged. The same id
+    with another body is refused with ALREADY_EXISTS, which names the field that
+    differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Where the terms of a product make no sense, Authorize is refused with
-    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
-    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
-    them, that needs the terms under which the rental began when those make no
-    sense. Nothing is changed, and no other product is affected: the call may be
-    sent again when the terms were put right. Amounts are in the currency of the
-    product.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+
+    If the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
+    metadata has the `product`. A call on a rental, such as SettleAuthorization,
+    is refused in the same way if it needs the terms under which the rental began
+    and they make no sense. Such a refusal changes nothing and affects no other
+    product. Send the call again after the terms are corrected.
+
+    Amounts are in the currency of the product.
     """
 
     def Authorize(self, request, context):
-        """Scores the person, decides the deposit under the product's policy and, if
-        no cash is asked for, holds the deposit on the credit line. A refusal is an
+        """Scores the person and decides the deposit under the product's policy. If no
+        cash is asked for, it holds the deposit on the credit line. A refusal is an
         answer (STATE_DECLINED with reasons), not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -173,24 +179,25 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuthorizeGroup(self, request, context):
-        """Authorizes several items of one person at once: all of them or none. All
-        get one offer, the strictest that any of them asks for.
+        """Authorizes several items for one person at once: all of them or none. All
+        get one offer, the strictest one that the policy of any item asks for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmAuthorization(self, request, context):
-        """Accepts an offer whose cash part was paid, and holds both parts. An offer
-        to a group is confirmed for all of it by naming any of its authorizations,
-        with one payment of all the cash parts together. Where some of the group
-        were reversed before, it is confirmed for those still OFFERED, with their
-        cash parts, whichever is named; what is too little for them is owed back when
-        a closed one is named.
+        """Accepts an offer whose cash part was paid, and holds both parts.
 
-        Money that came is never refused for what happened meanwhile. When the line
-        or the item is gone, or the user was suspended, the answer is
-        STATE_DECLINED with the reason; when the offer has lapsed, or was confirmed
+        To confirm an offer to a group, name any of its authorizations and pay all
+        cash parts together. Authorizations of the group that were reversed before
+        are left out, whichever one is named: only those still OFFERED are
+        confirmed and need their cash parts. If a closed one is named and the
+        payment is too small for the others, the payment is owed back.
+
+        A payment is not refused because of a change in the meantime. If the line
+        no longer suffices, the item is taken, or the user is suspended, the answer
+        is STATE_DECLINED with the reason. If the offer has lapsed or was confirmed
         before, the state stays. In each case the payment is recorded and owed back
         to the user (`refund_payable`).
         """
@@ -199,7 +206,7 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartRental(self, request, context):
-        """The item was picked up: AUTHORIZED becomes ACTIVE.
+        """Records that the item was picked up: AUTHORIZED becomes ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,11 +227,14 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IncrementAuthorization(self, request, context):
-        """Holds more, decided anew with the person's score as of now; when it is
-        refused nothing changes. RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED:
-        the line does not bear it. FAILED_PRECONDITION with the reason
-        DEPOSIT_REQUIRED: it needs cash as well, `deposit_minor` in the ErrorInfo's
-        metadata, for the `reasons` there; take the payment and call again with it.
+        """Holds more, after a new decision with the person's current score. A refusal
+        changes nothing.
+
+        RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED: the credit line does not
+        suffice. FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the
+        increment needs cash as well. The ErrorInfo's metadata has the amount,
+        `deposit_minor`, and the `reasons`. Take the payment and call again with
+        it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,74 +255,78 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SettleAuthorization(self, request, context):
-        """Captures an amount, or the fee for the usage, the cash part first; with
-        `final`, releases the rest. Never captures more than is held.
+        """Captures an amount, or the fee for the usage. The cash part is used first.
+        With `final`, it releases the rest. It never captures more than is held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReverseAuthorization(self, request, context):
-        """Gives everything back. By the request id of an Authorize that has not
-        arrived it leaves a tombstone, and the late Authorize is declined. By the
-        request id of an AuthorizeGroup the group is reversed as a whole: what has
-        ended without a charge stays as it is, and where one of the others cannot be
-        reversed none is. The answer is the first of the group.
+        """Releases the whole hold.
+
+        By the request id of an Authorize that has not arrived, it leaves a
+        tombstone: the Authorize is declined if it arrives. By the request id of an
+        AuthorizeGroup, it reverses the whole group. Authorizations that ended
+        without a charge stay as they are; if one of the others cannot be reversed,
+        none is. The answer has the first authorization of the group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClaimReturn(self, request, context):
-        """The user says that the item is back: the fee clock stops. Also for the
-        platform's keys, since users say so in its app.
+        """Records that the user says the item is back: the fee clock stops. The
+        platform's keys may call it too, because users say so in the platform's
+        app.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ContestReturn(self, request, context):
-        """The operator has evidence that a claimed return did not take place: the
-        rental goes on, and is billed, as if it had never been claimed.
+        """Records that the operator has evidence against a claimed return. The rental
+        goes on, and is billed, as if the return had not been claimed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportLost(self, request, context):
-        """The operator gives an OVERDUE item up: the buy-out cap is captured, as far
-        as it was authorized, and the item may still be found.
+        """Gives an OVERDUE item up as lost. It captures the buy-out cap, at most what
+        is held. The item may still be found.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportFound(self, request, context):
-        """A MISSING item was docked: what was charged beyond the fee until then is
-        given back by the operator, be it due, disputed, written off, charged back,
-        paid, or borne by Freehold meanwhile.
+        """Records that a MISSING item was docked. The operator gives back the charge
+        that exceeds the fee until then. This holds whether that charge is due,
+        disputed, written off, charged back, paid, or borne by Freehold.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LowerCharge(self, request, context):
-        """Charges less than was captured, before it is paid.
+        """Lowers a charge before it is paid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RefundCharge(self, request, context):
-        """Gives back what was captured and paid; it is owed to the user from then on.
+        """Gives back an amount that was captured and paid. From then on it is owed to
+        the user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordPaidElsewhere(self, request, context):
-        """The user paid the operator what was due to Freehold; it is taken off what
-        the operator is owed.
+        """Records that the user paid the operator an amount that was due to Freehold.
+        Freehold owes the operator that much less.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -420,23 +434,26 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthorizationService:
-    """Deposit-free authorizations. The common rental is two calls: Authorize, then
+    """Deposit-free authorizations. The usual rental is two calls: Authorize, then
     SettleAuthorization or ReverseAuthorization.
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
-    that changes something carries a `request_id`, unique per operator: sent
-    again with the same body it returns the first answer unchanged; with another
-    body it is refused with ALREADY_EXISTS naming the field that differs.
+    that changes something carries a `request_id`, unique for the operator. The
+    same id with the same body returns the first answer unchanged. The same id
+    with another body is refused with ALREADY_EXISTS, which names the field that
+    differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION, and google.rpc.ErrorInfo has the `state` that forbids
-    it. Where the terms of a product make no sense, Authorize is refused with
-    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED, and the `product` in
-    the ErrorInfo's metadata; so is a call on a rental, SettleAuthorization among
-    them, that needs the terms under which the rental began when those make no
-    sense. Nothing is changed, and no other product is affected: the call may be
-    sent again when the terms were put right. Amounts are in the currency of the
-    product.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+
+    If the terms of a product make no sense, Authorize is refused with
+    FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
+    metadata has the `product`. A call on a rental, such as SettleAuthorization,
+    is refused in the same way if it needs the terms under which the rental began
+    and they make no sense. Such a refusal changes nothing and affects no other
+    product. Send the call again after the terms are corrected.
+
+    Amounts are in the currency of the product.
     """
 
     @staticmethod

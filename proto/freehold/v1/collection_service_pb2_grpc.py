@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class CollectionServiceStub:
-    """What happens to money that was captured. For the platform's keys only; request
-    ids are unique among them.
+    """Disputes, charge-backs, write-offs and payouts. Only the platform's keys may
+    call it; request ids are unique among them.
     """
 
     def __init__(self, channel):
@@ -94,90 +94,94 @@ class CollectionServiceStub:
 
 
 class CollectionServiceServicer:
-    """What happens to money that was captured. For the platform's keys only; request
-    ids are unique among them.
+    """Disputes, charge-backs, write-offs and payouts. Only the platform's keys may
+    call it; request ids are unique among them.
     """
 
     def OpenDispute(self, request, context):
-        """The user disputes what is due; it is not collected until it is decided.
+        """Records that the user disputes an amount due. It is not collected until the
+        dispute is decided.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveDispute(self, request, context):
-        """The arbiter decides on all that is disputed.
+        """Records the arbiter's decision on the whole disputed amount.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordChargeBack(self, request, context):
-        """The user's bank took money back that had come by the payment rail: a
-        deposit, held or released, a payment, or what was paid too much.
+        """Records that the user's bank took back money that had come by the payment
+        rail: a deposit, held or released, a payment, or an excess payment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveChargeBack(self, request, context):
-        """It is decided on all that is charged back. What the user keeps is taken
-        from what is owed back, then from the deposit held, then from the charge,
-        and at last from what was recovered after a write-off.
+        """Records the decision on the whole amount charged back. An amount that the
+        user keeps is taken first from the amount owed back, then from the deposit
+        held, then from the charge, and last from the amount recovered after a
+        write-off.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetProvision(self, request, context):
-        """Sets aside what will probably not be collected.
+        """Sets aside an amount that will probably not be collected.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProposeWriteOff(self, request, context):
-        """Proposes to give up collecting all that is due now.
+        """Proposes to give up the whole amount that is due now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveWriteOff(self, request, context):
-        """Agrees to the proposal: what was proposed is written off, or what is still
-        due of it, and leaves the person's line with it; what has become due since
-        needs a proposal of its own. From then on no score raises the person's
-        limit, until SetCreditLimit leaves it to the score again. Refused with the
-        key that proposed it: two people decide, each with a key of their own.
+        """Approves the proposal: writes off the proposed amount, or the part of it
+        that is still due, and takes it out of the person's credit line. An amount
+        that became due since needs a proposal of its own.
+
+        From then on the person's limit is frozen, until SetCreditLimit lets the
+        score set it again. The key that proposed the write-off is refused, because
+        two people must decide, each with a key of their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PayOutRefund(self, request, context):
-        """Pays out what is owed back to the user, through the payment rail.
+        """Pays out an amount owed back to the user, through the payment rail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PayOutOperator(self, request, context):
-        """Records that an operator was paid, at most what it is owed.
+        """Records a payment to an operator, at most the amount owed to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordOperatorPayment(self, request, context):
-        """Records that an operator paid, as it does when it owes after refunds. What
-        it did not owe, it is owed.
+        """Records a payment of an operator that owes Freehold, for example after
+        refunds. An excess is owed to the operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOperatorBalance(self, request, context):
-        """Reads what an operator is owed.
+        """Reads the amount owed to an operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -250,8 +254,8 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService:
-    """What happens to money that was captured. For the platform's keys only; request
-    ids are unique among them.
+    """Disputes, charge-backs, write-offs and payouts. Only the platform's keys may
+    call it; request ids are unique among them.
     """
 
     @staticmethod

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class CreditServiceStub:
-    """People, credit lines and payments. For the platform's keys only; request ids
-    are unique among them.
+    """People, credit lines and payments. Only the platform's keys may call it;
+    request ids are unique among them.
     """
 
     def __init__(self, channel):
@@ -74,39 +74,40 @@ class CreditServiceStub:
 
 
 class CreditServiceServicer:
-    """People, credit lines and payments. For the platform's keys only; request ids
-    are unique among them.
+    """People, credit lines and payments. Only the platform's keys may call it;
+    request ids are unique among them.
     """
 
     def PutUsers(self, request, context):
-        """Registers people or gives them newer features, and sets their limits.
-        Each person is one transaction: a retry with the same request id takes up
-        where the first call stopped. A person whose features are older than those
-        on record is refused with FAILED_PRECONDITION and keeps nobody else out.
+        """Registers people, or gives them newer features, and sets their limits. Each
+        person is one transaction: a retry with the same request id goes on where
+        the first call stopped. A person whose features are older than those on
+        record is refused with FAILED_PRECONDITION; the others are still
+        registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCreditProfile(self, request, context):
-        """Reads a person's line, the score that PutUsers gave the features on record,
-        and whether the limit rests on it. Nobody is scored anew for it; each
-        Authorize scores by the served model, and its decision says by which.
+        """Reads a person's credit line, the score that PutUsers gave to the features
+        on record, and whether the limit rests on that score. It does not score
+        anew. Each Authorize does, with the served model, which its decision names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetCreditLimit(self, request, context):
-        """Fixes a person's limit by hand, or leaves it to the score again.
+        """Fixes a person's limit by hand, or lets the score set it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetStanding(self, request, context):
-        """Suspends a person, has everything reviewed, or ends either. What is open
-        goes on.
+        """Suspends a person, puts the person's authorizations under review, or ends
+        either. Open rentals go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,15 +122,15 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveReview(self, request, context):
-        """A person's verdict on an authorization in REVIEW; on one of a group it is
-        the verdict on all of it.
+        """Records a reviewer's verdict on an authorization in REVIEW. For one
+        authorization of a group, it is the verdict on the whole group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordPayment(self, request, context):
-        """Records what a person paid for what was captured on credit.
+        """Records a person's payment of an amount that was captured on credit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,8 +183,8 @@ def add_CreditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CreditService:
-    """People, credit lines and payments. For the platform's keys only; request ids
-    are unique among them.
+    """People, credit lines and payments. Only the platform's keys may call it;
+    request ids are unique among them.
     """
 
     @staticmethod

@@ -26,12 +26,12 @@ if _version_not_supported:
 
 
 class LedgerServiceStub:
-    """The two books: credit lines and money. For the platform's keys only.
+    """The two books: credit lines and money. Only the platform's keys may call it.
 
-    Every movement is an entry: a debit of one account and a credit of another
-    in one book and currency. Entries are only ever added. Each carries the
-    balances after it and a link, a hash over itself and the link before it.
-    Every few seconds the server signs the heads of the lines that changed: a
+    Every movement is an entry: a debit of one account and a credit of another in
+    one book and currency. Entries are only added. Each has the balances after it
+    and a link: a hash over itself and the link before it. Every few seconds the
+    server signs the newest links of the lines that changed; the signature is a
     seal.
     """
 
@@ -59,33 +59,33 @@ class LedgerServiceStub:
 
 
 class LedgerServiceServicer:
-    """The two books: credit lines and money. For the platform's keys only.
+    """The two books: credit lines and money. Only the platform's keys may call it.
 
-    Every movement is an entry: a debit of one account and a credit of another
-    in one book and currency. Entries are only ever added. Each carries the
-    balances after it and a link, a hash over itself and the link before it.
-    Every few seconds the server signs the heads of the lines that changed: a
+    Every movement is an entry: a debit of one account and a credit of another in
+    one book and currency. Entries are only added. Each has the balances after it
+    and a link: a hash over itself and the link before it. Every few seconds the
+    server signs the newest links of the lines that changed; the signature is a
     seal.
     """
 
     def VerifyBooks(self, request, context):
         """Reads every entry of both books and compares them with every stored
-        balance, every authorization, every recorded payment and every seal. Takes
-        time in proportion to the entries, and memory for one person.
+        balance, authorization, recorded payment and seal. It takes time in
+        proportion to the entries, and memory for one person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLineAt(self, request, context):
-        """A person's balances as of an instant, replayed from the entries.
+        """Reads a person's balances as of an instant, replayed from the entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """A person's entries, the oldest first.
+        """Lists a person's entries, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,12 +118,12 @@ def add_LedgerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LedgerService:
-    """The two books: credit lines and money. For the platform's keys only.
+    """The two books: credit lines and money. Only the platform's keys may call it.
 
-    Every movement is an entry: a debit of one account and a credit of another
-    in one book and currency. Entries are only ever added. Each carries the
-    balances after it and a link, a hash over itself and the link before it.
-    Every few seconds the server signs the heads of the lines that changed: a
+    Every movement is an entry: a debit of one account and a credit of another in
+    one book and currency. Entries are only added. Each has the balances after it
+    and a link: a hash over itself and the link before it. Every few seconds the
+    server signs the newest links of the lines that changed; the signature is a
     seal.
     """
 

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class RailServiceStub:
-    """Transfers: debits of people for what is due, and payouts of what is owed to
-    them. Freehold hands each to the payment rail, at least once, under an id
-    that the rail does at most once. For the platform's keys only.
+    """Transfers: debits of people for amounts due, and payouts of amounts owed to
+    them. Freehold hands each to the payment rail at least once, under an id that
+    the rail carries out at most once. Only the platform's keys may call it.
     """
 
     def __init__(self, channel):
@@ -50,24 +50,24 @@ class RailServiceStub:
 
 
 class RailServiceServicer:
-    """Transfers: debits of people for what is due, and payouts of what is owed to
-    them. Freehold hands each to the payment rail, at least once, under an id
-    that the rail does at most once. For the platform's keys only.
+    """Transfers: debits of people for amounts due, and payouts of amounts owed to
+    them. Freehold hands each to the payment rail at least once, under an id that
+    the rail carries out at most once. Only the platform's keys may call it.
     """
 
     def ReportTransfer(self, request, context):
-        """A signed call-back of the payment rail: what became of a transfer. A debit
-        that succeeded is recorded as a payment, a payout that failed is owed
-        again. Saying the same again changes nothing, so the rail may repeat it
-        until it is acknowledged; it therefore needs no request id.
+        """Takes a signed call-back of the payment rail with the outcome of a
+        transfer. A debit that succeeded is recorded as a payment. A payout that
+        failed is owed again. A repeated report changes nothing, so the rail may
+        repeat it until it is acknowledged; it needs no request id.
 
-        A debit may succeed after the rail had said that it failed. The success
-        counts: it pays what is due, recovers what was written off, and the rest is
-        owed back. A later debit that the rail was not handed yet is CANCELLED when
-        less is due by then than it asks for; one that was handed in stays SENT
-        until the rail says what became of it. A success of a debit is final, and a
+        A debit may succeed after the rail reported a failure. The success counts:
+        it pays the amount due, recovers an amount written off, and the rest is
+        owed back. A later debit that was not yet handed to the rail is CANCELLED
+        if less is due by then than it asks for. One that was handed over stays
+        SENT until the rail reports its outcome. A success of a debit is final: a
         failure after it is refused with TRANSFER_ENDED, unless it repeats a
-        failure that was said before the success.
+        failure that was reported before the success.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,9 +102,9 @@ def add_RailServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RailService:
-    """Transfers: debits of people for what is due, and payouts of what is owed to
-    them. Freehold hands each to the payment rail, at least once, under an id
-    that the rail does at most once. For the platform's keys only.
+    """Transfers: debits of people for amounts due, and payouts of amounts owed to
+    them. Freehold hands each to the payment rail at least once, under an id that
+    the rail carries out at most once. Only the platform's keys may call it.
     """
 
     @staticmethod

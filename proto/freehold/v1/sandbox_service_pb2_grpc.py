@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SandboxServiceStub:
-    """Served only by `freehold serve --sandbox`, for the platform's keys.
+    """A clock that moves on command. Only `freehold serve --sandbox` serves it, for
+    the platform's keys.
     """
 
     def __init__(self, channel):
@@ -43,11 +44,13 @@ class SandboxServiceStub:
 
 
 class SandboxServiceServicer:
-    """Served only by `freehold serve --sandbox`, for the platform's keys.
+    """A clock that moves on command. Only `freehold serve --sandbox` serves it, for
+    the platform's keys.
     """
 
     def AdvanceClock(self, request, context):
-        """Moves the server's clock forward and does what time brings on the way.
+        """Moves the server's clock forward, and does everything that falls due on the
+        way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +73,8 @@ def add_SandboxServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SandboxService:
-    """Served only by `freehold serve --sandbox`, for the platform's keys.
+    """A clock that moves on command. Only `freehold serve --sandbox` serves it, for
+    the platform's keys.
     """
 
     @staticmethod
