@@ -1,4 +1,4 @@
-"""`python -m service.demo`: one day of a city's rentals, from training to verified books."""
+"""Train the model, play one day of a city's rentals over gRPC, and verify the books."""
 
 from __future__ import annotations
 
@@ -36,10 +36,13 @@ _PLAIN_WIDTH = 120
     type=click.IntRange(min=1, max=999_999),
     default=_MIN_RENTALS,
     show_default=True,
-    help="Rentals of the day; with far fewer some end states stay empty.",
+    help="Rentals of the day. With far fewer, some end states stay empty.",
 )
 @click.option(
-    "--people", type=click.IntRange(min=1), default=None, help="How many; default: all 6,000."
+    "--people",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Number of people. The default is all 6,000 of the hold-out.",
 )
 @click.option(
     "--model", type=_EXISTING_DIR, default=None, help="Reuse a trained model instead of training."
@@ -49,13 +52,13 @@ _PLAIN_WIDTH = 120
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=SPEC,
     show_default="the shipped data",
-    help="Data and model to train.",
+    help="TOML file that describes the data and the model to train.",
 )
 def main(
     out: Path, seed: int, rentals: int, people: int | None, model: Path | None, spec: Path
 ) -> None:
-    """Run the demo; exit code 0 only when the books verify and nothing differs."""
-    # A shell starts background jobs with SIGINT ignored; the demo is to be stopped there too.
+    """Run the demo; the exit code is 0 only if the books verify and nothing differs."""
+    # A shell starts background jobs with SIGINT ignored; the demo must stop there too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()

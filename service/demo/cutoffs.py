@@ -14,7 +14,7 @@ CUTOFFS = (550, 600, 650, 700)
 
 @dataclass(frozen=True)
 class Cutoff:
-    """What happens if everybody from `score` on is approved.
+    """The outcome if everybody with at least `score` is approved.
 
     approved       of the people with a score
     bad_approved   bad labels among the approved

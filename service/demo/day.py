@@ -1,4 +1,4 @@
-"""The plan of the day: who rents what, when, for how long, and what becomes of it.
+"""The plan of the day: every rental with its person, product, time, duration and outcome.
 
 Durations and hours are those of real bike trips: Bay Area Bike Share open data, year 1, 326,339
 trips, as packaged in the R package bikeshare14 (CC0). Everything else is an assumption, named
@@ -28,7 +28,7 @@ LEVELS = (0.0, 0.05, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
 SHORTEST_S, LONGEST_S = 60, DAY_S
 SUBSCRIBER_S = (SHORTEST_S, 192, 320, 471, 659, 866, 1015, 1570, LONGEST_S)
 CUSTOMER_S = (SHORTEST_S, 327, 661, 1127, 2425, 8528, 14827, 45984, LONGEST_S)
-"""Quantiles of trip duration in seconds at LEVELS; both ends are ours, the rest is measured."""
+"""Quantiles of trip duration in seconds at LEVELS; both ends are assumed, the rest is measured."""
 
 SUBSCRIBER_SHARE = 0.851
 RESERVED_SHARE = 0.12
@@ -47,7 +47,7 @@ WALK_AWAY = {"REDUCED": 0.15, "FULL": 0.30}
 
 
 class Fate(Enum):
-    """What the person means to do."""
+    """The person's intention."""
 
     RIDE = "ride"
     CANCEL = "cancel"
@@ -83,7 +83,7 @@ class Rental:
 
     @property
     def rides(self) -> bool:
-        """Whether the item goes out if no deposit stands in the way."""
+        """Whether the item goes out if no deposit prevents it."""
         return self.fate is Fate.RIDE
 
 
@@ -95,8 +95,8 @@ def interpolate(uniform: NDArray[np.float64], quantiles_s: tuple[int, ...]) -> N
 def plan(label: NDArray[np.int8], rentals: int, seed: int) -> list[Rental]:
     """The day's rentals in the order of their start; the same seed gives the same plan.
 
-    `label` is (n,) int8, 1 = bad, one for each person. Each concern draws from a generator of its
-    own, so that changing one leaves the others as they were.
+    `label` is (n,) int8, 1 = bad, one for each person. Starts, durations, intentions and conduct
+    each have a generator of their own, so that a change of one leaves the others as they were.
     """
     people_seed, start_seed, duration_seed, fate_seed, conduct_seed = np.random.SeedSequence(
         seed
@@ -165,37 +165,41 @@ def _fate(whim: float, reserved: bool) -> Fate:
 
 
 def assumptions() -> list[str]:
-    """The plan in sentences."""
+    """The plan's assumptions, in sentences."""
     return [
         (
             "Starting hours (weekdays) and durations are quantiles of real bike trips: Bay Area "
             "Bike Share open data, year 1, as packaged in bikeshare14, CC0; log-linear between p5, "
             f"p25, p50, p75, p90, p95 and p99, down to {SHORTEST_S} s and up to "
-            f"{LONGEST_S // 3600} h at the ends. Nobody knows the durations of umbrellas and power "
-            f"banks: they take those of the casual riders, and so do {1 - SUBSCRIBER_SHARE:.1%} of "
-            "bike rentals; the other bike rentals take those of subscribers."
+            f"{LONGEST_S // 3600} h at the ends. The durations of umbrellas and power banks are "
+            "unknown: they are taken as those of casual riders, and so are those of "
+            f"{1 - SUBSCRIBER_SHARE:.1%} of bike rentals. The other bike rentals have those of "
+            "subscribers."
         ),
         (
-            "Every rental is by a person drawn evenly: how often and what somebody rents depends "
-            "on neither label nor score."
+            "The person of every rental is drawn evenly: neither label nor score changes how often "
+            "or what somebody rents."
         ),
         (
             f"{RESERVED_SHARE:.0%} of rentals are reserved first (pick-up within "
             f"{PICKUP_WINDOW_S // 60} minutes); of these {NO_SHOW_SHARE:.0%} are never picked up "
-            f"and {CANCELLED_RESERVATION_SHARE:.0%} cancelled. {CANCELLED_SHARE:.0%} of the others "
-            f"are cancelled within {CANCEL_WITHIN_S // 60} minutes, free of charge. "
-            f"{UNDONE_SHARE:.1%} of all are undone before the request arrives, as after a lost "
+            f"and {CANCELLED_RESERVATION_SHARE:.0%} are cancelled. {CANCELLED_SHARE:.0%} of the "
+            f"others are cancelled within {CANCEL_WITHIN_S // 60} minutes, free of charge. "
+            f"{UNDONE_SHARE:.1%} of all are reversed before the Authorize arrives, as after a lost "
             "connection."
         ),
         (
-            f"Asked for cash, {WALK_AWAY['REDUCED']:.0%} walk away from a reduced and "
-            f"{WALK_AWAY['FULL']:.0%} from a full deposit; the others pay within "
-            f"{CONFIRM_AFTER_S // 60} minutes."
+            f"{WALK_AWAY['REDUCED']:.0%} of the people who are asked for a reduced deposit in cash "
+            f"walk away, and {WALK_AWAY['FULL']:.0%} of those asked for the full one; the others "
+            f"pay within {CONFIRM_AFTER_S // 60} minutes."
         ),
         (
-            "Who pays a fee charged on credit does so after an exponential delay of "
-            f"{PAY_AFTER_MEAN_S // 60} minutes on average; only then is that part of the line free "
-            "again."
+            "A fee charged on credit that is paid at all is paid after an exponential delay of "
+            f"{PAY_AFTER_MEAN_S // 60} minutes on average. Only then is that part of the credit "
+            "line available again."
         ),
-        f"An item not returned is charged at the hold after {LOST_AFTER_S // DAY_S} days, as lost.",
+        (
+            f"An item that is not returned is settled as lost after {LOST_AFTER_S // DAY_S} days, "
+            "for the whole hold."
+        ),
     ]

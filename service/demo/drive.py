@@ -1,8 +1,8 @@
 """Carries the plan out over gRPC, tick by tick of the server's simulated clock.
 
-At each tick the clock is advanced and every step due is sent, at most `in_flight` at once. Steps
-of one person are sent one after the other, in the order of the plan, so that who gets the last
-of a credit line depends on the plan and not on the network.
+Each tick advances the clock and sends every step that is due, at most `in_flight` at once. Steps of
+one person are sent one after the other, in the order of the plan, so that the use of a credit line
+depends on the plan and not on the network.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Record:
-    """What the operator was told about one rental, from the answers alone; amounts in fen.
+    """The operator's record of one rental, from the answers alone; amounts in fen.
 
     offer              the offer in force when Authorize was answered; None when declined
     held_credit_minor, held_cash_minor  the two parts when the hold was placed
@@ -101,11 +101,12 @@ class Record:
 
 @dataclass
 class Journal:
-    """Everything the driver saw.
+    """The driver's record of the day.
 
     latency_s  seconds of every call of operator and payment rail, by method, as this client saw
                them with up to IN_FLIGHT calls at once
-    wall_s     from the first tick to the last, of which clock_s moving the server's clock
+    wall_s     seconds from the first tick to the last
+    clock_s    the part of wall_s that moved the server's clock
     """
 
     records: list[Record]
@@ -128,7 +129,7 @@ async def load_people(
     as_of: datetime,
     on_done: Callable[[int], None],
 ) -> list[int]:
-    """Register everybody; scores in the order of `people`, 0 where there is none."""
+    """Register all people; returns scores in the order of `people`, 0 for a person without one."""
     scores: list[int] = []
     instant = Timestamp()
     instant.FromDatetime(as_of)
@@ -179,7 +180,7 @@ class Driver:
             self._at(rental.start_s, rental.index, first)
 
     async def run(self, on_tick: Callable[[int, int], None]) -> Journal:
-        """Carry out every step, then let a day pass, so that what waits can expire.
+        """Carry out every step, then let a day pass, so that waiting authorizations can expire.
 
         `on_tick(simulated seconds, rentals begun)` is called after each tick.
         """
@@ -257,7 +258,7 @@ class Driver:
             self.journal.latency_s.setdefault(method, []).append(time.perf_counter() - began)
 
     async def _undo(self, record: Record) -> None:
-        """The connection broke before the answer: the operator undoes by the request's id."""
+        """Reverse by the request's id, as after a connection that broke before the answer."""
         request = ReverseAuthorizationRequest(
             request_id=f"u-{record.rental.index:06d}",
             origin=ReverseAuthorizationRequest.Origin(
@@ -380,7 +381,7 @@ class Driver:
         record.due_minor = told.due.amount_minor
 
     def _held(self, record: Record, told: Authorization) -> None:
-        """What comes after the hold was placed; nothing after a decline."""
+        """Plan the step after the hold was placed; none after a decline."""
         if told.state not in (Authorization.STATE_AUTHORIZED, Authorization.STATE_ACTIVE):
             return
         record.held_credit_minor = told.held_credit.amount_minor
@@ -425,10 +426,10 @@ async def verify_books(platform: AsyncClient) -> VerifyBooksResponse:
 
 
 def discrepancies(records: Iterable[Record], listed: Sequence[Authorization]) -> list[str]:
-    """Where the server's list and what the operator was told differ, one sentence each.
+    """The differences between the server's list and the operator's records, one sentence each.
 
-    An authorization whose last known state was OFFERED or AUTHORIZED must have expired: a day has
-    passed and nobody confirmed or picked up.
+    An authorization whose last known state was OFFERED or AUTHORIZED must have expired, because a
+    day passed without a confirmation or a pick-up.
     """
     found = {authorization.request_id: authorization for authorization in listed}
     wrong = []
@@ -437,7 +438,7 @@ def discrepancies(records: Iterable[Record], listed: Sequence[Authorization]) ->
     for record in records:
         listed_one = found.pop(record.request_id, None)
         if listed_one is None:
-            wrong.append(f"{record.request_id}: not in the list")
+            wrong.append(f"{record.request_id}: missing from the list")
             continue
         expected = record.state
         if expected in (Authorization.STATE_OFFERED, Authorization.STATE_AUTHORIZED):
@@ -450,6 +451,8 @@ def discrepancies(records: Iterable[Record], listed: Sequence[Authorization]) ->
             listed_one.held.amount_minor,
         )
         if told != seen:
-            wrong.append(f"{record.request_id}: told {told}, listed {seen}")
-    wrong += [f"{request_id}: never asked for" for request_id in found]
+            wrong.append(f"{record.request_id}: the operator was told {told}, the list has {seen}")
+    wrong += [
+        f"{request_id}: in the list, and the operator never asked for it" for request_id in found
+    ]
     return wrong

@@ -1,20 +1,21 @@
-"""What the same day would have earned under other deposit rules. Pure, in fen.
+"""The result of the same day under other deposit rules. Pure, in fen.
 
-The result of a day is what operator and Freehold have together, whoever bears what:
+The result of a day is that of operator and Freehold together, whichever of them bears a loss:
 
     result = fees charged - fees never paid - items not recovered + interest on cash deposits
 
 - item not recovered = replacement value - what was collected for it, at least 0: a charge beyond
   the item's value is no income.
-- interest = deposit x (rental + REFUND_AFTER_S) x FLOAT_BP a year: who holds a deposit has its
-  use until it is back; waiving it costs that float.
+- interest = deposit x (rental + REFUND_AFTER_S) x FLOAT_BP a year: the holder of a deposit has the
+  use of it until it is refunded; waiving it costs that float.
 - deposit for everyone: a share a of the people walks away, evenly; the others' fees and lost items
   are taken from the deposit. result(a) = (1 - a) x result(0).
-- free for everyone: nobody is asked for anything, nobody walks away; fees and charges for lost
-  items are paid by those who pay.
-- break-even loss: how many times its loss free for everyone could bear before it earns less than
-  the day as it was run; people who risk nothing may return and pay less than they do today.
-- break-even abandonment: the a at which deposit for everyone equals the day as it was run.
+- free for everyone: no person is asked for a deposit, and nobody walks away. The same people pay
+  fees and charges for lost items as in the day as it was run.
+- break-even loss: the multiple of its own loss at which free for everyone earns as much as the day
+  as it was run. People who risk nothing may return and pay less than they do today.
+- break-even abandonment: the share a at which deposit for everyone earns as much as the day as it
+  was run.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _YEAR_S = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Ride:
-    """One rental that would take place if no deposit stood in the way; amounts in fen.
+    """One rental that would take place if no deposit prevented it; amounts in fen.
 
-    `duration_s` is how long a deposit would be held, without the time of its refund.
+    `duration_s` is the time for which a deposit would be held, in seconds, without its refund.
     """
 
     fee_minor: int
@@ -62,7 +63,7 @@ class World:
 
     @property
     def result_minor(self) -> int:
-        """See the module's first lines."""
+        """The day's result, as the module's docstring defines it."""
         return self.fees_minor - self.loss_minor + self.interest_minor
 
     def as_json(self) -> dict[str, object]:
@@ -85,12 +86,12 @@ def interest_minor(cash_minor_s: int) -> int:
 
 
 def item_loss_minor(replacement_minor: int, collected_minor: int) -> int:
-    """What an item that never came back costs after what was collected for it."""
+    """The loss by an item that never came back, after the amount collected for it."""
     return max(0, replacement_minor - collected_minor)
 
 
 def deposit_for_everyone(rides: Iterable[Ride], abandonment_percent: int) -> World:
-    """Everybody is asked for the whole deposit in cash; a share walks away."""
+    """The day if everybody is asked for the whole deposit in cash, and a share walks away."""
     rides = tuple(rides)
     stay = 100 - abandonment_percent
     items = sum(item_loss_minor(r.replacement_minor, r.deposit_minor) for r in rides if r.lost)
@@ -106,7 +107,7 @@ def deposit_for_everyone(rides: Iterable[Ride], abandonment_percent: int) -> Wor
 
 
 def free_for_everyone(rides: Iterable[Ride]) -> World:
-    """Nobody is asked for a deposit or looked at."""
+    """The day if nobody is asked for a deposit or scored."""
     rides = tuple(rides)
     back = [r for r in rides if not r.lost]
     return World(
@@ -124,10 +125,10 @@ def free_for_everyone(rides: Iterable[Ride]) -> World:
 
 
 def break_even_abandonment(as_run: World, everyone_stays: World) -> float | None:
-    """The share that must walk away for `as_run` to earn as much; None where there is none.
+    """The share of people at whose loss a deposit for everyone earns as much as `as_run`.
 
-    `everyone_stays` is deposit for everyone at 0 %. A value below 0 says that the day as run beats
-    even a deposit that nobody minds.
+    `everyone_stays` is deposit for everyone at 0 %; None if its result is not positive. A value
+    below 0 means that `as_run` earns more even if nobody walks away.
     """
     if everyone_stays.result_minor <= 0:
         return None
@@ -135,9 +136,9 @@ def break_even_abandonment(as_run: World, everyone_stays: World) -> float | None
 
 
 def break_even_loss_factor(as_run: World, free: World) -> float | None:
-    """How many times its loss `free` could bear and still earn as much as `as_run`.
+    """The multiple of its own loss at which `free` earns as much as `as_run`.
 
-    None where it has no loss. Below 1 it already earns less.
+    None if it has no loss. Below 1 it already earns less.
     """
     if free.loss_minor <= 0:
         return None
@@ -145,7 +146,7 @@ def break_even_loss_factor(as_run: World, free: World) -> float | None:
 
 
 def assumptions() -> list[str]:
-    """The formulas in sentences."""
+    """The formulas and their assumptions, in sentences."""
     return [
         (
             "Result = fees charged - fees never paid - items not recovered + interest on cash "
@@ -153,16 +154,16 @@ def assumptions() -> list[str]:
             "- what was collected for it, at least 0."
         ),
         (
-            "Deposit for everyone: a share of people walks away, evenly over risk and fee; the "
-            "others' fees and lost items are taken from the deposit. Free for everyone: nobody "
-            "walks away, and no more people default or keep the item than today."
+            "Deposit for everyone: a share of people walks away, evenly over risk and fee. The "
+            "fees and lost items of the others are taken from the deposit. Free for everyone: "
+            "nobody walks away, and no more people default or keep the item than today."
         ),
         (
             f"Float: a cash deposit earns its holder {FLOAT_BP / 100:g} % a year from the start "
             f"until {REFUND_AFTER_S // 86400} days after the return, when the refund is through."
         ),
         (
-            "Break-even abandonment = the share of people at whose loss the result of deposit for "
-            "everyone is that of the day as it was run."
+            "Break-even abandonment = the share of people who must walk away so that deposit for "
+            "everyone earns as little as the day as it was run."
         ),
     ]

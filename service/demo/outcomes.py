@@ -1,8 +1,8 @@
-"""The declared simulator: who pays, what comes back.
+"""The declared simulator of conduct: payments and returns.
 
-No data set tells whether a card customer would pay for an umbrella. Conduct is therefore drawn
-for each rental, independently, with a chance that depends on the person's real label (default on
-the card in the next month) and on nothing else. It is called simulated wherever it is shown.
+No data set says whether a card customer would pay for an umbrella. So conduct is drawn for each
+rental, independently, with a chance that depends only on the person's real label (default on the
+card in the next month). Every table that shows it calls it simulated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOST_PAID = Chance(good=0.6, bad=0.2)
 
 @dataclass(frozen=True)
 class Conduct:
-    """What would happen if the item went out, (n,) flags, one for each rental.
+    """The conduct if the item goes out: (n,) flags, one for each rental.
 
     unpaid     the fee charged on credit is never paid
     lost       the item never comes back
@@ -57,7 +57,7 @@ def draw(label: NDArray[np.int8], generator: np.random.Generator) -> Conduct:
 
 
 def assumptions() -> list[str]:
-    """The simulator in sentences."""
+    """The simulator's assumptions, in sentences."""
     return [
         (
             "Conduct is simulated, for each rental by independent draws that depend only on the "
@@ -73,7 +73,7 @@ def assumptions() -> list[str]:
             f"P(charge for a lost item paid | label good) = {LOST_PAID.good}."
         ),
         (
-            "The same draws hold under every deposit rule: a deposit changes neither who returns "
-            "the item nor who would pay. In a real city it does."
+            "The same draws count under every deposit rule: in this demo a deposit does not change "
+            "whether people return the item or pay. In a real city it does."
         ),
     ]

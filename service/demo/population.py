@@ -1,4 +1,4 @@
-"""Who rents: the people of the data set whom the served model has never seen.
+"""The people who rent: those of the data set whom the served model has never seen.
 
 Data: I-C. Yeh, "Default of Credit Card Clients", UCI Machine Learning Repository, 2009,
 doi 10.24432/C55S3H, CC BY 4.0.
@@ -18,7 +18,7 @@ NO_CONSENT_SHARE = 0.03
 
 
 class SeenInTraining(Exception):
-    """The model was trained on somebody whom the demo was asked to rent to."""
+    """The model was trained on a person of the demo."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Population:
         return len(self.ids)
 
     def values(self, row: int) -> dict[str, float]:
-        """The features of one person by name; what is missing is left out."""
+        """The features of one person by name, without missing values."""
         pairs = zip(self.names, self.features[row].tolist(), strict=True)
         return {name: value for name, value in pairs if value == value}
 
@@ -81,12 +81,12 @@ def select(
 
 
 def assumptions() -> list[str]:
-    """Where the people come from, in sentences."""
+    """The source of the people, in sentences."""
     return [
         (
             "People, features and labels are real: the hold-out fifth of I-C. Yeh, Default of "
-            "Credit Card Clients, UCI, 2009, doi 10.24432/C55S3H, CC BY 4.0. No one of them was "
-            "used in training. The label is default on a credit card in the next month, not on a "
+            "Credit Card Clients, UCI, 2009, doi 10.24432/C55S3H, CC BY 4.0. None of them was used "
+            "in training. The label is default on a credit card in the next month, not on a "
             "rental."
         ),
         (

@@ -19,18 +19,19 @@ from service.demo.economics import World
 from service.demo.population import Population
 from service.demo.tally import Ended, OfferFigures, Waived
 
-OPERATOR_FEE_BP = 300
+COMMISSION_BP = 300
+"""Freehold's commission on captures."""
 MODEL_FIGURES = ("auc", "brier", "ece", "ks")
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the table shows and the report stores.
+    """The figures that the tables show and the report stores.
 
     worlds      the day as run, then deposit for everyone by abandonment, then free for everyone
     operator_minor, platform_minor  the result of the day as run before interest, divided:
-                Freehold has its fee less what was captured on credit and never paid, the operator
-                has the rest
+                Freehold has its commission less the unpaid captures on credit, the operator has
+                the rest
     """
 
     people: Population
@@ -65,14 +66,14 @@ def find(
     discrepancies: list[str],
     last_words: Mapping[str, Any],
 ) -> Findings:
-    """Compute everything that is shown, once."""
+    """Compute all figures, once."""
     demand = tally.rides(ended, day.LOST_AFTER_S)
     as_run = tally.as_run(ended)
     free = economics.free_for_everyone(demand)
     latency_ms = np.concatenate([np.array(v) for v in journal.latency_s.values()]) * 1000
     settled = [e for e in ended if e.settled]
-    fee_minor = sum(e.captured_minor * OPERATOR_FEE_BP // 10_000 for e in settled)
-    platform_minor = fee_minor - sum(e.due_minor for e in settled)
+    commission_minor = sum(e.captured_minor * COMMISSION_BP // 10_000 for e in settled)
+    platform_minor = commission_minor - sum(e.due_minor for e in settled)
     return Findings(
         people=people,
         ended=ended,
@@ -116,7 +117,7 @@ def _by_method(journal: Journal) -> dict[str, dict[str, float]]:
 
 
 def assumptions() -> list[str]:
-    """Everything that was not measured, in sentences."""
+    """All assumptions, in sentences."""
     return [
         *population.assumptions(),
         *day.assumptions(),
@@ -124,16 +125,16 @@ def assumptions() -> list[str]:
         *outcomes.assumptions(),
         *economics.assumptions(),
         (
-            f"Freehold's fee is {OPERATOR_FEE_BP / 100:g} % of what is captured; it moves money "
-            "between operator and Freehold and is no part of the common result."
+            f"Freehold's commission is {COMMISSION_BP / 100:g} % of every capture. It moves money "
+            "between operator and Freehold, and does not change their common result."
         ),
         (
-            "Offers are given by score and credit, not at random: the groups select themselves and "
-            "must not be pooled or compared as if they were alike. Where a deposit was paid in "
-            "cash the fee is taken from it, so only a lost item can go wrong there."
+            "Offers follow score and credit, not chance. So the groups differ, and must not be "
+            "pooled or compared as if they were alike. If a deposit was paid in cash, the fee is "
+            "taken from it, so that only a lost item can go wrong."
         ),
         (
-            f"Latency is what one client in one process saw with up to {IN_FLIGHT} calls at once, "
+            f"Latency is that of one client in one process with up to {IN_FLIGHT} calls at once, "
             "on a machine that it shared with the server."
         ),
     ]
@@ -223,5 +224,5 @@ def write(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def empty_end_states(counts: Mapping[str, int]) -> list[str]:
-    """End states that the day did not show; too few rentals, if there are any."""
+    """End states that no rental of the day had; with enough rentals there are none."""
     return [state for state in tally.END_STATES if not counts[state]]

@@ -40,7 +40,7 @@ DAY = datetime(2026, 6, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Options:
-    """What `python -m service.demo` was asked for; `people` None means the whole hold-out."""
+    """Options of `python -m service.demo`; `people` None means the whole hold-out."""
 
     out: Path
     seed: int = 1
@@ -51,12 +51,12 @@ class Options:
 
 
 class DemoFailed(Exception):
-    """The demo ran to its end and what it found is not right."""
+    """The demo ran to its end and found a fault."""
 
 
 @dataclass
 class _Run:
-    """What came back from the server."""
+    """The server's answers."""
 
     scores: list[int]
     journal: Journal
@@ -68,7 +68,7 @@ def run(options: Options, console: Console) -> dict[str, Any]:
     """Train or reuse a model, run the day, print the tables, write and return the report.
 
     Raises DemoFailed when the books do not verify, the server's list differs from what the
-    operator was told, or an authorization is still open. Whatever happens, the server is stopped.
+    operator was told, or an authorization is still open. The server is stopped in any case.
     """
     began = time.perf_counter()
     out = options.out.resolve()
@@ -84,7 +84,7 @@ def run(options: Options, console: Console) -> dict[str, Any]:
 
     console.print("[bold]2 Server[/] fresh database, one operator, sandbox clock")
     database, log = out / "freehold.db", out / "server.log"
-    keys = prepare(database, "city-rentals", "City Rentals", report.OPERATOR_FEE_BP)
+    keys = prepare(database, "city-rentals", "City Rentals", report.COMMISSION_BP)
     with Server(database, model_dir, log, f"{DAY:%Y-%m-%dT%H:%M:%SZ}") as server:
         console.print(
             f"[bold]3 The day[/] {len(people):,} people, {len(rentals):,} rentals, "
@@ -113,11 +113,11 @@ def run(options: Options, console: Console) -> dict[str, Any]:
         time.perf_counter() - began,
     )
     report.write(out / "report.json", document)
-    console.print("[bold]4 What came of it[/]\n")
+    console.print("[bold]4 Results[/]\n")
     table.show(console, found, metrics)
     if document["empty_end_states"]:
         console.print(
-            f"No rental ended as {', '.join(document['empty_end_states'])}: too few rentals.\n"
+            f"No rental ended as {', '.join(document['empty_end_states'])}: give more --rentals.\n"
         )
     _assumptions(console, document["assumptions"])
     _paths(console, options, model_dir)
@@ -126,7 +126,7 @@ def run(options: Options, console: Console) -> dict[str, Any]:
 
 
 def _people(options: Options, model_dir: Path) -> Population:
-    """The hold-out, after a look into the manifest for everybody."""
+    """The people of the hold-out, each checked against the manifest."""
     spec = specs.load(options.spec)
     data = dataset.load(spec)
     trained = manifest.read(model_dir)
@@ -143,7 +143,7 @@ def _people(options: Options, model_dir: Path) -> Population:
 async def _drive(
     address: str, keys: Keys, people: Population, rentals: list[Rental], console: Console
 ) -> _Run:
-    """Everything that goes over the wire, with one bar for each part."""
+    """Make all calls to the server, with a progress bar for each part."""
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -178,7 +178,7 @@ async def _drive(
 
 
 def _assumptions(console: Console, sentences: list[str]) -> None:
-    console.print("[bold]What was assumed[/] (everything not listed here was measured)")
+    console.print("[bold]Assumptions[/] (everything else was measured)")
     for sentence in sentences:
         console.print(f"  [dim]-[/] {sentence}", highlight=False)
     console.print()
@@ -197,7 +197,9 @@ def _paths(console: Console, options: Options, model_dir: Path) -> None:
 
 def _judge(document: dict[str, Any], wrong: list[str]) -> None:
     if wrong:
-        raise DemoFailed(f"{len(wrong)} authorizations differ, the first: {wrong[0]}")
+        raise DemoFailed(
+            f"{len(wrong)} authorizations differ from the server's list; the first: {wrong[0]}"
+        )
     if not document["books_verified"]:
         raise DemoFailed(f"the books do not verify: {document['books']['fault']}")
     if document["by_end_state"][tally.OPEN]:

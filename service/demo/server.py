@@ -1,7 +1,7 @@
-"""The server process of the demo: prepared, started, found, and always stopped.
+"""The server process of the demo, which is always stopped at the end.
 
-It runs in a session of its own, so that Ctrl-C reaches only the demo, which then stops it in
-order and reads its last words.
+It runs in a session of its own, so that Ctrl-C reaches only the demo. The demo then stops it in
+order and reads the last line of its log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TAIL_LINES = 15
 
 
 class ServerFailed(Exception):
-    """A command of the server failed, or the process did not start or stop as it should."""
+    """A `freehold` command failed, or the server did not start or stop in time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Keys:
 
 
 def prepare(database: Path, operator_id: str, name: str, fee_bp: int) -> Keys:
-    """Start from an empty database: schema, one operator, one key of the platform."""
+    """Create an empty database with the schema, one operator and one key of the platform."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
     url = database_url(database)
@@ -60,12 +60,12 @@ def database_url(database: Path) -> str:
 def _key(answer: dict[str, Any]) -> str:
     key = answer.get("api_key")
     if not isinstance(key, str) or not key:
-        raise ServerFailed("the command printed no api_key")
+        raise ServerFailed("`create` printed no api_key")
     return key
 
 
 def _run(arguments: Sequence[str]) -> str:
-    """Run one command of the server's shell and return what it printed."""
+    """Run one `freehold` command and return its output; raises ServerFailed."""
     words = " ".join(arguments[:2])
     try:
         done = subprocess.run(
@@ -123,7 +123,7 @@ class Server:
 
     def __enter__(self) -> Server:
         try:
-            # No interrupt may come between the new process and the line that remembers it.
+            # An interrupt before the assignment would leave a process that nobody stops.
             with _interrupts_held_back(), self._log.open("wb") as log:
                 self._process = subprocess.Popen(
                     self._arguments,
@@ -164,7 +164,7 @@ class Server:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            # Also on a second Ctrl-C during the drain: nothing may stay behind.
+            # Also after a second Ctrl-C during the drain: no process may be left running.
             self._process = None
             if process.poll() is None:
                 _kill_session(process)

@@ -1,4 +1,4 @@
-"""The closing tables, for a rental operator and for a risk officer."""
+"""The tables at the end, for a rental operator and a risk officer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _END_TITLES = {
     "REVERSED": "reversed: cancelled free of charge",
     "EXPIRED_OFFER": "expired: offer not confirmed",
     "EXPIRED_UNPICKED": "expired: reserved, not picked up",
-    "DECLINED": "declined: undone, or used up meanwhile",
+    "DECLINED": "declined: reversed first, or line used up",
     tally.OPEN: "still open",
 }
 
@@ -41,10 +41,10 @@ def show(console: Console, found: Findings, metrics: Mapping[str, Any]) -> None:
         _bad_rates(found),
         _losses(found),
         (
-            "[dim]Bad = fee never paid, or item never returned (simulated). The groups select "
-            "themselves: offers follow the score, so do not compare or pool the lines as if the "
-            "people were alike. Where cash was paid the fee comes out of it, so there only a lost "
-            "item can go wrong. Card default is the real label of those people.[/dim]"
+            "[dim]Bad = fee never paid, or item never returned (simulated). Offers follow the "
+            "score, so the people of the rows differ: do not pool or compare the rows as if they "
+            "were alike. If cash was paid, the fee comes out of it, so that only a lost item can "
+            "go wrong. Card default is the real label of those people.[/dim]"
         ),
         _worlds(found),
         _break_even(found),
@@ -66,7 +66,7 @@ def _table(title: str, first: str, *columns: str) -> Table:
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """0.1234 as "12.34 %", nothing as a dash."""
+    """0.1234 as "12.34 %"; None as a dash."""
     return "-" if value is None else f"{value * 100:.{digits}f} %"
 
 
@@ -109,12 +109,12 @@ def _end_states(found: Findings) -> RenderableType:
 
 def _waived(found: Findings) -> RenderableType:
     waived = found.waived
-    table = _table("Deposits that nobody had to pay", "", "")
+    table = _table("Deposits waived", "", "")
     table.add_row("deposits secured, yuan", yuan(waived.asked_minor))
-    table.add_row("of which held on credit in place of cash, yuan", yuan(waived.minor))
+    table.add_row("of these held on credit in place of cash, yuan", yuan(waived.minor))
     table.add_row("share of deposits held on credit", _share(waived.minor, waived.asked_minor))
     table.add_row("people who got a rental without any cash", percent(waived.people.value, 1))
-    table.add_row("people never asked for cash at all", percent(waived.always.value, 1))
+    table.add_row("people never asked for cash", percent(waived.always.value, 1))
     exhausted = sum("LINE_EXHAUSTED" in e.record.reasons for e in found.ended)
     table.add_row("rentals asked for cash because the line was used up", f"{exhausted:,}")
     return table
@@ -126,7 +126,7 @@ def _share(part_minor: int, whole_minor: int) -> str:
 
 def _bad_rates(found: Findings) -> RenderableType:
     table = _table(
-        "What went wrong, by the deposit asked, in % (95 % intervals)",
+        "Bad rentals, by the deposit asked, in % (95 % intervals)",
         "deposit",
         "settled",
         "bad per rental",
@@ -146,7 +146,7 @@ def _bad_rates(found: Findings) -> RenderableType:
 
 def _losses(found: Findings) -> RenderableType:
     table = _table(
-        "What it cost, by the deposit asked, in yuan",
+        "Losses, by the deposit asked, in yuan",
         "deposit",
         "fees",
         "unpaid fees",
@@ -192,8 +192,8 @@ def _worlds(found: Findings) -> RenderableType:
 
 def _break_even(found: Findings) -> str:
     lead = (
-        "Deposit, N % leave: everybody is asked for the deposit in cash and N % walk away. Free "
-        "for everyone: nobody is asked for anything.\n"
+        "Deposit, N % leave: everybody is asked for the deposit in cash, and N % walk away. Free "
+        "for everyone: nobody is asked for a deposit.\n"
     )
     if found.break_even is None:
         verdict = "Deposit for everyone has no positive result, so there is no break-even."
@@ -207,15 +207,16 @@ def _break_even(found: Findings) -> str:
     if found.break_even_loss_factor is not None:
         verdict += (
             f" Free for everyone would earn as much as the day as run if its losses were "
-            f"{found.break_even_loss_factor:.2f} times these; nobody knows how people behave "
-            "who risk nothing."
+            f"{found.break_even_loss_factor:.2f} times these. How people behave who risk nothing "
+            "is not known."
         )
     walked = percent(tally.walked_away(found.ended).value, 1)
-    verdict += f" As run, {walked} of those who were asked for cash walked away."
+    verdict += f" In the day as run, {walked} of the people asked for cash walked away."
     return (
-        f"{lead}{verdict} Waiving deposits gave up {yuan(found.forgone_interest_minor)} yuan of "
-        f"float. Of the result as run, before interest, {yuan(found.operator_minor)} yuan are the "
-        f"operator's and {yuan(found.platform_minor)} yuan Freehold's, who bears the unpaid credit."
+        f"{lead}{verdict} Waiving deposits cost {yuan(found.forgone_interest_minor)} yuan of "
+        f"interest. Of the result as run, before interest, the operator has "
+        f"{yuan(found.operator_minor)} yuan and Freehold {yuan(found.platform_minor)} yuan; "
+        "Freehold bears the unpaid credit."
     )
 
 
@@ -240,7 +241,7 @@ def _cutoffs(found: Findings) -> RenderableType:
 
 
 def _model(metrics: Mapping[str, Any]) -> RenderableType:
-    table = _table("The model, figures of next-month card default", "", *MODEL_FIGURES)
+    table = _table("The model: figures for card default in the next month", "", *MODEL_FIGURES)
     model, holdout = metrics["model"], metrics["holdout"]
     table.add_row(
         "cross-validated *",
@@ -254,13 +255,13 @@ def _model(metrics: Mapping[str, Any]) -> RenderableType:
     )
     note = (
         f"* all rows, mean over the folds; ece is that of the worst seed. Hold-out: the served "
-        f"model on {holdout['auc']['n']:,} people whom it never saw, with a 95 % interval."
+        f"model on {holdout['auc']['n']:,} people whom it has not seen, with a 95 % interval."
     )
     return Group(table, note)
 
 
 def _speed(found: Findings) -> RenderableType:
-    table = _table("Calls as this client saw them", "method", "calls", "p50, ms", "p99, ms")
+    table = _table("Calls, as this client saw them", "method", "calls", "p50, ms", "p99, ms")
     for method, figures in found.by_method.items():
         table.add_row(
             method,
@@ -283,8 +284,8 @@ def _books(found: Findings) -> str:
     if books.verified and not found.discrepancies:
         return (
             f"[bold green]Books verified[/]: {books.entries:,} entries, {books.lines:,} lines and "
-            f"{books.authorizations:,} authorizations agree, and the server's list is what the "
-            "operator was told."
+            f"{books.authorizations:,} authorizations agree, and the server's list agrees with the "
+            "operator's records."
         )
     lines = ["[bold red]Books NOT verified[/]"]
     if not books.verified:

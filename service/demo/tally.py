@@ -55,7 +55,7 @@ class Ended:
 
     @property
     def bad(self) -> bool:
-        """Whether the rental went wrong: not paid, or the item is gone."""
+        """Whether the rental is bad: not paid, or the item is lost."""
         return self.state in ("SETTLED_UNPAID", "SETTLED_LOST")
 
     @property
@@ -75,8 +75,8 @@ class Ended:
 def classify(records: Iterable[Record], listed: Sequence[Authorization]) -> list[Ended]:
     """Every listed authorization with its end state, in the order of the records.
 
-    The state and the amounts are the server's; that an item is lost, and whether it was an offer
-    or a reservation that expired, is what the operator knows.
+    The state and the amounts are the server's. The operator's records say whether an item is lost,
+    and whether an offer or a reservation expired.
     """
     by_request = {authorization.request_id: authorization for authorization in listed}
     ended = []
@@ -119,7 +119,7 @@ def _end_state(record: Record, seen: Authorization) -> str:
 
 @dataclass(frozen=True)
 class OfferFigures:
-    """What became of the rentals of one offer; amounts in fen.
+    """The outcome of the rentals of one offer; amounts in fen.
 
     rentals     bad of those settled
     people      with at least one bad rental, of those with at least one settled
@@ -180,7 +180,7 @@ def fees_minor(ended: Iterable[Ended]) -> int:
 
 
 def by_end_state(ended: Iterable[Ended]) -> dict[str, int]:
-    """Count of every end state, those that are empty included."""
+    """Count of every end state, empty ones included."""
     counts = Counter(e.state for e in ended)
     return {state: counts[state] for state in (*END_STATES, OPEN)}
 
@@ -202,8 +202,8 @@ class Waived:
 
     minor       held on credit lines in place of cash: whole deposits and the half of reduced ones
     asked_minor deposits of all holds that were placed, in cash and on credit
-    people      who got at least one whole deposit waived, of those who asked for a rental
-    always      who never had to pay cash, of those who asked
+    people      those with at least one whole deposit waived, of those who asked for a rental
+    always      those who never had to pay cash, of those who asked
     """
 
     minor: int
@@ -235,7 +235,7 @@ def waived(ended: Sequence[Ended]) -> Waived:
 
 
 def rides(ended: Iterable[Ended], lost_after_s: int) -> list[Ride]:
-    """The day's demand: every rental that would take place if no deposit stood in the way."""
+    """The day's demand: every rental that would take place if no deposit prevented it."""
     wanted = []
     for e in ended:
         rental = e.record.rental
@@ -275,7 +275,7 @@ def as_run(ended: Sequence[Ended]) -> World:
 
 
 def forgone_interest_minor(ended: Iterable[Ended]) -> int:
-    """The float that waiving cost: interest on the credit parts had they been cash."""
+    """The cost of waiving: the interest on the credit parts if they had been cash."""
     return interest_minor(
         sum(
             e.record.held_credit_minor * (e.record.closed_s - e.record.asked_s + REFUND_AFTER_S)

@@ -1,4 +1,4 @@
-"""What the three products cost, what is asked as deposit, and what an item is worth."""
+"""The prices, deposits and item values of the three products."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Product:
     tariff: Tariff
 
     def charge_minor(self, duration_s: int, held_minor: int) -> int:
-        """What is settled: the fee, never above the hold."""
+        """The amount to settle: the fee, never above the hold."""
         return min(held_minor, self.tariff.fee_minor(duration_s))
 
 
@@ -81,7 +81,7 @@ def _default_products() -> tuple[Product, ...]:
 
 
 PRODUCTS = _default_products()
-"""Deposits, values and tariffs as a new operator of the server has them."""
+"""Deposits, values and tariffs of a new operator of the server."""
 
 
 def yuan(amount_minor: int) -> str:

@@ -239,7 +239,7 @@ def test_tables(found: report.Findings) -> None:
     for words in (
         "waived",
         "expired: offer not confirmed",
-        "The groups select themselves",
+        "Offers follow the score",
         "deposit, 30 % leave",
         "free for everyone",
         "Books verified",
