@@ -1,7 +1,7 @@
-# The README's two commands. Each sets up .venv by itself.
+# The README's commands. Each sets up .venv by itself.
 
 PYTHON ?= python3
-# What is used is compiled at its first import.
+# Modules are compiled at their first import, so that pip need not compile all.
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test coverage check stubs clean
@@ -9,19 +9,19 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 demo: .venv/.installed
 	.venv/bin/python -m service.demo
 
-# One process for each core; each starts a PostgreSQL of its own. `pytest` alone runs one process.
+# Every test, in one process for each core, at most 4; each starts a PostgreSQL of its own. `pytest`
+# alone runs one process.
 test: .venv/.installed-dev
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-# How much of the rules, of the engine and of the verifier the tests reach, branches included; fails
-# below 95 % of either.
+# The coverage of domain, engine and books, branches included. It fails if one is below 95 %.
 coverage: .venv/.installed-dev
 	.venv/bin/python -m coverage run -m pytest tests/domain tests/engine tests/books tests/storage/test_verify.py
 	.venv/bin/python -m coverage report --include='service/domain/*'
 	.venv/bin/python -m coverage report --include='service/engine/*'
 	.venv/bin/python -m coverage report --include='service/books/*'
 
-# House rules: style, types, who imports whom, the contract and its stubs.
+# House rules: style, types, imports between rooms, the contract and its stubs.
 check: .venv/.installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -30,13 +30,14 @@ check: .venv/.installed-dev
 	.venv/bin/python proto/generate.py --lint
 	.venv/bin/python proto/generate.py --check
 
+# Generates the Python code of the contract.
 stubs: .venv/.installed-dev
 	.venv/bin/python proto/generate.py
 
 .venv/.installed: requirements.txt pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; }
+	  || { echo "Python 3.11 or newer is needed: run make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --requirement requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
@@ -46,5 +47,6 @@ stubs: .venv/.installed-dev
 	@$(PIP) --requirement requirements-dev.txt
 	@touch $@
 
+# Removes .venv, the demo's results and the coverage figures.
 clean:
 	rm -rf .venv .freehold .coverage

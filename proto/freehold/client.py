@@ -8,12 +8,13 @@
             AuthorizeRequest(request_id="r-1", user_id="u-1", product_id="bike")
         )
 
-`Client` blocks, `AsyncClient` is awaited; both take their methods from `_Methods`, where every
-call of the contract is written once. A call that changes something carries a `request_id`, so
-sending the same request again is always safe, and the client does so by itself: UNAVAILABLE is
-retried by gRPC's own retry policy (`SERVICE_CONFIG`), RESOURCE_EXHAUSTED by the client, and only
-where the server's google.rpc.RetryInfo says when. Both are bounded in number and by the call's
-deadline. Any other failure is a `FreeholdError`.
+`Client` blocks, `AsyncClient` is awaited. Both take their methods from `_Methods`, where every call
+of the contract is written once.
+
+A call that changes something carries a `request_id`, so that sending the same request again is
+always safe. The client does so by itself. gRPC's own retry policy (`SERVICE_CONFIG`) resends after
+UNAVAILABLE. The client resends after RESOURCE_EXHAUSTED if the server's google.rpc.RetryInfo says
+when. Both are bounded in number and by the call's deadline. Any other failure is a `FreeholdError`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ DEFAULT_TIMEOUT_S = 10.0
 """Deadline of a call with all of its retries, in seconds."""
 
 MAX_ATTEMPTS = 4
-"""How often one request is sent at most, for either kind of retry."""
+"""The largest number of times that one request is sent, for either kind of retry."""
 
 SERVICE_CONFIG: Mapping[str, object] = {
     "methodConfig": [
@@ -69,7 +70,7 @@ _DETAILS_KEY = "grpc-status-details-bin"
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
-# The same two where a protocol only takes the one and only gives the other.
+# The same two for protocols that only take the request and only return the response.
 Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
 Response_co = TypeVar("Response_co", bound=Message, covariant=True)
 
@@ -86,12 +87,12 @@ class FreeholdError(Exception):
     """A call that failed.
 
     code              the gRPC status code
-    reason            stable, upper snake case, from google.rpc.ErrorInfo; empty when the failure
-                      did not come from Freehold itself (nobody listens, deadline exceeded)
+    reason            stable, upper snake case, from google.rpc.ErrorInfo; empty if the failure
+                      did not come from Freehold itself (no server, deadline exceeded)
     message           for people; may change
     metadata          of the ErrorInfo, such as the state that forbade the call
     field_violations  of google.rpc.BadRequest, for INVALID_ARGUMENT
-    retry_delay_s     of google.rpc.RetryInfo; None when a retry does not help
+    retry_delay_s     of google.rpc.RetryInfo, in seconds; None if a retry does not help
     """
 
     def __init__(
@@ -118,9 +119,9 @@ class FreeholdError(Exception):
 
 
 def parse_error(error: grpc.RpcError) -> FreeholdError:
-    """The typed form of what gRPC raised.
+    """The typed form of an error of gRPC.
 
-    Details that are absent or damaged leave the code and the message, never another exception.
+    Absent or damaged details leave code and message; they never raise another exception.
     """
     code: grpc.StatusCode = error.code() or grpc.StatusCode.UNKNOWN
     status = _status(error.trailing_metadata())
@@ -363,7 +364,7 @@ class _Methods:
         raise NotImplementedError
 
     def _pause_s(self, error: FreeholdError, attempt: int, deadline: float) -> float | None:
-        """How long to wait before sending again; None where that would not help."""
+        """Seconds to wait before sending again; None if a retry does not help."""
         if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.retry_delay_s is None:
             return None
         if attempt >= MAX_ATTEMPTS or time.monotonic() + error.retry_delay_s >= deadline:
@@ -372,7 +373,7 @@ class _Methods:
 
 
 class Client(_Methods):
-    """Blocking client of one server with one key; may be shared by threads.
+    """Blocking client of one server with one key; threads may share it.
 
     The channel is encrypted, with `credentials` or the system's roots, because the key travels
     on it; `plaintext=True` is for servers on the same host.
@@ -510,7 +511,7 @@ def _credentials(
     credentials: grpc.ChannelCredentials | None, plaintext: bool
 ) -> grpc.ChannelCredentials | None:
     if plaintext and credentials is not None:
-        raise ValueError("credentials make no sense on a plaintext channel")
+        raise ValueError("a plaintext channel has no credentials: give only one of both")
     if plaintext:
         return None
     return grpc.ssl_channel_credentials() if credentials is None else credentials
