@@ -28,7 +28,7 @@ from sqlalchemy import Connection, select
 from benchmarks.crash_history import Line, Reader
 from service.books.verify import verify_books
 from service.domain.authorization import State
-from service.rpc.convert import write_authorization
+from service.rpc.convert import encode_authorization
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import open_database
@@ -265,8 +265,7 @@ class Checker:
                 findings.fault(
                     f"{stored.name} captured {stored.captured_minor}, asked for {asked_minor}"
                 )
-            now = Authorization()
-            write_authorization(stored, now)
+            now = Authorization.FromString(encode_authorization(stored))
             if now != newest.told and stored.state is not State.EXPIRED:
                 findings.fault(f"{stored.name} does not stand as {newest.request_id} was told")
         for of_it in about.values():

@@ -35,7 +35,7 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import FreeholdError, InternalFault, Unavailable
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.calls import Answer, Group, Settled, Work
+from service.engine.calls import Answer, BytesOf, Group, Settled, Work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import (
@@ -51,6 +51,7 @@ from service.engine.operations import (
     StartRental,
 )
 from service.engine.scoring import Assessor
+from service.rpc.convert import encode_authorization
 from service.storage import admin
 from service.storage.database import open_database
 from service.storage.migrate import migrate
@@ -247,7 +248,7 @@ class Customers:
         request_id = f"request-{next(self._numbers)}"
         body = repr(command).encode()
 
-        def encode(answer: Answer) -> bytes:
+        def encode(answer: Answer, _bytes_of: BytesOf) -> bytes:
             self._answers[request_id] = answer
             return repr(answer).encode()
 
@@ -299,6 +300,7 @@ def batches(
             log_fault=lambda _id, error: faults.append(error),
             log_terms=lambda fault, mended: faults.append(ValueError(fault, mended)),
             notice_gap=lambda _gap: None,
+            encode=encode_authorization,
         )
         for number in range(first, min(first + portion, batches)):
             clock.advance(START_US + number * _SECOND_US)

@@ -58,6 +58,13 @@ except ImportError:
 else:
     more = {"elsewhere": Elsewhere(partial(open_database, sys.argv[1]))}
 
+try:
+    from service.rpc.stored import read_payload
+except ImportError:
+    pass
+else:
+    more["read_payload"] = read_payload
+
 def cpu_s():
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(it.ru_utime + it.ru_stime for it in used)

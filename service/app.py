@@ -44,6 +44,7 @@ from service.rpc import (
 )
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.collection_service import CollectionReads
+from service.rpc.convert import encode_authorization
 from service.rpc.credit_service import People
 from service.rpc.keys import KeyRing
 from service.rpc.ledger_service import LedgerServicer
@@ -53,7 +54,7 @@ from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.server import GrpcServer
-from service.rpc.stored import read_answer
+from service.rpc.stored import read_answer, read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.history import History
@@ -115,6 +116,7 @@ class App:
             log_fault=_log_fault,
             log_terms=_log_terms,
             notice_gap=self.clock_gaps.add,
+            encode=encode_authorization,
             pauses=limits.conflict_pauses,
         )
         self.engine_statistics = engine.statistics
@@ -176,7 +178,9 @@ class App:
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
-        verify = partial(verify_books, store.engine, keys, read_answer=read_answer)
+        verify = partial(
+            verify_books, store.engine, keys, read_answer=read_answer, read_payload=read_payload
+        )
         books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer, retries)
         services = {

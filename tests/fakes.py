@@ -20,7 +20,7 @@ from service.app import App, Parts
 from service.clock import Clock, SandboxClock
 from service.config import Limits
 from service.domain.access import PLATFORM, new_key
-from service.engine.calls import Answer, Work
+from service.engine.calls import Answer, BytesOf, Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.engine import Engine, Result
@@ -31,6 +31,7 @@ from service.engine.ports import Scorer
 from service.engine.scoring import Assessor
 from service.ids import Ids
 from service.rails.simulated import Behaviour, SimulatedRail
+from service.rpc.convert import encode_authorization
 from service.signing import SealKey
 from service.storage import admin
 from service.storage.database import open_database
@@ -164,6 +165,7 @@ class Desk:
             log_fault=lambda _id, error: self.faults.append(error),
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
             notice_gap=self.clock_gaps.append,
+            encode=encode_authorization,
         )
         self._requests = itertools.count(1)
 
@@ -179,7 +181,7 @@ class Desk:
         name = request_id if request_id is not None else f"request-{next(self._requests)}"
         content = repr(command).encode() if body is None else body
 
-        def keep(answer: Answer) -> bytes:
+        def keep(answer: Answer, _bytes_of: BytesOf) -> bytes:
             self.answers[name] = answer
             return encode(answer)
 

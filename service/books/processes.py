@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.books.share import Part, ReadAnswer, Share, verify_share
+from service.books.share import Part, Readers, Share, verify_share
 from service.engine.ports import StorageFailed
 from service.storage import schema as t
 from service.storage.database import reading, reading_all
@@ -79,12 +79,10 @@ class Helper(NamedTuple):
 class Team:
     """This process and its helpers, all of which read one state of the database."""
 
-    def __init__(
-        self, connection: Connection, helpers: list[Helper], read_answer: ReadAnswer | None
-    ) -> None:
+    def __init__(self, connection: Connection, helpers: list[Helper], readers: Readers) -> None:
         self.connection = connection
         self._helpers = helpers
-        self._read_answer = read_answer
+        self._readers = readers
 
     def verify(self, share: Share) -> list[Part]:
         """The parts of a share in the order of the people; the last is done by this process."""
@@ -92,22 +90,20 @@ class Team:
         helpers = self._helpers[: len(shares) - 1]
         for helper, theirs in zip(helpers, shares, strict=False):
             helper.tell(theirs)
-        own = verify_share(self.connection, shares[-1], self._read_answer)
+        own = verify_share(self.connection, shares[-1], self._readers)
         parts: list[Part] = [helper.told(None) for helper in helpers]
         return [*parts, own]
 
 
 @contextmanager
-def at_one_state(
-    engine: Engine, elsewhere: Elsewhere | None, read_answer: ReadAnswer | None
-) -> Iterator[Team]:
+def at_one_state(engine: Engine, elsewhere: Elsewhere | None, readers: Readers) -> Iterator[Team]:
     """Processes that all read the same state; this one alone where there is nothing to share."""
     with ExitStack() as stack:
         helpers: list[Helper] = []
         if elsewhere is not None:
             stack.enter_context(_without_collector())
             count = min(_cores(), _size(engine) // WORTH_SHARING, MOST_PROCESSES)
-            helpers = _helpers(stack, elsewhere, read_answer, count - 1)
+            helpers = _helpers(stack, elsewhere, readers, count - 1)
         locked = ExitStack()
         with locked:
             if helpers and elsewhere and not elsewhere.frozen and engine.dialect.name == "sqlite":
@@ -120,7 +116,7 @@ def at_one_state(
             end = time.monotonic() + BEGIN_S
             if any(helper.told(max(0.0, end - time.monotonic())) is None for helper in helpers):
                 helpers = []
-        yield Team(connection, helpers, read_answer)
+        yield Team(connection, helpers, readers)
 
 
 @contextmanager
@@ -161,17 +157,13 @@ def _shut_out_writers(stack: ExitStack, engine: Engine) -> bool:
     return True
 
 
-def _helpers(
-    stack: ExitStack, elsewhere: Elsewhere, read_answer: ReadAnswer | None, count: int
-) -> list[Helper]:
+def _helpers(stack: ExitStack, elsewhere: Elsewhere, readers: Readers, count: int) -> list[Helper]:
     """So many processes, ready to read."""
     context = multiprocessing.get_context("spawn")
     helpers = []
     for _ in range(count):
         here, there = context.Pipe()
-        process = context.Process(
-            target=_help, args=(there, elsewhere.open, read_answer), daemon=True
-        )
+        process = context.Process(target=_help, args=(there, elsewhere.open, readers), daemon=True)
         process.start()
         there.close()
         helper = Helper(process, here)
@@ -183,7 +175,7 @@ def _helpers(
     return helpers
 
 
-def _help(pipe: Pipe, open_engine: Callable[[], Engine], read_answer: ReadAnswer | None) -> None:
+def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> None:
     """The life of a helper: ready, at the state, and through its share."""
     try:
         engine = open_engine()
@@ -194,7 +186,7 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], read_answer: ReadAnswer
             with _without_collector(), reading_all(seen, PORTION) as connection:
                 _look(connection)
                 pipe.send("begun")
-                pipe.send(verify_share(connection, pipe.recv(), read_answer))
+                pipe.send(verify_share(connection, pipe.recv(), readers))
         finally:
             engine.dispose()
     except EOFError:

@@ -16,6 +16,7 @@ from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
 from service.books.faults import Faults, Found
 from service.books.money import Recorded
+from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
 from service.books.references import REFERENCES
 from service.books.replay import Replay
@@ -33,6 +34,13 @@ ReadAnswer = Callable[[str, bytes], str | None]
 
 Raises ValueError for what is no answer of the method.
 """
+
+
+class Readers(NamedTuple):
+    """What reads the messages that are kept in rows; None: they are not read."""
+
+    answer: ReadAnswer | None = None
+    payload: ReadPayload | None = None
 
 
 class Share(NamedTuple):
@@ -71,6 +79,7 @@ class Part(NamedTuple):
     fault: BookFault | None = None
     references: tuple[tuple[int, BookFault], ...] = ()
     answer: BookFault | None = None
+    payload: BookFault | None = None
 
 
 class _Counts:
@@ -86,7 +95,7 @@ class _Counts:
         return Part(self.lines, self.entries, self.authorizations, self.payable, fault)
 
 
-def verify_share(connection: Connection, share: Share, read_answer: ReadAnswer | None) -> Part:
+def verify_share(connection: Connection, share: Share, readers: Readers) -> Part:
     """Looks at a share; stops at its first fault."""
     counts = _Counts()
     with ExitStack() as stack:
@@ -99,9 +108,12 @@ def verify_share(connection: Connection, share: Share, read_answer: ReadAnswer |
             return counts.part(found.fault)
     part = counts.part()
     broken = tuple(_broken(connection, share, counts.alone))
-    if broken or read_answer is None:
+    if broken:
         return part._replace(references=broken)
-    return part._replace(answer=_wrong_answer(connection, share, read_answer))
+    return part._replace(
+        answer=readers.answer and _wrong_answer(connection, share, readers.answer),
+        payload=wrong_payload(connection, share.people, readers.payload),
+    )
 
 
 # -- people ---------------------------------------------------------------------------------------

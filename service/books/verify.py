@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Engine, select
 
 from service.books.columns import rows_of
 from service.books.faults import Found
+from service.books.payloads import ReadPayload
 from service.books.processes import Elsewhere, at_one_state
 from service.books.seals import SealChain, Start, start_at
-from service.books.share import Part, ReadAnswer, Share
+from service.books.share import Part, ReadAnswer, Readers, Share
 from service.domain.errors import FreeholdError
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import SealKeys
@@ -41,6 +42,7 @@ def verify_books(
     witnesses: Iterable[Witness] = (),
     read_answer: ReadAnswer | None = None,
     *,
+    read_payload: ReadPayload | None = None,
     since: int | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Verification:
@@ -48,7 +50,8 @@ def verify_books(
 
     Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
     noted outside the database, without which seals cut off at the end are not missed. Without
-    `read_answer` the answers that are kept for retries are not read.
+    `read_answer` the answers that are kept for retries are not read, without `read_payload` not the
+    payloads of events.
 
     With `since`, the number of a seal among the witnesses, only people are looked at of whom
     something came after that seal, each from the first entry on; `unchecked` of the answer says
@@ -68,7 +71,7 @@ def verify_books(
     chain, parts = SealChain(keys, noted), list[Part]()
     fault: BookFault | None = None
     unchecked: tuple[str, ...] = ()
-    with at_one_state(engine, elsewhere, read_answer) as team:
+    with at_one_state(engine, elsewhere, Readers(read_answer, read_payload)) as team:
         try:
             start, first = None, 1
             if since is not None:
@@ -93,8 +96,8 @@ def verify_books(
 
 
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
-    """The first fault of all parts: of people, of what operators are owed, of references, and of
-    kept answers."""
+    """The first fault of all parts: of people, of what operators are owed, of references, of kept
+    answers, and of events' payloads."""
     for part in parts:
         if part.fault is not None:
             return part.fault
@@ -103,7 +106,8 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
     broken = [it for part in parts for it in part.references]
     if broken:
         return min(broken, key=lambda it: it[0])[1]
-    return next((it.answer for it in parts if it.answer is not None), None)
+    kept = [*(it.answer for it in parts), *(it.payload for it in parts)]
+    return next((it for it in kept if it is not None), None)
 
 
 def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:

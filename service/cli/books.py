@@ -82,14 +82,20 @@ def verify(
     If they are wrong, the exit code is 1 and the first wrong row is named."""
     from service.books.processes import Elsewhere
     from service.books.verify import verify_books
-    from service.rpc.stored import read_answer
+    from service.rpc.stored import read_answer, read_payload
     from service.signing import load_public_keys
     from service.storage.database import open_database
 
     keys = load_public_keys(seal_keys) if seal_keys else None
     elsewhere = Elsewhere(partial(open_database, database))
     found = verify_books(
-        opened(database), keys, witnesses, read_answer, since=since, elsewhere=elsewhere
+        opened(database),
+        keys,
+        witnesses,
+        read_answer,
+        read_payload=read_payload,
+        since=since,
+        elsewhere=elsewhere,
     )
     _report_books(found, signed=keys is not None)
 

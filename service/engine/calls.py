@@ -97,6 +97,15 @@ Answer = (
     | Folded
     | Acknowledged
 )
+BytesOf = Callable[[Authorization], bytes]
+"""The bytes of an authorization of an answer, which its event shares with it."""
+Encode = Callable[[Answer, BytesOf], bytes]
+"""Makes the bytes of an answer."""
+
+
+def without_bytes(_answer: Answer, _bytes_of: BytesOf) -> bytes:
+    """No bytes: the answer to what nobody is told of."""
+    return b""
 
 
 @dataclass(slots=True)
@@ -114,13 +123,13 @@ class Work:
     method: str
     body: bytes
     command: Any
-    encode: Callable[[Answer], bytes]
+    encode: Encode
     differing_field: Callable[[bytes], str | None]
     deadline: float | None = None
     """When the caller stops waiting, on the clock of `time.monotonic`; None: never."""
 
 
-def own_work(command: Any, encode: Callable[[Answer], bytes] = lambda _: b"") -> Work:
+def own_work(command: Any, encode: Encode = without_bytes) -> Work:
     """A command of Freehold's own: nobody's call, and without a request record."""
     return Work(
         caller="",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from service.domain.authorization import Authorization
 from service.domain.policy import Reason
 from service.engine.calls import Answer
 from service.engine.catalog import Catalog
@@ -48,7 +49,10 @@ class Assessed(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Context:
     """The circumstances of a batch: one instant, the terms, and what the model said before
-    the transaction began."""
+    the transaction began.
+
+    `encode` makes the bytes of an authorization as callers see it.
+    """
 
     now_us: int
     ids: Ids
@@ -59,6 +63,7 @@ class Context:
     schema_id: str
     build: str
     assessed: Assessed
+    encode: Callable[[Authorization], bytes]
 
 
 class Decided(NamedTuple):

@@ -11,12 +11,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from service.bounds import bounded
 from service.clock import Clock
 from service.domain import timers
 from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization
 from service.domain.errors import (
     UNKNOWN,
     DeadlineTooNear,
@@ -42,6 +44,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
+from service.engine.posting import bytes_of
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.records.transfers import LATER_WORDS, TransferState
 from service.engine.rows import Keys, Rows, Wish
@@ -121,9 +124,13 @@ class Engine:
         log_fault: FaultLog,
         log_terms: TermsLog,
         notice_gap: Callable[[ClockGap], None],
+        encode: Callable[[Authorization], bytes],
         pauses: ConflictPauses = PAUSES,
     ) -> None:
-        """Raises TermsUnusable when there are no sound limits in `currency`."""
+        """`encode` makes the bytes of an authorization, for its events and for answers.
+
+        Raises TermsUnusable when there are no sound limits in `currency`.
+        """
         self.statistics = EngineStatistics()
         self._pauses = pauses
         self._store = store
@@ -139,6 +146,7 @@ class Engine:
         self._missing: set[tuple[str, str, int]] = set()
         self._last_terms = self.terms.used
         self._notice_gap = notice_gap
+        self._encode = encode
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer, or the refusal, of each work in order; never raises.
@@ -223,6 +231,7 @@ class Engine:
             schema_id=self._assessor.schema_id,
             build=self._build,
             assessed=self._assessor.assess(batch, terms.explain_below),
+            encode=self._encode,
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
@@ -339,8 +348,9 @@ class Engine:
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
             return decided
+        known = partial(bytes_of, decided.draft, context)
         try:
-            answer = work.encode(decided.answer)
+            answer = work.encode(decided.answer, known)
         except Exception as error:
             return self._refused(error)
         if work.request_id:

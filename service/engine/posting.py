@@ -128,6 +128,8 @@ def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) ->
             result.version,
             step.event_us,
             context.now_us,
+            result.operator_id,
+            context.encode(result),
         )
     )
     if step.transfer is not None:
@@ -137,6 +139,17 @@ def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) ->
         if item is not None and item.authorization_id == result.authorization_id:
             draft.gone = [*draft.gone, (OPEN_ITEMS, (result.operator_id, result.asset_id))]
     return result
+
+
+def bytes_of(draft: Draft, context: Context, it: Authorization) -> bytes:
+    """The bytes of an authorization: those of its event, where a step of the draft came to it."""
+    for event in draft[OUTBOX]:
+        if (
+            event.authorization_version == it.version
+            and event.authorization_id == it.authorization_id
+        ):
+            return event.payload
+    return context.encode(it)
 
 
 def _transfer(it: Authorization, transfer: Transfer, context: Context) -> TransferRecord:

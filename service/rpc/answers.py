@@ -1,8 +1,13 @@
-"""The engine's answers, written into the responses of the contract."""
+"""The engine's answers, as the bytes of the responses of the contract.
+
+An authorization is encoded once, for its event and for every answer that it is in. A response is
+put together around these bytes: they are its field number 1, and its other fields follow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 from freehold.v1 import authorization_service_pb2 as calls
@@ -10,23 +15,23 @@ from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1 import types_pb2 as types
 from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import BytesValue
 
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.calls import Answer, Group, Paid, Profile, Settled, Tombstone
+from service.engine.calls import Answer, BytesOf, Group, Paid, Profile, Settled, Tombstone
 from service.rpc.convert import (
     BANDS,
     FEE_ITEMS,
     LIMIT_BASES,
     STANDINGS,
     timestamp,
-    write_authorization,
 )
 
-Writer = Callable[[Answer, Any], None]
-"""Writes an answer into an empty response."""
+Writer = Callable[[Any, Answer, BytesOf], bytes]
+"""Makes the bytes of a response, by its type, from an answer."""
 
 T = TypeVar("T")
 
@@ -37,34 +42,42 @@ def _require(kind: type[T], answer: Answer) -> T:
     return answer
 
 
-def encoder(response: type[Message], write: Writer) -> Callable[[Answer], bytes]:
-    """Makes the bytes of a response from an answer."""
-
-    def encode(answer: Answer) -> bytes:
-        message = response()
-        write(answer, message)
-        return message.SerializeToString()
-
-    return encode
+@cache
+def _head(length: int) -> bytes:
+    """The bytes that make so many others the field number 1 of a message."""
+    return BytesValue(value=bytes(length)).SerializeToString()[:-length]
 
 
-def write_authorized(answer: Answer, response: Any) -> None:
-    """An authorization, into the `authorization` that nearly every response has."""
-    write_authorization(_require(Authorization, answer), response.authorization)
+def placed(authorization: bytes) -> bytes:
+    """An authorization's bytes as the field of a response."""
+    return _head(len(authorization)) + authorization
 
 
-def write_group(answer: Answer, response: calls.AuthorizeGroupResponse) -> None:
+def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
+    """The bytes of a response with these authorizations; `rest` has its other fields."""
+    return b"".join([*map(placed, authorizations), rest.SerializeToString()])
+
+
+def write_authorized(_response: type[Message], answer: Answer, bytes_of: BytesOf) -> bytes:
+    """An authorization, in the `authorization` that nearly every response has."""
+    return placed(bytes_of(_require(Authorization, answer)))
+
+
+def write_group(
+    response: type[calls.AuthorizeGroupResponse], answer: Answer, bytes_of: BytesOf
+) -> bytes:
     """Authorizations in the order of the items."""
-    for it in _require(Group, answer).authorizations:
-        write_authorization(it, response.authorizations.add())
+    return all_placed(map(bytes_of, _require(Group, answer).authorizations), response())
 
 
-def write_settled(answer: Answer, response: calls.SettleAuthorizationResponse) -> None:
+def write_settled(
+    response: type[calls.SettleAuthorizationResponse], answer: Answer, bytes_of: BytesOf
+) -> bytes:
     """An authorization with the fee for its usage, if there is one."""
-    settled = _require(Settled, answer)
-    write_authorization(settled.authorization, response.authorization)
+    settled, rest = _require(Settled, answer), response()
     if settled.fee is not None:
-        _write_fee(settled.fee, settled.authorization.currency, response.fee)
+        _write_fee(settled.fee, settled.authorization.currency, rest.fee)
+    return all_placed([bytes_of(settled.authorization)], rest)
 
 
 def _write_fee(fee: Fee, currency: str, message: calls.Fee) -> None:
@@ -82,37 +95,46 @@ def _signed(currency: str, amount_minor: int) -> types.SignedMoney:
     return types.SignedMoney(currency_code=currency, amount_minor=amount_minor)
 
 
-def write_reversed(answer: Answer, response: calls.ReverseAuthorizationResponse) -> None:
+def write_reversed(
+    response: type[calls.ReverseAuthorizationResponse], answer: Answer, bytes_of: BytesOf
+) -> bytes:
     """An authorization, or that there was none to reverse."""
     if isinstance(answer, Tombstone):
-        response.tombstone = True
-    else:
-        write_authorized(answer, response)
+        return response(tombstone=True).SerializeToString()
+    return write_authorized(response, answer, bytes_of)
 
 
-def write_provisioned(answer: Answer, response: collection.SetProvisionResponse) -> None:
+def write_provisioned(
+    response: type[collection.SetProvisionResponse], answer: Answer, bytes_of: BytesOf
+) -> bytes:
     """An authorization with what is set aside for its loss."""
     found = _require(Authorization, answer)
-    write_authorization(found, response.authorization)
-    response.provisioned.currency_code = found.currency
-    response.provisioned.amount_minor = found.provisioned_minor
+    amount = types.Money(currency_code=found.currency, amount_minor=found.provisioned_minor)
+    return all_placed([bytes_of(found)], response(provisioned=amount))
 
 
 def write_paid(
+    response: type[collection.PayOutOperatorResponse | collection.RecordOperatorPaymentResponse],
     answer: Answer,
-    response: collection.PayOutOperatorResponse | collection.RecordOperatorPaymentResponse,
-) -> None:
+    _bytes_of: BytesOf,
+) -> bytes:
     """What an operator was paid, or paid, and is owed now."""
     paid = _require(Paid, answer)
-    response.paid.CopyFrom(types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor))
-    response.payable.CopyFrom(_signed(paid.currency, paid.payable_minor))
+    return response(
+        paid=types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor),
+        payable=_signed(paid.currency, paid.payable_minor),
+    ).SerializeToString()
 
 
 def write_line(
-    answer: Answer, response: credit.SetCreditLimitResponse | credit.SetStandingResponse
-) -> None:
+    response: type[credit.SetCreditLimitResponse | credit.SetStandingResponse],
+    answer: Answer,
+    _bytes_of: BytesOf,
+) -> bytes:
     """A person's line."""
-    _write_line(_require(Line, answer), response.line)
+    message = response()
+    _write_line(_require(Line, answer), message.line)
+    return message.SerializeToString()
 
 
 def _write_line(line: Line, message: credit.CreditLine | credit.CreditProfile) -> None:
@@ -152,13 +174,8 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     message.limit_basis = LIMIT_BASES[profile.limit_basis]
 
 
-def encode_profile(answer: Answer) -> bytes:
+def encode_profile(answer: Answer, _bytes_of: BytesOf) -> bytes:
     """The bytes of a CreditProfile."""
     message = credit.CreditProfile()
     write_profile(answer, message)
     return message.SerializeToString()
-
-
-def encode_nothing(_answer: Answer) -> bytes:
-    """No bytes: the answer to what is only recorded."""
-    return b""

@@ -277,9 +277,7 @@ class AuthorizationReads:
         found = await self._read(partial(self._reader.authorization, *key))
         if found is None or found.operator_id != call.principal.operator_id:
             raise NotFound("authorization", key[1])
-        response = pb.GetAuthorizationResponse()
-        convert.write_authorization(found, response.authorization)
-        return response.SerializeToString()
+        return answers.placed(convert.encode_authorization(found))
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """A page of authorizations."""
@@ -295,11 +293,9 @@ class AuthorizationReads:
                 state=convert.STATE_OF.get(message.state),
             )
         )
-        response = pb.ListAuthorizationsResponse()
-        for found in page.rows:
-            convert.write_authorization(found, response.authorizations.add())
-        response.next_page_token = filtered_token_of(page.last, filters)
-        return response.SerializeToString()
+        token = filtered_token_of(page.last, filters)
+        rest = pb.ListAuthorizationsResponse(next_page_token=token)
+        return answers.all_placed(map(convert.encode_authorization, page.rows), rest)
 
     async def _read(self, read: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)

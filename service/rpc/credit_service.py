@@ -16,7 +16,7 @@ from freehold.v1 import credit_service_pb2 as pb
 
 from service.domain.access import PLATFORM, Scope
 from service.domain.errors import IllegalState, RequestIdReused, Violation
-from service.engine.calls import Work
+from service.engine.calls import Work, without_bytes
 from service.engine.feature_values import pack
 from service.engine.group_commit import Committer
 from service.engine.operations import (
@@ -129,7 +129,7 @@ def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
         method=PUT_USERS,
         body=_whole_body(call.message),
         command=OpenBulk(tuple(chain.from_iterable(wrong.values()))),
-        encode=answers.encode_nothing,
+        encode=without_bytes,
         differing_field=lambda _first: "users",
         deadline=call.deadline,
     )
@@ -181,10 +181,8 @@ class Reviews:
         after, size = place_of(message.page_token), size_of(message.page_size)
         read = partial(self._reader.reviews, after=after, size=size)
         page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
-        response = pb.ListReviewsResponse(next_page_token=token_of(page.last))
-        for found in page.rows:
-            convert.write_authorization(found, response.authorizations.add())
-        return response.SerializeToString()
+        rest = pb.ListReviewsResponse(next_page_token=token_of(page.last))
+        return answers.all_placed(map(convert.encode_authorization, page.rows), rest)
 
 
 class People:

@@ -16,7 +16,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import Command
 from service.rpc import convert
-from service.rpc.answers import Writer, encoder, write_authorized
+from service.rpc.answers import Writer, write_authorized
 from service.rpc.pipeline import Call, Method
 from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
@@ -32,7 +32,7 @@ def _as_they_are(_message: Any) -> Mapping[str, str]:
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """One method: what it takes and gives, what a key needs for it, what it asks of the engine,
-    and how the answer is written into an empty response.
+    and how the answer becomes the bytes of a response.
 
     `paths` gives the paths in this message of what the engine calls by another name.
     """
@@ -73,7 +73,7 @@ def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaita
 
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
     name, command = mutation.name, mutation.command
-    encode = encoder(mutation.response, mutation.write)
+    encode = partial(mutation.write, mutation.response)
 
     def handle(call: Call[Any]) -> Awaitable[bytes]:
         message = call.message

@@ -1,4 +1,4 @@
-"""The answers that are kept for retries, read again for the verifier.
+"""The messages that are kept in the database, read again for the verifier.
 
 An answer is kept as long as its authorization, and so longer than its method may be there. Whoever
 takes a method out of the contract's services leaves its response in the contract and names both in
@@ -12,10 +12,12 @@ from operator import attrgetter
 from typing import Any
 
 from freehold.v1 import credit_service_pb2 as credit
+from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
 
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import authorization_service, collection_service, credit_service
+from service.rpc.convert import STATE_OF
 
 REMOVED: dict[str, type[Message]] = {}
 """The methods that were removed, each with its response."""
@@ -42,6 +44,28 @@ def read_answer(method: str, answer: bytes) -> str | None:
         return _ABOUT[kind](kind.FromString(answer))
     except DecodeError as error:
         raise ValueError("not to be read") from error
+
+
+def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int]:
+    """What an event's payload tells of its authorization: the name, the version, the state, and
+    held on credit, held in cash, captured, due and owed back in minor units.
+
+    Raises ValueError for bytes that are no authorization.
+    """
+    try:
+        it = Authorization.FromString(payload)
+    except DecodeError as error:
+        raise ValueError("no authorization") from error
+    return (
+        it.name,
+        it.version,
+        STATE_OF.get(it.state, str(it.state)),
+        it.held_credit.amount_minor,
+        it.held_cash.amount_minor,
+        it.captured.amount_minor,
+        it.due.amount_minor,
+        it.refund_payable.amount_minor,
+    )
 
 
 def _about(kind: type[Message]) -> Callable[[Any], str | None]:

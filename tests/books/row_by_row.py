@@ -558,6 +558,7 @@ def verify_books(
             books.verify(connection, keys, dict(witnesses))
             if read_answer is not None:
                 _verify_answers(connection, read_answer)
+            _verify_operators(connection)
     except Found as found:
         fault = found.fault
     return Verification(
@@ -645,7 +646,9 @@ class _People:
         self.transfers = _stream(connection, _ordered(t.transfers, "user_id", "transfer_id"))
         o = t.outbox.c
         by_version = (o.user_id, o.authorization_id, o.authorization_version, o.sequence)
-        events = select(*by_version, o.transition, o.event_us, o.record_us)
+        events = select(
+            *by_version, o.transition, o.event_us, o.record_us, o.operator_id, o.payload
+        )
         self.events = _stream(connection, events.order_by(*by_version))
         r = t.requests.c
         about = (r.user_id, r.authorization_id)
@@ -779,9 +782,9 @@ class _Books:
     def _verify_events(self, people: _People, person: _Person) -> None:
         """Each version of an authorization has its event, and what was set by hand has one."""
         for row in people.events.of(person.user_id):
-            user_id, authorization_id, version, sequence, transition, *times = row
+            user_id, authorization_id, version, sequence, transition, *rest = row
             name = f"outbox/{sequence}"
-            event = _made(_event_of, (transition, user_id, authorization_id, version, *times), name)
+            event = _made(_event_of, (transition, user_id, authorization_id, version, *rest), name)
             if not authorization_id:
                 person.seen.add(event.transition)
                 continue
@@ -915,6 +918,21 @@ def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
         expected = authorization if authorization_id else f"users/{user_id}"
         if about != expected and (about is not None or authorization_id):
             raise Found("ANSWER", name, f"about {about}, expected {expected}")
+
+
+def _verify_operators(connection: Connection) -> None:
+    """Each event has the operator of its authorization and a payload, or neither."""
+    a, o = t.authorizations.c, t.outbox.c
+    found = _rows(connection, select(a.user_id, a.authorization_id, a.operator_id))
+    operators = {(user_id, of): operator_id for user_id, of, operator_id in found}
+    query = select(o.sequence, o.user_id, o.authorization_id, o.operator_id, o.payload)
+    for sequence, user_id, of, operator_id, payload in _rows(
+        connection, query.order_by(o.sequence)
+    ):
+        if operator_id and operators.get((user_id, of)) != operator_id:
+            raise Found("PAYLOAD", f"outbox/{sequence}", "of another operator")
+        if bool(operator_id) != bool(payload):
+            raise Found("PAYLOAD", f"outbox/{sequence}", "an operator or a payload alone")
 
 
 def _same_currency(person: _Person, it: PaymentRecord | TransferRecord, name: str) -> None:

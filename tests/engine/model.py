@@ -19,6 +19,7 @@ from service.engine.calls import (
     Acknowledged,
     Answer,
     AuthorizationCommand,
+    BytesOf,
     Group,
     Paid,
     Profile,
@@ -33,6 +34,8 @@ from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
+from service.rpc.convert import encode_authorization
+from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.database import open_database
 from tests.engine.chance import Call, Chance
@@ -174,6 +177,7 @@ class Model:
             log_fault=lambda _id, error: self.faults.append(error),
             log_terms=lambda fault, mended: self.faults.append(AssertionError(fault, mended)),
             notice_gap=lambda _gap: None,
+            encode=encode_authorization,
         )
         return store, engine
 
@@ -282,7 +286,7 @@ class Model:
         body = repr(command).encode()
         grouped = isinstance(command, c.Authorize) and command.grouped
 
-        def keep(answer: Answer) -> bytes:
+        def keep(answer: Answer, _bytes_of: BytesOf) -> bytes:
             self._captured[name] = answer
             return encode(answer)
 
@@ -535,18 +539,35 @@ class Model:
         require(dict(moved), dict(expected), "entries")
 
     def _check_events(self) -> set[RentalKey]:
-        """Every step has its event; returns which rentals have one."""
+        """Every step has its event, which tells of the rental and its operator; returns which
+        rentals have one."""
         found: Counter[tuple[Any, ...]] = Counter()
         for row in self._read(
-            "SELECT sequence, user_id, authorization_id, transition, event_us FROM outbox"
+            "SELECT sequence, user_id, authorization_id, transition, event_us,"
+            " authorization_version, operator_id, payload FROM outbox"
             f" WHERE sequence > {self._events} ORDER BY sequence"
         ):
             self._events = row[0]
+            self._check_payload(*row[1:3], *row[5:])
             found[row[1], self._keys.get(row[2], ("unknown", row[2], 0)), row[3], row[4]] += 1
             self.transitions[row[3]] += 1
         require(found, Counter(self.reference.events), "events")
         self.reference.events.clear()
         return {key for _, key, _, _ in found if key is not None}
+
+    def _check_payload(
+        self, user_id: str, of: str, version: int, operator_id: str, payload: bytes
+    ) -> None:
+        """A rental's event has the rental in it, a person's event nothing."""
+        if not of:
+            require((operator_id, payload), ("", b""), "payload", user_id)
+            return
+        name, told, *_ = read_payload(payload)
+        require((name, told), (f"users/{user_id}/authorizations/{of}", version), "payload", of)
+        key = self._keys.get(of)
+        if key is not None:
+            operator = self.reference.rentals[key]["operator_id"]
+            require(operator_id, operator, "operator", of)
 
     def _check_rentals(self, keys: Iterable[RentalKey]) -> None:
         names = sorted((self.reference.rentals[key]["user_id"], self._names[key]) for key in keys)
@@ -615,7 +636,7 @@ class Model:
                 require(result, self.answers[call.caller, call.request_id], "at the end", call)
         self._require_no_defect()
         self._check()
-        found = verify_books(self.store.engine)
+        found = verify_books(self.store.engine, read_payload=read_payload)
         require(found.fault, None, "verify")
         require(found.authorizations, len(self.reference.rentals), "verify")
 

@@ -12,7 +12,7 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
-from service.engine.calls import Answer
+from service.engine.calls import Answer, BytesOf
 from service.engine.engine import BatchSplit, EngineStatistics, Result
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import OpenBulk, PutUser, Wake
@@ -96,7 +96,7 @@ def test_a_refused_command_leaves_nothing(desk: Desk) -> None:
     assert after["outbox"] == before["outbox"] + 1
 
 
-def broken(_: Answer) -> bytes:
+def broken(_answer: Answer, _bytes_of: BytesOf) -> bytes:
     """An encoder with a defect."""
     raise KeyError("the caller must not see this")
 

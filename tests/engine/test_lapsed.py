@@ -17,6 +17,7 @@ from service.engine.context import Context
 from service.engine.engine import Engine
 from service.engine.operations import SetLimit, SetStanding, Wake
 from service.engine.scoring import Assessor
+from service.rpc.convert import encode_authorization
 from tests.engine.acts import DAY_US, Books, group, increment, members, money, review, wake
 from tests.engine.calls import (
     authorize,
@@ -326,7 +327,7 @@ def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
         log_fault=lambda _id, error: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
-        notice_gap=desk.clock_gaps.append,
+        notice_gap=desk.clock_gaps.append, encode=encode_authorization,
     )  # fmt: skip
     calls: list[Sequence[Work]] = []
     context = desk.engine._context

@@ -31,6 +31,7 @@ from service.engine.ports import ReadAgain
 from service.engine.rows import Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import LINES
+from service.rpc.convert import encode_authorization
 from service.storage.payables import payables_of
 from service.storage.transaction import SqlTransaction
 from tests.engine.acts import Books, charged, group, increment, money, revise
@@ -231,7 +232,7 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
         log_fault=lambda _id, error: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
-        notice_gap=desk.clock_gaps.append,
+        notice_gap=desk.clock_gaps.append, encode=encode_authorization,
     )  # fmt: skip
     revise(desk.store.engine, "bike", deposit_minor=20_000)
     desk.engine.terms.follow()

@@ -12,6 +12,7 @@ from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import Conflict
 from service.engine.scoring import Assessor
+from service.rpc.convert import encode_authorization
 from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore
 from tests.fakes import START_US, CountingIds, Desk, FakeScorer, encode
@@ -107,7 +108,7 @@ def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> No
         currency="CNY", build="test", max_attempts=6, pauses=pauses,
         log_fault=lambda _id, error: shaky.faults.append(error),
         log_terms=lambda fault, mended: shaky.terms.append((fault, mended)),
-        notice_gap=shaky.clock_gaps.append,
+        notice_gap=shaky.clock_gaps.append, encode=encode_authorization,
     )  # fmt: skip
     faulty.plan = [Fault.CONFLICT] * 6
     (result,) = engine.apply([shaky.work(authorize())])

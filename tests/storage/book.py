@@ -24,6 +24,7 @@ from service.engine.ports import SealKeys, Signer
 from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
 from service.engine.workers.seals import Sealer
+from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import schema as t
@@ -200,7 +201,7 @@ def verified(
     """What a verification of the file says."""
     engine = open_database(f"sqlite:///{file}")
     try:
-        return verify_books(engine, keys, witnesses)
+        return verify_books(engine, keys, witnesses, read_payload=read_payload)
     finally:
         engine.dispose()
 
@@ -302,7 +303,8 @@ def multiply(file: Path, times: int) -> None:
             " ELSE {n} || payment_reference END"
         },
         "open_items": {"asset_id": "{n} || asset_id"},
-        "outbox": {"sequence": "NULL"},
+        # A payload has its person's name in it.
+        "outbox": {"sequence": "NULL", "operator_id": "''", "payload": "x''"},
     }
     people = f"(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})"
     people += f" SELECT 'p{times}-' || n || '-' AS n FROM n) AS copies"

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
@@ -23,6 +24,7 @@ from service.engine.profile import read_profile
 from service.engine.reads import START
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.ids import RandomIds
+from service.rpc.stored import read_payload
 from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
@@ -74,6 +76,41 @@ def test_the_books_of_an_earlier_build_verify(desk: Desk) -> None:
     assert (found.fault, found.authorizations) == (None, 3)
 
 
+def test_events_of_an_earlier_build_are_without_a_payload(desk: Desk) -> None:
+    """Events that an earlier build wrote, also after the migration, have no operator and no
+    payload; a later step of the same authorization has both, and the books verify."""
+    engine = desk.store.engine
+    with engine.begin() as connection:
+        query = text("SELECT operator_id, payload FROM outbox")
+        assert {(it[0], bytes(it[1])) for it in connection.execute(query)} == {("", b"")}
+        # As a server of that build writes, which knows of no more columns.
+        newest = text("SELECT max(sequence) FROM outbox WHERE authorization_id <> ''")
+        written = {"sequence": connection.execute(newest).scalar_one()}
+        names = "transition, user_id, authorization_id, authorization_version, event_us, record_us"
+        again = f"SELECT {names} FROM outbox WHERE sequence = :sequence"
+        connection.execute(text(f"INSERT INTO outbox ({names}) {again}"), written)
+        connection.execute(text("DELETE FROM outbox WHERE sequence = :sequence"), written)
+        query = text("SELECT authorization_id FROM transfers WHERE state = 'FAILED'")
+        authorization_id = connection.execute(query).scalar_one()
+    assert verify_books(engine, read_payload=read_payload).fault is None
+    (it,) = [it for it in listed(desk, "ann") if it.authorization_id == authorization_id]
+    (debit,) = transfers(desk, it)
+    desk.do(told(debit, TransferState.SUCCEEDED), request_id="late", caller=PLATFORM)
+    with engine.connect() as connection:
+        query = text("SELECT operator_id, payload FROM outbox ORDER BY sequence DESC LIMIT 1")
+        operator_id, payload = connection.execute(query).one()
+    assert operator_id == OPERATOR
+    assert read_payload(bytes(payload))[:2] == (it.name, stored(desk, it).version)
+    assert verify_books(engine, read_payload=read_payload).fault is None
+
+
+def listed(desk: Desk, user_id: str) -> list[Authorization]:
+    """The authorizations of a person."""
+    lists = lists_of(desk.store)
+    page = lists.authorizations(OPERATOR, user_id=user_id, after=START, size=9, state=None)
+    return page.rows
+
+
 def test_a_retry_of_a_call_to_an_earlier_build_gets_its_answer(desk: Desk) -> None:
     """A request id that an earlier build answered gets the stored bytes, and nothing is written."""
     with desk.store.engine.connect() as connection:
@@ -89,13 +126,7 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
     with desk.store.engine.connect() as connection:
         query = text("SELECT authorization_id FROM transfers WHERE state = 'FAILED'")
         authorization_id = connection.execute(query).scalar_one()
-    (it,) = [
-        found
-        for found in lists_of(desk.store)
-        .authorizations(OPERATOR, user_id="ann", after=START, size=9, state=None)
-        .rows
-        if found.authorization_id == authorization_id
-    ]
+    (it,) = [it for it in listed(desk, "ann") if it.authorization_id == authorization_id]
     (debit,) = transfers(desk, it)
     answer = desk.do(told(debit, TransferState.SUCCEEDED), request_id="late", caller=PLATFORM)
     assert isinstance(answer, TransferRecord)

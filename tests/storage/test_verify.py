@@ -17,6 +17,7 @@ from service.books.verify import verify_books
 from service.domain.ledger import Account
 from service.domain.verification import Verification, Witness
 from service.engine.records.seals import SealRecord
+from service.rpc.stored import read_payload
 from service.signing import PublicKeys
 from service.storage.database import open_database
 from tests.engine.calls import authorize, pay, rental, reverse, settle
@@ -96,10 +97,11 @@ class Where(dict[str, object]):
         )[0][0]
         self["returned"] = ask("SELECT transfer_id FROM transfers WHERE state='RETURNED'")[0][0]
         self["debit"] = ask("SELECT transfer_id FROM transfers WHERE state='SUCCEEDED'")[0][0]
-        self["second"] = ask(
-            f"SELECT sequence FROM outbox WHERE authorization_id='{self['one']}'"
-            " AND authorization_version=2"
-        )[0][0]
+        event = "SELECT sequence FROM outbox WHERE authorization_id="
+        versions = ask(f"{event}'{self['one']}' ORDER BY authorization_version")
+        self["event"], self["second"], self["newest"] = (versions[at][0] for at in (0, 1, -1))
+        self["other"] = ask(f"{event}'{self['open']}'")[0][0]
+        self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
         self["request"] = ask(f"{requests} ORDER BY record_us, request_id")[0][0]
         self["decision"] = ask("SELECT decision_id FROM authorizations WHERE user_id='dan'")[0][0]
@@ -140,7 +142,8 @@ def test_books_pass_on_both_databases(desk: Desk) -> None:
     """Sound books are sound on PostgreSQL as well, seals included."""
     live(desk)
     seals = seal(desk, max_heads=2)
-    found = verify_books(desk.store.engine, KEYS, [witness(it) for it in seals])
+    noted = [witness(it) for it in seals]
+    found = verify_books(desk.store.engine, KEYS, noted, read_payload=read_payload)
     assert found.fault is None
     assert found.signatures == len(seals)
 
@@ -494,17 +497,48 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "an event twice": (
         (("INSERT INTO outbox VALUES"
-          " (99999, 'authorization.overdue', 'ann', '{one}', 1, 1, 1)"),),
+          " (99999, 'authorization.overdue', 'ann', '{one}', 1, 1, 1, '', x'')"),),
         "EVENT", "outbox/99999",
     ),
     "an event of nothing": (
         (("INSERT INTO outbox VALUES"
-          " (99999, 'authorization.overdue', 'ann', 'ghost', 1, 1, 1)"),),
+          " (99999, 'authorization.overdue', 'ann', 'ghost', 1, 1, 1, '', x'')"),),
         "EVENT", "outbox/99999",
     ),
     "an unknown event": (
-        ("INSERT INTO outbox VALUES (99999, 'authorization.sung', 'ann', '{one}', 1, 1, 1)",),
+        (("INSERT INTO outbox VALUES"
+          " (99999, 'authorization.sung', 'ann', '{one}', 1, 1, 1, '', x'')"),),
         "UNREADABLE", "outbox/99999",
+    ),
+    "an event of another operator": (
+        (f"UPDATE outbox SET operator_id='harbour' {ONE} AND authorization_version=1",),
+        "PAYLOAD", "outbox/{event}",
+    ),
+    "an event without a payload": (
+        (f"UPDATE outbox SET payload=x'' {ONE} AND authorization_version=1",),
+        "PAYLOAD", "outbox/{event}",
+    ),
+    "an event without an operator": (
+        (f"UPDATE outbox SET operator_id='' {ONE} AND authorization_version=1",),
+        "PAYLOAD", "outbox/{event}",
+    ),
+    "a person's event with an operator": (
+        ("UPDATE outbox SET operator_id='city', payload=x'00' WHERE sequence={persons}",),
+        "PAYLOAD", "outbox/{persons}",
+    ),
+    "a payload that is cut off": (
+        ("UPDATE outbox SET payload=substr(payload, 1, 20) WHERE sequence={newest}",),
+        "PAYLOAD", "outbox/{newest}",
+    ),
+    "the payload of another authorization": (
+        (("UPDATE outbox SET payload=(SELECT payload FROM outbox WHERE sequence={other})"
+          " WHERE sequence={newest}"),),
+        "PAYLOAD", "outbox/{newest}",
+    ),
+    "the payload of an earlier version": (
+        (("UPDATE outbox SET payload=(SELECT payload FROM outbox WHERE sequence={event})"
+          " WHERE sequence={newest}"),),
+        "PAYLOAD", "outbox/{newest}",
     ),
     "a state of which no event tells": (
         (f"UPDATE outbox SET transition='authorization.overdue' {OPEN}",), "EVENTS_TELL", STAYS,

@@ -8,7 +8,7 @@ took it 3 s. So they are added up beside the calls, a bounded portion in each tr
 from __future__ import annotations
 
 from service.domain.errors import InvariantBroken
-from service.engine.calls import Answer, Folded, own_work
+from service.engine.calls import Answer, BytesOf, Folded, own_work
 from service.engine.group_commit import Committer
 from service.engine.operations import FoldPayable
 from service.engine.pool import Pool
@@ -17,7 +17,7 @@ from service.engine.ports import PayableKey, Store
 MORE = b"more"
 
 
-def _more(answer: Answer) -> bytes:
+def _more(answer: Answer, _bytes_of: BytesOf) -> bytes:
     if not isinstance(answer, Folded):
         raise InvariantBroken("an answer of another kind")
     return MORE if answer.more else b""

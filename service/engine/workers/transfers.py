@@ -6,7 +6,7 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError, InvariantBroken
-from service.engine.calls import Answer, own_work
+from service.engine.calls import Answer, BytesOf, own_work
 from service.engine.engine import FaultLog
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
@@ -16,7 +16,7 @@ from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.workers.scan import Scan
 
 
-def _state(answer: Answer) -> bytes:
+def _state(answer: Answer, _bytes_of: BytesOf) -> bytes:
     if not isinstance(answer, TransferRecord):
         raise InvariantBroken("an answer of another kind")
     return answer.state.encode()

@@ -64,6 +64,22 @@ def arrival_column() -> Column[int]:
     return Column(ARRIVAL, BigInteger, nullable=False, server_default=NextArrival())
 
 
+class NoBytes(ColumnElement[bytes]):
+    """Bytes of which there are none, as a column's default: the text '' is none on SQLite."""
+
+    inherit_cache = True
+
+
+@compiles(NoBytes)
+def _no_bytes(_element: NoBytes, _compiler: Any, **_options: Any) -> str:
+    return "x''"
+
+
+@compiles(NoBytes, "postgresql")
+def _no_bytea(_element: NoBytes, _compiler: Any, **_options: Any) -> str:
+    return r"'\x'"
+
+
 CURRENCY, WHOLE = String(3), Integer()
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, Table
+from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from service.engine.tables import Table as RecordTable
@@ -24,8 +25,12 @@ _TYPES: dict[type, TypeEngine[Any]] = {
 }
 
 
+Default = str | ColumnElement[Any]
+"""The value of a column in rows that were written before it was there."""
+
+
 def _column(
-    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: str | None
+    name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: Default | None
 ) -> Column[Any]:
     """A column of a record's field; its type follows from the field's unless one is given."""
     return Column(
@@ -47,7 +52,7 @@ def of_records(
     derived: abc.Sequence[str] = (),
     first: abc.Sequence[Column[Any]] = (),
     last: abc.Sequence[Column[Any]] = (),
-    added: abc.Mapping[str, str] = MappingProxyType({}),
+    added: abc.Mapping[str, Default] = MappingProxyType({}),
     **types: TypeEngine[Any],
 ) -> Table:
     """The table of a record: a column for each field, then for each derived property.

@@ -1,0 +1,93 @@
+"""The payloads of events: each comes with its operator, and the newest tells what is stored.
+
+Of an authorization's newest event all of `TOLD` is compared. The payloads of earlier events are not
+read. Events that earlier builds wrote have no operator and no payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books.columns import Cursor
+from service.domain.verification import BookFault
+from service.storage import schema as t
+from service.storage.schema.columns import NoBytes
+
+TOGETHER = 1_000
+"""Events that are fetched together."""
+
+TOLD = ("name", "version", "state", "held_credit", "held_cash", "captured", "due", "refund_payable")
+Told = tuple[str, int, str, int, int, int, int, int]
+"""What a payload says of its authorization, in the order of `TOLD`; amounts in minor units."""
+ReadPayload = Callable[[bytes], Told]
+"""Reads the payload of an event; raises ValueError for what is no authorization."""
+People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
+"""The conditions for a column of people."""
+
+
+def wrong_payload(
+    connection: Connection, people: People, read_payload: ReadPayload | None
+) -> BookFault | None:
+    """The event with the smallest number whose payload or operator is wrong.
+
+    Without `read_payload` no payload is read; only whether one is there is looked at.
+    """
+    first: tuple[int, BookFault] | None = None
+    query = _query(people, newest=read_payload is not None)
+    with closing(Cursor(connection, "payloads", query)) as cursor:
+        while rows := cursor.fetch(TOGETHER):
+            for sequence, wrong, payload, *stored in rows:
+                if not wrong and read_payload is not None:
+                    wrong = _differing(read_payload, payload, stored)
+                if wrong and (first is None or sequence < first[0]):
+                    first = sequence, BookFault("PAYLOAD", f"outbox/{sequence}", wrong)
+    return None if first is None else first[1]
+
+
+def _query(people: People, *, newest: bool) -> Select[Any]:
+    """Events whose operator is wrong, or who have only one of operator and payload; with `newest`
+    also those with the newest payload of an authorization, with what is stored of it."""
+    o, a = t.outbox.c, t.authorizations.c
+    own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
+    named, filled = o.operator_id != "", o.payload != NoBytes()
+    wrong = case(
+        (
+            and_(named, o.operator_id != func.coalesce(a.operator_id, "")),
+            literal("of another operator than the authorization"),
+        ),
+        (and_(named, ~filled), literal("an operator and no payload")),
+        (and_(~named, filled), literal("a payload and no operator")),
+        else_=literal(""),
+    )
+    owed = a.paid_minor + a.lowered_minor + a.disputed_minor + a.written_off_minor
+    stored = (
+        literal("users/") + a.user_id + literal("/authorizations/") + a.authorization_id,
+        *(a.version, a.state, a.held_credit_minor, a.held_cash_minor, a.captured_minor),
+        a.captured_credit_minor - owed,
+        a.refund_payable_minor,
+    )
+    read = wrong != ""
+    if newest:
+        read = or_(read, and_(filled, o.authorization_version == a.version))
+    return (
+        select(o.sequence, wrong, o.payload, *stored)
+        .select_from(t.outbox.outerjoin(t.authorizations, own))
+        .where(read, *people(o.user_id))
+    )
+
+
+def _differing(read_payload: ReadPayload, payload: bytes, stored: Sequence[object]) -> str:
+    """The first of `TOLD` that the payload tells otherwise than it is stored; else empty."""
+    try:
+        told = read_payload(payload)
+    except ValueError as error:
+        return f"the payload is not to be read: {error}"
+    for name, said, is_stored in zip(TOLD, told, stored, strict=True):
+        if said != is_stored:
+            return f"{name}: the payload tells {said}, stored {is_stored}"
+    return ""

@@ -1,0 +1,129 @@
+"""Events of authorizations, and the answers that are put together around the same bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from freehold.v1 import authorization_pb2 as pb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.books.verify import verify_books
+from service.domain.authorization import Authorization
+from service.domain.tariff import Fee, FeeItem, FeeLine
+from service.engine.calls import Answer, Group, Settled
+from service.rpc import answers, authorization_service, collection_service, credit_service
+from service.rpc.convert import encode_authorization
+from service.rpc.mutations import Mutation
+from service.rpc.stored import read_answer, read_payload
+from tests.fakes import OPERATOR, serving
+from tests.rpc.ready import ready
+from tests.rpc.support import Desks, desks
+
+ROWS: dict[str, Mutation] = {
+    it.name: it
+    for service in (authorization_service, credit_service, collection_service)
+    for it in service.MUTATIONS
+}
+WRITERS = (
+    answers.write_authorized, answers.write_group, answers.write_settled,
+    answers.write_reversed, answers.write_provisioned,
+)  # fmt: skip
+ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
+"""The methods that answer with authorizations."""
+
+CHOSEN = {"user_id": st.text("abc-", min_size=1, max_size=9), "currency": st.just("CNY")}
+
+
+def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of a field of an authorization."""
+    if name in CHOSEN:
+        return CHOSEN[name]
+    if name == "band":
+        return st.sampled_from(["", *"ABCDE"])
+    if hint is int:
+        return st.integers(0, (1 << 31) - 1)
+    kinds = get_args(hint)
+    if kinds[:1] == (int,):
+        return st.none() | st.integers(0, 1 << 50)
+    return st.from_type(hint)
+
+
+AUTHORIZATIONS = st.builds(
+    Authorization, **{name: _values(name, it) for name, it in get_type_hints(Authorization).items()}
+)
+FEE = Fee((FeeLine(FeeItem.START_FEE, 1, 150, 150), FeeLine(FeeItem.INTERVALS, 2, 100, 200)), 350)
+
+
+def _answers(method: str, them: list[Authorization]) -> list[Answer]:
+    """Answers of a method with these authorizations."""
+    writer = ROWS[method].write
+    if writer is answers.write_group:
+        return [Group(tuple(them)), Group(())]
+    if writer is answers.write_settled:
+        return [Settled(them[0], None), Settled(them[0], FEE)]
+    return [them[0]]
+
+
+@pytest.mark.parametrize("method", ABOUT)
+@given(them=st.lists(AUTHORIZATIONS, min_size=1, max_size=3))
+def test_a_response_is_put_together_as_it_would_be_serialized(
+    method: str, them: list[Authorization]
+) -> None:
+    """A response that is put together around encoded authorizations has the bytes that its message
+    is serialized to."""
+    it = ROWS[method]
+    for answer in _answers(method, them):
+        made = it.write(it.response, answer, encode_authorization)
+        message: Any = it.response.FromString(made)
+        assert message.SerializeToString(deterministic=True) == made
+        if isinstance(answer, Group):
+            told, held = list(message.authorizations), list(answer.authorizations)
+        else:
+            told, held = [message.authorization], them[:1]
+        assert [part.SerializeToString() for part in told] == [*map(encode_authorization, held)]
+
+
+def test_every_method_with_authorizations_is_put_together() -> None:
+    """Whatever response has an authorization is put together around its bytes."""
+    fields = {name: it.response.DESCRIPTOR.fields_by_name for name, it in ROWS.items()}
+    assert (
+        sorted(name for name, has in fields.items() if {"authorization", "authorizations"} & {*has})
+        == ABOUT
+    )
+
+
+def told_by(desk: Desks, method: str) -> list[pb.Authorization]:
+    """Calls a method; the authorizations that it answers with, as they are read after it."""
+    caller = desk.caller_for(method)
+    answer: Any = ROWS[method].response.FromString(caller.send(method, ready(desk, method)))
+    them = answer.authorizations if method == "AuthorizeGroup" else [answer.authorization]
+    return [desk.operator.call("GetAuthorization", name=it.name).authorization for it in them]
+
+
+def test_an_event_is_rebuilt_from_its_row_alone(tmp_path: Path) -> None:
+    """The row of an event has the operator and the authorization as it was read when the event was
+    its newest, whatever the method; its bytes are those of the stored answer."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        told = [it for method in ABOUT for it in told_by(desk, method)]
+    with sqlite3.connect(tmp_path / "freehold.db") as connection:
+        for it in told:
+            authorization_id = it.name.rpartition("/")[2]
+            ((operator_id, payload),) = connection.execute(
+                "SELECT operator_id, payload FROM outbox"
+                " WHERE authorization_id = ? AND authorization_version = ?",
+                (authorization_id, it.version),
+            ).fetchall()
+            assert pb.Authorization.FromString(payload) == it
+            assert operator_id == OPERATOR
+            ((same,),) = connection.execute(
+                "SELECT count(*) FROM requests WHERE instr(answer, ?) > 0", (payload,)
+            ).fetchall()
+            assert same
+    connection.close()
+    engine = served.store.engine
+    found = verify_books(engine, read_answer=read_answer, read_payload=read_payload)
+    assert (found.fault, len(told)) == (None, len(ABOUT) + 1)
