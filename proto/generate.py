@@ -1,7 +1,7 @@
-"""Generates the Python stubs of the contract, or checks that they are current.
+"""Generates the Python stubs of the contract and the client's methods, or checks them.
 
-    python proto/generate.py           write the stubs
-    python proto/generate.py --check   fail when a committed stub differs
+    python proto/generate.py           write the stubs and the methods
+    python proto/generate.py --check   fail when a committed one differs
     python proto/generate.py --lint    run buf's linter over the contract
 
 This folder is a complete include root: the rules of protovalidate are beside
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import re
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,36 @@ import tempfile
 from pathlib import Path
 
 import grpc_tools
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 HERE = Path(__file__).resolve().parent
 RULES = "buf/validate/validate.proto"
+METHODS = Path("freehold/methods.py")
+METHODS_HEAD = '''"""Every method of the contract, for both clients. Written by `make stubs`."""
+
+from __future__ import annotations
+
+from freehold.method import Method
+from {package} import (
+    {modules},
+)
+
+
+class Methods:
+    """Every method of the contract, a call of a client.
+
+    The methods of AuthorizationService want an operator's key, the others a platform's;
+    `claim_return` takes either.
+    """
+'''
+METHOD = """
+    {call} = Method(
+        "{service}",
+        {module}.{request},
+        {module}.{response},
+    )
+"""
 
 
 def contract_files() -> list[str]:
@@ -45,6 +72,32 @@ def generate(out: Path) -> None:
     for stub in out.rglob("*_pb2_grpc.py"):
         if "Stub" not in stub.read_text():
             stub.unlink()  # a file without a service
+    (out / METHODS).write_text(methods(), encoding="utf-8")
+
+
+def methods() -> str:
+    """The text of the client's methods: those of each service, in the contract's order."""
+    with tempfile.TemporaryDirectory() as folder:
+        described = Path(folder) / "contract"
+        run_protoc(f"--descriptor_set_out={described}", *contract_files())
+        contract = FileDescriptorSet.FromString(described.read_bytes())
+    modules, calls = [], []
+    for file in contract.file:
+        module = Path(file.name).stem + "_pb2"
+        for service in file.service:
+            modules.append(module)
+            calls += [
+                METHOD.format(
+                    call=re.sub("(?<!^)(?=[A-Z])", "_", it.name).lower(),
+                    service=service.name,
+                    module=module,
+                    request=it.input_type.rpartition(".")[2],
+                    response=it.output_type.rpartition(".")[2],
+                )
+                for it in service.method
+            ]
+    head = METHODS_HEAD.format(package=file.package, modules=",\n    ".join(modules))
+    return head + "".join(calls)
 
 
 def check() -> int:
@@ -53,7 +106,7 @@ def check() -> int:
         out = Path(folder)
         generate(out)
         fresh = {path.relative_to(out) for path in out.rglob("*.py*")}
-        kept = {
+        kept = {METHODS} | {
             path.relative_to(HERE)
             for pattern in ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py")
             for path in HERE.rglob(pattern)

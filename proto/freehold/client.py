@@ -8,8 +8,8 @@
             AuthorizeRequest(request_id="r-1", user_id="u-1", product_id="bike")
         )
 
-`Client` blocks, `AsyncClient` is awaited. Both take their methods from `_Methods`, where every call
-of the contract is written once.
+`Client` blocks, `AsyncClient` is awaited. Both take their methods from `Methods`, which is
+generated from the contract.
 
 A call that changes something carries a `request_id`, so that sending the same request again is
 always safe. The client does so by itself. gRPC's own retry policy (`SERVICE_CONFIG`) resends after
@@ -25,7 +25,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -33,12 +33,8 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from freehold.v1 import authorization_service_pb2 as authorization
-from freehold.v1 import collection_service_pb2 as collection
-from freehold.v1 import credit_service_pb2 as credit
-from freehold.v1 import ledger_service_pb2 as ledger
-from freehold.v1 import rail_service_pb2 as rail
-from freehold.v1 import sandbox_service_pb2 as sandbox
+from freehold.method import Method
+from freehold.methods import Methods
 
 DEFAULT_TIMEOUT_S = 10.0
 """Deadline of a call with all of its retries, in seconds."""
@@ -67,12 +63,6 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
 )
 _DETAILS_KEY = "grpc-status-details-bin"
-
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
-# The same two for protocols that only take the request and only return the response.
-Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
-Response_co = TypeVar("Response_co", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -159,208 +149,22 @@ def _status(metadata: Any) -> Status:
     return Status()
 
 
-class Call(Protocol[Request_contra, Response_co]):
-    """A blocking call. `timeout_s` replaces the client's default deadline."""
-
-    def __call__(
-        self, request: Request_contra, *, timeout_s: float | None = None
-    ) -> Response_co: ...
-
-
-class AsyncCall(Protocol[Request_contra, Response_co]):
-    """An awaited call. `timeout_s` replaces the client's default deadline."""
-
-    def __call__(
-        self, request: Request_contra, *, timeout_s: float | None = None
-    ) -> Awaitable[Response_co]: ...
-
-
-class _Method(Generic[Request, Response]):
-    """One method of the contract: a call when read from a client, blocking or awaited."""
-
-    def __init__(self, service: str, request: type[Request], response: type[Response]) -> None:
-        # The contract names every request after its method (buf's STANDARD rules).
-        name = request.DESCRIPTOR.name.removesuffix("Request")
-        self.path = f"/freehold.v1.{service}/{name}"
-        self.request = request
-        self.response = response
-
-    @overload
-    def __get__(self, client: None, owner: type[_Methods]) -> _Method[Request, Response]: ...
-    @overload
-    def __get__(self, client: Client, owner: type[_Methods]) -> Call[Request, Response]: ...
-    @overload
-    def __get__(
-        self, client: AsyncClient, owner: type[_Methods]
-    ) -> AsyncCall[Request, Response]: ...
-
-    def __get__(self, client: _Methods | None, owner: type[_Methods]) -> Any:
-        return self if client is None else client._bound(self)
-
-
-class _Methods:
-    """Every method of the contract, for both clients.
-
-    The methods of AuthorizationService want an operator's key, the others a platform's;
-    `claim_return` takes either.
-    """
-
-    authorize = _Method(
-        "AuthorizationService", authorization.AuthorizeRequest, authorization.AuthorizeResponse
-    )
-    authorize_group = _Method(
-        "AuthorizationService",
-        authorization.AuthorizeGroupRequest,
-        authorization.AuthorizeGroupResponse,
-    )
-    confirm_authorization = _Method(
-        "AuthorizationService",
-        authorization.ConfirmAuthorizationRequest,
-        authorization.ConfirmAuthorizationResponse,
-    )
-    start_rental = _Method(
-        "AuthorizationService", authorization.StartRentalRequest, authorization.StartRentalResponse
-    )
-    get_authorization = _Method(
-        "AuthorizationService",
-        authorization.GetAuthorizationRequest,
-        authorization.GetAuthorizationResponse,
-    )
-    list_authorizations = _Method(
-        "AuthorizationService",
-        authorization.ListAuthorizationsRequest,
-        authorization.ListAuthorizationsResponse,
-    )
-    increment_authorization = _Method(
-        "AuthorizationService",
-        authorization.IncrementAuthorizationRequest,
-        authorization.IncrementAuthorizationResponse,
-    )
-    decrease_authorization = _Method(
-        "AuthorizationService",
-        authorization.DecreaseAuthorizationRequest,
-        authorization.DecreaseAuthorizationResponse,
-    )
-    extend_rental = _Method(
-        "AuthorizationService",
-        authorization.ExtendRentalRequest,
-        authorization.ExtendRentalResponse,
-    )
-    settle_authorization = _Method(
-        "AuthorizationService",
-        authorization.SettleAuthorizationRequest,
-        authorization.SettleAuthorizationResponse,
-    )
-    reverse_authorization = _Method(
-        "AuthorizationService",
-        authorization.ReverseAuthorizationRequest,
-        authorization.ReverseAuthorizationResponse,
-    )
-    claim_return = _Method(
-        "AuthorizationService", authorization.ClaimReturnRequest, authorization.ClaimReturnResponse
-    )
-    contest_return = _Method(
-        "AuthorizationService",
-        authorization.ContestReturnRequest,
-        authorization.ContestReturnResponse,
-    )
-    report_lost = _Method(
-        "AuthorizationService", authorization.ReportLostRequest, authorization.ReportLostResponse
-    )
-    report_found = _Method(
-        "AuthorizationService", authorization.ReportFoundRequest, authorization.ReportFoundResponse
-    )
-    lower_charge = _Method(
-        "AuthorizationService", authorization.LowerChargeRequest, authorization.LowerChargeResponse
-    )
-    refund_charge = _Method(
-        "AuthorizationService",
-        authorization.RefundChargeRequest,
-        authorization.RefundChargeResponse,
-    )
-    record_paid_elsewhere = _Method(
-        "AuthorizationService",
-        authorization.RecordPaidElsewhereRequest,
-        authorization.RecordPaidElsewhereResponse,
-    )
-    put_users = _Method("CreditService", credit.PutUsersRequest, credit.PutUsersResponse)
-    get_credit_profile = _Method(
-        "CreditService", credit.GetCreditProfileRequest, credit.GetCreditProfileResponse
-    )
-    set_credit_limit = _Method(
-        "CreditService", credit.SetCreditLimitRequest, credit.SetCreditLimitResponse
-    )
-    set_standing = _Method("CreditService", credit.SetStandingRequest, credit.SetStandingResponse)
-    list_reviews = _Method("CreditService", credit.ListReviewsRequest, credit.ListReviewsResponse)
-    resolve_review = _Method(
-        "CreditService", credit.ResolveReviewRequest, credit.ResolveReviewResponse
-    )
-    record_payment = _Method(
-        "CreditService", credit.RecordPaymentRequest, credit.RecordPaymentResponse
-    )
-    open_dispute = _Method(
-        "CollectionService", collection.OpenDisputeRequest, collection.OpenDisputeResponse
-    )
-    resolve_dispute = _Method(
-        "CollectionService", collection.ResolveDisputeRequest, collection.ResolveDisputeResponse
-    )
-    record_charge_back = _Method(
-        "CollectionService", collection.RecordChargeBackRequest, collection.RecordChargeBackResponse
-    )
-    resolve_charge_back = _Method(
-        "CollectionService",
-        collection.ResolveChargeBackRequest,
-        collection.ResolveChargeBackResponse,
-    )
-    set_provision = _Method(
-        "CollectionService", collection.SetProvisionRequest, collection.SetProvisionResponse
-    )
-    propose_write_off = _Method(
-        "CollectionService", collection.ProposeWriteOffRequest, collection.ProposeWriteOffResponse
-    )
-    approve_write_off = _Method(
-        "CollectionService", collection.ApproveWriteOffRequest, collection.ApproveWriteOffResponse
-    )
-    pay_out_refund = _Method(
-        "CollectionService", collection.PayOutRefundRequest, collection.PayOutRefundResponse
-    )
-    pay_out_operator = _Method(
-        "CollectionService", collection.PayOutOperatorRequest, collection.PayOutOperatorResponse
-    )
-    record_operator_payment = _Method(
-        "CollectionService",
-        collection.RecordOperatorPaymentRequest,
-        collection.RecordOperatorPaymentResponse,
-    )
-    get_operator_balance = _Method(
-        "CollectionService",
-        collection.GetOperatorBalanceRequest,
-        collection.GetOperatorBalanceResponse,
-    )
-    verify_books = _Method("LedgerService", ledger.VerifyBooksRequest, ledger.VerifyBooksResponse)
-    get_line_at = _Method("LedgerService", ledger.GetLineAtRequest, ledger.GetLineAtResponse)
-    list_entries = _Method("LedgerService", ledger.ListEntriesRequest, ledger.ListEntriesResponse)
-    report_transfer = _Method(
-        "RailService", rail.ReportTransferRequest, rail.ReportTransferResponse
-    )
-    list_transfers = _Method("RailService", rail.ListTransfersRequest, rail.ListTransfersResponse)
-    advance_clock = _Method(
-        "SandboxService", sandbox.AdvanceClockRequest, sandbox.AdvanceClockResponse
-    )
+class _Calls(Methods):
+    """The calls of one client, each made once."""
 
     def __init__(self, key: str, timeout_s: float) -> None:
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._timeout_s = timeout_s
         self._calls: dict[str, Any] = {}
 
-    def _bound(self, method: _Method[Any, Any]) -> Any:
+    def _bound(self, method: Method[Any, Any]) -> Any:
         """The call for this client, made once per method."""
         call = self._calls.get(method.path)
         if call is None:
             call = self._calls[method.path] = self._make(method)
         return call
 
-    def _make(self, method: _Method[Any, Any]) -> Any:
+    def _make(self, method: Method[Any, Any]) -> Any:
         raise NotImplementedError
 
     def _pause_s(self, error: FreeholdError, attempt: int, deadline: float) -> float | None:
@@ -372,7 +176,7 @@ class _Methods:
         return error.retry_delay_s
 
 
-class Client(_Methods):
+class Client(_Calls):
     """Blocking client of one server with one key; threads may share it.
 
     The channel is encrypted, with `credentials` or the system's roots, because the key travels
@@ -396,7 +200,7 @@ class Client(_Methods):
             else grpc.secure_channel(target, secrets, options=_OPTIONS)
         )
 
-    def _make(self, method: _Method[Any, Any]) -> Callable[..., Message]:
+    def _make(self, method: Method[Any, Any]) -> Callable[..., Message]:
         send = self._channel.unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -440,7 +244,7 @@ class Client(_Methods):
         self.close()
 
 
-class AsyncClient(_Methods):
+class AsyncClient(_Calls):
     """Awaited client of one server with one key; belongs to the event loop that made it.
 
     Arguments as for `Client`.
@@ -463,7 +267,7 @@ class AsyncClient(_Methods):
             else grpc.aio.secure_channel(target, secrets, options=_OPTIONS)
         )
 
-    def _make(self, method: _Method[Any, Any]) -> Callable[..., Awaitable[Message]]:
+    def _make(self, method: Method[Any, Any]) -> Callable[..., Awaitable[Message]]:
         send = self._channel.unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,

@@ -18,9 +18,9 @@ from freehold.client import (
     Client,
     FieldViolation,
     FreeholdError,
-    _Method,
-    _Methods,
 )
+from freehold.method import Method
+from freehold.methods import Methods
 from freehold.v1 import authorization_service_pb2_grpc
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -312,7 +312,7 @@ def test_every_method_of_the_contract() -> None:
     }
     offered = {
         member.path: (member.request.DESCRIPTOR, member.response.DESCRIPTOR)
-        for member in vars(_Methods).values()
-        if isinstance(member, _Method)
+        for member in vars(Methods).values()
+        if isinstance(member, Method)
     }
     assert offered == declared

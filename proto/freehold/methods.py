@@ -1,0 +1,273 @@
+"""Every method of the contract, for both clients. Written by `make stubs`."""
+
+from __future__ import annotations
+
+from freehold.method import Method
+from freehold.v1 import (
+    authorization_service_pb2,
+    collection_service_pb2,
+    credit_service_pb2,
+    ledger_service_pb2,
+    rail_service_pb2,
+    sandbox_service_pb2,
+)
+
+
+class Methods:
+    """Every method of the contract, a call of a client.
+
+    The methods of AuthorizationService want an operator's key, the others a platform's;
+    `claim_return` takes either.
+    """
+
+    authorize = Method(
+        "AuthorizationService",
+        authorization_service_pb2.AuthorizeRequest,
+        authorization_service_pb2.AuthorizeResponse,
+    )
+
+    authorize_group = Method(
+        "AuthorizationService",
+        authorization_service_pb2.AuthorizeGroupRequest,
+        authorization_service_pb2.AuthorizeGroupResponse,
+    )
+
+    confirm_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ConfirmAuthorizationRequest,
+        authorization_service_pb2.ConfirmAuthorizationResponse,
+    )
+
+    start_rental = Method(
+        "AuthorizationService",
+        authorization_service_pb2.StartRentalRequest,
+        authorization_service_pb2.StartRentalResponse,
+    )
+
+    get_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.GetAuthorizationRequest,
+        authorization_service_pb2.GetAuthorizationResponse,
+    )
+
+    list_authorizations = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ListAuthorizationsRequest,
+        authorization_service_pb2.ListAuthorizationsResponse,
+    )
+
+    increment_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.IncrementAuthorizationRequest,
+        authorization_service_pb2.IncrementAuthorizationResponse,
+    )
+
+    decrease_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.DecreaseAuthorizationRequest,
+        authorization_service_pb2.DecreaseAuthorizationResponse,
+    )
+
+    extend_rental = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ExtendRentalRequest,
+        authorization_service_pb2.ExtendRentalResponse,
+    )
+
+    settle_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.SettleAuthorizationRequest,
+        authorization_service_pb2.SettleAuthorizationResponse,
+    )
+
+    reverse_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ReverseAuthorizationRequest,
+        authorization_service_pb2.ReverseAuthorizationResponse,
+    )
+
+    claim_return = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ClaimReturnRequest,
+        authorization_service_pb2.ClaimReturnResponse,
+    )
+
+    contest_return = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ContestReturnRequest,
+        authorization_service_pb2.ContestReturnResponse,
+    )
+
+    report_lost = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ReportLostRequest,
+        authorization_service_pb2.ReportLostResponse,
+    )
+
+    report_found = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ReportFoundRequest,
+        authorization_service_pb2.ReportFoundResponse,
+    )
+
+    lower_charge = Method(
+        "AuthorizationService",
+        authorization_service_pb2.LowerChargeRequest,
+        authorization_service_pb2.LowerChargeResponse,
+    )
+
+    refund_charge = Method(
+        "AuthorizationService",
+        authorization_service_pb2.RefundChargeRequest,
+        authorization_service_pb2.RefundChargeResponse,
+    )
+
+    record_paid_elsewhere = Method(
+        "AuthorizationService",
+        authorization_service_pb2.RecordPaidElsewhereRequest,
+        authorization_service_pb2.RecordPaidElsewhereResponse,
+    )
+
+    open_dispute = Method(
+        "CollectionService",
+        collection_service_pb2.OpenDisputeRequest,
+        collection_service_pb2.OpenDisputeResponse,
+    )
+
+    resolve_dispute = Method(
+        "CollectionService",
+        collection_service_pb2.ResolveDisputeRequest,
+        collection_service_pb2.ResolveDisputeResponse,
+    )
+
+    record_charge_back = Method(
+        "CollectionService",
+        collection_service_pb2.RecordChargeBackRequest,
+        collection_service_pb2.RecordChargeBackResponse,
+    )
+
+    resolve_charge_back = Method(
+        "CollectionService",
+        collection_service_pb2.ResolveChargeBackRequest,
+        collection_service_pb2.ResolveChargeBackResponse,
+    )
+
+    set_provision = Method(
+        "CollectionService",
+        collection_service_pb2.SetProvisionRequest,
+        collection_service_pb2.SetProvisionResponse,
+    )
+
+    propose_write_off = Method(
+        "CollectionService",
+        collection_service_pb2.ProposeWriteOffRequest,
+        collection_service_pb2.ProposeWriteOffResponse,
+    )
+
+    approve_write_off = Method(
+        "CollectionService",
+        collection_service_pb2.ApproveWriteOffRequest,
+        collection_service_pb2.ApproveWriteOffResponse,
+    )
+
+    pay_out_refund = Method(
+        "CollectionService",
+        collection_service_pb2.PayOutRefundRequest,
+        collection_service_pb2.PayOutRefundResponse,
+    )
+
+    pay_out_operator = Method(
+        "CollectionService",
+        collection_service_pb2.PayOutOperatorRequest,
+        collection_service_pb2.PayOutOperatorResponse,
+    )
+
+    record_operator_payment = Method(
+        "CollectionService",
+        collection_service_pb2.RecordOperatorPaymentRequest,
+        collection_service_pb2.RecordOperatorPaymentResponse,
+    )
+
+    get_operator_balance = Method(
+        "CollectionService",
+        collection_service_pb2.GetOperatorBalanceRequest,
+        collection_service_pb2.GetOperatorBalanceResponse,
+    )
+
+    put_users = Method(
+        "CreditService",
+        credit_service_pb2.PutUsersRequest,
+        credit_service_pb2.PutUsersResponse,
+    )
+
+    get_credit_profile = Method(
+        "CreditService",
+        credit_service_pb2.GetCreditProfileRequest,
+        credit_service_pb2.GetCreditProfileResponse,
+    )
+
+    set_credit_limit = Method(
+        "CreditService",
+        credit_service_pb2.SetCreditLimitRequest,
+        credit_service_pb2.SetCreditLimitResponse,
+    )
+
+    set_standing = Method(
+        "CreditService",
+        credit_service_pb2.SetStandingRequest,
+        credit_service_pb2.SetStandingResponse,
+    )
+
+    list_reviews = Method(
+        "CreditService",
+        credit_service_pb2.ListReviewsRequest,
+        credit_service_pb2.ListReviewsResponse,
+    )
+
+    resolve_review = Method(
+        "CreditService",
+        credit_service_pb2.ResolveReviewRequest,
+        credit_service_pb2.ResolveReviewResponse,
+    )
+
+    record_payment = Method(
+        "CreditService",
+        credit_service_pb2.RecordPaymentRequest,
+        credit_service_pb2.RecordPaymentResponse,
+    )
+
+    verify_books = Method(
+        "LedgerService",
+        ledger_service_pb2.VerifyBooksRequest,
+        ledger_service_pb2.VerifyBooksResponse,
+    )
+
+    get_line_at = Method(
+        "LedgerService",
+        ledger_service_pb2.GetLineAtRequest,
+        ledger_service_pb2.GetLineAtResponse,
+    )
+
+    list_entries = Method(
+        "LedgerService",
+        ledger_service_pb2.ListEntriesRequest,
+        ledger_service_pb2.ListEntriesResponse,
+    )
+
+    report_transfer = Method(
+        "RailService",
+        rail_service_pb2.ReportTransferRequest,
+        rail_service_pb2.ReportTransferResponse,
+    )
+
+    list_transfers = Method(
+        "RailService",
+        rail_service_pb2.ListTransfersRequest,
+        rail_service_pb2.ListTransfersResponse,
+    )
+
+    advance_clock = Method(
+        "SandboxService",
+        sandbox_service_pb2.AdvanceClockRequest,
+        sandbox_service_pb2.AdvanceClockResponse,
+    )
