@@ -21,7 +21,7 @@ coverage: .venv/.installed-dev
 	.venv/bin/python -m coverage report --include='service/engine/*'
 	.venv/bin/python -m coverage report --include='service/books/*'
 
-# House rules: style, types, imports between rooms, the contract and its stubs.
+# House rules: style, types, imports between rooms, the contract, and generated code.
 check: .venv/.installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -29,10 +29,12 @@ check: .venv/.installed-dev
 	.venv/bin/lint-imports
 	.venv/bin/python proto/generate.py --lint
 	.venv/bin/python proto/generate.py --check
+	.venv/bin/python service/engine/generate.py --check
 
-# Generates the Python code of the contract.
+# Generates the Python code of the contract, and the list of operations.
 stubs: .venv/.installed-dev
 	.venv/bin/python proto/generate.py
+	.venv/bin/python service/engine/generate.py
 
 .venv/.installed: requirements.txt pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."
