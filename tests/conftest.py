@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -21,8 +21,10 @@ from sqlalchemy.engine import Engine, make_url
 
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from tests.fakes import Desk, new_database
-from tests.postgres import Cluster
+
+if TYPE_CHECKING:
+    from tests.fakes import Desk
+    from tests.postgres import Cluster
 
 # "ci" tries the same examples in every run and leaves a failing one as it is, since shrinking may
 # take minutes; "long" looks for new ones, and shrinks them, for as long as it takes.
@@ -161,6 +163,10 @@ def commands() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database with two operators, in one file."""
+    # Here and below, so that a part of the server that cannot be imported fails the tests of it,
+    # and not all tests.
+    from tests.fakes import new_database
+
     path = tmp_path_factory.mktemp("template") / "freehold.db"
     new_database(f"sqlite:///{path}").close()
     with sqlite3.connect(path) as connection:
@@ -206,6 +212,8 @@ def without_training() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The PostgreSQL server that the tests share."""
+    from tests.postgres import Cluster
+
     with Cluster() as started:
         yield started
 
@@ -244,4 +252,6 @@ def store(url: str) -> Iterator[SqlStore]:
 @pytest.fixture
 def desk(store: SqlStore) -> Desk:
     """An engine on a fresh database."""
+    from tests.fakes import Desk
+
     return Desk(store)

@@ -1,4 +1,4 @@
-"""An authorization: its three states, its amounts, and which command is allowed when.
+"""An authorization: its three states, its amounts, and the steps that it takes.
 
     OFFERED ──confirm──▶ AUTHORIZED ──start──▶ ACTIVE ◀──▶ OVERDUE ──settle──▶ SETTLED
        │        REVIEW       │                   │  ▲        │  ▲
@@ -6,7 +6,7 @@
        └──expire / reverse───┴──────reverse──────┤  RETURN_CLAIMED
                   └──▶ DECLINED                  └──▶ EXPIRED / REVERSED
 
-Every function of this and the neighbouring files (`holding`, `returning`, `collecting`,
+Every function of this and the neighbouring files (`hold`, `settlement`, `collection`,
 `timers`) is pure: it takes an authorization and gives a new one with the postings that belong to
 the step; nothing reads a clock or a database. Amounts are minor units of the authorization's
 currency, times microseconds since the epoch, UTC.
@@ -80,35 +80,6 @@ class TransferKind(StrEnum):
     """To the person, of what is owed back."""
 
 
-class Act(StrEnum):
-    """What can be asked of an authorization; the names are those of the calls."""
-
-    CONFIRM = "ConfirmAuthorization"
-    RESOLVE_REVIEW = "ResolveReview"
-    START = "StartRental"
-    INCREMENT = "IncrementAuthorization"
-    DECREASE = "DecreaseAuthorization"
-    EXTEND = "ExtendRental"
-    SETTLE = "SettleAuthorization"
-    REVERSE = "ReverseAuthorization"
-    CLAIM_RETURN = "ClaimReturn"
-    CONTEST_RETURN = "ContestReturn"
-    REPORT_LOST = "ReportLost"
-    REPORT_FOUND = "ReportFound"
-    RECORD_PAYMENT = "RecordPayment"
-    RECORD_PAID_ELSEWHERE = "RecordPaidElsewhere"
-    LOWER_CHARGE = "LowerCharge"
-    REFUND = "RefundCharge"
-    PAY_OUT = "PayOutRefund"
-    OPEN_DISPUTE = "OpenDispute"
-    RESOLVE_DISPUTE = "ResolveDispute"
-    RECORD_CHARGE_BACK = "RecordChargeBack"
-    RESOLVE_CHARGE_BACK = "ResolveChargeBack"
-    SET_PROVISION = "SetProvision"
-    PROPOSE_WRITE_OFF = "ProposeWriteOff"
-    APPROVE_WRITE_OFF = "ApproveWriteOff"
-
-
 CAPTURABLE = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
 LAPSING = frozenset({State.OFFERED, State.REVIEW, State.AUTHORIZED})
 HOLDING = CAPTURABLE | {State.AUTHORIZED}
@@ -120,34 +91,17 @@ CHARGED = CAPTURABLE | {State.SETTLED}
 TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
 """Where money may have come in."""
 
-ALLOWED: dict[Act, frozenset[State]] = {
-    # An offer paid too late, or paid twice: the money is owed back, the state stays.
-    Act.CONFIRM: frozenset(State) - {State.REVIEW},
-    Act.RESOLVE_REVIEW: frozenset({State.REVIEW}),
-    Act.START: frozenset({State.AUTHORIZED}),
-    Act.INCREMENT: frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE}),
-    Act.DECREASE: HOLDING,
-    Act.EXTEND: frozenset({State.ACTIVE, State.OVERDUE}),
-    Act.SETTLE: CAPTURABLE,
-    Act.REVERSE: LAPSING | {State.ACTIVE},
-    Act.CLAIM_RETURN: frozenset({State.ACTIVE, State.OVERDUE}),
-    Act.CONTEST_RETURN: frozenset({State.RETURN_CLAIMED}),
-    Act.REPORT_LOST: frozenset({State.OVERDUE}),
-    Act.REPORT_FOUND: frozenset({State.SETTLED}),
-    Act.RECORD_PAYMENT: CHARGED,
-    Act.RECORD_PAID_ELSEWHERE: CHARGED,
-    Act.LOWER_CHARGE: CHARGED,
-    Act.REFUND: CHARGED,
-    Act.PAY_OUT: TAKEN,
-    Act.OPEN_DISPUTE: CHARGED,
-    Act.RESOLVE_DISPUTE: CHARGED,
-    Act.RECORD_CHARGE_BACK: TAKEN,
-    Act.RESOLVE_CHARGE_BACK: TAKEN,
-    Act.SET_PROVISION: frozenset({State.SETTLED}),
-    Act.PROPOSE_WRITE_OFF: frozenset({State.SETTLED}),
-    Act.APPROVE_WRITE_OFF: frozenset({State.SETTLED}),
-}
-"""In which states each command is allowed; amounts and custody may forbid it besides."""
+
+class Act(NamedTuple):
+    """A call on an authorization, and the states in which it is allowed.
+
+    The rule of each call in `hold`, `settlement` and `collection` stands under its act. Amounts and
+    custody may forbid the call besides.
+    """
+
+    call: str
+    """The name of the call in the contract."""
+    states: frozenset[State]
 
 
 class Authorization(NamedTuple):
@@ -410,14 +364,14 @@ def refuse(authorization: Authorization, act: Act) -> IllegalState:
     """The refusal of a command in the present state."""
     return IllegalState(
         "ILLEGAL_TRANSITION",
-        f"{act} is not allowed in state {authorization.state}",
+        f"{act.call} is not allowed in state {authorization.state}",
         authorization.state,
     )
 
 
 def require(authorization: Authorization, act: Act) -> None:
     """Raises IllegalState unless the state allows the command."""
-    if authorization.state not in ALLOWED[act]:
+    if authorization.state not in act.states:
         raise refuse(authorization, act)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from service.domain import concessions
 from service.domain.authorization import (
+    CHARGED,
+    TAKEN,
     Act,
     Authorization,
+    State,
     Step,
     Transfer,
     TransferKind,
@@ -25,12 +28,15 @@ def _within(amount_minor: int, most_minor: int, what: str) -> None:
         )
 
 
+RECORD_PAYMENT = Act("RecordPayment", CHARGED)
+
+
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """A payment: for what is due, then for what was written off; what is too much is owed back.
 
     Raises IllegalState when nothing was ever captured on credit.
     """
-    require(it, Act.RECORD_PAYMENT)
+    require(it, RECORD_PAYMENT)
     if it.captured_credit_minor == 0:
         raise IllegalState("NOTHING_DUE", "nothing was captured on credit", it.state)
     paid_minor = min(amount_minor, it.due_minor)
@@ -51,9 +57,12 @@ def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
     return step(paid, postings, Transition.PAYMENT_RECORDED, now_us)
 
 
+RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
+
+
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person paid the operator, which therefore is owed less; its fee stays due."""
-    require(it, Act.RECORD_PAID_ELSEWHERE)
+    require(it, RECORD_PAID_ELSEWHERE)
     _within(amount_minor, it.due_minor, "due")
     paid = it._replace(
         paid_minor=it.paid_minor + amount_minor,
@@ -66,20 +75,29 @@ def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     return step(paid, postings, Transition.PAID_ELSEWHERE, now_us)
 
 
+LOWER_CHARGE = Act("LowerCharge", CHARGED)
+
+
 def lower(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The operator charges less than it captured, before it is paid."""
-    require(it, Act.LOWER_CHARGE)
+    require(it, LOWER_CHARGE)
     _within(amount_minor, it.due_minor, "due")
     lowered, postings = concessions.lower(it, amount_minor)
     return step(lowered, postings, Transition.LOWERED, now_us)
 
 
+REFUND = Act("RefundCharge", CHARGED)
+
+
 def refund(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The operator gives back what was paid; never more than was captured and paid."""
-    require(it, Act.REFUND)
+    require(it, REFUND)
     _within(amount_minor, it.refundable_minor, "paid and not given back")
     refunded, postings = concessions.refund(it, amount_minor)
     return step(refunded, postings, Transition.REFUNDED, now_us)
+
+
+PAY_OUT = Act("PayOutRefund", TAKEN)
 
 
 def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
@@ -87,7 +105,7 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
     What a bank has taken back is not paid out as well while that is open.
     """
-    require(it, Act.PAY_OUT)
+    require(it, PAY_OUT)
     most_minor = min(it.refund_payable_minor, it.in_hand_minor)
     _within(amount_minor, most_minor, "owed back and not charged back")
     paid_out = it._replace(
@@ -141,18 +159,24 @@ def debit_cancelled(it: Authorization, now_us: int) -> Step:
     return step(it, (), Transition.DEBIT_CANCELLED, now_us, debiting_minor=0)
 
 
+OPEN_DISPUTE = Act("OpenDispute", CHARGED)
+
+
 def open_dispute(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person disputes what is due; it is not collected until an arbiter has decided."""
-    require(it, Act.OPEN_DISPUTE)
+    require(it, OPEN_DISPUTE)
     _within(amount_minor, it.due_minor, "due")
     disputed = it._replace(disputed_minor=it.disputed_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_DISPUTED, Account.RECEIVABLE, amount_minor),)
     return step(disputed, postings, Transition.DISPUTE_OPENED, now_us)
 
 
+RESOLVE_DISPUTE = Act("ResolveDispute", CHARGED)
+
+
 def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
     """The arbiter decides: it is due again, or given up by the operator or by Freehold."""
-    require(it, Act.RESOLVE_DISPUTE)
+    require(it, RESOLVE_DISPUTE)
     amount_minor = it.disputed_minor
     if amount_minor == 0:
         raise IllegalState("NOTHING_DISPUTED", "nothing is disputed", it.state)
@@ -174,17 +198,23 @@ def _given_up(
     return concessions.concede(it, amount_minor, against)
 
 
+RECORD_CHARGE_BACK = Act("RecordChargeBack", TAKEN)
+
+
 def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person's bank took money back; until it is decided, it is disputed.
 
     It may be any money that came by the rail, whatever became of it: a deposit, held or released,
     a payment, or what was paid too much.
     """
-    require(it, Act.RECORD_CHARGE_BACK)
+    require(it, RECORD_CHARGE_BACK)
     _within(amount_minor, it.chargeable_back_minor, "what came by the rail and is not given back")
     charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
     return step(charged, postings, Transition.CHARGED_BACK, now_us)
+
+
+RESOLVE_CHARGE_BACK = Act("ResolveChargeBack", TAKEN)
 
 
 def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
@@ -193,7 +223,7 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
     What the person keeps is no longer owed back, or held; only then is it given up like a won
     dispute, and at last it is not recovered after all.
     """
-    require(it, Act.RESOLVE_CHARGE_BACK)
+    require(it, RESOLVE_CHARGE_BACK)
     amount_minor = it.charged_back_minor
     if amount_minor == 0:
         raise IllegalState("NOTHING_CHARGED_BACK", "nothing is charged back", it.state)
@@ -224,9 +254,12 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
     return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us)
 
 
+SET_PROVISION = Act("SetProvision", frozenset({State.SETTLED}))
+
+
 def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """Sets what is set aside for the loss of what is due; raising it costs, lowering it gives."""
-    require(it, Act.SET_PROVISION)
+    require(it, SET_PROVISION)
     most_minor = it.written_off_minor + it.due_minor + it.disputed_minor
     if not it.written_off_minor <= amount_minor <= most_minor:
         raise InvalidInput.of(
@@ -243,16 +276,22 @@ def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
     return step(provisioned, postings, Transition.PROVISIONED, now_us)
 
 
+PROPOSE_WRITE_OFF = Act("ProposeWriteOff", frozenset({State.SETTLED}))
+
+
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
     """One person proposes to give up collecting what is due now; `by` is the key that was used.
 
     A later proposal takes the place of the one before.
     """
-    require(it, Act.PROPOSE_WRITE_OFF)
+    require(it, PROPOSE_WRITE_OFF)
     if it.due_minor == 0:
         raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
     proposed = it._replace(write_off_by=by, write_off_minor=it.due_minor)
     return step(proposed, (), Transition.WRITE_OFF_PROPOSED, now_us)
+
+
+APPROVE_WRITE_OFF = Act("ApproveWriteOff", frozenset({State.SETTLED}))
 
 
 def write_off(it: Authorization, by: str, now_us: int) -> Step:
@@ -262,7 +301,7 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
     after a dispute that the person lost. What was not provided for before is provided for now, so
     that the allowance always covers what is taken from it.
     """
-    require(it, Act.APPROVE_WRITE_OFF)
+    require(it, APPROVE_WRITE_OFF)
     if not it.write_off_by:
         raise IllegalState("NOT_PROPOSED", "nobody proposed to write it off", it.state)
     if it.write_off_by == by:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from service.domain.authorization import (
+    HOLDING,
     LAPSING,
     Act,
     Authorization,
@@ -126,12 +127,16 @@ def declined(authorization: Authorization, reason: str, paid_minor: int, now_us:
     return step(closed, postings, Transition.DECLINED, now_us)
 
 
+CONFIRM = Act("ConfirmAuthorization", frozenset(State) - {State.REVIEW})
+"""An offer paid too late, or paid twice: the money is owed back, the state stays."""
+
+
 def require_asked(authorization: Authorization) -> None:
     """Raises IllegalState unless the authorization asked for cash at some time."""
-    require(authorization, Act.CONFIRM)
+    require(authorization, CONFIRM)
     # A decrease may have given all of the cash part back since.
     if authorization.cash_minor == 0 and authorization.offer in (None, Offer.ZERO):
-        raise refuse(authorization, Act.CONFIRM)
+        raise refuse(authorization, CONFIRM)
 
 
 def confirm(
@@ -159,9 +164,12 @@ def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step
     return step(owed, postings, Transition.PAYMENT_OWED_BACK, now_us)
 
 
+RESOLVE_REVIEW = Act("ResolveReview", frozenset({State.REVIEW}))
+
+
 def offer(authorization: Authorization, window_us: int, now_us: int) -> Step:
     """A review ends well, and the cash part is asked for from now on."""
-    require(authorization, Act.RESOLVE_REVIEW)
+    require(authorization, RESOLVE_REVIEW)
     offered = authorization._replace(state=State.OFFERED, expire_us=now_us + window_us)
     return step(offered, (), Transition.OFFERED, now_us)
 
@@ -170,7 +178,7 @@ def stricter(
     authorization: Authorization, offered: Offer, split: Split, reasons: tuple[str, ...]
 ) -> Authorization:
     """A review with the offer that the line bears by now."""
-    require(authorization, Act.RESOLVE_REVIEW)
+    require(authorization, RESOLVE_REVIEW)
     return authorization._replace(
         offer=offered,
         credit_minor=split.credit_minor,
@@ -179,11 +187,14 @@ def stricter(
     )
 
 
+START = Act("StartRental", frozenset({State.AUTHORIZED}))
+
+
 def start_rental(
     authorization: Authorization, product: Product, asset_id: str, now_us: int
 ) -> Step:
     """The item was picked up; from now on the hold cannot lapse."""
-    require(authorization, Act.START)
+    require(authorization, START)
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
         raise InvalidInput.of("asset_id", "asset_id.differs", "another item was authorized")
     named = asset_id or authorization.asset_id
@@ -191,9 +202,14 @@ def start_rental(
     return step(authorization, (), Transition.STARTED, now_us, asset_id=named, **changes)
 
 
+INCREMENT = Act(
+    "IncrementAuthorization", frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE})
+)
+
+
 def increment(authorization: Authorization, split: Split, excess_minor: int, now_us: int) -> Step:
     """Holds more: the split says how much on credit and in cash; too much cash is owed back."""
-    require(authorization, Act.INCREMENT)
+    require(authorization, INCREMENT)
     raised = authorization._replace(
         credit_minor=authorization.credit_minor + split.credit_minor,
         cash_minor=authorization.cash_minor + split.cash_minor,
@@ -210,13 +226,16 @@ def increment(authorization: Authorization, split: Split, excess_minor: int, now
     return step(raised, postings, Transition.INCREMENTED, now_us)
 
 
+DECREASE = Act("DecreaseAuthorization", HOLDING)
+
+
 def decrease(authorization: Authorization, amount_minor: int, now_us: int) -> Step:
     """Releases a part of the hold, the credit part first.
 
     The credit part goes first because captures use the cash part first: the hold that stays is
     covered by cash as far as it can be.
     """
-    require(authorization, Act.DECREASE)
+    require(authorization, DECREASE)
     if not 0 < amount_minor <= authorization.held_minor:
         raise InvalidInput.of(
             "amount.amount_minor", "amount.exceeds_hold", f"{authorization.held_minor} is held"
@@ -237,6 +256,9 @@ def decrease(authorization: Authorization, amount_minor: int, now_us: int) -> St
     return step(lowered, postings, Transition.DECREASED, now_us)
 
 
+EXTEND = Act("ExtendRental", frozenset({State.ACTIVE, State.OVERDUE}))
+
+
 def extend(authorization: Authorization, product: Product, by_us: int, now_us: int) -> Step:
     """Moves the due time; an overdue rental whose new due time lies ahead is ACTIVE again.
 
@@ -244,7 +266,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     unless it would come before the due time.
     """
     require_rental(authorization)
-    require(authorization, Act.EXTEND)
+    require(authorization, EXTEND)
     most_us = product.policy.rental_period_us
     if not 0 < by_us <= most_us:
         raise InvalidInput.of(
@@ -292,9 +314,12 @@ def closed(
     )
 
 
+REVERSE = Act("ReverseAuthorization", LAPSING | {State.ACTIVE})
+
+
 def reverse(authorization: Authorization, now_us: int) -> Step:
     """Gives everything back. Raises IllegalState after a capture or once closed or overdue."""
-    require(authorization, Act.REVERSE)
+    require(authorization, REVERSE)
     if authorization.captured_minor:
         raise IllegalState(
             "CAPTURED_ALREADY",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.domain import concessions, hold
 from service.domain.authorization import (
+    CAPTURABLE,
     Act,
     Authorization,
     Custody,
@@ -85,6 +86,9 @@ def _final(
     return step(settled, postings + hold.release(captured), transition, event_us)
 
 
+SETTLE = Act("SettleAuthorization", CAPTURABLE)
+
+
 def settle(
     authorization: Authorization,
     product: Product,
@@ -98,7 +102,7 @@ def settle(
     Raises IllegalState unless the item is out, InvalidInput for more than is held, or, while a
     return is claimed, for more than the fee at the claim.
     """
-    require(authorization, Act.SETTLE)
+    require(authorization, SETTLE)
     if amount_minor > authorization.held_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
@@ -126,10 +130,13 @@ def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
     return max(0, min(total_minor - authorization.captured_minor, authorization.held_minor))
 
 
+CLAIM_RETURN = Act("ClaimReturn", frozenset({State.ACTIVE, State.OVERDUE}))
+
+
 def claim_return(authorization: Authorization, product: Product, now_us: int) -> Step:
     """The person says that the item is back: the fee clock stops, the operator may contest."""
     require_rental(authorization)
-    require(authorization, Act.CLAIM_RETURN)
+    require(authorization, CLAIM_RETURN)
     claimed = authorization._replace(
         state=State.RETURN_CLAIMED,
         custody=Custody.UNKNOWN,
@@ -139,9 +146,12 @@ def claim_return(authorization: Authorization, product: Product, now_us: int) ->
     return step(claimed, (), Transition.RETURN_CLAIMED, now_us)
 
 
+CONTEST_RETURN = Act("ContestReturn", frozenset({State.RETURN_CLAIMED}))
+
+
 def contest_return(authorization: Authorization, now_us: int) -> Step:
     """The operator has evidence that the item is still out: it goes on as if never claimed."""
-    require(authorization, Act.CONTEST_RETURN)
+    require(authorization, CONTEST_RETURN)
     due_us = authorization.due_us
     overdue = due_us is not None and due_us <= now_us
     resumed = authorization._replace(
@@ -186,10 +196,13 @@ def overdue(authorization: Authorization) -> Step:
     return step(late, (), Transition.OVERDUE, authorization.due_us)
 
 
+REPORT_LOST = Act("ReportLost", frozenset({State.OVERDUE}))
+
+
 def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
     """The item counts as lost: the buy-out cap is captured, as far as it was authorized."""
     require_rental(authorization)
-    require(authorization, Act.REPORT_LOST)
+    require(authorization, REPORT_LOST)
     authorized_minor = authorization.credit_minor + authorization.cash_minor
     cap_minor = min(product.tariff.buy_out_minor, authorized_minor)
     amount_minor = max(0, cap_minor - authorization.captured_minor)
@@ -205,6 +218,9 @@ def sell(authorization: Authorization) -> Step:
     return step(sold, (), Transition.SOLD, authorization.sold_us)
 
 
+REPORT_FOUND = Act("ReportFound", frozenset({State.SETTLED}))
+
+
 def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
     """A missing item is back: what exceeds the tariff at docking is given back.
 
@@ -212,7 +228,7 @@ def find(authorization: Authorization, product: Product, docked_us: int) -> Step
     charged back stays with the person, what was paid is refunded, and at last the operator bears
     what Freehold had given up out of goodwill.
     """
-    require(authorization, Act.REPORT_FOUND)
+    require(authorization, REPORT_FOUND)
     if authorization.custody is not Custody.MISSING:
         raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
     total_minor = usage_fee(authorization, product, docked_us).total_minor

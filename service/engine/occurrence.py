@@ -33,7 +33,7 @@ def occurred_us(
             "at most a minute before the start, and at most a day ago",
         )
     if asked_us > now_us:
-        draft.clock_gap = ClockGap(caller, act, asked_us - now_us, now_us)
+        draft.clock_gap = ClockGap(caller, act.call, asked_us - now_us, now_us)
     elif asked_us < begin_us:
-        draft.clock_gap = ClockGap(caller, act, asked_us - begin_us, now_us)
+        draft.clock_gap = ClockGap(caller, act.call, asked_us - begin_us, now_us)
     return max(begin_us, min(asked_us, now_us))

@@ -1,80 +1,146 @@
 """An operation that is told in one place is told in all of them.
 
-Each list here is written by hand: a new operation fails the test that names what is missing.
+Each list that these tests compare is written by hand: a new operation fails the test that names
+what is missing. Each test imports what it compares, so that a name that cannot be imported fails
+tests as well, and not the collection of all tests.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
-import pytest
-from freehold import client
-
-from benchmarks.races_scenarios import RACES
-from service.books.expectations import EFFECTS
-from service.domain.authorization import Act
-from service.domain.transitions import Transition
-from service.engine.calls import AuthorizationCommand
-from service.engine.operations import OPERATIONS
-from service.rpc import authorization_service, collection_service, credit_service
-from tests.engine.chance import FITS, OTHERS
-from tests.engine.reference import RULES
+if TYPE_CHECKING:
+    from service.domain.authorization import Act
+    from service.domain.transitions import Transition
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-METHODS = [
-    it.name
-    for service in (authorization_service, collection_service, credit_service)
-    for it in service.MUTATIONS
-]
 OTHERWISE_NAMED = {"ReverseByOrigin": "Reverse by origin"}
 """Operations that the random model calls by another name."""
 NOT_AT_RANDOM = {
     "FoldPayable": "comes with every batch, whenever a balance stands in more than one row",
     "RecordSeal": "reads what the sealer reads, and changes no line: tests of the sealer have it",
 }
-POSTS_NOTHING = {
-    *(Transition.FEATURES_RECORDED, Transition.STANDING_SET, Transition.WRITE_OFF_PROPOSED),
-    *(Transition.OFFERED, Transition.REVIEW, Transition.STARTED, Transition.EXTENDED),
-    *(Transition.OVERDUE, Transition.RETURN_CLAIMED, Transition.RETURN_CONTESTED, Transition.SOLD),
-    *(Transition.DEBIT_REQUESTED, Transition.DEBIT_AWAITED, Transition.DEBIT_CANCELLED),
-    *(Transition.DEBIT_FAILED, Transition.REMINDED, Transition.DUE_1_DAY, Transition.DUE_31_DAYS),
-    *(Transition.DUE_61_DAYS, Transition.DUE_91_DAYS),
-}
-RACED = {
-    "Authorize": "line",
-    "AuthorizeGroup": "group",
-    "ConfirmAuthorization": "offer",
-    "ResolveReview": "review",
-    "StartRental": "pickup",
-    "IncrementAuthorization": "line",
-    "SettleAuthorization": "captures",
-    "ReverseAuthorization": "tombstone",
-    "ContestReturn": "claim",
-    "ReportLost": "overdue",
-    "RecordPayment": "payment",
-    "RecordChargeBack": "refund",
-    "PayOutRefund": "refund",
-    "ApproveWriteOff": "write-off",
-    "PayOutOperator": "payout",
-    "SetStanding": "suspension",
-}
-"""The race in which each call meets another one that wants the same."""
-SAME_LINE = "changes one authorization by its version, as the calls of the race `captures` do"
-NOT_RACED = {
-    **dict.fromkeys(
-        ("DecreaseAuthorization", "ExtendRental", "ClaimReturn", "ReportFound", "LowerCharge"),
-        SAME_LINE,
-    ),
-    **dict.fromkeys(("RefundCharge", "OpenDispute", "ResolveDispute"), SAME_LINE),
-    **dict.fromkeys(("ResolveChargeBack", "SetProvision", "ProposeWriteOff"), SAME_LINE),
-    "RecordPaidElsewhere": "its reference counts once, as that of the race `payment` does",
-    "RecordOperatorPayment": "its balance is taken as that of the race `payout` is",
-    "SetCreditLimit": "locks the line as `suspension` does",
-}
+
+
+def posts_nothing() -> set[Transition]:
+    """Transitions that move no money and nothing on a line."""
+    from service.domain.transitions import Transition
+
+    return {
+        *(Transition.FEATURES_RECORDED, Transition.STANDING_SET, Transition.WRITE_OFF_PROPOSED),
+        *(Transition.OFFERED, Transition.REVIEW, Transition.STARTED, Transition.EXTENDED),
+        *(Transition.OVERDUE, Transition.RETURN_CLAIMED, Transition.RETURN_CONTESTED),
+        *(Transition.SOLD, Transition.DEBIT_REQUESTED, Transition.DEBIT_AWAITED),
+        *(Transition.DEBIT_CANCELLED, Transition.DEBIT_FAILED, Transition.REMINDED),
+        *(Transition.DUE_1_DAY, Transition.DUE_31_DAYS, Transition.DUE_61_DAYS),
+        *(Transition.DUE_91_DAYS,),
+    }
+
+
+def none_left(missing: Set[str], why: str) -> None:
+    """Fails with the names of what is missing."""
+    assert not missing, "; ".join(f"{name} {why}" for name in sorted(missing))
+
+
+def contract() -> set[str]:
+    """The methods of the contract that change something: those with a request id."""
+    from freehold.method import Method
+    from freehold.methods import Methods
+
+    return {
+        it.path.rpartition("/")[2]
+        for it in vars(Methods).values()
+        if isinstance(it, Method) and "request_id" in it.request.DESCRIPTOR.fields_by_name
+    }
+
+
+def acts() -> dict[str, Act]:
+    """The acts of all rules of the domain, by the call's name."""
+    from service import domain
+    from service.domain.authorization import Act
+
+    modules = [import_module(f"service.domain.{it.name}") for it in iter_modules(domain.__path__)]
+    return {it.call: it for module in modules for it in vars(module).values() if type(it) is Act}
+
+
+def test_the_wire_has_every_method_of_the_contract() -> None:
+    """Each method of the contract that changes something has a row at the wire, and each row a
+    method."""
+    from service.rpc import authorization_service, collection_service, credit_service
+
+    services = (authorization_service, collection_service, credit_service)
+    rows = {it.name for service in services for it in service.MUTATIONS}
+    rows |= {credit_service.PUT_USERS}
+    none_left(contract() - rows, "has no row in the MUTATIONS of its service in service/rpc")
+    none_left(rows - contract(), "is no method in proto/freehold/v1")
+
+
+def test_the_list_of_operations_is_current() -> None:
+    """The list of operations has the row of every file beside it."""
+    from service.engine import generate
+
+    assert generate.LIST.read_text(encoding="utf-8") == generate.text(), "run `make stubs`"
+
+
+def test_every_operation_is_told_once() -> None:
+    """No two operations have the same command."""
+    from service.engine.operations import OPERATIONS
+
+    commands = [it.command for it in OPERATIONS]
+    assert len(set(commands)) == len(commands)
+
+
+def test_every_act_is_a_method() -> None:
+    """Each call on an authorization has a rule under an act, and each act is a call of the
+    contract."""
+    from tests.operations.every import ON_AUTHORIZATION
+
+    none_left(set(ON_AUTHORIZATION) - set(acts()), "has no rule in service/domain, under an act")
+    none_left(set(acts()) - contract(), "is no method in proto/freehold/v1")
+
+
+def test_every_transition_that_the_code_names_is_there() -> None:
+    """What a file of the service calls a transition has a name in `domain/transitions.py`."""
+    from service.domain.transitions import Transition
+
+    named = {
+        name
+        for file in (README.parent / "service").rglob("*.py")
+        for name in re.findall(r"\b(?:Transition|T)\.([A-Z]\w+)", file.read_text(encoding="utf-8"))
+    }
+    none_left(named - set(Transition.__members__), "is not in service/domain/transitions.py")
+
+
+def test_the_books_expect_every_transition() -> None:
+    """The books know which postings a transition may have, or that it has none."""
+    from service.books.expectations import EFFECTS
+    from service.domain.transitions import Transition
+
+    told = {it for it in Transition if (it in EFFECTS) != (it in posts_nothing())}
+    none_left(set(Transition) - told, "is not in EFFECTS of service/books/expectations.py")
+
+
+def test_every_command_on_an_authorization_has_a_plain_rule() -> None:
+    """The reference has a rule for every command on an authorization."""
+    from service.engine.calls import AuthorizationCommand
+    from service.engine.operations import OPERATIONS
+    from tests.engine.reference import RULES
+
+    commands = {it.command for it in OPERATIONS if issubclass(it.command, AuthorizationCommand)}
+    missing = {it.__name__ for it in commands - set(RULES)}
+    none_left(missing, "has no rule in RULES of tests/engine/reference.py")
 
 
 def test_every_operation_comes_at_random() -> None:
     """The random model calls every operation, or says why it does not."""
+    from service.engine.operations import OPERATIONS
+    from tests.engine.chance import FITS, OTHERS
+
     known = {kind.split(" ")[0] for kind in FITS} | set(OTHERS)
     names = {it.command.__name__ for it in OPERATIONS}
     missing = {
@@ -82,52 +148,40 @@ def test_every_operation_comes_at_random() -> None:
         for name in names
         if OTHERWISE_NAMED.get(name, name) not in known and name not in NOT_AT_RANDOM
     }
-    assert missing == set(), f"give tests/engine/chance.py a weight for {sorted(missing)}"
+    none_left(missing, "has no weight in FITS of tests/engine/chance.py")
     assert set(NOT_AT_RANDOM) < names
 
 
-def test_every_command_on_an_authorization_has_a_plain_rule() -> None:
-    """The reference has a rule for every command on an authorization."""
-    commands = {it.command for it in OPERATIONS if issubclass(it.command, AuthorizationCommand)}
-    missing = {it.__name__ for it in commands - set(RULES)}
-    assert missing == set(), f"give RULES of tests/engine/reference.py {sorted(missing)}"
+def test_the_tests_have_every_method() -> None:
+    """Each method of the contract that changes something has its call in tests/operations."""
+    from tests.operations.every import CALLS
+
+    none_left(contract() - set(CALLS), "has no file in tests/operations")
+    none_left(set(CALLS) - contract(), "is no method in proto/freehold/v1")
 
 
-def test_every_operation_is_told_once() -> None:
-    """No two operations have the same command."""
-    commands = [it.command for it in OPERATIONS]
-    assert len(set(commands)) == len(commands)
-
-
-@pytest.mark.parametrize("act", Act)
-def test_every_act_is_a_method(act: Act) -> None:
-    """Each act that states allow or forbid is a method of the contract with a row at the wire."""
-    assert act in METHODS, f"no MUTATIONS in service/rpc has {act}"
-
-
-@pytest.mark.parametrize("transition", Transition)
-def test_the_books_expect_every_transition(transition: Transition) -> None:
-    """The books know which postings a transition may have, or that it has none."""
-    told = "EFFECTS of service/books/expectations.py, or POSTS_NOTHING here"
-    assert (transition in EFFECTS) != (transition in POSTS_NOTHING), f"{transition}: {told}"
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_readme_names_every_method(method: str) -> None:
-    """The README's table of calls has every method that changes something."""
-    assert f"`{method}`" in README.read_text(encoding="utf-8"), method
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_client_has_every_method(method: str) -> None:
-    """Both Python clients have every method that changes something."""
-    name = "".join(f"_{it.lower()}" if it.isupper() else it for it in method).lstrip("_")
-    assert hasattr(client.Client, name), name
-    assert hasattr(client.AsyncClient, name), name
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_raced(method: str) -> None:
+def test_every_method_is_raced() -> None:
     """A race has every method that changes something, or there is a reason why none is needed."""
-    assert (method in RACED) != (method in NOT_RACED), f"{method}: RACED or NOT_RACED"
-    assert RACED.get(method, "line") in RACES
+    from benchmarks.races_scenarios import RACES
+    from tests.operations.every import CALLS
+
+    for call in CALLS.values():
+        assert bool(call.race) != bool(call.unraced), f"{call.method}: a race, or the reason"
+        assert not call.race or call.race in RACES, call.method
+
+
+def test_the_readme_names_every_method() -> None:
+    """The README's table of calls has every method that changes something."""
+    readme = README.read_text(encoding="utf-8")
+    missing = {it for it in contract() if f"`{it}`" not in readme}
+    none_left(missing, "is not in the table of calls in README.md")
+
+
+def test_the_client_has_every_method() -> None:
+    """Both Python clients have every method of the contract."""
+    from freehold.client import AsyncClient, Client
+
+    for method in contract():
+        name = "".join(f"_{it.lower()}" if it.isupper() else it for it in method).lstrip("_")
+        assert hasattr(Client, name), name
+        assert hasattr(AsyncClient, name), name

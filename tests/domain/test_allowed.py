@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from service.domain import authorization as life
 from service.domain import collection, hold, settlement
-from service.domain.authorization import Act, Authorization, Custody, State, Step
+from service.domain.authorization import Act, Authorization, Custody, State
 from service.domain.errors import IllegalState
-from service.domain.policy import Split
-from service.domain.tariff import MINUTE_US
-from tests.domain.lives import BIKE, DUE_US, NOW_US, REDUCED, capture
-from tests.domain.specification import ALLOWED, ILLEGAL, LEGAL
+from tests.domain.lives import DUE_US, NOW_US, REDUCED
+from tests.operations.call import CallOnAuthorization
+from tests.operations.every import ON_AUTHORIZATION
 
-
-def confirm(it: Authorization) -> Step:
-    """What the engine makes of a confirmation: both parts are held, or the money is owed back."""
-    hold.require_asked(it)
-    if it.state is State.OFFERED:
-        return hold.confirm(it, BIKE, it.cash_minor, NOW_US)
-    return hold.owe_back(it, it.cash_minor, NOW_US)
-
-
-COMMANDS: dict[Act, Callable[[Authorization], Step]] = {
-    Act.CONFIRM: confirm,
-    Act.RESOLVE_REVIEW: lambda it: hold.offer(it, MINUTE_US, NOW_US),
-    Act.START: lambda it: hold.start_rental(it, BIKE, "", NOW_US),
-    Act.INCREMENT: lambda it: hold.increment(it, Split(1, 1), 0, NOW_US),
-    Act.DECREASE: lambda it: hold.decrease(it, 1, NOW_US),
-    Act.EXTEND: lambda it: hold.extend(it, BIKE, MINUTE_US, NOW_US),
-    Act.SETTLE: lambda it: capture(it, 1, final=True),
-    Act.REVERSE: lambda it: hold.reverse(it, NOW_US),
-    Act.CLAIM_RETURN: lambda it: settlement.claim_return(it, BIKE, NOW_US),
-    Act.CONTEST_RETURN: lambda it: settlement.contest_return(it, NOW_US),
-    Act.REPORT_LOST: lambda it: settlement.lose(it, BIKE, NOW_US),
-    Act.REPORT_FOUND: lambda it: settlement.find(it, BIKE, NOW_US),
-    Act.RECORD_PAYMENT: lambda it: collection.pay(it, 1, NOW_US),
-    Act.RECORD_PAID_ELSEWHERE: lambda it: collection.pay_elsewhere(it, 1, NOW_US),
-    Act.LOWER_CHARGE: lambda it: collection.lower(it, 1, NOW_US),
-    Act.REFUND: lambda it: collection.refund(it, 1, NOW_US),
-    Act.PAY_OUT: lambda it: collection.pay_out(it, 1, NOW_US),
-    Act.OPEN_DISPUTE: lambda it: collection.open_dispute(it, 1, NOW_US),
-    Act.RESOLVE_DISPUTE: lambda it: collection.resolve_dispute(
-        it, user_won=True, goodwill=False, now_us=NOW_US
-    ),
-    Act.RECORD_CHARGE_BACK: lambda it: collection.charge_back(it, 1, NOW_US),
-    Act.RESOLVE_CHARGE_BACK: lambda it: collection.resolve_charge_back(
-        it, user_won=True, goodwill=False, now_us=NOW_US
-    ),
-    Act.SET_PROVISION: lambda it: collection.provision(it, 1, NOW_US),
-    Act.PROPOSE_WRITE_OFF: lambda it: collection.propose_write_off(it, "key-1", NOW_US),
-    Act.APPROVE_WRITE_OFF: lambda it: collection.write_off(it, "key-2", NOW_US),
+ACTS = {
+    it.call: it
+    for rules in (hold, settlement, collection)
+    for it in vars(rules).values()
+    if isinstance(it, Act)
 }
-UNTOUCHED = frozenset({Act.REVERSE})
+PAIRS = [(call, state) for call in ON_AUTHORIZATION.values() for state in State]
+LEGAL = [(call, state) for call, state in PAIRS if state in call.states]
+ILLEGAL = [(call, state) for call, state in PAIRS if state not in call.states]
+UNTOUCHED = frozenset({"ReverseAuthorization"})
 """What is besides allowed only before the first capture."""
 
 
-def in_state(state: State, act: Act) -> Authorization:
+def in_state(state: State, method: str) -> Authorization:
     """An authorization in any state whose amounts would allow the command, whatever the state."""
     it = REDUCED._replace(
         state=state,
@@ -70,7 +37,7 @@ def in_state(state: State, act: Act) -> Authorization:
         held_cash_minor=9_950,
         sold_us=DUE_US,
     )
-    if act in UNTOUCHED:
+    if method in UNTOUCHED:
         return it
     return it._replace(
         captured_minor=5_000,
@@ -81,37 +48,42 @@ def in_state(state: State, act: Act) -> Authorization:
         charged_back_minor=100,
         refund_payable_minor=100,
         received_minor=11_050,
-        write_off_by="key-1",
+        write_off_by="key-0",
         write_off_minor=3_900,
-        custody=Custody.MISSING if act is Act.REPORT_FOUND else it.custody,
+        custody=Custody.MISSING if method == "ReportFound" else it.custody,
     )
 
 
+def named(it: object) -> str:
+    """A call or a state in the name of a test."""
+    return it.method if isinstance(it, CallOnAuthorization) else str(it)
+
+
 def test_the_table_is_the_specifications() -> None:
-    """The code's table of commands and states is the specification's."""
-    assert life.ALLOWED == ALLOWED
-    assert set(ALLOWED) == set(Act) == set(COMMANDS)
+    """The code allows each call in the states in which the specification allows it."""
+    allowed = {name: act.states for name, act in ACTS.items()}
+    assert allowed == {name: call.states for name, call in ON_AUTHORIZATION.items()}
 
 
-@pytest.mark.parametrize(("act", "state"), ILLEGAL, ids=lambda it: str(it))
-def test_an_illegal_pair_is_refused(act: Act, state: State) -> None:
+@pytest.mark.parametrize(("call", "state"), ILLEGAL, ids=named)
+def test_an_illegal_pair_is_refused(call: CallOnAuthorization, state: State) -> None:
     """A command in a state that does not allow it is refused, and the refusal names the state."""
-    it = in_state(state, act)
+    it = in_state(state, call.method)
     with pytest.raises(IllegalState) as refused:
-        COMMANDS[act](it)
+        call.rule(it, 1, NOW_US)
     assert refused.value.reason == "ILLEGAL_TRANSITION"
     assert refused.value.metadata == {"state": state}
     assert state in refused.value.message
-    assert act in refused.value.message
+    assert call.method in refused.value.message
 
 
-@pytest.mark.parametrize(("act", "state"), LEGAL, ids=lambda it: str(it))
-def test_a_legal_pair_passes(act: Act, state: State) -> None:
+@pytest.mark.parametrize(("call", "state"), LEGAL, ids=named)
+def test_a_legal_pair_passes(call: CallOnAuthorization, state: State) -> None:
     """A command in a state that allows it makes the next version, as of the instant given."""
-    it = in_state(state, act)
-    if act is Act.SETTLE and state is State.RETURN_CLAIMED:
+    it = in_state(state, call.method)
+    if call.method == "SettleAuthorization" and state is State.RETURN_CLAIMED:
         it = it._replace(captured_minor=0, captured_credit_minor=0)
-    step = COMMANDS[act](it)
+    step = call.rule(it, 1, NOW_US)
     assert step.authorization.version == it.version + 1
     assert step.event_us == NOW_US
 
@@ -121,9 +93,10 @@ def test_closed_states_hold_nothing_and_take_nothing(state: State) -> None:
     """A closed authorization accepts no capture, reverse or amendment; only custody and
     collection go on."""
     amendments = {
-        Act.SETTLE, Act.REVERSE, Act.INCREMENT, Act.DECREASE, Act.EXTEND, Act.START,
-        Act.CLAIM_RETURN, Act.CONTEST_RETURN, Act.RESOLVE_REVIEW,
+        "SettleAuthorization", "ReverseAuthorization", "IncrementAuthorization",
+        "DecreaseAuthorization", "ExtendRental", "StartRental", "ClaimReturn", "ContestReturn",
+        "ResolveReview",
     }  # fmt: skip
     if state in life.CLOSED:
-        assert all(state not in ALLOWED[act] for act in amendments)
+        assert all(state not in ACTS[method].states for method in amendments)
         assert state not in life.HOLDING

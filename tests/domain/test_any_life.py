@@ -25,6 +25,8 @@ from service.domain.money import share_minor
 from service.domain.policy import Split
 from service.domain.tariff import DAY_US, MINUTE_US
 from tests.domain.lives import BIKE, FULL, NOW_US, PICKUP, PLAIN, REDUCED, book, line_of
+from tests.operations.call import CallOnAuthorization
+from tests.operations.every import ON_AUTHORIZATION
 
 LIMIT_MINOR = 50_000
 
@@ -174,42 +176,30 @@ def _find(life: Life, n: int) -> Step:
     return settlement.find(life.it, BIKE, docked_us)
 
 
+def _ruled(call: CallOnAuthorization) -> Act:
+    """The rule of a call, on a life as it is now."""
+    return lambda life, n: call.rule(life.it, n, life.now_us)
+
+
 ACTS: dict[str, Act] = {
-    "confirm": _confirm,
-    "approve": lambda life, n: hold.offer(life.it, n * MINUTE_US, life.now_us),
-    "start": lambda life, n: hold.start_rental(life.it, BIKE, "", life.now_us),
-    "increment": _increment,
-    "decrease": lambda life, n: hold.decrease(life.it, n, life.now_us),
-    "extend": lambda life, n: hold.extend(life.it, BIKE, n * MINUTE_US, life.now_us),
+    **{method: _ruled(call) for method, call in ON_AUTHORIZATION.items()},
+    # These depend on the line, or must be remembered.
+    "ConfirmAuthorization": _confirm,
+    "IncrementAuthorization": _increment,
+    "RecordPaidElsewhere": _elsewhere,
+    "ReportFound": _find,
+    # These are no calls, or a second form of one.
     "capture": lambda life, n: settlement.settle(life.it, BIKE, n, False, life.now_us, life.now_us),
-    "settle": lambda life, n: settlement.settle(life.it, BIKE, n, True, life.now_us, life.now_us),
     "settle usage": _usage,
-    "reverse": lambda life, n: hold.reverse(life.it, life.now_us),
-    "claim": lambda life, n: settlement.claim_return(life.it, BIKE, life.now_us),
-    "contest": lambda life, n: settlement.contest_return(life.it, life.now_us),
-    "lose": lambda life, n: settlement.lose(life.it, BIKE, life.now_us),
-    "find": _find,
-    "pay": lambda life, n: collection.pay(life.it, n, life.now_us),
-    "pay elsewhere": _elsewhere,
-    "lower": lambda life, n: collection.lower(life.it, n, life.now_us),
-    "refund": lambda life, n: collection.refund(life.it, n, life.now_us),
-    "pay out": lambda life, n: collection.pay_out(life.it, n, life.now_us),
     "payout failed": _payout_failed,
     "debit succeeded": _debit_succeeded,
     "debit failed": _debit_failed,
     "debit succeeded late": _debit_succeeded_late,
-    "dispute": lambda life, n: collection.open_dispute(life.it, n, life.now_us),
-    "decide": lambda life, n: collection.resolve_dispute(
-        life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
-    ),
-    "charge back": lambda life, n: collection.charge_back(life.it, n, life.now_us),
-    "decide charge back": lambda life, n: collection.resolve_charge_back(
-        life.it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=life.now_us
-    ),
-    "provision": lambda life, n: collection.provision(life.it, n, life.now_us),
-    "propose": lambda life, n: collection.propose_write_off(life.it, f"key-{n % 2}", life.now_us),
-    "write off": lambda life, n: collection.write_off(life.it, f"key-{n % 2}", life.now_us),
 }
+AFTER_A_CAPTURE = [
+    *sorted(method for method, call in ON_AUTHORIZATION.items() if State.SETTLED in call.states),
+    *("payout failed", "debit succeeded", *["debit failed", "debit succeeded late"] * 2),
+]
 OFFERS = [
     PLAIN._replace(expire_us=None, state=State.AUTHORIZED),
     PICKUP._replace(expire_us=None, state=State.AUTHORIZED),
@@ -264,19 +254,14 @@ def test_any_life_keeps_books_and_amounts_together(
     fee_bp=st.integers(0, 10_000),
     moves=st.lists(
         st.tuples(
-            st.sampled_from(
-                ["pay", "pay elsewhere", "lower", "refund", "pay out", "payout failed", "dispute",
-                 "decide", "charge back", "decide charge back", "provision", "propose",
-                 "write off", "find", "debit succeeded", "debit failed", "debit failed",
-                 "debit succeeded late", "debit succeeded late"]
-            ),
+            st.sampled_from(AFTER_A_CAPTURE),
             AMOUNTS,
             JUMPS,
         ),
         max_size=30,
     ),
     lost=st.booleans(),
-)  # fmt: skip
+)
 def test_any_collection_keeps_books_and_amounts_together(
     captured_minor: int,
     cash_minor: int,

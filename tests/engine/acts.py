@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Engine, Table, insert, select
 
 from service.domain.access import PLATFORM
-from service.domain.authorization import Act, Authorization, Collection, Custody, Start, State
+from service.domain.authorization import Authorization, Collection, Custody, Start, State
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -22,12 +21,10 @@ from tests.engine.calls import (
     CNY,
     authorize,
     confirm,
-    pay,
     reason,
     rental,
     reverse,
     settle,
-    start,
     stored,
 )
 from tests.fakes import OPERATOR, Desk
@@ -361,72 +358,5 @@ def in_state(desk: Desk, state: State, user_id: str) -> Authorization:
             return rental(desk, claim_return(it))
         case State.SETTLED:
             return rental(desk, settle(it, 3_500))
-        case _:
-            return it
-
-
-COMMANDS: dict[Act, Callable[[Authorization], c.Command]] = {
-    Act.CONFIRM: lambda it: confirm(it, 2_950, reference=f"any-{it.user_id}"),
-    Act.RESOLVE_REVIEW: lambda it: review(it, approve=True),
-    Act.START: start,
-    Act.INCREMENT: lambda it: increment(it, 100, 100, f"any-{it.user_id}"),
-    Act.DECREASE: lambda it: decrease(it, 100),
-    Act.EXTEND: lambda it: extend(it, DAY_US),
-    Act.SETTLE: lambda it: settle(it, 0),
-    Act.REVERSE: reverse,
-    Act.CLAIM_RETURN: claim_return,
-    Act.CONTEST_RETURN: contest,
-    Act.REPORT_LOST: lost,
-    Act.REPORT_FOUND: found,
-    Act.RECORD_PAYMENT: lambda it: pay(it, 100, reference=f"any-{it.user_id}"),
-    Act.RECORD_PAID_ELSEWHERE: lambda it: pay_elsewhere(it, 100, f"any-{it.user_id}"),
-    Act.LOWER_CHARGE: lambda it: lower(it, 100),
-    Act.REFUND: lambda it: refund(it, 100),
-    Act.PAY_OUT: lambda it: pay_out(it, 100),
-    Act.OPEN_DISPUTE: lambda it: dispute(it, 100),
-    Act.RESOLVE_DISPUTE: lambda it: decide_dispute(it, user_won=True),
-    Act.RECORD_CHARGE_BACK: lambda it: charge_back(it, 100, f"any-{it.user_id}"),
-    Act.RESOLVE_CHARGE_BACK: lambda it: decide_charge_back(it, user_won=True),
-    Act.SET_PROVISION: lambda it: provision(it, 100),
-    Act.PROPOSE_WRITE_OFF: propose,
-    Act.APPROVE_WRITE_OFF: approve,
-}
-"""A call for each command, with amounts that an authorization of `ready` allows."""
-
-PRICED = {
-    Act.CONFIRM, Act.INCREMENT, Act.DECREASE, Act.SETTLE, Act.RECORD_PAYMENT,
-    Act.RECORD_PAID_ELSEWHERE, Act.LOWER_CHARGE, Act.REFUND, Act.PAY_OUT, Act.OPEN_DISPUTE,
-    Act.RECORD_CHARGE_BACK, Act.SET_PROVISION,
-}  # fmt: skip
-"""The commands that name an amount."""
-
-_STATES = {
-    Act.CONFIRM: State.OFFERED,
-    Act.RESOLVE_REVIEW: State.REVIEW,
-    Act.START: State.AUTHORIZED,
-    Act.CONTEST_RETURN: State.RETURN_CLAIMED,
-    Act.REPORT_LOST: State.OVERDUE,
-    Act.REPORT_FOUND: State.OVERDUE,
-}
-_OUT = {
-    Act.INCREMENT, Act.DECREASE, Act.EXTEND, Act.SETTLE, Act.REVERSE, Act.CLAIM_RETURN,
-    Act.PAY_OUT,
-}  # fmt: skip
-
-
-def ready(desk: Desk, act: Act, user_id: str) -> Authorization:
-    """An authorization of a new person for which the command of `COMMANDS` passes."""
-    it = in_state(desk, _STATES.get(act, State.ACTIVE if act in _OUT else State.SETTLED), user_id)
-    match act:
-        case Act.PAY_OUT:
-            return rental(desk, reverse(it))
-        case Act.REPORT_FOUND:
-            return rental(desk, lost(it))
-        case Act.RESOLVE_DISPUTE:
-            return rental(desk, dispute(it, 100))
-        case Act.RESOLVE_CHARGE_BACK:
-            return rental(desk, charge_back(it, 100))
-        case Act.APPROVE_WRITE_OFF:
-            return rental(desk, propose(it))
         case _:
             return it

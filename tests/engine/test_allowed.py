@@ -7,23 +7,25 @@ from typing import Any
 
 import pytest
 
-from service.domain.authorization import Act, State
+from service.domain.authorization import State
 from service.domain.errors import FreeholdError, IllegalState, InvalidInput
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand
-from tests.domain.specification import ALLOWED
 from tests.engine import acts
 from tests.engine.calls import counts, reason, refused, stored
 from tests.fakes import OTHER_OPERATOR, Desk
+from tests.operations.every import ON_AUTHORIZATION
+from tests.rpc.support import RPCS
 
 AMOUNTS_FORBID = {"INVALID_INPUT", "NOTHING_DUE", "NOTHING_DISPUTED", "NOTHING_CHARGED_BACK",
                   "NOT_PROPOSED", "NOT_MISSING"}  # fmt: skip
 """What may refuse a command that the state allows."""
-
-
-def test_every_command_is_tried() -> None:
-    """There is a call for each command of the table."""
-    assert set(acts.COMMANDS) == set(Act)
+PRICED = [
+    method
+    for method in ON_AUTHORIZATION
+    if {"amount", "paid"} & set(RPCS[method].request.DESCRIPTOR.fields_by_name)
+]
+"""The calls that name an amount."""
 
 
 @pytest.mark.parametrize("state", State)
@@ -33,11 +35,11 @@ def test_illegal_pairs_change_nothing(desk: Desk, state: State) -> None:
     it = acts.in_state(desk, state, "zoe")
     assert it.state is state
     before = counts(desk)
-    for act, command in acts.COMMANDS.items():
-        if state in ALLOWED[act]:
+    for method, call in ON_AUTHORIZATION.items():
+        if state in call.states:
             continue
-        (refusal,) = desk.apply(desk.work(command(it)))
-        assert isinstance(refusal, IllegalState), act
+        (refusal,) = desk.apply(desk.work(call.command(it)))
+        assert isinstance(refusal, IllegalState), method
         assert refusal.reason == "ILLEGAL_TRANSITION"
         assert refusal.metadata == {"state": state}
     assert counts(desk) == before
@@ -48,25 +50,26 @@ def test_illegal_pairs_change_nothing(desk: Desk, state: State) -> None:
 def test_legal_pairs_pass_or_say_what_is_missing(desk: Desk, state: State) -> None:
     """In each state, every command that the table allows passes, unless the amounts or the
     custody forbid it; then it says so, and changes nothing."""
-    for place, (act, command) in enumerate(acts.COMMANDS.items()):
-        if state not in ALLOWED[act]:
+    for method, call in ON_AUTHORIZATION.items():
+        if state not in call.states:
             continue
-        it = acts.in_state(desk, state, f"zoe-{place}")
-        (result,) = desk.apply(desk.work(command(it), request_id=f"try-{place}"))
+        it = acts.in_state(desk, state, f"zoe-{method}")
+        (result,) = desk.apply(desk.work(call.command(it), request_id=f"try-{method}"))
         if isinstance(result, FreeholdError):
-            declined = act is Act.CONFIRM and it.cash_minor == 0
-            assert reason(result) in AMOUNTS_FORBID or declined, (act, result)
+            declined = method == "ConfirmAuthorization" and it.cash_minor == 0
+            assert reason(result) in AMOUNTS_FORBID or declined, (method, result)
             assert stored(desk, it) == it
         else:
             assert stored(desk, it).version > it.version
 
 
-@pytest.mark.parametrize("act", Act)
-def test_every_command_passes_where_it_should(desk: Desk, act: Act) -> None:
+@pytest.mark.parametrize("method", ON_AUTHORIZATION)
+def test_every_command_passes_where_it_should(desk: Desk, method: str) -> None:
     """Each command makes the next version; sent again it gives the first answer's bytes and
     writes nothing, and with another body it is refused."""
-    it = acts.ready(desk, act, "zoe")
-    command = acts.COMMANDS[act](it)
+    call = ON_AUTHORIZATION[method]
+    it = call.before(desk, "zoe")
+    command = call.command(it)
     (first,) = desk.apply(desk.work(command, request_id="r"))
     assert isinstance(first, bytes)
     assert stored(desk, it).version == it.version + 1
@@ -77,12 +80,13 @@ def test_every_command_passes_where_it_should(desk: Desk, act: Act) -> None:
     assert counts(desk) == before
 
 
-@pytest.mark.parametrize("act", Act)
-def test_every_command_knows_whose_and_which_version(desk: Desk, act: Act) -> None:
+@pytest.mark.parametrize("method", ON_AUTHORIZATION)
+def test_every_command_knows_whose_and_which_version(desk: Desk, method: str) -> None:
     """Each command is refused for another operator as if there were no such authorization, and
     for a stale version naming both; neither changes anything."""
-    it = acts.ready(desk, act, "zoe")
-    command = acts.COMMANDS[act](it)
+    call = ON_AUTHORIZATION[method]
+    it = call.before(desk, "zoe")
+    command = call.command(it)
     assert isinstance(command, AuthorizationCommand)
     before = counts(desk)
     theirs = refused(desk, command, caller=OTHER_OPERATOR)
@@ -99,12 +103,12 @@ def test_every_command_knows_whose_and_which_version(desk: Desk, act: Act) -> No
     assert stored(desk, it).version == it.version + 1
 
 
-@pytest.mark.parametrize("act", [act for act in Act if act in acts.PRICED])
-def test_every_amount_is_in_the_authorizations_currency(desk: Desk, act: Act) -> None:
+@pytest.mark.parametrize("method", PRICED)
+def test_every_amount_is_in_the_authorizations_currency(desk: Desk, method: str) -> None:
     """An amount in another currency is refused and names the field."""
-    it = acts.ready(desk, act, "zoe")
-    command: Any = acts.COMMANDS[act](it)
-    field = "paid" if act is Act.CONFIRM else "amount"
+    call = ON_AUTHORIZATION[method]
+    command: Any = call.command(call.before(desk, "zoe"))
+    field = "paid" if method == "ConfirmAuthorization" else "amount"
     euro = replace(command, **{field: Money("EUR", 100)})
     error = refused(desk, euro)
     assert isinstance(error, InvalidInput)

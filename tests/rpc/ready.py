@@ -1,27 +1,14 @@
-"""A call of every method that changes something, with all behind it that it needs to go through."""
+"""Authorizations in every state, made over the wire, each of a person of its own."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from freehold.v1 import authorization_service_pb2 as calls
-from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.types_pb2 import OFFER_ZERO
 from google.protobuf.duration_pb2 import Duration
 
-from tests.fakes import OPERATOR
-from tests.rpc.support import (
-    BIKE_MINOR,
-    FOLLOWING,
-    RPCS,
-    Desks,
-    advance,
-    set_name,
-    user_with,
-    yuan,
-)
+from tests.rpc.support import BIKE_MINOR, Desks, advance, yuan
 
 A = Authorization
 ON_PICKUP = calls.AuthorizeRequest.START_ON_PICKUP
@@ -115,14 +102,16 @@ IN_STATE = {
 """How to come to a state, each time with a person of its own."""
 
 
-def _disputed(desk: Desks) -> A:
+def disputed(desk: Desks) -> A:
+    """SETTLED: a part of what is due is disputed."""
     it: A = desk.platform.call(
         "OpenDispute", name=settled(desk).name, amount=yuan(400)
     ).authorization
     return it
 
 
-def _charged_back(desk: Desks) -> A:
+def charged_back(desk: Desks) -> A:
+    """SETTLED: a part of what was paid is charged back."""
     it: A = desk.platform.call(
         "RecordChargeBack",
         name=paid(desk).name,
@@ -132,91 +121,13 @@ def _charged_back(desk: Desks) -> A:
     return it
 
 
-def _proposed(desk: Desks) -> A:
-    """By the colleague, so that the platform's own key may agree."""
+def proposed(desk: Desks) -> A:
+    """SETTLED: the colleague proposed a write-off, so that the platform's own key may agree."""
     it: A = desk.colleague.call("ProposeWriteOff", name=settled(desk).name).authorization
     return it
 
 
-def _owed_back(desk: Desks) -> A:
+def owed_back(desk: Desks) -> A:
+    """SETTLED: a part of what was paid is owed back."""
     it: A = desk.operator.call("RefundCharge", name=paid(desk).name, amount=yuan(300)).authorization
     return it
-
-
-BEHIND = {
-    "ConfirmAuthorization": offered,
-    "StartRental": authorized,
-    "IncrementAuthorization": active,
-    "DecreaseAuthorization": active,
-    "ExtendRental": active,
-    "SettleAuthorization": active,
-    "ReverseAuthorization": active,
-    "ClaimReturn": active,
-    "ContestReturn": claimed,
-    "ReportLost": overdue,
-    "ReportFound": missing,
-    "LowerCharge": settled,
-    "RefundCharge": paid,
-    "RecordPaidElsewhere": settled,
-    "ResolveReview": under_review,
-    "RecordPayment": settled,
-    "OpenDispute": settled,
-    "ResolveDispute": _disputed,
-    "RecordChargeBack": paid,
-    "ResolveChargeBack": _charged_back,
-    "SetProvision": settled,
-    "ProposeWriteOff": settled,
-    "ApproveWriteOff": _proposed,
-    "PayOutRefund": _owed_back,
-}
-"""What a call that changes an authorization needs."""
-
-
-def ready(desk: Desks, method: str) -> Any:
-    """A request that goes through when sent, and leaves out what is optional."""
-    caller = desk.caller_for(method)
-    request: Any = RPCS[method].request(request_id=caller.fresh())
-    if method in FOLLOWING:
-        set_name(method, request, BEHIND[method](desk).name)
-    fill(desk, method, request)
-    return request
-
-
-def fill(desk: Desks, method: str, request: Any) -> None:
-    """The other parts that a request needs, good for what `BEHIND` has made."""
-    platform = desk.platform
-    match method:
-        case "Authorize":
-            request.user_id = platform.person()
-            request.product_id = "umbrella"
-        case "AuthorizeGroup":
-            request.user_id = platform.person()
-            request.items.add(product_id="umbrella")
-            request.items.add(product_id="power-bank")
-        case "ConfirmAuthorization":
-            request.payment_reference = platform.fresh("pay")
-            request.paid.CopyFrom(yuan(REDUCED_MINOR))
-        case "ExtendRental":
-            request.duration.seconds = 3_600
-        case "ContestReturn":
-            request.evidence = "case-4711"
-        case "PutUsers":
-            request.users.append(user_with(platform.fresh("person"), 600))
-        case "SetCreditLimit":
-            request.user_id = platform.person()
-            request.limit.CopyFrom(yuan(40_000))
-        case "SetStanding":
-            request.user_id = platform.person()
-            request.standing = credit.STANDING_SUSPENDED
-        case "ResolveReview":
-            request.verdict = request.VERDICT_APPROVED
-        case "ResolveDispute" | "ResolveChargeBack":
-            request.outcome = collection.DISPUTE_OUTCOME_USER_WON
-        case "PayOutOperator" | "RecordOperatorPayment":
-            settled(desk)
-            request.operator_id = OPERATOR
-    fields = request.DESCRIPTOR.fields_by_name
-    if "amount" in fields and method != "Authorize":
-        request.amount.CopyFrom(yuan(200))
-    if "payment_reference" in fields and method != "IncrementAuthorization":
-        request.payment_reference = platform.fresh("pay")

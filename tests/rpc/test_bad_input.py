@@ -31,13 +31,11 @@ from google.protobuf.message import Message
 from service.config import KIB, MIB
 from service.domain.errors import InvalidInput
 from service.rpc.validation import parse
-from tests.rpc import ready
-from tests.rpc.examples import REQUIRED, example, examples
+from tests.rpc.examples import example, examples, passing, required
 from tests.rpc.support import (
     BIKE_MINOR,
     EVERY,
     FOLLOWING,
-    MUTATIONS,
     RPCS,
     START_S,
     Caller,
@@ -255,11 +253,6 @@ def test_every_field_has_an_example() -> None:
         assert shown == declared, method
 
 
-def required(method: str) -> set[str]:
-    """The fields that a message must have."""
-    return REQUIRED[method] | ({"request_id"} if method in MUTATIONS else set())
-
-
 @pytest.mark.parametrize("method", EVERY)
 def test_empty_message_names_what_is_required(desk: Desks, method: str) -> None:
     """An empty message is refused with a violation for each required field."""
@@ -472,7 +465,7 @@ MONEY = [
 @pytest.mark.parametrize(("method", "field"), MONEY)
 def test_unknown_currency_is_named(desk: Desks, method: str, field: str) -> None:
     """A well-formed currency other than the authorization's is refused at its field."""
-    request = ready.ready(desk, method)
+    request = passing(desk, method)
     if method == "IncrementAuthorization":
         request.payment_reference = desk.operator.fresh("pay")
         request.paid.CopyFrom(yuan(200))

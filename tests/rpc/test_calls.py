@@ -33,8 +33,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from service.clock import SystemClock
 from service.config import Limits
 from tests.fakes import serving
-from tests.rpc.examples import example
-from tests.rpc.ready import ready
+from tests.rpc.examples import example, passing
 from tests.rpc.support import (
     BIKE_MINOR,
     MUTATIONS,
@@ -584,7 +583,7 @@ def test_a_wrong_row_is_named(own: Desks) -> None:
 def replayable(desk: Desks) -> Iterator[tuple[str, Message]]:
     """A call of every method that changes something, ready to be sent."""
     for method in MUTATIONS:
-        yield method, ready(desk, method)
+        yield method, passing(desk, method)
     origin = ReverseAuthorizationRequest.Origin(
         user_id="nobody", authorize_request_id=desk.operator.fresh("never")
     )

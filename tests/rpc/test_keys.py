@@ -12,7 +12,7 @@ from service.storage import admin
 from service.storage import schema as t
 from service.storage.database import writing
 from tests.fakes import START_US
-from tests.rpc.examples import SCOPES, example
+from tests.rpc.examples import example, scope
 from tests.rpc.support import (
     EVERY,
     OPERATOR_RPCS,
@@ -97,8 +97,8 @@ def test_a_key_serves_only_its_scope(
     desk: Desks, method: str, lacking: Callable[[str], Caller]
 ) -> None:
     """A key without a method's scope, and one of the wrong kind, is denied naming the scope."""
-    scope = SCOPES.get(method, "authorizations.write")
-    wrong = [lacking(scope)]
+    needed = scope(method)
+    wrong = [lacking(needed)]
     if method not in SHARED_RPCS:
         wrong.append(desk.platform if method in OPERATOR_RPCS else desk.operator)
     for caller in wrong:
@@ -106,6 +106,6 @@ def test_a_key_serves_only_its_scope(
             refusal = caller.refused(method, body)
             assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
             assert refusal.reason == "SCOPE_MISSING"
-            assert refusal.info.metadata["scope"] == scope
-            assert scope in refusal.message
+            assert refusal.info.metadata["scope"] == needed
+            assert needed in refusal.message
     assert set(PLATFORM_RPCS).isdisjoint(OPERATOR_RPCS)

@@ -26,7 +26,7 @@ from freehold.v1.credit_service_pb2 import (
 from google.protobuf.message import Message
 
 from tests.rpc import ready
-from tests.rpc.examples import example, named
+from tests.rpc.examples import behind, example, named
 from tests.rpc.support import (
     FOLLOWING,
     NOWHERE,
@@ -60,7 +60,7 @@ def check_unknown(
 @pytest.mark.parametrize("method", ["GetAuthorization", *OPERATORS_FOLLOWING])
 def test_anothers_authorization_does_not_exist(desk: Desks, method: str) -> None:
     """Another operator's authorization is NOT_FOUND, byte for byte like one that never was."""
-    mine = ready.BEHIND.get(method, ready.active)(desk)
+    mine = behind(desk, method)
     check_unknown(desk.other, method, mine, lambda name: named(method, name))
     assert desk.operator.get(mine.name) == mine
 

@@ -29,8 +29,7 @@ from service.ids import RandomIds
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.fakes import FakeScorer, Served, serving
-from tests.rpc import ready
-from tests.rpc.examples import examples, named
+from tests.rpc.examples import behind, examples, named, passing
 from tests.rpc.support import (
     MUTATIONS,
     OPERATORS_FOLLOWING,
@@ -49,7 +48,7 @@ def changed(desk: Desks, method: str, request: Any, field: str) -> Message:
     other = RPCS[method].request.FromString(request.SerializeToString())
     sample = next(it for it in examples(method) if other_has(it, field))
     if field in ("name", "authorization"):
-        set_name(method, other, ready.BEHIND[method](desk).name)
+        set_name(method, other, behind(desk, method).name)
     elif field == "origin":
         other.origin.CopyFrom(sample.origin)  # type: ignore[attr-defined]
     elif field == "users":
@@ -106,7 +105,7 @@ def signed(amount_minor: int) -> SignedMoney:
 )
 def test_same_id_other_body_names_the_field(desk: Desks, method: str, field: str) -> None:
     """A request id sent again with another body is ALREADY_EXISTS naming the field."""
-    caller, request = desk.caller_for(method), ready.ready(desk, method)
+    caller, request = desk.caller_for(method), passing(desk, method)
     if method == "IncrementAuthorization" and field in ("paid", "payment_reference"):
         request.paid.CopyFrom(yuan(5))
         request.payment_reference = caller.fresh("pay")

@@ -15,8 +15,7 @@ from service.domain.errors import InvalidInput
 from service.rpc import convert, pipeline
 from service.rpc.retries import Retries
 from tests.fakes import START_US
-from tests.rpc.examples import example
-from tests.rpc.ready import ready
+from tests.rpc.examples import example, passing
 from tests.rpc.support import MUTATIONS, RPCS, Desks, user_with, yuan
 
 Tighten = Callable[[], None]
@@ -44,7 +43,7 @@ def test_a_retry_gets_its_answer_although_the_rules_were_tightened(
 ) -> None:
     """A request id that was answered gets the stored bytes when today's rules refuse the request;
     a request id that is new is refused."""
-    caller, request = desk.caller_for(method), ready(desk, method)
+    caller, request = desk.caller_for(method), passing(desk, method)
     other: Any = RPCS[method].request.FromString(request.SerializeToString())
     other.request_id = caller.fresh("another")
     first = caller.send(method, request)
@@ -63,7 +62,7 @@ def test_a_retry_that_differs_is_refused_as_ever(
     wanted = "PutUsers" if caller is desk.platform else "Authorize"
     if method == wanted:
         wanted = "SetCreditLimit" if caller is desk.platform else "AuthorizeGroup"
-    used = ready(desk, wanted)
+    used = passing(desk, wanted)
     caller.send(wanted, used)
     other: Any = example(method)
     other.request_id = used.request_id
@@ -75,7 +74,7 @@ def test_a_retry_that_differs_is_refused_as_ever(
 
 def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
     """A retry with another amount is ALREADY_EXISTS naming the amount."""
-    request = ready(desk, "SettleAuthorization")
+    request = passing(desk, "SettleAuthorization")
     desk.operator.send("SettleAuthorization", request)
     request.amount.amount_minor += 1
     tighten()
@@ -89,7 +88,7 @@ def test_a_retry_is_answered_where_a_value_is_refused_on_its_way(
 ) -> None:
     """The same holds for rules that stand beside the contract, where a message becomes a
     command."""
-    request = ready(desk, "SettleAuthorization")
+    request = passing(desk, "SettleAuthorization")
     first = desk.operator.send("SettleAuthorization", request)
 
     def refuse(message: Any) -> None:
@@ -104,7 +103,7 @@ def test_a_retry_is_answered_where_a_value_is_refused_on_its_way(
 def test_who_calls_is_checked_before_the_retry(desk: Desks, tighten: Tighten) -> None:
     """Another operator with the same request id is refused like everybody, and a key without the
     scope learns nothing."""
-    request = ready(desk, "Authorize")
+    request = passing(desk, "Authorize")
     desk.operator.send("Authorize", request)
     tighten()
     assert desk.other.refused("Authorize", request).code is grpc.StatusCode.INVALID_ARGUMENT
@@ -115,7 +114,7 @@ def test_a_reversal_that_came_first_is_no_answer_to_an_authorize(
     desk: Desks, tighten: Tighten
 ) -> None:
     """An Authorize that was reversed before it arrived was never answered: today's rules count."""
-    request = ready(desk, "Authorize")
+    request = passing(desk, "Authorize")
     origin = {"user_id": request.user_id, "authorize_request_id": request.request_id}
     assert desk.operator.call("ReverseAuthorization", origin=origin).tombstone
     tighten()
@@ -194,7 +193,7 @@ def test_a_call_that_is_accepted_is_not_looked_up_here(
         return await records(self, caller, request_ids)
 
     monkeypatch.setattr(Retries, "records", watched)
-    request = ready(desk, "SettleAuthorization")
+    request = passing(desk, "SettleAuthorization")
     desk.operator.send("SettleAuthorization", request)
     desk.operator.send("SettleAuthorization", request)
     desk.platform.person()

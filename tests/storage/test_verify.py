@@ -22,6 +22,7 @@ from service.signing import PublicKeys
 from service.storage.database import open_database
 from tests.engine.calls import authorize, pay, rental, reverse, settle
 from tests.fakes import Desk, new_database
+from tests.operations.every import ON_AUTHORIZATION
 from tests.storage.book import (
     KEY,
     KEYS,
@@ -122,15 +123,19 @@ def test_sound_books_pass(books: Path, seals: list[SealRecord]) -> None:
     assert found.last_seal == witness(seals[-1])
 
 
-def test_everything_that_posts_is_in_the_book(books: Path) -> None:
-    """The book of these tests has every transition that may post and every account."""
-    with attack(books) as connection:
-        transitions = connection.execute("SELECT DISTINCT transition FROM entries").fetchall()
-        pairs = connection.execute("SELECT DISTINCT transition, debit, credit FROM entries")
-        seen = {(str(a), str(b), str(c)) for a, b, c in pairs.fetchall()}
-    assert {row[0] for row in transitions} == set(expectations.EFFECTS)
-    accounts = {account for _, *pair in seen for account in pair}
-    assert accounts == set(Account)
+def test_everything_that_posts_is_in_the_book(books: Path, file: Path) -> None:
+    """The book of these tests, and one with each call on an authorization, verify and have every
+    transition that may post and every account."""
+    with at(file) as desk:
+        for method, call in ON_AUTHORIZATION.items():
+            desk.do(call.command(call.before(desk, method)))
+    assert verified(file).fault is None
+    posted: set[tuple[str, str, str]] = set()
+    for book in (books, file):
+        with attack(book) as connection:
+            posted |= set(connection.execute("SELECT transition, debit, credit FROM entries"))
+    assert {transition for transition, _, _ in posted} == set(expectations.EFFECTS)
+    assert {account for _, *pair in posted for account in pair} == set(Account)
 
 
 def test_empty_books_pass(file: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.domain import authorization as life
 from service.domain import hold
-from service.domain.authorization import Act, Authorization
+from service.domain.authorization import Authorization
 from service.domain.errors import Exhausted, IllegalState, InvariantBroken
 from service.domain.ledger import Standing
 from service.domain.money import Money
@@ -47,7 +47,7 @@ def wanted(caller: str, it: Increment, keys: Keys) -> None:
 def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     """Holds more, decided anew with the score as of now; a refusal changes nothing."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, Act.INCREMENT)
+    life.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
     if line.standing is not Standing.NORMAL:
         raise IllegalState(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from service.domain import authorization as life
 from service.domain import settlement
-from service.domain.authorization import Act
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
@@ -25,9 +24,9 @@ class ReportFound(AuthorizationCommand):
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
     """A missing item is back."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, Act.REPORT_FOUND)
+    life.require(current, settlement.REPORT_FOUND)
     docked_us = occurred_us(
-        work.caller, Act.REPORT_FOUND, it.occurred_us, current, draft, context.now_us
+        work.caller, settlement.REPORT_FOUND, it.occurred_us, current, draft, context.now_us
     )
     step = settlement.find(current, product_of(current, context), docked_us)
     return finish(draft, step, line, rows, context)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.domain import authorization as life
 from service.domain import hold
-from service.domain.authorization import Act, Authorization, State
+from service.domain.authorization import Authorization, State
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Part, Reason, choose_again
@@ -28,7 +28,7 @@ class ResolveReview(AuthorizationCommand):
 def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decided:
     """A person's verdict on what the engine had decided; a group is decided together."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, Act.RESOLVE_REVIEW)
+    life.require(current, hold.RESOLVE_REVIEW)
     members = members_in(current, State.REVIEW, line, draft, rows, context)
     window_us = min([product_of(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from service.domain import authorization as life
 from service.domain import settlement
-from service.domain.authorization import Act
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Settled, Work
 from service.engine.context import Context, Decided
@@ -31,9 +30,11 @@ class Settle(AuthorizationCommand):
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     """Captures an amount, or the fee for the usage; answers with the fee's arithmetic."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, Act.SETTLE)
+    life.require(current, settlement.SETTLE)
     product = product_of(current, context)
-    event_us = occurred_us(work.caller, Act.SETTLE, it.occurred_us, current, draft, context.now_us)
+    event_us = occurred_us(
+        work.caller, settlement.SETTLE, it.occurred_us, current, draft, context.now_us
+    )
     fee = None
     if it.amount is None:
         life.require_rental(current)

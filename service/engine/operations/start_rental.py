@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from service.domain import authorization as life
 from service.domain import hold
-from service.domain.authorization import Act
 from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
@@ -37,7 +36,7 @@ def wanted(caller: str, it: StartRental, keys: Keys) -> None:
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
     """The item was picked up."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, Act.START)
+    life.require(current, hold.START)
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     product = product_of(current, context)
