@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.operations.call import Call, CallOnAuthorization
 
-OF_ALL = ("call", "every")
+OF_ALL = ("call", "conftest", "every")
 """Files of this folder that have no calls."""
 
 

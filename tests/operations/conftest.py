@@ -1,0 +1,7 @@
+"""The desks of the engine's tests, whose books are verified after every test."""
+
+from __future__ import annotations
+
+from tests.engine.conftest import desk, store
+
+__all__ = ["desk", "store"]
