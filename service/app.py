@@ -1,4 +1,4 @@
-"""Puts the server together, runs it, and takes it apart in order."""
+"""The server: assembles its parts, runs it and stops it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ log = structlog.get_logger("freehold")
 
 
 def build_version() -> str:
-    """The version that decisions are recorded with."""
+    """The build's version, which decisions record."""
     try:
         return version("freehold")
     except PackageNotFoundError:
@@ -79,7 +79,7 @@ def build_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a server is made of; tests hand in their own clock, ids and scorer."""
+    """The parts of a server; tests pass their own clock, ids and scorer."""
 
     store: SqlStore
     scorer: Scorer
@@ -87,13 +87,13 @@ class Parts:
     ids: Ids
     limits: Limits
     rail_secret: bytes | None = None
-    """Shared with the payment rail, whose call-backs are signed with it; None: there is no rail."""
+    """The secret shared with the payment rail, which signs its call-backs; None means no rail."""
     rail: Rail | None = None
-    """Where transfers are handed in; None: whoever runs the rail reads them by ListTransfers."""
+    """The payment rail; None if an outside rail reads transfers by ListTransfers."""
     seal_key: SealKey | None = None
-    """Signs the heads of the books; None: nothing is sealed."""
+    """The key that signs the heads of lines; None means no seals."""
     clock_vouched: bool = False
-    """Somebody says that the machine's clock is right, however long nothing has happened."""
+    """True if the machine's clock was confirmed, whatever the database says."""
 
 
 class App:
@@ -206,8 +206,11 @@ class App:
         return services
 
     async def start(self, address: str) -> int:
-        """Serves on the address; returns the port. Raises CannotListen, and ClockUnproven where
-        the machine's clock is far ahead of the database and nobody vouches for it."""
+        """Serves on the address, and returns the port.
+
+        Raises CannotListen. Raises ClockUnproven if the machine's clock is far ahead of the
+        database and was not confirmed.
+        """
         if isinstance(self._parts.clock, SystemClock):
             newest_us = self._parts.store.newest_us()
             self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
@@ -225,11 +228,11 @@ class App:
         return port
 
     def _workers_of(self, terms: Terms, pool: Pool) -> list[Worker]:
-        """All that goes on beside the calls until the server stops."""
+        """The background workers, which run until the server stops."""
         limits, store = self._parts.limits, self._parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
         works: dict[str, tuple[Work, float, float | None]] = {
-            # These go by no clock but their own pauses, so in a sandbox as well.
+            # These workers depend only on their own pauses, so they run in a sandbox as well.
             "catalog": (CatalogReloader(terms, pool).work, limits.catalog_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
@@ -255,7 +258,7 @@ class App:
         await self._server.set_serving(serving)
 
     async def _hear_rail(self) -> bool:
-        """Lets the rail deliver what it has to say; nothing more waits after it."""
+        """Lets the rail send its due call-backs; returns False, because no work is left."""
         if self._parts.rail is not None:
             await self._parts.rail.tell(self._deliver)
         return False
@@ -264,7 +267,7 @@ class App:
         await self._rails.report(body, signature)
 
     async def _catch_up(self) -> int:
-        """All that the background would do by now; returns how many authorizations time woke."""
+        """Does the due background work now; returns the number of authorizations woken."""
         woken = await self._timers.wake_due()
         if self._transfers is not None:
             await self._transfers.send_requested()
@@ -272,7 +275,7 @@ class App:
         return woken
 
     async def stop(self) -> None:
-        """Stops accepting, lets calls under way finish, drains the queue, closes."""
+        """Stops accepting calls, lets running calls finish, drains the queue, and closes."""
         self._prober.close()
         if self._probing is not None:
             self._probing.cancel()
@@ -321,9 +324,9 @@ def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) ->
 
 
 CLOCK_NEWS = {
-    ClockNews.JUMPED: "the machine's clock was set: time goes on as before, and until the clock "
-    "is right again nothing lapses, is lost, sold or debited by time alone; where it is right as "
-    "it is, restart the server",
+    ClockNews.JUMPED: "the machine's clock was set: the server keeps its own time, and until the "
+    "clock is right again nothing lapses, is lost, sold or debited by time alone; if the new time "
+    "is right, restart the server",
     ClockNews.RIGHT_AGAIN: "the machine's clock is followed again",
     ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
     "them is wrong; set the clock and restart the server",
@@ -331,15 +334,15 @@ CLOCK_NEWS = {
 
 
 def log_clock(news: ClockNews, off_us: int) -> None:
-    """Writes to the log what the clock has to tell."""
-    # A log that cannot be written must not stop whoever asks for the time.
+    """Logs news of the clock."""
+    # A log that cannot be written must not stop the readers of the clock.
     with suppress(Exception):
         write = log.info if news is ClockNews.RIGHT_AGAIN else log.error
         write(str(news), off_s=round(off_us / 1_000_000, 3), what=CLOCK_NEWS[news])
 
 
 def _log_seal(seal: SealRecord) -> None:
-    # Noted elsewhere, with the log: a witness of seals that somebody may cut off.
+    # The logged witness proves a seal that somebody may later cut off.
     with suppress(Exception):
         witness = f"{seal.number}:{seal.digest.hex()}"
         log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
@@ -352,7 +355,7 @@ def _log_terms(fault: TermsFault, *, mended: bool) -> None:
 
 
 def _warn_of_gap(gap: ClockGap, seen: int) -> None:
-    # An operator's id is no person's.
+    # The caller is an operator, so its id is not personal data.
     with suppress(Exception):
         log.warning(
             "clock ahead",
@@ -360,8 +363,8 @@ def _warn_of_gap(gap: ClockGap, seen: int) -> None:
             method=gap.method,
             ahead_s=round(gap.gap_us / 1_000_000, 3),
             seen=seen,
-            why="the time that was told is more than a minute later than this server's: it was"
-            " taken as now; set the clock that is wrong",
+            why="the call's time is more than a minute later than this server's clock: it was"
+            " taken as now; correct the clock that is wrong",
         )
 
 
@@ -373,7 +376,7 @@ def _log_waiting(it: Waiting) -> None:
             application=it.application,
             since_s=round(it.since_s, 1),
             why="a transaction of this PostgreSQL process has not ended: seals and the newest pages"
-            " of lists wait for it; end it, or roll back what is prepared where the pid is 0",
+            " of lists wait for it; end it, or, if the pid is 0, roll back prepared transactions",
         )
 
 
@@ -382,7 +385,7 @@ def _log_health(serving: bool, error: BaseException | None) -> None:
         if serving:
             log.info("storage is back")
         else:
-            # Why a batch was refused stands in the fault that was logged before.
+            # The cause of a refused batch is in the fault logged before.
             why = "a batch was refused" if error is None else str(error)
             cause = None if error is None else error.__cause__
             said = cause and (str(cause) or type(cause).__name__).splitlines()[0]
@@ -396,10 +399,10 @@ def _log_fault(fault_id: str, error: BaseException) -> None:
 
 
 def _calm_collector() -> None:
-    """Keeps the garbage collector from walking what lives as long as the server.
+    """Keeps the garbage collector away from objects that live as long as the server.
 
-    A full collection over the imported libraries stopped every call for about 100 ms. What is
-    there now is set aside; calls make few cycles, so that young objects may gather.
+    A full collection over the imported libraries stopped every call for about 100 ms. Existing
+    objects are frozen. Calls make few cycles, so young objects may accumulate.
     """
     gc.collect()
     gc.freeze()
@@ -407,14 +410,14 @@ def _calm_collector() -> None:
 
 
 def _take_turns() -> None:
-    """Keeps the server's threads from interrupting each other; for those that start from here on.
+    """Keeps the server's threads from interrupting each other; affects threads started from now on.
 
-    gRPC's threads, the loop and the writer wake one another several times a call. To Linux, what
-    is marked as a batch job does not, when it wakes, interrupt what runs: it comes next. Where
-    all share a core that spares many switches of threads.
+    gRPC's threads, the loop and the writer wake one another several times a call. On Linux a batch
+    thread that wakes does not interrupt the running thread; it runs next. If all threads share a
+    core, that saves many switches.
     """
     if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):  # where that is not allowed
+        with suppress(OSError):  # the system may not allow it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 

@@ -1,4 +1,4 @@
-"""Limits that name their bounds: a number that makes no sense is refused, by its name."""
+"""Limits with bounds: a value out of its bounds is refused by name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ BOUNDS = "bounds"
 
 
 def bounded(default: float, low: float, high: float) -> Any:
-    """A dataclass field whose value must be from `low` to `high`, both included."""
+    """A dataclass field whose value must be from `low` to `high`, both inclusive."""
     return field(default=default, metadata={BOUNDS: (low, high)})
 
 
 def out_of_bounds(limits: Any, path: str = "") -> Iterator[str]:
-    """Each field of a dataclass, and of those in it, whose value is out of its bounds: a text that
-    names the field, the value and the bounds."""
+    """A message for each field of a dataclass, nested ones included, that is out of its bounds.
+
+    The message has the field, its value and the bounds.
+    """
     for it in fields(limits):
         value, name = getattr(limits, it.name), f"{path}{it.name}"
         if is_dataclass(value):

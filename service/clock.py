@@ -1,4 +1,4 @@
-"""Where time comes from; everything else is given an instant."""
+"""Clocks, the source of time; all other code receives instants."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ from service.domain.errors import ClockUnproven
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 SLEW_DIVISOR = 10
-"""A step is forgotten at a tenth of the time that goes by: no daemon slews faster."""
+"""A step is forgotten over ten times its length; no daemon slews faster."""
 LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ClockLimits:
-    """How far the machine's clock may be off, in seconds."""
+    """The accepted errors of the machine's clock, in seconds."""
 
     most_apart_s: float = bounded(10.0, 1, 3600)
-    """How far the machine's two clocks may move apart. A daemon that keeps time, or a virtual
-    machine that is moved, steps by less; and no term of a rental is so short that it would
-    matter."""
+    """The most that the wall clock and the steady clock may drift apart.
+
+    A time daemon, or the move of a virtual machine, makes smaller steps. No term of a rental is so
+    short that such a step matters.
+    """
     most_behind_s: float = bounded(60.0, 0, 86_400)
-    """How far the clock may be behind the newest row at the start, as those of two servers may
-    be."""
+    """The most that the clock may be behind the newest row at the start.
+
+    The clocks of two servers may differ by so much.
+    """
     most_ahead_s: float = bounded(30 * 86_400, 60, 3650 * 86_400)
-    """How long nothing may have happened before the start, unless somebody vouches for the
-    clock."""
+    """The longest time without an event before the start, unless the clock is confirmed."""
 
 
 CLOCK_LIMITS = ClockLimits()
@@ -48,12 +51,12 @@ class Clock(Protocol):
 
     @property
     def trusted(self) -> bool:
-        """Whether it may be done now what time alone brings: lapse, lose, sell, hand in."""
+        """True if timers and transfers may run by this clock."""
         ...
 
 
 class ClockNews(StrEnum):
-    """What a clock has to tell; each is the event of a line in the log."""
+    """News of a clock; each value is the event of a log line."""
 
     JUMPED = "clock_jumped"
     RIGHT_AGAIN = "clock_right_again"
@@ -61,11 +64,14 @@ class ClockNews(StrEnum):
 
 
 Tell = Callable[[ClockNews, int], None]
-"""Takes the news and by how much the machine's clock is off, in microseconds; ahead is positive."""
+"""A function that receives news and the error of the machine's clock in microseconds.
+
+A positive error means that the clock is ahead.
+"""
 
 
 def _steady_source() -> Callable[[], int]:
-    """Nanoseconds that nobody sets, counted while the machine sleeps too, where that is had."""
+    """A clock in nanoseconds that nobody can set; it also counts sleep where possible."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
     return time.monotonic_ns
@@ -76,25 +82,26 @@ def _say_nothing(_news: ClockNews, _off_us: int) -> None:
 
 
 class SystemClock:
-    """The machine's clock, which never goes backwards within a process and follows no jump.
+    """The machine's clock; it never goes backwards within a process, and ignores jumps.
 
-    Each reading compares the wall clock, which anybody may set, with a steady clock, which nobody
-    can. As long as they agree within `most_apart_s` the wall clock counts; after a small step back
-    time stands still until the wall clock has caught up. When they do not, that is a jump: it is
-    told, time goes on from before it by the steady clock, so that calls are answered as if nothing
-    had happened, and the clock is not `trusted`, so that the timers and the transfers rest. When
-    the wall clock comes back it is followed again, and that is told too.
+    Each reading compares the wall clock, which can be set, with a steady clock, which cannot. While
+    they agree within `most_apart_s`, the wall clock counts. After a small step back, time stands
+    still until the wall clock has caught up.
 
-    A jump that stays is not followed, however long: nobody here can tell the operator who sets a
-    wrong clock right from the fault that sets a right one wrong, and a rental that was sold by a
-    wrong clock is not brought back. Whoever knows restarts the process, which takes the wall clock
-    as it then is. A virtual machine that was stopped for longer than `most_apart_s` sees a jump
-    as well.
+    A larger difference is a jump, and is reported. Time then goes on from before the jump by the
+    steady clock, so that calls are answered as usual. Meanwhile the clock is not `trusted`, so that
+    timers and transfers rest. When the wall clock comes back, it counts again, and that is reported
+    too.
 
-    At the start there is nothing to compare with but the database (`compare_start`). A clock behind
-    its newest row is told and no more: what is done late harms nobody. With one that is
-    `most_ahead_s` ahead no server starts unless somebody vouches for it: any call would sell by
-    that clock, and its event would make the clock look right from then on.
+    A lasting jump is never followed. The process cannot distinguish a correction of a wrong clock
+    from a fault of a right one, and a rental that was sold by a wrong clock cannot be brought back.
+    If the new time is right, restart the process: it starts with the wall clock of then. A virtual
+    machine that was stopped for longer than `most_apart_s` also sees a jump.
+
+    At the start there is only the database to compare with (`compare_start`). A clock behind the
+    newest row is only reported, because late work harms nobody. With a clock ahead by more than
+    `most_ahead_s` the server does not start unless the clock is confirmed: any call would sell
+    items by that clock, and its event would make the clock look right from then on.
     """
 
     def __init__(
@@ -104,8 +111,10 @@ class SystemClock:
         tell: Tell = _say_nothing,
         limits: ClockLimits = CLOCK_LIMITS,
     ) -> None:
-        """`wall_ns` is nanoseconds since the epoch, `steady_ns` since whenever; `tell` must not
-        block: it is called by whoever asks for the time."""
+        """`wall_ns` counts nanoseconds since the epoch, `steady_ns` since any fixed instant.
+
+        `tell` must not block, because readers of the clock call it.
+        """
         self._wall_ns = wall_ns
         self._steady_ns = steady_ns or _steady_source()
         self._tell = tell
@@ -114,13 +123,13 @@ class SystemClock:
         self._most_ahead_us = int(limits.most_ahead_s * SECOND_US)
         self._lock = Lock()
         self._looked_ns, wall = self._read_together()
-        # By how much the wall clock is ahead of the steady one, as far as that is believed.
+        # The accepted difference between the wall clock and the steady clock.
         self._ahead_ns = wall - self._looked_ns
         self._jump_ns = 0
         self._last_us = 0
 
     def now_us(self) -> int:
-        """Microseconds since the epoch, UTC; at least the last answer."""
+        """Microseconds since the epoch, UTC; never less than an earlier result."""
         news = None
         with self._lock:
             steady_ns = self._steady_ns()
@@ -150,9 +159,9 @@ class SystemClock:
         return now_us
 
     def _read_together(self) -> tuple[int, int]:
-        """Steady and wall clock of one moment, of several looks the one that took the shortest.
+        """The steady and the wall clock at one moment: the fastest of several pairs of readings.
 
-        A process may be stopped between two readings, for any time.
+        The process may be stopped between two readings, for any time.
         """
         best = (0, 0)
         shortest_ns: int | None = None
@@ -166,15 +175,15 @@ class SystemClock:
 
     @property
     def trusted(self) -> bool:
-        """Whether wall and steady clock agree by now."""
+        """True if the wall clock and the steady clock agree now."""
         self.now_us()
         return not self._jump_ns
 
     def compare_start(self, newest_us: int | None, *, vouched: bool) -> None:
-        """Compares the clock with the newest row of the database, in microseconds since the epoch;
-        None: there is none. `vouched`: somebody says that the clock is right.
+        """Compares the clock with the newest row (microseconds since the epoch, or None).
 
-        Raises ClockUnproven when it is more than `most_ahead_s` ahead and nobody vouches for it.
+        `vouched` means that the operator of the server confirms the clock. Raises ClockUnproven if
+        the clock is ahead by more than `most_ahead_s` and not confirmed.
         """
         if newest_us is None:
             return
@@ -184,13 +193,13 @@ class SystemClock:
         elif off_us > self._most_ahead_us and not vouched:
             raise ClockUnproven(
                 f"the machine's clock is {off_us / DAY_US:,.1f} days ahead of the newest event in "
-                "the database: set the clock right; or, where it is right and nothing happened for "
+                "the database: set the clock right; or, if it is right and nothing happened for "
                 "so long, start once with --trust-clock"
             )
 
 
 class SandboxClock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until `advance` moves it."""
 
     trusted = True
 
@@ -202,7 +211,7 @@ class SandboxClock:
         return self._now_us
 
     def advance(self, now_us: int) -> bool:
-        """Moves the clock; False, and unmoved, when the instant lies in the past."""
+        """Moves the clock; returns False, and moves nothing, if the instant is in the past."""
         if now_us < self._now_us:
             return False
         self._now_us = now_us

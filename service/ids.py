@@ -1,4 +1,4 @@
-"""Where identifiers come from."""
+"""Sources of identifiers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Protocol
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _EPOCH_US = 1_577_836_800_000_000
-"""2020-01-01; 50 bits of microseconds last until 2055."""
+"""2020-01-01 in microseconds since the epoch; 50 bits of microseconds last until 2055."""
 _CHANCE_BITS = 50
 _STEP_BITS = 30
-"""Chance in the step from one id to the next of the same microsecond."""
+"""The random bits in the step between two ids of the same microsecond."""
 
 
 class Ids(Protocol):
     """A source of identifiers."""
 
     def new(self, now_us: int) -> str:
-        """A fresh id of 20 characters (0-9, a-v) that sorts by time."""
+        """A new id of 20 characters (0-9, a-v) that sorts by time."""
         ...
 
     def key(self) -> bytes:
@@ -39,13 +39,13 @@ def _base32(number: int) -> str:
 
 
 class RandomIds:
-    """Ten characters of time (microseconds) and ten of chance, 50 bits each.
+    """Random ids: ten characters of time (microseconds) and ten random ones, 50 bits each.
 
-    Time first keeps the indexes of append-mostly tables dense. An id is a name and no secret:
-    what protects an authorization is the key of its operator.
+    Time comes first, which keeps the indexes of append-mostly tables dense. An id is not a secret:
+    the operator's key protects an authorization.
 
-    Each id is greater than the one before it, also while the clock stands still or goes back: a
-    list in the order of ids gets no row before those that it had.
+    Each id is greater than the one before it, even if the clock stands still or goes back. So no
+    row enters a list, sorted by ids, before its older rows.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class RandomIds:
         self._part = 0
 
     def new(self, now_us: int) -> str:
-        """A fresh id of 20 characters that sorts by time."""
+        """A new id of 20 characters that sorts by time."""
         if now_us > self._prefix_us:
             self._begin(now_us)
         else:
@@ -66,7 +66,7 @@ class RandomIds:
 
     def _begin(self, us: int) -> None:
         self._prefix_us, self._prefix = us, _base32(us - _EPOCH_US)
-        # The first bit is left for steps.
+        # The first bit stays 0, as room for steps.
         self._part = self._chance.getrandbits(_CHANCE_BITS - 1)
 
     def key(self) -> bytes:

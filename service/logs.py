@@ -1,9 +1,9 @@
 """Structured logs: JSON lines on standard error, without personal data.
 
-A reader who stands still never stops the server. Lines go through a bounded queue to one thread,
-which alone writes; a line that finds the queue full is dropped and counted, and the count stands
-in the log at the place of the dropped lines. At the process's end the queue is written for at most
-`LogLimits.last_lines_s`; then the process ends although nobody reads.
+A stalled reader never stops the server. Lines go through a bounded queue to the only thread that
+writes. If the queue is full, lines are dropped and counted; the count is logged in the place of the
+dropped lines. At its end the process writes the queue for at most `LogLimits.last_lines_s`, and
+then ends even if nobody reads.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from service.config import LIMITS, LogLimits
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    # Never the local variables of a frame: they hold keys and people.
+    # Local variables are never logged: they hold keys and personal data.
     structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
 ]
 
 
 class LogStream(io.TextIOBase):
-    """A text stream that never blocks its writers, over a file that may.
+    """A text stream over a descriptor that may block; the stream itself never blocks its writers.
 
-    Whole lines are handed, in their order, to a thread that writes them. The thread is a daemon
-    and writes to the descriptor itself, so that neither it nor a lock of Python's own stream keeps
-    the interpreter from its end.
+    A thread writes whole lines in their order. It is a daemon thread and writes to the descriptor
+    directly, so that neither the thread nor a lock of Python's own stream delays the end of the
+    interpreter.
     """
 
     def __init__(self, descriptor: int, limits: LogLimits) -> None:
-        """`descriptor` is written to."""
+        """`descriptor` is the file descriptor to write to."""
         self._descriptor = descriptor
         self._most_waiting = limits.most_waiting
         self._most_in_a_line = limits.most_in_a_line
-        # Reentrant: a destructor that the garbage collector runs in here may warn of something.
+        # Reentrant, because the garbage collector may run a destructor here that logs a warning.
         self._lock = threading.RLock()
         self._lines: SimpleQueue[str | int | None] = SimpleQueue()
         self._waiting = 0
@@ -58,7 +58,7 @@ class LogStream(io.TextIOBase):
         self._thread.start()
 
     def write(self, text: str) -> int:
-        """Takes text; what ends a line goes to the thread. Never blocks; returns its length."""
+        """Takes text, and queues whole lines; never blocks. Returns the length of the text."""
         with self._lock:
             whole = self._begun + text
             end = len(whole) if len(whole) > self._most_in_a_line else whole.rfind("\n") + 1
@@ -68,7 +68,7 @@ class LogStream(io.TextIOBase):
         return len(text)
 
     def _put(self, lines: str) -> None:
-        # Once lines are dropped there must be some room again, so that the counts stay few.
+        # After a drop, wait for some room before taking lines again, so that counts stay few.
         most = self._most_waiting // 2 if self._dropped else self._most_waiting
         if self._waiting and self._waiting + len(lines) > most:
             self._dropped += lines.count("\n") or 1
@@ -83,25 +83,25 @@ class LogStream(io.TextIOBase):
             self._dropped = 0
 
     def flush(self) -> None:
-        """Does nothing: whoever waited for the reader could be kept waiting for ever."""
+        """Does nothing: waiting for the reader could take for ever."""
 
     def fileno(self) -> int:
-        """The descriptor behind the stream, for processes that inherit it."""
+        """The descriptor of the stream, for child processes that inherit it."""
         return self._descriptor
 
     def writable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of what is written."""
+        """The encoding of the written text."""
         return "utf-8"
 
     def finish(self, within_s: float) -> bool:
-        """Writes what is left, for at most so many seconds; whether all was written.
+        """Writes the queue for at most `within_s` seconds; returns True if all was written.
 
-        What comes after it is lost.
+        Later lines are lost.
         """
         with self._lock:
             if self._begun:
@@ -120,7 +120,7 @@ class LogStream(io.TextIOBase):
         with suppress(Empty):
             return self._taken(self._lines.get_nowait())
         with self._lock:
-            # All that came was written: nobody else would tell what was dropped meanwhile.
+            # The queue is empty, so the dropped lines must be reported now.
             self._tell_dropped()
         return self._taken(self._lines.get())
 
@@ -134,7 +134,7 @@ class LogStream(io.TextIOBase):
 def _dropped_line(lines: int) -> str:
     line = {
         "lines": lines,
-        "why": "whoever reads the log was too slow",
+        "why": "the reader of the log was too slow",
         "event": "log_lines_dropped",
         "level": "warning",
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -143,26 +143,26 @@ def _dropped_line(lines: int) -> str:
 
 
 def _write(descriptor: int, text: str) -> None:
-    """Writes all of it, however long that takes; nothing when the descriptor takes no more."""
+    """Writes the whole text, however long it takes; gives up if the descriptor fails."""
     left = memoryview(text.encode("utf-8", "backslashreplace"))
     while left:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
-            # Whoever shares the descriptor has made it so that it does not block.
+            # Another process that shares the descriptor has set it to non-blocking.
             select.select([], [descriptor], [])
         except OSError:
-            return  # closed, or the disk is full: the next line is tried again
+            return  # closed, or the disk is full; the next line tries again
 
 
 def configure_logs(level: str = "INFO", limits: LogLimits = LIMITS.log) -> None:
-    """Every event, of libraries too, becomes one JSON object with time (UTC) and level.
+    """Writes every event, of libraries too, as one JSON object with time (UTC) and level.
 
-    From here on nothing in Python that writes to standard error or standard output blocks, and
-    both go to standard error.
+    From here on no Python code blocks on standard error or standard output; both go to standard
+    error.
     """
     stream = LogStream(sys.stderr.fileno(), limits)
-    # Last of all that is done at the exit, so that the last words of everything else come through.
+    # Registered first, so it runs last at exit, after everything else has logged.
     atexit.register(stream.finish, limits.last_lines_s)
     sys.stdout = sys.stderr = stream
     structlog.configure(

@@ -1,7 +1,7 @@
-"""Signatures of seals: Ed25519, so that whoever checks them cannot make them.
+"""Signatures of seals by Ed25519: its public key can check them, but not make them.
 
-The private key is a PEM file (PKCS #8) that only the server can read; the public key stands
-beside it as `FILE.pub` (PEM, SubjectPublicKeyInfo), for auditors, who may use any other tool.
+The private key is a PEM file (PKCS #8) that only the server can read. The public key is beside it
+in `FILE.pub` (PEM, SubjectPublicKeyInfo), for auditors, who may use any other tool.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KEY_ID_CHARACTERS = 16
 
 
 class SealKeyUnusable(FreeholdError):
-    """A key file is not there, not a key, or readable by others."""
+    """A key file does not exist, is not a key, or is readable by others."""
 
     def __init__(self, why: str) -> None:
         super().__init__("SEAL_KEY_UNUSABLE", why)
@@ -47,13 +47,13 @@ class SealKey:
 
 
 class PublicKeys:
-    """Public keys of seals, by their ids; several when the key was changed."""
+    """Public keys of seals by their ids; there are several after a change of the key."""
 
     def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
         self._keys = {_key_id(key): key for key in keys}
 
     def verify(self, key_id: str, digest: bytes, signature: bytes) -> bool:
-        """Whether the signature over the digest was made with this key, which must be known."""
+        """True if this key is known and made the signature over the digest."""
         key = self._keys.get(key_id)
         if key is None:
             return False
@@ -65,9 +65,9 @@ class PublicKeys:
 
 
 def create_seal_key(path: Path) -> str:
-    """Writes a new private key, for its owner alone, and the public key beside it.
+    """Writes a new private key, readable only by its owner, and its public key beside it.
 
-    Returns the key's id. Raises SealKeyUnusable when either file exists or cannot be written.
+    Returns the key's id. Raises SealKeyUnusable if either file exists or cannot be written.
     """
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
@@ -95,10 +95,10 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 def load_seal_key(path: Path) -> SealKey:
-    """The private key in a file. Raises SealKeyUnusable, also where everybody can read it."""
+    """The private key in a file. Raises SealKeyUnusable, also if other users can read the file."""
     content = _read(path)
     if path.stat().st_mode & stat.S_IRWXO:
-        raise SealKeyUnusable(f"{path} can be used by everybody on this machine: chmod 600")
+        raise SealKeyUnusable(f"{path} is open to everybody on this machine; run chmod 600 on it")
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:

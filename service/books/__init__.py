@@ -1,1 +1,1 @@
-"""Proves the books: what every row must come to, told a second time, apart from the domain."""
+"""The verifier of the books: it states the rules of all rows a second time, without the domain."""

@@ -1,6 +1,6 @@
-"""Authorizations of a portion: what their entries moved, and whether amounts, times and state fit.
+"""Checks the authorizations of a portion against their entries, states and times.
 
-The rules of an authorization are written here a second time, for columns of many.
+The rules of an authorization are stated here a second time, for columns of many rows.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ _PLACES: Final = len(e.PLACES)
 
 
 def _effects() -> tuple[Array, Array, Array]:
-    """For each transition, debit and credit the number of the effect, -1 where there is none; and
-    for each effect the places that it changes with the signs, filled up with changes of nothing."""
+    """The number of the effect of each transition, debit and credit, or -1.
+
+    Also, for each effect, the places that it changes and their signs, padded with changes of 0.
+    """
     found = [(t, d, c, it) for t, all_of in e.EFFECTS.items() for (d, c), it in all_of.items()]
     effects = sorted({it for *_, it in found})
     longest = max(map(len, effects))
@@ -62,12 +64,12 @@ _EFFECT, _CHANGED, _SIGNS = _effects()
 
 
 def of_states(states: frozenset[State] | set[State]) -> Array:
-    """For the code of each state whether it is one of these."""
+    """For the code of each state, whether it is one of these."""
     return np.array([state in states for state in State], dtype=bool)
 
 
 def of_transitions(transitions: Any) -> Array:
-    """For the code of each transition whether it is one of these."""
+    """For the code of each transition, whether it is one of these."""
     return np.array([transition in transitions for transition in T], dtype=bool)
 
 
@@ -87,26 +89,26 @@ _RUNG_US = np.array([step.after_us for step in LADDER], dtype=np.int64)
 
 
 class Attribution:
-    """The amounts that the entries of a portion moved, by authorization and by operator."""
+    """The amounts moved by the entries of a portion, by authorization and by operator."""
 
     def __init__(self, portion: Portion, replay: Replay) -> None:
         self._portion, self._replay = portion, replay
         self.named, self._others = portion.owners()
         """The authorization that each entry names: its place, NONE or MISSING."""
         self.amounts = np.zeros((portion.authorizations.count, _PLACES), dtype=np.int64)
-        """By authorization, and by the places of AMOUNTS and FLOWS."""
+        """Amounts by authorization and by the places of AMOUNTS and FLOWS."""
         self.payouts: Counter[tuple[int, str, int]] = Counter()
-        """Payouts and failed payouts, by flow and amount: each is one transfer."""
+        """Counts of payouts and failed payouts, by authorization, flow and amount."""
         self.operators_own: Counter[tuple[int, PaymentKind, str]] = Counter()
         self.written_off: set[int] = set()
-        """The people of whom something was written off."""
+        """People with a write-off."""
 
     def flow(self, name: str) -> Array:
-        """How much money came or went for each authorization, by its name in FLOWS."""
+        """The money that came or went for each authorization, for a name in FLOWS."""
         return self.amounts[:, e.PLACES[name]]
 
     def add(self, payable: Counter[tuple[str, str]]) -> None:
-        """Adds the entries up, and notes those that are no entries of their authorizations."""
+        """Adds up the entries, and notes entries that do not belong to their authorizations."""
         it, named, portion = self._portion.entries, self.named, self._portion
         if not it.count:
             return
@@ -156,8 +158,10 @@ class Attribution:
         )  # fmt: skip
 
     def _own(self, index: int) -> bool:
-        """Whether an entry of no authorization is a limit of a person, or what an operator was
-        paid or paid; adds up the latter."""
+        """True if an entry without an authorization is a limit or an operator's payment.
+
+        Adds up the payments.
+        """
         it = self._portion.entries
         user_id, currency = self._portion.lines_of[self._portion.entry_line[index]]
         transition = _TRANSITIONS[it["transition"][index]]
@@ -172,7 +176,7 @@ class Attribution:
         return transition is T.LIMIT_SET and bool(operator_id == PLATFORM)
 
     def _add_payable(self, payable: Counter[tuple[str, str]]) -> None:
-        """Adds what operators are owed by these entries."""
+        """Adds the operators' balances by these entries."""
         it = self._portion.entries
         credit = it["credit"] == _OPERATOR_PAYABLE
         debit = (it["debit"] == _OPERATOR_PAYABLE) & ~credit
@@ -192,30 +196,30 @@ class Attribution:
             payable[key] += int(sums[code])
 
 
-# -- what is stored of an authorization -----------------------------------------------------------
+# -- stored authorizations ------------------------------------------------------------------------
 
 
 class Check:
-    """Notes the first authorization that breaks a rule, and of one the first rule."""
+    """Notes the first authorization that breaks a rule, and its first broken rule."""
 
     def __init__(self, portion: Portion, stage: Stage, faults: Faults) -> None:
         self._portion, self._stage, self._faults = portion, stage, faults
         self._order = 0
 
     def place(self, order: int) -> Callable[[int], Place]:
-        """The place of a check of authorizations."""
+        """The place of a check among the checks of authorizations."""
         person = self._portion.authorization_person
         return lambda index: (int(person[index]), self._stage, index, order)
 
     def note(self, rule: str, wrong: Array, detail: str | Callable[[int], str]) -> None:
-        """Notes a rule; each call is of the next one."""
+        """Notes the breaches of a rule; each call is for the next rule."""
         self._order += 1
         place = self.place(self._order)
         self._faults.note(rule, wrong, place, self._portion.authorization_name, detail)
 
 
 def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
-    """Notes authorizations whose amounts are not what was moved, or do not fit state and times."""
+    """Notes authorizations whose amounts differ from their entries, state or times."""
     it, found = portion.authorizations, Check(portion, Stage.AUTHORIZATIONS, faults)
     if not it.count:
         return
@@ -265,7 +269,7 @@ def _check_state(it: Columns, found: Check) -> None:
 
 
 def _not_accepted(it: Columns) -> Array:
-    """Whether the caller accepts only other offers than the one that was made."""
+    """True if the caller does not accept the offer that was made."""
     accepted, offer = it["accept_offers"], it["offer"]
     among: Array = (accepted >> np.maximum(offer, 0)) & 1
     found: Array = (accepted != 0) & (offer >= 0) & (among == 0)
@@ -331,7 +335,7 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _wake_us(it: Columns) -> Maybe:
-    """When time alone changes something next."""
+    """The instant of the next timer."""
     state, custody, rung = it["state"], it["custody"], it["rung"]
     values = np.zeros(it.count, dtype=np.int64)
     there = np.zeros(it.count, dtype=bool)

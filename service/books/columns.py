@@ -1,8 +1,8 @@
 """Rows of the database as columns, a portion of the people at a time.
 
-Each table is read as one stream in the order of the people. A portion is what all streams hold of
-some people who follow each other, so that memory is bounded by the size of a block, or by one
-person where that is more. Streams are matched by bytes, as SQLite sorts; on PostgreSQL the columns
+Each table is read as one stream in the order of the people. A portion has the rows of some
+consecutive people in all streams, so that memory is bounded by the size of a block, or by one
+person if that is more. Streams are matched by bytes, as SQLite sorts; on PostgreSQL the columns
 have the collation "C" for it.
 """
 
@@ -24,19 +24,19 @@ from service.engine.ports import StorageFailed
 from service.storage.database import telling
 
 BLOCK_VALUES = 65_536
-"""How many values of a stream are fetched together, whatever its number of columns."""
+"""The number of values fetched together for a stream, whatever its number of columns."""
 LARGEST = 1 << 60
-"""Numbers beyond this are kept as Python's integers, which cannot overflow."""
+"""Larger numbers are kept as Python's integers, which cannot overflow."""
 LARGEST_SHARE = 1 << 14
 
 Row = tuple[Any, ...]
 Codes = Mapping[Any, int]
-"""The code of each value of a column whose values are few and known; absent is a value as well."""
+"""The codes of a column's values, if they are few and known; an absent value has a code too."""
 _user_of = itemgetter(0)
 
 
 class Kind(Enum):
-    """How a column is read."""
+    """The kind of a column, which decides how it is read."""
 
     TEXT = auto()
     BYTES = auto()
@@ -58,7 +58,7 @@ class Maybe(NamedTuple):
     there: Array
 
     def same(self, other: Maybe) -> Array:
-        """Whether both have the same number, or neither has one; for each row."""
+        """True for each row where both columns have the same number, or neither has one."""
         found: Array = (self.there == other.there) & (self.values == other.values)
         return found
 
@@ -90,38 +90,38 @@ _STORED: dict[type, str] = {str: "text", int: "integer", bool: "integer", bytes:
 
 
 def typed(connection: Connection, columns: Sequence[Column[Any]]) -> ColumnElement[bool]:
-    """Whether all of these columns have their declared types."""
+    """A condition: all these columns have their declared types."""
     # PostgreSQL keeps no value of another type than the column's.
     sqlite = connection.dialect.name == "sqlite"
     return and_(true(), *map(_typed, columns)) if sqlite else true()
 
 
 def _typed(column: Column[Any]) -> ColumnElement[bool]:
-    """SQLite keeps whatever it was given: whether a value is of the column's type."""
+    """A condition for SQLite, which stores values of any type: the value has the column's type."""
     fits = func.typeof(column) == _STORED[column.type.python_type]
     return or_(fits, column.is_(None)) if column.nullable else fits
 
 
 class Columns(dict[str, Any]):
-    """The columns of some rows by their names: tuples of texts and bytes, arrays of the others."""
+    """The columns of some rows by name: texts and bytes as tuples, all others as arrays."""
 
     count = 0
     rows: Sequence[Row] = ()
 
 
 class Unreadable(NamedTuple):
-    """A row with a value of another type, or with a name that nobody knows."""
+    """A row with a value of another type, or with an unknown name."""
 
     row: Row
     found: Found
 
 
 class _NotReadable(Exception):
-    """A column has a value of another type than is declared, or an unknown one."""
+    """A column has a value of another type than declared, or an unknown name."""
 
 
 def read(fields: Fields, rows: Sequence[Row]) -> tuple[Columns, list[Unreadable]]:
-    """Rows as columns, without the rows that cannot be read, and those."""
+    """The readable rows as columns, and the unreadable rows."""
     try:
         return _columns(fields, rows), []
     except _NotReadable:
@@ -143,7 +143,7 @@ def _columns(fields: Fields, rows: Sequence[Row]) -> Columns:
 
 
 def _one(fields: Fields) -> Callable[[Row], Unreadable | None]:
-    """Looks at one row: why it cannot be read, if it cannot."""
+    """A function that returns the fault of an unreadable row, or None."""
 
     def look(row: Row) -> Unreadable | None:
         stored = Found("UNREADABLE", fields.stored(row), "of another type")
@@ -218,7 +218,7 @@ def add_up(index: Array, values: Array, size: int) -> Array:
 
 
 def last_of(index: Array, size: int) -> Array:
-    """The last place at which each index stands; -1 where it stands nowhere."""
+    """The last place of each index; -1 if it does not occur."""
     found = np.full(size, -1, dtype=np.int64)
     np.maximum.at(found, index, np.arange(len(index)))
     return found
@@ -228,7 +228,7 @@ def last_of(index: Array, size: int) -> Array:
 
 
 class Cursor:
-    """The rows of a query, fetched as the driver gives them, past SQLAlchemy's own rows."""
+    """The rows of a query as the driver returns them, without SQLAlchemy's own rows."""
 
     def __init__(self, connection: Connection, name: str, query: Select[Any]) -> None:
         self._driver: Any = connection.dialect.loaded_dbapi
@@ -236,14 +236,14 @@ class Cursor:
         words = {"literal_binds": True}
         sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
         session: Any = connection.connection.driver_connection
-        # PostgreSQL keeps the result of a cursor with a name, and gives what is fetched.
+        # PostgreSQL keeps the result of a named cursor, and sends only the rows fetched.
         named = {} if connection.dialect.name == "sqlite" else {"name": name}
         with self._refusing():
             self._cursor: Any = session.cursor(**named)
             self._cursor.execute(sql)
 
     def fetch(self, count: int) -> list[Row]:
-        """The next rows, at most so many; raises StorageFailed when the database refuses."""
+        """The next rows, at most `count`; raises StorageFailed if the database refuses."""
         with self._refusing():
             found: list[Row] = self._cursor.fetchmany(count) if count else []
         return found
@@ -257,7 +257,7 @@ class Cursor:
             raise StorageFailed("the database refused to read") from telling(error)
 
     def close(self) -> None:
-        """Lets the result go."""
+        """Closes the result."""
         with suppress(self._driver.Error):
             self._cursor.close()
 
@@ -276,12 +276,12 @@ class Stream:
         self.close = self._cursor.close
 
     def fill(self) -> None:
-        """Fetches until there is a block of rows, or none are left."""
+        """Fetches until there is a block of rows, or no row is left."""
         if not self.ended and len(self.rows) < self._block:
             self.more()
 
     def whole_before(self) -> str | None:
-        """The person before whom all rows are there and are enough; None: of everybody."""
+        """The person before whom the rows are complete and enough; None means all people."""
         user_id: str | None = None if self.ended else self.rows[-1][0]
         return user_id
 
@@ -294,8 +294,7 @@ class Stream:
         self.rows += fresh
 
     def _before_others(self, fresh: list[Row]) -> list[Row]:
-        """The rows before the first that is of nobody; SQLite sorts by type first, so that between
-        two texts are only texts, and after the first value of another type there are none."""
+        """The rows before the first row without a person; SQLite sorts such rows last."""
         end = next(place for place, row in enumerate(fresh) if not isinstance(row[0], str))
         self.ended = True
         self.nobodys = Found("UNREADABLE", self.fields.stored(fresh[end]), "of another type")
@@ -304,7 +303,7 @@ class Stream:
         return fresh[:end]
 
     def before(self, user_id: str | None) -> list[Row]:
-        """Takes the rows of the people before one; None: all."""
+        """Takes the rows of the people before `user_id`; None takes all."""
         end = len(self.rows)
         if user_id is not None:
             end = bisect_left(self.rows, user_id, key=_user_of)
@@ -314,7 +313,7 @@ class Stream:
 
 
 def portions(streams: Sequence[Stream]) -> Iterator[list[list[Row]]]:
-    """The rows of all streams, of some people after others; no person is in two portions."""
+    """The rows of all streams, some people at a time; no person is in two portions."""
     while True:
         for stream in streams:
             stream.fill()
@@ -336,14 +335,14 @@ def portions(streams: Sequence[Stream]) -> Iterator[list[list[Row]]]:
 
 
 class Counts(Stream):
-    """How many rows of a large table each line has; a portion has few enough of them together."""
+    """The number of rows that each line has in a large table, which bounds a portion."""
 
     def __init__(self, connection: Connection, fields: Fields, query: Select[Any]) -> None:
         super().__init__(connection, fields, query)
         self._most = BLOCK_VALUES // 16
 
     def whole_before(self) -> str | None:
-        """The person with whom there are enough rows, or before whom all counts are there."""
+        """The person with whom the rows are enough, or before whom all counts are complete."""
         rows = 0
         for user_id, _, count, *_ in self.rows:
             rows += count
@@ -353,7 +352,7 @@ class Counts(Stream):
 
 
 def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Row]:
-    """The rows of a query of one small table, each value of the declared type."""
+    """The rows of a query of a small table; each value has its declared type."""
     columns = [column for column in query.selected_columns if isinstance(column, Column)]
     types = [_types(column) for column in columns]
     words = {"literal_binds": True}

@@ -1,4 +1,4 @@
-"""The events of a portion tell the story of each authorization: each version has one, in order."""
+"""Checks the events of a portion: each version of an authorization has one event, in order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Words = tuple[Array, Array, Array]
 
 
 class Story:
-    """The events of a portion, as they tell of its authorizations."""
+    """The history of a portion's authorizations, by their events."""
 
     def __init__(self, portion: Portion) -> None:
         self._portion = portion
@@ -58,24 +58,24 @@ class Story:
 
     @property
     def told(self) -> Words:
-        """The transitions that happened, with their instants."""
+        """The transitions with their instants."""
         return self._at, self._transition, self._event_us
 
     @property
     def debits(self) -> Words:
-        """The words on debits, with the instants at which they were recorded."""
+        """The events on debits, with the instants at which they were recorded."""
         said = _DEBITS[self._transition]
         return self._at[said], self._transition[said], self._record_us[said]
 
     def calls(self) -> tuple[Array, Array]:
-        """How many events of each authorization are of calls, and how many tell of a loss."""
+        """For each authorization, the number of events of calls, and the number of losses."""
         count = self._portion.authorizations.count
         calls = np.bincount(self._at[_CALLS[self._transition]], minlength=count)
         lost = np.bincount(self._at[self._transition == _LOST], minlength=count)
         return calls, lost
 
     def check(self, written_off: set[int], faults: Faults) -> None:
-        """Notes events that are of no next version, and what is stored otherwise than they tell."""
+        """Notes events without the next version, and stored values that differ from the events."""
         self._check_rows(faults)
         if self._portion.authorizations.count:
             self._check_authorizations(Check(self._portion, Stage.EVENTS, faults))
@@ -109,14 +109,14 @@ class Story:
         )  # fmt: skip
 
     def _last(self, where: Array) -> tuple[Array, Array]:
-        """For each authorization the last of these events, and whether there is one."""
+        """The last of these events for each authorization, and whether there is one."""
         places = np.flatnonzero(where)
         last = last_of(self._at[places], self._portion.authorizations.count)
         there = last >= 0
         return places[last] if len(places) else np.zeros(len(last), dtype=np.int64), there
 
     def _instant(self, where: Array, instants: Array, *, told: Array | None = None) -> Maybe:
-        """The instant of the last of these events, where it tells one."""
+        """The instant of the last of these events, if it has one."""
         last, there = self._last(where)
         if not len(instants):
             return Maybe(np.zeros(len(last), dtype=np.int64), there)
@@ -150,7 +150,7 @@ class Story:
         claimed = transition == _CLAIMED
         claim = self._instant(_CLAIMS[transition], self._event_us, told=claimed)
         tell("claim_us", it["claim_us"].same(claim))
-        # A settlement tells when the item came back; the rental is closed when it is said.
+        # A settlement's event time is the item's return; the rental closes at the record's time.
         closed_us = np.where(transition == _SETTLED, self._record_us, self._event_us)
         tell("close_us", it["close_us"].same(self._instant(_CLOSES[transition], closed_us)))
         last, there = self._last(_CLIMBED[transition])
@@ -159,7 +159,7 @@ class Story:
         tell("rung", _RUNG_OF[rung.astype(np.int64)] == climbed)
 
     def _check_by_hand(self, written_off: set[int], faults: Faults) -> None:
-        """Notes what is set by hand on lines, where no event of the person says so."""
+        """Notes standings and limits set by hand without an event of the person."""
         portion, lines = self._portion, self._portion.lines
         standing = lines["standing"] != STANDINGS[Standing.NORMAL]
         if not (standing.any() or lines["limit_fixed"].any()):
@@ -183,7 +183,7 @@ class Story:
 
 
 def _due_fits(it: Columns) -> Array:
-    """Due after the time that was rented; nothing is due that did not begin."""
+    """True if the due time fits the rental period, and no unstarted rental has one."""
     start, due = it["start_us"], it["due_us"]
     expected = np.where(start.there & (start.values != 0), start.values + it["rental_period_us"], 0)
     fits: Array = due.same(Maybe(expected, start.there))
@@ -191,9 +191,9 @@ def _due_fits(it: Columns) -> Array:
 
 
 def differing(these: Words, those: Words, *, below: bool = False) -> Array:
-    """The authorizations of which these words are not as often said as those, in ascending order.
+    """The authorizations whose words occur in different numbers, in ascending order.
 
-    With `below` only where there are fewer of these than of those.
+    With `below`, only those that occur less often in `these` than in `those`.
     """
     columns = [np.concatenate(pair) for pair in zip(these, those, strict=True)]
     if not len(columns[0]):

@@ -1,8 +1,8 @@
-"""The verifier's expectations: the rules of the books, told a second time.
+"""The verifier's expectations: the rules of the books, stated a second time.
 
-`domain/` makes the entries of each step; here stands, apart from it, which postings each
-transition may have, what each of them does to an authorization, and what each event tells, so
-that an error in either shows as a difference. Nothing here reads a database.
+`domain/` makes the entries of each step. This file states independently the postings that each
+transition may have, the effect of each posting on an authorization, and the meaning of each event,
+so that an error in either place shows as a difference. Nothing here reads a database.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from service.domain.transitions import Transition as T
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import TransferState
 
-# -- what each posting does to an authorization -------------------------------------------------
+# -- the effect of each posting on an authorization -----------------------------------------------
 
 AMOUNTS: Final = (
     "held_credit_minor",
@@ -40,10 +40,10 @@ AMOUNTS: Final = (
     "elsewhere_minor",
     "paid_out_minor",
 )
-"""The amounts of an authorization that its entries alone determine."""
+"""The amounts of an authorization that follow from its entries alone."""
 
 FLOWS: Final = ("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts")
-"""Money that came and went outside, as recorded payments and transfers must say as well."""
+"""Money that came from and went to the outside; recorded payments and transfers must agree."""
 
 PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
 
@@ -60,7 +60,7 @@ def _moves(**amounts: int) -> Effect:
 
 
 def _concedes(against: Account, **amounts: int) -> Effects:
-    """The operator gives up, and gets its fee on it back."""
+    """The operator gives an amount up, and gets the commission on it back."""
     return {
         (A.OPERATOR_PAYABLE, against): _moves(conceded_minor=1, **amounts),
         (A.FEE_INCOME, against): _moves(conceded_minor=1, fee_minor=-1, **amounts),
@@ -68,7 +68,7 @@ def _concedes(against: Account, **amounts: int) -> Effects:
 
 
 _CUT: Effects = {(A.LIMIT_CONTROL, A.AVAILABLE): ()}
-# The line's half of what lowers a receivable.
+# The line's postings when a receivable is lowered.
 _REPAID: Effects = {(A.AVAILABLE, A.DRAWN): (), **_CUT}
 _OWED: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
@@ -95,7 +95,7 @@ _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payabl
 _OWED_AGAIN: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
 }
-# A bank keeps what it took back: the money had not come in, wherever it stood.
+# A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
 EFFECTS: Final[dict[T, Effects]] = {
@@ -171,7 +171,7 @@ EFFECTS: Final[dict[T, Effects]] = {
         (A.LIMIT_CONTROL, A.DRAWN): (),
     },
 }
-"""The postings that each transition may have; a transition that is not here posts nothing."""
+"""The postings that each transition may have; a transition not listed here has none."""
 
 OPERATORS_OWN: Final = {
     T.OPERATOR_PAID: PaymentKind.OPERATOR_PAYOUT,
@@ -208,7 +208,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     # A damage charge of which something was captured lapses as far as it is not.
     T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
 }
-"""The states after a transition; one that is not here leaves the state as it was."""
+"""The states after a transition; a transition not listed here keeps the state."""
 CLIMBED: Final = {
     T.DEBIT_REQUESTED: Rung.DEBIT,
     T.DEBIT_AWAITED: Rung.DEBIT,
@@ -227,7 +227,7 @@ ENDS: Final = {
     TransferState.FAILED: T.DEBIT_FAILED,
     TransferState.CANCELLED: T.DEBIT_CANCELLED,
 }
-"""How a debit ends that is no payment."""
+"""The transitions by which a debit ends without a payment."""
 DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *ENDS.values()})
 
 

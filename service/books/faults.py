@@ -1,4 +1,4 @@
-"""Faults in the books, and which of several is the first."""
+"""Faults in the books, and their order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from service.domain.verification import BookFault
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Place = tuple[int, ...]
-"""The place of a check in the order of a verification: the smaller place comes first."""
+"""The place of a check in a verification; the smaller place comes first."""
 Text = str | Callable[[int], str]
 
 
 class Found(Exception):
-    """Something wrong in the books."""
+    """A fault in the books."""
 
     def __init__(self, rule: str, row: str, detail: str) -> None:
         super().__init__(rule)
@@ -24,14 +24,14 @@ class Found(Exception):
 
 
 class Faults:
-    """The first fault of one portion of the books, whatever the order of the checks.
+    """The first fault of a portion of the books, whatever the order of the checks.
 
-    A check in bulk looks at all rows of a portion, so that a later check may find an earlier row.
+    Each check reads all rows of a portion, so a later check may find an earlier row.
     """
 
     def __init__(self) -> None:
         self.place: Place = ()
-        """The place of the first fault; empty while there is none."""
+        """The place of the first fault; empty if there is none."""
         self._found: Found | None = None
 
     def note(
@@ -42,9 +42,9 @@ class Faults:
         row: Callable[[int], str],
         detail: Text,
     ) -> None:
-        """Keeps the first of the rows that are wrong, unless an earlier fault is known.
+        """Keeps the first wrong row, unless an earlier fault is known.
 
-        `wrong` has one truth value a row; `place`, `row` and `detail` take the row's index.
+        `wrong` has one truth value for each row; `place`, `row` and `detail` take the row's index.
         """
         if wrong.any():
             index = int(wrong.argmax())

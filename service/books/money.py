@@ -1,4 +1,4 @@
-"""Payments and transfers of a portion, as they were recorded, are what the entries moved."""
+"""Compares the recorded payments and transfers of a portion with its entries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNDER_WAY = {TransferState.REQUESTED, TransferState.SENT}
 
 
 class Recorded:
-    """The payments and transfers of a portion, to be compared with its entries."""
+    """The recorded payments and transfers of a portion."""
 
     def __init__(self, portion: Portion, moved: Attribution, faults: Faults) -> None:
         self._portion, self._moved, self._faults = portion, moved, faults
@@ -50,7 +50,7 @@ class Recorded:
         self._asked: dict[int, list[int]] = {}
         self._paid: dict[tuple[str, str], int] = {}
         self.alone: set[str] = set()
-        """The tables with a row that names an authorization that is not there."""
+        """Tables with a row that names a missing authorization."""
         self._payment_of = portion.authorizations_named(portion.payments)
         self._add_payments()
         self._add_transfers()
@@ -126,7 +126,7 @@ class Recorded:
                 self._fault(place, rule, row, detail)
 
     def _add_payout(self, index: int, of: int, state: TransferState) -> list[tuple[str, str]]:
-        """Adds what a payout says; what is wrong with it, if anything."""
+        """Adds a payout; returns its faults."""
         it = self._portion.transfers
         if state is TransferState.CANCELLED:
             return [("TRANSFER", "a payout is never cancelled")]
@@ -141,8 +141,7 @@ class Recorded:
         return []
 
     def _add_debit(self, index: int, of: int, state: TransferState) -> list[tuple[str, str]]:
-        """Adds what was said of a debit, and when: that it was asked for, and how it ended before
-        a late success and at last; what is wrong with it, if anything."""
+        """Adds a debit with its request and its ends; returns its faults."""
         it = self._portion.transfers
         self._say(of, T.DEBIT_REQUESTED, it["request_us"][index])
         if state in e.ENDS:
@@ -166,7 +165,7 @@ class Recorded:
             self._words.append((of, TRANSITIONS[word], int(instant_us)))
 
     def _is_paid(self, index: int) -> bool:
-        """Whether a payment says what a debit came to."""
+        """True if a debit has its payment."""
         it, payments = self._portion.transfers, self._portion.payments
         reference = transfer_reference(it["transfer_id"][index])
         paid = self._paid.get((it["user_id"][index], reference))
@@ -181,15 +180,15 @@ class Recorded:
         columns = np.array(self._words, dtype=np.int64).reshape(-1, 3)
         return columns[:, 0], columns[:, 1], columns[:, 2]
 
-    # -- and what the entries and events say ------------------------------------------------------
+    # -- comparison with entries and events -------------------------------------------------------
 
     def check(self, replay: Replay, story: Story) -> None:
-        """Notes authorizations whose entries moved something else than was recorded.
+        """Notes authorizations whose entries differ from the recorded money or the events.
 
-        Each payout is one that was posted;
-        each debit one that was asked for, and what was said of it has its event of the same
-        instant. Each transaction has its event, and each call's event its request. A deposit is
-        recorded at one authorization of a group, and is that of all.
+        Each recorded payout must be a posted one. Each debit must have been requested, and each
+        report on it must have an event of the same instant. Each transaction must have its event,
+        and each event of a call its request. A deposit is recorded at one authorization of a group,
+        and counts for the whole group.
         """
         portion, it = self._portion, self._portion.authorizations
         if it.count:
@@ -246,7 +245,7 @@ class Recorded:
         )  # fmt: skip
 
     def _requests(self) -> Array:
-        """How many calls about each authorization are kept for retries."""
+        """The number of stored calls for each authorization."""
         rows, it = self._portion.requests, self._portion.authorizations
         named = self._portion.authorizations_named(rows)
         kept = np.zeros(it.count, dtype=np.int64)
@@ -274,13 +273,13 @@ class Recorded:
                 self._fault(where, "PAYMENTS", name, f"deposits: {minor} more recorded")
 
     def _together(self, place: int) -> tuple[int, str]:
-        """The group that a deposit was for, or the one authorization."""
+        """The group of a deposit, or its single authorization."""
         it = self._portion.authorizations
         group = it["group_id"][place] or it["authorization_id"][place]
         return int(self._portion.authorization_person[place]), group
 
     def _check_operators(self) -> None:
-        """Entries of payments to and from operators agree with the recorded payments."""
+        """Notes operators whose entries of payments differ from the recorded payments."""
         for order, ((person, kind, currency), minor) in enumerate(
             self._moved.operators_own.items()
         ):

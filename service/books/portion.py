@@ -1,6 +1,6 @@
-"""One portion of the people: their rows as columns, and the codes by which rows name each other.
+"""A portion of the people: their rows as columns, and codes for the rows' names.
 
-Codes are places in sorted lists: of the people, of their lines, and of their authorizations.
+Codes are places in sorted lists of the people, of their lines, and of their authorizations.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from service.engine.records.transfers import TransferState
 from service.storage import schema as t
 
 LAST = 1 << 62
-"""Comes after every row of a line."""
+"""A place after all rows of a line."""
 NONE, MISSING = -1, -2
-"""In the place of a code: names nothing, and names what is not there."""
+"""Used instead of a code: the row names nothing, or names a missing row."""
 
 
 class Stage(IntEnum):
-    """The order in which what belongs to a person is looked at."""
+    """The order of the checks of a person's rows."""
 
     AUTHORIZATION_ROWS = 1
     LINES = 2
@@ -50,15 +50,15 @@ def codes_of(kind: type[StrEnum]) -> dict[str, int]:
 
 
 def or_absent(codes: Codes) -> Codes:
-    """The same where the column may be absent, as -1."""
+    """The same codes with an absent value, whose code is -1."""
     return {**codes, None: NONE}
 
 
 class AcceptedOffers(dict[Any, int]):
-    """The offers in a list with commas as bits; every list is remembered."""
+    """The bits of offers in a comma-separated list; every list is cached."""
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """The bits of a list; None where a name in it is unknown."""
+        """The bits of a list; None if it has an unknown name."""
         found = super().get(key)
         if found is None and isinstance(key, str):
             places = [OFFERS.get(name, MISSING) for name in key.split(",")] if key else []
@@ -126,7 +126,7 @@ ENTRY_COUNTS = Fields(
 ENTRIES = Fields(
     t.entries,
     {
-        # What a link covers, in its order; the currency comes before it.
+        # The fields that a link covers, in its order; the currency precedes them.
         **_among("sequence", "transaction_sequence", kind=NUMBER),
         "owner": TEXT,
         "kind": KINDS,
@@ -138,7 +138,7 @@ ENTRIES = Fields(
     },
     _named("{}", 0),
 )
-"""Read by their number for each line, so that nobody's id comes with each."""
+"""Entries are read by their number for each line, so that no id is fetched with each entry."""
 HEADS = Fields(
     t.sealed_heads,
     {"user_id": TEXT, "currency": TEXT, "number": NUMBER, "version": NUMBER, "head": BYTES},
@@ -213,14 +213,14 @@ REQUESTS = Fields(
 
 
 class Portion(NamedTuple):
-    """The rows of some people, and where what they name stands."""
+    """The rows of some people, and the places of the rows that they name."""
 
     people: Sequence[str]
     lines_of: Sequence[tuple[str, str]]
-    """Each line of which there is a row, entries or sealed heads, by person and currency."""
+    """Each line that has a row, entries or sealed heads, by person and currency."""
     line_person: Array
     line_row: Array
-    """The place of each line in `lines`; MISSING where the line itself is not there."""
+    """The place of each line in `lines`; MISSING if the line itself does not exist."""
     lines: Columns
     entries: Columns
     entry_line: Array
@@ -247,8 +247,10 @@ class Portion(NamedTuple):
         return places
 
     def owners(self) -> tuple[Array, Array]:
-        """The authorization that each entry names: its place, NONE or MISSING; and whether the
-        entry is of another operator than that."""
+        """The authorization that each entry names: its place, NONE or MISSING.
+
+        Also whether the entry has another operator than its authorization.
+        """
         it, names = self.authorizations, self.entries["owner"]
         keys = list(map(OWNER.format, it["operator_id"], it["authorization_id"]))
         codes = dict(zip(keys, range(it.count), strict=True))
@@ -256,7 +258,7 @@ class Portion(NamedTuple):
         places = np.array(list(map(codes.get, names, repeat(MISSING))), dtype=np.int64)
         places = places.reshape(-1)
         others = np.zeros(len(places), dtype=bool)
-        # Whose owner is not known, or is another person's.
+        # Check entries with an unknown owner, or with an owner of another person, one by one.
         known = places >= 0
         known[known] = self.authorization_person[places[known]] == person[known]
         for at in np.flatnonzero(~known):
@@ -274,7 +276,7 @@ class Portion(NamedTuple):
         return str(self.entries["owner"][entry].partition("\n")[0])
 
     def people_of(self, rows: Columns) -> Array:
-        """The person whose each row is, by place."""
+        """The person of each row, by place."""
         codes = {user_id: place for place, user_id in enumerate(self.people)}
         return np.array([codes[user_id] for user_id in rows["user_id"]], dtype=np.int64)
 
@@ -285,15 +287,16 @@ class Portion(NamedTuple):
 
 
 FIELDS = (LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS)
-"""The tables that are read side by side, in the order of the streams."""
+"""The tables that are read in parallel, in the order of the streams."""
 
 
 def portion_of(
     taken: Sequence[list[Row]], fetch: Callable[[int], list[Row]], faults: Faults
 ) -> Portion:
-    """The rows taken from all streams, in the order of FIELDS; notes those that are not readable.
+    """The portion of rows from all streams, in the order of FIELDS; notes unreadable rows.
 
-    These are left out: whatever follows from it comes after them. `fetch` takes the next entries.
+    Unreadable rows are left out: their faults come before all that follow from them. `fetch` reads
+    the next entries.
     """
     columns: list[Columns] = []
     wrong: list[tuple[Fields, Unreadable]] = []
@@ -346,7 +349,7 @@ def _entries(
     person: dict[str, int],
     faults: Faults,
 ) -> tuple[Columns, Array]:
-    """Entries as columns with the line of each, without those that cannot be read."""
+    """The readable entries as columns, with the line of each."""
     entries, wrong = read(ENTRIES, rows)
     if wrong:
         bad = {id(it.row): it for it in wrong}
@@ -365,7 +368,7 @@ def _entries(
 
 
 def entry_row(user_id: str, currency: str, sequence: object) -> str:
-    """How the row of an entry is named."""
+    """The name of an entry's row."""
     return f"entries/{user_id}/{currency}/{sequence}"
 
 
@@ -381,7 +384,7 @@ _STAGES = {
 def _place(
     fields: Fields, it: Unreadable, people: dict[str, int], lines: dict[tuple[str, str], int]
 ) -> Place:
-    """Where a row that cannot be read comes in the order of the checks: before what follows."""
+    """The place of an unreadable row: before the checks that depend on it."""
     person, stage = people[it.row[0]], _STAGES.get(fields.table.name, Stage.LINES)
     if stage is not Stage.LINES:
         return (person, stage, -1)

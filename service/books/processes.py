@@ -1,8 +1,9 @@
-"""Several processes that look at one state of the database, each at a share of the people.
+"""Verification by several processes, which read one state of the database.
 
-On PostgreSQL all take one exported snapshot. SQLite has no name for a state: there all begin to
-read while nobody can commit, because the verifier holds the lock of writers for that moment. Who
-cannot get the lock, or waits too long for the others to begin, does everything alone.
+Each verifies a share of the people. On PostgreSQL all use one exported snapshot. SQLite has no name
+for a state: there all begin to read while the verifier holds the write lock, so that nobody can
+commit. If the lock cannot be taken, or the others take too long to begin, this process verifies
+everything alone.
 """
 
 from __future__ import annotations
@@ -27,37 +28,37 @@ from service.storage import schema as t
 from service.storage.database import reading, reading_all
 
 PORTION = 1_000
-"""Rows that a driver fetches together, where nothing else is said."""
+"""The number of rows that a driver fetches together, unless stated otherwise."""
 WORTH_SHARING = 50_000
-"""Entries a process, below which a further one takes longer to start than it helps."""
+"""The least entries for each process; with fewer, starting a process takes longer than it saves."""
 MOST_PROCESSES = 16
 START_S = 60.0
 BEGIN_S = 2.0
-"""How long the others together may take to begin to read, while nobody can commit."""
+"""The longest time for all helpers to begin to read, while nobody can commit."""
 
 
 class Elsewhere(NamedTuple):
-    """How another process opens the database; `frozen`: nobody writes to it meanwhile."""
+    """The way for another process to open the database; `frozen` means that nobody writes to it."""
 
     open: Callable[[], Engine]
     frozen: bool = False
 
 
 class Helper(NamedTuple):
-    """Another process, and the way to it."""
+    """Another process, and the pipe to it."""
 
     process: BaseProcess
     pipe: Pipe
 
     def tell(self, word: object) -> None:
-        """Tells the process something; raises StorageFailed when it is dead."""
+        """Sends the process a message; raises StorageFailed if it is dead."""
         try:
             self.pipe.send(word)
         except OSError as error:
             raise StorageFailed("a process that verified a share of the books died") from error
 
     def told(self, wait_s: float | None) -> Any:
-        """The next answer of the process; None when none comes in time."""
+        """The next answer of the process; None after a timeout."""
         try:
             if wait_s is not None and not self.pipe.poll(wait_s):
                 return None
@@ -69,7 +70,7 @@ class Helper(NamedTuple):
         return said
 
     def end(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process at once."""
         self.pipe.close()
         self.process.terminate()
         self.process.join()
@@ -77,7 +78,7 @@ class Helper(NamedTuple):
 
 
 class Team:
-    """This process and its helpers, all of which read one state of the database."""
+    """This process and its helpers, which all read one state of the database."""
 
     def __init__(self, connection: Connection, helpers: list[Helper], readers: Readers) -> None:
         self.connection = connection
@@ -85,7 +86,7 @@ class Team:
         self._readers = readers
 
     def verify(self, share: Share) -> list[Part]:
-        """The parts of a share in the order of the people; the last is done by this process."""
+        """The verified parts of a share, in the order of the people; this process does the last."""
         shares = _shares(self.connection, share, 1 + len(self._helpers))
         helpers = self._helpers[: len(shares) - 1]
         for helper, theirs in zip(helpers, shares, strict=False):
@@ -97,7 +98,7 @@ class Team:
 
 @contextmanager
 def at_one_state(engine: Engine, elsewhere: Elsewhere | None, readers: Readers) -> Iterator[Team]:
-    """Processes that all read the same state; this one alone where there is nothing to share."""
+    """Processes that read the same state; only this one if sharing is not worth it."""
     with ExitStack() as stack:
         helpers: list[Helper] = []
         if elsewhere is not None:
@@ -121,7 +122,7 @@ def at_one_state(engine: Engine, elsewhere: Elsewhere | None, readers: Readers) 
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Keeps the garbage collector from looking through millions of rows, which have no cycles."""
+    """Turns the garbage collector off: it would walk millions of rows, which have no cycles."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -132,7 +133,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _look(connection: Connection) -> None:
-    """A transaction sees the state at its first read."""
+    """Reads once, because a transaction sees the state at its first read."""
     connection.execute(select(func.max(t.seals.c.number))).all()
 
 
@@ -147,7 +148,7 @@ def _size(engine: Engine) -> int:
 
 
 def _shut_out_writers(stack: ExitStack, engine: Engine) -> bool:
-    """Keeps everybody from committing until the stack is left; whether that was possible."""
+    """Prevents commits until the stack is left; returns whether that was possible."""
     try:
         connection = stack.enter_context(engine.connect().execution_options(writes=True))
         stack.callback(connection.rollback)
@@ -158,7 +159,7 @@ def _shut_out_writers(stack: ExitStack, engine: Engine) -> bool:
 
 
 def _helpers(stack: ExitStack, elsewhere: Elsewhere, readers: Readers, count: int) -> list[Helper]:
-    """So many processes, ready to read."""
+    """Starts `count` processes, ready to read."""
     context = multiprocessing.get_context("spawn")
     helpers = []
     for _ in range(count):
@@ -176,7 +177,7 @@ def _helpers(stack: ExitStack, elsewhere: Elsewhere, readers: Readers, count: in
 
 
 def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> None:
-    """The life of a helper: ready, at the state, and through its share."""
+    """The main function of a helper: it starts, begins to read, and verifies its share."""
     try:
         engine = open_engine()
         try:
@@ -196,7 +197,7 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
 
 
 def _exported(connection: Connection) -> str | None:
-    """The name of the state that a transaction sees, for others to see it too; None on SQLite."""
+    """The name of a transaction's exported snapshot; None on SQLite."""
     if connection.dialect.name == "sqlite":
         return None
     session: Any = connection.connection.driver_connection
@@ -206,7 +207,7 @@ def _exported(connection: Connection) -> str | None:
 
 
 def seeing(engine: Engine, snapshot: str) -> Engine:
-    """The same PostgreSQL database, each of whose transactions sees the exported snapshot."""
+    """The same PostgreSQL database; each transaction sees the exported snapshot."""
     seen = engine.execution_options(isolation_level="REPEATABLE READ")
 
     @event.listens_for(seen, "begin")
@@ -219,7 +220,7 @@ def seeing(engine: Engine, snapshot: str) -> Engine:
 
 
 def _shares(connection: Connection, share: Share, count: int) -> list[Share]:
-    """A share in at most so many ranges of people with about as many entries each."""
+    """A share, divided into at most `count` ranges of people with about as many entries each."""
     if count == 1:
         return [share]
     line = t.lines.c

@@ -1,4 +1,4 @@
-"""Rows that name each other: which of them have no partner, searched for in the database."""
+"""References between rows: finds rows without a partner by queries in the database."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Row = Sequence[Any]
 
 
 class Reference(NamedTuple):
-    """Rows of a table that must have a partner: which have none, and what that means."""
+    """A kind of reference: rows of a table that must have a partner, and the fault otherwise."""
 
     rule: str
     table: Table
     alone: Select[Any]
     detail: str
     seen_by_person: bool = False
-    """Whether it shows already where the rows of a person are looked at."""
+    """True if the check of a person's rows finds the same fault."""
 
     def of(self, people: Callable[[ColumnElement[str]], list[ColumnElement[bool]]]) -> Select[Any]:
-        """The keys of the rows without a partner, of some people."""
+        """Selects the keys of these people's rows without a partner."""
         return self.alone.where(*people(self.table.c.user_id)).limit(1)
 
     def row(self, keys: Row) -> str:
-        """How a row with these keys is named."""
+        """The name of the row with these keys."""
         if self.table is t.authorizations:
             return "users/{}/authorizations/{}".format(*keys)
         return "/".join([self.table.name, *map(str, keys)])
@@ -39,7 +39,7 @@ class Reference(NamedTuple):
 def _alone(
     table: Table, partner: Table, on: ColumnElement[bool], *where: ColumnElement[bool]
 ) -> Select[Any]:
-    """The keys of rows without a partner; searched for in the database, so without memory."""
+    """Selects the keys of rows without a partner; the database does the search."""
     absent = next(iter(partner.primary_key)).is_(None)
     return (
         select(*table.primary_key).select_from(table.outerjoin(partner, on)).where(absent, *where)

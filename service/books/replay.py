@@ -1,8 +1,8 @@
 """Replays the entries of the lines of a portion, and compares them with the stored lines.
 
-Everything is compared in bulk: the balance after each entry is a running sum over its account, a
-link is made from the stored link before it. The first fault is the same as that of a replay one
-entry at a time, since up to there every stored value is what it would have been.
+Everything is compared in bulk: a balance after an entry is a running sum over its account, and a
+link is computed from the stored link before it. The first fault is the same as in a replay of one
+entry at a time, because all stored values before it are right.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from service.domain.hash_chain import NO_LINK, subject_of
 from service.domain.ledger import LINE_COLUMNS, Account, book_of
 
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
-"""The text of a link after the currency: the fields of ENTRIES, each on a line of its own; two of
-them are several of the entry's, with line feeds between them."""
+"""The text of a link after the currency: the fields of ENTRIES, each on a line of its own.
+
+Two of them hold several fields of the entry, separated by line feeds.
+"""
 LINK_HEADS: Final = {1: b"", 2: b"2\n"}
 """The text of a link, by its format, between the person's subject and the currency."""
 _LINKED: Final = slice(0, 9)
@@ -48,11 +50,11 @@ _OWED = np.array(
     ],
     dtype=np.int64,
 )
-"""How an account counts in drawn - receivable - disputed, which is 0 after each transaction."""
+"""The sign of an account in drawn - receivable - disputed, which is 0 after each transaction."""
 
 
 class Replay:
-    """The entries of a portion's lines, in order, and what they come to."""
+    """The entries of a portion's lines in order, and the values that follow from them."""
 
     def __init__(self, portion: Portion, faults: Faults) -> None:
         self._portion, self._faults = portion, faults
@@ -61,7 +63,7 @@ class Replay:
         self._line = line
         count = entries.count
         self.first = np.ones(count, dtype=bool)
-        """Whether an entry is the first of its line."""
+        """True for the first entry of a line."""
         self.first[1:] = line[1:] != line[:-1]
         begins = np.flatnonzero(self.first)
         sizes = np.diff(begins, append=count)
@@ -76,25 +78,25 @@ class Replay:
     # -- names and places -----------------------------------------------------------------------
 
     def row(self, index: int) -> str:
-        """How an entry's row is named."""
+        """The name of an entry's row."""
         key = self._portion.lines_of[int(self._line[index])]
         return entry_row(*key, self._it["sequence"][index])
 
     def at(self, order: int) -> Callable[[int], Place]:
-        """The place of a check of entries."""
+        """The place of a check among the checks of entries."""
         person, line = self._portion.line_person, self._line
         return lambda index: (
             int(person[line[index]]), Stage.LINES, int(line[index]), int(self._place[index]), order,
         )  # fmt: skip
 
     def note(self, order: int, rule: str, wrong: Array, detail: str | Callable[[int], str]) -> None:
-        """Notes the first entry that breaks a rule; `order` is that among an entry's rules."""
+        """Notes the first entry that breaks a rule; `order` is the rule's place among the rules."""
         self._faults.note(rule, wrong, self.at(order), self.row, detail)
 
     # -- the entries ----------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Notes the first entry of each kind that does not follow from those before it."""
+        """Notes, for each rule, the first entry that does not follow from the entries before it."""
         if self._it.count:
             self._check_order()
             self._check_balances()
@@ -125,8 +127,7 @@ class Replay:
         self.note(7, "TIME", before & later, "written before the entry that it follows")
 
     def _check_transactions(self, later: Array) -> None:
-        """Each entry begins a transaction or goes on with one; drawn = receivable + disputed after
-        each."""
+        """Checks transactions: each balances, and drawn = receivable + disputed after it."""
         it, begins = self._it, self.begins_transaction
         owed = (_OWED[it["debit"]] * _SIGN[it["debit"]]) * it["amount_minor"]
         owed = owed - (_OWED[it["credit"]] * _SIGN[it["credit"]]) * it["amount_minor"]
@@ -161,7 +162,7 @@ class Replay:
         return f"after it: drawn is {self._owed[index]} more than is owed"
 
     def _check_balances(self) -> None:
-        """Each balance after an entry is the sum of what moved on its account of the line."""
+        """Checks that each balance after an entry is the sum of the account's movements."""
         it, accounts = self._it, len(_KEPT)
         sides = (it["debit"], it["credit"])
         after = (it["debit_after_minor"], it["credit_after_minor"])
@@ -204,7 +205,7 @@ class Replay:
             self.note(first + 1, "BALANCE_NEGATIVE", negative[side::2], detail(side))
 
     def _check_links(self) -> None:
-        """Each link is the hash over the link before it, the person's subject and the entry."""
+        """Checks each link: it is the hash of the previous link, the subject and the entry."""
         portion, rows = self._portion, self._it.rows
         wrong = np.zeros(self._it.count, dtype=bool)
         begins = np.flatnonzero(self.first).tolist()
@@ -229,7 +230,7 @@ class Replay:
     # -- sealed heads ---------------------------------------------------------------------------
 
     def _check_heads(self) -> None:
-        """Each sealed head is the link of the entry at its version, in the order of the seals."""
+        """Checks that each sealed head is the link of its entry, in the order of the seals."""
         heads, line = self._portion.heads, self._portion.head_line
         links = self._it["link"]
         reached, last = 1, -1
@@ -252,7 +253,7 @@ class Replay:
     # -- the lines ------------------------------------------------------------------------------
 
     def _check_lines(self) -> None:
-        """Each stored line is what its entries come to."""
+        """Checks that each stored line follows from its entries."""
         portion, lines = self._portion, self._portion.lines
         if not lines.count:
             return
@@ -322,7 +323,7 @@ class Replay:
         note(21, "CUT_PENDING", cut > it["limit_minor"], "more is to be cut than the limit")
 
     def _check_stored(self, it: Columns, line: Array, note: Callable[..., None]) -> None:
-        """Each balance of a line is what its entries moved."""
+        """Checks that each balance of a line is the sum of its entries' movements."""
         for place, (column, _) in enumerate(LINE_COLUMNS.values()):
             replayed = np.zeros(it.count, dtype=np.int64)
             if self._it.count:
@@ -335,7 +336,7 @@ class Replay:
 
 
 def _of_others(lines: Columns) -> Array:
-    """Whether a line's subject is not what its key makes of the person."""
+    """True for each line whose subject does not follow from its key and person."""
     keyed = zip(lines["user_id"], lines["subject_key"], lines["subject"], strict=True)
     wrong = [key != b"" and _subject(user, key) != subject for user, key, subject in keyed]
     return np.array(wrong, dtype=bool)
@@ -349,8 +350,7 @@ def _subject(user_id: str, key: bytes) -> bytes | None:
 
 
 def _unlinked(heads: dict[int, bytes], rows: Sequence[Row]) -> list[int]:
-    """The entries of a line whose links do not follow; `heads` comes before the text of each, by
-    the format of its link."""
+    """The entries of a line with wrong links; `heads` are the texts' beginnings by format."""
     sha256, text, linked = hashlib.sha256, LINK_TEXT, _LINKED
     links = [row[_LINK] for row in rows]
     made = [

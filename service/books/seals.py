@@ -1,7 +1,8 @@
-"""The chain of seals over the heads of lines, and a seal as a starting point.
+"""The chain of seals over the heads of lines, and a seal as the start of a verification.
 
-A seal is a starting point where its digest is known from outside the database: then what it covers
-is as it was when it was sealed. Lines whose head is still the sealed one did not move since.
+A seal can be a start if its digest is known from outside the database: then the entries that it
+covers are as they were when sealed. A line whose head is still the sealed one has not changed
+since.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _S, _H, _L = t.seals.c, t.sealed_heads.c, t.lines.c
 
 
 class SealChain:
-    """The seals, one after the other: how many there are, and what was looked at."""
+    """Checks the seals one after the other, and counts them."""
 
     def __init__(self, keys: SealKeys | None, witnesses: dict[int, bytes]) -> None:
         self._keys, self._witnesses = keys, dict(witnesses)
@@ -32,8 +33,10 @@ class SealChain:
         self.last: Witness | None = None
 
     def check(self, connection: Connection, first: int = 1) -> None:
-        """The seals from `first` on follow each other, and each covers its heads; no head is
-        without a seal. Raises Found at the first fault."""
+        """Checks the chain of seals from `first` on, and that each covers its heads.
+
+        Also checks that no head is without a seal. Raises Found at the first fault.
+        """
         heads = _Heads(connection, first)
         number, previous = first - 1, NO_LINK
         if first > 1:
@@ -56,7 +59,7 @@ class SealChain:
         previous: bytes,
         heads: _Heads,
     ) -> bytes:
-        """Looks at one seal; its digest."""
+        """Checks one seal; returns its digest."""
         number, before, digest, signature, key_id, seal_us, outbox_sequence = row
         name = f"seals/{number}"
         if number != expected:
@@ -77,12 +80,12 @@ class SealChain:
 
 
 def _from(number: ColumnElement[int], first: int) -> list[ColumnElement[bool]]:
-    """The condition for seals from `first` on; none for all of them, whatever their numbers."""
+    """The condition for seals from `first` on; no condition if `first` is the first of all."""
     return [number >= first] if first > 1 else []
 
 
 class _Heads:
-    """The sealed heads in the order of their seals, one ahead."""
+    """The sealed heads in the order of their seals, read one head ahead."""
 
     def __init__(self, connection: Connection, first: int) -> None:
         query = select(_H.number, _H.version, _H.head).where(*_from(_H.number, first))
@@ -103,13 +106,13 @@ class _Heads:
 
 
 class Start(NamedTuple):
-    """A seal to start from, and up to which event it has looked."""
+    """A seal to start from, with its position in the outbox."""
 
     number: int
     outbox_sequence: int
 
     def moved(self) -> Select[tuple[str]]:
-        """The people of whom something came after the seal, by their lines or their events."""
+        """Selects the people with a changed line or an event after the seal."""
         return select(
             union(
                 select(_L.user_id).where(~self._still()),
@@ -121,12 +124,12 @@ class Start(NamedTuple):
         )
 
     def _still(self) -> ColumnElement[bool]:
-        """Whether a line's head is the last one that was sealed up to the seal."""
+        """A condition: the line's head is the last one sealed up to this seal."""
         same = and_(_H.version == _L.version, _H.head == _L.head)
         last = self._last_number(_L.user_id, _L.currency)
         of = and_(_H.user_id == _L.user_id, _H.currency == _L.currency)
         sealed = exists(select(_H.number).where(of, _H.number == last, same).correlate(t.lines))
-        # What nothing was ever entered on is never sealed.
+        # A line without entries is never sealed.
         return or_(sealed, and_(_L.version == 0, last.is_(None)))
 
     def _last_number(
@@ -145,7 +148,7 @@ class Start(NamedTuple):
         )
 
     def oldest(self, connection: Connection) -> int:
-        """The oldest seal that has the last sealed head of a line that moved."""
+        """The oldest seal that has the last sealed head of a changed line."""
         last = (
             select(func.max(_H.number).label("number"))
             .where(_H.number <= self.number, _H.user_id.in_(self.moved()))
@@ -156,7 +159,7 @@ class Start(NamedTuple):
         return self.number if oldest is None else min(int(oldest), self.number)
 
     def unmoved(self, connection: Connection) -> int:
-        """How many lines did not move, nor anything else of their people."""
+        """The number of unchanged lines of people without other changes."""
         query = select(func.count()).select_from(t.lines)
         return int(connection.scalar(query.where(_L.user_id.not_in(self.moved()))) or 0)
 
@@ -167,7 +170,7 @@ def _there() -> ColumnElement[bool]:
 
 
 def start_at(connection: Connection, number: int) -> Start:
-    """The seal of this number as a starting point; raises Found when it is not there."""
+    """The seal of this number as a start; raises Found if it does not exist."""
     query = select(_S.number, _S.outbox_sequence).where(_S.number == number)
     for row in rows_of(connection, query):
         return Start(*row)

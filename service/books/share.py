@@ -1,4 +1,4 @@
-"""The share of a verification that one process does: the books of the people of a range."""
+"""The share of a verification that one process does: the books of a range of people."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from service.storage.admin import ADMIN
 
 REPORT_TRANSFER = "ReportTransfer"
 ANSWERS = 1_000
-"""Kept answers that are fetched together."""
+"""The number of stored answers fetched together."""
 
 ReadAnswer = Callable[[str, bytes], str | None]
-"""Reads a method's stored answer: the resource that it is about, None if about none.
+"""A function that reads a method's stored answer and returns its resource, or None if it has none.
 
-Raises ValueError for what is no answer of the method.
+Raises ValueError if the bytes are no answer of the method.
 """
 
 
@@ -44,9 +44,9 @@ class Readers(NamedTuple):
 
 
 class Share(NamedTuple):
-    """People from `low` on and before `high`, of whom something came after `start`.
+    """People from `low` (inclusive) to `high` (exclusive) with changes after `start`.
 
-    Without one of these there is no such bound.
+    None means no such bound.
     """
 
     low: str | None = None
@@ -54,7 +54,7 @@ class Share(NamedTuple):
     start: Start | None = None
 
     def people(self, user_id: ColumnElement[str]) -> list[ColumnElement[bool]]:
-        """The conditions for a column of people."""
+        """The conditions on a column of user ids."""
         bounds: list[ColumnElement[bool]] = []
         if self.low is not None:
             bounds.append(user_id >= self.low)
@@ -66,8 +66,7 @@ class Share(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The result of a share: counts of its rows, the balances of operators by its entries, and its
-    first faults.
+    """The result of a share: counts of rows, operators' balances, and the first faults.
 
     `references` has the first fault of each reference that is broken, by the reference's number.
     """
@@ -83,20 +82,20 @@ class Part(NamedTuple):
 
 
 class _Counts:
-    """How much was looked at, and what operators are owed so far."""
+    """Counts of the verified rows, and the operators' balances so far."""
 
     def __init__(self) -> None:
         self.lines = self.entries = self.authorizations = 0
         self.payable: Counter[tuple[str, str]] = Counter()
         self.alone: set[str] = set()
-        """The tables with a row of these people that names an authorization that is not there."""
+        """Tables with a row of these people that names a missing authorization."""
 
     def part(self, fault: BookFault | None = None) -> Part:
         return Part(self.lines, self.entries, self.authorizations, self.payable, fault)
 
 
 def verify_share(connection: Connection, share: Share, readers: Readers) -> Part:
-    """Looks at a share; stops at its first fault."""
+    """Verifies a share; stops at its first fault."""
     counts = _Counts()
     with ExitStack() as stack:
         try:
@@ -129,8 +128,7 @@ _ORDERS = {
 
 
 def _streams(connection: Connection, share: Share, stack: ExitStack) -> list[Stream]:
-    """All tables that belong to people, side by side, in the order of FIELDS; open until the stack
-    is left."""
+    """Streams of all tables of people, in the order of FIELDS; open until the stack ends."""
     streams = []
     for fields in FIELDS:
         c, kind = fields.table.c, Stream
@@ -148,7 +146,7 @@ def _streams(connection: Connection, share: Share, stack: ExitStack) -> list[Str
 
 
 def _entry_counts() -> Select[Any]:
-    """How many entries each line has, which the index alone tells."""
+    """Selects the number of entries of each line, which the index alone gives."""
     c = t.entries.c
     line = (c.user_id, c.currency)
     count, first = func.count().label("count"), func.min(c.sequence).label("sequence")
@@ -156,7 +154,7 @@ def _entry_counts() -> Select[Any]:
 
 
 def _entries(connection: Connection, share: Share) -> Select[Any]:
-    """The entries of all lines, line by line."""
+    """Selects the entries of all lines, line by line."""
     c = t.entries.c
     texts = [c.operator_id, c.authorization_id, c.transition, c.book, c.debit, c.credit]
     feed = literal("\n")
@@ -172,17 +170,17 @@ def _entries(connection: Connection, share: Share) -> Select[Any]:
 
 
 def _requests() -> Select[Any]:
-    """How many calls about each authorization are kept."""
+    """Selects the number of stored calls for each authorization."""
     r = t.requests.c
     about = (r.user_id, r.authorization_id)
-    # What a rail says again changes nothing, whether or not it was kept.
+    # A repeated report of a rail changes nothing, whether or not it was stored.
     calls = func.sum(case((r.method != REPORT_TRANSFER, 1), else_=0)).label("count")
     known = r.authorization_id != ""
     return select(*about, calls, true()).where(known).group_by(*about).order_by(*about)
 
 
 def _verify_people(taken: list[list[Row]], entries: Cursor, counts: _Counts) -> None:
-    """Looks at one portion; raises Found at its first fault."""
+    """Verifies one portion; raises Found at its first fault."""
     faults = Faults()
     people = portion_of(taken, entries.fetch, faults)
     _check(people, faults, counts)
@@ -226,9 +224,10 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
 def _wrong_answer(
     connection: Connection, share: Share, read_answer: ReadAnswer
 ) -> BookFault | None:
-    """Each answer that is kept is one of its method, about what the request was about.
+    """The first stored answer that does not fit its method and request, or None.
 
-    They are read in no order, which is the fastest; in that of their keys only to name the first.
+    Answers are read in any order, which is fastest; they are read in the order of their keys only
+    to find the first fault.
     """
     try:
         _read_answers(connection, share, read_answer, named=False)

@@ -1,9 +1,8 @@
-"""Proves the books: every entry replayed, every stored amount compared, every seal checked, and
-each authorization, payment and transfer compared with the entries and events that tell of it.
+"""Verifies the books: replays every entry, compares every stored amount, and checks every seal.
 
-People are looked at in portions, so that memory is bounded however many entries there are, and in
-ranges, each by a process of its own where there are several cores. All of it is one state of the
-database.
+Each authorization, payment and transfer is compared with its entries and events. People are
+verified in portions, so that memory is bounded however many entries there are, and in ranges, each
+by a process of its own if there are several cores. All processes read one state of the database.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from service.storage import schema as t
 
 
 class WitnessMissing(FreeholdError):
-    """A seal is no starting point unless its digest is known from outside the database."""
+    """A seal can be a start only if its digest is known from outside the database."""
 
     def __init__(self, number: int) -> None:
         super().__init__(
@@ -48,22 +47,22 @@ def verify_books(
 ) -> Verification:
     """Checks both books and their seals; names the row of the first fault.
 
-    Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
-    noted outside the database, without which seals cut off at the end are not missed. Without
-    `read_answer` the answers that are kept for retries are not read, without `read_payload` not the
-    payloads of events.
+    Without `keys` the signatures of the seals are not checked. `witnesses` are seals noted outside
+    the database; without them, the removal of the last seals is not detected. Without `read_answer`
+    the answers stored for retries are not read; without `read_payload` the payloads of events are
+    not read.
 
-    With `since`, the number of a seal among the witnesses, only people are looked at of whom
-    something came after that seal, each from the first entry on; `unchecked` of the answer says
-    what was left out. Raises WitnessMissing when that seal has no witness.
+    `since` is the number of a seal among the witnesses. With it, only people with changes after
+    that seal are verified, each from the first entry on; `unchecked` of the result lists the checks
+    left out. Raises WitnessMissing if that seal has no witness.
 
     With `elsewhere`, large books are shared among as many processes as there are cores.
 
-    Each entry is in one book with two accounts of it, which is why every transaction sums to
-    zero per book and currency; each changes its line and its authorization by the same amount,
-    which is why held = open credit parts and deposit = open cash parts once every stored line
-    and every stored authorization equals its entries. Raises StorageFailed when the database is
-    away.
+    Each entry moves an amount between two accounts of one book, so every transaction sums to zero
+    in each book and currency. Each entry changes its line and its authorization by the same amount.
+    If every stored line and authorization equals its entries, held is therefore the sum of the open
+    credit parts, and deposit the sum of the open cash parts. Raises StorageFailed if the database
+    is unavailable.
     """
     noted = dict(witnesses)
     if since is not None and since not in noted:
@@ -96,8 +95,8 @@ def verify_books(
 
 
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
-    """The first fault of all parts: of people, of what operators are owed, of references, of kept
-    answers, and of events' payloads."""
+    """The first fault of all parts: people, operators' balances, references, stored answers or
+    events' payloads."""
     for part in parts:
         if part.fault is not None:
             return part.fault
@@ -111,7 +110,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
 
 
 def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
-    """Each operator is owed exactly what the entries of all people come to."""
+    """Raises Found unless each operator's balance is the sum of all people's entries."""
     payable: Counter[tuple[str, str]] = Counter()
     for part in parts:
         for key, amount_minor in part.payable.items():
@@ -127,7 +126,7 @@ def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
 
 
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
-    """The checks left out where a seal is the starting point, one sentence each."""
+    """The checks left out if a seal is the start, one sentence for each."""
     lines = start.unmoved(connection)
     still = f"{lines} lines did not move since seal {start.number}: their heads are the sealed ones"
     left_out = [

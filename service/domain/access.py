@@ -1,4 +1,4 @@
-"""Who may do what: scopes of API keys, and the keys themselves."""
+"""API keys and their scopes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 PLATFORM = "platform"
-"""The caller of record for the platform's keys; no operator may have this id."""
+"""The caller of the platform's keys in request records; no operator may have this id."""
 
 KEY_BYTES = 24
 KEY_PREFIX = "fh_"
@@ -18,9 +18,9 @@ KEY_ID_LENGTH = 16
 
 
 class Scope(StrEnum):
-    """What a key may be used for.
+    """One permission of a key.
 
-    The name of a scope that was removed is never given to another: old keys would have it.
+    Never reuse the name of a removed scope: old keys would be granted the new one.
     """
 
     AUTHORIZATIONS_READ = "authorizations.read"
@@ -45,37 +45,37 @@ class Scope(StrEnum):
 
 
 SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM})
-"""What operators and the platform may both do: a user says in either's app that an item is back."""
+"""Scopes of operators and of the platform: a user may report a return in either's app."""
 OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES)
 
 
 class KeyScopes(NamedTuple):
-    """The scopes of a key as it was made, beside those that there are today."""
+    """The scopes stored with a key, compared with the scopes of this build."""
 
     granted: frozenset[Scope]
-    """What the key may be used for."""
+    """Stored scopes that this build knows: the key may use them."""
     ignored: frozenset[str]
-    """Scopes that were removed since, or that only a later build knows."""
+    """Stored scopes that this build does not know: removed since, or added by a later build."""
     withheld: frozenset[Scope]
-    """Scopes that a new key of the same owner has, and this one does not."""
+    """Scopes that a new key of the same owner would have, and this key does not."""
 
 
 def scopes_of(operator_id: str | None) -> frozenset[Scope]:
-    """What a new key may be used for: an operator's, or the platform's (None)."""
+    """The scopes of a new key: an operator's, or the platform's (`operator_id` None)."""
     return PLATFORM_SCOPES if operator_id is None else OPERATOR_SCOPES
 
 
 def write_scopes(scopes: Iterable[Scope]) -> str:
-    """Scopes as they are kept with a key."""
+    """The stored form of scopes: sorted names, separated by spaces."""
     return " ".join(sorted(scopes))
 
 
 def read_scopes(kept: str, operator_id: str | None) -> KeyScopes:
-    """The scopes that are kept with a key of an operator, or of the platform (None).
+    """The scopes of a stored key of an operator, or of the platform (`operator_id` None).
 
-    A scope that nobody knows is ignored, so that a key outlives the removal of one. A scope that
-    was added later is not granted: whoever made the key did not mean it.
+    Unknown scopes are ignored, so that a key outlives the removal of a scope. Scopes added since
+    the key was made are not granted: its maker did not ask for them.
     """
     names = frozenset(kept.split())
     granted = frozenset(scope for scope in Scope if scope in names)
@@ -84,7 +84,7 @@ def read_scopes(kept: str, operator_id: str | None) -> KeyScopes:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: an operator, or the platform (`operator_id` None); with which key."""
+    """The caller: an operator or the platform (`operator_id` None), and the key used."""
 
     operator_id: str | None
     scopes: frozenset[Scope]
@@ -92,15 +92,15 @@ class Principal:
 
 
 def new_key() -> str:
-    """A fresh key with 192 bits of chance; shown once and kept only as its hash."""
+    """A new random key of 192 bits; it is shown once, and only its hash is stored."""
     return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
 
 
 def hash_key(key: str) -> str:
-    """The form in which a key is kept. It has too much chance in it to need a salt."""
+    """The stored form of a key. Its 192 random bits need no salt."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def key_id_of(key_hash: str) -> str:
-    """The name of a key, by which records tell who acted; it opens nothing."""
+    """The public id of a key. Records name the key by it; it gives no access."""
     return key_hash[:KEY_ID_LENGTH]

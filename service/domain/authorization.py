@@ -27,7 +27,7 @@ from service.domain.transitions import Transition
 
 
 class State(StrEnum):
-    """Where the authorization stands."""
+    """The state of an authorization."""
 
     OFFERED = "OFFERED"
     REVIEW = "REVIEW"
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 
 class Custody(StrEnum):
-    """Where the item is."""
+    """The place of the item."""
 
     IN_STATION = "IN_STATION"
     OUT = "OUT"
@@ -52,7 +52,7 @@ class Custody(StrEnum):
 
 
 class Collection(StrEnum):
-    """How far the captured amount has been collected; the first that applies, in this order."""
+    """The collection of the captured amount. If several apply, the first in this order counts."""
 
     WRITTEN_OFF = "WRITTEN_OFF"
     DISPUTED = "DISPUTED"
@@ -65,19 +65,19 @@ class Collection(StrEnum):
 
 
 class Start(StrEnum):
-    """When the rental starts."""
+    """The start of the rental: at once, or when the item is picked up."""
 
     IMMEDIATE = "IMMEDIATE"
     ON_PICKUP = "ON_PICKUP"
 
 
 class TransferKind(StrEnum):
-    """Which way money is to be moved by the payment rail."""
+    """The direction of a transfer by the payment rail."""
 
     DEBIT = "DEBIT"
-    """From the person, for what is due."""
+    """From the person, for the due amount."""
     PAYOUT = "PAYOUT"
-    """To the person, of what is owed back."""
+    """To the person, of money owed back."""
 
 
 CAPTURABLE = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
@@ -87,9 +87,9 @@ CLOSED = frozenset({State.SETTLED, State.DECLINED, State.REVERSED, State.EXPIRED
 UNCHARGED = CLOSED - {State.SETTLED}
 """Closed without a charge."""
 CHARGED = CAPTURABLE | {State.SETTLED}
-"""Where something may have been captured."""
+"""States in which an amount may have been captured."""
 TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
-"""Where money may have come in."""
+"""States in which money may have come in."""
 
 
 class Act(NamedTuple):
@@ -105,25 +105,32 @@ class Act(NamedTuple):
 
 
 class Authorization(NamedTuple):
-    """One authorization as it is stored; see the contract for the meaning of the parts.
+    """One authorization as stored; the contract explains the parts.
 
-    With a `parent_id` it is a late charge for damage to that rental: ACTIVE with nothing out, it
+    With a `parent_id` it is a damage charge on that rental. It is ACTIVE, no item is out, and it
     holds until it is settled or reversed, or lapses at `expire_us`.
 
-    `accept_offers` is what the caller takes, in the caller's order; empty: every offer.
+    `accept_offers` are the offers that the caller accepts, in the caller's order; an empty tuple
+    accepts every offer.
 
-    Authorized: `credit_minor` + `cash_minor`, of which `held_credit_minor` and
-    `held_cash_minor` are still held. Captured: `captured_minor`, of which
-    `captured_credit_minor` on credit; `conceded_minor` of it was given up by the operator again,
-    and `fee_minor` is the operator's fee on the rest. What was captured on credit is paid
-    (`paid_minor`), lowered, disputed or written off, or else due. Of what was written off,
-    `recovered_minor` was paid since and `forgiven_minor` given up by the operator.
-    `refunded_minor` was given back after payment; `refund_payable_minor` is owed to the person in
-    cash. `received_minor` came by the payment rail, less what a bank took back for good, and
-    `elsewhere_minor` of what is paid was paid to the operator; `paid_out_minor` went out by the
-    rail. `charged_back_minor` was taken back by a bank and is not decided. `debiting_minor` was
-    asked of the rail, which has not answered; `write_off_minor` is what `write_off_by` has proposed
-    to write off. `version` counts the steps. Times are microseconds since the epoch, UTC.
+    Authorized is `credit_minor` + `cash_minor`; of these, `held_credit_minor` and `held_cash_minor`
+    are still held.
+
+    `captured_minor` was captured in all, `captured_credit_minor` of it on credit. `conceded_minor`
+    was given up by the operator again. `fee_minor` is Freehold's commission on the rest.
+
+    An amount captured on credit is paid (`paid_minor`), lowered, disputed, written off, or due. Of
+    the amount written off, `recovered_minor` was paid since and `forgiven_minor` was given up by
+    the operator.
+
+    `refunded_minor` was given back after payment. `refund_payable_minor` is owed to the person in
+    cash. `received_minor` came by the payment rail, less the amounts that a bank took back for
+    good. `elsewhere_minor` is the part of the paid amount that was paid to the operator.
+    `paid_out_minor` went out by the rail. `charged_back_minor` was taken back by a bank and is not
+    decided yet. `debiting_minor` was requested from the rail, which has not answered yet.
+
+    `write_off_by` is the key that proposed a write-off of `write_off_minor`. `version` counts the
+    steps. Times are microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -192,12 +199,12 @@ class Authorization(NamedTuple):
 
     @property
     def held_minor(self) -> int:
-        """Held now, both parts together."""
+        """The amount held now, on credit and in cash."""
         return self.held_credit_minor + self.held_cash_minor
 
     @property
     def due_minor(self) -> int:
-        """Captured on credit, and neither paid nor lowered, disputed or written off."""
+        """The amount captured on credit, and not paid, lowered, disputed or written off."""
         return (
             self.captured_credit_minor
             - self.paid_minor
@@ -208,21 +215,23 @@ class Authorization(NamedTuple):
 
     @property
     def refundable_minor(self) -> int:
-        """Captured and paid, before or after a write-off, and not given back."""
+        """The amount captured and paid, before or after a write-off, and not given back."""
         cash_minor = self.captured_minor - self.captured_credit_minor
         return cash_minor + self.paid_minor + self.recovered_minor - self.refunded_minor
 
     @property
     def kept_minor(self) -> int:
-        """Of what is refundable, what came by the payment rail; what was paid to the operator
-        counts as given back last."""
+        """The refundable amount that came by the payment rail.
+
+        Money that was paid to the operator counts as given back last.
+        """
         return max(0, self.refundable_minor - self.elsewhere_minor)
 
     @property
     def in_hand_minor(self) -> int:
-        """What came by the rail and neither went out nor is charged back.
+        """The amount that came by the rail, and neither went out nor is charged back.
 
-        What was paid to the operator and is owed back now is in hand as well.
+        It includes money that was paid to the operator and is owed back now.
         """
         rail_minor = self.received_minor - self.paid_out_minor
         back_minor = self.held_cash_minor + self.refund_payable_minor
@@ -230,23 +239,23 @@ class Authorization(NamedTuple):
 
     @property
     def chargeable_back_minor(self) -> int:
-        """What a bank can still take back: what came by the rail and is in hand."""
+        """The amount that a bank can still take back: it came by the rail and is in hand."""
         return min(self.in_hand_minor, self.received_minor - self.charged_back_minor)
 
     @property
     def goodwill_minor(self) -> int:
-        """Lowered, refunded or forgiven at the cost of Freehold and not of the operator."""
+        """The amount lowered, refunded or forgiven at Freehold's cost."""
         given_minor = self.lowered_minor + self.refunded_minor + self.forgiven_minor
         return given_minor - self.conceded_minor
 
     @property
     def unrecovered_minor(self) -> int:
-        """Written off, and neither recovered nor forgiven."""
+        """The amount written off, and neither recovered nor forgiven."""
         return self.written_off_minor - self.recovered_minor - self.forgiven_minor
 
     @property
     def wake_us(self) -> int | None:
-        """When time alone changes something next; None: never."""
+        """The next instant at which time alone changes the authorization, or None."""
         if self.state is not _SETTLED:
             instant = _WAKES.get(self.state)
             return None if instant is None else instant(self)
@@ -258,7 +267,7 @@ class Authorization(NamedTuple):
 
     @property
     def collection(self) -> Collection:
-        """Derived from the stored amounts, the first that applies."""
+        """The collection state that follows from the stored amounts."""
         if not (self.captured_minor or self.refund_payable_minor or self.charged_back_minor):
             return _NOTHING_TO_COLLECT
         if self.written_off_minor:
@@ -274,13 +283,13 @@ class Authorization(NamedTuple):
         return Collection.PAID
 
 
-# A member of an enumeration, read from its class, costs 0.25 us on Python 3.11, where a name of
-# the module costs a tenth of that: what every call passes through has its names ready.
+# Reading a member from its enumeration costs 0.25 us on Python 3.11, ten times as much as a
+# module's name. The code that every call runs therefore uses module names.
 _SETTLED, _NOTHING_TO_COLLECT = State.SETTLED, Collection.NONE
 
 
 def _active_wake_us(it: Authorization) -> int | None:
-    """A rental falls due; a damage charge ends by itself."""
+    """The due time of a rental, or the end of a damage charge."""
     return it.due_us if it.expire_us is None else it.expire_us
 
 
@@ -300,7 +309,7 @@ FIXED = frozenset(
         *("pickup_window_us", "rental_period_us"),
     }
 )
-"""Fields that no step changes; a step that does is a KeyError."""
+"""Fields that no step changes; trying to change one raises KeyError."""
 _PLACES = {name: n for n, name in enumerate(Authorization._fields) if name not in FIXED}
 _VERSION = _PLACES["version"]
 _new = tuple.__new__
@@ -314,9 +323,10 @@ class Transfer(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one command, or one instant, does to an authorization.
+    """The result of one command or one timer on an authorization.
 
-    Its next version, what is posted, what happened and when, and what the payment rail is to do.
+    It has the next version, the postings, the name and time of the transition, and the transfer for
+    the payment rail, if any.
     """
 
     authorization: Authorization
@@ -336,7 +346,8 @@ def step(
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
 
-    A proposal to write off goes with the last of what is due: what is due later needs another.
+    When nothing is due any more, a proposed write-off is dropped: an amount that falls due later
+    needs a new proposal.
     """
     following = changed(authorization, changes)
     if following.write_off_minor and following.due_minor == 0:
@@ -345,23 +356,23 @@ def step(
 
 
 def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authorization:
-    """The next version of an authorization, with other values in these fields."""
+    """The next version of an authorization, with these fields changed."""
     values: list[Any] = [*authorization]
     values[_VERSION] += 1
     for name, value in changes.items():
         values[_PLACES[name]] = value
-    # What _replace does, in half the time.
+    # The same as `_replace`, in half the time.
     return _new(Authorization, values)
 
 
 def check_version(authorization: Authorization, expected: int | None) -> None:
-    """Raises VersionMismatch unless the caller has seen the present version."""
+    """Raises VersionMismatch unless `expected` is None or the present version."""
     if expected is not None and expected != authorization.version:
         raise VersionMismatch(expected, authorization.version)
 
 
 def refuse(authorization: Authorization, act: Act) -> IllegalState:
-    """The refusal of a command in the present state."""
+    """The error for a command that the present state does not allow."""
     return IllegalState(
         "ILLEGAL_TRANSITION",
         f"{act.call} is not allowed in state {authorization.state}",
@@ -376,8 +387,8 @@ def require(authorization: Authorization, act: Act) -> None:
 
 
 def require_rental(authorization: Authorization) -> None:
-    """Raises IllegalState for a damage charge, of which nothing is out."""
+    """Raises IllegalState for a damage charge, which has no item."""
     if authorization.parent_id:
         raise IllegalState(
-            "DAMAGE_CHARGE", "a damage charge is no rental: nothing is out", authorization.state
+            "DAMAGE_CHARGE", "a damage charge has no rented item", authorization.state
         )

@@ -20,11 +20,13 @@ from service.domain.ledger import Account, Posting
 from service.domain.transitions import Transition
 
 
-def _within(amount_minor: int, most_minor: int, what: str) -> None:
-    """Raises InvalidInput unless the amount is more than zero and at most what there is."""
+def _within(amount_minor: int, most_minor: int, limit: str) -> None:
+    """Raises InvalidInput unless 0 < `amount_minor` <= `most_minor`; `limit` says which limit."""
     if not 0 < amount_minor <= most_minor:
         raise InvalidInput.of(
-            "amount.amount_minor", "amount.range", f"more than zero, at most {most_minor} is {what}"
+            "amount.amount_minor",
+            "amount.range",
+            f"must be more than zero and at most {most_minor}, the amount {limit}",
         )
 
 
@@ -32,9 +34,9 @@ RECORD_PAYMENT = Act("RecordPayment", CHARGED)
 
 
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """A payment: for what is due, then for what was written off; what is too much is owed back.
+    """A payment: for the due amount, then for the amount written off; the rest is owed back.
 
-    Raises IllegalState when nothing was ever captured on credit.
+    Raises IllegalState if nothing was captured on credit.
     """
     require(it, RECORD_PAYMENT)
     if it.captured_credit_minor == 0:
@@ -61,7 +63,7 @@ RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
 
 
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person paid the operator, which therefore is owed less; its fee stays due."""
+    """The person paid the operator: Freehold owes the operator less, and keeps its commission."""
     require(it, RECORD_PAID_ELSEWHERE)
     _within(amount_minor, it.due_minor, "due")
     paid = it._replace(
@@ -79,7 +81,7 @@ LOWER_CHARGE = Act("LowerCharge", CHARGED)
 
 
 def lower(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The operator charges less than it captured, before it is paid."""
+    """The operator lowers a charge before it is paid."""
     require(it, LOWER_CHARGE)
     _within(amount_minor, it.due_minor, "due")
     lowered, postings = concessions.lower(it, amount_minor)
@@ -90,7 +92,7 @@ REFUND = Act("RefundCharge", CHARGED)
 
 
 def refund(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The operator gives back what was paid; never more than was captured and paid."""
+    """The operator gives back an amount that was captured and paid."""
     require(it, REFUND)
     _within(amount_minor, it.refundable_minor, "paid and not given back")
     refunded, postings = concessions.refund(it, amount_minor)
@@ -101,9 +103,9 @@ PAY_OUT = Act("PayOutRefund", TAKEN)
 
 
 def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """What is owed to the person goes to the payment rail, and is no longer owed.
+    """Money owed to the person goes to the payment rail, and is no longer owed.
 
-    What a bank has taken back is not paid out as well while that is open.
+    Money that a bank has taken back is not paid out while the charge-back is open.
     """
     require(it, PAY_OUT)
     most_minor = min(it.refund_payable_minor, it.in_hand_minor)
@@ -123,7 +125,7 @@ def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """What was paid out bounced and is back: the amount is owed again."""
+    """A payout bounced: the amount is owed again."""
     return _owed_again(it, amount_minor, Transition.PAYOUT_RETURNED, now_us)
 
 
@@ -142,20 +144,20 @@ def debit_succeeded(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def debit_succeeded_late(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The payment rail had said that it could not debit the person, and now says that it did.
+    """The payment rail reports that a debit succeeded which it had reported as failed.
 
-    A payment like any other. What is under way by now is another debit, and stays so.
+    It is a payment like any other. If another debit is under way by now, it stays under way.
     """
     return pay(it, amount_minor, now_us)
 
 
 def debit_failed(it: Authorization, now_us: int) -> Step:
-    """The payment rail could not debit the person; the ladder goes on."""
+    """The payment rail could not debit the person; dunning goes on."""
     return step(it, (), Transition.DEBIT_FAILED, now_us, debiting_minor=0)
 
 
 def debit_cancelled(it: Authorization, now_us: int) -> Step:
-    """A debit that the rail was never handed is not needed any more: less is due than it asks."""
+    """A debit that was not yet handed to the rail is cancelled: less is due than it asks for."""
     return step(it, (), Transition.DEBIT_CANCELLED, now_us, debiting_minor=0)
 
 
@@ -163,7 +165,7 @@ OPEN_DISPUTE = Act("OpenDispute", CHARGED)
 
 
 def open_dispute(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person disputes what is due; it is not collected until an arbiter has decided."""
+    """The person disputes a due amount; it is not collected until an arbiter decides."""
     require(it, OPEN_DISPUTE)
     _within(amount_minor, it.due_minor, "due")
     disputed = it._replace(disputed_minor=it.disputed_minor + amount_minor)
@@ -175,7 +177,7 @@ RESOLVE_DISPUTE = Act("ResolveDispute", CHARGED)
 
 
 def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
-    """The arbiter decides: it is due again, or given up by the operator or by Freehold."""
+    """The arbiter decides: the amount is due again, or the operator or Freehold gives it up."""
     require(it, RESOLVE_DISPUTE)
     amount_minor = it.disputed_minor
     if amount_minor == 0:
@@ -202,13 +204,13 @@ RECORD_CHARGE_BACK = Act("RecordChargeBack", TAKEN)
 
 
 def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person's bank took money back; until it is decided, it is disputed.
+    """The person's bank took money back; the amount is disputed until that is decided.
 
-    It may be any money that came by the rail, whatever became of it: a deposit, held or released,
-    a payment, or what was paid too much.
+    The bank may take back any money that came by the rail: a deposit, held or released, a payment,
+    or an overpayment.
     """
     require(it, RECORD_CHARGE_BACK)
-    _within(amount_minor, it.chargeable_back_minor, "what came by the rail and is not given back")
+    _within(amount_minor, it.chargeable_back_minor, "received by the rail and not given back")
     charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
     return step(charged, postings, Transition.CHARGED_BACK, now_us)
@@ -220,8 +222,8 @@ RESOLVE_CHARGE_BACK = Act("ResolveChargeBack", TAKEN)
 def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
     """The charge-back is overturned and the money comes back, or the person keeps it.
 
-    What the person keeps is no longer owed back, or held; only then is it given up like a won
-    dispute, and at last it is not recovered after all.
+    An amount that the person keeps is taken, in this order, from money owed back or held, from the
+    charge as after a won dispute, and from amounts recovered after a write-off.
     """
     require(it, RESOLVE_CHARGE_BACK)
     amount_minor = it.charged_back_minor
@@ -258,14 +260,14 @@ SET_PROVISION = Act("SetProvision", frozenset({State.SETTLED}))
 
 
 def provision(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """Sets what is set aside for the loss of what is due; raising it costs, lowering it gives."""
+    """Sets the provision for loss; a higher provision is a cost, a lower one a gain."""
     require(it, SET_PROVISION)
     most_minor = it.written_off_minor + it.due_minor + it.disputed_minor
     if not it.written_off_minor <= amount_minor <= most_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.range",
-            f"from {it.written_off_minor}, which is written off, to {most_minor}",
+            f"must be from {it.written_off_minor} (already written off) to {most_minor}",
         )
     more_minor = amount_minor - it.provisioned_minor
     postings = (
@@ -280,9 +282,9 @@ PROPOSE_WRITE_OFF = Act("ProposeWriteOff", frozenset({State.SETTLED}))
 
 
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """One person proposes to give up collecting what is due now; `by` is the key that was used.
+    """One person proposes to write off the due amount; `by` is the id of the key used.
 
-    A later proposal takes the place of the one before.
+    A new proposal replaces the earlier one.
     """
     require(it, PROPOSE_WRITE_OFF)
     if it.due_minor == 0:
@@ -295,17 +297,21 @@ APPROVE_WRITE_OFF = Act("ApproveWriteOff", frozenset({State.SETTLED}))
 
 
 def write_off(it: Authorization, by: str, now_us: int) -> Step:
-    """A second person agrees: what was proposed is written off, and leaves the line with it.
+    """A second person approves: the proposed amount is written off, and the limit falls by it.
 
-    Less when less is due by now; what has become due since was never proposed and stays due, as
-    after a dispute that the person lost. What was not provided for before is provided for now, so
-    that the allowance always covers what is taken from it.
+    Less is written off if less is due by now. An amount that fell due after the proposal stays due,
+    as after a dispute that the person lost. The provision is raised as far as needed, so that the
+    allowance covers the write-off.
     """
     require(it, APPROVE_WRITE_OFF)
     if not it.write_off_by:
-        raise IllegalState("NOT_PROPOSED", "nobody proposed to write it off", it.state)
+        raise IllegalState("NOT_PROPOSED", "no write-off was proposed; propose it first", it.state)
     if it.write_off_by == by:
-        raise IllegalState("SECOND_PERSON_NEEDED", "another key proposed it", it.state)
+        raise IllegalState(
+            "SECOND_PERSON_NEEDED",
+            "this key proposed the write-off; another must approve",
+            it.state,
+        )
     amount_minor = min(it.due_minor, it.write_off_minor)
     written_off_minor = it.written_off_minor + amount_minor
     missing_minor = max(0, written_off_minor - it.provisioned_minor)

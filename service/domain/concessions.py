@@ -1,8 +1,8 @@
-"""What an operator, or Freehold out of goodwill, gives up of a charge.
+"""Concessions: the part of a charge that an operator, or Freehold out of goodwill, gives up.
 
-An operator that gives up x gives up its own part and gets back the fee on it: the fee is always
-the floored share of what the operator keeps, so that giving a charge up in parts costs what
-giving it up at once costs.
+An operator that gives up x gives up its own part and gets back the commission on x. The commission
+is always the floored share of the amount that the operator keeps, so that giving a charge up in
+parts costs as much as giving it up at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Given = tuple[Authorization, tuple[Posting, ...]]
 
 
 def concede(it: Authorization, amount_minor: int, against: Account) -> Given:
-    """The operator gives an amount up: operator_payable x-f, fee_income f / the account."""
+    """The operator gives an amount up: operator_payable x-f, fee_income f / `against` x."""
     conceded_minor = it.conceded_minor + amount_minor
     fee_minor = share_minor(it.captured_minor - conceded_minor, it.fee_bp)
     fee_back_minor = it.fee_minor - fee_minor
@@ -31,14 +31,14 @@ def concede(it: Authorization, amount_minor: int, against: Account) -> Given:
 
 
 def lower(it: Authorization, amount_minor: int) -> Given:
-    """Takes an amount off what is due; the line gets it back."""
+    """Lowers the due amount; that part of the line is available again."""
     given, postings = concede(it, amount_minor, Account.RECEIVABLE)
     line = Posting(Account.AVAILABLE, Account.DRAWN, amount_minor)
     return given._replace(lowered_minor=it.lowered_minor + amount_minor), (*postings, line)
 
 
 def refund(it: Authorization, amount_minor: int) -> Given:
-    """Owes back an amount that was captured and paid."""
+    """Refunds an amount that was captured and paid: it is owed back."""
     given, postings = concede(it, amount_minor, Account.REFUND_PAYABLE)
     return (
         given._replace(
@@ -50,10 +50,10 @@ def refund(it: Authorization, amount_minor: int) -> Given:
 
 
 def give_back(it: Authorization, amount_minor: int) -> Given:
-    """The operator gives an amount up wherever it stands; at most what it has kept.
+    """The operator gives up an amount, in any of its places; at most the amount that it has kept.
 
-    What the operator keeps is due, disputed, written off, charged back, paid, or was borne by
-    Freehold out of goodwill; together that is always all of it.
+    The amount that the operator keeps is due, disputed, written off, charged back, paid, or was
+    borne by Freehold out of goodwill. These parts always add up to the whole.
     """
     rest_minor = amount_minor
     all_postings: tuple[Posting, ...] = ()
@@ -85,7 +85,7 @@ def _forgive(it: Authorization, amount_minor: int) -> Given:
 
 
 def _leave_charged_back(it: Authorization, amount_minor: int) -> Given:
-    """The person keeps what the bank took back of the charge: it counts as refunded."""
+    """The person keeps a charged-back amount of the charge: it counts as refunded."""
     given, postings = concede(it, amount_minor, Account.RECEIVABLE_CHARGED_BACK)
     return (
         given._replace(
@@ -111,7 +111,7 @@ _PLACES: tuple[
     (attrgetter("refundable_minor"), refund),
     (attrgetter("goodwill_minor"), _bear_goodwill),
 )
-"""Where what the operator keeps may stand, in the order in which it is given up there.
+"""The places of the amount that the operator keeps, in the order in which it is given up.
 
-What was paid before a write-off or after it is refunded alike.
+An amount paid before a write-off and one paid after it are refunded alike.
 """

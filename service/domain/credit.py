@@ -1,4 +1,4 @@
-"""From score to credit limit, and what a limit rests on."""
+"""The default credit limit of a score, and the basis of a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class LimitStep:
-    """A limit in minor units for everybody who has at least `from_score`."""
+    """The limit, in minor units, of scores from `from_score` up."""
 
     from_score: int
     limit_minor: int
@@ -26,31 +26,31 @@ def limit_for(score: int | None, steps: tuple[LimitStep, ...]) -> int:
 
 
 class LimitBasis(StrEnum):
-    """What a limit rests on."""
+    """The basis of a credit limit."""
 
     SCORE = "SCORE"
-    """The score of the features on record, or the reason why there is none."""
+    """The score of the stored features, or the reason why they have none."""
     NO_SCORE = "NO_SCORE"
     """A person set the limit, or a write-off froze it."""
     NOT_KEPT = "NOT_KEPT"
-    """A score that an earlier build did not keep."""
+    """A score that an earlier build used and did not store."""
 
 
 SCORE_NOT_KEPT = "SCORE_NOT_KEPT"
-"""Why a profile has no score: an earlier build took it and did not keep it."""
+"""The reason of a profile without a score: an earlier build did not store it."""
 
 
 def limit_basis(
     limit_minor: int, score_limit_minor: int | None, *, fixed: bool, score_kept: bool
 ) -> LimitBasis:
-    """What a limit of `limit_minor` rests on.
+    """The basis of a limit of `limit_minor`.
 
-    `score_limit_minor` is the limit that the kept score gave, None if it gave none. `fixed` says
-    that no score changes the limit, `score_kept` that the score of the features on record was kept.
+    `score_limit_minor` is the limit that the stored score gave, or None. `fixed` means that no
+    score changes the limit. `score_kept` means that the score of the stored features was stored.
     """
     if fixed:
         return LimitBasis.NO_SCORE
     if not score_kept:
         return LimitBasis.NOT_KEPT
-    # An earlier build changes a limit by hand without a word about the score.
+    # An earlier build sets a limit by hand and leaves the stored score as it is.
     return LimitBasis.SCORE if limit_minor == score_limit_minor else LimitBasis.NO_SCORE

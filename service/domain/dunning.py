@@ -1,9 +1,10 @@
-"""The ladder by which what is due is collected; the same for everybody, and published.
+"""The dunning ladder: the published schedule of debits, reminders and delinquency ranges.
 
-The times count from the settlement; the first debit leaves an hour to whoever pays at once. A
-debit asks the payment rail for what is due at that moment, unless the rail still owes the answer
-to the debit before; a reminder and a change of the delinquency range are events. Whatever is
-paid, disputed, lowered or written off in between is no longer asked for.
+It is the same for everybody. The times count from the settlement. The first debit comes an hour
+later, so that the person can pay first. A debit asks the payment rail for the amount due at that
+moment, unless the rail has not answered the debit before. A reminder and a change of the
+delinquency range are events. Amounts that are paid, disputed, lowered or written off in between are
+no longer asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ DAY_US = 24 * HOUR_US
 
 
 class Rung(StrEnum):
-    """What happens at a rung."""
+    """The action of a rung."""
 
     DEBIT = "DEBIT"
     REMIND = "REMIND"
@@ -24,14 +25,14 @@ class Rung(StrEnum):
 
 
 class LadderStep(NamedTuple):
-    """One rung: so long after the settlement, in microseconds."""
+    """One rung of the ladder; `after_us` counts from the settlement, in microseconds."""
 
     after_us: int
     rung: Rung
 
 
 class Delinquency(StrEnum):
-    """How long something has been due, by days past due."""
+    """A range of days past due."""
 
     CURRENT = "CURRENT"
     DAYS_1_TO_30 = "DAYS_1_TO_30"
@@ -66,6 +67,6 @@ LADDER = (
 
 
 def delinquency(past_due_us: int) -> Delinquency:
-    """The range of what has been due for so many microseconds."""
+    """The delinquency range of an amount that has been due for so many microseconds."""
     days = past_due_us // DAY_US
     return next((found for first, found in RANGES if days >= first), Delinquency.CURRENT)

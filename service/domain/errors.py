@@ -1,22 +1,22 @@
-"""Everything that Freehold refuses, as one tree.
+"""The tree of errors.
 
     FreeholdError
-    ├── InvalidInput            malformed, missing, out of range: one violation a field
+    ├── InvalidInput            malformed, missing, out of range: one violation for each field
     ├── Unauthenticated         no key, unknown key, revoked key
     ├── PermissionDenied        the key lacks a scope
     ├── NotFound                no such resource for this caller
-    ├── RequestIdReused         the request id came before with another body
+    ├── RequestIdReused         the request id was used before, with another body
     ├── PaymentReferenceReused  the payment was recorded before
     ├── IllegalState            the state does not allow the command
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
     ├── VersionMismatch         the expected version is stale
     ├── Exhausted               line, queue or quota is used up
-    ├── Unavailable             not done or unknown: a retry with the same id tells
+    ├── Unavailable             not done, or unknown: retry with the same request id
     ├── DeadlineTooNear         refused before the write
-    ├── TermsUnusable           the platform's own terms make no sense; no server starts on them
-    ├── ClockUnproven           the machine's clock may be wrong; no server starts by it
+    ├── TermsUnusable           the platform's own terms make no sense; the server does not start
+    ├── ClockUnproven           the machine's clock may be wrong; the server does not start
     ├── InternalFault           a defect; the text carries an id and nothing else
-    └── InvariantBroken         a defect seen by a guard; answered as an InternalFault
+    └── InvariantBroken         a defect found by a check; answered as InternalFault
 
 Each error has a stable `reason` (upper snake case) and string `metadata`; `rpc/status.py` has
 the one table from this tree to gRPC status codes. Texts never hold personal data, SQL or
@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 
 class FreeholdError(Exception):
-    """Root of the tree; never raised itself."""
+    """The root of the tree; it is never raised itself."""
 
     def __init__(
         self, reason: str, message: str, metadata: Mapping[str, str] | None = None
@@ -50,7 +50,7 @@ class Violation(NamedTuple):
 
 
 class InvalidInput(FreeholdError):
-    """The request itself is wrong; sending it again cannot help."""
+    """The request itself is wrong; a retry cannot help."""
 
     def __init__(self, violations: Sequence[Violation], reason: str = "INVALID_INPUT") -> None:
         fields = [violation.field for violation in violations] or ["message"]
@@ -65,21 +65,21 @@ class InvalidInput(FreeholdError):
 
 
 class Unauthenticated(FreeholdError):
-    """Nobody that we know is calling."""
+    """The caller has no key, an unknown key or a revoked key."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)
 
 
 class PermissionDenied(FreeholdError):
-    """The caller is known and its key lacks `scope`."""
+    """The caller's key lacks `scope`."""
 
     def __init__(self, scope: str) -> None:
         super().__init__("SCOPE_MISSING", f"the key lacks the scope {scope}", {"scope": scope})
 
 
 class NotFound(FreeholdError):
-    """No such resource, or not one that this caller may know of."""
+    """The resource does not exist, or this caller may not know of it."""
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind.upper()}_NOT_FOUND", f"{kind} not found", {kind: name})
@@ -115,54 +115,54 @@ class IllegalState(FreeholdError):
 
 
 class ProductMisconfigured(FreeholdError):
-    """The terms of a product make no sense, so that nothing is rented out under them."""
+    """The terms of a product make no sense: it cannot be rented out."""
 
     def __init__(self, product_id: str) -> None:
         super().__init__(
             "PRODUCT_MISCONFIGURED",
-            "the product's terms are wrong; the platform must put them right",
+            "the product's terms are wrong; the platform must correct them",
             {"product": product_id},
         )
 
 
 class TermsUnusable(FreeholdError):
-    """The terms that everybody's calls rest on make no sense."""
+    """Terms that every call needs make no sense."""
 
     def __init__(self, why: str) -> None:
         super().__init__("TERMS_UNUSABLE", why)
 
 
 class ClockUnproven(FreeholdError):
-    """The machine's clock is far ahead of all that is recorded: somebody must vouch for it."""
+    """The machine's clock is far ahead of everything recorded; it must be confirmed."""
 
     def __init__(self, why: str) -> None:
         super().__init__("CLOCK_UNPROVEN", why)
 
 
 class VersionMismatch(FreeholdError):
-    """Somebody else changed the authorization in between."""
+    """The authorization changed after the caller read it."""
 
     def __init__(self, expected: int, actual: int) -> None:
         super().__init__(
             "VERSION_MISMATCH",
-            "the authorization has another version",
+            f"the authorization has version {actual}, not {expected}; read it again",
             {"expected_version": str(expected), "version": str(actual)},
         )
 
 
 class Exhausted(FreeholdError):
-    """Something limited is used up; `retry_after_ms` says when a retry may help."""
+    """A limited resource is used up; `retry_after_ms` says when a retry may help."""
 
     def __init__(self, reason: str, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(reason, message)
         self.retry_after_ms = retry_after_ms
 
 
-UNKNOWN = "the commit's outcome is unknown; the same request id tells it"
+UNKNOWN = "it is unknown whether the call was committed; retry it with the same request id"
 
 
 class Unavailable(FreeholdError):
-    """Not done, or its outcome is unknown; the same request id finds out."""
+    """The call was not done, or its outcome is unknown; retry with the same request id."""
 
     def __init__(self, reason: str, message: str, retry_after_ms: int | None = 100) -> None:
         super().__init__(reason, message)
@@ -170,10 +170,10 @@ class Unavailable(FreeholdError):
 
 
 class DeadlineTooNear(FreeholdError):
-    """Too little of the caller's time is left to finish; this attempt wrote nothing."""
+    """The caller's deadline is too near; this attempt wrote nothing."""
 
     def __init__(self) -> None:
-        super().__init__("DEADLINE_TOO_NEAR", "too little time is left for this attempt")
+        super().__init__("DEADLINE_TOO_NEAR", "the deadline is too near; retry with a later one")
 
 
 class InternalFault(FreeholdError):
@@ -184,7 +184,7 @@ class InternalFault(FreeholdError):
 
 
 class InvariantBroken(FreeholdError):
-    """A rule that holds by construction did not hold; nothing may be written."""
+    """A rule that the code guarantees did not hold; nothing may be written."""
 
     def __init__(self, message: str) -> None:
         super().__init__("INVARIANT_BROKEN", message)

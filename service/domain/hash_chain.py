@@ -1,13 +1,13 @@
-"""The chain of hashes through the entries of a line, and that of the seals over their heads.
+"""The hash chain of a line's entries, and the hash chain of the seals over lines.
 
-A link is a SHA-256 over the link before it and the entry, in which a keyed hash stands for the
-person: whoever is erased leaves a chain that still verifies and names nobody. A seal's digest
-covers the seal before it and the heads of lines, and names nobody either.
+A link is the SHA-256 of the previous link and the entry, in which a keyed hash replaces the
+person's id. When a person is erased, the chain still verifies and does not name the person. A
+seal's digest covers the previous seal and the heads of lines; it names no person either.
 
-Each entry says in which format its link is written, so that formats may follow each other within
-a line. Format 1 covers the 14 fields from the currency to the ledger's time. Format 2 covers its
-own number besides, and so does every later one: a link of one format is no link of another. A new
-field of entries needs a new format that covers it, and leaves the links of earlier formats alone.
+Each entry names the format of its link, so that one line may have links of several formats. Format
+1 covers the 14 fields from the currency to the ledger time. Format 2 and every later format cover
+their own number as well: a link of one format is never valid in another. A new field of entries
+needs a new format that covers it; links of earlier formats stay as they are.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 NO_LINK = b""
-"""What stands before the first link."""
+"""The link before the first entry."""
 LINK_FORMAT = 2
 """The format of the links that this build writes."""
 SUBJECT_BYTES = 16
 
 
 def subject_of(user_id: str, subject_key: bytes) -> bytes:
-    """What stands for a person in the chain: a keyed hash of the id, 16 bytes."""
+    """The person's stand-in in the chain: a keyed hash of the id, 16 bytes."""
     return hashlib.blake2b(
         user_id.encode(), key=subject_key, digest_size=SUBJECT_BYTES, person=b"freehold.subject"
     ).digest()
@@ -33,20 +33,21 @@ def subject_of(user_id: str, subject_key: bytes) -> bytes:
 def link_of(previous: bytes, subject: bytes, entry: Sequence[Any]) -> bytes:
     """The link of an entry: 32 bytes over the previous link, the subject and the entry.
 
-    `entry` is a `ledger.Entry`, or a row of its table; the format that it names decides what is
-    covered, never its link. Raises KeyError for a format that this build does not know.
+    `entry` is a `ledger.Entry` or a row of its table. Its `link_format` decides which fields the
+    hash covers; its own `link` is never covered. Raises KeyError for a format that this build does
+    not know.
     """
-    # No value holds a line feed, so that no two entries have the same text.
+    # No value contains a line feed, so different entries have different texts.
     text = _TEXTS[entry[_FORMAT_PLACE]] % tuple(entry[_COVERED])
     return hashlib.sha256(previous + subject + text.encode()).digest()
 
 
-# Where an entry has the fields from the currency to the ledger's time, and its link's format.
+# The places of the covered fields (currency to ledger time) and of `link_format` in an entry.
 _COVERED = slice(1, 15)
 _FORMAT_PLACE = 16
-# One template for all fields at once takes half as long as joining their texts.
+# Formatting one template takes half as long as joining the texts of the fields.
 _FIELDS = "\n".join(["%s"] * 14)
-# A currency has three letters, so that no text of format 1 begins like one of another.
+# A currency has three letters, so no text of format 1 begins like a text of another format.
 _TEXTS = {1: _FIELDS, 2: f"2\n{_FIELDS}"}
 LINK_FORMATS = frozenset(_TEXTS)
 """The formats of links that this build reads."""
@@ -59,9 +60,9 @@ def seal_digest(
     outbox_sequence: int,
     heads: Iterable[tuple[int, bytes]],
 ) -> bytes:
-    """What a seal signs: 32 bytes over the seal before it and (version, head) of each line.
+    """The digest of a seal: 32 bytes over the previous seal and each line's (version, head).
 
-    The heads come in ascending order of their bytes, so that nobody's id decides the order.
+    The heads come in ascending order of their bytes, so that the order depends on no id.
     """
     digest = hashlib.sha256(b"freehold.seal\n")
     digest.update(b"%d %d %d %d\n" % (number, seal_us, outbox_sequence, len(previous)))

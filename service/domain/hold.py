@@ -1,6 +1,4 @@
-"""From the offer to the hold, and the hold until the item is back: what is reserved, and when
-it is given back without a charge.
-"""
+"""Rules from the offer to the end of the hold: reserve, confirm, change, release."""
 
 from __future__ import annotations
 
@@ -30,13 +28,15 @@ from service.domain.tariff import DAY_US, Tariff, reaches_us
 from service.domain.transitions import Transition
 
 LONGEST_US = 100 * 366 * DAY_US
-"""What would take longer counts as never."""
+"""The longest time that is computed; a longer one counts as never."""
 
 
 @lru_cache(maxsize=4096)
 def lost_after_us(tariff: Tariff) -> int | None:
-    """How long after its start an item that is not returned counts as lost: when the fee has
-    reached the buy-out cap. None: never."""
+    """The time from the start until an item counts as lost: the fee reaches the buy-out cap.
+
+    None if it never counts as lost.
+    """
     after_us = reaches_us(tariff, 0, tariff.buy_out_minor) if tariff.buy_out_minor else None
     return after_us if after_us is not None and after_us <= LONGEST_US else None
 
@@ -44,7 +44,7 @@ def lost_after_us(tariff: Tariff) -> int | None:
 Changes = dict[str, Any]
 
 
-# Read once: every Authorize passes here (see `authorization._SETTLED`).
+# Read once, because every Authorize uses them (see `authorization._SETTLED`).
 _ACTIVE, _OUT, _IMMEDIATE = State.ACTIVE, Custody.OUT, Start.IMMEDIATE
 _BECOMES_ACTIVE = Transition.ACTIVE
 _HELD, _AVAILABLE, _CASH = Account.HELD, Account.AVAILABLE, Account.CASH
@@ -52,7 +52,7 @@ _DEPOSIT, _REFUND_PAYABLE = Account.DEPOSIT, Account.REFUND_PAYABLE
 
 
 def _started(authorization: Authorization, product: Product, now_us: int) -> Changes:
-    """The item goes out now: when it is due, and when it will count as lost."""
+    """The changes when the item goes out: start, due time, and time of loss."""
     lost_us = lost_after_us(product.tariff)
     due_us = now_us + authorization.rental_period_us
     return {
@@ -68,10 +68,10 @@ def _started(authorization: Authorization, product: Product, now_us: int) -> Cha
 def _hold(
     it: Authorization, product: Product, paid_minor: int, excess_minor: int, now_us: int
 ) -> Step:
-    """Both parts held: ACTIVE at once, or AUTHORIZED until it is picked up."""
+    """Holds both parts: ACTIVE at once, or AUTHORIZED until the item is picked up."""
     changes: Changes
     if it.parent_id:
-        # Nothing goes out and nothing will come back: it ends by itself, at its own time.
+        # A damage charge has no item; it ends at its own time.
         transition = _BECOMES_ACTIVE
         changes = {"state": _ACTIVE, "expire_us": now_us + it.rental_period_us}
     elif it.start is _IMMEDIATE:
@@ -94,20 +94,20 @@ def _hold(
         changes["held_cash_minor"] = it.cash_minor
         changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
     changes["held_credit_minor"] = it.credit_minor
-    # Not by `step`, whose keywords would cost this way, which every Authorize takes, 1 us.
+    # Every Authorize passes here, and the keywords of `step` would cost 1 us.
     return Step(changed(it, changes), postings, transition, now_us)
 
 
 def grant(authorization: Authorization, product: Product, now_us: int) -> Step:
-    """An authorization whose offer asks for no cash: the credit part is held at once.
+    """Grants an offer without cash: the credit part is held at once.
 
-    A new one, of version 0, becomes version 1.
+    A new authorization (version 0) becomes version 1.
     """
     return _hold(authorization, product, 0, 0, now_us)
 
 
 def ask(authorization: Authorization, now_us: int) -> Step:
-    """A new authorization that holds nothing yet: OFFERED, REVIEW or DECLINED."""
+    """Stores a new authorization without a hold: OFFERED, REVIEW or DECLINED."""
     if authorization.state is State.DECLINED:
         return step(authorization, (), Transition.DECLINED, now_us, close_us=now_us)
     offered = authorization.state is State.OFFERED
@@ -116,7 +116,7 @@ def ask(authorization: Authorization, now_us: int) -> Step:
 
 
 def declined(authorization: Authorization, reason: str, paid_minor: int, now_us: int) -> Step:
-    """An offer or a review that comes to nothing; what was paid for it is owed back."""
+    """Declines an offer or a review; a payment for it is owed back."""
     others = [it for it in authorization.reasons if it != reason]
     closed = _closed(authorization, State.DECLINED, now_us)._replace(
         reasons=(reason, *others)[:MAX_REASONS],
@@ -132,9 +132,9 @@ CONFIRM = Act("ConfirmAuthorization", frozenset(State) - {State.REVIEW})
 
 
 def require_asked(authorization: Authorization) -> None:
-    """Raises IllegalState unless the authorization asked for cash at some time."""
+    """Raises IllegalState unless the authorization ever asked for cash."""
     require(authorization, CONFIRM)
-    # A decrease may have given all of the cash part back since.
+    # A decrease may have released the whole cash part since.
     if authorization.cash_minor == 0 and authorization.offer in (None, Offer.ZERO):
         raise refuse(authorization, CONFIRM)
 
@@ -147,15 +147,16 @@ def confirm(
     *,
     excess_minor: int = 0,
 ) -> Step:
-    """The cash part was paid: hold both parts. What is too much is owed back.
+    """Confirms that the cash part was paid, and holds both parts.
 
-    `paid_minor` is this authorization's share of the payment, `excess_minor` of it too much.
+    `paid_minor` is this authorization's share of the payment; `excess_minor` of it was overpaid and
+    is owed back.
     """
     return _hold(authorization, product, paid_minor, excess_minor, now_us)
 
 
 def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step:
-    """A payment that came too late, or twice: the money is owed back, the state stays."""
+    """Records a payment that came too late or twice: it is owed back, and the state stays."""
     owed = authorization._replace(
         refund_payable_minor=authorization.refund_payable_minor + paid_minor,
         received_minor=authorization.received_minor + paid_minor,
@@ -168,7 +169,7 @@ RESOLVE_REVIEW = Act("ResolveReview", frozenset({State.REVIEW}))
 
 
 def offer(authorization: Authorization, window_us: int, now_us: int) -> Step:
-    """A review ends well, and the cash part is asked for from now on."""
+    """Approves a review whose offer asks for cash: OFFERED, for `window_us`."""
     require(authorization, RESOLVE_REVIEW)
     offered = authorization._replace(state=State.OFFERED, expire_us=now_us + window_us)
     return step(offered, (), Transition.OFFERED, now_us)
@@ -177,7 +178,7 @@ def offer(authorization: Authorization, window_us: int, now_us: int) -> Step:
 def stricter(
     authorization: Authorization, offered: Offer, split: Split, reasons: tuple[str, ...]
 ) -> Authorization:
-    """A review with the offer that the line bears by now."""
+    """The review with a stricter offer, which the line can still cover."""
     require(authorization, RESOLVE_REVIEW)
     return authorization._replace(
         offer=offered,
@@ -193,10 +194,12 @@ START = Act("StartRental", frozenset({State.AUTHORIZED}))
 def start_rental(
     authorization: Authorization, product: Product, asset_id: str, now_us: int
 ) -> Step:
-    """The item was picked up; from now on the hold cannot lapse."""
+    """Starts the rental: the item is picked up, and the hold cannot lapse any more."""
     require(authorization, START)
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
-        raise InvalidInput.of("asset_id", "asset_id.differs", "another item was authorized")
+        raise InvalidInput.of(
+            "asset_id", "asset_id.differs", "the authorization is for another item"
+        )
     named = asset_id or authorization.asset_id
     changes = _started(authorization, product, now_us)
     return step(authorization, (), Transition.STARTED, now_us, asset_id=named, **changes)
@@ -208,7 +211,7 @@ INCREMENT = Act(
 
 
 def increment(authorization: Authorization, split: Split, excess_minor: int, now_us: int) -> Step:
-    """Holds more: the split says how much on credit and in cash; too much cash is owed back."""
+    """Holds more: `split` says how much on credit and in cash; `excess_minor` is owed back."""
     require(authorization, INCREMENT)
     raised = authorization._replace(
         credit_minor=authorization.credit_minor + split.credit_minor,
@@ -232,13 +235,15 @@ DECREASE = Act("DecreaseAuthorization", HOLDING)
 def decrease(authorization: Authorization, amount_minor: int, now_us: int) -> Step:
     """Releases a part of the hold, the credit part first.
 
-    The credit part goes first because captures use the cash part first: the hold that stays is
-    covered by cash as far as it can be.
+    Captures use the cash part first. Releasing credit first keeps as much of the remaining hold in
+    cash as possible.
     """
     require(authorization, DECREASE)
     if not 0 < amount_minor <= authorization.held_minor:
         raise InvalidInput.of(
-            "amount.amount_minor", "amount.exceeds_hold", f"{authorization.held_minor} is held"
+            "amount.amount_minor",
+            "amount.exceeds_hold",
+            f"must be more than zero and at most {authorization.held_minor}, the amount held",
         )
     credit_minor = min(amount_minor, authorization.held_credit_minor)
     cash_minor = amount_minor - credit_minor
@@ -260,23 +265,23 @@ EXTEND = Act("ExtendRental", frozenset({State.ACTIVE, State.OVERDUE}))
 
 
 def extend(authorization: Authorization, product: Product, by_us: int, now_us: int) -> Step:
-    """Moves the due time; an overdue rental whose new due time lies ahead is ACTIVE again.
+    """Extends the due time; an overdue rental becomes ACTIVE if the new due time lies ahead.
 
-    The instant at which the item counts as lost follows from the tariff and does not move,
-    unless it would come before the due time.
+    The time at which the item counts as lost follows from the tariff. It moves only if it would
+    come before the due time.
     """
     require_rental(authorization)
     require(authorization, EXTEND)
     most_us = product.policy.rental_period_us
     if not 0 < by_us <= most_us:
         raise InvalidInput.of(
-            "duration", "duration.range", f"more than zero, at most {most_us // 1_000_000} s"
+            "duration",
+            "duration.range",
+            f"must be more than zero and at most {most_us // 1_000_000} s",
         )
     due_us = (authorization.due_us or 0) + by_us
     if due_us <= now_us:
-        raise InvalidInput.of(
-            "duration", "duration.too_short", "the new due time would lie in the past"
-        )
+        raise InvalidInput.of("duration", "duration.too_short", "must move the due time beyond now")
     lost_us = authorization.lost_us
     extended = authorization._replace(
         state=State.ACTIVE,
@@ -287,7 +292,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
 
 
 def release(authorization: Authorization) -> tuple[Posting, Posting]:
-    """What gives back everything that is still held."""
+    """The postings that release the whole hold."""
     return (
         Posting(Account.AVAILABLE, Account.HELD, authorization.held_credit_minor),
         Posting(Account.DEPOSIT, Account.REFUND_PAYABLE, authorization.held_cash_minor),
@@ -301,7 +306,7 @@ def _closed(authorization: Authorization, state: State, close_us: int) -> Author
 def closed(
     authorization: Authorization, state: State, custody: Custody, close_us: int
 ) -> Authorization:
-    """Nothing is held any more; held cash is owed to the person."""
+    """Closes the authorization: nothing is held any more, and held cash is owed back."""
     return authorization._replace(
         state=state,
         custody=custody,
@@ -318,12 +323,15 @@ REVERSE = Act("ReverseAuthorization", LAPSING | {State.ACTIVE})
 
 
 def reverse(authorization: Authorization, now_us: int) -> Step:
-    """Gives everything back. Raises IllegalState after a capture or once closed or overdue."""
+    """Releases the whole hold.
+
+    Raises IllegalState after a capture, and once the authorization is closed or overdue.
+    """
     require(authorization, REVERSE)
     if authorization.captured_minor:
         raise IllegalState(
             "CAPTURED_ALREADY",
-            "something was captured: settle zero with `final` instead",
+            "an amount was captured; settle 0 with final = true instead",
             authorization.state,
         )
     return step(
@@ -335,11 +343,15 @@ def reverse(authorization: Authorization, now_us: int) -> Step:
 
 
 def expire(authorization: Authorization) -> Step:
-    """Ends what nobody confirmed, reviewed or picked up in time, and a damage charge of which
-    nothing was captured, at the instant when it lapsed."""
+    """Expires an authorization at the instant when it lapsed.
+
+    It was not confirmed, reviewed or picked up in time, or it is a damage charge without a capture.
+    """
     lapses = authorization.state in LAPSING or authorization.parent_id
     if authorization.expire_us is None or not lapses:
-        raise IllegalState("NOT_LAPSED", "nothing lapses in this state", authorization.state)
+        raise IllegalState(
+            "NOT_LAPSED", "an authorization does not lapse in this state", authorization.state
+        )
     return step(
         _closed(authorization, State.EXPIRED, authorization.expire_us),
         release(authorization),

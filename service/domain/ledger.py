@@ -1,13 +1,13 @@
-"""Two books, double entry: the credit line of a person, and money.
+"""Two double-entry books: credit lines, and money.
 
-An entry moves an amount from one account to another within one book and currency, so that
-every entry, and with it every transaction, sums to zero by its form. The balances of a
-person's accounts stand in one row, the line; those of accounts that many share (cash, what
-operators are owed, income) are sums over entries and never a row that all requests write.
+An entry moves an amount from one account to another within one book and currency. Every entry, and
+so every transaction, therefore sums to zero. The balances of a person's accounts stand in one row,
+the line. The balances of shared accounts (cash, operator payables, income) are sums over entries,
+so that requests do not contend for one row.
 
-Each entry carries the balances after it, the line's running number, the transition that made
-it, and a link: a hash over itself and the link before it, so that no entry of a line can be
-changed, left out or moved without every later link changing (`hash_chain.py`).
+Each entry has the balances after it, the line's running number, its transition, and a link: the
+hash of the entry and the previous link. Changing, removing or moving an entry would change every
+later link (`hash_chain.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from service.domain.transitions import Transition
 
 
 class Account(StrEnum):
-    """Accounts of both books; whose they are, the entry's user and operator say."""
+    """The accounts of both books; an entry's user and operator say whose account it is."""
 
     # line book
     AVAILABLE = "available"
@@ -34,7 +34,7 @@ class Account(StrEnum):
     CASH = "cash"
     RECEIVABLE = "receivable"
     RECEIVABLE_DISPUTED = "receivable_disputed"
-    # Apart from what is disputed before payment, so that drawn = receivable + disputed always.
+    # Kept apart from disputes before payment, so that drawn = receivable + disputed always holds.
     RECEIVABLE_CHARGED_BACK = "receivable_charged_back"
     ALLOWANCE = "allowance"
     DEPOSIT = "deposit"
@@ -55,8 +55,8 @@ class Book(StrEnum):
 
 LINE_BOOK = frozenset({Account.AVAILABLE, Account.HELD, Account.DRAWN, Account.LIMIT_CONTROL})
 
-# The accounts of one person, each with the column of the line that keeps its balance and with
-# the sign that a debit has on it: assets grow by debits, what is owed to others by credits.
+# The accounts of one person, each with the line's column for its balance and the sign of a debit:
+# assets grow by debits, liabilities by credits.
 LINE_COLUMNS: dict[Account, tuple[str, int]] = {
     Account.AVAILABLE: ("available_minor", 1),
     Account.HELD: ("held_minor", 1),
@@ -75,12 +75,12 @@ _BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
 
 
 def book_of(account: Account) -> Book:
-    """The book that an account belongs to."""
+    """The book of an account."""
     return _BOOKS[account]
 
 
 def operator_account(operator_id: str) -> str:
-    """The line on which an operator's own entries stand; no person's id has a slash."""
+    """The user id of an operator's own line; no person's id contains a slash."""
     return f"operators/{operator_id}"
 
 
@@ -93,13 +93,13 @@ class Posting(NamedTuple):
 
 
 class Standing(StrEnum):
-    """Whether a person may take anything on the line."""
+    """The standing of a person: which new authorizations are allowed."""
 
     NORMAL = "NORMAL"
     WATCHED = "WATCHED"
-    """Every authorization waits for a person's verdict; offers made before stand."""
+    """Every new authorization needs a manual review; earlier offers stand."""
     SUSPENDED = "SUSPENDED"
-    """Nothing new is authorized; what is open goes on."""
+    """No new authorization is allowed; open ones go on."""
 
 
 @dataclass(slots=True)
@@ -107,9 +107,9 @@ class Line:
     """A person's balances in one currency, in minor units; `version` counts the entries.
 
     limit = available + held + drawn, drawn = receivable + disputed, and no balance is ever
-    negative. `ledger_us` is the ledger time of the last entry, which later entries never
-    precede. `subject` stands for the person in the chain of hashes, made from the id with
-    `subject_key`; `head` is the last entry's link.
+    negative. `ledger_us` is the ledger time of the last entry; later entries never have an earlier
+    one. `subject` is the person's stand-in in the hash chain, made from the id with `subject_key`;
+    `head` is the last entry's link.
     """
 
     user_id: str
@@ -158,7 +158,7 @@ class Line:
 
 
 class LineAt(NamedTuple):
-    """A line's balances as of an instant, and on how many entries they rest; minor units."""
+    """A line's balances as of an instant, in minor units, and the entries that they count."""
 
     user_id: str
     currency: str
@@ -176,7 +176,7 @@ class LineAt(NamedTuple):
 
     @property
     def rearranged(self) -> bool:
-        """Whether entries are left out before the last one: the line never stood like this."""
+        """True if earlier entries are not counted: the line never had these balances."""
         return self.entries != self.last_sequence
 
 
@@ -184,9 +184,9 @@ class Entry(NamedTuple):
     """One posted movement, with the balances after it (None for shared accounts).
 
     `sequence` is the line's version after the entry; `transaction_sequence` is the sequence of the
-    first entry of the same transaction. `event_us` is when it happened, `ledger_us` when it was
-    written, which never goes back within a line; microseconds since the epoch, UTC. `link_format`
-    says how `link` was made (`hash_chain.py`).
+    first entry of the same transaction. `event_us` is the time of the event. `ledger_us` is the
+    time of writing, which never decreases within a line. Both are microseconds since the epoch,
+    UTC. `link_format` names the format of `link` (`hash_chain.py`).
     """
 
     user_id: str
@@ -208,20 +208,20 @@ class Entry(NamedTuple):
     link_format: int = LINK_FORMAT
 
 
-# What the class itself does, in half the time.
+# The same as calling the class, in half the time.
 _new = tuple.__new__
 
 
 def _move(line: Line, account: Account, amount_minor: int) -> int | None:
-    """Adds a debit (a credit if negative) to an account; returns the balance after, if kept."""
+    """Debits an account, or credits it if negative; returns the balance after, if stored."""
     kept = LINE_COLUMNS.get(account)
     if kept is None:
         return None
     column, sign = kept
     balance: int = getattr(line, column) + sign * amount_minor
     if balance < 0:
-        # The rules above this function decide what is allowed; getting here is a defect, and
-        # the database's CHECK would refuse it as well.
+        # The callers' rules allow no such amount: this is a defect. The database's CHECK would
+        # refuse it as well.
         raise InvariantBroken(f"negative balance of {account}")
     setattr(line, column, balance)
     return balance
@@ -239,15 +239,15 @@ def post(
 ) -> list[Entry]:
     """Posts one transaction to the line, in place, and returns its entries.
 
-    Releases pay a pending cut of the limit first (`cut_pending_minor`). Postings of zero are
-    left out. Raises InvariantBroken when a balance would become negative; the line is then
-    spoilt and must be dropped.
+    A release first completes a pending cut of the limit (`cut_pending_minor`). Postings of zero are
+    left out. Raises InvariantBroken if a balance would become negative; the line is then invalid
+    and must be dropped.
     """
     entries: list[Entry] = []
     first = line.version + 1
     head = (operator_id, authorization_id, transition)
-    # Clocks of several processes differ a little; the ledger's time does not go back for it, nor
-    # does it come before what another process saw happen.
+    # The clocks of several processes differ a little. The ledger time still never goes back, and
+    # never comes before the event.
     times = (event_us, max(now_us, line.ledger_us, event_us))
     for posting in postings:
         amount_minor = posting.amount_minor
@@ -256,7 +256,7 @@ def post(
         if amount_minor:
             entries.append(_enter(line, first, head, posting, times))
             if posting.debit is _LIMIT_CONTROL:
-                # The limit is so much lower already; only the rest of a cut is still to come.
+                # The limit already counts this part of the cut; only the rest stays pending.
                 pending_minor = line.cut_pending_minor - amount_minor
                 line.cut_pending_minor = max(0, pending_minor)
     cut_minor = min(line.cut_pending_minor, line.available_minor)
@@ -274,13 +274,13 @@ def _enter(
     posting: Posting,
     times: tuple[int, int],
 ) -> Entry:
-    """One entry, with the sequence of its transaction's first, whose it is, and its two times."""
+    """One entry; `first` is its transaction's first sequence, `times` event and ledger time."""
     debit, credit, amount_minor = posting
     debit_after = _move(line, debit, amount_minor)
     credit_after = _move(line, credit, -amount_minor)
     line.version += 1
     line.ledger_us = times[1]
-    # A plain tuple, since an entry is complete only with its link.
+    # A plain tuple, because the entry still lacks its link.
     fields = (
         line.user_id,
         line.currency,
@@ -300,10 +300,10 @@ def _enter(
 
 
 def set_limit(line: Line, limit_minor: int) -> list[Posting]:
-    """Postings that bring the limit to a new value; updates `cut_pending_minor` in place.
+    """Postings that set the limit to a new value; changes `cut_pending_minor` in place.
 
-    A raise is available at once. A cut takes what is available now; the rest is pending and
-    is taken from each release.
+    A raise is available at once. A cut takes the available amount now; the rest is pending and is
+    taken from later releases.
     """
     change_minor = limit_minor - line.limit_minor
     if change_minor >= 0:

@@ -9,7 +9,7 @@ from service.domain.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount in the minor unit of an ISO 4217 currency; may be negative as a difference."""
+    """An amount in minor units of an ISO 4217 currency; a difference may be negative."""
 
     currency: str
     amount_minor: int
@@ -21,9 +21,9 @@ class Money:
         return Money(self.currency, self.amount_minor - other.require(self.currency))
 
     def require(self, currency: str, field: str = "currency_code") -> int:
-        """The amount in minor units; raises InvalidInput when the currency is another."""
+        """The amount in minor units. Raises InvalidInput if its currency is not `currency`."""
         if self.currency != currency:
-            raise InvalidInput.of(field, "currency.mismatch", f"expected {currency}")
+            raise InvalidInput.of(field, "currency.mismatch", f"must be {currency}")
         return self.amount_minor
 
 

@@ -1,4 +1,4 @@
-"""From score to deposit: which offer the policy makes and which one is taken."""
+"""The choice of an offer: from a score and a credit line to a deposit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from service.domain.money import share_minor
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which deposit to ask for at which score, and how long things may wait.
+    """The deposit asked for at each score, and the time limits.
 
-    Times are in microseconds, shares in basis points; cut-offs are inclusive lower bounds of
-    the score.
+    Times are in microseconds, shares in basis points; cut-offs are inclusive lower bounds of the
+    score.
     """
 
     policy_id: str
@@ -27,17 +27,17 @@ class Policy:
     pickup_window_us: int
     max_feature_age_us: int
     review_window_us: int
-    """How long a review may take before the authorization expires."""
+    """The longest review; after it the authorization expires."""
     rental_period_us: int
-    """When a rental is overdue, unless a shorter time was asked for; the most of one extension."""
+    """The longest rental before it is overdue, and the longest extension."""
     claim_window_us: int
-    """How long an operator may contest a claimed return; after it the claim stands."""
+    """The time for an operator to contest a claimed return; after it the claim stands."""
     missing_window_us: int
-    """How long an item settled as lost may still be found."""
+    """The time in which an item settled as lost may still be found."""
 
 
 class Offer(StrEnum):
-    """The deposit asked for; the order is from the mildest to the strictest."""
+    """The deposit asked for, from the mildest offer to the strictest."""
 
     ZERO = "ZERO"
     REDUCED = "REDUCED"
@@ -45,7 +45,7 @@ class Offer(StrEnum):
 
 
 class Reason(StrEnum):
-    """Stable codes of why an offer is what it is."""
+    """Stable codes of the reasons for an offer."""
 
     SCORE_BELOW_ZERO_DEPOSIT = "SCORE_BELOW_ZERO_DEPOSIT"
     SCORE_BELOW_REDUCED_DEPOSIT = "SCORE_BELOW_REDUCED_DEPOSIT"
@@ -62,7 +62,7 @@ class Reason(StrEnum):
     ASSET_IN_USE = "ASSET_IN_USE"
 
 
-# Read once: on Python 3.11 a member read from its class costs ten times a name of the module.
+# Read once (see `authorization._SETTLED`).
 _ZERO = Offer.ZERO
 ALL_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
 STRICTNESS = {offer: rank for rank, offer in enumerate(ALL_OFFERS)}
@@ -78,7 +78,7 @@ class Split(NamedTuple):
 
 
 class Wanted(Protocol):
-    """What is wanted, a product or a part of it: its deposit, in minor units, and its policy."""
+    """The requested hold, a product or a part of it: its deposit in minor units, and its policy."""
 
     @property
     def deposit_minor(self) -> int: ...
@@ -94,9 +94,9 @@ class Part(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The offer that is made, how it divides each item's deposit, and why.
+    """The offer, the split of each item's deposit, and the reasons.
 
-    `offer` None is a decline; the splits are then zero.
+    If `offer` is None it is a decline, and the splits are zero.
     """
 
     offer: Offer | None
@@ -108,14 +108,14 @@ NOTHING = Split(0, 0)
 
 
 def decline(items: int, *reasons: str) -> Choice:
-    """No offer for any of so many items."""
+    """A decline of so many items."""
     return Choice(None, (NOTHING,) * items, reasons[:MAX_REASONS])
 
 
 def offer_for_score(score: int | None, policy: Policy) -> tuple[Offer, tuple[str, ...]]:
-    """The mildest offer that the policy allows at this score, and why no milder one.
+    """The mildest offer that the policy allows at this score, and the reasons against a milder one.
 
-    A person who cannot be scored (`score` None) gets the full deposit; the caller knows why.
+    A person who cannot be scored (`score` None) gets the full deposit; the caller knows the reason.
     """
     if score is None:
         return Offer.FULL, ()
@@ -137,7 +137,7 @@ def split_deposit(offer: Offer, deposit_minor: int, policy: Policy) -> Split:
 
 
 def _in_order(accepted: Sequence[Offer], mildest: Offer) -> list[Offer]:
-    """What the caller accepts: the policy's offer before all, then the stricter ones."""
+    """The accepted offers in order: the policy's offer first, then the stricter ones."""
     rank = STRICTNESS[mildest]
     allowed = [offer for offer in accepted if offer is mildest]
     return allowed + [offer for offer in accepted if STRICTNESS[offer] > rank]
@@ -150,11 +150,11 @@ def choose(
     available_minor: int,
     wanted: Sequence[Wanted],
 ) -> Choice:
-    """Takes the policy's offer, or a stricter one that the caller accepts and the line bears.
+    """Chooses the policy's offer, or a stricter one that the caller accepts and the line covers.
 
-    Several items get one offer, the strictest that any of them asks for, all or none. `why` are
-    the model's reasons for the score, or the reason why there is none; they follow the policy's
-    own. `accepted` is the caller's order; empty means every offer, the mildest first.
+    Several items get one offer, all or none: the strictest that any of them needs. `why` holds the
+    model's reasons for the score, or the reason for its absence; they follow the policy's own.
+    `accepted` is in the caller's order; empty means every offer, the mildest first.
     """
     mildest, reasons = offer_for_score(score, wanted[0].policy)
     for item in wanted[1:]:
@@ -178,10 +178,10 @@ def choose_again(
     available_minor: int,
     wanted: Sequence[Wanted],
 ) -> Choice:
-    """Takes the present offer, or a stricter one that the caller accepts and the line bears.
+    """Chooses the present offer, or a stricter one that the caller accepts and the line covers.
 
-    `reasons` are those of the present offer. A stricter one names the exhausted line first, also
-    where the line was exhausted before.
+    `reasons` are those of the present offer. A stricter offer names the exhausted line first, even
+    if an earlier reason named it already.
     """
     allowed = _in_order(accepted, present) if accepted else _NOT_MILDER[present]
     others = tuple([reason for reason in reasons if reason != Reason.LINE_EXHAUSTED])
@@ -194,7 +194,7 @@ def _first_borne(
     available_minor: int,
     wanted: Sequence[Wanted],
 ) -> Choice:
-    """The first offer whose credit parts the line bears together."""
+    """The first offer whose credit parts together fit the line."""
     for offer in allowed:
         splits, credit_minor = [], 0
         for item in wanted:

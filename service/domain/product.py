@@ -10,7 +10,7 @@ from service.domain.tariff import Tariff
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One thing an operator rents out; amounts in minor units of `currency`."""
+    """One kind of item that an operator rents out; amounts are in minor units of `currency`."""
 
     operator_id: str
     product_id: str
@@ -25,7 +25,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A tenant; `fee_bp` is Freehold's fee on every capture, in basis points."""
+    """A rental operator; `fee_bp` is Freehold's commission on every capture, in basis points."""
 
     operator_id: str
     name: str

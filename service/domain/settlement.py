@@ -1,4 +1,4 @@
-"""The item comes back, or not: captures, claimed returns, loss, and what is found again."""
+"""Captures, claimed returns, lost items and found items."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from service.domain.transitions import Transition
 
 
 def started_us(authorization: Authorization) -> int:
-    """When the rental began; there is always such an instant once the item is out."""
+    """The start of the rental; every item that is out has one."""
     if authorization.start_us is None:
-        raise InvariantBroken("an item is out that never went out")
+        raise InvariantBroken("an item is out and has no start time")
     return authorization.start_us
 
 
 def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fee:
-    """The fee for the rental until `end_us`, by the tariff under which it began.
+    """The fee of the rental until `end_us`, by the tariff under which it began.
 
-    While a return is claimed the fee clock stands at the claim's receipt.
+    While a return is claimed, the fee stops at the time of the claim.
     """
     start_us = started_us(authorization)
     if authorization.claim_us is not None:
-        # Another process whose clock is a little ahead may have written the start.
+        # Another process, whose clock is a little ahead, may have written the start.
         end_us = max(start_us, min(end_us, authorization.claim_us))
     return fee(product.tariff, start_us, end_us)
 
@@ -44,10 +44,10 @@ def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fe
 def _capture(
     authorization: Authorization, amount_minor: int
 ) -> tuple[Authorization, tuple[Posting, ...]]:
-    """Takes an amount out of the hold, the cash part first.
+    """Captures an amount from the hold, the cash part first.
 
-    The operator's fee is floored on the cumulated amount, so that many small captures cost what
-    one large capture costs.
+    Freehold's commission is floored on the cumulated amount, so that many small captures cost as
+    much as one large capture.
     """
     cash_minor = min(amount_minor, authorization.held_cash_minor)
     credit_minor = amount_minor - cash_minor
@@ -80,7 +80,7 @@ def _final(
     close_us: int,
     event_us: int,
 ) -> Step:
-    """The last capture: the rest is released in the same transaction."""
+    """The last capture: it releases the rest of the hold in the same transaction."""
     captured, postings = _capture(authorization, amount_minor)
     settled = hold.closed(captured, State.SETTLED, custody, close_us)
     return step(settled, postings + hold.release(captured), transition, event_us)
@@ -97,17 +97,17 @@ def settle(
     now_us: int,
     event_us: int,
 ) -> Step:
-    """Captures an amount; the last capture releases the rest.
+    """Captures an amount; the last capture releases the rest of the hold.
 
-    Raises IllegalState unless the item is out, InvalidInput for more than is held, or, while a
-    return is claimed, for more than the fee at the claim.
+    Raises IllegalState unless the item is out. Raises InvalidInput for more than the hold, and,
+    while a return is claimed, for more than the fee at the claim.
     """
     require(authorization, SETTLE)
     if amount_minor > authorization.held_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_hold",
-            f"at most {authorization.held_minor} is held",
+            f"must be at most {authorization.held_minor}, the amount held",
         )
     if authorization.state is State.RETURN_CLAIMED:
         most_minor = usage_fee(authorization, product, now_us).total_minor
@@ -115,7 +115,7 @@ def settle(
             raise InvalidInput.of(
                 "amount.amount_minor",
                 "amount.exceeds_claim",
-                f"the return is claimed, and until then the fee was {most_minor}",
+                f"must be at most {most_minor}, the fee when the return was claimed",
             )
     if not final:
         captured, postings = _capture(authorization, amount_minor)
@@ -126,7 +126,7 @@ def settle(
 
 
 def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
-    """What is still to be captured of a fee: never less than nothing or more than is held."""
+    """The part of a fee that is still to be captured: at least 0, at most the amount held."""
     return max(0, min(total_minor - authorization.captured_minor, authorization.held_minor))
 
 
@@ -134,7 +134,7 @@ CLAIM_RETURN = Act("ClaimReturn", frozenset({State.ACTIVE, State.OVERDUE}))
 
 
 def claim_return(authorization: Authorization, product: Product, now_us: int) -> Step:
-    """The person says that the item is back: the fee clock stops, the operator may contest."""
+    """The person claims the return: the fee stops, and the operator may contest."""
     require_rental(authorization)
     require(authorization, CLAIM_RETURN)
     claimed = authorization._replace(
@@ -150,7 +150,7 @@ CONTEST_RETURN = Act("ContestReturn", frozenset({State.RETURN_CLAIMED}))
 
 
 def contest_return(authorization: Authorization, now_us: int) -> Step:
-    """The operator has evidence that the item is still out: it goes on as if never claimed."""
+    """The operator proves that the item is still out: the rental goes on as if never claimed."""
     require(authorization, CONTEST_RETURN)
     due_us = authorization.due_us
     overdue = due_us is not None and due_us <= now_us
@@ -164,7 +164,7 @@ def contest_return(authorization: Authorization, now_us: int) -> Step:
 
 
 def accept_claim(authorization: Authorization, product: Product) -> Step:
-    """The operator kept silent past its limit: the fee until the claim is captured."""
+    """The operator did not contest in time: the fee until the claim is captured."""
     until_us = authorization.claim_until_us
     if authorization.state is not State.RETURN_CLAIMED or until_us is None:
         raise IllegalState("NOT_CLAIMED", "no return is claimed", authorization.state)
@@ -181,7 +181,7 @@ def accept_claim(authorization: Authorization, product: Product) -> Step:
 
 
 def lapse_charge(authorization: Authorization) -> Step:
-    """Nobody settled a damage charge in time: what was captured stands, the rest is released."""
+    """A damage charge was not settled in time: captured amounts stand, the rest is released."""
     lapse_us = authorization.expire_us
     if lapse_us is None or not authorization.captured_minor:
         return hold.expire(authorization)
@@ -189,9 +189,11 @@ def lapse_charge(authorization: Authorization) -> Step:
 
 
 def overdue(authorization: Authorization) -> Step:
-    """The due time has come: the hold stays."""
+    """The rental becomes overdue; the hold stays."""
     if authorization.state is not State.ACTIVE or authorization.due_us is None:
-        raise IllegalState("NOT_DUE", "nothing is due back in this state", authorization.state)
+        raise IllegalState(
+            "NOT_DUE", "no rental becomes overdue in this state", authorization.state
+        )
     late = authorization._replace(state=State.OVERDUE)
     return step(late, (), Transition.OVERDUE, authorization.due_us)
 
@@ -200,7 +202,7 @@ REPORT_LOST = Act("ReportLost", frozenset({State.OVERDUE}))
 
 
 def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
-    """The item counts as lost: the buy-out cap is captured, as far as it was authorized."""
+    """The item counts as lost: the buy-out cap is captured, at most the authorized amount."""
     require_rental(authorization)
     require(authorization, REPORT_LOST)
     authorized_minor = authorization.credit_minor + authorization.cash_minor
@@ -211,7 +213,7 @@ def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
 
 
 def sell(authorization: Authorization) -> Step:
-    """Nobody found the item in time: it counts as sold."""
+    """The item was not found in time: it counts as sold."""
     if authorization.custody is not Custody.MISSING or authorization.sold_us is None:
         raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
     sold = authorization._replace(custody=Custody.SOLD)
@@ -222,11 +224,11 @@ REPORT_FOUND = Act("ReportFound", frozenset({State.SETTLED}))
 
 
 def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
-    """A missing item is back: what exceeds the tariff at docking is given back.
+    """A missing item is back: the operator gives back the excess over the tariff at docking.
 
-    What is due is lowered first, then what is disputed, then what was written off; what was
-    charged back stays with the person, what was paid is refunded, and at last the operator bears
-    what Freehold had given up out of goodwill.
+    The excess is taken from the due amount first, then from the disputed amount, then from the
+    amount written off. A charged-back amount stays with the person. Paid amounts are refunded. At
+    last the operator bears the amounts that Freehold gave up out of goodwill.
     """
     require(authorization, REPORT_FOUND)
     if authorization.custody is not Custody.MISSING:

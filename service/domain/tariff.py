@@ -1,14 +1,13 @@
-"""What a rental costs by its product's tariff, line by line, and when it will cost so much.
+"""The fee of a rental by its product's tariff, line by line, and the time of reaching an amount.
 
-The day is the 24 hours that begin with the rental, and again every 24 hours after that; it knows
-no calendar and no time zone. Every full day costs the day cap. The day under way costs what it has
-used, at most the day cap: on the first day the start fee and, after the free minutes, the started
-intervals; on a later day its started intervals, counted afresh, without start fee or free minutes.
-The whole rental costs at most the buy-out cap.
+A day is 24 hours, counted from the start of the rental; calendars and time zones do not matter.
+Every full day costs the day cap. The day under way costs at most the day cap: on the first day the
+start fee and, after the free minutes, the started intervals; on a later day its started intervals,
+counted afresh, without start fee or free minutes. The whole rental costs at most the buy-out cap.
 
-An interval is started by the first microsecond that lies in it: 15 minutes sharp are one interval
-of 15 minutes, one microsecond more makes two, and no time at all makes none. Hence a fee never
-falls as time goes on.
+The first microsecond of an interval starts it: exactly 15 minutes are one interval of 15 minutes,
+one microsecond more makes two, and a duration of 0 makes none. So a fee never falls as time goes
+on.
 
 Times are microseconds since the epoch, UTC; amounts are minor units of the product's currency.
 """
@@ -36,7 +35,7 @@ class Tariff(NamedTuple):
 
 
 class FeeItem(StrEnum):
-    """What a line of a fee stands for, in the order in which lines come."""
+    """The kind of a fee's line, in the order of the lines."""
 
     FULL_DAYS = "FULL_DAYS"
     START_FEE = "START_FEE"
@@ -50,9 +49,9 @@ class FeeLine(NamedTuple):
     """One line of the arithmetic: `amount_minor` is `quantity` times `unit_minor`.
 
     FULL_DAYS counts full 24 hours at the day cap, INTERVALS the started intervals of the day under
-    way. FREE_MINUTES counts the tariff's free minutes at 0 and only says why there are no more
-    intervals. The two reductions have quantity 1 and are negative: what the day under way, or the
-    whole rental, would cost above its cap.
+    way. FREE_MINUTES counts the tariff's free minutes at a price of 0; it explains the number of
+    intervals. The two reductions have quantity 1 and a negative amount: the excess of the day under
+    way, or of the whole rental, over its cap.
     """
 
     item: FeeItem
@@ -62,10 +61,10 @@ class FeeLine(NamedTuple):
 
 
 class Fee(NamedTuple):
-    """A fee and how it comes about: the lines' amounts add up to `total_minor` exactly.
+    """A fee and its lines, whose amounts add up to `total_minor` exactly.
 
-    The total is at least 0 and at most the buy-out cap. Lines that would add 0 are left out,
-    except FREE_MINUTES; a fee of 0 may have no lines.
+    The total is at least 0 and at most the buy-out cap. Lines of 0 are left out, except
+    FREE_MINUTES; a fee of 0 may have no lines.
     """
 
     lines: tuple[FeeLine, ...]
@@ -75,8 +74,8 @@ class Fee(NamedTuple):
 def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
 
-    Raises InvalidInput when the end lies before the start, and InvariantBroken when the tariff has
-    a negative number or intervals without length.
+    Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
+    negative number or intervals without length.
     """
     _require_sound(tariff)
     if end_us < start_us:
@@ -105,20 +104,23 @@ def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
 
 
 def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
-    """The first microsecond at which a rental that runs since `start_us` costs `amount_minor`.
+    """The first microsecond at which a rental started at `start_us` costs `amount_minor`.
 
-    `start_us` itself when it costs that much from the beginning, as for an amount of 0; None when
-    it never does: the amount is above the buy-out cap, or the day cap is 0. At the buy-out cap the
-    rental counts as lost; where that cap is 0 this is the start, so ask whether there is one. The
-    answer is exact and may lie beyond any calendar (a cap of 1 a day, a large amount): compare it
-    with the present before it is stored or shown. Raises InvariantBroken as `fee` does.
+    It is `start_us` itself if the rental costs that much from the beginning, as for an amount of 0.
+    It is None if the fee never reaches the amount: the amount is above the buy-out cap, or the day
+    cap is 0.
+
+    At the buy-out cap the rental counts as lost. A buy-out cap of 0 gives the start itself, so
+    check for a cap first. The result is exact and may lie beyond any calendar (a cap of 1 a day, a
+    large amount): compare it with the present before storing or showing it. Raises InvariantBroken
+    as `fee` does.
     """
     _require_sound(tariff)
     if amount_minor <= 0:
         return start_us
     if amount_minor > tariff.buy_out_minor or not tariff.day_cap_minor:
         return None
-    # The day under way must bring 1 to day_cap_minor, so that no day more nor less is needed.
+    # The day under way must cost 1 to day_cap_minor; this fixes the number of full days.
     full_days = (amount_minor - 1) // tariff.day_cap_minor
     missing_minor = amount_minor - full_days * tariff.day_cap_minor
     free_minutes = 0
@@ -130,15 +132,18 @@ def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
     today_us = DAY_US
     if tariff.interval_price_minor:
         intervals = _ceil_div(missing_minor, tariff.interval_price_minor)
-        # Paid from the first microsecond of the last of them.
+        # The last interval is charged from its first microsecond.
         before_minutes = free_minutes + (intervals - 1) * tariff.interval_minutes
-        # The full day costs the cap, whatever its intervals would have cost.
+        # A full day costs the cap, however many intervals it has.
         today_us = min(DAY_US, before_minutes * MINUTE_US + 1)
     return start_us + full_days * DAY_US + today_us
 
 
 def _require_sound(tariff: Tariff) -> None:
-    """Pairs the CHECK constraints of the products' table; a negative price would let fees fall."""
+    """Raises InvariantBroken for a tariff that the CHECKs of the products' table refuse.
+
+    With a negative price a fee could fall as time goes on.
+    """
     least = min(
         tariff.start_fee_minor,
         tariff.free_minutes,
@@ -156,7 +161,7 @@ def _line(item: FeeItem, quantity: int, unit_minor: int) -> FeeLine:
 
 
 def _reduction(item: FeeItem, lines: list[FeeLine], cap_minor: int) -> FeeLine:
-    """The line that takes off what the lines so far have above the cap; 0 when nothing."""
+    """The line that reduces the sum of the earlier lines to the cap; 0 if below the cap."""
     return _line(item, 1, min(0, cap_minor - _sum(lines)))
 
 

@@ -1,4 +1,4 @@
-"""What time alone does: offers lapse, rentals fall due, claims are decided, debts are collected."""
+"""Timers: offers lapse, rentals become overdue, claims are accepted, debts are collected."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _RANGE_TRANSITIONS = {
 
 
 def is_due(authorization: Authorization, now_us: int) -> bool:
-    """Whether time has changed something by now; it changes at the instant, not after it."""
+    """Whether a timer of the authorization is due by now, the exact instant included."""
     return authorization.wake_us is not None and authorization.wake_us <= now_us
 
 
 def advance(authorization: Authorization, product: Product, now_us: int) -> Step | None:
-    """The first thing that time has done by now; None when there is nothing.
+    """The first due timer's step, or None if no timer is due.
 
-    Applied until there is none, it brings an authorization up to the present; each step is as
-    of the instant at which it was due, however late it is noticed.
+    Apply it until it returns None to bring an authorization up to the present. Each step takes
+    effect at the instant when it was due, however late it runs.
     """
     wake_us = authorization.wake_us
     if wake_us is None or wake_us > now_us:
@@ -59,9 +59,9 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
 def climb(authorization: Authorization, now_us: int) -> Step:
     """The next rung of the ladder.
 
-    When the server was away for long, only the last of the debits and reminders missed is made
-    up for: nobody is debited five times on one morning. While the rail has not answered a debit, no
-    other is asked for.
+    If the server was down for long, only the last missed debit and the last missed reminder are
+    made up for, so that a person is not debited five times in one morning. No debit is requested
+    while the rail has not answered the one before.
     """
     close_us = authorization.close_us or 0
     passed = [place for place, it in enumerate(LADDER) if close_us + it.after_us <= now_us]

@@ -1,4 +1,4 @@
-"""Names of everything that can happen, as they stand in entries and events."""
+"""Names of all transitions, as stored in entries and events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Transition(StrEnum):
-    """What happened; the names are stable."""
+    """A change of state or amounts; the names are stable."""
 
     # people and lines
     FEATURES_RECORDED = "user.features_recorded"
@@ -34,7 +34,7 @@ class Transition(StrEnum):
     SOLD = "authorization.sold"
     REVERSED = "authorization.reversed"
     EXPIRED = "authorization.expired"
-    # what was captured on credit, and what is owed back
+    # amounts captured on credit, and money owed back
     PAYMENT_RECORDED = "collection.payment_recorded"
     PAID_ELSEWHERE = "collection.paid_elsewhere"
     LOWERED = "collection.lowered"

@@ -1,4 +1,4 @@
-"""The outcome of a verification of the books."""
+"""The result of a verification of the books."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class BookFault(NamedTuple):
-    """Something wrong in the books: the rule, the row where it was seen, what was found."""
+    """A fault in the books: the broken rule, the row where it was seen, and the finding."""
 
     rule: str
     row: str
@@ -14,17 +14,17 @@ class BookFault(NamedTuple):
 
 
 class Witness(NamedTuple):
-    """What somebody outside the database has noted of a seal."""
+    """The number and the digest of a seal, noted outside the database."""
 
     number: int
     digest: bytes
 
 
 class Verification(NamedTuple):
-    """What a verification looked at, and the first fault it found, if any.
+    """The number of rows that a verification checked, and the first fault, if any.
 
-    `signatures` of the `seals` were checked: all of them, or none without a key. `unchecked` says
-    in words what was left out; empty when the verification was full.
+    `signatures` of the `seals` were checked: all, or none without a key. `unchecked` describes each
+    check that was left out; it is empty after a full verification.
     """
 
     lines: int

@@ -1,1 +1,1 @@
-"""Applies batches of commands: prefetch, decide in order, write, commit, answer."""
+"""Applies batches of commands: read, decide in order, write, commit, answer."""

@@ -1,4 +1,4 @@
-"""One call on its way through the engine, and what it may be answered with."""
+"""Calls inside the engine, and their answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from service.engine.records.transfers import TransferRecord
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCommand:
-    """A command on an existing authorization; refused unless that has the expected version, if
-    any."""
+    """A command on an existing authorization.
+
+    It is refused if the authorization's version is not `expected_version`; None accepts any.
+    """
 
     user_id: str
     authorization_id: str
@@ -25,14 +27,14 @@ class AuthorizationCommand:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Authorizations that were granted together, in the order of the items."""
+    """Authorizations granted together, in the order of the items."""
 
     authorizations: tuple[Authorization, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An authorization after a capture, with the arithmetic of a fee for usage."""
+    """An authorization after a capture, and the fee of its usage with its lines, if any."""
 
     authorization: Authorization
     fee: Fee | None
@@ -40,14 +42,14 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """Nothing was there to reverse; a late Authorize will be declined."""
+    """The Authorize to reverse has not arrived; it will be declined if it arrives late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A user's line, the score of the features on record, and what the limit rests on.
+    """A user's line, the score of the stored features, and the basis of the limit.
 
-    `score` None: there is none, for `unscorable_reason`.
+    If `score` is None, `unscorable_reason` gives the reason.
     """
 
     line: Line
@@ -65,7 +67,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment between Freehold and an operator; `payable_minor` is owed now, may be negative."""
+    """A payment between Freehold and an operator; `payable_minor` is the balance after it."""
 
     operator_id: str
     currency: str
@@ -75,14 +77,14 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A portion of an operator's balance was added up; whether there may be more to add."""
+    """A portion of an operator's balance was merged; `more` says whether more rows may wait."""
 
     more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The request was kept; there is nothing to say of it."""
+    """Only the request was recorded."""
 
 
 Answer = (
@@ -110,12 +112,12 @@ def without_bytes(_answer: Answer, _bytes_of: BytesOf) -> bytes:
 
 @dataclass(slots=True)
 class Work:
-    """One call on its way through the engine.
+    """One call inside the engine.
 
-    `caller` is the operator's id or `PLATFORM`. `command` is one of those in `operations`. `body`
-    is what the client sent, `encode` makes the answer's bytes, which are kept and given again to a
-    retry; `differing_field` names the field in which another body differs, None if they mean the
-    same.
+    `caller` is the operator's id or `PLATFORM`. `command` is of a type in `operations`. `body` is
+    the request as the client sent it. `encode` makes the bytes of the answer, which are stored and
+    sent again to a retry. `differing_field` names the field in which another body differs, or is
+    None if both mean the same.
     """
 
     caller: str
@@ -126,11 +128,11 @@ class Work:
     encode: Encode
     differing_field: Callable[[bytes], str | None]
     deadline: float | None = None
-    """When the caller stops waiting, on the clock of `time.monotonic`; None: never."""
+    """The caller's deadline, on the clock of `time.monotonic`; None means no deadline."""
 
 
 def own_work(command: Any, encode: Encode = without_bytes) -> Work:
-    """A command of Freehold's own: nobody's call, and without a request record."""
+    """The work of a command by Freehold itself, without a caller's request record."""
     return Work(
         caller="",
         request_id="",

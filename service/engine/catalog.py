@@ -1,4 +1,4 @@
-"""All terms in memory: operators, products and limits, and the rows of them that are wrong."""
+"""The catalog: all terms in memory, and the wrong rows of the terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.domain.product import Operator, Product
 
 
 class TermsKind(StrEnum):
-    """Of which terms something is wrong."""
+    """The kind of terms with a fault."""
 
     OPERATOR = "operator"
     POLICY = "policy"
@@ -21,10 +21,10 @@ class TermsKind(StrEnum):
 
 
 class TermsFault(NamedTuple):
-    """A row of the terms that makes no sense, and why; it counts as if it were not there.
+    """A row of the terms that makes no sense, and the reason; the row is ignored.
 
-    `key` names it: an operator; a policy and its revision; an operator, a product and its revision;
-    a currency.
+    `key` is an operator id; a policy id and revision; an operator id, a product id and a revision;
+    or a currency.
     """
 
     kind: TermsKind
@@ -33,8 +33,11 @@ class TermsFault(NamedTuple):
 
 
 class TermsNames(NamedTuple):
-    """Names of terms: operators; products by operator and product id, with all their revisions;
-    policies by id and revision; whether all limits."""
+    """The names of terms: operators, products, policies, and whether all limits.
+
+    Products are named by operator and product id, with all their revisions; policies by id and
+    revision.
+    """
 
     operators: frozenset[str] = frozenset()
     products: frozenset[tuple[str, str]] = frozenset()
@@ -42,7 +45,7 @@ class TermsNames(NamedTuple):
     limits: bool = False
 
     def include(self, fault: TermsFault) -> bool:
-        """Whether a fault is one of terms with these names."""
+        """True if the fault is in terms with these names."""
         match fault.kind:
             case TermsKind.OPERATOR:
                 return fault.key[0] in self.operators
@@ -56,12 +59,12 @@ class TermsNames(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What operators rent out and which limits apply; changes only by configuration.
+    """The terms: operators, products and limits; they change only by configuration.
 
-    `products` has the latest revision of each, `revisions` every one, under which rentals that
-    began with it go on. `refused` are the products whose latest revision is among the `faults`:
-    nobody rents them under an earlier one. `change` is the number of the last change of the terms
-    that is in here.
+    `products` has the latest revision of each product. `revisions` has every revision, because
+    rentals go on under the one that they began with. `refused` are the products whose latest
+    revision is among the `faults`: they cannot be rented, not even under an earlier revision.
+    `change` is the number of the last change of the terms in this catalog.
     """
 
     operators: dict[str, Operator]
@@ -73,14 +76,14 @@ class Catalog:
     change: int = field(default=0, compare=False)
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
-        """These terms, with those of a part in the place of all that have these names."""
+        """These terms, with all terms of these names replaced by those of `part`."""
         operators, products = dict(self.operators), dict(self.products)
         revisions = dict(self.revisions)
         for operator_id in names.operators:
             operators.pop(operator_id, None)
         for key in names.products:
             products.pop(key, None)
-        # Of a product that was not known there is nothing to look for.
+        # An unknown product has no revisions to remove.
         known = {key for key in names.products if key in self.products or key in self.refused}
         if known:
             for revision in [it for it in revisions if it[:2] in known]:
@@ -100,7 +103,7 @@ class Catalog:
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:
-        """These terms, with those of before for operators, revisions and limits that are wrong."""
+        """These terms, with wrong operators, revisions and limits replaced by those of `last`."""
         if not self.faults:
             return self
         operators, revisions = dict(self.operators), dict(self.revisions)

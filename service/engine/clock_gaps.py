@@ -1,7 +1,7 @@
-"""Times that clients told and the server could not take as they are: counted, and warned of.
+"""Clock gaps: counts times from clients that the server had to adjust, and warns of large gaps.
 
-Two clocks never agree to the last millisecond, so that a time a little off is taken as the nearest
-one that can be. A time that is far ahead is taken as well, and somebody should set that clock.
+Two clocks never agree exactly, so a time that is a little off is moved to the nearest possible one.
+A time that is far ahead is moved too, and somebody should set that clock.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from service.bounds import bounded
 
 
 class ClockGap(NamedTuple):
-    """A client told a time that was moved to one that the server can take.
+    """A client's time that the server adjusted.
 
-    `gap_us` is how much later than the server's `now_us` it was, or, negative, how much earlier
-    than the start. `method` is the call's name. Microseconds.
+    `gap_us` is how much later than the server's `now_us` the time was, or, if negative, how much
+    earlier than the rental's start. `method` is the call's name. Times are microseconds.
     """
 
     caller: str
@@ -28,24 +28,24 @@ class ClockGap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClockGapLimits:
-    """When a client's time is warned of, in seconds."""
+    """The bounds of warnings about clients' times, in seconds."""
 
     far_s: float = bounded(60.0, 0, 86_400)
-    """How far ahead of the server it may be before it is."""
+    """A time further ahead of the server than this causes a warning."""
     pause_s: float = bounded(600.0, 0, 86_400)
-    """How long there is no other warning of the same caller and method."""
+    """The least time between two warnings about the same caller and method."""
 
 
 Warn = Callable[[ClockGap, int], None]
-"""Warns of a time that is far ahead; of so many since the last warning, this one included."""
+"""A function that warns of a time far ahead; it gets their number since the last warning."""
 
 
 class ClockGaps:
-    """Counts times that were moved; warns of a caller and method now and then, however many come.
+    """Counts adjusted times, and warns of each caller and method now and then.
 
-    ahead         taken as now, since they were later
-    far_ahead     of these, by more than `far_s`
-    before_start  taken as the start, since they were earlier
+    ahead         later than now, and taken as now
+    far_ahead     of these, ahead by more than `far_s`
+    before_start  earlier than the rental's start, and taken as the start
     """
 
     def __init__(self, warn: Warn, limits: ClockGapLimits) -> None:
@@ -59,7 +59,7 @@ class ClockGaps:
         self._unsaid: dict[tuple[str, str], int] = {}
 
     def add(self, gap: ClockGap) -> None:
-        """One more; for one thread."""
+        """Counts one gap; call it from one thread only."""
         if gap.gap_us < 0:
             self.before_start += 1
             return
@@ -67,7 +67,7 @@ class ClockGaps:
         if gap.gap_us <= self._far_us:
             return
         self.far_ahead += 1
-        # As many as there are operators and methods: who calls was known by a key.
+        # Callers are authenticated, so the keys are bounded by operators and methods.
         key = (gap.caller, gap.method)
         unsaid = self._unsaid.get(key, 0) + 1
         warned_us = self._warned_us.get(key)

@@ -1,4 +1,4 @@
-"""The circumstances of a batch, and what a command comes to in them."""
+"""The context of a batch, and the result of a command."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ UNSCORED_BAND = ""
 
 
 class Assessment(NamedTuple):
-    """What is known of a person who was registered, and what the model said of the features.
+    """A registered person's consent, the version of the features, and the result of scoring.
 
-    `scored` None: cannot be scored, and `why` says the reason. Otherwise `why` are the model's
-    reasons for a score that does not reach the mildest offer. `feature` is the one at fault.
+    If `scored` is None, the person cannot be scored, `why` gives the reason, and `feature` names
+    the feature at fault, if any. Otherwise `why` holds the model's reasons for a score below the
+    mildest offer.
     """
 
     scoring_consent: bool
@@ -32,7 +33,7 @@ class Assessment(NamedTuple):
     feature: str = ""
 
     def cannot(self, reason: str) -> Assessment:
-        """The same person, not to be scored for this reason."""
+        """The same assessment without a score, for this reason."""
         return self._replace(scored=None, why=(reason,), feature="")
 
 
@@ -40,7 +41,7 @@ UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))
 
 
 class Assessed(NamedTuple):
-    """Assessments: of those who ask, by user id, as stored; of those who are put, as sent."""
+    """Assessments: of people who ask for a hold, by user id, and of people sent by PutUser."""
 
     asking: Mapping[str, Assessment]
     put: Mapping[Any, Assessment]
@@ -48,8 +49,7 @@ class Assessed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The circumstances of a batch: one instant, the terms, and what the model said before
-    the transaction began.
+    """The context of a batch: an instant, the terms, and the scores taken before it began.
 
     `encode` makes the bytes of an authorization as callers see it.
     """
@@ -67,7 +67,7 @@ class Context:
 
 
 class Decided(NamedTuple):
-    """What a command writes and what its caller is told."""
+    """The rows that a command writes, and its answer."""
 
     draft: Draft
     answer: Answer

@@ -1,4 +1,4 @@
-"""Applies one batch: score, read, decide in order, write, commit; then the answers.
+"""Applies one batch: score, read, decide in order, write, commit, answer.
 
 All calls that change something pass through `Engine.apply`, one batch at a time; there is no
 other way to write.
@@ -66,21 +66,21 @@ Result = bytes | FreeholdError
 
 
 class FaultLog(Protocol):
-    """Where a defect's details go; the caller sees only the id."""
+    """Logs the details of a defect; the caller sees only its id."""
 
     def __call__(self, fault_id: str, error: BaseException) -> None: ...
 
 
 class BatchSplit(Exception):
-    """A batch could not be carried out together, for its cause; its calls go one by one."""
+    """A batch failed as a whole, for its cause; its calls are applied one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConflictPauses:
-    """The wait before a batch is decided anew because another process changed its rows.
+    """The pauses before a batch is decided again because another process changed its rows.
 
-    Between nothing and a bound that doubles with each attempt from `first_s` to `longest_s`, in
-    seconds, by chance: two processes that met once must not meet again at the same moment.
+    A pause is random, from 0 to a bound that doubles with each attempt from `first_s` to
+    `longest_s`, in seconds. Two processes that met once should not meet again at the same moment.
     """
 
     first_s: float = bounded(0.000_5, 0, 1)
@@ -89,7 +89,7 @@ class ConflictPauses:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, attempt: int) -> None:
-        """Waits after an attempt, by its number; the first is 1."""
+        """Waits after an attempt; the first attempt is 1."""
         self.sleep(self.draw() * min(self.longest_s, self.first_s * 2 ** (attempt - 1)))
 
 
@@ -98,14 +98,14 @@ PAUSES = ConflictPauses()
 
 @dataclass(slots=True)
 class EngineStatistics:
-    """The batches that took more than one transaction, counted since the start."""
+    """Counts, since the start, of batches that took more than one transaction."""
 
     conflicts: int = 0
-    """Transactions given up because another process had changed the same rows."""
+    """Transactions rolled back because another process had changed the same rows."""
     read_again: int = 0
-    """Transactions given up because lapsed holds of more people had to be locked."""
+    """Transactions rolled back because lines of people with lapsed holds had to be locked."""
     split: int = 0
-    """Batches whose calls went one by one."""
+    """Batches whose calls were applied one by one."""
 
 
 class Engine:
@@ -129,7 +129,7 @@ class Engine:
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
 
-        Raises TermsUnusable when there are no sound limits in `currency`.
+        Raises TermsUnusable if `currency` has no sound limits.
         """
         self.statistics = EngineStatistics()
         self._pauses = pauses
@@ -142,17 +142,17 @@ class Engine:
         self._max_attempts = max_attempts
         self._log_fault = log_fault
         self.terms = Terms(store, currency, log_terms)
-        # Revisions that rentals refer to and that nobody has; not looked for with every batch.
+        # Revisions that rentals name and no table has; batches do not look for them again.
         self._missing: set[tuple[str, str, int]] = set()
         self._last_terms = self.terms.used
         self._notice_gap = notice_gap
         self._encode = encode
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
-        """The answer, or the refusal, of each work in order; never raises.
+        """The answer or the refusal of each work, in order; never raises.
 
-        When it returns, what it answered is committed. An answer that could not be proved
-        committed is Unavailable.
+        All answers are committed when it returns. An answer whose commit could not be confirmed is
+        Unavailable.
         """
         try:
             return self._apply_together(batch)
@@ -164,7 +164,7 @@ class Engine:
             return [_away() for _ in batch]
         except Exception as error:
             if len(batch) > 1:
-                # One work must not take the others down: from here on each goes alone.
+                # One work must not fail the others: from here on each is applied alone.
                 self._log_split(len(batch), error)
                 return [result for work in batch for result in self.apply([work])]
             return [self._refusal(error)]
@@ -205,12 +205,12 @@ class Engine:
                     self._notice_gap(gap)
                 return results
             except ReadAgain as more:
-                # Everything that may be in the way was looked for, so that a batch begins anew
-                # once, however many of its calls were blocked.
+                # The error names all lapsed holds that may be in the way, so that a batch starts
+                # over only once, however many of its calls were blocked.
                 also |= more.authorizations
                 self.statistics.read_again += 1
                 if rounds == self._max_attempts:
-                    raise Conflict("ever more lapsed holds must be read") from more
+                    raise Conflict("each attempt found further lapsed holds") from more
                 rounds += 1
             except Conflict:
                 self.statistics.conflicts += 1
@@ -235,7 +235,7 @@ class Engine:
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
-        """The terms as last loaded, and any product that a call names and nobody here has seen."""
+        """The terms in use, with any product that a call names and this server has not loaded."""
         terms = self.terms.used
         if terms is not self._last_terms:
             self._last_terms = terms
@@ -251,7 +251,7 @@ class Engine:
         return terms
 
     def _read_what_others_added(self, rows: Rows, keys: Keys, catalog: Catalog) -> bool:
-        """Reads the terms that the batch needs and that are not known here; says so."""
+        """Reads terms that the batch needs and this server has not loaded; returns True if any."""
         missing = {
             key
             for it in rows[AUTHORIZATIONS].values()
@@ -269,8 +269,11 @@ class Engine:
     def _read(
         self, batch: Sequence[Work], also: Iterable[AuthorizationKey], transaction: Transaction
     ) -> tuple[Rows, Keys]:
-        """All rows that the batch may touch, and these authorizations, in as few statements as
-        there are tables; with their keys, of which the users' lines are locked."""
+        """Reads all rows that the batch may touch, and the authorizations in `also`.
+
+        It uses one statement for each table. Returns the rows and their keys; the users' lines are
+        locked.
+        """
         rows, keys = Rows(), Keys()
         for work in batch:
             if work.request_id:
@@ -279,11 +282,11 @@ class Engine:
         for key in also:
             keys.users.add(key[0])
             keys.authorizations.add(key)
-        # The lines first: on PostgreSQL this waits for whoever changes them, and what is read
-        # after it, the record of the same request above all, is what they left.
+        # The lines come first: on PostgreSQL this waits for transactions that change them, so that
+        # later reads, above all of the request's own record, see their changes.
         wishes = [Wish(LINES, _BY_USER, keys.users), Wish(REQUESTS, REQUESTS.key, keys.requests)]
         if not keys.origins and not keys.transfers and not keys.authorizations:
-            # No other row that is read depends on these.
+            # No other read depends on these rows.
             wishes.append(Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items))
             keys.items = set()
         transaction.read(rows, wishes)
@@ -320,14 +323,14 @@ class Engine:
         return rows, keys
 
     def _read_authorizations(self, rows: Rows, keys: Keys, transaction: Transaction) -> None:
-        """Authorizations with their groups and the items that they are about."""
+        """Reads authorizations with their groups and their items."""
         transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, keys.authorizations)])
         found = rows[AUTHORIZATIONS]
         if any(
             it.user_id in keys.users and (it.user_id, it.currency) not in rows[LINES]
             for it in found.values()
         ):
-            # Somebody's first line, which nobody could lock before it was there.
+            # It is the first line of a person, and could not be locked before it existed.
             raise Conflict("a line was opened after the lines were read")
         groups = {
             (it.user_id, it.group_id)
@@ -338,7 +341,7 @@ class Engine:
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
 
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
-        """One work's result; what it writes joins the batch only if all of it succeeded."""
+        """The result of one work; its writes join the batch only if the whole work succeeded."""
         try:
             first = _first_answer(work, rows)
         except Exception as error:
@@ -371,9 +374,9 @@ class Engine:
     def _decide_without_lapsed(
         self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds
     ) -> Decided | FreeholdError:
-        """The decision, or the refusal, after every lapsed hold in the way has ended.
+        """The decision or the refusal, after the lapsed holds in the way have ended.
 
-        Raises what reading the holds raises.
+        Raises the errors of reading the holds.
         """
         operation = BY_COMMAND[type(work.command)]
         woken: set[AuthorizationKey] = set()
@@ -388,8 +391,8 @@ class Engine:
             if isinstance(outcome, Decided):
                 draft = outcome.draft
                 if not (draft.get(DECISIONS) or draft[AUTHORIZATIONS])[-1].reasons:
-                    break  # it got what it asked for
-            # A hold that did not end is not woken twice.
+                    break  # nothing is in the way
+            # Do not wake a hold twice if it did not end.
             in_the_way = lapsed.in_the_way(work, operation.asks, outcome) - woken
             if not in_the_way:
                 break
@@ -404,16 +407,17 @@ class Engine:
         return outcome
 
     def _refused(self, error: Exception) -> FreeholdError:
-        """The refusal of one work, from what one of its steps raised; a defect is its fault."""
+        """The refusal of one work for an error of its steps; a defect becomes an InternalFault."""
         if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
             return error
         return self._fault(error)
 
 
 def _first_answer(work: Work, rows: Rows) -> Result | None:
-    """The answer that a request id got before; None where the work is to be decided.
+    """The stored answer of the request id; None if the work must be decided.
 
-    Raises RequestIdReused for another request, DeadlineTooNear when nobody waits any more.
+    Raises RequestIdReused for another request, and DeadlineTooNear if the caller's deadline is
+    over.
     """
     first = rows[REQUESTS].get((work.caller, work.request_id)) if work.request_id else None
     if first is not None and first.method != TOMBSTONE:
@@ -426,10 +430,10 @@ def _first_answer(work: Work, rows: Rows) -> Result | None:
 
 
 def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
-    """What time has done to an authorization stands although the command on it was refused.
+    """Writes the steps of due timers although the command on the authorization was refused.
 
-    The refusal tells of it. Were it not written, another process whose clock is behind could let
-    a command pass that this one has called too late.
+    The refusal is based on them. If they were not written, another process, whose clock is behind,
+    could accept a command that this process refused as too late.
     """
     command = work.command
     if not isinstance(command, AuthorizationCommand):
@@ -447,8 +451,7 @@ _BY_AUTHORIZATION = ("user_id", "authorization_id")
 
 
 def _late(succeeded: Iterable[Pair], rows: Rows) -> set[Pair]:
-    """The authorizations of which a transfer succeeds after it had ended: a later one may be
-    under way."""
+    """Authorizations with a transfer that succeeds late; a newer transfer may be in progress."""
     return {
         (it.user_id, it.authorization_id)
         for key in succeeded

@@ -1,4 +1,4 @@
-"""Raw features as they are kept: values as bytes, and the id of their order."""
+"""The stored form of raw features: values as bytes, and the id of their order."""
 
 from __future__ import annotations
 

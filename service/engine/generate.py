@@ -20,7 +20,7 @@ OPERATIONS = Path(__file__).resolve().parent / "operations"
 LIST = OPERATIONS / "__init__.py"
 PACKAGE = "service.engine.operations"
 
-TEXT = '''"""Every operation of the engine. `make stubs` writes this from the files beside it."""
+TEXT = '''"""All operations of the engine. `make stubs` writes this from the files beside it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Group commit: one bounded queue, one writer, one transaction a batch.
+"""Group commit: one bounded queue, one writer, one transaction for each batch.
 
-asyncio hands calls over one by one, so a writer that takes whatever is there commits a handful
-at a time and pays for a transaction each time. The writer therefore lingers for a moment when
-enough calls are expected to arrive in it (`linger_s`), and not when the server is quiet; and it
-goes as soon as everybody waits who has called of late (`Crowd`): nobody else would come.
+Calls arrive one by one. A writer that takes only the waiting calls would commit few at a time, and
+pay for a transaction each time. The writer therefore waits a moment if enough calls are expected to
+arrive (`linger_s`), but not when the server is quiet. It stops waiting when all recent callers wait
+for it (`Crowd`), because no further call would come.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Apply = Callable[[Sequence[Work]], list[Result]]
 class CommitLimits:
     """Bounds of the queue and the batch.
 
-    The writer lingers at most `max_linger_s`, at most as long as a batch takes to arrive, and
-    only when at least `min_arrivals` calls are expected meanwhile. It stops waiting when nothing
-    arrived for `quiet_s`, or for `patience` times as long while more than an eighth of the callers
-    is still away: who waits for answers comes back soon after them. A busy process counts as
-    arrivals, since it has not looked at what has arrived.
+    The writer waits at most `max_linger_s`, at most as long as a batch takes to arrive, and only if
+    at least `min_arrivals` calls are expected meanwhile. It stops waiting if nothing arrives for
+    `quiet_s`, or for `patience` times as long while more than an eighth of the callers is away:
+    callers come back soon after their answers. While the process is busy, calls count as arriving,
+    because it has not read them yet.
     """
 
     max_queue: int = bounded(4096, 1, 1_000_000)
@@ -47,7 +47,7 @@ class CommitLimits:
 
 @dataclass(slots=True)
 class CommitStatistics:
-    """What the writer did so far; `sizes` counts batches by their number of commands."""
+    """The writer's counts so far; `sizes` counts batches by their number of commands."""
 
     batches: int = 0
     commands: int = 0
@@ -55,12 +55,12 @@ class CommitStatistics:
 
     @property
     def batch_mean(self) -> float:
-        """Commands a batch; 0 before the first."""
+        """The mean number of commands in a batch; 0 before the first."""
         return self.commands / self.batches if self.batches else 0.0
 
 
 class ArrivalRate:
-    """Calls a second, as an exponential average over a short window."""
+    """The rate of calls in a second, an exponential average over a short window."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
@@ -69,7 +69,7 @@ class ArrivalRate:
         self.per_second = 0.0
 
     def measure(self, now: float, arrived: int) -> float:
-        """The rate as of now (seconds of any steady clock), when so many have come since ever."""
+        """The rate at `now` (seconds of any steady clock), with `arrived` calls since the start."""
         elapsed = now - self._since
         if elapsed >= self._window_s:
             weight = min(1.0, elapsed / (4 * self._window_s))
@@ -79,27 +79,27 @@ class ArrivalRate:
 
 
 class Crowd:
-    """How many callers there are: the most calls that were here at once of late.
+    """The number of callers: the most calls that were here at once recently.
 
-    Of late is at the last answers and those before, so that somebody who is away for one batch is
-    still waited for in the next, and somebody who is gone soon is not.
+    Recently means at the last answers and at those before. A caller that is away for one batch
+    still counts for the next one; a caller that has left soon does not.
     """
 
     def __init__(self) -> None:
         self._last = self._before = 0
 
     def answered(self, here: int) -> None:
-        """A batch was answered when so many calls were here, waiting or in the batch."""
+        """Records the number of calls, waiting or in the batch, when a batch was answered."""
         self._last, self._before = here, self._last
 
     @property
     def size(self) -> int:
-        """Callers, as far as is known."""
+        """The known number of callers."""
         return max(self._last, self._before)
 
 
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
-    """How long to wait for more calls before taking a batch, in seconds."""
+    """The time to wait for more calls before taking a batch, in seconds."""
     if waiting >= limits.max_batch or rate_per_second <= 0:
         return 0.0
     pause = min(limits.max_linger_s, limits.max_batch / rate_per_second)
@@ -107,7 +107,7 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
 
 
 class WriterThread:
-    """The one thread that applies batches, handed over one at a time from an event loop.
+    """The only thread that applies batches; an event loop passes them one at a time.
 
     An executor's future, lock and work item cost as much as three calls' share of a batch.
     """
@@ -123,13 +123,13 @@ class WriterThread:
         self._thread.start()
 
     def apply(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
-        """A batch's results; for the event loop's thread."""
+        """Applies a batch and returns its results; call it on the event loop's thread."""
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         self._batches.put((works, future))
         return future
 
     def stop(self) -> None:
-        """Ends the thread after the batch that it has."""
+        """Ends the thread after its present batch."""
         if self._thread.ident is not None:
             self._batches.put(None)
             self._thread.join()
@@ -140,9 +140,9 @@ class WriterThread:
             try:
                 results = self._apply(works)
             except Exception:
-                # `apply` promises not to raise; the writer must not end over a broken promise.
+                # `apply` must not raise; if it does, the writer must go on.
                 results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
-            # A loop that was closed meanwhile has nobody who waits.
+            # If the loop was closed meanwhile, nobody waits for the results.
             with suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_set, future, results)
 
@@ -153,7 +153,7 @@ def _set(future: asyncio.Future[list[Result]], results: list[Result]) -> None:
 
 
 class Committer:
-    """The only way in for calls that change something. Lives on one event loop."""
+    """The only entrance for calls that change something; it lives on one event loop."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class Committer:
         limits: CommitLimits,
         notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
     ) -> None:
-        """`notice` takes the refusals of each batch that has any."""
+        """`notice` receives the refusals of each batch that has any."""
         self._writer = WriterThread(apply)
         self._notice = notice
         self._limits = limits
@@ -170,7 +170,7 @@ class Committer:
         self._filled = asyncio.Event()
         self._closing = False
         self._crowd = Crowd()
-        # So many make a batch that need not wait for more.
+        # A batch of this many calls does not wait for more.
         self._enough = limits.max_batch
         self._rate = ArrivalRate(limits.rate_window_s)
         self._task: asyncio.Task[None] | None = None
@@ -183,14 +183,14 @@ class Committer:
 
     @property
     def waiting(self) -> int:
-        """Commands in the queue."""
+        """The number of commands in the queue."""
         return len(self._queue)
 
     def submit(self, work: Work) -> asyncio.Future[bytes]:
-        """The answer's bytes, once what they say is committed; for the event loop's thread.
+        """The bytes of the answer, after its commit; call it on the event loop's thread.
 
-        Raises Exhausted when the queue is full, Unavailable while shutting down. Awaiting the
-        answer raises what the domain refuses, and Unavailable when the outcome is unknown.
+        Raises Exhausted if the queue is full, and Unavailable while shutting down. Awaiting the
+        answer raises the domain's refusals, and Unavailable if the outcome is unknown.
         """
         if self._closing:
             raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
@@ -205,7 +205,7 @@ class Committer:
         return future
 
     async def close(self) -> None:
-        """Refuses new work, finishes what is queued, stops the writer."""
+        """Refuses new work, finishes the queue, and stops the writer."""
         self._closing = True
         self._arrived.set()
         self._filled.set()
@@ -251,7 +251,7 @@ class Committer:
                 self._notice(refusals)
 
     async def _linger(self, pause: float) -> None:
-        """Waits until there are enough, or the pause is over, or nothing arrives any more."""
+        """Waits until there are enough calls, the pause is over, or no more calls arrive."""
         loop, limits, queue = asyncio.get_running_loop(), self._limits, self._queue
         end, used_s, quiet = loop.time() + pause, time.process_time(), 0
         while len(queue) < self._enough and loop.time() < end and not self._closing:

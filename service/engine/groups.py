@@ -1,4 +1,4 @@
-"""Authorizations that were asked for together, and are decided together."""
+"""Groups: authorizations that were requested together and are decided together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.engine.rows import Draft, Rows
 def members_in(
     current: Authorization, state: State, line: Line, draft: Draft, rows: Rows, context: Context
 ) -> list[Authorization]:
-    """Those of the authorization and its group that are in this state as of now."""
+    """The members of the authorization's group that are in this state now."""
     members = [current]
     if current.group_id:
         members = [
@@ -25,5 +25,5 @@ def members_in(
 
 
 def all_free(members: list[Authorization], rows: Rows) -> bool:
-    # A damage charge may name an item that is out with somebody else by now.
+    # A damage charge may name an item that another person has rented since.
     return all(it.parent_id or is_free(rows, it.operator_id, it.asset_id) for it in members)

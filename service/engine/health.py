@@ -1,12 +1,12 @@
-"""Health follows storage: a server whose database is away tells those who send it calls.
+"""Health follows storage: a server without its database reports NOT_SERVING.
 
-It falls with whatever fails: a batch that the database refused or did not answer, or a probe that
-failed or was not over in time. It rises with one thing alone, a transaction that was committed. A
-read tells nothing of a full or read-only disk, and an answer to a call may be an old one that was
-stored. So the probe reads while all is well, for little, and writes while it is not.
+Health falls after any failure: the database refused or did not answer a batch, or a probe failed or
+took too long. Health rises only after a committed transaction. A read would not detect a full or
+read-only disk, and an answered call may be a stored answer. The probe therefore reads, which is
+cheap, while the server is healthy, and writes while it is not.
 
-A probe may promise too much: what it writes is tiny, and the next batch may be refused again.
-Therefore a server that falls soon after it rose waits longer each time before a commit counts.
+A probe may be too optimistic: it writes little, and the next batch may still fail. Therefore a
+server whose health falls soon after it rose waits longer each time before a commit counts.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from service.domain.errors import FreeholdError, Unavailable
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
 Probe = Callable[[bool], bool]
-"""Tries the database, by writing if True is given; may block.
+"""A function that probes the database, by writing if True is given; it may block.
 
-Returns False when that could not be tried; raises StorageFailed or OutcomeUnknown.
+Returns False if it could not probe; raises StorageFailed or OutcomeUnknown.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeLimits:
-    """How often storage is tried, and what counts as failed; all in seconds."""
+    """The intervals of probes and the waits after failures, all in seconds."""
 
     interval_s: float = bounded(1.0, 0.01, 3600)
     timeout_s: float = bounded(3.0, 0.01, 600)
-    """A probe that takes longer has failed."""
+    """The longest probe; a longer one has failed."""
     first_pause_s: float = bounded(1.0, 0, 3600)
-    """After a relapse no commit counts for so long; twice as long after the next."""
+    """The wait after a relapse before a commit counts; it doubles with each relapse."""
     most_pause_s: float = bounded(30.0, 0, 3600)
-    """The longest pause; who stays up for longer than this has not relapsed when it falls."""
+    """The longest such wait; a failure after a longer healthy time is not a relapse."""
 
 
 class Health:
-    """Whether the server should be sent calls. Instants are seconds of any steady clock."""
+    """The health of the server; instants are seconds of any steady clock."""
 
     def __init__(self, limits: ProbeLimits) -> None:
         self._limits = limits
@@ -55,11 +55,11 @@ class Health:
 
     @property
     def serving(self) -> bool:
-        """Whether it is up."""
+        """True if the server should receive calls."""
         return self._up and not self._closed
 
     def failed(self, now_s: float) -> None:
-        """Storage failed just now."""
+        """Records that storage failed."""
         if self._up:
             most_s = self._limits.most_pause_s
             relapse = self._rose_s is not None and now_s - self._rose_s < most_s
@@ -69,27 +69,27 @@ class Health:
         self._failed_s = now_s
 
     def started(self) -> None:
-        """The server has opened its database and begins to serve."""
+        """Records that the server has opened its database."""
         self._up = True
 
     def committed(self, began_s: float) -> None:
-        """A transaction that began at this instant was committed.
+        """Records that a transaction that began at this instant was committed.
 
-        It counts unless something failed since, or too short a while before.
+        It counts unless storage failed since then, or too shortly before it.
         """
         if not self._up and began_s >= self._failed_s + self._pause_s:
             self._up, self._rose_s = True, began_s
 
     def close(self) -> None:
-        """The server stops: it is never up again."""
+        """Records that the server stops; it never receives calls again."""
         self._closed = True
 
 
 class Prober:
-    """Tries storage at intervals, and at once when a batch was refused; lives on an event loop.
+    """Probes storage at intervals, and at once after a refused batch; lives on one event loop.
 
-    Each probe has a thread of its own, apart from the writer's and the readers', and none begins
-    before the last one is over, however long that takes.
+    Each probe has a thread of its own, apart from the writer and the readers. A probe begins only
+    after the last one has ended, however long that takes.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Prober:
         limits: ProbeLimits,
         log_change: Callable[[bool, BaseException | None], None],
     ) -> None:
-        """`tell` is told whether the server serves, and `log_change` why, each time it changes."""
+        """`tell` receives each change of health; `log_change` receives its cause as well."""
         self._probe = probe
         self._tell = tell
         self._limits = limits
@@ -110,24 +110,24 @@ class Prober:
         self._saying: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """The server serves from now on."""
+        """Reports SERVING from now on."""
         self._health.started()
         self._told = True
         await self._tell(True)
 
     def close(self) -> None:
-        """The server stops; whoever stops it tells so."""
+        """Stops reporting; the caller reports NOT_SERVING itself."""
         self._health.close()
 
     def notice(self, refusals: Sequence[FreeholdError]) -> None:
-        """Falls at once when it was storage that refused a call; on the event loop."""
+        """Lowers health at once if storage refused a call; call it on the event loop."""
         if any(isinstance(it, Unavailable) and it.reason in STORAGE_REASONS for it in refusals):
             self._fall()
 
     def _fall(self) -> None:
         self._health.failed(self._now_s())
         self._look.set()
-        # A probe under way may take long; nobody is to wait for it.
+        # Do not wait for a probe that is under way: it may take long.
         saying = asyncio.get_running_loop().create_task(self._say(None))
         self._saying.add(saying)
         saying.add_done_callback(self._saying.discard)
@@ -145,7 +145,7 @@ class Prober:
                 await asyncio.wait_for(self._look.wait(), self._limits.interval_s)
 
     async def _try(self) -> None:
-        """One probe to its end."""
+        """Runs one probe to its end."""
         began_s = self._now_s()
         writes = not self._health.serving
         probing = asyncio.ensure_future(_in_a_thread(lambda: self._probe(writes)))
@@ -165,7 +165,7 @@ class Prober:
         await self._say(error)
 
     async def _say(self, error: BaseException | None) -> None:
-        """Tells what has changed."""
+        """Reports health if it has changed."""
         serving = self._health.serving
         if serving != self._told:
             self._told = serving
@@ -174,7 +174,7 @@ class Prober:
 
 
 async def _in_a_thread(work: Callable[[], bool]) -> bool:
-    """What `work` returns in a thread that nobody waits for when the process ends."""
+    """Runs `work` in a daemon thread, which does not delay the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
 
@@ -192,7 +192,7 @@ async def _in_a_thread(work: Callable[[], bool]) -> bool:
             result = work()
         except BaseException as raised:
             error = raised
-        with suppress(RuntimeError):  # the loop has ended meanwhile
+        with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="probe", daemon=True).start()

@@ -1,7 +1,7 @@
-"""Lapsed holds that stand in the way of a command: they take its line or its item.
+"""Lapsed holds in the way of a command: they still take its line or its item.
 
-A hold may have lapsed, or a rental be over by now, and not been swept yet. Before such an answer
-stands, the engine ends what has lapsed of these people and decides again.
+A hold may have lapsed, and the timers have not ended it yet. If such a hold caused a refusal or a
+stricter offer, the engine ends it first and decides again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
 
 @dataclass(slots=True)
 class LapsedHolds:
-    """The lapsed holds of everybody whom a batch concerns, in one transaction.
+    """The lapsed holds of all people in a batch, within one transaction.
 
-    They are read together, when the first of them may be in the way, so that a batch costs the
-    same few statements however many of its callers are blocked.
+    They are read together when the first of them may be in the way, so that a batch costs the same
+    few statements however many of its calls are blocked.
     """
 
     locked: frozenset[UserKey]
@@ -40,18 +40,18 @@ class LapsedHolds:
     rows: Rows
     context: Context
     out_of_reach: frozenset[AuthorizationKey] | None = None
-    """Those of other users who have an item that the batch is about; None: not read yet."""
+    """Lapsed holds of users without a locked line, on the batch's items; None before the read."""
 
     def in_the_way(
         self, work: Work, asks: Asks, outcome: Decided | FreeholdError
     ) -> AbstractSet[AuthorizationKey]:
-        """The lapsed holds for which a command did not get what it asked for.
+        """The lapsed holds that kept a command from its line or its items.
 
-        Without the authorization that the command names: the command compares its version with
-        the one that the caller could read, and then does what time has done.
+        The authorization that the command names is left out: the command first compares its version
+        with the stored one, and then runs its timers.
 
-        Raises ReadAgain when one of them belongs to a person whose line is not locked: that line
-        must be locked in its turn. Raises Conflict as `Transaction.authorizations` may.
+        Raises ReadAgain if one of the holds belongs to a person whose line is not locked: the line
+        must be locked first. Raises Conflict as `Transaction.read` may.
         """
         people = _people_in_the_way(work, asks, outcome, self.rows)
         if not people:
@@ -83,11 +83,11 @@ class LapsedHolds:
         transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
         holds = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
         if any((it.user_id, it.currency) not in rows.read[LINES] for it in holds):
-            # Somebody's first line, which nobody could lock before it was there.
+            # It is the first line of a person, and could not be locked before it existed.
             raise Conflict("a line was opened after the lines were read")
         terms = self.context.catalog.revisions
         if any((it.operator_id, it.product_id, it.product_revision) not in terms for it in holds):
-            # The engine looks for new terms before it decides, and not in between.
+            # The engine loads new terms only before it decides.
             raise ReadAgain(out_of_reach | unread)
         items = {(it.operator_id, it.asset_id) for it in holds if it.asset_id}
         unread_items = (
@@ -100,7 +100,7 @@ class LapsedHolds:
 def _people_in_the_way(
     work: Work, asks: Asks, outcome: Decided | FreeholdError, rows: Rows
 ) -> set[str]:
-    """Users whose holds caused this refusal or stricter offer; nobody for any other outcome."""
+    """The users whose holds caused this refusal or stricter offer; empty for other outcomes."""
     reason, items = _shortage(asks, outcome)
     if reason in _OF_THE_PERSON:
         return {work.command.user_id}
@@ -113,16 +113,16 @@ def _people_in_the_way(
 def _shortage(asks: Asks, outcome: Decided | FreeholdError) -> tuple[str, list[Pair]]:
     """The reason of a refusal or a stricter offer, and the items that were declined for it."""
     if isinstance(outcome, FreeholdError):
-        # The refusal of an increment that needs more cash says why the line does not do.
+        # A refused increment that needs more cash gives its reasons in the metadata.
         exhausted = _EXHAUSTED in outcome.metadata.get("reasons", "").split(",")
         return (_EXHAUSTED if exhausted else outcome.reason), []
     draft = outcome.draft
     if draft.get(DECISIONS):
-        # A milder offer than the one that is made may be within reach.
+        # Without the lapsed holds a milder offer may be possible.
         return (_EXHAUSTED if _EXHAUSTED in draft[DECISIONS][-1].reasons else ""), []
     asked = draft[AUTHORIZATIONS]
     reasons = asked[-1].reasons
-    # An offer has the reasons that it had when it was made, unless it is made anew.
+    # An offer keeps its old reasons; only a decline or a new offer has reasons of today.
     if not reasons or not (asks.offers_anew or draft[OUTBOX][-1].transition is Transition.DECLINED):
         return "", []
     return reasons[0], [(it.operator_id, it.asset_id) for it in asked]

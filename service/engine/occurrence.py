@@ -1,4 +1,4 @@
-"""When something occurred that a client reports later."""
+"""The time of an event that a client reports later."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from service.engine.clock_gaps import ClockGap
 from service.engine.rows import Draft
 
 OLDEST_OCCURRENCE_US = DAY_US
-"""How far back a device may say that something occurred."""
+"""The oldest event that a device may report, in microseconds before now."""
 EARLIEST_OCCURRENCE_US = 60 * 1_000_000
-"""How long before the start; another server's clock, or the device's own, may be off by so much."""
+"""The time before the rental's start that is still accepted: clocks may differ by so much."""
 
 
 def occurred_us(
     caller: str, act: Act, asked_us: int | None, current: Authorization, draft: Draft, now_us: int
 ) -> int:
-    """When it occurred, by the caller; not told: now.
+    """The time of the event in microseconds; None in the call means now.
 
-    What is later than now is taken as now, which never costs the person more, and what is a little
-    earlier than the start as the start. Where another process whose clock is ahead has written the
-    start, nothing occurs before that, not even now.
+    A time later than now counts as now, which never costs the person more. A time a little before
+    the rental's start counts as the start. If another process, whose clock is ahead, has written
+    the start, the event is never before that start, even if it is later than now.
     """
     begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:
@@ -30,7 +30,7 @@ def occurred_us(
         raise InvalidInput.of(
             "occurred_at",
             "occurred_at.range",
-            "at most a minute before the start, and at most a day ago",
+            "must be at most a minute before the start, and at most a day ago",
         )
     if asked_us > now_us:
         draft.clock_gap = ClockGap(caller, act.call, asked_us - now_us, now_us)

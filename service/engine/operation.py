@@ -1,4 +1,4 @@
-"""What an operation is: one row for each kind of command, all that the engine knows of it."""
+"""Operations: one row for each kind of command, with all that the engine knows of it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """Marks a command that asks for the line or an item, which lapsed holds may keep from it.
+    """Marks a command that needs the line or an item, which lapsed holds may block.
 
-    items        the items that the command names itself
-    offers_anew  a stricter offer than before counts as a refusal
+    items        the items that the command names
+    offers_anew  whether a stricter offer than before counts as a refusal
     """
 
     items: Callable[[str, Any], list[Pair]] = lambda _caller, _command: []
@@ -28,14 +28,14 @@ class Asks:
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Command]):
-    """One kind of command: what it reads, and how it is decided.
+    """One kind of command: the rows it reads, and its decision.
 
-    command  its type
-    keys     adds the keys of the rows that a command of a caller may touch
-    decide   decides one command on the rows, without any I/O; raises a FreeholdError for a refusal,
-             of which nothing is written
-    asks     whether it asks for the line or an item
-    scored   whether the user is scored for it, by the features on record
+    command  the type of the command
+    keys     adds the keys of the rows that a caller's command may touch
+    decide   decides one command on the rows, without any I/O; raises a FreeholdError to refuse it,
+             and then nothing is written
+    asks     whether it needs the line or an item
+    scored   whether the user is scored for it, by the stored features
     """
 
     command: type[Command]
@@ -55,18 +55,18 @@ class OfAuthorization(Protocol):
 
 
 def of_authorization(_caller: str, it: OfAuthorization, keys: Keys) -> None:
-    """The keys of a command on one authorization, with its line."""
+    """Adds the keys of a command on one authorization: the authorization and its line."""
     keys.users.add(it.user_id)
     keys.authorizations.add((it.user_id, it.authorization_id))
 
 
 def of_group(caller: str, it: OfAuthorization, keys: Keys) -> None:
-    """The same, for a command that is decided for the whole group."""
+    """Adds the keys of a command on an authorization and its whole group."""
     of_authorization(caller, it, keys)
     keys.together.add((it.user_id, it.authorization_id))
 
 
 def of_payment(caller: str, it: Any, keys: Keys) -> None:
-    """The same, with the payment that the command records."""
+    """Adds the keys of a command on one authorization, and of its payment."""
     of_authorization(caller, it, keys)
     keys.payments.add((caller, it.payment_reference))

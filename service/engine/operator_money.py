@@ -1,4 +1,4 @@
-"""Money between Freehold and an operator."""
+"""Payments between Freehold and an operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.engine.tables import ENTRIES, LINES, PAYMENTS
 
 
 def of_balance(caller: str, it: Any, keys: Keys) -> None:
-    """The operator's account and balance, and the payment."""
+    """Adds the keys of the operator's account, its balance, and the payment."""
     keys.users.add(operator_account(it.operator_id))
     keys.operators.add(it.operator_id)
     keys.payments.add((caller, it.payment_reference))
@@ -34,7 +34,7 @@ def moved(
     rows: Rows,
     context: Context,
 ) -> Decided:
-    """Money between Freehold and an operator, which a reference names once."""
+    """Posts a payment between Freehold and an operator, and records its reference."""
     if command.operator_id not in context.catalog.operators:
         raise NotFound("operator", command.operator_id)
     require_new_payment(rows, caller, command.payment_reference)
@@ -48,7 +48,7 @@ def moved(
         raise InvalidInput.of("amount.amount_minor", "amount.positive", "must be more than zero")
     outward = posting.credit is Account.CASH
     if outward and amount_minor > owed_minor:
-        raise IllegalState("PAYABLE_EXCEEDED", f"the operator is owed {owed_minor}", "")
+        raise IllegalState("PAYABLE_EXCEEDED", f"the operator is owed only {owed_minor}", "")
     account = operator_account(command.operator_id)
     line, _ = line_for(account, currency, rows, context)
     entries = post(

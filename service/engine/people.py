@@ -1,4 +1,4 @@
-"""Parts of the operations on users: their keys, their limit, their events."""
+"""Shared parts of the operations on users: keys, limits and events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.engine.tables import ENTRIES, OUTBOX
 
 
 def of_user(_caller: str, it: Any, keys: Keys) -> None:
-    """The user, and every line of the user."""
+    """Adds the keys of the user and of all the user's lines."""
     keys.users.add(it.user_id)
     keys.registered.add(it.user_id)
 

@@ -1,7 +1,7 @@
-"""Threads for work that blocks: each kind of work has a pool of its own, and each pool a bound.
+"""Thread pools for blocking work: one bounded pool for each kind of work.
 
-The event loop's default pool has neither: a flood of one kind of work would keep all others
-waiting, those of the server itself included.
+The event loop's default pool is shared and unbounded: a flood of one kind of work would delay all
+others, the server's own included.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class PoolLimits:
 
     threads: int = bounded(1, 1, 256)
     max_waiting: int = bounded(64, 0, 1_000_000)
-    """Work that waits for a thread; more is refused."""
+    """The work that may wait for a thread; more is refused."""
     retry_after_ms: int = bounded(100, 1, 3_600_000)
-    """The delay that a refusal tells the caller."""
+    """The retry delay named by a refusal."""
 
 
 class Pool(ThreadPoolExecutor):
-    """Threads for one kind of work. Work beyond the bound is refused, and nothing is kept of it."""
+    """A thread pool for one kind of work; it refuses work beyond its bound."""
 
     def __init__(self, kind: str, limits: PoolLimits) -> None:
-        """`kind` names the work in the plural: in the threads' names and in refusals."""
+        """`kind` names the work in the plural, for the threads' names and for refusals."""
         super().__init__(limits.threads, thread_name_prefix=kind)
         self._kind = kind
         self._retry_after_ms = limits.retry_after_ms
@@ -44,14 +44,14 @@ class Pool(ThreadPoolExecutor):
     def submit(
         self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Future[Result]:
-        """Runs a call in a thread; for any thread. Raises Exhausted when too many calls wait."""
+        """Runs a call in a thread; thread-safe. Raises Exhausted if too many calls wait."""
         if not self._room.acquire(blocking=False):
             reason = f"TOO_MANY_{self._kind.upper().replace(' ', '_')}"
             raise Exhausted(reason, f"too many {self._kind} are waiting", self._retry_after_ms)
         asked: Future[Any] = Future()
 
         def run() -> None:
-            # A call that nobody waits for any more has its place until a thread has passed it by.
+            # A cancelled call keeps its place in the queue until a thread skips it.
             wanted = asked.set_running_or_notify_cancel()
             try:
                 result = fn(*args, **kwargs) if wanted else None
@@ -59,7 +59,7 @@ class Pool(ThreadPoolExecutor):
                 self._room.release()
                 asked.set_exception(error)
             else:
-                # Before the caller knows, who may come with the next one at once.
+                # Release first: the caller may submit its next call as soon as it has the result.
                 self._room.release()
                 if wanted:
                     asked.set_result(result)
@@ -72,13 +72,13 @@ class Pool(ThreadPoolExecutor):
         return asked
 
     async def run(self, fn: Callable[..., Result], /, *args: Any) -> Result:
-        """What a call returns, run in a thread; raises as it does, and as `submit`."""
+        """Runs a call in a thread and returns its result; raises as the call and as `submit`."""
         return await asyncio.get_running_loop().run_in_executor(self, fn, *args)
 
 
 class NoPool(ThreadPoolExecutor):
-    """Stands where the event loop's default pool would, and refuses all work."""
+    """Replaces the event loop's default pool, and refuses all work."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises InvariantBroken."""
-        raise InvariantBroken("work for the default pool: give it a Pool of its own")
+        raise InvariantBroken("work was sent to the default pool; give it a Pool of its own")

@@ -1,4 +1,4 @@
-"""What the engine needs from outside: a store, a scorer, and keys to seals."""
+"""The engine's interfaces to storage, the credit model, payment rails and seal keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PayableKey = tuple[str, str]
 
 
 class Waking(NamedTuple):
-    """An authorization to which time does something at an instant; in the order of the instants."""
+    """An authorization with its next timer; sorted by the instants."""
 
     wake_us: int
     user_id: str
@@ -28,20 +28,22 @@ class Waking(NamedTuple):
 
 
 class Conflict(Exception):
-    """Another process changed or claimed a row first; nothing was written."""
+    """Another process changed or inserted a row first; nothing was written."""
 
 
 class StorageFailed(Exception):
-    """The database refused or is away; nothing was written."""
+    """The database refused or is unavailable; nothing was written."""
 
 
 class OutcomeUnknown(Exception):
-    """The answer to COMMIT was lost; only a later read tells whether it took place."""
+    """The answer to COMMIT was lost; only a later read shows whether it was committed."""
 
 
 class ReadAgain(Exception):
-    """Authorizations must be read, and their people's lines locked, before the batch can be
-    decided. The transaction ends without a trace: what `take_payable` took is back."""
+    """More authorizations must be read and their lines locked before the batch can be decided.
+
+    The transaction is rolled back; rows taken by `take_payable` are back.
+    """
 
     def __init__(self, authorizations: frozenset[AuthorizationKey]) -> None:
         super().__init__(f"{len(authorizations)} more authorizations must be read")
@@ -49,31 +51,31 @@ class ReadAgain(Exception):
 
 
 class Transaction(Protocol):
-    """One write transaction; reads see and lock what is then written."""
+    """One write transaction; its reads lock the rows that it may change."""
 
     def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
         """Reads rows into the overlay, one table after another in the order given.
 
-        Rows of tables that are `locked` are locked in the order of their keys.
+        Rows of a `locked` table are locked in the order of their keys.
         """
         ...
 
     def lapsed(self, keys: Iterable[UserKey], now_us: int) -> list[AuthorizationKey]:
-        """What holds something for these people and to which time has done something by now.
+        """The authorizations of these people that hold something and have a due timer.
 
-        Not locked: the people's lines may not be either.
+        They are not locked, and their people's lines may not be locked either.
         """
         ...
 
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
-        """A portion of what operators are owed, by (operator id, currency).
+        """Takes a portion of operators' balances, by (operator id, currency).
 
-        The rows that add up to it are taken away; `write` puts their sum back as one.
+        The rows of the portion are deleted; `write` inserts their sum as one row.
         """
         ...
 
     def payable_left(self, keys: Iterable[PayableKey]) -> dict[PayableKey, int]:
-        """What operators are owed beside what was taken, in minor units."""
+        """The rest of operators' balances, without the portions taken, in minor units."""
         ...
 
     def last_seal_number(self) -> int:
@@ -81,44 +83,45 @@ class Transaction(Protocol):
         ...
 
     def write(self, rows: Rows) -> None:
-        """Writes everything, one statement a table.
+        """Writes all changes, one statement for each table.
 
-        Raises Conflict when a row had another version than the one read, or a key was taken.
+        Raises Conflict if a row's version is not the one read, or a key is taken.
         """
         ...
 
 
 class TermsStore(Protocol):
-    """Reads terms; for any thread."""
+    """Reads terms; thread-safe."""
 
     def catalog(self) -> Catalog:
-        """All terms as they stand, as far as they are sound."""
+        """All sound terms."""
         ...
 
     def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
-        """What changed after a change's number, by its names, with the terms of these names.
+        """The terms that changed after this change number; None if none did.
 
-        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        The result has their names and the terms of these names. If too much changed, the names are
+        None, and the catalog has all terms.
         """
         ...
 
     def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
-        """The terms of these names, as far as they are sound, and all names that were read."""
+        """The sound terms of these names, and all names that were read."""
         ...
 
 
 class Store(TermsStore, Protocol):
-    """Where everything is kept."""
+    """The database, as the engine uses it."""
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """Opens a write transaction; leaving the block commits, an exception rolls back.
 
-        Raises StorageFailed, Conflict, or OutcomeUnknown when the COMMIT's answer was lost.
+        Raises StorageFailed or Conflict, and OutcomeUnknown if the answer to COMMIT was lost.
         """
         ...
 
     def features(self, keys: Iterable[UserKey]) -> dict[UserKey, UserFeatures]:
-        """People with their latest features; by the writing thread, before it begins."""
+        """People with their latest features; call it on the writing thread, before `begin`."""
         ...
 
     def feature_names(self, schema_id: str) -> tuple[str, ...]:
@@ -126,27 +129,24 @@ class Store(TermsStore, Protocol):
         ...
 
     def save_feature_schema(self, schema_id: str, names: Sequence[str]) -> None:
-        """Records an order of raw values; a schema known already is left alone."""
+        """Stores an order of raw values; a known schema is left alone."""
         ...
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
-        """Authorizations to which time has done something by now, the earliest first.
-
-        Only those behind `after`, if it is given.
-        """
+        """Authorizations with a due timer, earliest first; only those after `after`, if given."""
         ...
 
     def unsent_transfers(
         self, before_us: int, limit: int, after: TransferRecord | None = None
     ) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since.
+        """Transfers that are requested, or were sent before an instant and not answered since.
 
-        The longest unchanged first; only those behind `after`, if it is given.
+        The one unchanged for longest comes first; only those after `after`, if given.
         """
         ...
 
     def unfolded(self, rows: int) -> list[PayableKey]:
-        """Whose balances stand in more than so many rows."""
+        """The operators' balances that have more than `rows` rows."""
         ...
 
 
@@ -169,7 +169,7 @@ class Scored(Protocol):
 
 
 class Unscorable(Protocol):
-    """Why a person's features cannot be scored, and the feature at fault, if it is one."""
+    """The reason why features cannot be scored, and the feature at fault, if any."""
 
     @property
     def reason(self) -> str: ...
@@ -178,7 +178,7 @@ class Unscorable(Protocol):
 
 
 class Scorer(Protocol):
-    """The credit model; built once, called by one thread at a time."""
+    """The credit model; it is built once, and called by one thread at a time."""
 
     @property
     def model_id(self) -> str: ...
@@ -188,7 +188,7 @@ class Scorer(Protocol):
     def raw_names(self) -> tuple[str, ...]: ...
     @property
     def absent_names(self) -> frozenset[str]:
-        """The raw values that count as missing when they were not sent."""
+        """The raw values that count as missing if they were not sent."""
         ...
 
     def score_with_reasons(
@@ -196,39 +196,40 @@ class Scorer(Protocol):
     ) -> Sequence[tuple[Scored | Unscorable, tuple[str, ...]]]:
         """Scores rows of `len(raw_names)` little-endian float64 together, in order.
 
-        A score less than `below` comes with up to four stable codes of what lowers it most, the
-        worst first.
+        A score less than `below` comes with up to four stable reason codes, the most harmful first.
         """
         ...
 
 
 Deliver = Callable[[bytes, str], Awaitable[None]]
-"""Where call-backs go: a body and its signature. What it raises makes the rail try again."""
+"""A function that receives a call-back, body and signature; if it raises, the rail tries again."""
 
 
 class Rail(Protocol):
     """A payment rail: debits people and pays out to them.
 
-    It must do a transfer at most once, however often the same id is submitted, and tell later by
-    a signed call-back what became of it.
+    It must execute a transfer at most once, however often the same id is submitted. It reports the
+    outcome later by a signed call-back.
     """
 
     async def submit(self, transfer: TransferRecord) -> None:
-        """Takes a transfer; raises when it did not take it, or may not have."""
+        """Hands a transfer in; raises if the rail did not accept it, or may not have."""
         ...
 
     async def tell(self, deliver: Deliver) -> int:
-        """Delivers what it has to say by now; returns how many call-backs were acknowledged.
+        """Sends the due call-backs; returns the number acknowledged.
 
-        Asked every moment. A rail that calls ReportTransfer by itself has nothing to say here; one
-        that has to be asked is asked here.
+        It is called at short intervals. A rail that calls ReportTransfer by itself does nothing
+        here; a rail that must be polled is polled here.
         """
         ...
 
 
 class Unsealed(NamedTuple):
-    """What is to be sealed next: the last seal, how far the outbox was looked at, and the heads
-    of lines that were not sealed as they are; whether more is waiting."""
+    """The next heads to seal: the last seal, the outbox position read so far, and unsealed heads.
+
+    `more` says whether further heads wait.
+    """
 
     last: SealRecord | None
     outbox_sequence: int
@@ -237,30 +238,30 @@ class Unsealed(NamedTuple):
 
 
 class SealStore(Protocol):
-    """What the sealer reads; for any thread."""
+    """The sealer's reads; thread-safe."""
 
     def last_event(self) -> int:
-        """The number of the last event that is committed; 0 before the first."""
+        """The number of the last committed event; 0 before the first."""
         ...
 
     def unsealed(self, after: int, max_heads: int) -> Unsealed:
-        """Heads of lines with events after a number that were not sealed as they are now.
+        """Heads of lines that have events after this number and are not sealed as they are now.
 
-        Events to which a transaction may still add one with a smaller number are left for later.
+        Events are left for later while a transaction may still add one with a smaller number.
         """
         ...
 
 
 class SealKeys(Protocol):
-    """Public keys of seals; whoever has them can check a seal and make none."""
+    """Public keys of seals: they can check seals, and not make any."""
 
     def verify(self, key_id: str, digest: bytes, signature: bytes) -> bool:
-        """Whether the signature over the digest was made with this key, which must be known."""
+        """True if this key is known and made the signature over the digest."""
         ...
 
 
 class Signer(Protocol):
-    """Signs seals; the key is never in the database."""
+    """Signs seals; its key is never in the database."""
 
     @property
     def key_id(self) -> str: ...

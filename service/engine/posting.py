@@ -1,4 +1,4 @@
-"""Parts of operations: opening an authorization, posting a step of it, claiming an item."""
+"""Shared parts of operations: open an authorization, post its step, claim its item."""
 
 from __future__ import annotations
 
@@ -40,12 +40,11 @@ from service.engine.tables import (
 def opened(
     caller: str, command: AuthorizationCommand, rows: Rows, context: Context
 ) -> tuple[Authorization, Line, Draft]:
-    """The authorization as it stands at this instant, a line to post to, and a draft.
+    """The authorization as of now, its line to post to, and a draft.
 
-    What time has brought is done first, so that nothing posts after an end even when the timers
-    have not been there yet. The expected version is compared before that: it is the stored one that
-    the caller could read. Another operator's authorization is not found; the platform's keys reach
-    all.
+    Due timers run first, so that nothing is posted after an end even if the timers' worker is late.
+    The expected version is compared before that, because the caller could read only the stored
+    version. An authorization of another operator is not found; the platform's keys reach all.
     """
     current = rows[AUTHORIZATIONS].get((command.user_id, command.authorization_id))
     if current is None or caller not in (current.operator_id, PLATFORM):
@@ -59,38 +58,38 @@ def opened(
 def brought_up(
     current: Authorization, line: Line, draft: Draft, rows: Rows, context: Context
 ) -> Authorization:
-    """The authorization after all that time has done to it by now."""
+    """The authorization after all due timers."""
     while timers.is_due(current, context.now_us):
         step = timers.advance(current, product_of(current, context), context.now_us)
         if step is None:
-            raise InvariantBroken("a wake-up without anything to do")
+            raise InvariantBroken("a timer was due, and no step followed")
         current = apply(draft, step, line, rows, context)
     return current
 
 
 def product_of(authorization: Authorization, context: Context) -> Product:
-    """The product in the revision under which the authorization was granted."""
+    """The product, in the revision under which the authorization was granted."""
     key = (authorization.operator_id, authorization.product_id, authorization.product_revision)
     product = context.catalog.revisions.get(key)
     if product is None and any(fault.key == key for fault in context.catalog.faults):
         raise ProductMisconfigured(authorization.product_id)
     if product is None:
-        raise InvariantBroken("an authorization without a product")
+        raise InvariantBroken("the product's revision of an authorization is missing")
     return product
 
 
 def line_of(authorization: Authorization, rows: Rows) -> Line:
-    """The line on which the authorization stands."""
+    """The line of the authorization."""
     line = rows[LINES].get((authorization.user_id, authorization.currency))
     if line is None:
-        raise InvariantBroken("an authorization without a line")
+        raise InvariantBroken("the line of an authorization is missing")
     return line
 
 
 def line_for(user_id: str, currency: str, rows: Rows, context: Context) -> tuple[Line, bool]:
     """A copy of a person's line to post to, and whether it is new.
 
-    A new line takes over the standing that the person has in other currencies.
+    A new line has the standing of the person's other lines.
     """
     line = rows[LINES].get((user_id, currency))
     if line is not None:
@@ -174,13 +173,13 @@ def one_step(
     context: Context,
     take: Callable[[Authorization], Step],
 ) -> Decided:
-    """A command that is one step of its authorization and nothing besides."""
+    """The whole effect of a command that is one step of its authorization."""
     current, line, draft = opened(work.caller, it, rows, context)
     return finish(draft, take(current), line, rows, context)
 
 
 def positive_minor(amount: Money, current: Authorization, field: str = "amount") -> int:
-    """The same, for an amount that may not be zero."""
+    """An amount in minor units, as `minor_of`; raises InvalidInput if it is 0."""
     amount_minor = minor_of(amount, current, field)
     if amount_minor == 0:
         raise InvalidInput.of(
@@ -190,7 +189,7 @@ def positive_minor(amount: Money, current: Authorization, field: str = "amount")
 
 
 def minor_of(amount: Money, current: Authorization, field: str = "amount") -> int:
-    """An amount of an authorization in minor units; raises InvalidInput in another currency."""
+    """An amount in minor units; raises InvalidInput if its currency is not the authorization's."""
     return amount.require(current.currency, f"{field}.currency_code")
 
 
@@ -201,7 +200,7 @@ def finish(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -
 
 
 def claim(draft: Draft, authorization: Authorization) -> None:
-    """The item, if one is named, is in this rental from now on; a damage charge is none."""
+    """Marks the item, if named, as in this open rental; a damage charge marks none."""
     if authorization.asset_id and not authorization.parent_id:
         draft[OPEN_ITEMS].append(
             OpenItem(
@@ -214,18 +213,18 @@ def claim(draft: Draft, authorization: Authorization) -> None:
 
 
 def is_free(rows: Rows, operator_id: str, asset_id: str) -> bool:
-    """Whether the item, if one is named, is in no open rental."""
+    """True if no item is named, or the item is in no open rental."""
     return not asset_id or rows[OPEN_ITEMS].get((operator_id, asset_id)) is None
 
 
 def require_free(rows: Rows, operator_id: str, asset_id: str) -> None:
-    """Raises IllegalState when the item is in an open rental."""
+    """Raises IllegalState if the item is in an open rental."""
     if not is_free(rows, operator_id, asset_id):
         raise IllegalState("ASSET_IN_USE", "the item is in another open rental", "IN_USE")
 
 
 def require_new_payment(rows: Rows, caller: str, reference: str) -> None:
-    """Raises PaymentReferenceReused when the caller recorded the payment before."""
+    """Raises PaymentReferenceReused if the caller recorded the payment before."""
     if rows[PAYMENTS].get((caller, reference)) is not None:
         raise PaymentReferenceReused(reference)
 

@@ -1,4 +1,4 @@
-"""A person's profile: the line, the score that was kept, and what the limit rests on."""
+"""Profiles: a person's line, the stored score, and the basis of the limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.engine.records.users import UNSCORED, UserRecord
 
 
 def profile_of(user: UserRecord, line: Line) -> Profile:
-    """The profile of a person with this line. Nobody is scored for it."""
+    """The profile of a person with this line; it uses the stored score."""
     kept, version = user.kept, user.feature_version
     score_kept = kept.feature_version == version
     if not score_kept:
@@ -40,7 +40,7 @@ def profile_of(user: UserRecord, line: Line) -> Profile:
 
 
 def read_profile(store: ProfileReader, user_id: str, currency: str) -> Profile:
-    """The person's profile as of now; raises NotFound for a person never seen."""
+    """The person's profile as of now; raises NotFound for an unknown person."""
     found = store.person(user_id, currency)
     if found is None:
         raise NotFound("user", user_id)

@@ -1,4 +1,4 @@
-"""Reads beside the writer, for the wire: one row, a page of a list, the past of a line."""
+"""Reads outside the writer, for the wire: single rows, pages of lists, and the past of lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Row = TypeVar("Row")
 
 
 class Place(NamedTuple):
-    """A row's place in a list: rows stand in the order of their arrival, then of their ids.
+    """A row's place in a list; rows are in the order of their arrival, then of their ids.
 
-    `arrival` is the number that the database gave the row, 0 where it gives none. As a text, which
-    is what page tokens hold, a place is `ID` or `ID.ARRIVAL`.
+    `arrival` is the number that the database gave the row, or 0 if it gave none. The text of a
+    place, as page tokens hold it, is `ID` or `ID.ARRIVAL`.
     """
 
     arrival: int
@@ -27,10 +27,10 @@ class Place(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Place:
-        """The place of a text; raises ValueError for another text.
+        """The place of a text. Raises ValueError for any other text.
 
-        A build that knew no arrivals made texts without them. Its lists go on with rows that may
-        have been on an earlier page; none is left out.
+        Texts of earlier builds have no arrival. Their lists may repeat rows of an earlier page, and
+        leave out none.
         """
         identifier, _, arrival = text.partition(".")
         return cls(int(arrival or 0), identifier)
@@ -41,7 +41,7 @@ START = Place(0, "")
 
 
 class Page(NamedTuple, Generic[Row]):
-    """Some rows of a list; `last` is the place of the last one where more follow, else None."""
+    """Some rows of a list; `last` is the last row's place if more rows follow, else None."""
 
     rows: list[Row]
     last: Place | None
@@ -51,7 +51,7 @@ class AuthorizationReader(Protocol):
     """Reads authorizations outside any write transaction."""
 
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
-        """One authorization as it stands."""
+        """One authorization in its present state, or None."""
         ...
 
 
@@ -59,7 +59,7 @@ class ProfileReader(Protocol):
     """Reads people outside any write transaction."""
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
-        """One person and the line in this currency, as they stood at one instant."""
+        """A person and the person's line in this currency, as of one instant; None if unknown."""
         ...
 
 
@@ -69,17 +69,17 @@ class ListReader(Protocol):
     def authorizations(
         self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
     ) -> Page[Authorization]:
-        """A page of an operator's authorizations, of one person or in one state if asked."""
+        """A page of an operator's authorizations; `user_id` and `state` filter it."""
         ...
 
     def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
-        """A page of everybody's authorizations in REVIEW."""
+        """A page of all authorizations in REVIEW."""
         ...
 
     def transfers(
         self, user_id: str, *, after: Place, size: int, state: TransferState | None
     ) -> Page[TransferRecord]:
-        """A page of a person's transfers, or of everybody's."""
+        """A page of a person's transfers, or of all transfers if `user_id` is empty."""
         ...
 
 
@@ -89,7 +89,7 @@ class HistoryReader(Protocol):
     def line_at(
         self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
     ) -> LineAt | None:
-        """Balances by the entries written, and of what happened, by these instants."""
+        """The balances by the entries written until `known_us` of events until `happened_us`."""
         ...
 
     def entries(self, user_id: str, currency: str, *, after: Place, size: int) -> Page[Entry]:

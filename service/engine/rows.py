@@ -1,4 +1,4 @@
-"""The rows of a batch: as they were read, overlaid with what its commands decided."""
+"""The rows of a batch, as read and as changed by its commands."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _PAYABLE = Account.OPERATOR_PAYABLE
 
 
 class TakenPayable(NamedTuple):
-    """A portion of the rows in which an operator's balance stands, which comes back as one row.
+    """A portion of an operator's balance, whose rows are replaced by one row of their sum.
 
-    `more`: whether the portion was full.
+    `more` is True if the portion was full.
     """
 
     amount_minor: int
@@ -38,10 +38,10 @@ class TakenPayable(NamedTuple):
 
 
 class Draft(defaultdict[Table[Any, Any], list[Any]]):
-    """What one command decided, a list of rows for each table.
+    """The rows that one command writes: a list for each table.
 
-    It is made by `Draft(list)`, and joins the batch only when all of the command succeeded. `gone`
-    names rows that are taken away; a row of the draft with the same key takes their place.
+    It is made by `Draft(list)`, and joins the batch only if the whole command succeeded. `gone`
+    names deleted rows; a row of the draft with the same key replaces the deleted one.
     """
 
     gone: Sequence[tuple[Table[Any, Any], Any]] = ()
@@ -60,15 +60,15 @@ class Keys:
     """The keys of all rows that the commands of a batch may touch.
 
     users           users whose lines are read and locked
-    requests        records of requests
+    requests        request records
     registered      users whose own rows are read
     authorizations  authorizations, by user id and authorization id
-    together        those whose whole group is read
+    together        authorizations whose whole group is read
     items           items, by operator id and asset id
     payments        payments, by caller and reference
     transfers       transfers, by user id and transfer id
-    succeeded       those of which the rail says that they succeeded
-    payable         operators' balances that are taken away in part, by operator id and currency
+    succeeded       transfers that the rail reports as succeeded
+    payable         operators' balances of which a portion is taken, by operator id and currency
     balances        operators' balances that are read as a whole
     origins         requests whose authorizations are read
     operators       operators that must be known
@@ -92,7 +92,7 @@ class Keys:
 
 
 class Wish(NamedTuple):
-    """Rows to be read: those that have one of the keys in the columns `by`."""
+    """Rows to read: those with one of the keys in the columns `by`."""
 
     table: Table[Any, Any]
     by: tuple[str, ...]
@@ -100,13 +100,13 @@ class Wish(NamedTuple):
 
 
 class Rows(dict[Table[Any, Any], dict[Any, Any]]):
-    """The rows of a batch as they are by now, a dictionary by key for each table.
+    """The present rows of a batch, a dictionary by key for each table.
 
-    Within a batch later commands see what earlier ones decided. Nobody but `merge` changes a row.
+    Later commands of a batch see the changes of earlier ones. Only `merge` changes rows.
 
-    read     rows as they were read, by table and key
-    changed  rows that differ from those, None for one that was taken away
-    added    rows of the tables without a key
+    read     rows as read, by table and key
+    changed  rows that differ from those read; None for a deleted row
+    added    rows of tables without a key
     """
 
     def __init__(self) -> None:
@@ -115,14 +115,14 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         self.changed: dict[Table[Any, Any], dict[Any, Any]] = {}
         self.added: dict[Table[Any, Any], list[Any]] = {}
         self.payable: dict[Pair, int] = {}
-        """How much more each operator is owed after this batch, by operator and currency."""
+        """The change of operators' balances by this batch, by operator and currency."""
         self.taken_payable: dict[Pair, TakenPayable] = {}
         self.payable_left: dict[Pair, int] = {}
         self.last_seal = 0
-        """The number of the last seal as of now in this batch; read only for the next."""
+        """The number of the last seal, this batch's seals included; read only for a new seal."""
         self.seals: list[SealRecord] = []
         self.clock_gaps: list[ClockGap] = []
-        """Not written: for whoever counts them, once the batch is committed."""
+        """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""
 
     if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         def __getitem__(self, table: Table[Key, Row]) -> dict[Key, Row]: ...
 
     def lines_of(self, user_id: str) -> list[Line]:
-        """Every line of a person, in the order of the currencies."""
+        """All lines of a person, in the order of the currencies."""
         return [line for key, line in sorted(self[LINES].items()) if key[0] == user_id]
 
     def group(self, user_id: str, group_id: str) -> list[Authorization]:
@@ -142,7 +142,7 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         ]
 
     def transfers_of(self, user_id: str, authorization_id: str) -> dict[str, TransferRecord]:
-        """The transfers of an authorization that were read or made, by their ids."""
+        """The transfers of an authorization that were read or made in this batch, by their ids."""
         name = (user_id, authorization_id)
         return {
             it.transfer_id: it
@@ -151,13 +151,13 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         }
 
     def payable_minor(self, operator_id: str, currency: str) -> int:
-        """The balance of an operator; read only where it pays or is paid."""
+        """The balance of an operator; it is read only for payments to and from operators."""
         key = (operator_id, currency)
         taken_minor = self.taken_payable[key].amount_minor + self.payable_left[key]
         return taken_minor + self.payable.get(key, 0)
 
     def merge(self, draft: Draft) -> None:
-        """Takes over what a command decided."""
+        """Applies a command's draft to the batch."""
         for table, key in draft.gone:
             self[table].pop(key, None)
             self.changed.setdefault(table, {})[key] = None

@@ -1,4 +1,4 @@
-"""Scores the people of a batch together, before its transaction begins."""
+"""Scoring: scores all people of a batch together, before its transaction begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.engine.records.users import UserFeatures
 
 
 class Assessor:
-    """Reads features and asks the model, for all the people of a batch at once."""
+    """Reads features and calls the model once for all people of a batch."""
 
     def __init__(self, store: Store, scorer: Scorer) -> None:
         self.model_id = scorer.model_id
@@ -32,7 +32,7 @@ class Assessor:
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
     def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
-        """Assesses the people who ask for a hold, as stored, and of every PutUser, as sent.
+        """Assesses people who ask for a hold, by stored features, and each PutUser, as sent.
 
         Scores below `explain_below` come with the model's reasons.
         """
@@ -48,7 +48,7 @@ class Assessor:
         )
 
     def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:
-        """A score with its reasons, or the reason why there is none, for each person."""
+        """For each person a score with its reasons, or the reason for its absence."""
         rows = [it.row for it in persons if isinstance(it.row, bytes)]
         results: Iterator[Any] = iter(())
         if rows:
@@ -68,7 +68,7 @@ class Assessor:
         return made
 
     def _stored(self, it: UserFeatures) -> _Person:
-        """A person's stored values in the served model's order, or why they cannot be scored."""
+        """A person's stored values in the served model's order, or the reason against scoring."""
         row: bytes | _Refusal
         if it.schema_id is None or it.raw is None:
             row = _NO_FEATURES
@@ -81,7 +81,10 @@ class Assessor:
         return _Person(it.scoring_consent, it.version, it.as_of_us, row)
 
     def _sent(self, command: PutUser) -> _Person:
-        """The values that a PutUser brings, likewise; their schema is recorded."""
+        """A PutUser's values in the served model's order, or the reason against scoring.
+
+        Stores the schema of the values.
+        """
         row: bytes | _Refusal = command.raw
         if command.names is not None:
             self._store.save_feature_schema(schema_id_of(command.names), command.names)
@@ -92,10 +95,10 @@ class Assessor:
         return _Person(command.scoring_consent, 0, command.as_of_us, row)
 
     def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Refusal:
-        """Values by name in the order of the served model.
+        """The values in the served model's order.
 
-        A value that was never sent is not a missing one: nobody said that the person has none. It
-        counts as missing only where the model's spec says so.
+        A value that was not sent is not a missing value, because nobody said that the person has
+        none. It counts as missing only if the model's spec says so.
         """
         sent = dict(zip(names, unpack(raw), strict=True))
         for name in self.raw_names:
@@ -105,14 +108,14 @@ class Assessor:
 
 
 class _Refusal(NamedTuple):
-    """Why a person cannot be scored, and the feature at fault, if it is one."""
+    """The reason why a person cannot be scored, and the feature at fault, if any."""
 
     why: str
     feature: str = ""
 
 
 class _Person(NamedTuple):
-    """A person who is to be assessed: the row of values, or why it cannot be scored."""
+    """A person to assess: the row of values, or the reason against scoring."""
 
     scoring_consent: bool
     version: int

@@ -1,4 +1,4 @@
-"""The tables of a batch as the engine knows them: a record is the one list of a table's columns.
+"""The tables of a batch, as the engine knows them: a record is the only list of its columns.
 
 Storage adds the types of the database and its CHECKs (`service/storage/schema/`).
 """
@@ -24,14 +24,14 @@ Row = TypeVar("Row")
 
 
 class Table(Generic[Key, Row]):
-    """One table: its name, the record that a row is, and how rows are found and changed.
+    """One table: its name, its record, and the columns for finding and changing rows.
 
-    key      columns by which rows are found; none where rows are only added
-    version  column that must still be as it was read when a row changes
+    key      columns by which rows are found; empty if rows are only added
+    version  column that must be unchanged since the read when a row is updated
     fixed    columns that never change
-    taken    columns that must be as read when another row takes a row's place, or none does
-    locked   rows are locked when they are read, where the database has several writers
-    columns  every column of the record, in its order
+    taken    columns that must be unchanged since the read when a row is replaced or deleted
+    locked   whether rows are locked when read, if the database has several writers
+    columns  all columns of the record, in order
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Table(Generic[Key, Row]):
 
 
 def columns_of(record: type[Any]) -> tuple[str, ...]:
-    """The names of a record's fields, in their order."""
+    """The names of a record's fields, in order."""
     named: tuple[str, ...] | None = getattr(record, "_fields", None)
     return named if named is not None else tuple(field.name for field in fields(record))
 
@@ -119,5 +119,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     TRANSFERS,
     OUTBOX,
 )
-"""Every process writes the tables in this order, and the keys of a table in theirs, so that no two
-wait for each other."""
+"""The order in which all processes write the tables, each in the order of its keys.
+
+The same order prevents deadlocks.
+"""

@@ -1,7 +1,8 @@
-"""The terms that batches are decided under: loaded beside the calls, exchanged as a whole.
+"""The terms in use: loaded by a worker, and exchanged as a whole.
 
-The writer takes one reference a batch, and reads of the database only what a batch names and
-nobody here has seen: a product, an operator. All other changes are loaded in another thread.
+The writer uses one reference to them for each batch. It reads the database only for products and
+operators that a batch names and this server has not loaded. All other changes are loaded in another
+thread.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from service.engine.ports import TermsStore
 
 
 class TermsLog(Protocol):
-    """Where it is told that terms are wrong, and that they are no longer: each once."""
+    """Logs terms that became wrong, and terms that are right again: each change once."""
 
     def __call__(self, fault: TermsFault, *, mended: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class TermsInUse:
-    """Sound terms, and the score below which reasons are asked for."""
+    """The sound terms, and the score below which the model must give reasons."""
 
     catalog: Catalog
     explain_below: int
 
 
 class Terms:
-    """Keeps the terms of one server; `used` is read by the writer, `follow` by another thread."""
+    """The terms of one server; the writer reads `used`, another thread calls `follow`."""
 
     def __init__(self, store: TermsStore, currency: str, log_terms: TermsLog) -> None:
-        """Raises TermsUnusable when there are no sound limits in `currency`."""
+        """Raises TermsUnusable if `currency` has no sound limits."""
         self._store = store
         self._currency = currency
         self._log_terms = log_terms
@@ -43,14 +44,14 @@ class Terms:
         if currency not in read.limit_steps:
             raise TermsUnusable(_no_limits(read, currency))
         self.used = TermsInUse(read, _explain_below(read))
-        """The terms that count now; one object for as long as nothing changes."""
+        """The present terms; the same object until they change."""
         self._wrong = frozenset(read.faults)
         self._tell((), read.faults)
 
     def follow(self) -> bool:
-        """Loads what others have changed since the last time; says whether there was something.
+        """Loads terms that other processes have changed; returns True if any did.
 
-        Raises StorageFailed; the terms of before count until it succeeds.
+        Raises StorageFailed; the earlier terms stay in use until it succeeds.
         """
         changed = self._store.changed_terms(self.used.catalog.change)
         if changed is None:
@@ -66,9 +67,9 @@ class Terms:
     def learn(
         self, products: Iterable[tuple[str, str]] = (), operators: Iterable[str] = ()
     ) -> bool:
-        """Reads products and operators that nobody here has seen, for a batch that names them.
+        """Loads products and operators that a batch names and this server has not loaded.
 
-        Products by operator id and product id. Says whether one of them was there. Raises
+        Products are pairs of operator id and product id. Returns True if any of them exists. Raises
         StorageFailed.
         """
         asked = TermsNames(frozenset(operators), frozenset(products))
@@ -78,16 +79,16 @@ class Terms:
             found = {key[:2] for key in read.revisions} | read.refused
             if found.isdisjoint(asked.products) and asked.operators.isdisjoint(read.operators):
                 return False
-            # What others changed before this read is still to be followed, so the number stays.
+            # The change number stays, because earlier changes by others are not loaded yet.
             whole = used.catalog.with_part(names, replace(read, change=used.catalog.change))
             after = self._sound(whole, used.catalog)
             below = max(used.explain_below, _explain_below(read))
-            # Where the other thread was first, what was read here may be older: it is read again.
+            # If the other thread was first, this read may be older, and is repeated.
             if self._swap(used, TermsInUse(after, below)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
-        """Exchanges the reference, unless the other thread did so meanwhile."""
+        """Exchanges the terms in use; returns False if the other thread did so first."""
         with self._lock:
             if self.used is not before:
                 return False
@@ -97,7 +98,7 @@ class Terms:
         return True
 
     def _sound(self, read: Catalog, last: Catalog) -> Catalog:
-        """The terms read, with the last good ones for what is wrong."""
+        """The terms read; the last good ones replace wrong ones."""
         if self._currency not in read.limit_steps:
             gone = TermsFault(TermsKind.LIMITS, (self._currency,), "there are none")
             if not any(fault[:2] == gone[:2] for fault in read.faults):
@@ -105,7 +106,7 @@ class Terms:
         return read.or_last_good(last)
 
     def _tell(self, known: Iterable[TermsFault], faults: Iterable[TermsFault]) -> None:
-        """Logs each fault that is new, and the end of each that is not there any more."""
+        """Logs each new fault, and each fault that has ended."""
         known, wrong = frozenset(known), frozenset(faults)
         for fault in sorted(wrong - known, key=str):
             self._log_terms(fault, mended=False)
@@ -116,13 +117,13 @@ class Terms:
 
 
 def _explain_below(catalog: Catalog) -> int:
-    """Whoever reaches every product's mildest offer needs no reasons."""
+    """The highest cut-off of a mildest offer: higher scores need no reasons."""
     cut_offs = {product.policy.zero_from_score for product in catalog.products.values()}
     return max(cut_offs, default=0)
 
 
 def _no_limits(terms: Catalog, currency: str) -> str:
-    """Why nobody's limit follows from a score, in one line that says what to do."""
+    """The message for a currency without sound limits."""
     of_currency = TermsKind.LIMITS, (currency,)
     why = [it.why for it in terms.faults if it[:2] == of_currency] or ["there are none"]
-    return f"no limits in {currency}: {why[0]}; put the rows of limit_steps right and start again"
+    return f"no limits in {currency}: {why[0]}; correct the rows of limit_steps and start again"

@@ -1,1 +1,1 @@
-"""Payment rails: how money is moved outside, and how a rail tells what became of it."""
+"""Payment rails: they move money outside Freehold, and report the outcome of each transfer."""

@@ -1,8 +1,8 @@
-"""What a rail says of a transfer, signed, so that nobody else can say it.
+"""Signed call-backs: a rail's reports of transfers, which others cannot forge.
 
-The signature is `t=SECONDS,v1=HEX`: an HMAC-SHA256, under a secret shared with the rail, over the
-seconds since the epoch, a full stop and the body. A rail repeats what it says until it is
-acknowledged; saying it again changes nothing.
+The signature is `t=SECONDS,v1=HEX`: an HMAC-SHA256, with a secret shared with the rail, of the
+seconds since the epoch, a full stop and the body. A rail repeats a report until it is acknowledged;
+a repeated report changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.domain.errors import InvalidInput, Unauthenticated
 from service.engine.records.transfers import TransferState
 
 SECRET_BYTES = 16
-"""A secret has at least so many bytes."""
+"""The least length of a secret, in bytes."""
 
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 _SAID = {
@@ -29,7 +29,7 @@ _LONGEST_DETAIL = 200
 
 
 class RailReport(NamedTuple):
-    """What became of a transfer: SUCCEEDED, FAILED or RETURNED, with the rail's own words."""
+    """The outcome of a transfer: SUCCEEDED, FAILED or RETURNED, with the rail's own text."""
 
     user_id: str
     transfer_id: str
@@ -43,7 +43,7 @@ def write_report(report: RailReport) -> bytes:
 
 
 def sign(body: bytes, secret: bytes, now_s: int) -> str:
-    """The signature of a body at an instant, in seconds since the epoch."""
+    """The signature of a body at an instant; `now_s` counts seconds since the epoch."""
     return f"t={now_s},v1={_mac(body, secret, now_s)}"
 
 
@@ -54,31 +54,40 @@ def _mac(body: bytes, secret: bytes, seconds: int) -> str:
 def read_report(
     body: bytes, signature: str, secret: bytes, now_s: int, tolerance_s: float
 ) -> RailReport:
-    """The report in a signed body; the signature is at most `tolerance_s` old, or ahead.
+    """The report in a signed body; its signature may be `tolerance_s` old, or ahead of the clock.
 
-    Raises Unauthenticated for a signature that is not the rail's or is too old, and InvalidInput
-    for a body that is not a report.
+    Raises Unauthenticated if the signature is not the rail's or out of time. Raises InvalidInput if
+    the body is not a report.
     """
     parts = _SIGNATURE.fullmatch(signature)
     if parts is None:
-        raise Unauthenticated("SIGNATURE_MALFORMED", "the signature is not t=SECONDS,v1=HEX")
+        raise Unauthenticated(
+            "SIGNATURE_MALFORMED", "the signature must have the form t=SECONDS,v1=HEX"
+        )
     seconds = int(parts[1])
     if not hmac.compare_digest(parts[2], _mac(body, secret, seconds)):
-        raise Unauthenticated("SIGNATURE_WRONG", "the rail did not sign this")
+        raise Unauthenticated(
+            "SIGNATURE_WRONG", "the signature is not the rail's: check the secret"
+        )
     if abs(now_s - seconds) > tolerance_s:
-        raise Unauthenticated("SIGNATURE_OUT_OF_TIME", "the signature is too old, or not yet true")
+        raise Unauthenticated(
+            "SIGNATURE_OUT_OF_TIME",
+            "the signature's time is too far from the server's clock: sign again",
+        )
     try:
         said = json.loads(body)
         report = RailReport(
             said["user_id"], said["transfer_id"], _SAID[said["state"]], said.get("detail", "")
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidInput.of("body", "body.form", "is not a transfer's report") from error
+        raise InvalidInput.of(
+            "body", "body.form", "must be the JSON report of a transfer"
+        ) from error
     names = (report.user_id, report.transfer_id)
     if not all(isinstance(name, str) and _ID.fullmatch(name) for name in names):
-        raise InvalidInput.of("body", "body.form", "names no transfer")
+        raise InvalidInput.of("body", "body.form", "must name a transfer")
     if not isinstance(report.detail, str):
-        raise InvalidInput.of("body", "body.form", "detail is not a text")
-    # Whatever the rail writes must be storable, and fit to be shown.
+        raise InvalidInput.of("body", "body.form", "detail must be a string")
+    # The rail's text is stored and shown, so unprintable characters are replaced.
     printable = "".join([it if it.isprintable() else "?" for it in report.detail])
     return report._replace(detail=printable[:_LONGEST_DETAIL])

@@ -1,9 +1,9 @@
-"""A payment rail for sandboxes and tests: it moves nothing, and answers as a real one does.
+"""A simulated payment rail for sandboxes and tests: it moves no money, and answers as a real rail.
 
-It takes each transfer once, however often it is sent; whether it succeeds follows from the
-transfer's id and a seed, so that runs repeat; and it tells by signed call-backs, some of them
-twice. A debit that failed may succeed when the ladder asks again, since that is another transfer.
-Of some debits it says that they failed, and days later that they succeeded.
+It executes each transfer once, however often it is sent. A transfer's outcome follows from its id
+and a seed, so that runs repeat. The rail reports outcomes by signed call-backs, some of them twice.
+A debit that failed may succeed when dunning asks again, because the next debit is another transfer.
+The rail reports some debits as failed and, days later, as succeeded.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from service.rails.callbacks import RailReport, sign, write_report
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Shares in percent: of debits and payouts that fail, of failed debits that succeed after all,
-    and of call-backs that come twice; `late_us` is how long after it was handed in a debit succeeds
-    late, in microseconds."""
+    """Shares in percent of failing debits, failing payouts, late debits and repeated call-backs.
+
+    A late debit fails first, and succeeds `late_us` microseconds after it was handed in.
+    """
 
     failing_debits: int = 15
     failing_payouts: int = 2
@@ -35,7 +36,7 @@ class Behaviour:
 
 
 class SimulatedRail:
-    """Implements `engine.ports.Rail`; call-backs go out when `tell` is awaited."""
+    """Implements `engine.ports.Rail`; awaiting `tell` sends the call-backs."""
 
     def __init__(self, secret: bytes, clock: Clock, behaviour: Behaviour | None = None) -> None:
         self._secret = secret
@@ -44,15 +45,15 @@ class SimulatedRail:
         self._taken: dict[str, RailReport] = {}
         self._untold: dict[str, RailReport] = {}
         self._late_us: dict[str, int] = {}
-        """When a debit of which it says that it failed will have succeeded."""
+        """The times at which debits reported as failed succeed after all, by transfer id."""
 
     @property
     def taken(self) -> int:
-        """How many transfers it was given, each counted once."""
+        """The number of transfers handed in, each counted once."""
         return len(self._taken)
 
     async def submit(self, transfer: TransferRecord) -> None:
-        """Takes a transfer; one that was taken before is told again, and not done again."""
+        """Executes a transfer; for a known one it only repeats the report."""
         report = self._taken.get(transfer.transfer_id)
         if report is None:
             report = self._decided(transfer)
@@ -78,19 +79,19 @@ class SimulatedRail:
         return self._draw(report.transfer_id, "late") < self._behaviour.late_debits
 
     def _draw(self, transfer_id: str, what: str) -> int:
-        """From 0 to 99, always the same for the same transfer."""
+        """A number from 0 to 99, always the same for the same transfer and `what`."""
         text = f"{self._behaviour.seed}/{what}/{transfer_id}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 100
 
     async def tell(self, deliver: Deliver) -> int:
-        """Delivers the call-backs that are due; returns how many were acknowledged."""
-        self._change_minds()
+        """Sends the due call-backs; returns the number acknowledged."""
+        self._queue_late_successes()
         untold, self._untold = self._untold, {}
         told = await asyncio.gather(*(self._tell(report, deliver) for report in untold.values()))
         return sum(told)
 
-    def _change_minds(self) -> None:
-        """What is known by now to have succeeded after all is to be told."""
+    def _queue_late_successes(self) -> None:
+        """Queues the reports of late debits that have succeeded by now."""
         now_us = self._clock.now_us()
         for transfer_id in [it for it, at_us in self._late_us.items() if at_us <= now_us]:
             del self._late_us[transfer_id]
@@ -104,7 +105,7 @@ class SimulatedRail:
             for _ in range(2 if again else 1):
                 await deliver(body, sign(body, self._secret, self._clock.now_us() // 1_000_000))
         except Exception:
-            # Whatever it was: not acknowledged, so that it is told once more.
+            # The call-back was not acknowledged, so it is sent again.
             self._untold[report.transfer_id] = report
             return False
         return True

@@ -1,1 +1,1 @@
-"""The gRPC edge: convert, call, convert."""
+"""The gRPC edge: messages become commands, and answers become messages."""

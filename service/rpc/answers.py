@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 def _require(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
-        raise InvariantBroken("an answer of another kind")
+        raise InvariantBroken("the answer has another type than the method's")
     return answer
 
 
@@ -98,7 +98,7 @@ def _signed(currency: str, amount_minor: int) -> types.SignedMoney:
 def write_reversed(
     response: type[calls.ReverseAuthorizationResponse], answer: Answer, bytes_of: BytesOf
 ) -> bytes:
-    """An authorization, or that there was none to reverse."""
+    """Writes the reversed authorization, or a tombstone if there was none."""
     if isinstance(answer, Tombstone):
         return response(tombstone=True).SerializeToString()
     return write_authorized(response, answer, bytes_of)
@@ -107,7 +107,7 @@ def write_reversed(
 def write_provisioned(
     response: type[collection.SetProvisionResponse], answer: Answer, bytes_of: BytesOf
 ) -> bytes:
-    """An authorization with what is set aside for its loss."""
+    """Writes an authorization with its provision for loss."""
     found = _require(Authorization, answer)
     amount = types.Money(currency_code=found.currency, amount_minor=found.provisioned_minor)
     return all_placed([bytes_of(found)], response(provisioned=amount))
@@ -118,7 +118,7 @@ def write_paid(
     answer: Answer,
     _bytes_of: BytesOf,
 ) -> bytes:
-    """What an operator was paid, or paid, and is owed now."""
+    """Writes the amount of a payment to or from an operator, and the balance after it."""
     paid = _require(Paid, answer)
     return response(
         paid=types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor),
@@ -131,7 +131,7 @@ def write_line(
     answer: Answer,
     _bytes_of: BytesOf,
 ) -> bytes:
-    """A person's line."""
+    """Writes a person's line."""
     message = response()
     _write_line(_require(Line, answer), message.line)
     return message.SerializeToString()
@@ -157,7 +157,7 @@ def _write_line(line: Line, message: credit.CreditLine | credit.CreditProfile) -
 
 
 def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
-    """A person's line, the kept score, and what the limit rests on."""
+    """Writes a person's line, the stored score and the basis of the limit."""
     profile = _require(Profile, answer)
     _write_line(profile.line, message)
     message.score = profile.score or 0

@@ -1,4 +1,4 @@
-"""AuthorizationService: the hold, from the offer to the settlement and after it; with the reads."""
+"""AuthorizationService: calls on a hold from offer to settlement and after, and its reads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SERVICE = "freehold.v1.AuthorizationService"
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
     message = call.message
     has, instant_us = message.HasField, convert.instant_us
-    # By their places, which costs half as much as by their names.
+    # Positional arguments cost half as much as keywords.
     return Authorize(
         message.user_id,
         (Item(message.product_id, message.asset_id),),
@@ -60,7 +60,7 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
 def _parent_id(message: pb.AuthorizeRequest) -> str:
     user_id, authorization_id = convert.split_name(message.parent)
     if user_id != message.user_id:
-        raise InvalidInput.of("parent", "parent.user", "must be a rental of the same user")
+        raise InvalidInput.of("parent", "parent.user", "must name a rental of the same user")
     return authorization_id
 
 
@@ -82,15 +82,17 @@ def _paid(call: Call[Any]) -> Money:
 
 
 def _paid_if_any(call: Call[pb.IncrementAuthorizationRequest]) -> Money | None:
-    """The payment for an increment; it comes whole or not at all."""
+    """The payment for an increment, or None; amount and reference come together or not at all."""
     message = call.message
     paid = message.HasField("paid")
     if paid and not message.payment_reference:
         raise InvalidInput.of(
-            "payment_reference", "payment_reference.with_paid", "is needed with paid"
+            "payment_reference", "payment_reference.with_paid", "is required with paid"
         )
     if message.payment_reference and not paid:
-        raise InvalidInput.of("paid", "paid.with_payment_reference", "is needed with its reference")
+        raise InvalidInput.of(
+            "paid", "paid.with_payment_reference", "is required with payment_reference"
+        )
     return convert.money(message.paid) if paid else None
 
 
@@ -114,7 +116,9 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
 
 def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
     if message.WhichOneof("charge") != "amount":
-        raise InvalidInput.of("line_items", "line_items.with_amount", "belong to an amount")
+        raise InvalidInput.of(
+            "line_items", "line_items.with_amount", "are allowed only with amount"
+        )
     whole = convert.money(message.amount)
     sum_minor = 0
     for place, item in enumerate(message.line_items):
@@ -122,20 +126,20 @@ def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
         sum_minor += convert.money(item.amount).require(whole.currency, path)
     if sum_minor != whole.amount_minor:
         raise InvalidInput.of(
-            "line_items", "line_items.sum", f"add up to {sum_minor}, not {whole.amount_minor}"
+            "line_items",
+            "line_items.sum",
+            f"must add up to amount ({whole.amount_minor}), but add up to {sum_minor}",
         )
 
 
 def _occurred_us(message: pb.SettleAuthorizationRequest) -> int | None:
-    """When the usage ended, or else when it occurred; None: now."""
+    """The end of the usage, else the time of the event; None means now."""
     occurred_us = convert.optional_us(message, "occurred_at")
     if not message.usage.HasField("end_time"):
         return occurred_us
     end_us = convert.instant_us(message.usage.end_time, "usage.end_time")
     if occurred_us not in (None, end_us):
-        raise InvalidInput.of(
-            "usage.end_time", "usage.end_time.differs", "differs from occurred_at"
-        )
+        raise InvalidInput.of("usage.end_time", "usage.end_time.differs", "must equal occurred_at")
     return end_us
 
 
@@ -150,7 +154,7 @@ def _reverse(call: Call[pb.ReverseAuthorizationRequest]) -> Reverse | ReverseByO
         return Reverse(*convert.split_name(message.name), expected_version=expected_version)
     if message.origin.authorize_request_id == message.request_id:
         raise InvalidInput.of(
-            "origin.authorize_request_id", "request_id.differs", "needs an id of its own"
+            "origin.authorize_request_id", "request_id.differs", "must differ from request_id"
         )
     return ReverseByOrigin(
         message.origin.user_id,
@@ -252,11 +256,11 @@ MUTATIONS = (
         about(RecordPaidElsewhere, payment_reference=payment_reference, amount=amount),
     ),
 )
-"""Decided and held, returned, settled; charged less, paid to the operator."""
+"""The calls that change an authorization, in the order of a rental's life."""
 
 
 class AuthorizationReads:
-    """What operators read of their own authorizations."""
+    """The reads of an operator's own authorizations."""
 
     def __init__(self, reader: AuthorizationReader, lists: ListReader, readers: Executor) -> None:
         self._reader = reader
@@ -264,7 +268,7 @@ class AuthorizationReads:
         self._readers = readers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
-        """The methods with their scope."""
+        """The methods with their scopes."""
         scope = Scope.AUTHORIZATIONS_READ
         return [
             Method("GetAuthorization", pb.GetAuthorizationRequest, scope, self.get, max_bytes),
@@ -272,7 +276,7 @@ class AuthorizationReads:
         ]
 
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:
-        """One authorization."""
+        """Answers GetAuthorization."""
         key = convert.split_name(call.message.name)
         found = await self._read(partial(self._reader.authorization, *key))
         if found is None or found.operator_id != call.principal.operator_id:
@@ -280,7 +284,7 @@ class AuthorizationReads:
         return answers.placed(convert.encode_authorization(found))
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
-        """A page of authorizations."""
+        """Answers ListAuthorizations."""
         message = call.message
         filters = [message.user_id, message.state]
         page = await self._read(
@@ -304,5 +308,5 @@ class AuthorizationReads:
 def _operator(call: Call[Any]) -> str:
     operator_id = call.principal.operator_id
     if operator_id is None:
-        raise InvariantBroken("an operator's call without an operator")
+        raise InvariantBroken("the call needs an operator's key")
     return operator_id

@@ -1,4 +1,4 @@
-"""CollectionService: disputes, charge-backs, losses, and what is paid out."""
+"""CollectionService: disputes, charge-backs, losses and payouts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from service.rpc.pipeline import Call, Method
 SERVICE = "freehold.v1.CollectionService"
 
 Payables = Callable[[str], Mapping[str, int]]
-"""What an operator is owed, in minor units by currency; raises NotFound."""
+"""A function that reads an operator's balances, in minor units by currency; raises NotFound."""
 
 
 def _user_won(call: Call[Any]) -> bool:
@@ -42,7 +42,7 @@ def _goodwill(call: Call[Any]) -> bool:
 
 
 def _by(call: Call[Any]) -> str:
-    """Who is acting: the key, since each person has one of their own."""
+    """The id of the caller's key, because each person has a key of their own."""
     return call.principal.key_id
 
 
@@ -125,18 +125,18 @@ MUTATIONS = (
         answers.write_paid,
     ),
 )
-"""What changes the money after a capture."""
+"""The calls that change money after a capture."""
 
 
 class CollectionReads:
-    """What the treasury reads."""
+    """The reads of the treasury."""
 
     def __init__(self, payables: Payables, readers: Executor) -> None:
         self._payables = payables
         self._readers = readers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
-        """The methods with their scope."""
+        """The methods with their scopes."""
         return [
             Method(
                 "GetOperatorBalance",
@@ -148,7 +148,7 @@ class CollectionReads:
         ]
 
     async def balance(self, call: Call[pb.GetOperatorBalanceRequest]) -> bytes:
-        """What an operator is owed."""
+        """Answers GetOperatorBalance."""
         read = partial(self._payables, call.message.operator_id)
         payables = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         response = pb.GetOperatorBalanceResponse()

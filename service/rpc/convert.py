@@ -1,4 +1,4 @@
-"""Values and authorizations, from messages to the domain and back."""
+"""Converts values and authorizations between messages and the domain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.domain.money import Money
 from service.domain.policy import Offer
 from service.domain.tariff import FeeItem
 
-# The stubs' own names for the numbers of an enum; a name without a number fails at import.
+# Numbers of enum values by the domain's names; a name that the stubs lack fails at import.
 STATES = {it: getattr(pb.Authorization, f"STATE_{it}") for it in State}
 CUSTODIES = {it: getattr(pb.Authorization, f"CUSTODY_{it}") for it in Custody}
 COLLECTIONS = {it: getattr(pb.Authorization, f"COLLECTION_{it}") for it in Collection}
@@ -39,11 +39,11 @@ START_OF = {
 }
 
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""What google.protobuf.Timestamp may hold, in seconds since the epoch."""
+"""The first and last second of google.protobuf.Timestamp, since the epoch."""
 
 
 def timestamp(instant_us: int | None) -> Timestamp | None:
-    """A Timestamp of microseconds since the epoch."""
+    """A Timestamp of microseconds since the epoch; None stays None."""
     if instant_us is None:
         return None
     seconds, micros = divmod(instant_us, 1_000_000)
@@ -53,7 +53,7 @@ def timestamp(instant_us: int | None) -> Timestamp | None:
 def instant_us(message: Timestamp | Duration, field: str) -> int:
     """Microseconds since the epoch, or of a duration, floored.
 
-    Raises InvalidInput for what no Timestamp can be: odd nanoseconds, a year not from 1 to 9999.
+    Raises InvalidInput if the nanoseconds are out of range, or the year is not from 1 to 9999.
     """
     if not FIRST_SECOND <= message.seconds <= LAST_SECOND:
         raise InvalidInput.of(field, "seconds.range", "must lie in the years 1 to 9999")
@@ -63,22 +63,22 @@ def instant_us(message: Timestamp | Duration, field: str) -> int:
 
 
 def optional_us(message: Any, field: str) -> int | None:
-    """Microseconds of a Timestamp or Duration that may be absent; raises as `instant_us`."""
+    """Microseconds of a Timestamp or Duration, or None if absent; raises as `instant_us`."""
     return instant_us(getattr(message, field), field) if message.HasField(field) else None
 
 
 def money(message: types.Money | types.SignedMoney) -> Money:
-    """An amount as the domain knows it."""
+    """The domain's Money of an amount."""
     return Money(message.currency_code, message.amount_minor)
 
 
 def expected_version(message: Any) -> int | None:
-    """The version that the caller has seen, if it says so."""
+    """The version that the caller expects, or None."""
     return message.expected_version if message.HasField("expected_version") else None
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """User id and authorization id of a resource name whose form was checked."""
+    """The user id and the authorization id in a resource name whose form was checked."""
     _, user_id, _, authorization_id = name.split("/")
     return user_id, authorization_id
 
@@ -96,7 +96,7 @@ _AMOUNTS = (
 
 @cache
 def _blank(currency: str) -> bytes:
-    """An authorization with every amount zero; reading it costs a quarter of seven new amounts."""
+    """An authorization with every amount 0; reading it costs a quarter of making seven amounts."""
     blank = pb.Authorization()
     for name in _AMOUNTS:
         getattr(blank, name).currency_code = currency
@@ -166,7 +166,7 @@ def encode_authorization(it: Authorization) -> bytes:
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:
-    """The amounts that there are only after a capture; the later ones only if not zero."""
+    """Writes the amounts that exist only after a capture; the later ones only if not 0."""
     message.captured.amount_minor = it.captured_minor
     message.due.amount_minor = it.due_minor
     for name, amount_minor in (

@@ -1,4 +1,4 @@
-"""CreditService: people, their lines and standing, reviews, payments."""
+"""CreditService: people, credit lines, standing, reviews and payments."""
 
 from __future__ import annotations
 
@@ -96,22 +96,22 @@ MUTATIONS = (
         _record_payment,
     ),
 )
-"""What is one command; PutUsers is many."""
+"""The calls of one command each; PutUsers has one command for each person."""
 
 
 Wrong = dict[int, list[Violation]]
-"""What is wrong with the people of a bulk call, by their places."""
+"""The violations of the people in a bulk call, by their places."""
 
 
 def _whole_body(message: pb.PutUsersRequest) -> bytes:
-    """What is kept as the body of a bulk call: who is in it, in their order."""
+    """The stored body of a bulk call: the ids of its people in their order."""
     people = "\n".join(user.user_id for user in message.users).encode()
     return hashlib.sha256(people).digest()
 
 
 def _own_body(user: pb.User) -> bytes:
-    """What is kept as the body of one person of a bulk call; `user` is put in order for it."""
-    # A set: the same names in another order are the same body.
+    """The stored body of one person of a bulk call; sorts `user.missing_features` in place."""
+    # The names are a set: their order must not change the body.
     user.missing_features[:] = sorted(user.missing_features)
     return user.SerializeToString(deterministic=True)
 
@@ -122,7 +122,7 @@ def _own_request_id(message: pb.PutUsersRequest, user: pb.User) -> str:
 
 
 def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
-    """The bulk call's own request record: the same id always means the same people."""
+    """The bulk call's own request record: it binds the request id to these people."""
     return Work(
         caller=PLATFORM,
         request_id=call.message.request_id,
@@ -136,7 +136,7 @@ def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
 
 
 def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
-    """Every feature that a person's message names, with its place in the request."""
+    """The features that a person's message names, each with its path in the request."""
     return [
         *((f"users[{place}].features[{name!r}]", name) for name in user.features),
         *(
@@ -148,7 +148,7 @@ def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
 
 @contextmanager
 def _placed(place: int) -> Iterator[None]:
-    """Names the person, by the place in the call, whose request id came with another request."""
+    """Adds the person's place in the call to the field of a RequestIdReused."""
     try:
         yield
     except RequestIdReused as error:
@@ -156,7 +156,7 @@ def _placed(place: int) -> Iterator[None]:
 
 
 def _response(profiles: Sequence[bytes]) -> bytes:
-    """The answer to a bulk call, from those to its people."""
+    """The answer to a bulk call, made of the profiles of its people."""
     response = pb.PutUsersResponse()
     for profile in profiles:
         response.profiles.add().MergeFromString(profile)
@@ -164,19 +164,19 @@ def _response(profiles: Sequence[bytes]) -> bytes:
 
 
 class Reviews:
-    """What the risk team has to look at."""
+    """The reads of the risk team."""
 
     def __init__(self, reader: ListReader, readers: Executor) -> None:
         self._reader = reader
         self._readers = readers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
-        """The method with its scope."""
+        """The methods with their scopes."""
         scope = Scope.REVIEWS_READ
         return [Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes)]
 
     async def list(self, call: Call[pb.ListReviewsRequest]) -> bytes:
-        """A page of authorizations in REVIEW."""
+        """Answers ListReviews."""
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
         read = partial(self._reader.reviews, after=after, size=size)
@@ -186,7 +186,7 @@ class Reviews:
 
 
 class People:
-    """People in bulk, and one person's profile."""
+    """PutUsers and GetCreditProfile."""
 
     def __init__(
         self,
@@ -228,9 +228,9 @@ class People:
         ]
 
     async def put_users(self, call: Call[pb.PutUsersRequest]) -> bytes:
-        """Register people; each is a transaction and a request record of its own."""
+        """Answers PutUsers; each person is a transaction and a request record of its own."""
         users = call.message.users
-        # The engine refuses it, unless it is a retry of what was accepted under another model.
+        # The engine refuses wrong people, unless this is a retry that an earlier model accepted.
         wrong = self._check(users)
         await self._committer.submit(_whole(call, wrong))
         stored: list[bytes | BaseException] = []
@@ -245,16 +245,16 @@ class People:
             )
         profiles = []
         for answer in stored:
-            # One person who is refused keeps nobody else out; the first refusal is the answer.
+            # A refused person does not stop the others; the first refusal is the answer.
             if isinstance(answer, BaseException):
                 raise answer
             profiles.append(answer)
         return _response(profiles)
 
     async def first_answer(self, call: Call[pb.PutUsersRequest]) -> bytes | None:
-        """What the same bulk call was answered before; None unless all its people were put.
+        """The stored answer to the same bulk call; None unless all its people were stored.
 
-        Raises RequestIdReused when its id came with other people or other features.
+        Raises RequestIdReused if its id was used with other people or other features.
         """
         message = call.message
         whole = message.request_id
@@ -274,7 +274,7 @@ class People:
         return _response(profiles)
 
     def _check(self, users: Any) -> Wrong:
-        """Finds unknown features and people named twice."""
+        """The violations by unknown features and by people named twice."""
         known = frozenset(self._assessor.raw_names)
         wrong: Wrong = {}
         seen: set[str] = set()
@@ -282,12 +282,12 @@ class People:
             violations = []
             if user.user_id in seen:
                 violations.append(
-                    Violation(f"users[{place}].user_id", "users.unique", "named twice")
+                    Violation(f"users[{place}].user_id", "users.unique", "must appear once")
                 )
             seen.add(user.user_id)
-            convert.instant_us(user.as_of, f"users[{place}].as_of")  # refused if it is none
+            convert.instant_us(user.as_of, f"users[{place}].as_of")  # raises InvalidInput
             violations += [
-                Violation(field, "features.known", "the served model has no such feature")
+                Violation(field, "features.known", "must be a feature of the served model")
                 for field, name in _named(place, user)
                 if name not in known
             ]
@@ -295,7 +295,7 @@ class People:
                 Violation(
                     f"users[{place}].missing_features[{n}]",
                     "features.either",
-                    "has a value in features: send the value, or name it as missing",
+                    "must not have a value in features as well",
                 )
                 for n, name in enumerate(user.missing_features)
                 if name in user.features
@@ -340,7 +340,7 @@ class People:
             raise
 
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
-        """A person's line, the kept score, and what the limit rests on."""
+        """Answers GetCreditProfile."""
         read = partial(read_profile, self._store, call.message.user_id, self._currency)
         profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         response = pb.GetCreditProfileResponse()

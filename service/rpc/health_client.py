@@ -8,10 +8,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ANSWER_S = 5.0
-"""The longest wait for one answer."""
+"""The longest wait for one answer, in seconds."""
 PAUSE_S = 0.1
-"""The pause before a server that does not serve yet is asked again."""
-# gRPC would wait a second and more before it tries an address again.
+"""The pause before the next health check of a server that does not serve yet, in seconds."""
+# By default gRPC waits at least a second before it tries an address again.
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -20,13 +20,13 @@ _OPTIONS = [
 
 
 class NotServing(Exception):
-    """The server's status, or gRPC's code where it did not answer."""
+    """The server does not serve; the text is its status, or gRPC's code if it did not answer."""
 
 
 def require_serving(address: str, wait_s: float = 0.0) -> None:
-    """Returns when the server at HOST:PORT says by gRPC's health check that it serves.
+    """Returns when the server at HOST:PORT reports SERVING by gRPC's health check.
 
-    It is asked again for up to `wait_s` seconds. Raises NotServing with the last answer.
+    Repeats the check for up to `wait_s` seconds. Raises NotServing with the last answer.
     """
     end = time.monotonic() + wait_s
     with grpc.insecure_channel(address, _OPTIONS) as channel:

@@ -1,4 +1,4 @@
-"""Who is calling, from the key in the call's metadata."""
+"""Authentication: finds the caller by the API key in the call's metadata."""
 
 from __future__ import annotations
 
@@ -23,32 +23,31 @@ Kept = TypeVar("Kept")
 
 
 class KeyRing:
-    """Looks keys up by their hash and believes the answer for a short while.
+    """Looks keys up by their hash, and caches the results for a short time.
 
-    Keys that were good before are looked up apart from those never seen, so that a flood of
-    made-up keys keeps no caller waiting who has called before. Calls with one key share one
-    look-up. Both memories are bounded, and the oldest answer goes first. Where many keys are
-    refused in one second, each refusal is held back for a moment: that costs nothing, and leaves
-    the processor to others.
+    Known keys and unknown keys are looked up in separate pools, so that a flood of made-up keys
+    does not delay known callers. Calls with one key share one look-up. Both caches are bounded and
+    drop their oldest result first. If many keys are refused in one second, each refusal is delayed
+    for a moment: a delay costs no CPU, and slows the flood down.
     """
 
     def __init__(
         self, lookup: Lookup, *, familiar: Executor, strangers: Executor, limits: KeyLimits
     ) -> None:
-        """Keys that were good before are looked up in `familiar`, all others in `strangers`."""
+        """Known keys are looked up in `familiar`, all others in `strangers`."""
         self._lookup = lookup
         self._familiar = familiar
         self._strangers = strangers
         self._limits = limits
         self._known: dict[str | bytes, tuple[Principal, float]] = {}
         self._unknown: dict[str, float] = {}
-        """Until when, by hash: a key that was sent is not kept."""
+        """Expiry times by the key's hash; the key itself is not kept."""
         self._looking: dict[str, asyncio.Future[Principal | None]] = {}
         self._second = self._refusals = self._held = 0
-        """The second that is counted, the refusals in it, and those held back by now."""
+        """The counted second, the refusals in it, and the refusals delayed now."""
 
     def known(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal | None:
-        """The caller, if the key was looked up a short while ago."""
+        """The caller, if the key's result is cached; else None."""
         for name, value in metadata:
             if name == HEADER:
                 known = self._known.get(value)
@@ -58,15 +57,20 @@ class KeyRing:
         return None
 
     async def principal(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
-        """The caller, looked up now.
+        """The caller, looked up in the database.
 
-        Raises Unauthenticated, and Exhausted when too many keys wait to be looked up.
+        Raises Unauthenticated, and Exhausted if too many keys wait for their look-up.
         """
         value = next((value for name, value in metadata if name == HEADER), None)
         if value is None:
-            raise Unauthenticated("KEY_MISSING", "no API key: send authorization: Bearer KEY")
+            raise Unauthenticated(
+                "KEY_MISSING", "the API key is missing: send the metadata authorization: Bearer KEY"
+            )
         if not isinstance(value, str) or not value.startswith(PREFIX):
-            raise Unauthenticated("KEY_MALFORMED", "send authorization: Bearer KEY")
+            raise Unauthenticated(
+                "KEY_MALFORMED",
+                "the API key is malformed: send the metadata authorization: Bearer KEY",
+            )
         try:
             principal = await self._found(value, hash_key(value[len(PREFIX) :]))
             if principal is None:
@@ -77,7 +81,7 @@ class KeyRing:
         return principal
 
     async def _hold_back(self) -> None:
-        """Waits for a moment before one of many refusals."""
+        """Delays one of many refusals for a moment."""
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._refusals = second, 0
@@ -86,7 +90,7 @@ class KeyRing:
         if self._refusals > limits.refusals_a_second and self._held < limits.max_held_back:
             self._held += 1
             try:
-                # By chance, so that those held back do not all come again at the same moment.
+                # A random delay, so that the refused callers do not retry all at once.
                 await asyncio.sleep(limits.hold_back_s * random.uniform(0.5, 1.5))
             finally:
                 self._held -= 1
@@ -95,7 +99,7 @@ class KeyRing:
         if time.monotonic() < self._unknown.get(key_hash, 0.0):
             return None
         looking = self._looking.get(key_hash) or self._look_up(value, key_hash)
-        # A caller who hangs up takes the answer from nobody else.
+        # A caller that hangs up must not cancel the look-up for the others.
         return await asyncio.shield(looking)
 
     def _look_up(self, value: str, key_hash: str) -> asyncio.Future[Principal | None]:
@@ -113,7 +117,7 @@ class KeyRing:
         began_s: float,
         looking: asyncio.Future[Principal | None],
     ) -> None:
-        """Keeps what a look-up found; a failed one is left to those who wait for it."""
+        """Caches the result of a look-up; a failed look-up is not cached."""
         del self._looking[key_hash]
         if looking.cancelled() or looking.exception() is not None:
             return
@@ -126,7 +130,7 @@ class KeyRing:
 
 
 def _keep(memory: dict[Name, Kept], name: Name, value: Kept, most: int) -> None:
-    """Remembers the newest; the oldest is forgotten for it where the memory is full."""
+    """Stores a value; a full memory drops its oldest value."""
     memory.pop(name, None)
     if len(memory) >= most:
         del memory[next(iter(memory))]

@@ -1,4 +1,4 @@
-"""LedgerService: convert, call, convert."""
+"""LedgerService: verification, balances as of an instant, and entries."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Answer = TypeVar("Answer")
 
 
 class LedgerServicer:
-    """What stands in the books, and the proof that they are right."""
+    """The reads of the ledger, and the verification of the books."""
 
     def __init__(
         self, verify: Verify, history: HistoryReader, readers: Executor, provers: Executor
     ) -> None:
-        """Verifications, which take long, run in `provers`, everything else in `readers`."""
+        """Long verifications run in `provers`, all other reads in `readers`."""
         self._verify = verify
         self._history = history
         self._readers = readers
@@ -48,7 +48,7 @@ class LedgerServicer:
         ]
 
     async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:
-        """Compare every entry with every balance, and every seal with what it covers."""
+        """Answers VerifyBooks: compares entries with balances, and seals with their lines."""
         witnesses = [Witness(it.number, it.digest) for it in call.message.witnesses]
         verify = partial(self._verify, witnesses)
         found = await asyncio.get_running_loop().run_in_executor(self._provers, verify)
@@ -69,7 +69,7 @@ class LedgerServicer:
         ).SerializeToString()
 
     async def line_at(self, call: Call[pb.GetLineAtRequest]) -> bytes:
-        """A person's balances as of an instant."""
+        """Answers GetLineAt."""
         message = call.message
         known_us, happened_us = (
             convert.instant_us(getattr(message, name), name) if message.HasField(name) else None
@@ -82,7 +82,7 @@ class LedgerServicer:
         return pb.GetLineAtResponse(line=_line(found)).SerializeToString()
 
     async def entries(self, call: Call[pb.ListEntriesRequest]) -> bytes:
-        """A page of a person's entries; the token is the sequence of the last."""
+        """Answers ListEntries; the page token is the sequence of the last entry."""
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
         key = (message.user_id, message.currency_code)

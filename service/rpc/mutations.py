@@ -1,4 +1,4 @@
-"""The calls that change something: each is one row of a table, from its message to its answer."""
+"""Mutations, the calls that change something: one table row maps message to command and answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.rpc.retries import Retries
 from service.rpc.validation import differing_field
 
 Reader = Callable[[Call[Any]], Any]
-"""Reads one argument of a command from a call."""
+"""A function that reads one argument of a command from a call."""
 
 
 def _as_they_are(_message: Any) -> Mapping[str, str]:
@@ -31,10 +31,9 @@ def _as_they_are(_message: Any) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One method: what it takes and gives, what a key needs for it, what it asks of the engine,
-    and how the answer becomes the bytes of a response.
+    """One method: its request, response, scope, command, and the writer of its answer.
 
-    `paths` gives the paths in this message of what the engine calls by another name.
+    `paths` maps the engine's field names to this request's paths, for violations.
     """
 
     request: type[Message]
@@ -46,14 +45,14 @@ class Mutation:
 
     @property
     def name(self) -> str:
-        """The method's name, after which the contract names its request."""
+        """The method's name; its request is named after it."""
         return self.request.DESCRIPTOR.name.removesuffix("Request")
 
 
 def methods_of(
     committer: Committer, retries: Retries, mutations: Sequence[Mutation], max_bytes: int
 ) -> list[Method[Any]]:
-    """The methods of a table, whose commands go to the committer."""
+    """The methods of a table; they send their commands to the committer."""
     return [
         Method(
             it.name,
@@ -107,7 +106,7 @@ def _renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
 
 
 def about(kind: type[AuthorizationCommand], **arguments: Reader) -> Callable[[Call[Any]], Command]:
-    """A command about the authorization that the message names, with what it says besides."""
+    """Makes commands on the authorization in `name`; `arguments` read the other fields."""
 
     def build(call: Call[Any]) -> AuthorizationCommand:
         message = call.message
@@ -123,16 +122,16 @@ def about(kind: type[AuthorizationCommand], **arguments: Reader) -> Callable[[Ca
 
 
 def amount(call: Call[Any]) -> Money:
-    """The amount."""
+    """The call's amount."""
     return convert.money(call.message.amount)
 
 
 def payment_reference(call: Call[Any]) -> str:
-    """The payment's id."""
+    """The reference of the payment."""
     reference: str = call.message.payment_reference
     return reference
 
 
 def occurred_us(call: Call[Any]) -> int | None:
-    """When it occurred; None: now."""
+    """The time of the event, or None for now."""
     return convert.optional_us(call.message, "occurred_at")

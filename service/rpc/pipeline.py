@@ -1,7 +1,7 @@
-"""The way of every call: who, may they, in time, well formed; then the handler; then a status.
+"""The pipeline of every call: authentication, scope, deadline, input rules, handler, status.
 
-Methods take and give bytes, so that a message that cannot be parsed is an INVALID_ARGUMENT of
-ours and an answer kept in the database is sent as it is.
+Methods take and return bytes. A message that cannot be parsed is then refused here with
+INVALID_ARGUMENT, and an answer stored in the database is sent unchanged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = structlog.get_logger("freehold.rpc")
 
 @dataclass(slots=True)
 class Call(Generic[M]):
-    """One call: its message, the bytes it came in, who sent it, and until when it matters."""
+    """One call: its message, its bytes, its caller and its deadline."""
 
     message: M
     body: bytes
@@ -51,7 +51,7 @@ class Call(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[M]):
-    """A method of a service: what it takes, what a caller needs for it, and what it does."""
+    """A method of a service: its request, the scope that it needs, and its handler."""
 
     name: str
     kind: type[M]
@@ -59,7 +59,7 @@ class Method(Generic[M]):
     handle: Callable[[Call[M]], Awaitable[bytes]]
     max_bytes: int
     first_answer: Callable[[Call[M]], Awaitable[bytes | None]] | None = None
-    """The answer that the call got when it came before; asked where its input is refused."""
+    """A function that returns the stored answer of a retry; called if the input is refused."""
 
 
 class Pipeline:
@@ -73,7 +73,7 @@ class Pipeline:
         self._closing = False
 
     def close(self) -> None:
-        """From now on every new call is refused as UNAVAILABLE."""
+        """Refuses every new call as UNAVAILABLE from now on."""
         self._closing = True
 
     def handlers(self, service: str, methods: list[Method[Any]]) -> grpc.GenericRpcHandler:
@@ -98,7 +98,10 @@ class Pipeline:
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
-                    raise Exhausted("MESSAGE_TOO_LARGE", f"at most {method.max_bytes} bytes")
+                    raise Exhausted(
+                        "MESSAGE_TOO_LARGE",
+                        f"the message must have at most {method.max_bytes} bytes",
+                    )
                 left_s = context.time_remaining()
                 if left_s is not None and left_s < self._min_time_left_s:
                     raise DeadlineTooNear
@@ -120,7 +123,7 @@ class Pipeline:
             except StorageFailed as error:
                 _fault(method.name, error)
                 refusal: FreeholdError = Unavailable(
-                    "STORAGE_UNAVAILABLE", "the database is away; retry"
+                    "STORAGE_UNAVAILABLE", "the database is unavailable; retry"
                 )
             except InvariantBroken as error:
                 refusal = _fault(method.name, error)
@@ -136,10 +139,10 @@ class Pipeline:
 async def _first_answer(
     method: Method[Any], body: bytes, principal: Principal, refusal: InvalidInput
 ) -> bytes | None:
-    """What a call that is refused was answered when it came before, when other rules held."""
+    """The stored answer of a refused call that was accepted under earlier input rules, or None."""
     if method.first_answer is None or refusal.reason == MALFORMED_MESSAGE:
         return None
-    # Anew, as it came: a handler may have changed its message.
+    # Parsed again, because a handler may have changed the message.
     message = method.kind.FromString(body)
     return await method.first_answer(Call(message, body, principal, None))
 

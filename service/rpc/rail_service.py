@@ -1,4 +1,4 @@
-"""RailService: what the payment rail says of transfers, and what they are."""
+"""RailService: reports of the payment rail, and lists of transfers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATE_OF = {number: it for it, number in STATES.items()}
 
 
 def transfer_message(it: TransferRecord) -> pb.Transfer:
-    """A transfer as the platform sees it."""
+    """The message of a transfer, for the platform."""
     earlier = None
     if it.earlier_state is not None:
         earlier = pb.Transfer.Word(
@@ -54,12 +54,12 @@ def transfer_message(it: TransferRecord) -> pb.Transfer:
 
 def _encode(answer: Answer, _bytes_of: BytesOf) -> bytes:
     if not isinstance(answer, TransferRecord):
-        raise InvariantBroken("an answer of another kind")
+        raise InvariantBroken("the answer has another type than the method's")
     return pb.ReportTransferResponse(transfer=transfer_message(answer)).SerializeToString()
 
 
 class Rails:
-    """The calls about transfers; `secret` None: no rail was set up, and none is believed."""
+    """The calls on transfers; without a `secret` there is no rail, and no report is accepted."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Rails:
         *,
         tolerance_s: float,
     ) -> None:
-        """A signature is believed for `tolerance_s` seconds."""
+        """Signatures are valid for `tolerance_s` seconds."""
         self._committer = committer
         self._reader = reader
         self._readers = readers
@@ -99,9 +99,11 @@ class Rails:
         ]
 
     async def report(self, body: bytes, signature: str) -> bytes:
-        """What a rail says, once its signature is believed; the answer's bytes."""
+        """Records a rail's report after checking its signature; returns the answer's bytes."""
         if self._secret is None:
-            raise Unavailable("NO_RAIL", "the server has no payment rail", retry_after_ms=None)
+            raise Unavailable(
+                "NO_RAIL", "no payment rail is configured on this server", retry_after_ms=None
+            )
         said = read_report(
             body,
             signature,

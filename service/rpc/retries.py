@@ -1,7 +1,7 @@
-"""Calls that came before, and that today's rules refuse: they get their first answer again.
+"""Retries of calls that today's input rules refuse: they get their stored answer.
 
-The engine looks a request id up before it decides, so that only what is refused on the way to it
-has to be looked up here. A call that is accepted costs nothing more.
+The engine looks every request id up before it decides. Only calls that are refused before they
+reach the engine are looked up here, so that accepted calls cost nothing more.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from service.rpc.pipeline import Call
 from service.rpc.validation import differing_field
 
 FindRequests = Callable[[str, Collection[str]], Mapping[str, RequestRecord]]
-"""Reads a caller's request records by their ids; an id without a record is left out."""
+"""A function that reads a caller's request records by their ids; unknown ids are left out."""
 
 
 class Retries:
-    """Finds what was answered to request ids, in threads of their own."""
+    """Finds stored answers by request id, in a thread pool of its own."""
 
     def __init__(self, find: FindRequests, readers: Executor) -> None:
         self._find = find
@@ -31,7 +31,7 @@ class Retries:
         self, caller: str, request_ids: Collection[str]
     ) -> Mapping[str, RequestRecord]:
         """A caller's records by request id; raises StorageFailed."""
-        # A text with NUL is no request id: PostgreSQL keeps none, and refuses the question.
+        # No request id contains NUL: PostgreSQL cannot store it, and fails on such a query.
         possible = [it for it in request_ids if it and "\0" not in it]
         if not possible:
             return {}
@@ -39,9 +39,9 @@ class Retries:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
     async def first_answer(self, method: str, caller: str, call: Call[Any]) -> bytes | None:
-        """The bytes that were answered to the call's request id; None when it is new.
+        """The stored answer to the call's request id, or None for a new id.
 
-        Raises RequestIdReused when the id came with another request.
+        Raises RequestIdReused if the id was used with another request.
         """
         message = call.message
         found = await self.records(caller, [message.request_id])

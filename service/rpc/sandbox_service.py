@@ -1,4 +1,4 @@
-"""SandboxService: a clock that moves when told to."""
+"""SandboxService: moves the sandbox's clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVICE = "freehold.v1.SandboxService"
 
 
 class SandboxServicer:
-    """Moves the server's clock; does what time brings on the way before it answers."""
+    """Moves the server's clock, and runs the timers due by then before it answers."""
 
     def __init__(self, clock: SandboxClock, sweep: Callable[[], Awaitable[int]]) -> None:
         self._clock = clock
@@ -38,14 +38,16 @@ class SandboxServicer:
         ]
 
     async def advance(self, call: Call[pb.AdvanceClockRequest]) -> bytes:
-        """Set the clock forward.
+        """Answers AdvanceClock.
 
-        One at a time: whoever came second would find nothing left to do, and be answered while the
-        first is still doing it.
+        Calls run one at a time. Otherwise a second call would find no timer left to run, and answer
+        while the first call still runs them.
         """
         async with self._turn:
             if not self._clock.advance(convert.instant_us(call.message.now, "now")):
-                raise InvalidInput.of("now", "now.forward", "the clock only goes forward")
+                raise InvalidInput.of(
+                    "now", "now.forward", "must not be before the clock's present time"
+                )
             woken = await self._sweep()
         response = pb.AdvanceClockResponse(now=convert.timestamp(self._clock.now_us()), woken=woken)
         return response.SerializeToString()

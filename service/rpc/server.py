@@ -1,4 +1,4 @@
-"""The gRPC server: services, health, reflection, limits of the transport."""
+"""The gRPC server: services, health checks and limits of the transport."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from service.rpc.pipeline import Method, Pipeline
 REFUSALS = {
     errno.EADDRINUSE: "another process listens there",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
-    errno.EACCES: "this user may not, as ports below 1024 need CAP_NET_BIND_SERVICE",
+    errno.EACCES: "this user may not use the port; ports below 1024 need CAP_NET_BIND_SERVICE",
 }
 
 
 class CannotListen(Exception):
-    """The address cannot be bound; the text names it, says why, and what to do."""
+    """The address cannot be bound; the text names it, the reason, and the remedy."""
 
 
 def _why_not(address: str) -> str:
-    """Why an address (HOST:PORT) cannot be bound: gRPC does not tell, so it is tried once more."""
+    """The reason why an address (HOST:PORT) cannot be bound; tries again, as gRPC gives none."""
     host, _, port = address.rpartition(":")
     why = "gRPC could not bind it"
     try:
@@ -69,7 +69,7 @@ class GrpcServer:
     async def start(self, address: str) -> int:
         """Binds and serves; returns the port. Raises CannotListen.
 
-        Health checkers are told by `set_serving` alone.
+        Only `set_serving` changes the answers to health checks.
         """
         try:
             port = self._server.add_insecure_port(address)
@@ -81,17 +81,16 @@ class GrpcServer:
         return int(port)
 
     async def set_serving(self, serving: bool) -> None:
-        """Tells health checkers, of the server and of each service; without effect after `stop`."""
+        """Sets the answer to health checks of all services; no effect after `stop`."""
         response = health_pb2.HealthCheckResponse
         status = response.SERVING if serving else response.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)
 
     async def stop(self, grace_s: float, notice_s: float) -> None:
-        """Tells health checkers, refuses what is new, lets calls under way finish.
+        """Reports NOT_SERVING, refuses new calls, and lets running calls finish.
 
-        For `notice_s` new calls are answered UNAVAILABLE; what arrives after that, gRPC itself
-        cuts off.
+        For `notice_s` new calls are answered UNAVAILABLE; gRPC itself rejects later ones.
         """
         await self._health.enter_graceful_shutdown()
         self._pipeline.close()
@@ -103,10 +102,10 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
     return [
         # A second server on the same port must fail, not share the calls silently.
         ("grpc.so_reuseport", 0),
-        # Above our own limits, so that the refusal is ours, with its reason.
+        # Above our own limits, so that our refusal, with its reason, comes first.
         ("grpc.max_receive_message_length", 2 * limits.max_bulk_message_bytes),
         ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
-        # gRPC's own queue would cut calls off with CANCELLED, before they can be refused properly.
+        # gRPC's own queue would end calls with CANCELLED before we can refuse them properly.
         ("grpc.server.max_pending_requests", limits.max_calls),
         ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_calls),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),

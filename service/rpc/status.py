@@ -1,4 +1,4 @@
-"""The one table from Freehold's errors to gRPC status, with the details that clients read."""
+"""Maps Freehold's errors to gRPC status codes and the details that clients read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from service.domain.errors import (
 DOMAIN = "freehold"
 DETAILS_KEY = "grpc-status-details-bin"
 
-# Trailers are limited to 8 KiB; a longer one would reach the client as another error.
+# Trailers are limited to 8 KiB; a client would see another error for a longer one.
 MOST_VIOLATIONS = 16
 MOST_CHARACTERS = 120
 
@@ -54,12 +54,12 @@ def code_of(error: FreeholdError) -> StatusCode:
 
 
 def text_of(error: FreeholdError) -> str:
-    """The sentence that callers read, cut to what fits a trailer."""
+    """The error's message for callers, cut to fit a trailer."""
     return error.message[: 2 * MOST_CHARACTERS]
 
 
 def details_of(error: FreeholdError) -> bytes:
-    """A serialized google.rpc.Status: ErrorInfo, and BadRequest or RetryInfo where they apply."""
+    """A serialized google.rpc.Status: ErrorInfo, and BadRequest or RetryInfo if they apply."""
     details = [
         _any(
             error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)

@@ -1,8 +1,7 @@
-"""The messages that are kept in the database, read again for the verifier.
+"""Reads stored answers and the payloads of events, for the verifier.
 
-An answer is kept as long as its authorization, and so longer than its method may be there. Whoever
-takes a method out of the contract's services leaves its response in the contract and names both in
-`REMOVED`.
+An answer is kept as long as its authorization, and may outlive its method. A change that removes a
+method keeps its response message in the contract, and adds both to `REMOVED`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from service.rpc import authorization_service, collection_service, credit_servic
 from service.rpc.convert import STATE_OF
 
 REMOVED: dict[str, type[Message]] = {}
-"""The methods that were removed, each with its response."""
+"""Removed methods, each with its response."""
 
 _RESPONSES: dict[str, type[Message]] = {
     it.name: it.response
@@ -31,24 +30,24 @@ _BULK = credit_service.PUT_USERS
 
 
 def read_answer(method: str, answer: bytes) -> str | None:
-    """The resource that a stored answer is about; None when it is about none.
+    """The name of the resource in a stored answer, or None if it has none.
 
-    Raises ValueError for bytes that are no answer of the method.
+    Raises ValueError if the bytes are no answer of the method.
     """
     if method == TOMBSTONE or (method == _BULK and not answer):
         return None
     kind = credit.CreditProfile if method == _BULK else _RESPONSES.get(method, REMOVED.get(method))
     if kind is None:
-        raise ValueError(f"no method {method}")
+        raise ValueError(f"there is no method {method}")
     try:
         return _ABOUT[kind](kind.FromString(answer))
     except DecodeError as error:
-        raise ValueError("not to be read") from error
+        raise ValueError("the bytes are not an answer of the method") from error
 
 
 def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int]:
-    """What an event's payload tells of its authorization: the name, the version, the state, and
-    held on credit, held in cash, captured, due and owed back in minor units.
+    """An authorization's name, version and state, and its amounts in minor units: held on credit,
+    held in cash, captured, due and owed back; from an event's payload.
 
     Raises ValueError for bytes that are no authorization.
     """
@@ -69,7 +68,7 @@ def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int
 
 
 def _about(kind: type[Message]) -> Callable[[Any], str | None]:
-    """What reads the resource out of an answer of this kind."""
+    """A function that reads the resource name from an answer of this type."""
     fields = kind.DESCRIPTOR.fields_by_name
     if "user_id" in fields:
         return lambda message: f"users/{message.user_id}"

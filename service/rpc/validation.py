@@ -1,4 +1,4 @@
-"""Parses a call's bytes and checks them against the rules that stand in the contract."""
+"""Parses a call's bytes and checks them against the contract's rules."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ M = TypeVar("M", bound=Message)
 _validator = protovalidate.Validator()
 
 MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
-"""The reason of the refusal of bytes that are no message."""
+"""The reason of an error for bytes that are not a message."""
 
 RULES_BELOW = frozenset({"amount_minor.positive"})
-"""Rules that stand at a field of the contract and begin with the name of a field below it."""
+"""Rules at a field of the contract that are about a part of it; their ids begin with that part."""
 
 
 def parse(kind: type[M], body: bytes) -> M:
-    """The message in `body`; raises InvalidInput naming every field that breaks a rule."""
+    """The message in `body`. Raises InvalidInput with every field that breaks a rule."""
     try:
         message = kind.FromString(body)
     except (DecodeError, ValueError, RecursionError) as error:
@@ -41,14 +41,13 @@ def _violation(violation: protovalidate.Violation) -> Violation:
         if subscript is not None:
             path += f"[{subscript.value!r}]"
     if path and proto.rule_id in RULES_BELOW:
-        # A rule about a part of the field's message: the part is what is wrong.
+        # The rule is about a part of the field's message, so the violation names the part.
         path += "." + proto.rule_id.partition(".")[0]
     return Violation(path or "message", proto.rule_id, proto.message or proto.rule_id)
 
 
 def differing_field(message: Message, first: bytes) -> str | None:
-    """The first field in which a message differs from another of its kind, given as bytes; None
-    if they mean the same."""
+    """The first field in which a message differs from `first`; None if they are equal."""
     other = type(message).FromString(first)
     if other == message:
         return None

@@ -1,1 +1,1 @@
-"""Tables, statements and migrations; the only place that knows SQL."""
+"""Tables, statements and migrations; only this package contains SQL."""

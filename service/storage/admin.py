@@ -1,8 +1,8 @@
-"""What is set up from the shell: operators, their products, keys.
+"""Set-up from the shell: operators, their products, and keys.
 
-With a request id each of these can be sent again after an unknown outcome, as calls can: the same
-id and content do it once, the same id with other content is refused. A key is shown once and not
-kept, so that a retry cannot show it again: it replaces the key that the first try made.
+With a request id each of these commands can be retried after an unknown outcome, like a call. The
+same id and content take effect once; the same id with other content is refused. A key is shown once
+and not stored, so a retry cannot show it again: the retry's key replaces the key of the first try.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DAY_US = 24 * HOUR_US
 
 
 class OperatorExists(FreeholdError):
-    """An operator with this id is there already."""
+    """An operator with this id exists already."""
 
     def __init__(self, operator_id: str) -> None:
         super().__init__(
@@ -80,13 +80,13 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
 
 
 ADMIN = "freehold admin"
-"""The caller of record for the shell; no operator's id has a space."""
+"""The caller of shell commands in request records; no operator's id has a space."""
 
 
 def _first_outcome(
     connection: Connection, request_id: str, method: str, body: Sequence[object]
 ) -> str | None:
-    """What the request id came to before; None for a new one. Raises RequestIdReused."""
+    """The stored answer of the request id, or None for a new id. Raises RequestIdReused."""
     r = t.requests.c
     query = select(r.method, r.body, r.answer).where(r.caller == ADMIN, r.request_id == request_id)
     found = connection.execute(query).first() if request_id else None
@@ -122,8 +122,7 @@ def create_operator(
 ) -> None:
     """Registers an operator with the default products.
 
-    Raises InvalidInput for an id that is not lower-case letters, digits and hyphens (at most
-    63), OperatorExists, and RequestIdReused.
+    Raises InvalidInput for a malformed id, OperatorExists, and RequestIdReused.
     """
     row = {"operator_id": operator_id, "name": name, "fee_bp": fee_bp, "create_us": now_us}
     products = [
@@ -132,7 +131,7 @@ def create_operator(
     ]
     body = [operator_id, name, fee_bp]
     with writing(engine) as connection:
-        # The retry first: today's rules are for what is new.
+        # A retry is answered first: today's input rules are only for new requests.
         if _first_outcome(connection, request_id, "create_operator", body) is not None:
             return
         if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
@@ -153,10 +152,10 @@ def _operator_exists(connection: Connection, operator_id: str) -> bool:
 def add_key(
     engine: Engine, key: str, operator_id: str | None, now_us: int, *, request_id: str = ""
 ) -> None:
-    """Keeps the hash of a key of an operator, or of the platform (None).
+    """Stores the hash of a key of an operator, or of the platform (`operator_id` None).
 
-    With a request id that came before, the key replaces the one that was made then. Raises
-    NotFound when there is no such operator, and RequestIdReused.
+    With a known request id, the key replaces the key of the first try. Raises NotFound if there is
+    no such operator, and RequestIdReused.
     """
     row = {
         "key_hash": hash_key(key),
@@ -177,8 +176,7 @@ def add_key(
 
 
 def revoke_key(engine: Engine, key: str, now_us: int, *, request_id: str = "") -> None:
-    """Ends a key; raises NotFound for one that is not known or has ended already, and
-    RequestIdReused."""
+    """Revokes a key. Raises NotFound for an unknown or revoked key, and RequestIdReused."""
     statement = (
         update(t.api_keys)
         .where(t.api_keys.c.key_hash == hash_key(key), t.api_keys.c.revoke_us.is_(None))
@@ -194,7 +192,7 @@ def revoke_key(engine: Engine, key: str, now_us: int, *, request_id: str = "") -
 
 
 def find_principal(engine: Engine, key_hash: str) -> Principal | None:
-    """Who a key belongs to; None when it is unknown or revoked."""
+    """The owner of a key and its scopes; None if the key is unknown or revoked."""
     query = select(t.api_keys.c.operator_id, t.api_keys.c.scopes).where(
         t.api_keys.c.key_hash == key_hash, t.api_keys.c.revoke_us.is_(None)
     )
@@ -207,8 +205,10 @@ def find_principal(engine: Engine, key_hash: str) -> Principal | None:
 
 
 class KeyInfo(NamedTuple):
-    """A key as it may be shown: its name instead of itself, its owner (None: the platform), its
-    scopes, and when it was made and revoked, in microseconds since the epoch."""
+    """A key without its secret: id, owner (None: the platform), scopes, and times.
+
+    The times of making and revoking are microseconds since the epoch.
+    """
 
     key_id: str
     operator_id: str | None
@@ -218,7 +218,7 @@ class KeyInfo(NamedTuple):
 
 
 def list_keys(engine: Engine) -> list[KeyInfo]:
-    """Every key: the platform's first, then by operator, the oldest first."""
+    """All keys: the platform's first, then by operator, each the oldest first."""
     with reading(engine) as connection:
         found = connection.execute(select(t.api_keys)).all()
     keys = [

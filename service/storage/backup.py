@@ -1,13 +1,13 @@
-"""Backups that were proved, and restores that are.
+"""Backups and restores; both are verified before they count.
 
-A backup is one file with its SHA-256 beside it (`FILE.sha256`, as `sha256sum --check` reads it).
-On SQLite the file is the database itself, copied in one step: a read transaction in WAL mode is
-one snapshot, keeps no writer waiting, and cannot be restarted by one. (The same call in portions
-begins anew with every commit of others: under steady writes it never ended.) On PostgreSQL it is
-a dump in the custom format, see `service.storage.dump`.
+A backup is one file with its SHA-256 beside it (`FILE.sha256`, as `sha256sum --check` reads it). On
+SQLite the file is the database itself, copied in one step. A read transaction in WAL mode sees one
+snapshot, and neither delays a writer nor is restarted by one. (A copy in portions starts anew with
+every commit by others: under steady writes it never ended.) On PostgreSQL the file is a dump in the
+custom format, see `service.storage.dump`.
 
-Neither a backup nor a restored database takes its name before it was checked, and neither ever
-takes the place of a file that is there.
+A backup or a restored database gets its name only after it was checked, and never replaces an
+existing file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from service.storage.terms import dangling_rows
 
 PORTION_BYTES = 1 << 20
 BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite keeps under a database's name; a stale log would be replayed into a new file."""
+"""The suffixes of SQLite's files; an old log would be replayed into a new database."""
 
 
 LEFT_OUT = (
@@ -48,14 +48,14 @@ LEFT_OUT = (
     " (freehold restore verifies them)"
 )
 UNVERIFIED = Verification(0, 0, 0, None, unchecked=(LEFT_OUT,))
-"""What is said of the books in a quick backup."""
+"""The verification of a quick backup: nothing but a statement of what was left out."""
 
 
 class Backup(NamedTuple):
-    """A backup in its place: where, its SHA-256 in hexadecimal, and what its books hold; a clause
-    for each row of terms in it that names one which is not there; the books do without.
+    """A finished backup: its path, its SHA-256 in hexadecimal, and the verification of its books.
 
-    Of a quick backup `books` has nothing but what was left out.
+    `warnings` has a clause for each row of terms that names a missing row; the books do not need
+    such rows. For a quick backup, `books` only says what was left out.
     """
 
     path: Path
@@ -67,10 +67,10 @@ class Backup(NamedTuple):
 def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | None = None) -> Backup:
     """Writes a backup of a database that may be in use, and checks it before it gets its name.
 
-    With `quick` the file and its schema are checked, and the books are not. Raises BackupRefused
-    when `to` exists, when there is no database with a current schema, when the copy is damaged or
-    its books are wrong, or when PostgreSQL's tools fail. `postgres_bin` is the folder of pg_dump;
-    without it PATH is searched.
+    With `quick`, the file and its schema are checked, but not the books. `postgres_bin` is the
+    folder of pg_dump; without it PATH is searched. Raises BackupRefused if `to` exists, if there is
+    no database with a current schema, if the copy is damaged or its books are wrong, or if
+    PostgreSQL's tools fail.
     """
     sqlite_file = _sqlite_file(url)
     with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
@@ -82,7 +82,7 @@ def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | Non
         sha256 = _sync_and_hash(draft)
         sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
         _sync_and_hash(sum_draft)
-        # The sum first: a sum without a backup does no harm.
+        # The sum is published first: a sum without a backup does no harm.
         _publish(sum_draft, _sum_file(to))
         try:
             _publish(draft, to)
@@ -95,12 +95,12 @@ def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | Non
 def restore(
     source: Path, url: str, *, sha256: str | None = None, postgres_bin: Path | None = None
 ) -> Verification:
-    """Puts a backup in the place of a database that is not there yet; what its books then hold.
+    """Restores a backup as a new database; returns the verification of its books.
 
-    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. That of an
-    earlier build is brought to the current schema. On PostgreSQL the database must exist and be
-    empty. Raises BackupRefused when the backup is damaged, of a later schema or wrong, when the
-    target exists, or when PostgreSQL's tools fail.
+    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. A backup of an
+    earlier build is migrated to the current schema. On PostgreSQL the database must exist and be
+    empty. Raises BackupRefused if the backup is damaged, wrong or of a later schema, if the target
+    exists, or if PostgreSQL's tools fail.
     """
     wanted = _wanted_sum(source, sha256)
     sqlite_file = _sqlite_file(url)
@@ -118,7 +118,7 @@ def restore(
     try:
         return _proved(url)
     except BackupRefused as error:
-        text = f"restored, and must not be served from: {error.message}"
+        text = f"the restored database must not be served from: {error.message}"
         raise BackupRefused(error.reason, text) from error
 
 
@@ -137,7 +137,7 @@ def _sqlite_file(url: str) -> Path | None:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """An empty file in the target's folder, for its owner only; gone when the block is left."""
+    """A new empty file in the target's folder, only for its owner; removed at the block's end."""
     if os.path.lexists(target):
         raise BackupRefused("FILE_EXISTS", f"{target} exists; it was left as it is")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
@@ -161,7 +161,7 @@ def _publish(draft: Path, target: Path) -> None:
     except FileExistsError as error:
         raise BackupRefused("FILE_EXISTS", f"{target} exists; it was left as it is") from error
     except OSError as error:
-        # Some network and memory-card file systems have no links.
+        # Some file systems (network, memory cards) have no links.
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or target.exists():
             raise
         draft.rename(target)
@@ -177,7 +177,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _sync_and_hash(path: Path) -> str:
-    """Makes a file durable; its SHA-256."""
+    """Syncs a file to disk, and returns its SHA-256."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -199,16 +199,16 @@ def _wanted_sum(source: Path, sha256: str | None) -> str:
         return _sum_file(source).read_text("utf-8").split()[0].lower()
     except (OSError, ValueError, IndexError) as error:
         raise BackupRefused(
-            "NO_SUM", f"{_sum_file(source)} is not there: say which --sha256 the backup has"
+            "NO_SUM", f"{_sum_file(source)} is not there: give the backup's --sha256"
         ) from error
 
 
 def _damaged(path: Path) -> BackupRefused:
-    return BackupRefused("BACKUP_DAMAGED", f"{path} is damaged: its SHA-256 is another one")
+    return BackupRefused("BACKUP_DAMAGED", f"{path} is damaged: its SHA-256 does not match")
 
 
 def _proved(url: str) -> Verification:
-    """What the books of a restored database hold, read the way the server reads."""
+    """The verification of a restored database, read as the server reads it."""
     engine = open_database(url)
     try:
         return prove(engine, Elsewhere(partial(open_database, url)))
@@ -220,7 +220,7 @@ def _proved(url: str) -> Verification:
 
 
 def _copy(source: Path, draft: Path) -> None:
-    """Copies a database in one step, with what its log holds, into one file without a log."""
+    """Copies a database, its log included, in one step into one file without a log."""
     if not source.is_file():
         raise BackupRefused("NO_DATABASE", f"{source} is not there")
     end = time.monotonic() + LIMITS.sqlite.busy_ms / 1_000
@@ -232,7 +232,7 @@ def _copy(source: Path, draft: Path) -> None:
     try:
         if has_log(str(source)):
             read_from_disk(str(source))
-        # Never created here; read and write, so that a log left by a crash can be read.
+        # mode=rw never creates the file, and can read a log that a crash left.
         with (
             closing(sqlite3.connect(address(source, "mode=rw"), uri=True)) as database,
             closing(sqlite3.connect(draft)) as copy,
@@ -244,8 +244,10 @@ def _copy(source: Path, draft: Path) -> None:
 
 
 def _checked(path: Path, *, quick: bool = False) -> tuple[Verification | None, list[str]]:
-    """What the books in a SQLite file hold, which nobody has open, and which rows of terms are
-    dangling; nothing is written beside it. With `quick` the books are not looked at."""
+    """Verifies an unused SQLite file; returns the result and its dangling rows of terms.
+
+    Writes nothing beside the file. With `quick` the books are not verified.
+    """
     with _read_only(path) as engine:
         _refuse_damaged(engine, path)
         require_current(engine)
@@ -267,7 +269,7 @@ def _open_read_only(path: Path) -> Engine:
 
 @contextmanager
 def _read_only(path: Path) -> Iterator[Engine]:
-    """A SQLite file that nobody has open."""
+    """A read-only engine on a SQLite file that nobody has open."""
     engine = _open_read_only(path)
     try:
         yield engine
@@ -278,21 +280,23 @@ def _read_only(path: Path) -> Iterator[Engine]:
 
 
 def _refuse_damaged(engine: Engine, path: Path) -> None:
-    """Raises BackupRefused for a damaged file. Rows of terms that somebody wrote around the rules
-    are no damage: servers bear with them."""
+    """Raises BackupRefused for a damaged file.
+
+    Rows of terms that break foreign keys are not damage, because servers tolerate them.
+    """
     with engine.connect() as connection:
-        # Of a file that can only be read SQLite forgets the CHECKs; those of the books are proved.
+        # On a read-only file SQLite skips CHECKs; the verification covers those of the books.
         said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
-    # SQLite reads a last page that was cut as if it ended with zeros.
+    # SQLite reads a truncated last page as if zeros followed.
     whole = path.stat().st_size == pages * page_bytes
     if said != "ok" or not whole:
-        raise BackupRefused("BACKUP_DAMAGED", "the file is damaged inside")
+        raise BackupRefused("BACKUP_DAMAGED", "the content of the file is damaged")
 
 
 def _bring_up_to_date(draft: Path) -> None:
-    """Migrates a copy of a backup that an earlier build made, if it is sound; else leaves it."""
+    """Migrates a sound copy of an earlier build's backup; leaves any other copy as it is."""
     with _read_only(draft) as engine:
         _refuse_damaged(engine, draft)
         older = schema_of(engine) is Schema.OLDER
@@ -302,7 +306,7 @@ def _bring_up_to_date(draft: Path) -> None:
             migrate(engine)
         finally:
             engine.dispose()
-        # One file without a log again, as it came.
+        # Back to one file without a log.
         with closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode=DELETE")
 
@@ -325,7 +329,7 @@ def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verifica
     try:
         return _proved(url)
     except BaseException:
-        # Nobody may serve from it; the backup is still there.
+        # A failed restore must not be served; the backup still exists.
         for suffix in BESIDE:
             with suppress(OSError):
                 Path(f"{target}{suffix}").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Opening a database: one place for the settings that durability rests on."""
+"""Opens databases: the only place of the settings that durability depends on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from service.storage.sqlite_files import only_server
 def open_database(url: str, *, create: bool = False) -> Engine:
     """An engine for SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://…`).
 
-    A SQLite file that is not there is made by the first connection with `create`, and is an error
-    of that connection without. Its path is resolved now, symbolic links and all, and its
-    transactions raise FileGone when it does not lead to the open file any more.
+    With `create`, the first connection makes a missing SQLite file; without, it raises an error.
+    The path and its symbolic links are resolved now. Transactions raise FileGone if the path no
+    longer leads to the open file.
 
-    SQLite runs in WAL mode with synchronous=FULL, so that what was committed survives a power
-    cut, and begins every transaction that writes with BEGIN IMMEDIATE. PostgreSQL runs at READ
-    COMMITTED with bounded waits. Raises ValueError for another kind of database, ImportError when
-    PostgreSQL's driver is not installed.
+    SQLite runs in WAL mode with synchronous=FULL, so that commits survive a power cut, and begins
+    every write transaction with BEGIN IMMEDIATE. PostgreSQL runs at READ COMMITTED with bounded
+    waits. Raises ValueError for another kind of database, and ImportError if PostgreSQL's driver is
+    not installed.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -42,9 +42,9 @@ def open_database(url: str, *, create: bool = False) -> Engine:
 
 @contextmanager
 def serving(engine: Engine) -> Iterator[None]:
-    """What a server has for as long as it lives: a SQLite file to itself among servers.
+    """Keeps a SQLite file for one server while the block runs.
 
-    Raises NotAlone while another server has the file. On PostgreSQL there may be several.
+    Raises NotAlone if another server has the file. PostgreSQL allows several servers.
     """
     with ExitStack() as held:
         if engine.dialect.name == "sqlite":
@@ -53,7 +53,7 @@ def serving(engine: Engine) -> Iterator[None]:
 
 
 def telling(error: BaseException) -> BaseException | None:
-    """The error for the log; None where its text is PostgreSQL's, which may quote a row."""
+    """The error for the log; None for PostgreSQL's own errors, whose text may quote a row."""
     said = getattr(error, "orig", None) or error
     return None if getattr(said, "sqlstate", None) else error
 
@@ -62,7 +62,7 @@ def telling(error: BaseException) -> BaseException | None:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that reads one state of the database, whatever is written meanwhile.
 
-    Raises StorageFailed when the database is away, or its file went away meanwhile.
+    Raises StorageFailed if the database is unavailable, or its file goes away meanwhile.
     """
     options: dict[str, Any] = {}
     if engine.dialect.name == "postgresql":
@@ -70,21 +70,21 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(**options) as connection:
             yield connection
-            # At a rollback PostgreSQL's driver would forget every statement that it has prepared.
+            # A rollback makes PostgreSQL's driver forget all its prepared statements.
             if not connection.invalidated:
                 connection.commit()
     except OutcomeUnknown as error:
-        # What only reads has no outcome to be unsure of.
-        raise StorageFailed(f"what was read may not be so any more: {error}") from error
+        # A read transaction has no unknown outcome.
+        raise StorageFailed(f"the rows read may be out of date: {error}") from error
     except SQLAlchemyError as error:
         raise StorageFailed("the database refused to read") from telling(error)
 
 
 @contextmanager
 def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
-    """Like `reading`, for long results, several side by side.
+    """As `reading`, for several long results at the same time.
 
-    Their rows come `portion` at a time, and may take long; they end with the block.
+    Their rows come `portion` at a time and may take long; the results end with the block.
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:
@@ -96,16 +96,16 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
 
         @event.listens_for(connection, "after_cursor_execute")
         def keep(_: Connection, cursor: DBAPICursor, *__: Any) -> None:
-            # A result that is not read to its end leaves a cursor open at the server.
+            # A result that is not read to the end leaves a cursor open on the server.
             cursors.callback(close, cursor)
 
         yield connection.execution_options(stream_results=True, yield_per=portion)
 
 
 def take_time(connection: Connection, answer_s: float | None = None) -> None:
-    """Lets what follows in this transaction take longer than a call may; SQLite has no bounds.
+    """Lifts the time limit of a call for the rest of this transaction; SQLite has none.
 
-    Whoever waits does so for at most `answer_s` seconds an answer; None: however long it takes.
+    Each answer may take `answer_s` seconds, or any time if it is None.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -114,9 +114,9 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
 
 
 class Session(Protocol):
-    """The connection that batches are written on, past SQLAlchemy.
+    """The connection for writing batches, used without SQLAlchemy.
 
-    Through SQLAlchemy BEGIN and COMMIT each cost as much as a statement with all its rows.
+    Through SQLAlchemy, BEGIN and COMMIT each cost as much as a statement with all its rows.
     """
 
     driver: Any
@@ -124,11 +124,11 @@ class Session(Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether the connection is lost: whatever fails on it says nothing about a statement."""
+        """True if the connection is lost: an error on it then says nothing about the statement."""
         ...
 
     def begin(self) -> DBAPICursor:
-        """Begins a transaction; a cursor of it. Raises the driver's error."""
+        """Begins a transaction and returns a cursor. Raises the driver's error."""
         ...
 
     def commit(self) -> None:
@@ -136,18 +136,18 @@ class Session(Protocol):
         ...
 
     def rollback(self) -> None:
-        """Undoes all since `begin`; raises the driver's error."""
+        """Rolls the transaction back; raises the driver's error."""
         ...
 
     def reading_once(self) -> AbstractContextManager[DBAPICursor]:
-        """A cursor for single statements that read, in no transaction."""
+        """A cursor for single reads, without a transaction."""
         ...
 
 
 def session_of(connection: Connection) -> Session:
-    """A connection as a session for batches; it is used for nothing else from then on.
+    """A session for batches on this connection, which must not be used for anything else.
 
-    Raises the driver's error, or SQLAlchemy's, when the database is away.
+    Raises the driver's error, or SQLAlchemy's, if the database is unavailable.
     """
     if connection.dialect.name == "sqlite":
         return SqliteSession(connection)
@@ -156,6 +156,6 @@ def session_of(connection: Connection) -> Session:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes, on a connection of its own; commits on leaving the block."""
+    """A write transaction on a connection of its own; leaving the block commits it."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection

@@ -1,8 +1,8 @@
 """Backups of PostgreSQL with its own tools: pg_dump, and pg_restore into an empty database.
 
-The dump and the proof see the same snapshot: a transaction exports it, pg_dump and the
-verification take it over. What is verified is therefore what was dumped, not the dump; that the
-dump can be read to its end is tried, and a restore ends in a verification of its own.
+The dump and the verification see the same snapshot: a transaction exports it, and both import it.
+The verification therefore proves the dumped rows, not the dump file. The dump is also read to its
+end once, and a restore ends with a verification of its own.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.terms import dangling_rows
 
 SECRETS = frozenset({"password", "sslpassword"})
-# The host is chosen already: the one that the snapshot is on.
+# The host of the snapshot is chosen already.
 CHOSEN = frozenset({"hostaddr", "load_balance_hosts", "target_session_attrs"})
-# What the tools say is looked at below.
+# The tools' messages are parsed below.
 ENGLISH = {"LC_ALL": "C"}
-# An archive of a version that pg_restore does not know.
+# pg_restore's message for an archive of a newer version.
 NEWER = "unsupported version"
-# A failed row is quoted in what follows.
+# The rest of the message quotes the failed row.
 COPY_FAILED = re.compile(r'(COPY failed for table "[^"]*").*')
 MAX_SAID = 300
 
@@ -50,12 +50,13 @@ KEYS = text("SELECT conname FROM pg_constraint WHERE contype = 'f' AND convalida
 def write(
     url: str, target: Path, postgres_bin: Path | None, *, quick: bool = False
 ) -> tuple[Verification | None, list[str]]:
-    """Dumps a database into a file; what the books of the dumped snapshot hold, and a clause for
-    each row that names one which is not there, where no key of the database forbids it. With
-    `quick` the books are not looked at.
+    """Dumps a database into a file, and verifies the books of the dumped snapshot.
 
-    Raises BackupRefused when the tools of the server's version are not found, or one fails, and
-    when a row breaks a key of the database: the key could not be made again over that row.
+    Returns the verification, and a clause for each row that names a missing row where the database
+    has no key against it. With `quick` the books are not verified.
+
+    Raises BackupRefused if the tools of the server's version are not found or fail, or if a row
+    breaks a key of the database: a restore could not make that key again.
     """
     engine = open_database(url)
     try:
@@ -100,14 +101,14 @@ def write(
 
 
 def _dangling(connection: Connection) -> list[str]:
-    """The rows that name one which is not there; raises BackupRefused where a key forbids it."""
+    """The rows that name a missing row; raises BackupRefused if a key forbids one of them."""
     keys = set(connection.scalars(KEYS))
     found = dangling_rows(connection)
     for key, row in found:
         if key in keys:
             raise BackupRefused(
                 "TERMS_DANGLE",
-                f"{row}: no backup with it could be restored; put the row right or delete it, and "
+                f"{row}: a backup with this row could not be restored; correct or delete it, and "
                 "back up again",
             )
     return [it.row for it in found]
@@ -116,9 +117,9 @@ def _dangling(connection: Connection) -> list[str]:
 def read(source: Path, url: str, postgres_bin: Path | None) -> None:
     """Restores a dump into an empty database, in one transaction.
 
-    Raises BackupRefused when the database is not empty, or the tools of the server's version are
-    not found or fail. Owners and grants are not restored: everything belongs to the user of the
-    URL.
+    Owners and grants are not restored: everything belongs to the user of the URL. Raises
+    BackupRefused if the database is not empty, or the tools of the server's version are not found
+    or fail.
     """
     engine = open_database(url)
     try:
@@ -142,7 +143,7 @@ def read(source: Path, url: str, postgres_bin: Path | None) -> None:
             environment,
         )
         with writing(engine) as connection:
-            # A dump has no statistics, and the first plans would be made without them.
+            # A dump has no statistics, and the first query plans need them.
             take_time(connection)
             connection.execute(text("ANALYZE"))
     finally:
@@ -151,10 +152,10 @@ def read(source: Path, url: str, postgres_bin: Path | None) -> None:
 
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[tuple[Connection, str]]:
-    """A transaction that keeps a snapshot for others to see, and the snapshot's name."""
+    """A transaction that exports its snapshot, and the snapshot's name."""
     repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
     with repeatable.connect() as connection, connection.begin():
-        # It has nothing to do until the dump is done.
+        # The transaction is idle until the dump is done.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
 
@@ -165,11 +166,11 @@ def _tools(connection: Connection, folder: Path | None) -> Tools:
 
 
 def _address(connection: Connection) -> tuple[str, dict[str, str]]:
-    """Where a connection leads, for the command line, and an environment with its password.
+    """A connection's address for the command line, and an environment with its password.
 
-    Command lines are for all to read; the environment of a process is its owner's. Only what the
-    URL says is handed over, and how long to wait: the driver's library may be newer than the
-    tool's, and has options that the tool does not know.
+    Command lines are readable by all users; a process's environment only by its owner. Only the
+    URL's own options and the timeouts are passed on, because the driver's library may be newer than
+    the tools, and have options that they do not know.
     """
     from psycopg.conninfo import make_conninfo
 
@@ -184,7 +185,7 @@ def _address(connection: Connection) -> tuple[str, dict[str, str]]:
 
 
 def _said_in(url: URL) -> dict[str, str]:
-    """The options of a URL that are PostgreSQL's and no secrets."""
+    """The PostgreSQL options in a URL, without secrets."""
     from psycopg.pq import Conninfo
 
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} - SECRETS - CHOSEN

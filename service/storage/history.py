@@ -1,4 +1,4 @@
-"""What stood in the books: entries page by page, and balances as of any past instant."""
+"""The past of the books: entries page by page, and balances as of any past instant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.storage.database import reading
 
 
 class History:
-    """Reads outside any write transaction; for any thread."""
+    """Reads outside any write transaction; thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -22,11 +22,11 @@ class History:
     def line_at(
         self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
     ) -> LineAt | None:
-        """The balances by all entries written by `known_us` of what happened by `happened_us`.
+        """The balances by the entries written until `known_us` of events until `happened_us`.
 
-        Microseconds since the epoch, UTC; None: no bound. None when there is no such line. What
-        happened by an instant need not be what was written first: only then, when the line never
-        stood like this (`rearranged`), a balance may be negative.
+        Instants are microseconds since the epoch, UTC; None means no bound. Returns None if there
+        is no such line. Entries may be written in another order than their events happened. The
+        line then never had these balances (`rearranged`), and one of them may be negative.
         """
         e, line = t.entries.c, t.lines.c
         query = (

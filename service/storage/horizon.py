@@ -1,15 +1,14 @@
-"""The horizon: how far events and lists can be read without a gap.
+"""The horizon: the point up to which events and lists can be read without a gap.
 
-PostgreSQL numbers a row when it is inserted, and shows it when its transaction commits. With
-several servers a row with a smaller number may appear after one with a larger number: a reader
-that went on behind the larger one would never see it. Ids are no better: they begin with the
-clock of the server that made them.
+PostgreSQL numbers a row at its insert, and shows it after its transaction's commit. With several
+servers, a row with a smaller number may appear after one with a larger number. A reader that
+continues after the larger number would never see it. Ids do not help: they begin with the clock of
+the server that made them.
 
-A transaction locks a table before it takes the first number for a row there, and keeps the lock
-until its rows can be seen. So, whoever reads the last number given, and then the transactions
-that hold such locks, knows: once these have ended, every row up to that number is there, or never
-will be. Transactions that do not write to these tables keep nobody waiting, nor do those of other
-databases.
+A transaction locks a table before it takes its first number there, and keeps the lock until its
+rows are visible. A reader therefore reads the last number given, and then the transactions that
+hold such locks. When these have ended, every row up to that number is visible, or never will be.
+Only transactions that write to these tables of this database make a reader wait.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from service.config import LIMITS
 from service.storage.database import reading
 
 EVERYTHING = 2**63 - 1
-"""SQLite has one writer: rows appear in the order of their numbers."""
+"""The horizon on SQLite: it has one writer, so rows appear in the order of their numbers."""
 LOG_AFTER_S = LIMITS.horizon_log_s
-"""How long one transaction may keep readers waiting before the log names it, and again."""
+"""The time for which readers wait for a transaction before the log names it, and names it again."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
 
-# A sequence that was never used says that its last value is 1.
+# An unused sequence also has the last value 1; only `is_called` tells the difference.
 _GIVEN = text(
     "SELECT e.last_value - CASE WHEN e.is_called THEN 0 ELSE 1 END,"
     " r.last_value - CASE WHEN r.is_called THEN 0 ELSE 1 END"
@@ -49,17 +48,17 @@ _NAME = text("SELECT application_name FROM pg_stat_activity WHERE pid = :pid")
 
 
 class Numbers(NamedTuple):
-    """Numbers up to which every row is there: of events, and of the rows of lists."""
+    """The numbers up to which all rows are visible: of events, and of rows of lists."""
 
     events: int
     rows: int
 
 
 class Waiting(NamedTuple):
-    """A transaction that keeps readers waiting.
+    """A transaction that readers wait for.
 
-    `pid` is that of its PostgreSQL process, 0 for a prepared transaction; `application` is the
-    name that its session gave itself; `since_s` seconds have gone by.
+    `pid` is its PostgreSQL process, or 0 for a prepared transaction. `application` is the name that
+    its session set. Readers have waited for `since_s` seconds.
     """
 
     pid: int
@@ -72,23 +71,25 @@ Notice = Callable[[Waiting], None]
 
 @dataclass(slots=True)
 class _Mark:
-    """The last numbers that were given, and the transactions that had taken some by then."""
+    """The last numbers given, and the transactions that had taken numbers by then."""
 
     numbers: Numbers
     writers: dict[str, int]
-    """Their processes, by the transactions' names."""
+    """The process ids of these transactions, by the transactions' names."""
     since_s: float
     told_s: float
 
 
 class Horizon:
-    """Follows how far one database can be read without a gap; for any thread."""
+    """Follows the horizon of one database; thread-safe."""
 
     def __init__(
         self, engine: Engine, notice: Notice, steady_s: Callable[[], float] = time.monotonic
     ) -> None:
-        """`notice` is called for each transaction that keeps readers waiting for long; `steady_s`
-        tells seconds since whenever."""
+        """`notice` is called for each transaction that readers wait for too long.
+
+        `steady_s` returns seconds since any fixed instant.
+        """
         self._engine = engine
         self._notice = notice
         self._steady_s = steady_s
@@ -99,13 +100,13 @@ class Horizon:
 
     @property
     def reached(self) -> Numbers:
-        """The horizon as of the last look. A read that begins now sees every row up to it."""
+        """The horizon of the last look; a read that begins now sees every row up to it."""
         return self._reached
 
     def look(self) -> Numbers:
-        """Moves the horizon on as far as it goes now, and returns it; raises StorageFailed.
+        """Advances the horizon as far as possible now, and returns it; raises StorageFailed.
 
-        One look at a time: an older one must not take back what a newer one has found.
+        Looks run one at a time, so that an older look does not undo a newer one.
         """
         if self._reached.rows == EVERYTHING:
             return self._reached
@@ -117,7 +118,7 @@ class Horizon:
         return self._reached
 
     def reach(self, number: int, within_s: float) -> bool:
-        """Waits until every row of lists up to a number is there; False when time has run out.
+        """Waits until all rows of lists up to a number are visible; returns False after a timeout.
 
         Raises StorageFailed.
         """

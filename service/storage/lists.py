@@ -1,8 +1,8 @@
-"""Lists, page by page: no row is left out and none comes twice, however late it was committed.
+"""Lists, page by page: no row is missed and none comes twice, even if it was committed late.
 
-Rows stand in the order of their arrival, not of their ids: an id begins with the clock of the
-server that made it, and clocks differ. A page that others follow ends where the horizon is, so that
-no row can appear before its end any more. The last page has all that there is.
+Rows are in the order of their arrival, not of their ids: an id begins with the clock of the server
+that made it, and clocks differ. A page with a next page ends at the horizon at the latest, so that
+no row can appear before its end later. The last page has all visible rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RETRY_MS = LIMITS.page_retry_ms
 
 
 class Lists:
-    """Reads pages outside any write transaction, on SQLite or PostgreSQL; for any thread."""
+    """Reads pages outside any write transaction, on SQLite or PostgreSQL; thread-safe."""
 
     def __init__(self, engine: Engine, horizon: Horizon, *, wait_s: float) -> None:
         """A page waits at most `wait_s` seconds for transactions that may add a row to it."""
@@ -40,19 +40,21 @@ class Lists:
     def transfers(
         self, user_id: str, *, after: Place, size: int, state: TransferState | None
     ) -> Page[TransferRecord]:
-        """A page of a person's transfers; an empty id: of everybody's."""
+        """A page of a person's transfers, or of all transfers if `user_id` is empty."""
         c = t.transfers.c
         query = select(t.transfers)
         if user_id:
             query = query.where(c.user_id == user_id)
         if state is not None:
-            query = query.where(c.state == str(state), text("transfer_id > ''"))  # for its index
+            query = query.where(
+                c.state == str(state), text("transfer_id > ''")
+            )  # selects the index
         return self._page(t.transfers, c.transfer_id, query, rows.transfer_of, after, size)
 
     def authorizations(
         self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
     ) -> Page[Authorization]:
-        """A page of an operator's authorizations, of one person or in one state if asked."""
+        """A page of an operator's authorizations; `user_id` and `state` filter it."""
         c = t.authorizations.c
         query = select(t.authorizations).where(c.operator_id == operator_id)
         if user_id:
@@ -64,8 +66,8 @@ class Lists:
         )
 
     def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
-        """A page of everybody's authorizations in REVIEW."""
-        # They have an index of their own, in this order.
+        """A page of all authorizations in REVIEW."""
+        # Reviews have an index of their own, in this order.
         query = select(t.authorizations).where(text("state = 'REVIEW'"))
         return self._page(
             t.authorizations,
@@ -85,10 +87,10 @@ class Lists:
         after: Place,
         size: int,
     ) -> Page[Record]:
-        """At most `size` rows behind a place.
+        """At most `size` rows after a place.
 
-        Raises Unavailable when a transaction that may add a row to the page does not end in time,
-        and StorageFailed.
+        Raises Unavailable if a transaction that may add a row to the page does not end in time, and
+        StorageFailed.
         """
         numbered = self._engine.dialect.name == "postgresql"
         arrival = table.c[ARRIVAL]
@@ -96,7 +98,7 @@ class Lists:
             order: tuple[Column[Any], ...] = (arrival, identifier)
             query = query.where(tuple_(*order) > tuple_(after.arrival, after.id))
         else:
-            # There every arrival is 0, and no index has them.
+            # On SQLite every arrival is 0, and no index contains arrivals.
             order = (identifier,)
             query = query.where(identifier > after.id)
         query = query.order_by(*order).limit(size + 1)
@@ -106,10 +108,10 @@ class Lists:
             if not self._horizon.reach(until, self._wait_s):
                 raise Unavailable(
                     "LIST_INCOMPLETE",
-                    "a server has not ended a transaction that may add to this page; retry",
+                    "a transaction that may add rows to this page has not ended; retry",
                     RETRY_MS,
                 )
-            # Rows that came meanwhile stand before this one: the page ends there or earlier.
+            # Rows that arrived meanwhile precede this row, so the page still ends here or earlier.
             found = self._read(query)
         last = None
         if len(found) > size:

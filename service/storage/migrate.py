@@ -1,9 +1,9 @@
-"""Brings a database to the current schema, and says which builds may use one.
+"""Migrations: bring a database to the current schema, and tell the builds that may use it.
 
-A build has a number: that of the newest migration it contains. A schema names the oldest build
-that may still run on it (the largest `oldest_build` in the table `compatibility`). A migration that
-only adds leaves that number alone. A migration that takes something away, or lets builds write what
-earlier ones cannot read, raises it by a row of its own.
+The number of a build is the number of its newest migration. A schema names the oldest build that
+may still run on it (the largest `oldest_build` in the table `compatibility`). A migration that only
+adds leaves that number alone. A migration that removes something, or lets builds write rows that
+earlier builds cannot read, adds a row with a larger number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from service.domain.errors import FreeholdError
 from service.storage.database import take_time, writing
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-# Names the lock of PostgreSQL that a migration holds; any number that nobody else uses.
+# The number of the PostgreSQL lock that a migration holds; any number not used elsewhere.
 MIGRATION_LOCK = 4_602_678_819
 LOCK_NOT_AVAILABLE = "55P03"
 COMPATIBILITY_TABLE = "compatibility"
@@ -32,20 +32,20 @@ OLDEST_BUILD = f"SELECT max(oldest_build) FROM {COMPATIBILITY_TABLE}"
 
 
 class Schema(Enum):
-    """How a database's schema stands to this build."""
+    """The relation of a database's schema to this build."""
 
     MISSING = "missing"
     OLDER = "older"
-    """This build can migrate it, and cannot run on it before that."""
+    """This build can migrate the schema, and cannot run on it before that."""
     CURRENT = "current"
     NEWER = "newer"
-    """A later build made it, and this build may run on it."""
+    """A later build made the schema, and this build may run on it."""
     TOO_NEW = "too new"
-    """A later build made it, and this build may not run on it; or nobody knows who made it."""
+    """A later or unknown build made the schema, and this build may not run on it."""
 
 
 USABLE = frozenset({Schema.CURRENT, Schema.NEWER})
-"""The schemas that this build may run on."""
+"""Schemas that this build may run on."""
 
 
 def _config(migrations: Path = MIGRATIONS) -> Config:
@@ -55,22 +55,22 @@ def _config(migrations: Path = MIGRATIONS) -> Config:
 
 
 class TablesInUse(FreeholdError):
-    """A migration could not have a table to itself; nothing was changed."""
+    """A migration could not lock a table alone; nothing was changed."""
 
     def __init__(self) -> None:
         super().__init__(
             "TABLES_IN_USE",
-            "another program reads or writes the tables for long (a backup, a verification), and "
+            "another program has used the tables for long (a backup or a verification), and "
             "the servers must not wait for it: nothing was changed; migrate again when it is done",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LockWaits:
-    """How a migration waits for tables that are in use, on PostgreSQL.
+    """The waits of a migration for tables in use, on PostgreSQL.
 
-    Whoever comes after it waits as well, so that it gives up after `wait_ms` and lets them go on
-    for `pause_s`; after `tries` it is refused.
+    Other sessions queue behind a waiting migration. It therefore gives up after `wait_ms`, lets
+    them run for `pause_s`, and tries again; after `tries` it is refused.
     """
 
     wait_ms: int = 2_000
@@ -88,10 +88,10 @@ def migrate(
     migrations: Path = MIGRATIONS,
     waits: LockWaits = LOCK_WAITS,
 ) -> bool:
-    """Applies every migration up to a revision that the database does not have yet.
+    """Applies all missing migrations up to a revision, in one transaction.
 
-    All of them in one transaction. `migrations` is the folder of a build's migrations. Returns
-    False, and changes nothing, for a schema of a later build. Raises TablesInUse.
+    `migrations` is the folder of a build's migrations. Returns False, and changes nothing, for a
+    schema of a later build. Raises TablesInUse.
     """
     for attempt in range(1, waits.tries + 1):
         try:
@@ -116,9 +116,9 @@ def _migrate(engine: Engine, revision: str, config: Config, wait_ms: int) -> boo
 
 
 def _be_alone(connection: Connection, wait_ms: int) -> None:
-    """Waits for another migration to end; SQLite's transaction is alone from its begin."""
+    """Waits for any other migration to end; on SQLite a write transaction is alone anyway."""
     if connection.dialect.name == "postgresql":
-        # Building an index or moving rows to their shards may take longer than any call may.
+        # Building an index or moving rows to shards may take longer than a call's timeout.
         take_time(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
@@ -126,7 +126,7 @@ def _be_alone(connection: Connection, wait_ms: int) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a database's schema; None where it has none."""
+    """The revision of a database's schema, or None if it has none."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -136,7 +136,7 @@ def head_revision() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this build has the migrations up to a revision."""
+    """True if this build has the migrations up to a revision."""
     return _has(_config(), revision)
 
 
@@ -151,9 +151,9 @@ def build_number() -> int:
 
 
 def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
-    """How a schema of this revision, with this oldest build, stands to this build.
+    """The relation of a schema with this revision and oldest build to this build.
 
-    `oldest_build` is None where the schema names none, as those before 0006 do.
+    `oldest_build` is None if the schema names none, as those before 0006.
     """
     if revision is None:
         return Schema.MISSING
@@ -161,27 +161,27 @@ def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
         return Schema.CURRENT
     if is_known(revision):
         return Schema.OLDER
-    # Revisions are numbers of one length: a later one comes later in the order of texts.
+    # Revisions are numbers of the same length, so they compare correctly as texts.
     later = revision > head_revision()
     may_run = oldest_build is not None and oldest_build <= build_number()
     return Schema.NEWER if later and may_run else Schema.TOO_NEW
 
 
 def schema_of(engine: Engine) -> Schema:
-    """How a database's schema stands to this build."""
+    """The relation of a database's schema to this build."""
     with engine.connect() as connection:
         return compare_schema(revision_of(connection), oldest_build_of(connection))
 
 
 def oldest_build_of(connection: Connection) -> int | None:
-    """The oldest build that may run on a database's schema; None where it names none."""
+    """The oldest build that may run on a database's schema, or None if it names none."""
     if not inspect(connection).has_table(COMPATIBILITY_TABLE):
         return None
     oldest = connection.scalar(text(OLDEST_BUILD))
-    # SQLite keeps a text in a column of numbers.
+    # SQLite may store a text in a number column.
     return oldest if isinstance(oldest, int) else None
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database has every migration of this build, and no other."""
+    """True if the database has exactly the migrations of this build."""
     return schema_of(engine) is Schema.CURRENT

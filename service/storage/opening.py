@@ -1,6 +1,6 @@
-"""Opening a database for a command: whatever is wrong with it is said in one line, with the remedy.
+"""Opens a database for a command; any fault is reported in one line, with its remedy.
 
-Nothing is changed by looking: no file is made, and a database of another program is left as it is.
+The checks change nothing: they make no file, and leave a database of another program as it is.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ REVISION_TABLE = "alembic_version"
 
 
 class DatabaseUnusable(FreeholdError):
-    """There is no database to work with; the text says why, and what to do."""
+    """The database cannot be used; the text says why, and what to do."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)
 
 
 class _Found(NamedTuple):
-    """A database's schema: its revision (None: it has none), the names of its tables, and the
-    oldest build that may run on it (None: it names none)."""
+    """A database's schema: its revision, the names of its tables, and its oldest build.
+
+    `revision` and `oldest_build` are None if the schema names none.
+    """
 
     revision: str | None
     tables: frozenset[str]
@@ -49,14 +51,14 @@ class _Found(NamedTuple):
 
     @property
     def schema(self) -> Schema:
-        """How it stands to this build."""
+        """The relation of the schema to this build."""
         return compare_schema(self.revision, self.oldest_build)
 
 
 def open_current(url: str) -> Engine:
-    """An engine on a Freehold database of a schema that this build may run on.
+    """An engine on a Freehold database whose schema this build may run on.
 
-    Raises DatabaseUnusable; ValueError and ImportError as `open_database` does.
+    Raises DatabaseUnusable; raises ValueError and ImportError as `open_database` does.
     """
     engine = open_database(url)
     with _disposed_on_error(engine):
@@ -73,16 +75,15 @@ def open_current(url: str) -> Engine:
 
 
 def open_to_migrate(url: str) -> Engine:
-    """An engine on a Freehold database that is not for later builds only, or is to become one.
+    """An engine on an empty database, or on a Freehold database that this build may migrate.
 
-    A SQLite file that is not there is made by the engine's first connection. Raises as
-    `open_current` does.
+    The engine's first connection makes a missing SQLite file. Raises as `open_current` does.
     """
     engine = open_database(url, create=True)
     with _disposed_on_error(engine):
         found = _look(engine, to_create=True)
         _refuse_too_new(engine.url, found)
-        # Beside other tables a database of PostgreSQL's may have those of its extensions.
+        # A PostgreSQL database may also have tables of its extensions.
         in_the_way = found.tables
         if engine.dialect.name == "postgresql":
             in_the_way = found.tables & metadata.tables.keys()
@@ -93,7 +94,7 @@ def open_to_migrate(url: str) -> Engine:
 
 
 def reach(url: str) -> None:
-    """Raises DatabaseUnusable when a PostgreSQL cannot be reached."""
+    """Raises DatabaseUnusable if a PostgreSQL database cannot be reached."""
     engine = open_database(url)
     try:
         if engine.dialect.name == "postgresql":
@@ -112,7 +113,7 @@ def _disposed_on_error(engine: Engine) -> Iterator[None]:
 
 
 def _name(url: URL) -> str:
-    """A database as a message names it, without user and password."""
+    """The name of a database in messages, without user and password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return f"the database {url.database}"
@@ -139,7 +140,7 @@ def _look(engine: Engine, *, to_create: bool = False) -> _Found:
 
 
 def _why_unreachable(error: SQLAlchemyError) -> str:
-    """One line of what the driver says; it names host, user and database, never a password."""
+    """The driver's message in one line; it names host, user and database, never a password."""
     said = getattr(error, "orig", None) or error
     if telling(error) is None:
         return f"PostgreSQL refused to read ({type(said).__name__}): check the user in --database"
@@ -150,7 +151,7 @@ def _why_unreachable(error: SQLAlchemyError) -> str:
 
 
 def _look_into_file(path: str, *, to_create: bool) -> _Found:
-    """What a SQLite file holds; looked at before it is opened as ours and put in WAL mode."""
+    """The schema in a SQLite file, read before the file is opened for use and put in WAL mode."""
     if not os.path.exists(path):
         folder = os.path.dirname(os.path.realpath(path))
         if not os.path.isdir(folder):
@@ -181,7 +182,7 @@ def _look_into_file(path: str, *, to_create: bool) -> _Found:
     except sqlite3.Error as error:
         raise DatabaseUnusable("NOT_A_DATABASE", _why_unreadable(path, error)) from error
     revision = str(versions[0][0]) if versions else None
-    # SQLite keeps a text in a column of numbers.
+    # SQLite may store a text in a number column.
     oldest = oldest if isinstance(oldest, int) else None
     return _Found(revision, tables - {REVISION_TABLE}, oldest)
 

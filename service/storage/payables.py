@@ -1,4 +1,4 @@
-"""What operators are owed, read outside any write transaction."""
+"""Operators' balances, read outside any write transaction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from service.storage.database import reading
 
 
 def payables_of(engine: Engine, operator_id: str) -> dict[str, int]:
-    """An operator's balance in minor units by currency; negative when it owes.
+    """An operator's balance in minor units by currency; negative if the operator owes.
 
-    Raises NotFound when there is no such operator.
+    Raises NotFound if there is no such operator.
     """
     known = select(t.operators.c.operator_id).where(t.operators.c.operator_id == operator_id)
     owed = t.operator_payables.c

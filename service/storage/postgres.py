@@ -1,4 +1,4 @@
-"""PostgreSQL: how a session is opened and bounded, and how a transaction on it ends."""
+"""PostgreSQL: opens sessions with bounded waits, and ends transactions on them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from service.engine.ports import OutcomeUnknown, StorageFailed
 
 
 def postgres_settings() -> dict[str, str | int]:
-    """What a session rests on; not left to how the server or the role is set up."""
+    """The settings of a session, whatever the defaults of the server and the role."""
     limits = LIMITS.postgres
     return {
         "statement_timeout": limits.statement_ms,
         "lock_timeout": limits.lock_ms,
-        # A process that is frozen within a transaction must not keep others from the rows it
-        # locked.
+        # A process that is frozen within a transaction must not block its rows for ever.
         "idle_in_transaction_session_timeout": limits.idle_in_transaction_ms,
         "synchronous_commit": "on",
-        # For 64 keys and a table of 2,000 rows the planner would rather read the table.
+        # For 64 keys and a table of 2,000 rows the planner would read the whole table.
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
-        # What is prepared is parsed once, and planned anew for the rows and tables that there are:
-        # a plan made while a table was small would stay while it grows. Planning costs a batch no
-        # more than the worse plans would.
+        # Prepared statements are parsed once and planned anew each time: a plan made for a small
+        # table would stay while the table grows. Planning costs a batch no more than worse plans
+        # would.
         "plan_cache_mode": "force_custom_plan",
         "application_name": "freehold",
     }
@@ -37,25 +36,25 @@ def postgres_settings() -> dict[str, str | int]:
 
 def open_postgres(url: URL) -> Engine:
     """See `database.open_database`."""
-    # The driver need not be installed for SQLite.
+    # Imported here, because SQLite does not need the driver.
     from service.storage.postgres_session import Session
 
     engine = create_engine(
         url,
         connect_args=_postgres_arguments(url),
-        # READ COMMITTED, whatever the server's default: a batch locks its lines first and then
-        # reads, and each read must see what those left that it waited for. A snapshot taken at
-        # the transaction's start (REPEATABLE READ) would show it the state before, and fail with
-        # 40001 whenever two processes meet on a line. What no row lock covers is covered by the
-        # versions in UPDATE and by unique keys.
+        # READ COMMITTED, whatever the server's default: a batch locks its lines first, and its
+        # later reads must see the changes of the processes that it waited for. A snapshot of the
+        # transaction's start (REPEATABLE READ) would show the state before, and fail with 40001
+        # whenever two processes meet on a line. Versions in UPDATE and unique keys cover the rows
+        # without locks.
         isolation_level="READ COMMITTED",
-        # Positional parameters, so that rows are handed to the driver as they are.
+        # Positional parameters, so that rows are passed to the driver unchanged.
         paramstyle="format",
         pool_pre_ping=True,
         pool_size=LIMITS.postgres.connections,
         max_overflow=0,
         pool_timeout=LIMITS.postgres.pool_wait_s,
-        # Of no use here, and looked up with every first connection.
+        # Not needed, and each first connection would look it up.
         use_native_hstore=False,
         hide_parameters=True,
     )
@@ -87,7 +86,7 @@ def open_postgres(url: URL) -> Engine:
         driver: Any = connection.dialect.loaded_dbapi
         session: Any = connection.connection.driver_connection
         try:
-            # SQLAlchemy's own COMMIT finds nothing to do.
+            # SQLAlchemy's own COMMIT has nothing left to do.
             commit_checked(session, connection.info["warnings"])
         except driver.Error as error:
             raise DBAPIError.instance(
@@ -98,7 +97,7 @@ def open_postgres(url: URL) -> Engine:
 
 
 def postgres_bounds() -> dict[str, int]:
-    """How long a connection is waited for and held, in options that libpq 12 and newer know."""
+    """The bounds of waits for a connection, as options of libpq 12 and newer."""
     return {
         "connect_timeout": LIMITS.postgres.connect_s,
         "keepalives_idle": LIMITS.postgres.keepalive_s,
@@ -109,7 +108,7 @@ def postgres_bounds() -> dict[str, int]:
 
 
 def _postgres_arguments(url: URL) -> dict[str, Any]:
-    """How to connect; what the URL says itself comes last and wins."""
+    """The arguments of a connection; the URL's own options override them."""
     given = dict(url.query)
     settings = [f"-c {name}={value}" for name, value in postgres_settings().items()]
     return {
@@ -119,12 +118,12 @@ def _postgres_arguments(url: URL) -> dict[str, Any]:
 
 
 def commit_checked(session: Any, warnings: deque[str]) -> None:
-    """Commits, and looks at the answer.
+    """Commits, and checks the answer.
 
-    The driver takes every answer but an error for a success. ROLLBACK is none: so PostgreSQL
-    answers COMMIT after a statement had failed. Nor is a warning: so it answers when the wait for
-    a synchronous standby was cut off. `warnings` are the states of those that came. Raises
-    StorageFailed, OutcomeUnknown, or the driver's error.
+    The driver regards every answer except an error as a success. ROLLBACK is not one: PostgreSQL
+    answers so to COMMIT after a failed statement. A warning is not one either: PostgreSQL sends it
+    when the wait for a synchronous standby was cancelled. `warnings` has the states of the warnings
+    received. Raises StorageFailed, OutcomeUnknown, or the driver's error.
     """
     if not session.info.transaction_status:  # IDLE is 0: no transaction was begun
         return
@@ -137,24 +136,24 @@ def commit_checked(session: Any, warnings: deque[str]) -> None:
 
 
 class PostgresSession:
-    """The connection that batches are written on, as the driver has it."""
+    """The connection for writing batches, used through the driver."""
 
     def __init__(self, connection: Connection) -> None:
-        """Takes the connection for its own until it is closed."""
+        """Owns the connection until it is closed."""
         driver: Any = connection.connection.driver_connection
         self.driver = driver
-        # At their first use, so that what a rollback made the driver forget is back at once.
+        # Prepare at the first use: a rollback makes the driver forget prepared statements.
         self.driver.prepare_threshold = 0
         self._warnings: deque[str] = connection.info["warnings"]
         self.rollback = self.driver.rollback
 
     @property
     def gone(self) -> bool:
-        """Whether the connection is lost."""
+        """True if the connection is lost."""
         return bool(self.driver.closed)
 
     def begin(self) -> Any:
-        """A cursor of a transaction, which the driver begins with the first statement."""
+        """A cursor of a transaction; the driver begins it with the first statement."""
         return self.driver.cursor()
 
     def commit(self) -> None:
@@ -163,17 +162,17 @@ class PostgresSession:
 
     @contextmanager
     def reading_once(self) -> Iterator[Any]:
-        """A cursor for single statements that read, in no transaction.
+        """A cursor for single reads, without a transaction.
 
-        A transaction would have to be ended before scores are made, and a rollback makes the
-        driver forget every statement that it has prepared.
+        A transaction would have to end before scoring, and a rollback makes the driver forget its
+        prepared statements.
         """
         session = self.driver
         session.autocommit = True
         try:
             yield session.cursor()
         finally:
-            # Where that fails, whoever reads lets go of the session: what it would write next must
-            # not be committed statement by statement.
+            # If this fails, the caller drops the session: its next writes must not be committed
+            # statement by statement.
             if not session.closed:
                 session.autocommit = False

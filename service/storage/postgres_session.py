@@ -1,8 +1,8 @@
-"""A session of PostgreSQL's in which no answer is waited for without end.
+"""PostgreSQL sessions that wait for no answer without a bound.
 
-The server bounds its statements itself, but not while it stands still (a process that was stopped,
-a machine that hangs), and never a COMMIT that waits for a standby. A process that stands still
-looks alive to the network, too: its kernel acknowledges what we send.
+The server bounds its own statements, but not while it is stopped (a stopped process, a hanging
+machine), and never a COMMIT that waits for a standby. On the network a stopped process still looks
+alive: its kernel acknowledges our packets.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import ConnStatus
 
 LOOK_S = 0.1
-"""How often the driver looks whether it was interrupted, as by default."""
+"""The interval at which the driver checks for interrupts, in seconds; the driver's default."""
 
 
 class Session(psycopg.Connection[Any]):
-    """A connection whose answers each come within `answer_s` seconds; None: whenever they come.
+    """A connection that waits at most `answer_s` seconds for each answer; None means no bound.
 
-    After that nobody waits any more: the connection is closed, and the error is the same as that of
-    a broken network.
+    After that the connection is closed, with the same error as a broken connection.
     """
 
     answer_s: float | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = LOOK_S, timeout: float | None = None) -> RV:
-        """What the driver waits for; raises OperationalError when it does not come in time."""
+        """Waits for an answer, as the driver does; raises OperationalError after `answer_s`."""
         try:
             return super().wait(gen, interval, self.answer_s if timeout is None else timeout)
         except psycopg.OperationalError as error:
-            # An error without a state is not the server's answer; a connection that is not broken
-            # has waited too long for one.
+            # An error without a state is not the server's answer. If the connection is still good,
+            # the wait took too long.
             if error.sqlstate is not None or self.pgconn.status != ConnStatus.OK:
                 raise
             self.pgconn.finish()

@@ -1,9 +1,8 @@
-"""PostgreSQL's own tools in the version of a server.
+"""Finds PostgreSQL's tools of the server's version.
 
-A dump by newer tools than the server's is of no use to it: pg_dump 17 writes settings that
-PostgreSQL 15 does not know, and pg_restore 15 does not read what pg_dump 17 wrote. Older tools
-refuse a newer server. So the tools are those of the server's own major version, wherever on the
-machine they are.
+Dumps by newer tools do not fit the server: pg_dump 17 writes settings that PostgreSQL 15 does not
+know, and pg_restore 15 does not read dumps of pg_dump 17. Older tools refuse a newer server. Only
+the tools of the server's own major version are used, wherever they are on the machine.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import NamedTuple
 from service.storage.proof import BackupRefused
 
 VERSION = re.compile(r"\(PostgreSQL\) ((\d+)\S*)")
-# Where the packages of Debian, Red Hat and Homebrew have them, several versions side by side.
+# The places of the packages of Debian, Red Hat and Homebrew, with several versions side by side.
 PLACES = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -39,10 +38,10 @@ class Tools(NamedTuple):
 
 
 def tools_for(server_version: int, folder: Path | None) -> Tools:
-    """The tools of a server's major version; `server_version` is as libpq has it (150018).
+    """The tools of a server's major version; `server_version` is libpq's number (150018).
 
-    With a folder (`--postgres-bin`) only those in it; else PATH is searched, the folder that
-    pg_config tells, and where packages put them. Raises BackupRefused.
+    With `folder` (`--postgres-bin`), only that folder is searched; otherwise PATH, the folder named
+    by pg_config, and the places of packages. Raises BackupRefused.
     """
     major = server_version // 10_000
     found: list[str] = []
@@ -63,7 +62,7 @@ def tools_for(server_version: int, folder: Path | None) -> Tools:
 
 
 def _folders() -> Iterator[Path]:
-    """Folders that may have the tools, each once; the user's own first."""
+    """Folders that may contain the tools, each once; the user's own first."""
     seen: set[str] = set()
     for place in (*_in_path(), *_told(), *_packaged()):
         real = os.path.realpath(place)
@@ -78,7 +77,7 @@ def _in_path() -> list[Path]:
 
 
 def _told() -> list[Path]:
-    """What pg_config tells, if it is there."""
+    """The folder named by pg_config, if it is installed."""
     said = _said("pg_config", "--bindir")
     return [Path(said)] if said else []
 
@@ -89,13 +88,13 @@ def _packaged() -> list[Path]:
 
 
 def _version(tool: str) -> tuple[str, int]:
-    """A tool's version and its major part; ("unknown", 0) when it does not tell."""
+    """A tool's version and its major part; ("unknown", 0) if it prints none."""
     told = VERSION.search(_said(tool, "--version"))
     return (told[1], int(told[2])) if told else ("unknown", 0)
 
 
 def _said(*words: str) -> str:
-    """What a program prints on its own; empty when it does not run."""
+    """The output of a program; empty if it does not run."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_S,

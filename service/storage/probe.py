@@ -1,4 +1,4 @@
-"""Whether the database works, tried for as little as it takes to know."""
+"""A cheap probe that the database works."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from service.engine.ports import StorageFailed
 from service.storage.database import telling, writing
 
 READ = text("SELECT version_num FROM alembic_version")
-# Asks for what a batch needs, and changes no row.
+# Takes the locks of a batch, and changes no row.
 UPDATE = text("UPDATE lines SET version = version WHERE 1 = 0")
-# A record in the log that says nothing, so that COMMIT waits for the disk and for the standbys.
+# An empty WAL record, so that COMMIT waits for the disk and the standbys.
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
 def probe(engine: Engine, writes: bool) -> bool:
-    """Reads something; with `writes` it commits something as well, as durably as a batch.
+    """Reads a row; with `writes` it also commits, as durably as a batch.
 
-    On SQLite that is the first page, whose `user_version` gets the value that it has; on PostgreSQL
-    a record of the log. Returns False when no connection was free. Raises StorageFailed or
-    OutcomeUnknown.
+    On SQLite it writes the first page, whose `user_version` keeps its value; on PostgreSQL a WAL
+    record. Returns False if no connection was free. Raises StorageFailed or OutcomeUnknown.
     """
     try:
         if not writes:
-            # Who only reads does not look at everything; nobody else may have come for long.
+            # Plain reads check less, so this read is thorough: no other may have come for long.
             with engine.connect().execution_options(thorough=True) as connection:
                 connection.execute(READ).all()
             return True
@@ -39,5 +38,5 @@ def probe(engine: Engine, writes: bool) -> bool:
     except NoneFree:
         return False
     except SQLAlchemyError as error:
-        raise StorageFailed("the database could not be tried") from telling(error)
+        raise StorageFailed("the database could not be probed") from telling(error)
     return True

@@ -1,4 +1,4 @@
-"""What a database must be before a backup of it is kept, or a restored one is served from."""
+"""The checks of a database before its backup is kept, or before a restored one is served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.storage.migrate import USABLE, schema_of
 
 
 class BackupRefused(FreeholdError):
-    """A backup or a restore did not take place; nothing is left behind unless the text says so."""
+    """A backup or a restore was refused; nothing is left behind unless the text says so."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)
@@ -24,15 +24,15 @@ def require_current(engine: Engine) -> None:
     if schema_of(engine) not in USABLE:
         raise BackupRefused(
             "SCHEMA_NOT_CURRENT",
-            "its schema is not for this build: run freehold migrate if it is older, else the build "
-            "that made it",
+            "its schema is not for this build: if it is older, run freehold migrate; if newer, use "
+            "the build that made it",
         )
 
 
 def prove(engine: Engine, elsewhere: Elsewhere | None = None) -> Verification:
-    """What the books hold; raises BackupRefused for another schema and for books that are wrong.
+    """Verifies the books; raises BackupRefused for a wrong schema and for wrong books.
 
-    With `elsewhere` large books are shared among processes.
+    With `elsewhere`, large books are shared among processes.
     """
     require_current(engine)
     try:

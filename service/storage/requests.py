@@ -11,15 +11,15 @@ from service.storage import schema as t
 from service.storage.database import reading
 
 PORTION = 500
-"""Ids a statement asks for at most."""
+"""The most ids in one statement."""
 
 
 def find_requests(
     engine: Engine, caller: str, request_ids: Collection[str]
 ) -> dict[str, RequestRecord]:
-    """A caller's records by request id; an id without a record is left out.
+    """A caller's records by request id; unknown ids are left out.
 
-    Raises StorageFailed when the database is away.
+    Raises StorageFailed if the database is unavailable.
     """
     wanted = list(request_ids)
     found: dict[str, RequestRecord] = {}

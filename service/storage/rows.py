@@ -1,9 +1,8 @@
-"""Records to rows of the database and back.
+"""Converts records to rows of the database and back.
 
-What becomes of each column follows from the type of the record's field: an enumeration is kept as
-its value, a tuple as its parts with commas between them, everything else as it is. For each record
-one function is compiled, as `collections.namedtuple` does for its own: it costs a row no more than
-one that is written out by hand.
+The type of a record's field decides how its column is stored: an enumeration as its value, a tuple
+as its parts joined by commas, any other type unchanged. One function is compiled for each record,
+as `collections.namedtuple` does; it is as fast as code written by hand.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Values = tuple[Any, ...]
 
 
 class Kind:
-    """What a record's field holds: a type, whether None as well, and of a tuple its parts."""
+    """The kind of a record's field: its type, whether it may be None, and a tuple's parts."""
 
     def __init__(self, hint: Any) -> None:
         parts = get_args(hint) if get_origin(hint) is UnionType or _is_union(hint) else (hint,)
@@ -39,7 +38,7 @@ class Kind:
 
     @property
     def is_enumeration(self) -> bool:
-        """Whether it is one of a list of names."""
+        """True if the type is an enumeration."""
         return isinstance(self.type, type) and issubclass(self.type, StrEnum)
 
 
@@ -48,17 +47,17 @@ def _is_union(hint: Any) -> bool:
 
 
 def kinds_of(record: type[Any]) -> dict[str, Kind]:
-    """The kind of each field of a record, in their order."""
+    """The kinds of a record's fields, in order."""
     hints = get_type_hints(record)
     return {name: Kind(hints[name]) for name in columns_of(record)}
 
 
 class Converter(Generic[Row]):
-    """Turns records of one type into rows and back, in the order of the record's fields.
+    """Converts records of one type to rows and back, in the order of the record's fields.
 
-    values  the row of a record, and after it the `derived` properties of the record
-    changes what may change of it: the row without the fields `fixed`
-    record  the record of a row; raises KeyError or ValueError for a name that no enumeration has
+    values   the row of a record, followed by the record's `derived` properties
+    changes  the part of the row that may change: the row without the `fixed` fields
+    record   the record of a row; raises KeyError or ValueError for an unknown enumeration value
     """
 
     def __init__(
@@ -91,7 +90,7 @@ _PLAIN = re.compile(r"(it|row)\[(\d+)\]")
 
 
 def _joined(expressions: Iterable[str]) -> str:
-    """Expressions with commas; those that only take neighbouring places become one slice."""
+    """Joins expressions by commas; expressions of neighbouring places become one slice."""
     joined: list[str] = []
     run: tuple[str, int, int] | None = None
     for expression in expressions:
@@ -111,7 +110,7 @@ def _joined(expressions: Iterable[str]) -> str:
 
 
 def _compiled(source: str, names: dict[str, Any]) -> Any:
-    # Every part of the source is a name of a record's field, or written here.
+    # The source consists only of names of record fields and of text in this file.
     return eval(compile(source, "<records and rows>", "eval"), names)
 
 
@@ -124,7 +123,7 @@ def _to_row(value: str, kind: Kind) -> str:
 
 def _to_record(given: str, name: str, kind: Kind, names: dict[str, Any]) -> str:
     if kind.type is bool:
-        return f"bool({given})"  # SQLite gives numbers
+        return f"bool({given})"  # SQLite returns a number
     if kind.is_enumeration:
         names[f"known_{name}"] = {member.value: member for member in kind.type}
         value = f"known_{name}[{given}]"

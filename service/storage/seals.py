@@ -1,4 +1,4 @@
-"""What the sealer reads, on connections of its own."""
+"""The sealer's reads, on connections of their own."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from service.storage.database import reading
 from service.storage.horizon import Horizon
 
 EVENTS_A_HEAD = 4
-"""How many events are looked at for one line that may have changed."""
+"""The number of events read for each line that may have changed."""
 
 
 class SqlSealStore:
-    """Lines that changed since they were last sealed, on SQLite or PostgreSQL."""
+    """Finds lines that changed since their last seal, on SQLite or PostgreSQL."""
 
     def __init__(self, engine: Engine, horizon: Horizon) -> None:
         self._engine = engine
         self._horizon = horizon
 
     def last_event(self) -> int:
-        """The number of the last event that is committed; 0 before the first."""
+        """The number of the last committed event; 0 before the first."""
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.max(t.outbox.c.sequence))).scalar() or 0)
 
     def unsealed(self, after: int, max_heads: int) -> Unsealed:
-        """Heads of lines with events after a number that were not sealed as they are now.
+        """Heads of lines that have events after this number and are not sealed as they are now.
 
-        Events to which a transaction may still add one with a smaller number are left for later.
-        Of one seal's size, or little more where people have lines in several currencies.
+        Events are left for later while a transaction may still add one with a smaller number.
+        Returns about one seal's heads; a little more if people have lines in several currencies.
         """
         until = self._horizon.look().events
         with reading(self._engine) as connection:

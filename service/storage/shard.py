@@ -1,11 +1,11 @@
-"""Spreads the tables over the nodes of a Citus cluster: people by their id, the rest beside them.
+"""Distributes the tables over the nodes of a Citus cluster by user id.
 
-Citus keeps a unique key only where it contains the column that a table is spread by. So it is
-with every key here but the outbox's, which is widened.
+Citus supports a unique key only if it contains the distribution column. All keys do, except the
+outbox's, which is widened.
 
-Only the schema is ready. Citus takes no SELECT ... FOR UPDATE over several shards, and none whose
-keys come from a join instead of an equality (its issue 4647), so the statements of a batch have to
-become one a person before a server can run on it.
+Only the schema is ready. Citus does not support SELECT ... FOR UPDATE over several shards, nor one
+whose keys come from a join instead of an equality (its issue 4647). Before a server can run on it,
+a batch must use one statement for each person.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from service.domain.errors import FreeholdError
 from service.storage.database import take_time, writing
 
-# Everything about one person stands on one node, by `user_id`.
+# All rows of one person are on one node, by `user_id`.
 BY_USER = (
     "users",
     "feature_snapshots",
@@ -27,14 +27,14 @@ BY_USER = (
     "sealed_heads",
     "outbox",
 )
-# The named exceptions: what must be unique for a caller or an operator, whoever the person is.
+# The named exceptions: rows that must be unique for a caller or an operator.
 BY_CALLER = {
     "requests": "caller",
     "payments": "caller",
     "open_items": "operator_id",
     "operator_payables": "operator_id",
 }
-# What everybody reads and hardly anybody writes: on every node.
+# Tables that are read by all and rarely written: a copy on every node.
 EVERYWHERE = (
     "compatibility",
     "operators",
@@ -46,12 +46,13 @@ EVERYWHERE = (
     "feature_schemas",
     "seals",
 )
-# Numbers from one sequence stay unique without a key of their own.
+# Numbers of a sequence stay unique without a key of their own.
 WIDENED = {"outbox": ("user_id", "sequence")}
 
 
-# Citus calls every trigger unsafe that it cannot see through. Ours refuse changes of what is only
-# ever added, and look at nothing but the row. Now, and for every session from here on.
+# Citus calls every trigger unsafe that it cannot analyse. Our triggers refuse changes of
+# append-only rows, and read only the row itself. They are allowed for this session and all later
+# ones.
 TRIGGERS = (
     "SET LOCAL citus.enable_unsafe_triggers = on",
     """DO $$
@@ -64,14 +65,14 @@ TRIGGERS = (
 
 
 class ShardingUnavailable(FreeholdError):
-    """The database cannot be sharded: it is no PostgreSQL, or has no Citus."""
+    """The database cannot be sharded: it is not PostgreSQL, or has no Citus."""
 
     def __init__(self, why: str) -> None:
         super().__init__("SHARDING_UNAVAILABLE", why)
 
 
 def statements(table: str) -> list[str]:
-    """What spreads one table; KeyError for a table that is in no group."""
+    """The statements that distribute one table. Raises KeyError for a table in no group."""
     if table in EVERYWHERE:
         return [f"SELECT create_reference_table('{table}')"]
     widen = []
@@ -88,14 +89,14 @@ def statements(table: str) -> list[str]:
 
 
 def shard(engine: Engine) -> list[str]:
-    """Spreads every table that is not spread yet, in one transaction; returns their names.
+    """Distributes all tables that are not distributed yet, in one transaction; returns their names.
 
-    For a migrated database, rows included. Raises ShardingUnavailable.
+    The database must be migrated, and may have rows. Raises ShardingUnavailable.
     """
     if engine.dialect.name != "postgresql":
         raise ShardingUnavailable("sharding needs PostgreSQL with Citus")
     with writing(engine) as connection:
-        # Rows move to their nodes, which may take longer than any call may.
+        # Moving rows to their nodes may take longer than a call's timeout.
         take_time(connection)
         available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'"
         if not connection.scalar(text(available)):
@@ -105,7 +106,7 @@ def shard(engine: Engine) -> list[str]:
 
 
 def distribute(connection: Connection) -> list[str]:
-    """Spreads every table that is not spread yet over a cluster that has Citus."""
+    """Distributes all tables that are not distributed yet over a cluster with Citus."""
     known = connection.scalars(text("SELECT logicalrelid::regclass::text FROM pg_dist_partition"))
     spread = set(known)
     left = [name for name in (*EVERYWHERE, *BY_USER, *BY_CALLER) if name not in spread]

@@ -1,4 +1,4 @@
-"""SQLite: how its files are opened, and how a transaction on them begins and ends."""
+"""SQLite: opens a database's files, and begins and ends transactions on them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from service.storage.sqlite_files import (
     read_from_disk,
 )
 
-# SQLite's driver asks every value but numbers and texts how it wants to be stored, at 0.4 us each;
-# here is the answer, for 0.1 us.
+# SQLite's driver looks for an adapter for every value except numbers and texts, at 0.4 us each;
+# this adapter is found in 0.1 us.
 sqlite3.register_adapter(type(None), {None: None}.get)
 sqlite3.register_adapter(bytes, bytearray)
 sqlite3.register_adapter(bool, int)
-# Held by whoever opens or closes a file of SQLite's in this process.
+# Held while a SQLite file is opened or closed in this process.
 SQLITE_FILES = RLock()
 
 
 class SqliteDatabase:
-    """One database file with the connections that this process has to it."""
+    """One database file, and this process's connections to it."""
 
     def __init__(self, path: str, *, create: bool) -> None:
-        """`path` may be a symbolic link; where it leads is settled now."""
+        """`path` may be a symbolic link; it is resolved once, now."""
         self._file = os.path.realpath(path)
         self._address = address(self._file, "mode=rwc" if create else "mode=rw")
         self._files = OpenFiles(self._file)
@@ -60,12 +60,12 @@ class SqliteDatabase:
         return connection
 
     def doubt(self) -> None:
-        """Something has failed, a sync perhaps: what the disk does not have is not believed."""
+        """Call it after an error, perhaps a failed sync: files are then read from the disk."""
         with SQLITE_FILES, suppress(sqlite3.OperationalError):
             read_from_disk(self._file)
 
     def close(self, connection: sqlite3.Connection) -> None:
-        """Closes a connection here and not a moment later, so that nobody takes it for open."""
+        """Closes a connection at once, so that no other code takes it for open."""
         with SQLITE_FILES:
             self._opened.remove(connection)
             connection.close()
@@ -73,7 +73,7 @@ class SqliteDatabase:
                 self._files.closed()
 
     def begin_reading(self, connection: sqlite3.Connection, *, thorough: bool) -> None:
-        """Begins a transaction that reads, after a look at the files; raises FileGone."""
+        """Begins a read transaction after a check of the files; raises FileGone."""
         if thorough:
             self._files.check_all()
         else:
@@ -81,10 +81,10 @@ class SqliteDatabase:
         connection.execute("BEGIN")
 
     def begin_writing(self, connection: sqlite3.Connection) -> None:
-        """Begins a transaction that writes; the looks at the files come with its commit.
+        """Begins a write transaction; its commit checks the files.
 
-        Now and then a long log is copied back into the file first; whoever writes may not go on
-        when that fails. Raises the driver's error.
+        At intervals it first copies a long log back into the file; if that fails, nothing may be
+        written. Raises the driver's error.
         """
         if next(self._turns) % LIMITS.sqlite.checkpoint_turns == 0:
             self._checkpoint(connection)
@@ -101,28 +101,28 @@ class SqliteDatabase:
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commits while the path leads to the open file.
 
-        Raises FileGone and the driver's error, after which the transaction is to be rolled back,
-        and FileGoneSince.
+        Raises FileGone or the driver's error; the caller must then roll the transaction back.
+        Raises FileGoneSince after a commit.
         """
         self._files.commit(connection)
 
 
 class SqliteSession:
-    """The connection that batches are written on, as the driver has it."""
+    """The connection for writing batches, used through the driver."""
 
     def __init__(self, connection: Connection) -> None:
-        """Takes the connection for its own until it is closed; raises the driver's error."""
+        """Owns the connection until it is closed; raises the driver's error."""
         driver: Any = connection.connection.driver_connection
         self.driver = driver
         self._database: SqliteDatabase = connection.info["database"]
-        # SQLite keeps the keys that a statement hands over in a table of its own, which here need
-        # not be ready to go to a file: they are few. Other connections sort whole tables.
+        # SQLite keeps the keys passed to a statement in a temporary table. Here they are few, so
+        # memory is enough; other connections sort whole tables.
         self.driver.execute("PRAGMA temp_store=MEMORY")
         self.rollback = self.driver.rollback
         self.gone = False
 
     def begin(self) -> Any:
-        """Begins a transaction; a cursor of it. Raises the driver's error."""
+        """Begins a transaction and returns a cursor. Raises the driver's error."""
         self._database.begin_writing(self.driver)
         return self.driver.cursor()
 
@@ -154,7 +154,7 @@ def open_sqlite(url: URL, *, create: bool) -> Engine:
 
     @event.listens_for(engine, "invalidate")
     def doubt(_connection: Any, _record: Any, _error: Any) -> None:
-        # So the store lets go of a connection when something has failed.
+        # The store invalidates a connection after an error.
         database.doubt()
 
     @event.listens_for(engine, "close")
@@ -175,11 +175,11 @@ def open_sqlite(url: URL, *, create: bool) -> Engine:
     def commit(connection: Connection) -> None:
         session: Any = connection.connection.driver_connection
         try:
-            # SQLAlchemy's own COMMIT finds nothing to do.
+            # SQLAlchemy's own COMMIT has nothing left to do.
             with _errors_of_sqlalchemy("COMMIT"):
                 database.commit(session)
         except FileGone:
-            # SQLAlchemy takes the transaction for ended, and would leave it open with its lock.
+            # SQLAlchemy regards the transaction as ended, and would leave it open with its lock.
             session.rollback()
             raise
 
@@ -188,7 +188,7 @@ def open_sqlite(url: URL, *, create: bool) -> Engine:
 
 @contextmanager
 def _errors_of_sqlalchemy(word: str) -> Iterator[None]:
-    """The driver's errors as SQLAlchemy's."""
+    """Raises the driver's errors as SQLAlchemy's."""
     try:
         yield
     except sqlite3.Error as error:
@@ -196,7 +196,7 @@ def _errors_of_sqlalchemy(word: str) -> Iterator[None]:
 
 
 def _configure(connection: Any) -> None:
-    # The driver must not begin transactions by itself: SQLAlchemy's events and the session do.
+    # The driver must not begin transactions: SQLAlchemy's events and the session do.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={LIMITS.sqlite.busy_ms}")
@@ -205,6 +205,6 @@ def _configure(connection: Any) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{LIMITS.sqlite.cache_kib}")
     cursor.execute("PRAGMA wal_autocheckpoint=0")
-    # The first read makes the log and the shared memory, where they are not there yet.
+    # The first read makes the log and the shared memory if they do not exist yet.
     cursor.execute("PRAGMA schema_version")
     cursor.close()

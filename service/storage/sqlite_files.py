@@ -1,25 +1,25 @@
-"""SQLite's two files as the kernel and the disk have them: the database and its log beside it.
+"""SQLite's files on disk: the database and its log (the WAL) beside it.
 
-When a sync fails, the kernel takes what it could not write for written from then on, and shows it
-to all who read. Three things follow that SQLite does not see to:
+After a failed sync the kernel treats the unwritten pages as written, and shows them to all readers.
+SQLite does not handle three consequences:
 
-- whoever opens the database next takes a whole transaction at the end of the log for committed,
-  and an answer replayed from it would not survive a power cut;
-- on ext4 the next sync of the same place succeeds, but newly allocated blocks stay unwritten, so
-  that neither a transaction nor a checkpoint done again survives one;
-- an automatic checkpoint hides its errors, and the log is written over all the same.
+- The next process that opens the database takes a whole transaction at the end of the log for
+  committed; an answer replayed from it would not survive a power cut.
+- On ext4 the next sync of the same blocks succeeds, but newly allocated blocks stay unwritten; a
+  repeated transaction or checkpoint would not survive a power cut.
+- An automatic checkpoint hides its errors, and the log is overwritten all the same.
 
-So what is not written yet is synced and the kernel's memory of the files dropped, by whoever comes
-first and after each error; and checkpoints are made here, where their errors are seen.
+Therefore the first connection of a process, and each connection after an error, syncs the files and
+drops the kernel's cache of them. Checkpoints are made here, so that their errors are seen.
 
-A file that is removed, renamed or written over stays open: SQLite goes on in it, answers that all
-is well, and whatever it commits ends with the process. So every transaction looks whether the paths
-still lead to what is open (`OpenFiles`): before its commit and after it, and one that only reads
-before it begins as well.
+A file that is removed, renamed or overwritten stays open: SQLite goes on in it without an error,
+and its commits are lost when the process ends. Therefore every transaction checks that the paths
+still lead to the open files (`OpenFiles`): before and after its commit. A read-only transaction
+also checks before it begins.
 
-A third file beside them, `FILE-server`, is locked by the one server that there may be. It is empty
-and stays; whether a server is there is told by the lock alone, which the kernel takes away with the
-process, however that ends.
+A third file, `FILE-server`, is locked by the only server of the database. It is empty and is never
+removed. Only its lock shows that a server is running; the kernel releases the lock when the process
+ends in any way.
 """
 
 from __future__ import annotations
@@ -45,46 +45,46 @@ FRAME_HEADER_BYTES = 24
 SALTS = slice(16, 24)
 SALTS_OF_FRAME = slice(8, 16)
 PAGE_BYTES = 4_096
-# https://sqlite.org/walformat.html: the salts of the log; how far it was copied, and was to be.
+# https://sqlite.org/walformat.html: the log's salts; the pages copied, and the pages to copy.
 INDEX_BYTES, INDEX_SALTS = 136, slice(32, 40)
 INDEX_COPIED, INDEX_TO_COPY = slice(96, 100), slice(128, 132)
 
 
 class NotAlone(FreeholdError):
-    """Another server process has this file, or that cannot be told."""
+    """Another server process has the file, or the lock cannot be taken."""
 
 
 class FileGone(StorageFailed):
-    """The path of a database does not lead to the file that is open; nothing was written."""
+    """The path of a database does not lead to the open file; nothing was written."""
 
 
 class FileGoneSince(OutcomeUnknown):
-    """A commit succeeded in a file that its path did not lead to a moment later."""
+    """A commit succeeded, but a moment later the path did not lead to its file."""
 
 
 def address(path: str | Path, options: str) -> str:
-    """A file for `sqlite3.connect(…, uri=True)`; with `mode=rw` none is created."""
+    """The address of a file for `sqlite3.connect(…, uri=True)`; with `mode=rw` none is created."""
     return f"file:{quote(os.path.abspath(path))}?{options}"
 
 
 class OpenFiles:
-    """The files of one database as the connections of this process have them open.
+    """The files of one database, as this process has them open.
 
-    The path is given once and for all, free of symbolic links. The database's file is bound with
-    the first connection, for good: another one at its path is never taken for it, and when it comes
-    back (`mv` there and back) all goes on. The log and the shared memory are bound for as long as a
-    connection is open; nobody may replace them meanwhile. Without its log a database loses what was
-    not copied into it yet; without the shared memory two processes write over each other's log.
+    The path is fixed, without symbolic links. The first connection binds the database's file for
+    good: another file at its path is never accepted, and when the file comes back (`mv` there and
+    back), work goes on. The log and the shared memory are bound while a connection is open; they
+    must not be replaced meanwhile. Without its log a database loses transactions that were not
+    copied into it yet. Without the shared memory two processes overwrite each other's log.
 
-    A file may also be written over in its place (`cp OTHER FILE`). While the log is in use only
-    checkpoints write into the database's file, and they are noted in the shared memory. Where the
-    file's time or size has changed, no checkpoint was noted and the first page is another one, a
-    stranger has written it. (A `touch` changes no page.)
+    A file may also be overwritten in its place (`cp OTHER FILE`). While the log is in use, only
+    checkpoints write into the database's file, and the shared memory records them. If the file's
+    time or size changed, no checkpoint was recorded and the first page differs, another program has
+    written it. (A `touch` changes no page.)
 
-    Between a look and what follows it the file may go all the same. So there is a look after each
-    commit as well, before anybody is told of it, and that is the thorough one (`check_all`): a look
-    at a path costs as much as everything else here. Once a look has failed, all are thorough.
-    Any thread may look; `opening`, `opened` and `closed` are called one at a time.
+    The file may still go away between a check and the next step. Each commit is therefore followed
+    by a thorough check (`check_all`) before it is answered. Other checks are cheaper, because
+    checking a path costs as much as all the rest; after a failed check, all are thorough. Any
+    thread may check; `opening`, `opened` and `closed` are called one at a time.
     """
 
     def __init__(self, path: str) -> None:
@@ -95,18 +95,18 @@ class OpenFiles:
         self._failed = False
 
     def opening(self) -> _Identity | None:
-        """Before a connection is opened: the file at the path, None if there is none.
+        """Call it before opening a connection; returns the file at the path, or None.
 
-        Raises FileGone when it is not the one that is open.
+        Raises FileGone if it is not the open file.
         """
         if self._file is not None:
             self.check_all()
         return _identity(self._path)
 
     def opened(self, before: _Identity | None) -> None:
-        """After a connection was opened on a file that was `before` at the path.
+        """Call it after opening a connection; `before` is the result of `opening`.
 
-        Raises FileGone when another one is there now.
+        Raises FileGone if another file is at the path now.
         """
         now = _identity(self._path)
         if now is None or before not in (now, None):
@@ -118,13 +118,13 @@ class OpenFiles:
         self.check_all()
 
     def closed(self) -> None:
-        """After the last connection was closed: the log and the shared memory may go as well."""
+        """Call it after closing the last connection; the log and the shared memory may go now."""
         self._beside, self._written = (), None
 
     def check(self) -> None:
-        """Raises FileGone when the path does not lead to the open file, or a stranger wrote there.
+        """Raises FileGone if the path does not lead to the open file, or another program wrote it.
 
-        Where the log or the shared memory is gone, `check_all` says so first.
+        After a failed check it checks the log and the shared memory as well, as `check_all`.
         """
         if self._failed:
             self.check_all()
@@ -132,7 +132,7 @@ class OpenFiles:
             self._look()
 
     def check_all(self) -> None:
-        """Raises FileGone for the log and the shared memory as well."""
+        """Raises FileGone as `check`, and for the log and the shared memory."""
         self._failed = True
         self._look()
         if self._beside and self._beside != self._look_beside():
@@ -145,15 +145,15 @@ class OpenFiles:
     def commit(self, session: sqlite3.Connection) -> None:
         """Commits a transaction of a connection to these files.
 
-        Raises FileGone when nothing was committed, FileGoneSince when something was, into a file
-        that the path did not lead to a moment later.
+        Raises FileGone if nothing was committed. Raises FileGoneSince if the commit succeeded, but
+        the path did not lead to its file a moment later.
         """
         self.check()
         session.execute("COMMIT")
         try:
             self.check_all()
         except FileGone as error:
-            raise FileGoneSince(f"committed, and then: {error}") from error
+            raise FileGoneSince(f"the commit succeeded, and then: {error}") from error
 
     def _look(self) -> None:
         found = at_path(self._path)
@@ -162,11 +162,11 @@ class OpenFiles:
             raise FileGone(f"{self._path} is not there any more: put it back")
         if self._file != found.identity:
             self._failed = True
-            raise FileGone(f"{self._path} is another file than the open one: put that back")
+            raise FileGone(f"{self._path} was replaced by another file: put the first one back")
         written = self._written
         if written is None:
             return
-        # A log gets its salts with its first commit.
+        # The first commit gives a log its salts.
         if found.stamp != written.stamp or not any(written.salts):
             self._look_closer(written)
 
@@ -184,7 +184,7 @@ class OpenFiles:
         return _identity(f"{self._path}-wal"), _identity(f"{self._path}-shm")
 
     def _look_inside(self) -> _Written | None:
-        """What was written into the database's file; None where that cannot be told."""
+        """The state of the database's file on disk; None if it cannot be read."""
         if not OWN_FILES.is_dir():
             return None
         file, index = _own(self._path), _own(f"{self._path}-shm")
@@ -194,9 +194,9 @@ class OpenFiles:
             stat = os.fstat(file)
             noted_before = os.pread(index, INDEX_BYTES, 0)
             first_page = os.pread(file, PAGE_BYTES, 0)
-            # A checkpoint is noted before it writes: a page that it wrote comes with its note.
+            # A checkpoint is recorded before it writes, so a page that it wrote has its record.
             noted = os.pread(index, INDEX_BYTES, 0)
-            # Whoever had them open may have closed them meanwhile.
+            # Another thread may have closed the files meanwhile.
             for descriptor, known in ((file, self._file), (index, self._beside[1])):
                 found = os.fstat(descriptor)
                 if (found.st_dev, found.st_ino) != known:
@@ -214,17 +214,17 @@ class OpenFiles:
 
 
 _Identity = tuple[int, int]
-"""Device and inode."""
+"""The device and the inode of a file."""
 
 
 class _Written(NamedTuple):
-    """What was written into a database's file.
+    """The state of a database's file on disk.
 
-    stamp       when it was written last, in nanoseconds, and its size in bytes
-    salts       of the log; others each time it is begun anew
-    copied      how many pages of the log were copied by then, and are to be
-    copying     whether a checkpoint was under way, was broken off, or may have come meanwhile
-    first_page  its content
+    stamp       the time of the last write, in nanoseconds, and the size in bytes
+    salts       the log's salts, which change each time the log starts anew
+    copied      the number of the log's pages copied, and the number to copy
+    copying     whether a checkpoint was running, was interrupted, or may have run meanwhile
+    first_page  the content of the first page
     """
 
     stamp: tuple[int, int]
@@ -235,17 +235,17 @@ class _Written(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A file: device and inode; when it was written last (nanoseconds) and its size in bytes."""
+    """A file: device and inode, time of the last write (nanoseconds), and size in bytes."""
 
     identity: _Identity
     stamp: tuple[int, int]
 
 
 def _statx() -> Any:
-    """The C library's statx, called without giving the interpreter's lock away; None elsewhere.
+    """The C library's statx, called while holding the interpreter's lock; None except on Linux.
 
-    `os.stat` gives it away, and with other threads waiting that is a switch of threads, several
-    times a commit.
+    `os.stat` releases the lock. With other threads waiting, that switches threads several times for
+    each commit.
     """
     if sys.platform != "linux":
         return None
@@ -253,7 +253,7 @@ def _statx() -> Any:
 
 
 _STATX = _statx()
-# From linux/stat.h: the arguments, and where the fields lie, which is the same on every processor:
+# From linux/stat.h: the arguments, and the fields' offsets, which are the same on all processors:
 # inode at 32, size at 40, time of the last write at 112, device at 136.
 _AT_FDCWD, _BASIC_STATS = -100, 0x7FF
 _Fields = ctypes.c_char * 256
@@ -261,7 +261,7 @@ _FIELDS = Struct("=32xQQ64xqI12xII")
 
 
 def at_path(path: str) -> Found | None:
-    """The file that a path leads to, None if that cannot be told."""
+    """The file at a path; None if it cannot be read."""
     if _STATX is None:
         try:
             found = os.stat(path)
@@ -283,15 +283,15 @@ def _identity(path: str) -> _Identity | None:
 
 @contextmanager
 def only_server(file: str) -> Iterator[None]:
-    """Keeps every other server away from a database until the block is left.
+    """Keeps other servers away from a database until the block ends.
 
-    Only servers ask: whoever verifies, backs up or adds keys works beside one. Two paths to one
-    file by symbolic links are one. Raises NotAlone.
+    Only servers take this lock: verification, backup and key commands run beside a server. Two
+    paths to one file by symbolic links are one. Raises NotAlone.
     """
     path = f"{os.path.realpath(file)}-server"
     with ExitStack() as held:
         try:
-            # Processes that we start do not inherit it: they would hold the lock after us.
+            # Child processes do not inherit the descriptor: they would keep the lock after us.
             descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
             held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -304,10 +304,10 @@ def only_server(file: str) -> Iterator[None]:
 
 
 def read_from_disk(file: str) -> None:
-    """Makes the database and its log be read as the disk has them.
+    """Makes later reads of the database and its log come from the disk.
 
-    Only Linux is asked for it. Raises sqlite3.OperationalError when what is not written yet cannot
-    be; what the kernel remembers is dropped all the same.
+    It works only on Linux. Raises sqlite3.OperationalError if unwritten data cannot be synced; the
+    kernel's cache is dropped all the same.
     """
     if not OWN_FILES.is_dir():
         return
@@ -322,15 +322,15 @@ def read_from_disk(file: str) -> None:
                 failed = error
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     if failed is not None:
-        raise sqlite3.OperationalError("what the disk does not have cannot be synced") from failed
+        raise sqlite3.OperationalError("unwritten data cannot be synced to the disk") from failed
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[int | None]:
-    """A descriptor of a file; None when it is not there.
+    """A descriptor of a file, or None if the file does not exist.
 
-    SQLite's own if this process has one: closing another would let go of every lock that the
-    process holds on the file.
+    It is SQLite's own descriptor if this process has one: closing another one would release every
+    lock of the process on the file.
     """
     own = _own(path)
     if own is not None or not os.path.exists(path):
@@ -344,7 +344,7 @@ def _opened(path: str) -> Iterator[int | None]:
 
 
 def _own(path: str) -> int | None:
-    """A descriptor by which this process has a file open; None if it has none."""
+    """This process's open descriptor of a file, or None."""
     wanted = _identity(path)
     if wanted is None:
         return None
@@ -357,16 +357,16 @@ def _own(path: str) -> int | None:
 
 
 def has_log(file: str) -> bool:
-    """Whether somebody has the database open, or left it without closing it."""
+    """True if a process has the database open, or left it without closing it."""
     with suppress(OSError):
         return os.stat(f"{file}-wal").st_size > 0
     return False
 
 
 def log_pages(file: str) -> int:
-    """Pages in the log since it was last written from its beginning; 0 if that cannot be told.
+    """The number of pages in the log since its last restart; 0 if the log cannot be read.
 
-    What is left there of a transaction that was given up may be counted as well.
+    Pages of a transaction that was rolled back may be counted as well.
     """
     try:
         with open(f"{file}-wal", "rb", buffering=0) as log:

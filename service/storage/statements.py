@@ -1,10 +1,10 @@
-"""The statements of the hot path: built once for a dialect with SQLAlchemy Core, then plain text.
+"""The statements of a batch: built once for each dialect with SQLAlchemy Core, then plain text.
 
-The driver is handed texts and tuples; going through SQLAlchemy's execution for each of the ten
-statements of a batch cost about as much as the statements themselves.
+The driver receives texts and tuples. Executing the ten statements of a batch through SQLAlchemy
+cost about as much again as the statements themselves.
 
-Keys are handed over as rows that the table is joined to: an IN list over pairs is a full scan on
-SQLite, and pairs in one JSON text took three times as long there (2.0 us a key, not 0.6).
+Keys are passed as rows, and the table is joined to them. On SQLite an IN list over pairs is a full
+scan, and pairs in one JSON text took three times as long (2.0 us for each key, not 0.6).
 """
 
 from __future__ import annotations
@@ -48,14 +48,17 @@ from service.storage.transaction import (
 )
 
 UNDONE_AS_A_WHOLE = "OR FAIL"
-"""What fails leaves a statement half done. SQLite would else copy every page before it changes it,
-to undo that statement alone; here the whole transaction is undone."""
+"""SQLite's conflict clause for all writes: a failed statement stays half done.
+
+By default SQLite copies every page before a change, to undo only that statement. Here the whole
+transaction is rolled back instead.
+"""
 
 
 def _rows_statement(
     dialect: Dialect, head: str, tail: str, columns: Sequence[Column[Any]]
 ) -> RowsStatement:
-    """A statement with its rows between a head and a tail; they are a query of their own."""
+    """A statement with its rows, a query of their own, between a head and a tail."""
     kind = ValuesStatement if dialect.name == "sqlite" else ArraysStatement
     return kind(head, tail, columns)
 
@@ -64,7 +67,7 @@ def _insert(table: Table, dialect: Dialect) -> RowsStatement:
     """Inserts whole records, in the order of the table's columns."""
     columns = schema.recorded(table)
     names = [column.name for column in columns]
-    # Inline: else PostgreSQL is asked to return the numbers that it gives, after the one row.
+    # Inline, because otherwise PostgreSQL returns generated numbers after the single row.
     statement = insert(table).values({name: bindparam(name) for name in names}).inline()
     statement = statement.prefix_with(UNDONE_AS_A_WHOLE, dialect="sqlite")
     head, _, _ = _text(statement, dialect, names).partition("VALUES ")
@@ -72,14 +75,14 @@ def _insert(table: Table, dialect: Dialect) -> RowsStatement:
 
 
 def _update(declared: RecordTable[Any, Any], table: Table, dialect: Dialect) -> RowsStatement:
-    """Sets every column that may change, where the row still has the version that was read.
+    """Updates all columns that may change, if the row still has the version read.
 
-    Values: what is set, in the order of the table; the keys; the version read.
+    The values are the new ones in the order of the table, then the keys, then the version read.
     """
     keys, fixed = declared.key, {*declared.key, *declared.fixed}
     names = [it.name for it in schema.recorded(table) if it.name not in fixed]
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
-    # So SQLite calls the columns of VALUES.
+    # SQLite's names of the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
     sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
     conditions = " AND ".join(
@@ -101,26 +104,26 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> str:
-    """Deletes the row that has these values in these columns."""
+    """Deletes the row with these values in these columns."""
     conditions = [table.c[name] == bindparam(name) for name in columns]
     return _text(delete(table).where(*conditions), dialect, columns)
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:
-    """A statement as the driver takes it, with its parameters in this order."""
+    """A statement in the driver's form, with its parameters in this order."""
     compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
     if list(compiled.positiontup or ()) != list(parameters):
-        raise TypeError(f"parameters stand in another order than expected: {compiled}")
+        raise TypeError(f"the parameters are in another order than expected: {compiled}")
     return str(compiled)
 
 
 def _by_keys(
     table: Table, names: Sequence[str], dialect: Dialect, *, lock: bool = False
 ) -> RowsStatement:
-    """Rows whose columns of these names have the values of a row that is handed over.
+    """Reads the rows whose columns `names` have the values of a passed row.
 
-    With `lock`, PostgreSQL locks the rows in the order of their keys, so that two processes
-    cannot wait for each other; SQLite has one writer and needs neither.
+    With `lock`, PostgreSQL locks the rows in the order of their keys, so that two processes do not
+    deadlock. SQLite has one writer, and needs neither.
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
@@ -132,7 +135,7 @@ def _by_keys(
 
 
 def _wanted(keys: Sequence[Column[Any]]) -> TableClause:
-    """The rows that are handed over, as a table of the keys' names."""
+    """The passed rows, as a table with the keys' names."""
     return table_clause("wanted", *(column_clause(key.name) for key in keys))
 
 
@@ -146,7 +149,7 @@ def _reading(
     dialect: Dialect,
     parameters: Sequence[str] = (),
 ) -> RowsStatement:
-    """A statement over `wanted`, with the rows of it before it, and its own parameters last."""
+    """A statement over `wanted`; the passed rows precede it, and its own parameters come last."""
     return _rows_statement(
         dialect,
         f"WITH wanted{_list(key.name for key in keys)} AS (",
@@ -156,7 +159,7 @@ def _reading(
 
 
 def _latest_features(dialect: Dialect) -> RowsStatement:
-    """People with their latest features, by their ids."""
+    """Reads people with their latest features, by their ids."""
     users, snapshots = schema.users, schema.feature_snapshots
     keys = [users.c.user_id]
     wanted = _wanted(keys)
@@ -176,7 +179,10 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
 
 
 def _lapsed(dialect: Dialect) -> RowsStatement:
-    """What holds something for people and is due to be woken, by their ids; then the instant."""
+    """Reads authorizations of people that hold something and have a due timer.
+
+    The parameters are the people's ids, then the instant.
+    """
     a = schema.authorizations.c
     keys = [a.user_id]
     wanted = _wanted(keys)
@@ -192,7 +198,7 @@ def _lapsed(dialect: Dialect) -> RowsStatement:
 
 
 def _take_payables(dialect: Dialect) -> str:
-    """Takes away the oldest rows of what an operator is owed, and returns their amounts."""
+    """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
     oldest = payables.alias("oldest")
     batches = (
@@ -203,8 +209,8 @@ def _take_payables(dialect: Dialect) -> str:
         )
         .order_by(oldest.c.batch_id)
         .limit(literal_column(str(FOLDED_ROWS)))
-        .offset(literal_column("0"))  # which SQLite would be told by a parameter
-        # On PostgreSQL in this order, so that two processes cannot wait for each other.
+        .offset(literal_column("0"))  # SQLite would make it a parameter
+        # PostgreSQL locks the rows in this order, so that two processes do not deadlock.
         .with_for_update()
     )
     statement = (
@@ -221,7 +227,7 @@ def _take_payables(dialect: Dialect) -> str:
 
 
 def _payable_left(dialect: Dialect) -> str:
-    """What an operator is owed, by operator id and currency."""
+    """Reads an operator's balance, by operator id and currency."""
     p = schema.operator_payables.c
     total = func.coalesce(func.sum(p.amount_minor), literal_column("0"))
     statement = select(total).where(
@@ -235,7 +241,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     LINES: [("user_id",)],
     TRANSFERS: [("user_id", "authorization_id")],
 }
-"""By which columns rows are found besides their keys."""
+"""The columns, beside the keys, by which rows are found."""
 
 
 def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStatements:
@@ -259,7 +265,7 @@ _BUILT: dict[str, BatchStatements] = {}
 
 
 def statements_of(engine: Engine) -> BatchStatements:
-    """Every statement of a batch, for an engine's dialect; built once a process and dialect."""
+    """All statements of a batch for an engine's dialect; built once in each process."""
     name = engine.dialect.name
     if name not in _BUILT:
         _BUILT[name] = _built(engine.dialect)

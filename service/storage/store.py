@@ -1,4 +1,4 @@
-"""The store: reads and writes of whole batches, and the single reads beside them."""
+"""The store: reads and writes of whole batches, and single reads."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ BROKEN_RULES = frozenset(
         "SQLITE_CONSTRAINT_TRIGGER",
     }
 )
-# After an I/O error at the commit the log may hold it all the same; these are certain.
+# These errors prove that nothing was committed; after other I/O errors the log may have it.
 SQLITE_REFUSALS = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_READONLY"})
-# What a disk gave back makes no sense; after a failed read SQLite may say so of a sound file too.
+# The file is damaged; SQLite may also report this of a sound file after a failed read.
 SQLITE_UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def _code(error: BaseException) -> str:
-    """PostgreSQL's state or SQLite's name of an error; else its kind."""
+    """The state of PostgreSQL's error, the name of SQLite's, or the type of any other."""
     known = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     return str(known or type(error).__name__)
 
 
 def _retryable(error: BaseException | None) -> bool:
-    """Whether PostgreSQL asks for the transaction to be run again."""
+    """True if PostgreSQL asks to run the transaction again."""
     return getattr(error, "sqlstate", None) in SERIALIZATION_FAILURES
 
 
@@ -70,7 +70,7 @@ class SqlStore:
         self._engine = engine
         self._statements = statements_of(engine)
         self._driver: Any = engine.dialect.loaded_dbapi
-        # PostgreSQL's internal errors are about the state of the session, not our statement.
+        # PostgreSQL's internal errors concern the session, not our statement.
         self._away = (
             self._driver.OperationalError,
             self._driver.InterfaceError,
@@ -94,25 +94,25 @@ class SqlStore:
             cursor = session.begin()
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
-            raise StorageFailed("no transaction could be begun") from telling(error)
+            raise StorageFailed("no transaction could be started") from telling(error)
         try:
             opened = SqlTransaction(cursor, self._statements)
             yield opened
         except ReadAgain:
             if opened.has_written:
-                # What operators are owed was taken away, and is back after this.
+                # The rollback restores the rows of operators' balances that were taken.
                 self._roll_back(session)
             else:
-                # A rollback would make psycopg forget every statement that it has prepared.
+                # A rollback would make psycopg forget all its prepared statements.
                 with suppress(StorageFailed, OutcomeUnknown, Conflict):
                     self._commit(session)
             raise
         except self._driver.IntegrityError as error:
             self._roll_back(session)
-            # Without the driver's text, in which PostgreSQL quotes the row.
+            # The driver's text is left out, because PostgreSQL quotes the row in it.
             code = _code(error)
             if code in BROKEN_RULES:
-                raise InvariantBroken(f"a CHECK of the database was broken ({code})") from None
+                raise InvariantBroken(f"a row breaks a CHECK of the database ({code})") from None
             raise Conflict(f"a key was taken ({code})") from None
         except self._driver.Error as error:
             self._roll_back(session)
@@ -121,10 +121,12 @@ class SqlStore:
                 raise Conflict(f"serialization failure ({code})") from telling(error)
             away = isinstance(error, self._away) or session.gone
             if away or code.startswith(SQLITE_UNREADABLE):
-                # Whatever is wrong, the next transaction is better off on a new connection: this
-                # one may lead to a server that is on its way out, or that only reads.
+                # Whatever the error, the next transaction uses a new connection: this one may lead
+                # to a server that is stopping or read-only.
                 self._drop_writer()
-                raise StorageFailed(f"the database is away or full ({code})") from telling(error)
+                raise StorageFailed(f"the database is unavailable or full ({code})") from telling(
+                    error
+                )
             raise InvariantBroken(
                 f"the database does not understand a statement ({code})"
             ) from telling(error)
@@ -137,20 +139,20 @@ class SqlStore:
         try:
             session.commit()
         except (self._driver.Error, StorageFailed, OutcomeUnknown) as error:
-            # The connection may still be in the transaction.
+            # The connection may still be within the transaction.
             self._roll_back(session)
             if not isinstance(error, FileGone | FileGoneSince):
-                # A file without a name is gone with its last connection, and may yet come back.
+                # Keep the connection of a removed file: without it the file could not come back.
                 self._drop_writer()
             if isinstance(error, self._driver.Error):
                 raise _meaning_at_commit(error) from telling(error)
             raise
 
     def doubt(self) -> None:
-        """The database was away: the next batch takes a new connection; for any thread.
+        """Call it after a database failure: the next batch uses a new connection; thread-safe.
 
-        Sessions of a PostgreSQL that was restarted are gone, and nobody notices who is idle. SQLite
-        has no sessions, and a file without a name is gone with its last connection.
+        Sessions of a restarted PostgreSQL are dead, and an idle one does not notice. SQLite has no
+        sessions, and a removed file would be lost with its last connection.
         """
         self._doubted = self._engine.dialect.name == "postgresql"
 
@@ -164,7 +166,7 @@ class SqlStore:
         return self._session
 
     def _drop_writer(self) -> None:
-        """Closes a connection that is of no use; the database rolls back what is not committed."""
+        """Closes an unusable connection; the database rolls back its transaction."""
         writer, self._writer, self._session = self._writer, None, None
         if writer is not None:
             writer.invalidate()
@@ -186,10 +188,10 @@ class SqlStore:
     # -- reads outside a write transaction -------------------------------------------------
 
     def features(self, keys: Iterable[str]) -> dict[str, UserFeatures]:
-        """People with their latest features; for the thread that writes, before it begins.
+        """People with their latest features; call it on the writing thread, before `begin`.
 
-        On the writing connection, because a second one forgets all pages that it had read
-        whenever the first commits.
+        It uses the writing connection, because a second connection drops all cached pages whenever
+        the first one commits.
         """
         try:
             with self._writing_session().reading_once() as cursor:
@@ -200,8 +202,7 @@ class SqlStore:
         return _people(found)
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
-        """One person and the line in this currency, as they stood at one instant; for any
-        thread."""
+        """A person and the person's line in this currency, as of one instant; thread-safe."""
         u, c = t.users.c, t.lines.c
         user = select(t.users).where(u.user_id == user_id)
         line = select(t.lines).where(c.user_id == user_id, c.currency == currency)
@@ -229,7 +230,7 @@ class SqlStore:
         return self._schemas[schema_id]
 
     def save_feature_schema(self, schema_id: str, names: Sequence[str]) -> None:
-        """Records an order of raw values; a schema known already is left alone."""
+        """Stores an order of raw values; a known schema is left alone."""
         if self._known_names(schema_id) is not None:
             return
         row = {"schema_id": schema_id, "names": json.dumps(list(names))}
@@ -240,10 +241,7 @@ class SqlStore:
             return  # another process was first; the id is a hash of the names
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
-        """Authorizations to which time has done something by now, the earliest first.
-
-        Only those behind `after`, if it is given.
-        """
+        """Authorizations with a due timer, earliest first; only those after `after`, if given."""
         a = t.authorizations.c
         order = (a.wake_us, a.user_id, a.authorization_id)
         query = select(*order).where(a.wake_us.is_not(None), a.wake_us <= now_us)
@@ -256,16 +254,16 @@ class SqlStore:
     def unsent_transfers(
         self, before_us: int, limit: int, after: TransferRecord | None = None
     ) -> list[TransferRecord]:
-        """Transfers that were requested, or sent before an instant and not answered since.
+        """Transfers that are requested, or were sent before an instant and not answered since.
 
-        The longest unchanged first; only those behind `after`, if it is given.
+        The one unchanged for longest comes first; only those after `after`, if given.
         """
         c = t.transfers.c
         order = (c.change_us, c.user_id, c.transfer_id)
         requested = c.state == str(TransferState.REQUESTED)
         unanswered = and_(c.state == str(TransferState.SENT), c.change_us <= before_us)
         query = select(*t.recorded(t.transfers)).where(or_(requested, unanswered))
-        # The transfers that are not ended have an index of their own, in this order.
+        # Transfers that have not ended have an index of their own, in this order.
         query = query.where(text("(state = 'REQUESTED' OR state = 'SENT')"))
         if after is not None:
             place = (after.change_us, after.user_id, after.transfer_id)
@@ -275,7 +273,7 @@ class SqlStore:
             return [rows.transfer_of(row) for row in connection.execute(query)]
 
     def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
-        """One authorization as it stands."""
+        """One authorization in its present state, or None."""
         a = t.authorizations.c
         query = select(*t.recorded(t.authorizations)).where(
             a.user_id == user_id, a.authorization_id == authorization_id
@@ -285,21 +283,21 @@ class SqlStore:
         return None if row is None else rows.authorization_of(row)
 
     def line(self, user_id: str, currency: str) -> Line | None:
-        """One line as it stands."""
+        """One line in its present state, or None."""
         query = select(t.lines).where(t.lines.c.user_id == user_id, t.lines.c.currency == currency)
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.line_of(row)
 
     def newest_us(self) -> int | None:
-        """When the last event was recorded, in microseconds since the epoch; None without any."""
+        """The time of the last event's record, in microseconds since the epoch, or None."""
         query = select(t.outbox.c.record_us).order_by(t.outbox.c.sequence.desc()).limit(1)
         with reading(self._engine) as connection:
             newest: int | None = connection.scalar(query)
         return newest
 
     def unfolded(self, rows: int) -> list[tuple[str, str]]:
-        """Whose balances stand in more than so many rows."""
+        """The operators' balances that have more than `rows` rows."""
         p = t.operator_payables.c
         key = (p.operator_id, p.currency)
         query = select(*key).group_by(*key).having(func.count() > rows).order_by(*key)
@@ -307,37 +305,38 @@ class SqlStore:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
     def catalog(self) -> Catalog:
-        """All terms as they stand, as far as they are sound."""
+        """All sound terms."""
         with reading(self._engine) as connection:
             return read_catalog(connection)
 
     def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
-        """What changed after a change's number, by its names, with the terms of these names.
+        """The terms that changed after this change number; None if none did.
 
-        None for the names: too much changed, and the catalog has all terms. None: nothing changed.
+        The result has their names and the terms of these names. If too much changed, the names are
+        None, and the catalog has all terms.
         """
         with reading(self._engine) as connection:
             return read_changed(connection, after)
 
     def terms_of(self, names: TermsNames) -> tuple[TermsNames, Catalog]:
-        """The terms of these names, as far as they are sound, and all names that were read."""
+        """The sound terms of these names, and all names that were read."""
         with reading(self._engine) as connection:
             return read_part(connection, names)
 
 
 def _meaning_at_commit(error: BaseException) -> Exception:
-    """What a failed COMMIT means: certain where the database says that it was rolled back."""
+    """The error for a failed COMMIT: it is certain only if the database reports a rollback."""
     code = _code(error)
     if _retryable(error):
         return Conflict(f"serialization failure at commit ({code})")
     if code in SQLITE_REFUSALS:
-        # SQLite said no before anything of the commit counted; it is rolled back.
+        # SQLite refused before the commit took effect; it is rolled back.
         return StorageFailed(f"the database refused the commit ({code})")
     return OutcomeUnknown(f"the commit was not answered ({code})")
 
 
 def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterable[Any]:
-    """Conditions for rows behind a place in an order; the first is one that an index can use."""
+    """The conditions for rows after a place in an order; an index can use the first."""
     return order[0] >= place[0], tuple_(*order) > tuple_(*place)
 
 

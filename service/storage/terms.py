@@ -1,8 +1,8 @@
-"""Reads what operators rent out and which limits apply; a row that makes no sense spoils no other.
+"""Reads the terms: operators, policies, products and limits; a wrong row spoils no other row.
 
-The database's own rules refuse most of such rows, but whoever writes SQL can go around them:
-SQLite keeps a text where a number belongs, and checks foreign keys only for those who ask for it.
-So every value is looked at here before anything rests on it.
+The database's own rules refuse most wrong rows, but SQL clients can bypass them: SQLite stores a
+text in a number column, and checks foreign keys only on request. Every value is therefore checked
+here before it is used.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 
 MOST_MINOR = 10**12
-"""As much as an amount may be on the wire."""
+"""The largest amount in messages."""
 MOST_US = 100 * 365 * 86_400 * 1_000_000
-"""A hundred years: no wait is longer, and no instant gets beyond the calendar."""
+"""A hundred years: no wait is longer, and all instants stay within the calendar."""
 MOST_MINUTES = MOST_US // 60_000_000
 MOST_SCORE = 2**31 - 1
 MOST_CHANGES = 500
-"""More changes than these are not looked up by name: all terms are read."""
+"""For more changes than these, all terms are read instead of the changed ones."""
 CURRENCY = re.compile("[A-Z]{3}")
 WHOLE = re.compile("-?[0-9]{1,9}")
 TABLES = (t.operators, t.policies, t.products, t.limit_steps)
@@ -39,7 +39,7 @@ AMOUNTS = [name for name in t.products.columns.keys() if name.endswith("_minor")
 
 
 class _Wrong(Exception):
-    """Something in a row makes no sense."""
+    """A value of a row makes no sense."""
 
 
 def _leniently(text: bytes) -> str:
@@ -48,7 +48,7 @@ def _leniently(text: bytes) -> str:
 
 @contextmanager
 def _any_text(connection: Connection) -> Iterator[None]:
-    """SQLite keeps texts that are none, over which its driver would fail for the whole table."""
+    """Reads invalid texts too: SQLite may store them, and its driver would fail on them."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -61,9 +61,9 @@ def _any_text(connection: Connection) -> Iterator[None]:
 
 
 def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Any]:
-    """Rows of a table of terms, whatever stands in them, in the order of its key.
+    """The rows of a table of terms, whatever their values, in the order of the key.
 
-    As the driver gives them, with the columns' names: there may be many.
+    They are the driver's rows with the columns' names, because there may be many.
     """
     query = select(table).where(*conditions).order_by(*table.primary_key.columns)
     made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
@@ -72,20 +72,20 @@ def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]
 
 
 class Dangling(NamedTuple):
-    """The name of a foreign key that a row breaks, and a clause that names the row."""
+    """A broken foreign key: its name, and a clause that names the row."""
 
     key: str
     row: str
 
 
 def dangling_rows(connection: Connection) -> list[Dangling]:
-    """The rows that name a row which is not there, around the keys that forbid it."""
+    """The rows that name a missing row, although a foreign key forbids it."""
     found = []
     for table in t.metadata.sorted_tables:
         for key in sorted(table.foreign_key_constraints, key=lambda it: str(it.name)):
             columns, theirs = list(key.columns), [it.column for it in key.elements]
             there = select(theirs[0]).where(*(a == b for a, b in zip(columns, theirs, strict=True)))
-            # The hash of an API key is for nobody's eyes.
+            # The hash of an API key must not be shown.
             names = [it for it in table.primary_key.columns if it.name != "key_hash"]
             query = select(*names, *(it.label(f"of_{it.name}") for it in columns)).where(
                 *(it.is_not(None) for it in columns), ~there.correlate(table).exists()
@@ -105,13 +105,13 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
 
 
 def read_catalog(connection: Connection) -> Catalog:
-    """The terms as they stand, without the rows that make no sense, which are its faults."""
+    """All sound terms; the rows that make no sense are their faults."""
     rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
     return replace(_catalog(rows, rows.owners), change=_last_change(connection))
 
 
 def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None, Catalog] | None:
-    """What changed after a change's number; see `Terms` of the engine."""
+    """The terms that changed after this change number; see `TermsStore.changed_terms`."""
     last = _last_change(connection)
     if last == after:
         return None
@@ -123,7 +123,7 @@ def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None,
 
 
 def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
-    """The terms of these names, and the names with those of all that was read with them."""
+    """The terms of these names, and the names of all terms that were read."""
     p, by = t.products.c, tuple_
     products = _named(connection, t.products, by(p.operator_id, p.product_id), names.products)
     if names.policies:
@@ -162,7 +162,7 @@ def _last_change(connection: Connection) -> int:
 
 
 def _changed_names(connection: Connection, after: int) -> TermsNames | None:
-    """The names of what changed after a change's number; None where they are too many, or odd."""
+    """The names of terms changed after this change number; None if too many, or malformed."""
     c = t.terms_changes.c
     query = select(t.terms_changes).where(c.change > after).order_by(c.change).limit(MOST_CHANGES)
     with _any_text(connection):
@@ -202,7 +202,7 @@ class _TermsRows(NamedTuple):
 
 
 def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
-    """Terms of rows, as far as they are sound; `owners` are the operators that have products."""
+    """The sound terms of rows; `owners` are the operators that have products."""
     faults: list[TermsFault] = []
 
     def sound(
@@ -228,7 +228,7 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
     known = {fault.key for fault in faults if fault.kind is TermsKind.OPERATOR}
     for operator_id in sorted(owners - {key[0] for key in operators}, key=str):
         if (operator_id,) not in known:
-            why = "it has products and is not there itself"
+            why = "it has products, but no row in the table operators"
             faults.append(TermsFault(TermsKind.OPERATOR, (operator_id,), why))
     latest = {(key[0], key[1]): product for key, product in revisions.items()}
     refused = set()
@@ -277,15 +277,17 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
-            f"it names the policy {row.policy_id} revision {row.policy_revision}, which is not "
-            "there or is wrong itself"
+            f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
     *named, _, _ = Product.__dataclass_fields__
     return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
 
 
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:
-    """The limits of each currency, from the highest score down; one wrong row spoils them all."""
+    """The limits of each currency, from the highest score down.
+
+    One wrong row spoils all limits of its currency.
+    """
     by_currency: dict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         by_currency[row.currency].append(row)
@@ -311,7 +313,7 @@ def _steps(rows: list[Any]) -> list[LimitStep]:
 def _text(row: Any, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(row, name), str):
-            raise _Wrong(f"{name} is not a text")
+            raise _Wrong(f"{name} is not a valid text")
 
 
 def _between(row: Any, least: int, most: int, *names: str, of: str = "") -> None:

@@ -1,4 +1,4 @@
-"""One write transaction of a batch: rows are read into the overlay, and what changed is written."""
+"""One write transaction of a batch: reads rows into the overlay, and writes the changed rows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ Value = TypeVar("Value")
 Values = tuple[Any, ...]
 
 MOST_ROWS = 64
-"""Rows a statement has at most: SQLite as built by its authors takes 32,766 parameters, and each
-number of rows is a text, and a prepared statement, kept there."""
+"""The most rows of a statement.
+
+SQLite's default build takes 32,766 parameters, and each number of rows is a text and a prepared
+statement of its own.
+"""
 HEADS_TOGETHER = 50
-"""Heads of a seal that are written together: on SQLite each number of rows is kept as a text."""
+"""The heads of a seal in one statement; on SQLite each number of rows is a text of its own."""
 FOLDED_ROWS = LIMITS.fold_portion
-"""Rows of an operator's balance that one transaction adds up at most."""
+"""The most rows of an operator's balance that one transaction merges."""
 
 
 class RowsStatement(ABC):
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
-    A driver that is handed rows one by one gives the interpreter away and takes it back for
-    each of them, and with another thread waiting that is a switch of threads a row.
+    If a driver gets rows one by one, it releases and takes the interpreter's lock for each row;
+    with another thread waiting, each row costs a switch of threads.
     """
 
     def __init__(self, columns: Sequence[Column[Any]]) -> None:
@@ -41,11 +44,10 @@ class RowsStatement(ABC):
 
     @abstractmethod
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for these rows, with what the driver is handed: them, and the parameters that
-        come last."""
+        """The statement's text for these rows, and all parameters to pass."""
 
     def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int) -> int:
-        """Runs the statement for any number of rows; returns how many it changed."""
+        """Runs the statement for any number of rows; returns the number of changed rows."""
         if not rows:
             return 0
         if len(rows) <= MOST_ROWS:
@@ -54,8 +56,7 @@ class RowsStatement(ABC):
         return sum(self.run(cursor, part, *parameters) for part in _portions(rows))
 
     def fetch(self, cursor: DBAPICursor, keys: Iterable[Values], *parameters: int) -> list[Any]:
-        """The rows that belong to the keys; those of one portion after those of another, in the
-        order of the keys."""
+        """The rows of the keys, portion by portion in the order of the keys."""
         wanted = sorted(keys)
         if not wanted:
             return []
@@ -72,7 +73,7 @@ def _portions(rows: Sequence[Values]) -> list[Sequence[Values]]:
 
 
 class ValuesStatement(RowsStatement):
-    """On SQLite: a parameter for each value, and a text for each number of rows."""
+    """A statement on SQLite: a parameter for each value, and a text for each number of rows."""
 
     def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
         super().__init__(columns)
@@ -81,7 +82,7 @@ class ValuesStatement(RowsStatement):
         self._texts: dict[int, str] = {}
 
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for this number of rows, and all values one after the other."""
+        """The text for this number of rows, and all their values."""
         number = len(rows)
         if number not in self._texts:
             values = ", ".join([self._row] * number)
@@ -90,11 +91,11 @@ class ValuesStatement(RowsStatement):
 
 
 class ArraysStatement(RowsStatement):
-    """On PostgreSQL: one text, and an array for each column.
+    """A statement on PostgreSQL: one text, and an array for each column.
 
-    The driver prepares a statement for each text and each types of its parameters, the type of an
-    integer being that of its size, so that rows of parameters would hardly ever meet the same
-    statement again. An array is handed over as its text, and is of the one type that is cast to.
+    The driver prepares a statement for each text and each combination of parameter types, and an
+    integer's type depends on its size. Rows of parameters would therefore almost never meet a
+    prepared statement again. An array is passed as text and cast to one fixed type.
     """
 
     def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
@@ -105,19 +106,19 @@ class ArraysStatement(RowsStatement):
         self._elements = [element for _, element in kinds]
 
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The one text, and the columns as arrays."""
+        """The text, and the columns as arrays."""
         columns = zip(self._elements, zip(*rows, strict=True), strict=True)
         arrays = [_array(element, values) for element, values in columns]
         return self._text, (*arrays, *parameters)
 
 
 def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
-    """The type of a column's values in an array, and how one is written in the array's text."""
+    """The type of a column's array, and a function that writes a value into the array's text."""
     match column.type:
         case LargeBinary():
             return "BYTEA", _bytes_element
         case String():
-            # Without the column's length: a cast to it would cut a value off, and say nothing.
+            # Without the column's length: a cast to it would silently truncate a value.
             return "TEXT", _text_element
         case Boolean():
             return "BOOLEAN", str
@@ -143,12 +144,12 @@ def _bytes_element(value: bytes) -> str:
 
 
 class TableStatements(NamedTuple):
-    """The statements of one table, and how its records become rows and rows records.
+    """The statements of one table, and the converters between its records and rows.
 
-    read    rows by the columns that they may be found by
+    read    rows, by the columns that they are found by
     insert  whole rows
-    update  rows by their keys and the version read, after what may change; None: none changes
-    delete  rows by their keys and the columns that must be as read; None: none is taken away
+    update  the columns that may change, by the key and the version read; None if rows never change
+    delete  rows, by the key and the columns that must be unchanged; None if rows are never deleted
     """
 
     read: dict[tuple[str, ...], RowsStatement]
@@ -161,7 +162,7 @@ class TableStatements(NamedTuple):
 
 
 class BatchStatements(NamedTuple):
-    """Every statement of a batch."""
+    """All statements of a batch."""
 
     tables: dict[Table[Any, Any], TableStatements]
     features: RowsStatement
@@ -181,10 +182,10 @@ class SqlTransaction:
     cursor: DBAPICursor
     statements: BatchStatements
     has_written: bool = False
-    """Rows were changed or taken away: to commit now would keep that."""
+    """True if rows were changed or deleted, so that a commit would keep the changes."""
 
     def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
-        """Reads rows into the overlay, one statement a wish, in the order given."""
+        """Reads rows into the overlay, one statement for each wish, in the order given."""
         cursor, tables = self.cursor, self.statements.tables
         for table, by, keys in wishes:
             if not keys:
@@ -199,13 +200,13 @@ class SqlTransaction:
                 rows[table].update(read)
 
     def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
-        """Authorizations that hold something for these people and are due by now."""
+        """Authorizations of these people that hold something and have a due timer."""
         people = [(key,) for key in keys]
         found = self.statements.lapsed.fetch(self.cursor, people, now_us)
         return [(row[0], row[1]) for row in found]
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
-        """A portion of what operators are owed, by (operator id, currency), taken away."""
+        """Takes a portion of operators' balances, by (operator id, currency)."""
         taken = {}
         self.has_written = True
         for key in sorted(keys):
@@ -215,7 +216,7 @@ class SqlTransaction:
         return taken
 
     def payable_left(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """What operators are owed beside what was taken; what others took is back by now."""
+        """The rest of operators' balances; portions taken by other transactions are back by now."""
         left = {}
         for key in sorted(keys):
             self.cursor.execute(self.statements.payable_left, key)
@@ -230,10 +231,10 @@ class SqlTransaction:
         return int(row[0])
 
     def write(self, rows: Rows) -> None:
-        """Writes a batch, one statement a table; Conflict when a row was taken by others.
+        """Writes a batch, one statement for each table; raises Conflict as `Transaction.write`.
 
-        Tables go in the order of `TABLES`, which is every process's; balances and seals, which no
-        two batches share a row of, come last.
+        All processes write the tables in the order of `TABLES`. Balances and seals come last,
+        because no two batches share their rows.
         """
         self.has_written = True
         cursor, statements = self.cursor, self.statements
@@ -252,7 +253,7 @@ class SqlTransaction:
                 statements.insert_sealed_heads.run(cursor, heads[start : start + HEADS_TOGETHER])
 
     def _write(self, table: Table[Any, Any], read: dict[Any, Any], changed: dict[Any, Any]) -> None:
-        """Rows that are new, that changed, or that took another's place, in their keys' order."""
+        """Writes new, changed and replaced rows, in the order of their keys."""
         cursor, of = self.cursor, self.statements.tables[table]
         version = table.version
         new, other = [], []
@@ -273,7 +274,7 @@ class SqlTransaction:
             _require(of.update.run(cursor, other), len(other))
 
     def _write_payables(self, rows: Rows) -> None:
-        """One row an operator and batch; what was taken away comes back with it."""
+        """Writes one balance row for each operator; it includes the portion taken."""
         if not rows.payable and not rows.taken_payable:
             return
         amounts = {key: taken.amount_minor for key, taken in rows.taken_payable.items()}
@@ -286,11 +287,11 @@ class SqlTransaction:
 
 
 def _delete(cursor: DBAPICursor, statement: str, table: Table[Any, Any], row: Any) -> None:
-    """Deletes one row that still is as it was read, or raises Conflict."""
+    """Deletes one row that is unchanged since its read, or raises Conflict."""
     cursor.execute(statement, tuple(getattr(row, name) for name in (*table.key, *table.taken)))
     _require(cursor.rowcount, 1)
 
 
 def _require(changed: int, expected: int) -> None:
     if changed != expected:
-        raise Conflict(f"{expected - changed} rows were changed by others")
+        raise Conflict(f"other processes changed {expected - changed} of the rows")

@@ -20,7 +20,7 @@ from service.rpc.convert import encode_authorization
 from service.rpc.mutations import Mutation
 from service.rpc.stored import read_answer, read_payload
 from tests.fakes import OPERATOR, serving
-from tests.rpc.ready import ready
+from tests.rpc.examples import ready
 from tests.rpc.support import Desks, desks
 
 ROWS: dict[str, Mutation] = {

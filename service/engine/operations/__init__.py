@@ -1,4 +1,4 @@
-"""Every operation of the engine. `make stubs` writes this from the files beside it."""
+"""All operations of the engine. `make stubs` writes this from the files beside it."""
 
 from __future__ import annotations
 

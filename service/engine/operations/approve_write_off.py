@@ -1,4 +1,4 @@
-"""ApproveWriteOff: a second employee gives up collecting."""
+"""ApproveWriteOff: a second employee approves a proposed write-off."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ApproveWriteOff(AuthorizationCommand):
-    """A second person agrees."""
+    """Approve a proposed write-off; `by` names the key used."""
 
     by: str
 
 
 def decide(work: Work, it: ApproveWriteOff, rows: Rows, context: Context) -> Decided:
-    """A debt was given up: from then on no score raises the limit, until a person lets it."""
+    """Writes the debt off; no score raises the limit until a person unfreezes it."""
     current, line, draft = opened(work.caller, it, rows, context)
     step = collection.write_off(current, it.by, context.now_us)
     line.limit_fixed = True

@@ -1,4 +1,4 @@
-"""Authorize: score, decide, and hold; several items as one group."""
+"""Authorize: score, decide and hold; several items form one group."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, REQUESTS, US
 
 
 class Item(NamedTuple):
-    """One thing that somebody wants; `asset_id` empty: not known yet."""
+    """One requested item; an empty `asset_id` means that the item is not known yet."""
 
     product_id: str
     asset_id: str
@@ -44,9 +44,10 @@ class Item(NamedTuple):
 class Authorize(NamedTuple):
     """Score, decide, hold.
 
-    Several items are one group: all are held or none. `pickup_window_us` and `rental_period_us`
-    None: the policy's limit. `parent_id` is the authorization id that a damage charge cites, or
-    empty; `amount` is what such a charge asks for, None: the product's deposit.
+    Several items form one group: all are held or none. If `pickup_window_us` or `rental_period_us`
+    is None, the policy's limit applies. `parent_id` is the authorization id of the rental that a
+    damage charge cites, or empty. `amount` is the amount of a damage charge; None means the
+    product's deposit.
     """
 
     user_id: str
@@ -58,11 +59,11 @@ class Authorize(NamedTuple):
     parent_id: str = ""
     amount: Money | None = None
     grouped: bool = False
-    """Whether the answer is a group, however many items it has."""
+    """True if the answer is a group, even of one item."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
-    """The user's line, the items, and the rental that a damage charge cites."""
+    """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
     keys.items.update(items_of(caller, it))
     if it.parent_id:
@@ -70,18 +71,18 @@ def wanted(caller: str, it: Authorize, keys: Keys) -> None:
 
 
 def items_of(caller: str, it: Authorize) -> list[Pair]:
-    """The items that are asked for, as far as they are named."""
+    """The requested items whose asset ids are known."""
     return [(caller, item.asset_id) for item in it.items if item.asset_id]
 
 
-# Read once: on Python 3.11 a member read from its class costs ten times a name of the module.
+# Read once (see `domain.authorization._SETTLED`).
 _ZERO, _WATCHED, _SUSPENDED = Offer.ZERO, Standing.WATCHED, Standing.SUSPENDED
 _DECLINED, _REVIEW, _OFFERED = State.DECLINED, State.REVIEW, State.OFFERED
 _IN_STATION, _ON_PICKUP, _UNDER_REVIEW = Custody.IN_STATION, Start.ON_PICKUP, Reason.UNDER_REVIEW
 
 
 def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Decided:
-    """Scores, decides, and holds what needs no cash; several items all or none."""
+    """Scores, decides, and holds offers without cash; several items all or none."""
     user_id, now_us = command.user_id, context.now_us
     products = _products(work.caller, command.items, context)
     known = context.assessed.asking.get(user_id)
@@ -101,19 +102,19 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     state, expire_us = _beginning(products, choice, now_us)
     windows = [_windows(command, product.policy) for product in products]
     group_id = context.ids.new(now_us) if len(products) > 1 else ""
-    # All items are decided on the balances before any of them is held.
+    # All items are decided on the balances before the first hold.
     decisions = draft[DECISIONS]
     cash_minor = 0
     for product, split in zip(products, choice.splits, strict=True):
         decisions.append(decision_of(work, product, line, assessment, choice, context))
         cash_minor += split.cash_minor
-    # An offer that asks for no cash has nothing to wait for.
+    # An offer without cash waits for nothing.
     at_once = state is _OFFERED and cash_minor == 0
     results = []
     for place, item in enumerate(command.items):
         product, split = products[place], choice.splits[place]
         pickup_us, rental_us = windows[place]
-        # By their places, which costs half as much as by their names.
+        # Positional arguments cost half as much as keywords.
         asked = Authorization(
             user_id,
             context.ids.new(now_us),
@@ -157,7 +158,7 @@ def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None
     if len(items) > 1:
         assets = [item.asset_id for item in items if item.asset_id]
         if len(set(assets)) < len(assets):
-            raise InvalidInput.of("items", "items.unique_assets", "one item is named twice")
+            raise InvalidInput.of("items", "items.unique_assets", "must name each asset_id once")
     for item in items:
         require_free(rows, operator_id, item.asset_id)
 
@@ -174,19 +175,21 @@ def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> li
             raise NotFound("product", item.product_id)
         products.append(product)
     if len(products) > 1 and len({product.currency for product in products}) > 1:
-        raise InvalidInput.of("items", "items.currency", "must be priced in one currency")
+        raise InvalidInput.of("items", "items.currency", "must have prices in one currency")
     return products
 
 
 def _require_charge(
     operator_id: str, command: Authorize, products: list[Product], rows: Rows
 ) -> None:
-    """A damage charge cites a rental of the same person and operator that is over, and of which
-    the item was out; it asks for no more than the deposit."""
+    """Raises an error unless a damage charge cites a closed rental whose item was out.
+
+    The rental must be of the same person and operator. The charge asks for at most the deposit.
+    """
     if not command.parent_id:
         raise InvalidInput.of("amount", "amount.only_with_parent", "is allowed only with parent")
     if command.start is _ON_PICKUP:
-        raise InvalidInput.of("start", "start.damage", "of a damage charge nothing is picked up")
+        raise InvalidInput.of("start", "start.damage", "must be IMMEDIATE for a damage charge")
     if command.amount is not None:
         for product in products:
             amount_minor = command.amount.require(product.currency, "amount.currency_code")
@@ -194,19 +197,23 @@ def _require_charge(
                 raise InvalidInput.of(
                     "amount.amount_minor",
                     "amount.exceeds_deposit",
-                    f"more than zero, at most the deposit of {product.deposit_minor}",
+                    f"must be more than zero and at most the deposit, {product.deposit_minor}",
                 )
     parent = rows[AUTHORIZATIONS].get((command.user_id, command.parent_id))
     if parent is None or parent.operator_id != operator_id:
         raise NotFound("authorization", command.parent_id)
     if parent.state not in life.CLOSED:
-        raise IllegalState("PARENT_OPEN", "the rental goes on: charge it there", parent.state)
+        raise IllegalState(
+            "PARENT_OPEN", "the parent rental is open: settle the damage there", parent.state
+        )
     if parent.start_us is None:
-        raise IllegalState("PARENT_NEVER_OUT", "its item was never out", parent.state)
+        raise IllegalState(
+            "PARENT_NEVER_OUT", "the item of the parent rental was never out", parent.state
+        )
 
 
 def usable(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:
-    """The assessment as the policies let it count: not too old."""
+    """The assessment, without its score if the features are too old for a policy."""
     if assessment.scored is None or assessment.as_of_us is None:
         return assessment
     age_us = now_us - assessment.as_of_us
@@ -224,7 +231,7 @@ def _choice(
     line: Line,
     rows: Rows,
 ) -> Choice:
-    """What outranks the score first, then the policy's offer."""
+    """The offer by the policy; a cancelled request or a suspended user is declined first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
@@ -254,7 +261,7 @@ def decision_of(
     context: Context,
 ) -> Decision:
     scored, policy = assessment.scored, product.policy
-    # By their places, which costs half as much as by their names.
+    # Positional arguments cost half as much as keywords.
     return Decision(
         context.ids.new(context.now_us),
         line.user_id,
@@ -285,7 +292,7 @@ def decision_of(
 
 
 def _beginning(products: list[Product], choice: Choice, now_us: int) -> tuple[State, int | None]:
-    """How the authorizations of one Authorize begin, and until when they wait: together."""
+    """The first state of one Authorize's authorizations, and the time until which they wait."""
     if choice.offer is None:
         return _DECLINED, None
     if _UNDER_REVIEW in choice.reasons:
@@ -294,7 +301,7 @@ def _beginning(products: list[Product], choice: Choice, now_us: int) -> tuple[St
 
 
 def _windows(command: Authorize, policy: Policy) -> tuple[int, int]:
-    """How long the item may wait to be picked up, and how long it may be out."""
+    """The longest times until pickup and of the rental, in microseconds."""
     pickup_us = 0
     if command.start is _ON_PICKUP:
         pickup_us = _at_most(command.pickup_window_us, policy.pickup_window_us)

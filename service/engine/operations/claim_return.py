@@ -1,4 +1,4 @@
-"""ClaimReturn: the user says that the item is back."""
+"""ClaimReturn: the user reports the item as returned."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ClaimReturn(AuthorizationCommand):
-    """The user says that the item is back."""
+    """Report the item as returned by the user."""
 
 
 def decide(work: Work, it: ClaimReturn, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

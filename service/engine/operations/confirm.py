@@ -31,23 +31,23 @@ from service.engine.tables import PAYMENTS
 
 @dataclass(frozen=True, slots=True)
 class Confirm(AuthorizationCommand):
-    """The cash part of an offer was paid; of a group's offer, all cash parts together."""
+    """Confirm the payment of an offer's cash part; for a group, of all cash parts together."""
 
     payment_reference: str
     paid: Money
 
 
 def wanted(caller: str, it: Confirm, keys: Keys) -> None:
-    """The payment, and the whole group."""
+    """Needs the payment and the whole group."""
     of_group(caller, it, keys)
     of_payment(caller, it, keys)
 
 
 def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
-    """The cash was paid: everything is held, or, where that is no longer possible, owed back.
+    """Holds what was offered; if that is no longer possible, the payment is owed back.
 
-    Money that came is never refused for what happened meanwhile: it is recorded, and owed back. Of
-    a group it is for what is still offered, whichever member is named.
+    A payment is never refused because of changes since the offer: it is recorded, and owed back.
+    For a group, it pays for all members that are still offered, whichever member is named.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     require_new_payment(rows, work.caller, it.payment_reference)
@@ -67,7 +67,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
         )
     if paid_minor < cash_minor:
         raise InvalidInput.of(
-            "paid.amount_minor", "paid.too_little", f"the offer asks for {cash_minor}"
+            "paid.amount_minor", "paid.too_little", f"must be at least {cash_minor}, as offered"
         )
     obstacle = _obstacle(members, line, rows)
     result = current
@@ -96,7 +96,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
 
 
 def _obstacle(members: list[Authorization], line: Line, rows: Rows) -> Reason | None:
-    """Why the members cannot be held as they were offered; None if they can."""
+    """The reason why the members cannot be held as offered, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
     if sum(it.credit_minor for it in members) > line.available_minor:

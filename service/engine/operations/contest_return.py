@@ -1,4 +1,4 @@
-"""ContestReturn: the operator says that a claimed item is not back."""
+"""ContestReturn: the operator contests a claimed return."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ContestReturn(AuthorizationCommand):
-    """The operator says that the item is not back; `evidence` is its reference to why."""
+    """Contest a claimed return; `evidence` is the operator's reference to its evidence."""
 
     evidence: str
 
 
 def decide(work: Work, it: ContestReturn, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work, it, rows, context, lambda held: settlement.contest_return(held, context.now_us)
     )

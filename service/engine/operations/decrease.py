@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Decrease(AuthorizationCommand):
-    """Hold less."""
+    """Hold less by an amount."""
 
     amount: Money
 
 
 def decide(work: Work, it: Decrease, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""Extend: a rental falls due later."""
+"""Extend: move the due time of a rental."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Extend(AuthorizationCommand):
-    """Move the due time."""
+    """Move the due time to a later one."""
 
     by_us: int
 
 
 def decide(work: Work, it: Extend, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

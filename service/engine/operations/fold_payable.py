@@ -1,4 +1,4 @@
-"""FoldPayable: add up a portion of the rows in which an operator's balance stands."""
+"""FoldPayable: merge a portion of the rows of an operator's balance into one row."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from service.engine.rows import Draft, Keys, Rows
 
 @dataclass(frozen=True, slots=True)
 class FoldPayable:
-    """Adds up a portion of the rows in which an operator's balance stands; not a call."""
+    """Merge a portion of the rows of an operator's balance; it is not a call."""
 
     operator_id: str
     currency: str
 
 
 def wanted(_caller: str, it: FoldPayable, keys: Keys) -> None:
-    """A portion of the balance, which is taken away."""
+    """Needs a portion of the balance's rows, which the batch deletes."""
     keys.payable.add((it.operator_id, it.currency))
 
 
 def decide(work: Work, it: FoldPayable, rows: Rows, context: Context) -> Decided:
-    """A portion of an operator's balance, taken with the batch, comes back as one row."""
+    """Answers whether more rows wait; the batch writes the sum of the portion as one row."""
     taken = rows.taken_payable[it.operator_id, it.currency]
     return Decided(Draft(list), Folded(taken.more), "", "")
 

@@ -1,4 +1,4 @@
-"""Increment: hold more, decided anew."""
+"""Increment: hold more, after a new decision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from service.engine.tables import DECISIONS, PAYMENTS
 
 @dataclass(frozen=True, slots=True)
 class Increment(AuthorizationCommand):
-    """Hold more, decided anew; `paid` None: no cash was paid for it."""
+    """Hold more, after a new decision; `paid` is the cash paid for it, or None."""
 
     amount: Money
     payment_reference: str = ""
@@ -38,20 +38,22 @@ class Increment(AuthorizationCommand):
 
 
 def wanted(caller: str, it: Increment, keys: Keys) -> None:
-    """The authorization, and the payment, if there is one."""
+    """Needs the authorization, and the payment, if any."""
     of_authorization(caller, it, keys)
     if it.payment_reference:
         keys.payments.add((caller, it.payment_reference))
 
 
 def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
-    """Holds more, decided anew with the score as of now; a refusal changes nothing."""
+    """Decides with the present score, and holds more; a refusal changes nothing."""
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
     if line.standing is not Standing.NORMAL:
         raise IllegalState(
-            f"USER_{line.standing}", "nothing more is authorized for the user", current.state
+            f"USER_{line.standing}",
+            f"the user is {line.standing.lower()}; no increment is allowed",
+            current.state,
         )
     product = product_of(current, context)
     known = context.assessed.asking.get(it.user_id) or UNKNOWN_PERSON
@@ -64,7 +66,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         [Part(amount_minor, product.policy)],
     )
     if choice.offer is None:
-        raise InvariantBroken("a full deposit asks nothing of the line")
+        raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits
     paid_minor = _paid_for_increment(work.caller, it, current, split, choice, rows)
     if it.paid is not None:
@@ -87,13 +89,16 @@ def _paid_for_increment(
     choice: Choice,
     rows: Rows,
 ) -> int:
-    """What was paid; raises Exhausted where the line does not bear the increment alone, and
-    IllegalState where the policy asks for more cash than was paid."""
+    """The amount paid, in minor units.
+
+    Raises Exhausted if the line alone cannot cover the increment, and IllegalState if the policy
+    asks for more cash than was paid.
+    """
     if command.paid is None:
         if split.cash_minor == 0:
             return 0
         if Reason.LINE_EXHAUSTED in choice.reasons:
-            raise Exhausted("LINE_EXHAUSTED", "the credit line does not bear the increment")
+            raise Exhausted("LINE_EXHAUSTED", "the credit line is too small for the increment")
         raise _deposit_required(current, split, choice)
     require_new_payment(rows, caller, command.payment_reference)
     paid_minor = positive_minor(command.paid, current, "paid")
@@ -104,7 +109,7 @@ def _paid_for_increment(
 
 def _deposit_required(current: Authorization, split: Split, choice: Choice) -> IllegalState:
     refusal = IllegalState(
-        "DEPOSIT_REQUIRED", f"needs {split.cash_minor} in cash as well", current.state
+        "DEPOSIT_REQUIRED", f"a cash deposit of {split.cash_minor} is required", current.state
     )
     refusal.metadata["deposit_minor"] = str(split.cash_minor)
     refusal.metadata["reasons"] = ",".join(choice.reasons)

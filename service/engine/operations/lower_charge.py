@@ -1,4 +1,4 @@
-"""LowerCharge: the operator charges less, before it is paid."""
+"""LowerCharge: the operator lowers a charge before it is paid."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class LowerCharge(AuthorizationCommand):
-    """The operator charges less, before it is paid."""
+    """Lower a charge before it is paid."""
 
     amount: Money
 
 
 def decide(work: Work, it: LowerCharge, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""OpenDispute: the user disputes a part of what is due."""
+"""OpenDispute: the user disputes a part of the due amount."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class OpenDispute(AuthorizationCommand):
-    """The user disputes a part of what is due."""
+    """Dispute a part of the due amount."""
 
     amount: Money
 
 
 def decide(work: Work, it: OpenDispute, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""PayOutOperator: an operator was paid what it is owed."""
+"""PayOutOperator: the treasury paid an operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class PayOutOperator:
-    """What an operator is owed was paid to it."""
+    """Record a payment to an operator."""
 
     operator_id: str
     amount: Money
@@ -25,7 +25,7 @@ class PayOutOperator:
 
 
 def decide(work: Work, it: PayOutOperator, rows: Rows, context: Context) -> Decided:
-    """The treasury paid an operator, at most what it is owed: operator_payable / cash."""
+    """Posts operator_payable / cash; the amount is at most the operator's balance."""
     return moved(
         work.caller,
         it,

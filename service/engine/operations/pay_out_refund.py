@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class PayOutRefund(AuthorizationCommand):
-    """Pay out money owed to the user, by the payment rail."""
+    """Pay out money owed to the user."""
 
     amount: Money
 
 
 def decide(work: Work, it: PayOutRefund, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""ProposeWriteOff: one employee gives up collecting."""
+"""ProposeWriteOff: one employee proposes to write off the due amount."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ProposeWriteOff(AuthorizationCommand):
-    """One employee gives up collecting; `by` names the key that was used."""
+    """Propose to write off the due amount; `by` names the key used."""
 
     by: str
 
 
 def decide(work: Work, it: ProposeWriteOff, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

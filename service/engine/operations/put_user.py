@@ -1,4 +1,4 @@
-"""PutUser: register a user, or take newer features."""
+"""PutUser: register a user or update the user's features."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from service.engine.tables import LINES, SNAPSHOTS, USERS
 
 @dataclass(frozen=True, slots=True)
 class PutUser:
-    """Register a person or give newer features.
+    """Register a person or update the person's features.
 
-    `raw` are the values that were sent, as in `FeatureSnapshot`, NaN for one that the person does
-    not have; `names` are theirs, None for all of the served model's in its order. `violations`:
-    what is wrong with the input, for which it is refused unless it is a retry of what was accepted
+    `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
+    the names of the values; None means all features of the served model, in its order. `violations`
+    are the faults of the input. They refuse the command, unless it is a retry that was accepted
     when other features were known.
     """
 
@@ -40,21 +40,20 @@ class PutUser:
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
-    """Registers a person or takes newer features; the limit follows the score unless it is fixed.
+    """Registers a person or updates the features; the limit follows the score unless it is fixed.
 
-    Features as of an instant that is still to come are taken as of now. Raises InvalidInput for
-    wrong input, and IllegalState for features older than those on record, which must not replace
-    them.
+    A later `as_of_us` than now counts as now. Raises InvalidInput for wrong input. Raises
+    IllegalState for features older than the stored ones, which they must not replace.
     """
     now_us = context.now_us
     if it.violations:
         raise InvalidInput(list(it.violations))
     old_user = rows[USERS].get(it.user_id)
     if old_user is not None and it.as_of_us < old_user.as_of_us:
-        raise IllegalState("FEATURES_OUTDATED", "newer features are on record", "")
+        raise IllegalState("FEATURES_OUTDATED", "newer features are stored", "")
     as_of_us = min(it.as_of_us, now_us)
     if old_user is not None:
-        # Another process whose clock is ahead may have taken the older ones.
+        # Another process, whose clock is ahead, may have stored the earlier features.
         as_of_us = max(as_of_us, old_user.as_of_us)
     line, _ = line_for(it.user_id, context.currency, rows, context)
     version = (old_user.feature_version if old_user else 0) + 1
@@ -79,7 +78,7 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
 
 
 def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:
-    """What the model says of features of this version, before a limit follows from it."""
+    """The score of these features, before a limit follows from it."""
     scored = assessment.scored
     if scored is None:
         return UNSCORED._replace(

@@ -17,14 +17,14 @@ from service.engine.tables import PAYMENTS
 
 @dataclass(frozen=True, slots=True)
 class RecordChargeBack(AuthorizationCommand):
-    """The user's bank took a payment back."""
+    """Record that the user's bank took a payment back."""
 
     payment_reference: str
     amount: Money
 
 
 def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> Decided:
-    """Takes the step, and records the payment's reference, which counts once."""
+    """Posts the step, and records the payment reference, which can be used only once."""
     current, line, draft = opened(work.caller, it, rows, context)
     require_new_payment(rows, work.caller, it.payment_reference)
     amount_minor = positive_minor(it.amount, current)

@@ -1,4 +1,4 @@
-"""RecordOperatorPayment: an operator paid what it owed."""
+"""RecordOperatorPayment: an operator paid Freehold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class RecordOperatorPayment:
-    """An operator paid what it owed."""
+    """Record a payment by an operator."""
 
     operator_id: str
     amount: Money
@@ -25,9 +25,9 @@ class RecordOperatorPayment:
 
 
 def decide(work: Work, it: RecordOperatorPayment, rows: Rows, context: Context) -> Decided:
-    """An operator paid, as it does when it owes after refunds: cash / operator_payable.
+    """Posts cash / operator_payable; an operator owes money after refunds, for example.
 
-    The money is here whatever happened meanwhile: what it did not owe, it is owed.
+    The payment is always recorded: an amount beyond the debt is owed to the operator.
     """
     return moved(
         work.caller,

@@ -1,4 +1,4 @@
-"""RecordPayment: the user paid a part of what was captured on credit."""
+"""RecordPayment: the user paid for an amount captured on credit."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from service.engine.tables import PAYMENTS, TRANSFERS
 
 @dataclass(frozen=True, slots=True)
 class RecordPayment(AuthorizationCommand):
-    """A payment by the user for what was captured on credit."""
+    """Record the user's payment for an amount captured on credit."""
 
     payment_reference: str
     amount: Money
 
 
 def wanted(caller: str, it: RecordPayment, keys: Keys) -> None:
-    """The payment, and the transfer that it might be."""
+    """Needs the payment, and the transfer that may have the same reference."""
     of_payment(caller, it, keys)
     keys.transfers.add((it.user_id, it.payment_reference))
 
 
 def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decided:
-    """Takes the step, and records the payment's reference, which counts once."""
+    """Posts the step, and records the payment reference, which can be used only once."""
     current, line, draft = opened(work.caller, it, rows, context)
     require_new_payment(rows, work.caller, it.payment_reference)
     if rows[TRANSFERS].get((it.user_id, it.payment_reference)) is not None:
         raise IllegalState(
             "PAYMENT_OF_A_TRANSFER",
-            "the payment rail reports this transfer itself: do not record it",
+            "the payment rail reports this transfer itself; do not record it as a payment",
             current.state,
         )
     amount_minor = positive_minor(it.amount, current)

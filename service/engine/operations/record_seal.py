@@ -1,4 +1,4 @@
-"""RecordSeal: keep a seal over the heads of lines."""
+"""RecordSeal: store a seal over the heads of lines."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from service.engine.rows import Draft, Keys, Rows
 
 @dataclass(frozen=True, slots=True)
 class RecordSeal:
-    """Keeps a seal over the heads of lines; not a call."""
+    """Store a seal over the heads of lines; it is not a call."""
 
     seal: SealRecord
 
 
 def wanted(_caller: str, _it: RecordSeal, keys: Keys) -> None:
-    """The number of the last seal."""
+    """Needs the number of the last seal."""
     keys.seal = True
 
 
 def decide(work: Work, it: RecordSeal, rows: Rows, context: Context) -> Decided:
-    """Keeps a seal. Raises IllegalState when another process has sealed meanwhile."""
+    """Stores a seal. Raises IllegalState if another process has sealed meanwhile."""
     if it.seal.number != rows.last_seal + 1:
-        raise IllegalState("SEALED_MEANWHILE", "another seal has this number", "")
+        raise IllegalState("SEALED_MEANWHILE", "another process made the seal of this number", "")
     draft = Draft(list)
     draft.seal = it.seal
     return Decided(draft, Acknowledged(), "", "")

@@ -1,4 +1,4 @@
-"""RefundCharge: the operator gives back, after it was paid."""
+"""RefundCharge: the operator refunds a paid charge."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class RefundCharge(AuthorizationCommand):
-    """The operator gives back, after it was paid."""
+    """Refund a part of a paid charge."""
 
     amount: Money
 
 
 def decide(work: Work, it: RefundCharge, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

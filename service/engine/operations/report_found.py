@@ -16,13 +16,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ReportFound(AuthorizationCommand):
-    """A missing item was docked; `occurred_us` None: now."""
+    """Report a missing item as docked at `occurred_us`; None means now."""
 
     occurred_us: int | None = None
 
 
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
-    """A missing item is back."""
+    """Returns the item, and gives the excess over the tariff back."""
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, settlement.REPORT_FOUND)
     docked_us = occurred_us(

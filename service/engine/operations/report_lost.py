@@ -1,4 +1,4 @@
-"""ReportLost: the operator gives an overdue item up."""
+"""ReportLost: the operator reports an overdue item as lost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ReportLost(AuthorizationCommand):
-    """The operator gives an overdue item up."""
+    """Report an overdue item as lost."""
 
 
 def decide(work: Work, it: ReportLost, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""ReportTransfer: what the payment rail says of a debit or a payout."""
+"""ReportTransfer: the payment rail reports the outcome of a debit or a payout."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from service.engine.tables import PAYMENTS, TRANSFERS
 
 @dataclass(frozen=True, slots=True)
 class ReportTransfer:
-    """What the payment rail says of a transfer; the same said again changes nothing.
+    """Report the state of a transfer; a repeated report changes nothing.
 
-    SENT is said by Freehold itself, before it hands the transfer in; a debit of more than is due by
-    then is cancelled instead.
+    Freehold itself reports SENT before it hands the transfer in. A debit of more than the amount
+    due by then is cancelled instead.
     """
 
     user_id: str
@@ -40,7 +40,7 @@ class ReportTransfer:
 
 
 def wanted(_caller: str, it: ReportTransfer, keys: Keys) -> None:
-    """The transfer, whose authorization is read with it."""
+    """Needs the transfer; its authorization is read with it."""
     keys.users.add(it.user_id)
     keys.transfers.add((it.user_id, it.transfer_id))
     if it.state is TransferState.SUCCEEDED:
@@ -48,11 +48,11 @@ def wanted(_caller: str, it: ReportTransfer, keys: Keys) -> None:
 
 
 def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Decided:
-    """What the payment rail says of a debit or a payout.
+    """Applies the report to the transfer and to its authorization.
 
-    A debit that succeeded is a payment under the transfer's name, also when the rail had said that
-    it failed; a payout that failed, or came back after it had succeeded, is owed again. What was
-    said before changes nothing; any other word after the last is refused.
+    A debit that succeeded is a payment under the transfer's name, even if the rail had reported it
+    as failed. A payout that failed, or came back after it had succeeded, is owed again. A repeated
+    report changes nothing; any other report after the last one is refused.
     """
     transfer = rows[TRANSFERS].get((it.user_id, it.transfer_id))
     if transfer is None:
@@ -61,14 +61,16 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     returned = it.state is TransferState.RETURNED
     if returned and transfer.kind is TransferKind.DEBIT:
         raise IllegalState(
-            "DEBIT_NOT_RETURNED", "a debit comes back by RecordChargeBack", str(transfer.state)
+            "DEBIT_NOT_RETURNED",
+            "a debit cannot be RETURNED; use RecordChargeBack",
+            str(transfer.state),
         )
     ended = transfer.state in ENDED
     if ended and LATER_WORDS.get((transfer.kind, transfer.state)) is not it.state:
         if sending or _is_known(transfer, it.state):
             return Decided(Draft(list), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
-            "TRANSFER_ENDED", f"the transfer has {transfer.state}", str(transfer.state)
+            "TRANSFER_ENDED", f"the transfer ended as {transfer.state}", str(transfer.state)
         )
     told = transfer._replace(state=it.state, detail=it.detail, change_us=context.now_us)
     if sending and (transfer.state is TransferState.SENT or transfer.kind is TransferKind.PAYOUT):
@@ -114,7 +116,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
         case TransferKind.PAYOUT, True:
             return Decided(draft, told, told.user_id, told.authorization_id)
         case _:
-            raise InvariantBroken("a transfer of an unknown kind")
+            raise InvariantBroken("the transfer has an unknown kind")
     current = apply(draft, step, line, rows, context)
     waiting = _waiting_debit(current, draft, rows) if late else None
     if waiting is not None and current.due_minor < waiting.amount_minor:
@@ -123,8 +125,10 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
 
 
 def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
-    """Whether the rail says of a transfer that ended what it has said before, or what a debit
-    that was never handed in comes to anyway."""
+    """True if the report of an ended transfer repeats an earlier one.
+
+    FAILED also counts as a repetition for a debit that was cancelled before it was handed in.
+    """
     match transfer.state, said:
         case TransferState.RETURNED, TransferState.SUCCEEDED:
             return True
@@ -135,9 +139,9 @@ def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
 
 
 def _waiting_debit(current: Authorization, draft: Draft, rows: Rows) -> TransferRecord | None:
-    """The debit of an authorization that the rail was not handed yet, if there is one.
+    """The authorization's debit that was not handed to the rail yet, or None.
 
-    Time may have asked for it only now, before the command.
+    A timer may have requested it only now, before the command.
     """
     if not current.debiting_minor:
         return None
@@ -159,7 +163,7 @@ def _cancel(
     rows: Rows,
     context: Context,
 ) -> TransferRecord:
-    """A debit that was not handed in and is not needed any more."""
+    """Cancels a debit that was not handed in and is not needed any more."""
     apply(draft, collection.debit_cancelled(current, context.now_us), line, rows, context)
     return debit._replace(state=TransferState.CANCELLED, change_us=context.now_us)
 

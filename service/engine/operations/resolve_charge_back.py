@@ -1,4 +1,4 @@
-"""ResolveChargeBack: it is decided who bears everything that is charged back."""
+"""ResolveChargeBack: the arbiter decides who bears the charged-back amount."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ResolveChargeBack(AuthorizationCommand):
-    """It is decided who bears everything that is charged back."""
+    """Decide on the whole charged-back amount."""
 
     user_won: bool
     goodwill: bool
 
 
 def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

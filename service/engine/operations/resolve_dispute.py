@@ -1,4 +1,4 @@
-"""ResolveDispute: an arbiter decides on everything that is disputed."""
+"""ResolveDispute: the arbiter decides on the disputed amount."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ResolveDispute(AuthorizationCommand):
-    """An arbiter decides on everything that is disputed."""
+    """Decide on the whole disputed amount."""
 
     user_won: bool
     goodwill: bool
 
 
 def decide(work: Work, it: ResolveDispute, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

@@ -1,4 +1,4 @@
-"""ResolveReview: an employee decides on an authorization that waits in review."""
+"""ResolveReview: an employee decides on an authorization in REVIEW."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ResolveReview(AuthorizationCommand):
-    """A person's verdict; on a member of a group it is the verdict on all."""
+    """Approve or decline a review; a verdict on a member of a group is for the whole group."""
 
     approve: bool
 
 
 def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decided:
-    """A person's verdict on what the engine had decided; a group is decided together."""
+    """Applies the verdict to the review, or to all reviews of its group."""
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, hold.RESOLVE_REVIEW)
     members = members_in(current, State.REVIEW, line, draft, rows, context)
@@ -52,17 +52,16 @@ def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decid
 def _approved(
     members: list[Authorization], line: Line, rows: Rows, context: Context
 ) -> tuple[list[Authorization], Reason | None]:
-    """The members with the first offer that the line bears, or as they are, and why they come to
-    nothing.
+    """The members with the first offer that the line covers, and the obstacle, if any.
 
-    A stricter offer than the present one is made as an Authorize would make it now: only if the
-    caller accepts it. For an item that is in use cash may be asked: its payment finds out.
+    A stricter offer than the present one is made only if the caller accepts it, as in Authorize.
+    Cash may be asked for an item that is in use now: Confirm checks the item again.
     """
     if line.standing is Standing.SUSPENDED:
         return members, Reason.USER_SUSPENDED
     first = members[0]
     if first.offer is None:
-        raise InvariantBroken("a review without an offer")
+        raise InvariantBroken("the review has no offer")
     wanted = [
         Part(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
     ]

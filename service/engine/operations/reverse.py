@@ -1,4 +1,4 @@
-"""Reverse: everything that is held is given back."""
+"""Reverse: release the whole hold."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Reverse(AuthorizationCommand):
-    """Give everything back."""
+    """Release the whole hold."""
 
 
 def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(work, it, rows, context, lambda held: hold.reverse(held, context.now_us))
 
 

@@ -1,4 +1,4 @@
-"""ReverseByOrigin: undo an Authorize by its request id, whether it has arrived or not."""
+"""ReverseByOrigin: reverse an Authorize by its request id, even before it arrives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.engine.tables import REQUESTS
 
 @dataclass(frozen=True, slots=True)
 class ReverseByOrigin:
-    """Undo an Authorize by its request id, whether it has arrived or not."""
+    """Reverse the Authorize with this request id, even before it arrives."""
 
     user_id: str
     authorize_request_id: str
@@ -27,7 +27,7 @@ class ReverseByOrigin:
 
 
 def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
-    """The record of the Authorize, and the authorizations that it made."""
+    """Needs the request record of the Authorize, and its authorizations."""
     origin = (caller, it.authorize_request_id)
     keys.users.add(it.user_id)
     keys.requests.add(origin)
@@ -35,10 +35,10 @@ def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
 
 
 def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Decided:
-    """Undoes an Authorize by its request id; one that has not arrived leaves a tombstone.
+    """Reverses an Authorize by its request id; for one that has not arrived it leaves a tombstone.
 
-    A group is undone as it was granted, all of it or nothing; what has ended of it without a charge
-    stays as it is.
+    A group is reversed as it was granted: all of it or nothing. Members that ended without a charge
+    stay as they are.
     """
     origin = rows[REQUESTS].get((work.caller, it.authorize_request_id))
     if origin is None:

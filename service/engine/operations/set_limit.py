@@ -1,4 +1,4 @@
-"""SetLimit: set a user's limit by hand, or leave it to the score again."""
+"""SetLimit: fix a user's limit, or let the score decide again."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from service.engine.tables import LINES, USERS
 
 @dataclass(frozen=True, slots=True)
 class SetLimit:
-    """Set a person's limit by hand; None: leave it to the score again."""
+    """Fix a person's limit; None lets the score decide again."""
 
     user_id: str
     limit: Money | None
 
 
 def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
-    """Fixes a limit; without one, the next features set it again from the score.
+    """Fixes the limit; without an amount, the next features set it from the score.
 
-    Until then the limit rests on no score.
+    Until then the limit has no score as its basis.
     """
     user = rows[USERS].get(it.user_id)
     if user is None and not rows.lines_of(it.user_id):

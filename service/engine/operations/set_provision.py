@@ -1,4 +1,4 @@
-"""SetProvision: an amount is set aside for the loss."""
+"""SetProvision: set the provision for loss."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class SetProvision(AuthorizationCommand):
-    """Set an amount aside for the loss."""
+    """Set the provision for loss to an amount."""
 
     amount: Money
 
 
 def decide(work: Work, it: SetProvision, rows: Rows, context: Context) -> Decided:
-    """Takes the step."""
+    """Applies the rule and posts its step."""
     return one_step(
         work,
         it,

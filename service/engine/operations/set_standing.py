@@ -1,4 +1,4 @@
-"""SetStanding: suspend a user, watch one, or neither."""
+"""SetStanding: suspend or watch a user, or end that."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from service.engine.tables import LINES, USERS
 
 @dataclass(frozen=True, slots=True)
 class SetStanding:
-    """Suspend a person, watch one, or neither; in every currency."""
+    """Set a person's standing on every line."""
 
     user_id: str
     standing: Standing
 
 
 def decide(work: Work, it: SetStanding, rows: Rows, context: Context) -> Decided:
-    """Suspends or watches a person, or ends that, on every line; what is open goes on."""
+    """Sets the standing on every line; open authorizations go on."""
     if rows[USERS].get(it.user_id) is None and not rows.lines_of(it.user_id):
         raise NotFound("user", it.user_id)
     first, _ = line_for(it.user_id, context.currency, rows, context)

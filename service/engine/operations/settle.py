@@ -17,9 +17,9 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Settle(AuthorizationCommand):
-    """Capture an amount, or, with None, the fee for the usage until `occurred_us`.
+    """Capture `amount`, or, if it is None, the fee of the usage until `occurred_us`.
 
-    `final` closes. `occurred_us` None: now.
+    `final` closes the authorization. `occurred_us` None means now.
     """
 
     amount: Money | None
@@ -28,7 +28,7 @@ class Settle(AuthorizationCommand):
 
 
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
-    """Captures an amount, or the fee for the usage; answers with the fee's arithmetic."""
+    """Captures an amount or the usage fee; the answer has the lines of the fee."""
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, settlement.SETTLE)
     product = product_of(current, context)

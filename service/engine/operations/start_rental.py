@@ -1,4 +1,4 @@
-"""StartRental: the item was picked up."""
+"""StartRental: the item is picked up."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from service.engine.rows import Keys, Rows
 
 @dataclass(frozen=True, slots=True)
 class StartRental(AuthorizationCommand):
-    """The item was picked up."""
+    """Start the rental of a picked-up item; `asset_id` names the item if it was not known."""
 
     asset_id: str
 
 
 def items_of(caller: str, it: StartRental) -> list[Pair]:
-    """The item, where it is named."""
+    """The item, if the command names it."""
     return [(caller, it.asset_id)] if it.asset_id else []
 
 
 def wanted(caller: str, it: StartRental, keys: Keys) -> None:
-    """The authorization and the item."""
+    """Needs the authorization and the item."""
     of_authorization(caller, it, keys)
     keys.items.update(items_of(caller, it))
 
 
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
-    """The item was picked up."""
+    """Starts the rental; refused if the item is in use or the user is suspended."""
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, hold.START)
     if line.standing is Standing.SUSPENDED:

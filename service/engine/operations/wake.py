@@ -1,4 +1,4 @@
-"""Wake: do what time has brought for one authorization."""
+"""Wake: run the due timers of one authorization."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from service.engine.tables import AUTHORIZATIONS
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Do what time has brought for one authorization; not a call, and without a request record."""
+    """Run the due timers of one authorization; it is not a call, and has no request record."""
 
     user_id: str
     authorization_id: str
 
 
 def decide(work: Work, it: Wake, rows: Rows, context: Context) -> Decided:
-    """What time has brought for one authorization."""
+    """Applies the steps of all due timers."""
     current = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
     if current is None:
         raise NotFound("authorization", it.authorization_id)
@@ -30,7 +30,7 @@ def decide(work: Work, it: Wake, rows: Rows, context: Context) -> Decided:
     draft = Draft(list)
     result = brought_up(current, line, draft, rows, context)
     if result is current:
-        raise IllegalState("NOTHING_TO_DO", "done in between", current.state)
+        raise IllegalState("NOTHING_TO_DO", "no timer is due", current.state)
     return Decided(draft, result, result.user_id, result.authorization_id)
 
 

@@ -1,4 +1,4 @@
 """The records of the engine's tables, one file for each subject.
 
-Lines, entries and authorizations have theirs in the domain.
+The records of lines, entries and authorizations are in the domain.
 """

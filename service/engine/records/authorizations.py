@@ -1,4 +1,4 @@
-"""The rows beside an authorization: the decision on it, and the item that is out."""
+"""Rows beside an authorization: its decision, and its item in an open rental."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Decision(NamedTuple):
-    """All that a decision rested on, enough to take it again.
+    """All inputs and results of a decision, enough to repeat it.
 
-    `margin` is the model's raw margin as a hexadecimal float64, empty when nobody was
-    scored. `unscorable_feature` is the feature for which nobody was, empty for other reasons;
-    `extrapolated` are the features scored as the nearest value that the model was trained on.
-    Amounts are minor units, times microseconds since the epoch, UTC.
+    `margin` is the model's raw margin as a hexadecimal float64, empty if the person was not scored.
+    `unscorable_feature` is the feature that prevented scoring, empty for other reasons.
+    `extrapolated` are the features scored as the nearest value of the training. Amounts are minor
+    units, times microseconds since the epoch, UTC.
     """
 
     decision_id: str

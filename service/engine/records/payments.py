@@ -1,4 +1,4 @@
-"""Payments that somebody reported."""
+"""Reported payments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PaymentKind(StrEnum):
-    """Which way a recorded payment went."""
+    """The kind of a recorded payment."""
 
     DEPOSIT = "DEPOSIT"
     PAYMENT = "PAYMENT"
@@ -18,9 +18,9 @@ class PaymentKind(StrEnum):
 
 
 class PaymentRecord(NamedTuple):
-    """A payment as it was reported; a reference is recorded once a caller.
+    """A reported payment; a caller can use a reference only once.
 
-    What an operator was paid, or paid, has no authorization, and the operator's account as user.
+    Payments to and from operators have no authorization, and the operator's account as their user.
     """
 
     caller: str

@@ -1,4 +1,4 @@
-"""Request ids, and the first outcome of each."""
+"""Request ids, each with its first outcome."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from service.domain.errors import RequestIdReused
 
 
 class RequestRecord(NamedTuple):
-    """The first outcome of a request id: what was asked, byte for byte, and what was answered.
+    """The first outcome of a request id: the request's bytes, and the answer's bytes.
 
-    A record whose method is `TOMBSTONE` stands for an Authorize that was reversed before it
-    arrived.
+    A record with the method `TOMBSTONE` is of an Authorize that was reversed before it arrived.
     """
 
     caller: str
@@ -27,10 +26,10 @@ class RequestRecord(NamedTuple):
     def answer_again(
         self, method: str, body: bytes, differing_field: Callable[[bytes], str | None]
     ) -> bytes:
-        """The answer, for the same request sent again.
+        """The stored answer for the same request.
 
-        `differing_field` names the field in which the request differs from the first body; None if
-        they mean the same. Raises RequestIdReused for another request, naming what differs.
+        `differing_field` names the field in which the request differs from the first body, or is
+        None if both mean the same. Raises RequestIdReused for another request, with what differs.
         """
         if self.method != method:
             raise RequestIdReused("method")

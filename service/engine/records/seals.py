@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class SealedHead(NamedTuple):
-    """The head of a line's chain as it stood at a version, under a seal."""
+    """The head of a line's chain at a version, under a seal."""
 
     user_id: str
     currency: str
@@ -15,10 +15,10 @@ class SealedHead(NamedTuple):
 
 
 class SealRecord(NamedTuple):
-    """A signature over the heads of lines that changed; seals are chained as entries are.
+    """A signature over the heads of changed lines; seals are chained, as entries are.
 
-    `digest` covers the number, the seal before it, the time and the heads in their order; the
-    outbox up to `outbox_sequence` has been looked at.
+    `digest` covers the number, the seal before it, the time and the heads in their order. The seal
+    has read the outbox up to `outbox_sequence`.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Transfers, which the payment rail does, and how far they have come."""
+"""Transfers by the payment rail, and their states."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from service.domain.authorization import TransferKind
 
 
 class TransferState(StrEnum):
-    """How far a transfer has come."""
+    """The state of a transfer."""
 
     REQUESTED = "REQUESTED"
     SENT = "SENT"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     RETURNED = "RETURNED"
-    """Paid out, and come back since."""
+    """Paid out, and returned since."""
     CANCELLED = "CANCELLED"
-    """Never handed to the rail, because less was due by then."""
+    """Not handed to the rail, because less was due by then."""
 
 
 ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
-"""No other word on the transfer counts after these, but those of `LATER_WORDS`."""
+"""The final states: no later report of the rail counts, except those in `LATER_WORDS`."""
 
 
 LATER_WORDS: Mapping[tuple[TransferKind, TransferState], TransferState] = {
     (TransferKind.DEBIT, TransferState.FAILED): TransferState.SUCCEEDED,
-    # A database that was restored does not know of what it had handed in.
+    # A restored database may not know that it had handed this debit in.
     (TransferKind.DEBIT, TransferState.CANCELLED): TransferState.SUCCEEDED,
     (TransferKind.PAYOUT, TransferState.SUCCEEDED): TransferState.RETURNED,
 }
-"""What counts of a transfer although it had ended: the money has moved."""
+"""Reports that count after a final state, because the money has moved."""
 
 
 class TransferRecord(NamedTuple):
-    """What the payment rail is to do: a debit of a person, or a payout to one.
+    """A transfer by the payment rail: a debit of a person, or a payout to one.
 
-    The id names it towards the rail, which must do it at most once however often it is asked.
-    `earlier_state`, with its detail and its instant, is the word that a late success took the place
-    of; None when there is none.
+    Its id identifies it to the rail, which must execute it at most once, however often it is handed
+    in. `earlier_state`, with its detail and its instant, is the state before a late success; None
+    if there was none.
     """
 
     user_id: str
@@ -59,5 +59,5 @@ class TransferRecord(NamedTuple):
 
 
 def transfer_reference(transfer_id: str) -> str:
-    """The reference of the payment that a debit came to; no client's reference has a slash."""
+    """The reference of a debit's payment; no client's reference contains a slash."""
     return f"transfers/{transfer_id}"

@@ -1,4 +1,4 @@
-"""People, their features, and the score that is kept of them."""
+"""People, their features, and their stored scores."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class KeptScore(NamedTuple):
-    """What the model said of a person's features when they were recorded.
+    """The score of a person's features when they were recorded.
 
-    `feature_version` is the version of those features; 0 before the first. `score` None: there is
-    none, for `unscorable_reason` and, if one is at fault, for `unscorable_feature`. `extrapolated`
-    as in `Decision`. `limit_minor` is the limit that followed, in minor units; None if the limit
-    rests on no score.
+    `feature_version` is the version of the features; 0 means that there are none. If `score` is
+    None, `unscorable_reason` gives the reason, and `unscorable_feature` the feature at fault, if
+    any. `extrapolated` is as in `Decision`. `limit_minor` is the limit that followed, in minor
+    units, or None if the limit has no score as its basis.
     """
 
     feature_version: int
@@ -26,14 +26,14 @@ class KeptScore(NamedTuple):
 
 
 UNSCORED = KeptScore(0, None, "", "", "", "", "", (), 0)
-"""The kept score of a person without features, whose limit is 0."""
+"""The stored score of a person without features, whose limit is 0."""
 
 
 class UserRecord(NamedTuple):
-    """A person; `feature_version` 0 means no features yet, `as_of_us` when the latest were true.
+    """A person; version 0 means no features, `as_of_us` is the instant of the latest ones.
 
-    From `score_version` on the fields are those of `KeptScore`. They are of an older version where
-    a server of an earlier build took newer features.
+    The fields from `score_version` on are those of `KeptScore`. They belong to older features if a
+    server of an earlier build took the newer ones.
     """
 
     user_id: str
@@ -53,7 +53,7 @@ class UserRecord(NamedTuple):
 
     @property
     def kept(self) -> KeptScore:
-        """The score that was kept, and the limit that followed from it."""
+        """The stored score, and the limit that followed from it."""
         return KeptScore(*self[5:])
 
 
@@ -69,7 +69,7 @@ class FeatureSnapshot(NamedTuple):
 
 
 class UserFeatures(NamedTuple):
-    """A person's latest features, as in `FeatureSnapshot`; without any, version 0 and None."""
+    """A person's latest features, as in `FeatureSnapshot`; without features, version 0 and None."""
 
     user_id: str
     scoring_consent: bool

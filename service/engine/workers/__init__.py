@@ -1,1 +1,1 @@
-"""Work in the background, beside the calls: each kind in a file, all of it run by one loop."""
+"""Background workers: one file for each kind of work, and one loop for all."""

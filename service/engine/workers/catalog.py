@@ -1,4 +1,4 @@
-"""Catalog: terms that somebody else has changed are loaded, by another server or a command."""
+"""Catalog worker: loads terms that another server or a command has changed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from service.engine.terms import Terms
 
 
 class CatalogReloader:
-    """Looks whether terms have changed, and loads what did, in a thread of the pool."""
+    """Checks for changed terms and loads them, in a thread of the pool."""
 
     def __init__(self, terms: Terms, pool: Pool) -> None:
         self._terms = terms
         self._pool = pool
 
     async def work(self) -> bool:
-        """One look; nothing more waits after it."""
+        """Checks once; returns False, because no work is left."""
         await self._pool.run(self._terms.follow)
         return False

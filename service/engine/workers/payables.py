@@ -1,8 +1,8 @@
-"""Payables: what operators are owed is added up, so that a payout finds few rows.
+"""Payables worker: merges the rows of operators' balances, so that a payout reads few rows.
 
-Each batch writes one row for each operator whom it concerns, so that no two calls wait for one
-balance. Left alone they would be added up by the payout, inside the one writer: 1,000,000 rows
-took it 3 s. So they are added up beside the calls, a bounded portion in each transaction.
+Each batch writes one balance row for each operator in it, so that calls do not contend for one row.
+Without this worker the payout would add them up inside the only writer: 1,000,000 rows took 3 s.
+The worker merges a bounded portion in each transaction.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ MORE = b"more"
 
 def _more(answer: Answer, _bytes_of: BytesOf) -> bytes:
     if not isinstance(answer, Folded):
-        raise InvariantBroken("an answer of another kind")
+        raise InvariantBroken("the answer has another type than the method's")
     return MORE if answer.more else b""
 
 
 class PayableCompactor:
-    """Adds balances up, one portion of one balance at a time.
+    """Merges the rows of balances, one portion of one balance at a time.
 
-    Several processes may compact one database: each row is taken by one of them.
+    Several processes may run it on one database: each row is merged by one of them.
     """
 
     def __init__(self, store: Store, committer: Committer, pool: Pool, *, rows: int) -> None:
-        """A balance in more than `rows` rows is added up."""
+        """Balances of more than `rows` rows are merged."""
         self._store = store
         self._committer = committer
         self._pool = pool
@@ -38,12 +38,12 @@ class PayableCompactor:
         self._waiting: list[PayableKey] = []
 
     async def work(self) -> bool:
-        """Adds up a portion of a balance; returns whether more is waiting."""
+        """Merges a portion of a balance; returns True if more is waiting."""
         if not self._waiting:
             self._waiting = await self._pool.run(self._store.unfolded, self._rows)
         if not self._waiting:
             return False
-        # Taken off first: a balance that cannot be added up now must not stop the others.
+        # The key is removed first, so that a balance that fails does not stop the others.
         key = self._waiting.pop()
         if await self._committer.submit(own_work(FoldPayable(*key), _more)) == MORE:
             self._waiting.append(key)

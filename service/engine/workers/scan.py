@@ -1,4 +1,4 @@
-"""A scan: goes over all that waits, in bounded portions, past what does not move."""
+"""A resumable scan: visits waiting rows in bounded portions, and passes rows that fail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Found = TypeVar("Found")
 
 
 class Scan(Generic[Found]):
-    """Rounds over all that waits, in a fixed order; a round begins where the last one stopped.
+    """Rounds over all waiting rows in a fixed order; a round begins where the last one stopped.
 
-    What fails stays where it is, and enough of it would be found first for ever. So each portion
-    is looked for behind the one before it, also from one round to the next, and after the last
-    comes the first. All that is remembered is one place.
+    Rows that fail keep waiting. If each round began at the front, many failing rows would hide all
+    others. Therefore each portion begins after the one before it, also across rounds, and the scan
+    starts over at the end. Its only state is the last place.
     """
 
     def __init__(
@@ -26,8 +26,11 @@ class Scan(Generic[Found]):
         size: int,
         pool: Pool,
     ) -> None:
-        """`find` names what waits behind a place (None: from the front), at most `size`, in a
-        thread of the pool; `act` says whether it moved one of them."""
+        """Makes a scan of portions of at most `size` rows.
+
+        `find` reads the rows after a place (None: from the front), in a thread of the pool. `act`
+        returns True if it moved a row on.
+        """
         self._find = find
         self._act = act
         self._size = size
@@ -35,10 +38,10 @@ class Scan(Generic[Found]):
         self._last: Found | None = None
 
     async def round(self) -> int:
-        """Goes over all that waits, from where the last round stopped; returns how much moved.
+        """Runs one round and returns the number of rows moved on.
 
-        A portion of which nothing moved ends the round: what fails for now is not asked for again
-        at once, nor is all that waits behind it while everything fails.
+        A portion in which no row moves ends the round: rows that fail now are not tried again at
+        once, and neither are the rows after them while everything fails.
         """
         moved = 0
         to_the_end = self._last is None
@@ -50,7 +53,7 @@ class Scan(Generic[Found]):
                 self._last = None
                 if to_the_end:
                     return moved
-                to_the_end = True  # what stands before the place where this round began
+                to_the_end = True  # next: the rows before this round's beginning
             else:
                 self._last = found[-1]
                 if not any(results):

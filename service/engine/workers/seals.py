@@ -1,10 +1,11 @@
-"""Seals: every few seconds the heads of the lines that changed are signed.
+"""Seals worker: signs the heads of changed lines every few seconds.
 
-A chain by itself shows that something was changed, not that all of it was made anew: whoever has
-the database can compute every link again. A seal is signed with a key that the database does not
-have, and seals are chained, so that what was sealed can neither be rewritten nor cut off. What a
-line got after its last seal is protected only by the next one; and seals cut off at the end are
-missed only by somebody who noted one, which is why each is logged.
+A hash chain alone shows that an entry was changed, but not that the whole chain was rewritten:
+anyone who can write the database can compute every link again. A seal is signed with a key that is
+not in the database, and seals are chained, so that sealed entries can be neither rewritten nor cut
+off. Entries after a line's last seal are protected only by the next seal. Removing the last seals
+is detected only with a witness, the noted number and digest of a seal; therefore each seal is
+logged.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Sealer:
     """Seals in bounded portions, through the same committer as every call.
 
     It reads on connections of its own, so that calls wait only for the write of the seal. Several
-    processes may seal one database: a number is given once, and whoever comes second looks again.
+    processes may seal one database: each number is given once, and the later process starts over.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Sealer:
         self._looked = 0
 
     async def seal(self) -> bool:
-        """Seals a portion of what changed; returns whether more is waiting."""
+        """Seals a portion of the changed lines; returns True if more wait."""
         found = await self._pool.run(self._store.unsealed, self._looked, self._max_heads)
         if not found.heads:
             self._looked = found.outbox_sequence
@@ -84,13 +85,14 @@ class Sealer:
         try:
             await self._committer.submit(own_work(RecordSeal(seal)))
         except FreeholdError:
-            return False  # another process sealed, or the outcome is unknown: the next round looks
+            # Another process sealed, or the outcome is unknown: the next round tries again.
+            return False
         self._looked = found.outbox_sequence
         self._log_seal(seal)
         return found.more
 
     async def close(self, within_s: float) -> None:
-        """Seals all that happened until now, as far as the time allows."""
+        """Seals all events until now, as far as the time allows."""
         try:
             async with asyncio.timeout(within_s):
                 until = await self._pool.run(self._store.last_event)

@@ -1,4 +1,4 @@
-"""Timers: does what time has brought, through the same committer as every call."""
+"""Timers worker: runs due timers, through the same committer as every call."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from service.engine.workers.scan import Scan
 
 
 class Timers:
-    """Wakes authorizations to which time has done something, in bounded portions.
+    """Wakes authorizations whose timers are due, in bounded portions.
 
-    Several processes may wake those of one database: the second finds nothing to do.
+    Several processes may wake those of one database: the second one finds nothing to do.
     """
 
     def __init__(
@@ -27,16 +27,16 @@ class Timers:
         self._scan = Scan(self._waking, self._wake, portion, pool)
 
     async def wake_due(self) -> int:
-        """Wakes every authorization whose time has come by now; returns how many.
+        """Wakes every authorization with a due timer; returns the number woken.
 
-        A clock that is not trusted wakes none.
+        Wakes none while the clock is not trusted.
         """
         if not self._clock.trusted:
             return 0
         return await self._scan.round()
 
     async def work(self) -> bool:
-        """One round; nothing more waits after it."""
+        """Runs one round; returns False, because no work is left."""
         await self.wake_due()
         return False
 
@@ -47,5 +47,5 @@ class Timers:
         try:
             await self._committer.submit(own_work(Wake(due.user_id, due.authorization_id)))
         except FreeholdError:
-            return False  # confirmed, closed or refused in between; a later round looks again
+            return False  # confirmed, closed or refused meanwhile; a later round tries again
         return True

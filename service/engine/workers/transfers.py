@@ -1,4 +1,4 @@
-"""Transfers: handed to the payment rail at least once; the rail does each at most once."""
+"""Transfers worker: hands each transfer to the payment rail at least once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from service.engine.workers.scan import Scan
 
 def _state(answer: Answer, _bytes_of: BytesOf) -> bytes:
     if not isinstance(answer, TransferRecord):
-        raise InvariantBroken("an answer of another kind")
+        raise InvariantBroken("the answer has another type than the method's")
     return answer.state.encode()
 
 
 class Transfers:
     """Hands requested transfers to the rail, in bounded portions.
 
-    A transfer is first marked as sent, which is refused to a debit of more than is due by then, and
-    then handed in. Whoever is killed in between, or whose rail does not take it, leaves it marked;
-    what the rail has not answered for long is handed in again. The transfer's id tells the rail
-    that it is the same.
+    A transfer is first marked as SENT, and then handed in. A debit of more than the amount due by
+    then is cancelled instead. If the process dies in between, or the rail does not accept the
+    transfer, it stays SENT. A transfer that the rail has not answered for long is handed in again.
+    The rail recognises a repeated transfer by its id, and executes it at most once.
     """
 
     def __init__(
@@ -52,16 +52,17 @@ class Transfers:
         self._scan = Scan(self._unsent, self._send, portion, pool)
 
     async def send_requested(self) -> int:
-        """Sends every transfer that is to be sent by now; returns how many the rail took.
+        """Sends every transfer that must be sent by now; returns the number that the rail accepted.
 
-        A clock that is not trusted sends none: what was sent may not be long ago.
+        Sends none while the clock is not trusted, because the age of sent transfers is then
+        unknown.
         """
         if not self._clock.trusted:
             return 0
         return await self._scan.round()
 
     async def work(self) -> bool:
-        """One round; nothing more waits after it."""
+        """Runs one round; returns False, because no work is left."""
         await self.send_requested()
         return False
 
@@ -78,7 +79,7 @@ class Transfers:
                 return False
             await self._rail.submit(transfer)
         except FreeholdError:
-            return False  # not known to be marked; a later round looks again
+            return False  # it may not be marked as SENT; a later round tries again
         except Exception as error:
             self._log_fault(secrets.token_hex(8), error)
             return False

@@ -10,11 +10,11 @@ from service.domain.errors import FreeholdError
 from service.engine.engine import FaultLog
 
 Work = Callable[[], Awaitable[bool]]
-"""Does a bounded portion; says whether more is waiting."""
+"""A function that does a bounded portion of work; it returns True if more is waiting."""
 
 
 class Worker:
-    """Does one kind of work in the background; a failure is logged and ends nothing."""
+    """Runs one kind of work in the background; a failure is logged and does not end it."""
 
     def __init__(
         self,
@@ -25,8 +25,10 @@ class Worker:
         log_fault: FaultLog,
         pause_s: float | None = None,
     ) -> None:
-        """Portions come `interval_s` seconds apart, and `pause_s` while more is waiting, so that
-        calls come in between; None: after the interval all the same."""
+        """The pause between portions is `interval_s` seconds, and `pause_s` while more is waiting.
+
+        Calls run during the pauses. If `pause_s` is None, every pause is `interval_s`.
+        """
         self.name = name
         self._work = work
         self._interval_s = interval_s
@@ -35,15 +37,15 @@ class Worker:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to work, on the event loop that is running."""
+        """Starts the work on the running event loop."""
         if self._running is not None:
             raise RuntimeError(f"the worker {self.name} was started twice")
         self._running = asyncio.create_task(self.run(), name=self.name)
 
     async def stop(self) -> None:
-        """Ends the work where it is; a portion that was cut off is found again by the next start.
+        """Stops the work at once; the next start finds the interrupted portion again.
 
-        Nothing is half done: what a worker writes is one transaction of the committer.
+        No write is left half done: each is one transaction of the committer.
         """
         running, self._running = self._running, None
         if running is not None:
@@ -51,18 +53,19 @@ class Worker:
             await asyncio.gather(running, return_exceptions=True)
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Runs portions until cancelled."""
         while True:
             more = await self.portion()
             await asyncio.sleep(self._pause_s if more else self._interval_s)
 
     async def portion(self) -> bool:
-        """One portion; says whether more is waiting, and never raises."""
+        """Runs one portion; returns True if more is waiting, and never raises."""
         try:
             return await self._work()
         except FreeholdError:
-            return False  # refused, busy or away, which the engine has told; the next round looks
+            # Refused, busy or unavailable, which the engine has logged: the next round tries again.
+            return False
         except Exception as error:
-            # What could not be read or done now is looked for again in the next round.
+            # The next round tries again.
             self._log_fault(secrets.token_hex(8), error)
             return False

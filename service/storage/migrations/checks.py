@@ -1,14 +1,14 @@
-"""Lists that grow: a CHECK is replaced by a wider one, and no row is read or moved.
+"""Growing lists of values: replaces a CHECK by a wider one without reading or moving rows.
 
-The values that a state, an account or a kind may have stand in CHECKs. They cost a row next to
-nothing, other programs that write into the file meet them too, and the rules that only some of the
-states keep (`only_open_states_hold`) stand beside them in the same words. References to a table of
-values do cost, are off by default in other programs on SQLite, and cannot say those rules.
+CHECKs list the values of states, accounts and kinds. They cost almost nothing for each row, and
+also bind other programs that write into the database. Rules for some of the states
+(`only_open_states_hold`) use the same form. Foreign keys to a table of values would cost more, are
+off by default in other programs on SQLite, and cannot express such rules.
 
-SQLite has no statement for it, and rebuilding a table takes as long as copying it. Its manual gives
-this way instead, for changes of the schema that touch no row: the text of the table is changed in
-the schema itself, within the transaction. PostgreSQL takes the wider rule for new rows at once; the
-old ones kept the narrower one.
+SQLite has no statement for this, and rebuilding a table takes as long as copying it. For changes
+that touch no row, its manual recommends changing the text of the table in the schema itself, within
+the transaction. PostgreSQL applies the wider rule to new rows at once; old rows satisfy the
+narrower one.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CHANGE = text("UPDATE sqlite_master SET sql = :sql WHERE type = 'table' AND name
 
 
 def widen_check(table: str, name: str, before: str, after: str) -> None:
-    """Replaces a CHECK by one that allows all that it allowed, and more.
+    """Replaces a CHECK by one that allows the same values and more.
 
-    Both conditions are alternatives joined by OR. Raises ValueError when one of `before` is not in
-    `after`, and NoSuchCheck when the table has no such CHECK.
+    Both conditions are alternatives joined by OR. Raises ValueError if an alternative of `before`
+    is not in `after`, and NoSuchCheck if the table has no such CHECK.
     """
     missing = _alternatives(before) - _alternatives(after)
     if missing:
@@ -40,10 +40,10 @@ def widen_check(table: str, name: str, before: str, after: str) -> None:
 
 
 class NoSuchCheck(ValueError):
-    """A table does not have the CHECK that is to be widened."""
+    """The table does not have the CHECK to widen."""
 
     def __init__(self, table: str, name: str, condition: str) -> None:
-        super().__init__(f"the table {table} does not have: {_clause(name, condition)}")
+        super().__init__(f"the table {table} does not have {_clause(name, condition)}")
 
 
 def _clause(name: str, condition: str) -> str:
@@ -51,7 +51,7 @@ def _clause(name: str, condition: str) -> str:
 
 
 def _alternatives(condition: str) -> set[str]:
-    """The parts of a condition between the ORs that stand in no parentheses."""
+    """The alternatives of a condition: its parts between ORs outside parentheses."""
     parts, depth = [""], 0
     for word in condition.split(" "):
         if word == "OR" and depth == 0:
@@ -65,7 +65,7 @@ def _alternatives(condition: str) -> set[str]:
 def _change_constraint(
     connection: Connection, table: str, name: str, before: str, after: str
 ) -> None:
-    """On PostgreSQL, which keeps a condition in words of its own: it is asked for them."""
+    """Changes a CHECK on PostgreSQL; it is asked for its own wording of the conditions."""
     connection.execute(text(f"ALTER TABLE {table} ADD {_clause(PROBE, before)} NOT VALID"))
     said = [
         str(connection.scalar(CONDITION, {"table": table, "name": it})).removesuffix(" NOT VALID")
@@ -82,7 +82,7 @@ def _change_constraint(
 
 
 def _change_schema(connection: Connection, table: str, name: str, before: str, after: str) -> None:
-    """On SQLite, which keeps the text of the table."""
+    """Changes a CHECK on SQLite, in the stored text of the table."""
     found = connection.scalar(TABLE, {"name": table})
     if found is None or found.count(_clause(name, before)) != 1:
         raise NoSuchCheck(table, name, before)
@@ -91,9 +91,9 @@ def _change_schema(connection: Connection, table: str, name: str, before: str, a
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
     try:
         connection.execute(CHANGE, {"sql": changed, "name": table})
-        # So every connection reads the schema again.
+        # A new version makes every connection read the schema again.
         connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
     finally:
         connection.exec_driver_sql("PRAGMA writable_schema = RESET")
-    # Fails, and with it the migration, should the text be none that SQLite understands.
+    # Fails, and so does the migration, if SQLite does not understand the new text.
     connection.exec_driver_sql(f"SELECT 1 FROM {table} LIMIT 0")

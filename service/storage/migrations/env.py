@@ -1,4 +1,4 @@
-"""How Alembic runs: on the connection that `service.storage.migrate` hands it."""
+"""Runs Alembic on the connection passed by `service.storage.migrate`."""
 
 from __future__ import annotations
 

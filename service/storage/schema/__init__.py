@@ -1,4 +1,4 @@
-"""The tables, with the invariants that the database itself keeps.
+"""The tables, with the invariants that the database itself checks.
 
 `user_id` leads the primary key of every table that a command touches, so that the schema can
 be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request

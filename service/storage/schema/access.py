@@ -1,4 +1,4 @@
-"""The builds that may run, the keys of callers, and the request ids that these have used."""
+"""The builds that may run, the API keys, and the request ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.engine.tables import REQUESTS
 from service.storage.schema.columns import metadata, number_column
 from service.storage.schema.record_tables import of_records
 
-# The builds that may run on this schema: from the largest number here on, see `migrate.py`.
+# Builds from the largest number here on may run on this schema, see `migrate.py`.
 compatibility = Table(
     "compatibility",
     metadata,
@@ -19,7 +19,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("key_hash", String(64), primary_key=True),
-    # NULL: a key of the platform itself
+    # NULL for a key of the platform
     Column("operator_id", String(128), ForeignKey("operators.operator_id"), nullable=True),
     Column("scopes", String(1024), nullable=False),
     number_column("create_us"),

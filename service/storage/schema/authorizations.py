@@ -1,4 +1,4 @@
-"""Authorizations, the decisions on them, and the items that are out."""
+"""Authorizations, their decisions, and the items in open rentals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ authorizations = of_records(
         "refunded_minor <= captured_minor - captured_credit_minor + paid_minor + recovered_minor",
         "refunded_within_paid",
     ),
-    # What came in is held, owed back, kept or gone out.
+    # Money that came in is held, owed back, kept or paid out.
     CheckConstraint(
         "received_minor + elsewhere_minor = paid_out_minor + held_cash_minor + refund_payable_minor"
         " + captured_minor - captured_credit_minor + paid_minor + recovered_minor - refunded_minor",
@@ -65,7 +65,7 @@ authorizations = of_records(
         "only_open_states_hold",
     ),
     CheckConstraint(f"captured_minor = 0 OR {among('state', CHARGED)}", "only_rentals_charge"),
-    # A damage charge is ACTIVE with nothing out, so that it may lapse.
+    # A damage charge is ACTIVE without an item, so it may lapse.
     CheckConstraint(
         f"expire_us IS NULL OR {among('state', LAPSING)}"
         " OR (parent_id <> '' AND custody = 'IN_STATION')",
@@ -100,7 +100,7 @@ authorizations = of_records(
 
 decisions = of_records(
     DECISIONS,
-    # The id leads, not the person: it grows with time, so that new rows stand side by side.
+    # The id leads, not the person: ids grow with time, so new rows are next to each other.
     key=["decision_id", "user_id"],
     added={"unscorable_feature": "", "extrapolated": ""},
     margin=String(32),
@@ -110,7 +110,7 @@ decisions = of_records(
     policy_revision=WHOLE,
     offer=String(16),
     reasons=String(512),
-    # a spec may name its columns at any length, and many may be extrapolated at once
+    # Text without a bound: a spec's names may be long, and many may be extrapolated at once.
     unscorable_feature=Text(),
     extrapolated=Text(),
 )

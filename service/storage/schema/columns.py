@@ -34,13 +34,13 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only for a column of exactly this type.
+# SQLite generates row numbers only for a column of exactly this type.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
 ARRIVALS = Sequence("arrivals", metadata=metadata)
-"""Numbers the rows of lists on PostgreSQL, where several servers write at once."""
+"""The numbers of rows of lists on PostgreSQL, where several servers write at the same time."""
 ARRIVAL = "arrival"
-"""The column that holds such a number."""
+"""The column of these numbers."""
 
 
 class NextArrival(ColumnElement[int]):
@@ -60,7 +60,7 @@ def _next_number(_element: NextArrival, _compiler: Any, **_options: Any) -> str:
 
 
 def arrival_column() -> Column[int]:
-    """The number that the database gives a row when it is inserted; see `horizon`."""
+    """The column of the number that the database gives an inserted row; see `horizon`."""
     return Column(ARRIVAL, BigInteger, nullable=False, server_default=NextArrival())
 
 
@@ -84,8 +84,8 @@ CURRENCY, WHOLE = String(3), Integer()
 
 
 def string(length: int) -> String:
-    """Text of at most so many characters, sorted by its bytes."""
-    # As SQLite sorts and as Python does; PostgreSQL's default follows a language.
+    """A text of at most `length` characters, sorted by its bytes."""
+    # SQLite and Python sort by bytes; PostgreSQL's default collation follows a language.
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
@@ -128,12 +128,12 @@ def numbered_index(name: str, *columns: str, condition: str = "") -> Index:
 
 def among(column: str, values: Iterable[StrEnum]) -> str:
     """The condition that a column holds one of these values."""
-    # Such a list grows by a migration that widens the CHECK (`migrations/checks.py`).
-    # A chain of OR: SQLite builds a temporary index for IN (...) anew with every row that it
-    # checks, which cost 4.5 us a column and row, against 0.1 us for the chain.
+    # A migration that widens the CHECK extends such a list (`migrations/checks.py`). The values are
+    # joined by OR, because SQLite builds a temporary index for IN (...) anew for every row, which
+    # cost 4.5 us for each column and row, against 0.1 us for OR.
     return " OR ".join(f"{column} = '{value}'" for value in sorted(values))
 
 
 def not_negative(*columns: str) -> list[CheckConstraint]:
-    """A CHECK for each column that it is not negative."""
+    """A CHECK for each column: it is not negative."""
     return [CheckConstraint(f"{column} >= 0", f"{column}_not_negative") for column in columns]

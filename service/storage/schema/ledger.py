@@ -1,4 +1,4 @@
-"""The two books: lines with their entries, and the sums that operators are owed."""
+"""The two books: lines with their entries, and operators' balances."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ entries = of_records(
     CheckConstraint(among("debit", Account), "debit_known"),
     CheckConstraint(among("credit", Account), "credit_known"),
     key=["user_id", "currency", "sequence"],
-    # Links of builds that did not name their format are of format 1, see `hash_chain.py`.
+    # Builds without this column wrote links of format 1, see `hash_chain.py`.
     added={"link_format": "1"},
     currency=string(3),
     link_format=WHOLE,
 )
 
-# What operators are owed, as the sum of what each batch changed: no row that all calls share. The
-# payable compactor adds them up.
+# An operator's balance is the sum of the changes by each batch, so that calls do not share a row.
+# The payables worker merges the rows.
 operator_payables = Table(
     "operator_payables",
     metadata,

@@ -1,4 +1,4 @@
-"""Payments that were reported, and transfers that the payment rail does."""
+"""Reported payments, and transfers by the payment rail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ payments = of_records(
     currency=CURRENCY,
 )
 
-# What the payment rail is to do.
+# Transfers by the payment rail.
 transfers = of_records(
     TRANSFERS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
@@ -42,8 +42,8 @@ transfers = of_records(
     ),
     CheckConstraint("state <> 'RETURNED' OR kind = 'PAYOUT'", "only_payouts_return"),
     Index("ix_transfers_transfer_id", "transfer_id"),
-    # Of all, and partial so that only lists use it: SQLite would look there for those that are not
-    # ended, and sort them.
+    # It covers all rows, and is partial so that only lists use it: otherwise SQLite would use it
+    # for transfers that have not ended, and sort them.
     partial_index("ix_transfers_state", "transfer_id > ''", "state", "transfer_id"),
     numbered_index("ix_transfers_arrival", ARRIVAL, "transfer_id"),
     numbered_index("ix_transfers_state_arrival", "state", ARRIVAL, "transfer_id"),

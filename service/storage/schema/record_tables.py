@@ -15,7 +15,7 @@ from service.storage.rows import Converter, Kind, kinds_of
 from service.storage.schema.columns import ARRIVAL, instant_column, metadata, string
 
 CONVERTERS: dict[RecordTable[Any, Any], Converter[Any]] = {}
-"""How the records of a batch become rows, and rows records."""
+"""The converters between the records of a batch and rows."""
 
 
 _TYPES: dict[type, TypeEngine[Any]] = {
@@ -32,15 +32,15 @@ Default = str | ColumnElement[Any]
 def _column(
     name: str, kind: Kind, given: TypeEngine[Any] | None, *, key: bool, default: Default | None
 ) -> Column[Any]:
-    """A column of a record's field; its type follows from the field's unless one is given."""
+    """The column of a record's field; its type follows from the field's type unless given."""
     return Column(
         name,
         given if given is not None else _TYPES.get(kind.type, string(200)),
         primary_key=key,
         nullable=kind.nullable,
-        # Numbers of a key are made by us and not by the database.
+        # The server makes the numbers in keys, not the database.
         autoincrement=False,
-        # A server of a build that did not know the column yet goes on writing rows.
+        # Servers of builds without this column still insert rows.
         server_default=default,
     )
 
@@ -55,11 +55,12 @@ def of_records(
     added: abc.Mapping[str, Default] = MappingProxyType({}),
     **types: TypeEngine[Any],
 ) -> Table:
-    """The table of a record: a column for each field, then for each derived property.
+    """The table of a record: a column for each field, then one for each derived property.
 
-    `types` are those that do not follow from the type of the field; `key` is the primary key where
-    the rows are found by none; `first` and `last` are columns that the database fills in; `added`
-    are columns that were added to rows that existed, with the values that these got.
+    `types` are the columns' types that do not follow from the field's type. `key` is the primary
+    key if the record's rows are not found by a key. `first` and `last` are columns that the
+    database fills in. `added` are columns that were added to existing rows, with the values that
+    these rows got.
     """
     kinds = kinds_of(declared.record)
     keys = (*declared.key, *key)
@@ -75,6 +76,6 @@ def of_records(
 
 
 def recorded(table: Table) -> list[Column[Any]]:
-    """The columns that a record fills: all but the number that the database gives its row."""
+    """The columns that a record fills: all except the number that the database generates."""
     given = {ARRIVAL} | ({"sequence"} if table.name == "outbox" else set())
     return [column for column in table.columns if column.name not in given]

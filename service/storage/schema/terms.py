@@ -1,4 +1,4 @@
-"""Terms: operators, policies, products, limits; and which of them changed."""
+"""Terms: operators, policies, products and limits, and the log of their changes."""
 
 from __future__ import annotations
 
@@ -81,15 +81,16 @@ limit_steps = Table(
     *not_negative("limit_minor"),
 )
 
-# Which terms changed, written by triggers: whoever changes them, the servers learn of it. Changes
-# are numbered in the order of their commits, since each waits for the one before it to end.
+# The changes of terms, written by triggers, so that servers learn of every change. Changes are
+# numbered in the order of their commits, because each change waits for the one before it to end.
 terms_changes = Table(
     "terms_changes",
     metadata,
     Column("change", SERIAL, primary_key=True, autoincrement=True),
-    # the table; on PostgreSQL also "all"
+    # The changed table; on PostgreSQL also "all".
     text_column("kind"),
-    # its key: an operator's, a policy's or a currency's, and a product or a policy's revision
+    # The key of the changed row: an operator id, a policy id or a currency, and a product id or a
+    # policy's revision.
     text_column("name"),
     text_column("part"),
 )

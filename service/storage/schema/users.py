@@ -19,7 +19,7 @@ users = of_records(
         " AND (score_version = 0 OR (score IS NULL) = (unscorable_reason <> ''))",
         "score_or_reason",
     ),
-    # A server that does not know of the score's columns leaves them behind `feature_version`.
+    # Servers of builds without the score's columns leave `score_version` behind `feature_version`.
     added={
         "score_version": "0",
         "score_band": "",
@@ -49,6 +49,6 @@ feature_schemas = Table(
     "feature_schemas",
     metadata,
     Column("schema_id", String(64), primary_key=True),
-    # JSON list of the names, in order
+    # The names as a JSON list, in order.
     Column("names", String, nullable=False),
 )
