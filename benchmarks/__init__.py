@@ -1,5 +1,5 @@
-"""Questions about speed, one file each, answered as ratios measured in one run.
+"""Benchmarks, one question in each file, answered as ratios that are measured in one run.
 
-``python -m benchmarks NAME`` runs one of them; ``--json FILE`` keeps its figures beside the
-machine's description, so that figures from two machines are never compared by accident.
+``python -m benchmarks NAME`` runs one of them; ``--json FILE`` writes its figures with the
+machine's description, so that figures of two machines are not compared by accident.
 """

@@ -1,20 +1,20 @@
 """Does Freehold keep what it has acknowledged when it is killed in the middle of its work?
 
 The real server runs as a process; client processes rent with many calls under way at once
-(`benchmarks.crash_client`) and write down what they sent and were told. A round:
+(`benchmarks.crash_client`) and write down their calls and the answers. A round:
 
-1. the load runs until a random number of calls was acknowledged, and a random moment longer;
+1. the load runs until a random number of calls was acknowledged, and for a random time longer;
 2. SIGKILL: to the server, or to every process of PostgreSQL;
-3. the clients stand still; nothing is retried yet;
-4. what the kill left is checked (`benchmarks.crash_check`): every acknowledged call is there
-   once, with its bytes, the authorizations stand as told, both books verify. Calls without an
-   answer that are there had been committed: the kill came between commit and answer;
-5. what was killed starts again, and the clients first retry every unanswered call by its id.
+3. the clients stop; nothing is retried yet;
+4. the database is checked (`benchmarks.crash_check`): every acknowledged call is stored once, with
+   its bytes, the authorizations are as answered, and both books verify. Stored calls without an
+   answer were committed: the kill came between commit and answer;
+5. the killed process starts again, and the clients first retry every unanswered call by its id.
 
-The next kill may come while they do. Every `_ROUNDS_A_DATABASE` rounds, and at the end, all calls
-are retried until answered, the database is checked once more, with nothing open, the server is
-stopped in order, and the following rounds get a fresh copy of the prepared database: checking all
-of it in each round stays cheap. Load and moments follow from the seed as far as a race can.
+The next kill may come during the retries. Every `_ROUNDS_A_DATABASE` rounds, and at the end, all
+calls are retried until they are answered, the database is checked once more without open calls, the
+server is stopped properly, and the next rounds get a fresh copy of the prepared database: so a full
+check in each round stays cheap. The seed decides the load and the moments, as far as a race allows.
 
 With ``--defect`` the same run is made against a build that is wrong on purpose
 (`benchmarks.crash_server`), and must fail.
@@ -63,13 +63,13 @@ _PEOPLE_A_CLIENT = 300
 _LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 8, 64
 _LONGEST_PAUSE_S = 0.020
 _LOAD_LIMIT_S = 120.0
-# So many kills at random moments meet a commit on its way to the caller, or were not at random.
+# After this many kills at random moments, one must have come between a commit and its answer.
 _ENOUGH_ROUNDS = 100
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
+    """The parameters of a run.
 
     rounds        kills
     acknowledged  mean number of calls acknowledged between two kills
@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a run found.
+    """A run's results.
 
     findings         of the checker, over all databases
     kills            by victim
@@ -113,17 +113,17 @@ class Outcome:
 
     @property
     def rounds(self) -> int:
-        """Kills so far."""
+        """The number of kills so far."""
         return self.kills.total()
 
     @property
     def acknowledged(self) -> int:
-        """Calls that were answered, each counted once."""
+        """The number of answered calls, each counted once."""
         return self.findings.acknowledged.total()
 
 
 def shortcomings(outcome: Outcome) -> list[str]:
-    """Why a run does not prove what it should, a sentence each; empty when it does."""
+    """The reasons why a run proves nothing, a sentence each; empty for a proof."""
     findings = outcome.findings
     found = []
     if findings.lost:
@@ -163,7 +163,7 @@ class Rounds:
         self.outcome = Outcome()
 
     def run(self) -> None:
-        """All rounds; the folders of databases with faults are left behind."""
+        """Runs all rounds; keeps the folders of databases with faults."""
         began = time.monotonic()
         number = 0
         while self.outcome.rounds < self._plan.rounds:
@@ -180,7 +180,7 @@ class Rounds:
         outcome.replays = self._crowd.told - outcome.acknowledged
 
     def _on_one_database(self, folder: Path, rounds: int) -> Findings:
-        """So many rounds, or less when one finds something wrong."""
+        """Runs this many rounds, or fewer when one finds a fault."""
         url = self._site.fresh(folder)
         checker = Checker(self._crowd.fresh(folder))
         server = self._serve(url, folder / "server.log")
@@ -215,7 +215,7 @@ class Rounds:
         left = self._site.after_kill(victim, folder)
         began = time.monotonic()
         if victim == SERVER:
-            server.launch()  # its imports take longer than the check, which uses the other core
+            server.launch()  # importing takes longer than the check, which uses the other core
         unanswered = checker.check(left, settled=False)
         outcome.kills_in_flight += unanswered > 0
         outcome.in_flight.append(unanswered)
@@ -228,7 +228,7 @@ class Rounds:
 
 
 def jobs(plan: Plan, site: Site, port: int) -> list[Job]:
-    """What each client process is told: people, a part of the calls, and a seed of its own."""
+    """Each client process's job: people, a part of the calls, and its own seed."""
     users = site.filled.users
     return [
         Job(
@@ -247,10 +247,10 @@ def jobs(plan: Plan, site: Site, port: int) -> list[Job]:
 def run(
     plan: Plan, site: Site, model: Path, work: Path, step: Callable[[Outcome], None]
 ) -> Outcome:
-    """Run a plan; every process that it started has ended when it returns or raises.
+    """Run a plan; when it returns or raises, every process that it started has ended.
 
-    Raises BenchmarkError where the machinery failed: a server that does not come up, a client
-    that ended by itself. What is wrong with the answers is in the Outcome.
+    Raises BenchmarkError when the benchmark itself fails: a server that does not start, a client
+    that ends by itself. Wrong answers are in the Outcome.
     """
     port = free_port()
     program = ("benchmarks.crash_server", plan.defect or REAL)
@@ -287,7 +287,7 @@ def run(
     default=1,
     show_default=True,
     type=click.IntRange(0, 2**32),
-    help="The load and the moments of the kills follow from it.",
+    help="Seed of the load and of the moments of the kills.",
 )
 @click.option(
     "--defect",
@@ -304,7 +304,7 @@ def run(
     default=_ROOT / ".freehold",
     show_default=".freehold",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where databases and histories go; what a failed run leaves stays there.",
+    help="Folder for databases and histories; a failed run's files stay.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
@@ -319,10 +319,10 @@ def crash(
     folder: Path,
     json_file: Path | None,
 ) -> None:
-    """SIGKILL under load, over and over: nothing acknowledged is lost, nothing is doubled.
+    """SIGKILL under load, again and again: no acknowledged call is lost or doubled.
 
-    Exits with 1 when something is, when the books do not verify, or when the kills came at idle
-    moments and prove nothing.
+    Exits with 1 when one is, when the books do not verify, or when the kills came at idle moments
+    and prove nothing.
     """
     plan = Plan(rounds, acknowledged, clients, seed, defect or "")
     folder.mkdir(parents=True, exist_ok=True)
@@ -342,7 +342,7 @@ def crash(
     finally:
         if not keep:
             shutil.rmtree(work)
-    described["file_system"] = site["file_system"]  # of the data, and not of the histories
+    described["file_system"] = site["file_system"]  # of the data's folder, not of the histories'
     content = _document(outcome, plan, database, site["version"], described, head)
     Console().print(_table(content, failed))
     if json_file is not None:

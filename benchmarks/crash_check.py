@@ -1,13 +1,13 @@
-"""The clients' own histories against the database: lost, doubled, and every balance.
+"""Compares the clients' histories with the database: lost calls, doubled calls, every balance.
 
-What must hold whenever no call is under way, whatever was killed before:
+Invariants whenever no call is under way, after any kill:
 
-- every acknowledged call has exactly one request record, with the bytes sent and the bytes told;
-- a call that was never answered is there or not, and stays as it was first seen;
-- what Freehold refused, or said that it had not written, is not there; nor what nobody sent;
+- every acknowledged call has exactly one request record, with its request and response bytes;
+- a call that was never answered is stored or not, and stays as it was at the first check;
+- a call that Freehold refused or reported as unwritten is not stored, nor one that was never sent;
 - every Authorize made one authorization, every other call changed it once (its version counts
-  them), it stands as the newest answer about it says, and what it captured is the sum of what the
-  recorded captures asked for;
+  them), it is as in the newest answer about it, and its captured amount is the sum of the recorded
+  captures;
 - every payment reference was recorded once;
 - `verify_books` finds no fault.
 """
@@ -49,7 +49,7 @@ _MESSAGES: Mapping[str, tuple[Any, Any]] = {
     "RecordPayment": (RecordPaymentRequest, RecordPaymentResponse),
 }
 _PAYING = frozenset({"ConfirmAuthorization", "RecordPayment"})
-# A confirmation may find the line taken by another rental of the same person.
+# Another rental of the same person may have taken the line before a confirmation.
 _EXPECTED_REFUSALS = frozenset({"RESOURCE_EXHAUSTED LINE_EXHAUSTED"})
 _NOT_WRITTEN = frozenset({"UNAVAILABLE STORAGE_UNAVAILABLE", "UNAVAILABLE CONTENTION"})
 _MOST_FAULTS = 20
@@ -57,7 +57,7 @@ _MOST_FAULTS = 20
 
 @dataclass(slots=True)
 class KnownCall:
-    """One call as its client knows it; `unanswered` are its tries without an answer, in order."""
+    """One call as its client knows it; `unanswered` has its tries without an answer, in order."""
 
     method: str
     body: bytes
@@ -68,7 +68,7 @@ class KnownCall:
 
 @dataclass(slots=True)
 class Findings:
-    """What one or more checks found; ids are request ids.
+    """The results of one or more checks; ids are request ids.
 
     lost               acknowledged, and not there
     doubled            there or done more than once, or told two things
@@ -90,22 +90,22 @@ class Findings:
     checks: int = 0
 
     def fault(self, sentence: str) -> None:
-        """Note one; only the first few are kept, the rest would say the same."""
+        """Note a fault; only the first few are kept."""
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append(sentence)
 
     def lose(self, request_id: str, sentence: str) -> None:
-        """Note a call that is lost."""
+        """Note a lost call."""
         self.lost.add(request_id)
         self.fault(f"lost: {request_id} {sentence}")
 
     def double(self, request_id: str, sentence: str) -> None:
-        """Note a call that counts twice."""
+        """Note a doubled call."""
         self.doubled.add(request_id)
         self.fault(f"doubled: {request_id} {sentence}")
 
     def add(self, other: Findings) -> None:
-        """Take over what another database's checks found."""
+        """Add the results of another database's checks."""
         self.lost |= other.lost
         self.doubled |= other.doubled
         for sentence in other.faults:
@@ -118,12 +118,12 @@ class Findings:
 
     @property
     def right(self) -> bool:
-        """Whether nothing was found wrong."""
+        """Whether there is no fault."""
         return not (self.lost or self.doubled or self.faults)
 
 
 class _Record(NamedTuple):
-    """A request record, with the authorization as its answer told it."""
+    """A request record, with the authorization in its answer."""
 
     request_id: str
     method: str
@@ -143,9 +143,10 @@ class Checker:
         self.findings = Findings()
 
     def check(self, url: str, *, settled: bool) -> int:
-        """Compare, while no call is under way; how many calls the kill left without an answer.
+        """Compare while no call is under way; return how many calls the kill left without an
+        answer.
 
-        `settled` says that by now every call was answered, so that nothing may be open.
+        With `settled`, every call has an answer by now, so none may be open.
         """
         for reader in self._readers:
             for line in reader.new_lines():
@@ -188,7 +189,7 @@ class Checker:
             findings.double(line.request_id, "was answered with two different things")
 
     def _records(self, connection: Connection) -> dict[str, _Record]:
-        """All request records by id; those of bulk calls, which load the people, left out."""
+        """All request records by id, without those of bulk calls, which load the people."""
         r = t.requests.c
         query = select(r.request_id, r.method, r.body, r.answer, r.authorization_id)
         found: dict[str, _Record] = {}

@@ -1,20 +1,20 @@
 """A client process of the crash benchmark: rents, retries by request id, writes its history.
 
-The coordinator speaks to it in JSON lines. The first line on stdin is the Job; then come orders:
+The coordinator sends JSON lines. The first line on stdin is the Job; then follow orders:
 
-    {"do": "fresh", "history": FILE}  forget everything, write another history: what follows is
-                                      against another database; comes before all others
-    {"do": "run", "callers": N}       retry what was not answered; N callers go on renting
-    {"do": "halt"}                    begin no try; obeyed once none is under way
-    {"do": "settle"}                  retry what was not answered, begin nothing new; obeyed once
-                                      everything is answered
+    {"do": "fresh", "history": FILE}  forget everything and write a new history, for a new database;
+                                      comes before all others
+    {"do": "run", "callers": N}       retry unanswered calls; N callers go on renting
+    {"do": "halt"}                    begin no try; obeyed once no try is under way
+    {"do": "settle"}                  retry unanswered calls, begin no new ones; obeyed once every
+                                      call is answered
 
-It says {"obeyed": ORDER, "told": N} when it has followed one, and {"told": N} a few hundred times
-a second meanwhile: how many calls were answered so far, those that were sent again included. With
-it goes {"failure": …}, the newest failure of a try.
-It ends when its stdin does. A caller is one line of rentals, each call after the other: Authorize,
-Confirm, Settle in part and finally, Reverse, RecordPayment, and now and then a call that was
-answered long ago, sent again. A call keeps its request id and its bytes until it is answered.
+The client prints {"obeyed": ORDER, "told": N} when it has followed an order, and meanwhile {"told":
+N} a few hundred times a second: the number of answered calls so far, repeats included. "failure" in
+it is the newest failure of a try.
+It ends with its stdin. A caller makes one rental after the other, each call after the last:
+Authorize, Confirm, partial and final Settle, Reverse, RecordPayment, and sometimes a repeat of a
+call answered long ago. A call keeps its request id and its bytes until it is answered.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _CHANNEL_OPTIONS = (
 
 @dataclass(frozen=True)
 class Job:
-    """What a client process is told first.
+    """The first message to a client process.
 
     name          begins every request id, so that no two clients share one
     port          on 127.0.0.1
@@ -92,11 +92,11 @@ class _Sent(NamedTuple):
 
 
 class _Refused(Exception):
-    """Freehold refused a call for good; the rental ends here."""
+    """Freehold refused a call finally; the rental ends here."""
 
 
 class Client:
-    """The callers of one process, and what they have in common."""
+    """One process's callers and their shared state."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -114,7 +114,7 @@ class Client:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def obey(self, orders: asyncio.StreamReader) -> None:
-        """Follow the orders until they end."""
+        """Follow the orders until stdin ends."""
         reporting = asyncio.create_task(self._report())
         while text := await orders.readline():
             order = json.loads(text)
@@ -193,13 +193,13 @@ class Client:
             event.clear()
 
     def _raise_what_failed(self) -> None:
-        """A caller ends only by a mistake of this program."""
+        """A caller ends only because of a defect in this program, which is raised here."""
         for task in self._tasks:
             if task.done():
                 task.result()
 
     async def _connect(self) -> None:
-        """A new channel: an old one would still wait out its backoff."""
+        """A new channel; an old one would still wait for its backoff."""
         if self._channel is not None:
             await self._channel.close()
         self._channel = grpc.aio.insecure_channel(
@@ -261,7 +261,7 @@ class Client:
             await self._call(begin, "ReverseAuthorization", request)
             return
         if chance.random() < 0.05:
-            return  # the item stays out
+            return  # the item is not returned
         rental = await self._capture(begin, rental, chance.randrange(900), final=True)
         if rental.due.amount_minor and chance.random() < 0.9:
             await self._call(
@@ -318,7 +318,7 @@ class Client:
         """Raises _Refused where a retry would be refused again."""
         known = parse_error(error)
         why = self._failure = f"{known.code.name} {known.reason}".rstrip()
-        # Without a reason it is gRPC that speaks: the connection broke.
+        # An error without a reason comes from gRPC: the connection broke.
         if known.reason and known.code not in _PASSING and known.retry_delay_s is None:
             self._write(Line("refused", sent.request_id, why=why))
             self._unanswered -= 1
@@ -352,7 +352,7 @@ async def _main() -> None:
 
 def main() -> None:
     """Read the Job and the orders from stdin, until it ends."""
-    # An interrupt from the keyboard is for the coordinator, which then ends this process.
+    # A keyboard interrupt is for the coordinator, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_main())
 

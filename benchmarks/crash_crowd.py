@@ -1,4 +1,4 @@
-"""All client processes together, as the coordinator of the crash benchmark holds them."""
+"""All client processes together, for the coordinator of the crash benchmark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _END_LIMIT_S = 10.0
 
 
 class _Process:
-    """One client process; a thread takes what it says."""
+    """One client process; a thread reads its output."""
 
     def __init__(self, job: Job, log: Path, spoke: threading.Condition) -> None:
         self._spoke = spoke
@@ -51,7 +51,7 @@ class _Process:
             self._spoke.notify()
 
     def order(self, content: dict[str, Any]) -> None:
-        """Write one line to the process; `obeyed` is None until it has followed it."""
+        """Write one line to the process; `obeyed` is None until the process has followed it."""
         self.obeyed = None
         if self._child.stdin is None:
             raise BenchmarkError("a client has no input")
@@ -63,13 +63,13 @@ class _Process:
 
     @property
     def errors(self) -> str:
-        """The end of what the process wrote to stderr."""
+        """The end of the process's stderr."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def end(self) -> None:
-        """Close its input, which ends it; kill it where that is not enough."""
+        """Close its input, which ends it; kill it if that does not."""
         if self._child.stdin is not None:
-            with suppress(OSError):  # it has ended before it read its last order
+            with suppress(OSError):  # it ended before it read its last order
                 self._child.stdin.close()
         try:
             self._child.wait(_END_LIMIT_S)
@@ -113,44 +113,44 @@ class Crowd:
 
     @property
     def told(self) -> int:
-        """Calls answered so far, replays included, a few milliseconds late."""
+        """The number of answered calls, repeats included, a few milliseconds late."""
         return sum(process.told for process in self._processes)
 
     def run(self, callers: int) -> None:
-        """Retry what was not answered, and go on with so many calls under way in all."""
+        """Retry unanswered calls, and go on with this many calls under way in all."""
         count = len(self._processes)
         self._order(
             [{"do": "run", "callers": (callers + number) // count} for number in range(count)]
         )
 
     def wait_told(self, more: int, limit_s: float) -> None:
-        """Wait until so many more calls were answered; BenchmarkError after `limit_s` seconds."""
+        """Wait until this many more calls were answered; BenchmarkError after `limit_s` seconds."""
         goal = self.told + more
         self._wait(lambda: self.told >= goal, limit_s, f"{more} more answers")
 
     def halt(self) -> None:
-        """Begin no try; returns when none is under way and the histories are complete."""
+        """Begin no try; return when no try is under way and the histories are complete."""
         self._order([{"do": "halt"}] * len(self._processes))
 
     def settle(self) -> None:
-        """Retry whatever was not answered until it is, and stand still."""
+        """Retry unanswered calls until all are answered, then stop."""
         self._order([{"do": "settle"}] * len(self._processes))
 
     def fresh(self, folder: Path) -> list[Path]:
-        """Forget everything; the history files that the clients write from now on."""
+        """Forget everything; return the history files that the clients write from now on."""
         histories = [folder / f"{job.name}.jsonl" for job in self._jobs]
         self._order([{"do": "fresh", "history": str(path)} for path in histories])
         return histories
 
     def _order(self, orders: Sequence[dict[str, Any]]) -> None:
-        """One order to each process; returns when all have followed it."""
+        """Send one order to each process; return when all have followed it."""
         for process, order in zip(self._processes, orders, strict=True):
             process.order(order)
         what = orders[0]["do"]
         self._wait(
             lambda: all(process.obeyed == what for process in self._processes),
             _ANSWER_LIMIT_S,
-            f"their word that they {what}",
+            f"a reply that they {what}",
         )
 
     def _wait(self, come: Callable[[], bool], limit_s: float, what: str) -> None:

@@ -1,7 +1,7 @@
-"""What one client sent and was told: a file of JSON lines, read by the checker after a kill.
+"""One client's calls and answers: a file of JSON lines, which the checker reads after a kill.
 
-The clients outlive the servers that are killed, so that a line counts once it was handed to the
-operating system; `Recorder.flush` does that before a client says that it stands still.
+The clients outlive the killed servers, so a line counts once it was passed to the operating system;
+`Recorder.flush` does that before a client reports that it has stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Kind = Literal["sent", "told", "unknown", "refused"]
 
 
 class Line(NamedTuple):
-    """One thing that happened to the call with this request id.
+    """One event of the call with this request id.
 
     sent      the call went out for the first time: `method`, and its bytes in `content`
     told      a try was answered with OK: its bytes in `content`
@@ -42,7 +42,7 @@ class Recorder:
         self._file.write(json.dumps(fields) + "\n")
 
     def flush(self) -> None:
-        """Hand everything over, so that another process reads it."""
+        """Pass all lines on, so that another process can read them."""
         self._file.flush()
 
     def close(self) -> None:
@@ -51,14 +51,14 @@ class Recorder:
 
 
 class Reader:
-    """Reads what was added to one history file since the last time."""
+    """Reads the lines that were added to one history file since the last read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def new_lines(self) -> Iterator[Line]:
-        """The lines since the last call, in the order in which they were written."""
+        """The lines since the last call, in the order of writing."""
         with self._path.open("rb") as source:
             source.seek(self._offset)
             for text in source:

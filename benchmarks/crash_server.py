@@ -1,15 +1,15 @@
 """Starts the server of the crash benchmark: ``python -m benchmarks.crash_server BUILD serve …``.
 
-What follows the build goes to the `freehold` command. BUILD is `real`, or the name of a defect
-that the benchmark must find; the shipped code has no switch for those, a class of it is changed in
-this process only.
+The arguments after BUILD go to the `freehold` command. BUILD is `real`, or the name of a defect
+that the benchmark must find; the shipped code has no switch for a defect: only this process changes
+a class.
 
-real                  What `freehold` starts where the `train` extra is not installed: scikit-learn
-                      is hidden from LightGBM, which imports it wherever it can. The server needs
-                      nothing of it, and with it a start takes twice as long.
-answer-before-commit  Every batch is answered first and committed 20 ms later, as a store that
-                      writes behind would do it. Batches still follow one another, so that nothing
-                      but the moment of the commit differs from the real build.
+real                  `freehold` as started without the `train` extra: scikit-learn is hidden from
+                      LightGBM, which imports it when it can. The server does not need it, and with
+                      it a start takes twice as long.
+answer-before-commit  Every batch is answered first and committed 20 ms later, as a write-behind
+                      store does. Batches still follow one another, so that only the moment of the
+                      commit differs from the real build.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ DEFECTS: dict[str, Callable[[], None]] = {"answer-before-commit": answer_before_
 
 
 def main() -> None:
-    """Become the build that the first argument names, and run the `freehold` command."""
+    """Become the build in the first argument, and run the `freehold` command."""
     build = sys.argv.pop(1)
     if build != REAL:
         DEFECTS[build]()

@@ -1,4 +1,4 @@
-"""Where the crash benchmark keeps its data: databases that are filled once and copied often."""
+"""The crash benchmark's databases, which are filled once and copied often."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.postgres import Cluster
 from benchmarks.prepared import Filled, checkpoint, fill
 
 SERVER, POSTGRESQL = "server", "postgresql"
-"""Who is killed: SERVER is at every site, and not the site's to kill."""
+"""The victims of kills: SERVER is at every site, and the site does not kill it."""
 
 _SESSIONS_LIMIT_S = 30.0
 
@@ -30,15 +30,16 @@ class Site(Protocol):
         ...
 
     def fresh(self, folder: Path) -> str:
-        """The URL of a new copy of the filled database; an earlier copy is of no use any more."""
+        """The URL of a new copy of the filled database; earlier copies are no longer used."""
         ...
 
     def kill(self, victim: str) -> None:
-        """SIGKILL one of `victims` but SERVER, which is not the site's."""
+        """SIGKILL one of `victims` except SERVER, which the site does not kill."""
         ...
 
     def after_kill(self, victim: str, folder: Path) -> str:
-        """Start again what `kill` killed; the URL of what the kill left, for the checker.
+        """Start the killed process again; return the URL of the data after the kill, for the
+        checker.
 
         The server is dead, or has no call under way.
         """
@@ -46,7 +47,7 @@ class Site(Protocol):
 
 
 class SqliteSite:
-    """SQLite files on disk; there is nothing to kill but the server."""
+    """SQLite files on disk; only the server can be killed."""
 
     victims: tuple[str, ...] = (SERVER,)
 
@@ -71,14 +72,14 @@ class SqliteSite:
         return f"sqlite:///{target}"
 
     def kill(self, victim: str) -> None:
-        """Nothing but the server can be killed."""
+        """Do nothing: only the server can be killed."""
         raise ValueError(victim)
 
     def after_kill(self, victim: str, folder: Path) -> str:
-        """A copy of the file and its log as the kill left them.
+        """A copy of the file and its log as they were after the kill.
 
-        The server itself recovers the originals: a checker that opened them first would do a
-        part of its work.
+        The server itself recovers the originals: a checker that opened them first would do part of
+        its work.
         """
         for suffix in ("", "-wal"):
             source, target = folder / f"freehold.db{suffix}", folder / f"checked.db{suffix}"
@@ -90,7 +91,7 @@ class SqliteSite:
 
 
 class PostgresSite:
-    """Databases of one PostgreSQL server, which syncs to the disk and is killed as well."""
+    """Databases of one PostgreSQL server, which syncs to the disk and is killed too."""
 
     victims: tuple[str, ...] = (SERVER, POSTGRESQL)
 
@@ -112,7 +113,7 @@ class PostgresSite:
         }
 
     def fresh(self, folder: Path) -> str:
-        """A copy of the prepared database; the one before is dropped."""
+        """A copy of the prepared database; the last copy is dropped."""
         if self._name:
             self._cluster.drop(self._name)
         self._name = self._cluster.copy(self._prepared)
@@ -125,9 +126,9 @@ class PostgresSite:
         self._cluster.kill()
 
     def after_kill(self, victim: str, folder: Path) -> str:
-        """PostgreSQL started again, or the sessions of the dead server at their end.
+        """Start PostgreSQL again, or wait for the end of the dead server's sessions.
 
-        A session whose client is gone may still finish the COMMIT that it was told.
+        A session whose client is gone may still finish its COMMIT.
         """
         if victim == POSTGRESQL:
             self._cluster.start()

@@ -1,7 +1,7 @@
 """A bare grpc.aio server with Authorize's messages: the ceiling of a unary call in Python.
 
-It parses each request and serialises an answer of the size and fields of a real one, as the
-generated code does, and does nothing else: no key, no checks, no score, no ledger, no disk.
+It parses each request and serialises an answer with a real answer's size and fields, as the
+generated code does, and does nothing else: no key, checks, score, ledger or disk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from freehold.v1.authorization_service_pb2_grpc import (
 
 
 def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
-    """An answer with the fields of an ACTIVE authorization, for when no real one was recorded."""
+    """An answer with the fields of an ACTIVE authorization, for use without a recorded one."""
     deposit = types_pb2.Money(currency_code="CNY", amount_minor=19_900)
     nothing = types_pb2.Money(currency_code="CNY", amount_minor=0)
     answer = authorization_pb2.Authorization(

@@ -1,4 +1,4 @@
-"""What every benchmark shares: statistics, rounds in turn, the machine, the JSON document."""
+"""Shared by all benchmarks: statistics, alternating rounds, the machine, the JSON document."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class BenchmarkError(Exception):
-    """The figures would mean nothing: a call failed, or a row is missing."""
+    """The figures mean nothing: a call failed, or a row is missing."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over rounds: its median, and the lowest and highest round; all in one unit."""
+    """A figure over rounds: its median, lowest and highest round, in one unit."""
 
     median: float
     min: float
@@ -39,7 +39,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Quartiles(Spread):
-    """A figure over many rounds: also the values between which the middle half of them lies."""
+    """A figure over many rounds, with the ends of its middle half."""
 
     lower: float
     upper: float
@@ -54,32 +54,32 @@ def quartiles(values: Sequence[float]) -> Quartiles:
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
-    """Each round's numerator over the same round's denominator, in the order of the rounds."""
+    """Each round's numerator over its denominator, in the order of the rounds."""
     return [a / b for a, b in zip(numerators, denominators, strict=True)]
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The nearest-rank percentile of an ascending sequence, in the sequence's unit.
 
-    `share` is 0 < share <= 1; the value returned was measured, never interpolated.
+    `share` is 0 < share <= 1; the result is a measured value, never interpolated.
     """
     if not ordered or not 0.0 < share <= 1.0:
         raise ValueError("a percentile needs values and a share above 0 and at most 1")
-    # The product is rounded first, since 0.07 * 100 is a little more than 7 in binary.
+    # The product is rounded first, because 0.07 * 100 is a little more than 7 in binary.
     return ordered[math.ceil(round(share * len(ordered), 9)) - 1]
 
 
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(round from 0, names in the order to run them); the order is turned round each time.
+    """(round from 0, names in the order to run them); the order is reversed each time.
 
-    So whoever goes second, and finds warm caches or a tired neighbour, changes with the round.
+    So the side that goes second, with warm caches or a busier machine, changes every round.
     """
     for number in range(rounds):
         yield number, tuple(names if number % 2 == 0 else reversed(names))
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """This machine and how busy it is now; `folder` is where the benchmark keeps its files."""
+    """This machine and its present load; `folder` has the benchmark's files."""
     one, five, fifteen = os.getloadavg()
     return {
         "cpu": _cpu_model(),
@@ -101,8 +101,9 @@ def commit(checkout: Path = _ROOT) -> dict[str, Any]:
 
 
 def revision(checkout: Path) -> str:
-    """The commit of a folder that is a checkout itself, changes told; else the folder's name."""
-    # A folder with no repository of its own may lie in another one's, whose commit it is not.
+    """A checkout's commit, and whether files differ from it; another folder's name."""
+    # A folder without its own repository may lie in another repository, whose commit is not its
+    # own.
     head = commit(checkout) if (checkout / ".git").exists() else {"hash": None}
     if head["hash"] is None:
         return checkout.name
@@ -119,10 +120,10 @@ def document(
     commit: dict[str, Any],
     figures: dict[str, Any],
 ) -> dict[str, Any]:
-    """The JSON document of one run; `ratio` is the headline, None where the benchmark
-    compares nothing; `figures` are the benchmark's own.
+    """The JSON document of one run; `ratio` is the headline, None for a benchmark without a
+    comparison; `figures` are the benchmark's own.
 
-    `machine` and `commit` are the answers of the functions of these names before the run.
+    `machine` and `commit` are the results of these functions before the run.
     """
     head: dict[str, Any] = {
         "name": name,
@@ -140,7 +141,7 @@ def document(
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` whole or not at all; NaN and infinities are refused."""
+    """Write `content` completely or not at all; NaN and infinities are refused."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
@@ -149,7 +150,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def file_system(folder: Path) -> str:
-    """Type of the file system that holds `folder`, such as ext4; "unknown" where not told."""
+    """Type of the file system that holds `folder`, such as ext4; "unknown" when it cannot be
+    read."""
     wanted = folder.resolve()
     best, kind = -1, "unknown"
     try:

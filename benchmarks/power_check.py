@@ -1,4 +1,4 @@
-"""Opens a rebuilt database as a server would after the power is back, and holds it to its word."""
+"""Opens a rebuilt database as a server would after a power cut, and checks its contents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 300
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it was acknowledged.
+    """One acknowledged batch.
 
     number    from 1, in order
     requests  digest of the answer by request id
@@ -31,13 +31,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one state was found to be.
+    """The verdict on one state.
 
     acknowledged   batches acknowledged before the cut
-    lost_batches   of these, the ones of which at least one answer is missing or another
+    lost_batches   of these, the ones with an answer missing or changed
     lost_requests  acknowledged requests without their answer
-    broken         what besides is wrong: half a batch, a gap, books that do not add up, a file
-                   that cannot be read; empty for a state in order
+    broken         any other fault: half a batch, a gap, wrong books, an unreadable file; empty
+                   without one
     """
 
     acknowledged: int
@@ -47,7 +47,7 @@ class Verdict:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing and nothing is wrong."""
+        """Whether there is no loss and no fault."""
         return not self.lost_batches and not self.broken
 
 
@@ -60,8 +60,8 @@ def acknowledged(events: Sequence[Event]) -> list[Batch]:
 def check(database: Path, batches: Sequence[Batch], told: int, before: str) -> Verdict:
     """The verdict on the database file after recovery.
 
-    `batches` are all of the run, the first `told` were acknowledged before the cut; `before` is
-    the digest of the rows before the first.
+    `batches` are all of the run's, of which the first `told` were acknowledged before the cut;
+    `before` is the digest of the rows before the first batch.
     """
     everything = sum(len(batch.requests) for batch in batches[:told])
     engine = open_database(f"sqlite:///{database}")
@@ -79,7 +79,7 @@ def check(database: Path, batches: Sequence[Batch], told: int, before: str) -> V
         rows = digest_of_rows(engine)
         fault = verify_books(engine).fault
     except Exception as error:
-        # Whatever damaged rows provoke is what this looks for, and no reason to stop looking.
+        # Any error from damaged rows is a finding here, not a reason to stop.
         return Verdict(told, told, everything, f"not readable: {error}"[:_SHOWN])
     finally:
         engine.dispose()
@@ -102,7 +102,7 @@ def _broken(batches: Sequence[Batch], missing: Sequence[set[str]]) -> str:
     for batch, names in zip(batches, missing, strict=True):
         if names and len(names) < len(batch.requests):
             return f"batch {batch.number} is there in part"
-    # A batch in which everything was refused left no request: nothing can be said of it.
+    # A batch with only refusals stored no request: nothing can be said about it.
     asked = [
         (batch, not names) for batch, names in zip(batches, missing, strict=True) if batch.requests
     ]
@@ -113,7 +113,7 @@ def _broken(batches: Sequence[Batch], missing: Sequence[set[str]]) -> str:
 
 
 def _other_rows(there: Sequence[Batch], rows: str, before: str) -> str:
-    # The rows of a batch in which everything was refused are those before it.
+    # The rows after a batch with only refusals are those before it.
     last = next((batch for batch in reversed(there) if batch.requests), None)
     if rows != (before if last is None else last.rows):
         return f"the rows are not those after batch {0 if last is None else last.number}"

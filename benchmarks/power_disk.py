@@ -1,21 +1,21 @@
-"""The disk as a power cut may leave it: what was synced, and any part of what was not.
+"""The disk after a power cut: everything that was synced, and any part of the rest.
 
-The model, which allows more than a file system with a journal does:
+The model, which allows more than a journalling file system does:
 
 - Files as they were before the run are on disk, names and contents.
 - A file's writes and truncations before its last completed fsync or fdatasync are on disk. Each
-  later one is kept, dropped or torn, independently of all others, an earlier one of the same
-  bytes included. Torn: some of the 512-byte sectors of the file that it covers are kept, a
-  beginning of them or any mixture; a sector is written whole or not at all, and bytes of a sector
-  beside those written do not change (SQLite assumes as much, as its "powersafe overwrite").
-- A write past the end of the file that did not reach the disk may have made the file longer all
-  the same; what stands there then is zeros or junk.
-- Names created and deleted since the last fsync of the folder are there or not, for each name as
-  it stood at any moment since then. A synced file whose name is not on disk is gone.
-- The index of the log (`-shm`) is missing, or full of junk: the database must not trust it.
+  later one is kept, dropped or torn, independently of all others, even of an earlier one of the
+  same bytes. Torn: some of the file's 512-byte sectors that it covers are kept, the first ones or
+  any mixture; a sector is written completely or not at all, and its bytes beside the written ones
+  do not change (SQLite assumes this as its "powersafe overwrite").
+- A lost write past the end of the file may still have made the file longer; the new bytes are zeros
+  or random.
+- Names created and deleted since the last fsync of the folder are there or not: each as at any
+  moment since then. A synced file whose name is not on disk is gone.
+- The index of the log (`-shm`) is missing or random: the database must not trust it.
 
-So that few states are alike, each follows one of a few patterns: any mixture in even or uneven
-shares, nothing unsynced kept, everything kept, everything torn, or a beginning in order.
+For variety, each state follows one of a few patterns: any mixture in even or uneven shares, nothing
+unsynced kept, everything kept, everything torn, or the first changes in order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from benchmarks.power_trace import (
 )
 
 SECTOR = 512
-"""Bytes that a disk writes as a whole."""
+"""Bytes that a disk writes as one unit."""
 
 _NEAR: dict[str, tuple[type, ...]] = {
     "acknowledgement": (Acknowledge,),
@@ -53,11 +53,11 @@ _INDEX_BYTES = 32_768
 
 @dataclass(slots=True)
 class Fates:
-    """How many unsynced changes met which end.
+    """The number of unsynced changes with each fate.
 
     synced  writes and truncations that were safe
     kept, dropped, torn  those that were not
-    names   files of which it was open whether the folder has them
+    names   files whose names were not synced
     """
 
     synced: int = 0
@@ -81,7 +81,10 @@ class Fates:
 
 
 class Pattern(NamedTuple):
-    """How likely an unsynced change is kept, dropped, torn; in order: by its place instead."""
+    """The probabilities that an unsynced change is kept, dropped or torn.
+
+    With `in_order` the change's place decides: the first ones are kept, the others dropped.
+    """
 
     name: str
     kept: float
@@ -103,7 +106,7 @@ PATTERNS = (
 
 @dataclass(slots=True)
 class _File:
-    """What is surely on disk, and what may be."""
+    """The bytes that are certainly on disk, and those that may be."""
 
     durable: bytearray
     pending: list[Write | Truncate] = field(default_factory=list)
@@ -121,14 +124,14 @@ class Disk:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = {name: _File(bytearray(content)) for name, content in files.items()}
-        # What each name has stood for since the folder's last sync, oldest first.
+        # The files that each name has meant since the folder's last sync, oldest first.
         self._names: dict[str, list[_File | None]] = {
             name: [file] for name, file in self._files.items()
         }
         self._all = list(self._files.values())
 
     def do(self, event: Event) -> None:
-        """One more event has taken place."""
+        """Applies the next event."""
         match event:
             case Write(name) | Truncate(name):
                 self._files[name].pending.append(event)
@@ -147,10 +150,10 @@ class Disk:
                 pass
 
     def cut(self, chance: random.Random) -> tuple[dict[str, bytes], Fates, str]:
-        """One way in which a power cut now may leave the folder.
+        """One possible result of a power cut now.
 
-        Its files, how many changes met which fate, and the pattern that they followed. The disk
-        itself is not changed.
+        The folder's files, the number of changes with each fate, and their pattern. The disk itself
+        is not changed.
         """
         pattern = chance.choice(PATTERNS)
         fates = Fates(synced=sum(file.synced for file in self._all))
@@ -198,7 +201,7 @@ def _survive(file: _File, pattern: Pattern, chance: random.Random, fates: Fates)
 
 
 def _sectors(change: Write | Truncate) -> list[Write]:
-    """A write in the parts that a disk writes as a whole."""
+    """A write, split into the units that a disk writes."""
     if isinstance(change, Truncate):
         return []
     parts, start, end = [], change.offset, change.offset + len(change.data)
@@ -211,13 +214,13 @@ def _sectors(change: Write | Truncate) -> list[Write]:
 
 
 def _some(sectors: Sequence[Write], chance: random.Random) -> Sequence[Write]:
-    """At least one and not all: a beginning, or any."""
+    """At least one and not all: the first ones, or any."""
     count = chance.randrange(1, len(sectors))
     return sectors[:count] if chance.random() < 0.5 else chance.sample(sectors, count)
 
 
 def _grow_all_the_same(content: bytearray, change: Write | Truncate, chance: random.Random) -> None:
-    """The length of a file is kept elsewhere than its bytes, and may come before them."""
+    """A file's length is stored apart from its bytes, and may be written before them."""
     if isinstance(change, Write) and chance.random() < 0.5:
         missing = change.offset + len(change.data) - len(content)
         if missing > 0:
@@ -252,18 +255,18 @@ def ignoring(events: Sequence[Event], log: bool, folder: bool, database: bool) -
 
 
 def index_of_log(database: str, chance: random.Random) -> dict[str, bytes]:
-    """The index beside the log of `database`, a file name: missing, or junk."""
+    """The index beside the log of `database`, a file name: missing or random."""
     if chance.random() < 0.5:
         return {}
     return {database + REBUILT_SUFFIX: chance.randbytes(_INDEX_BYTES)}
 
 
 def choose_cut(events: Sequence[Event], chance: random.Random) -> tuple[str, int]:
-    """(what it is near, number of events that took place before the power went).
+    """(the event nearby, number of events before the power cut).
 
-    A quarter each within a few events of a sync, and of a name that comes or goes; a quarter after
-    an acknowledgement, half of them at once, where a promise is the youngest, and half anywhere
-    before the next; the rest anywhere.
+    A quarter of the cuts is near a sync, and a quarter near a created or deleted name; a quarter
+    follows an acknowledgement, half of them at once, when the batch has just been acknowledged, and
+    half anywhere before the next; the rest is anywhere.
     """
     near = chance.choice(tuple(_NEAR))
     places = [place for place, it in enumerate(events, 1) if isinstance(it, _NEAR[near])]
@@ -279,7 +282,7 @@ def choose_cut(events: Sequence[Event], chance: random.Random) -> tuple[str, int
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Makes the folder hold these files and nothing else."""
+    """Makes the folder hold exactly these files."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()

@@ -1,7 +1,7 @@
 """The process dies as it enters its N-th write, sync, acknowledgement or deletion of a file.
 
-Here the system goes on and keeps what was written: this asks about the process alone, at the exact
-calls where a batch becomes durable and is acknowledged. What was heard must be there afterwards.
+The system goes on here and keeps all writes: this tests only the process, at the exact calls around
+a batch's commit and acknowledgement. Every acknowledged batch must be there afterwards.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Death:
 
 
 def moments(events: Sequence[Event], deaths: int, seed: int) -> list[tuple[str, int]]:
-    """(call, number) of at most so many different deaths of a run that does these events.
+    """(call, number) of at most this many different deaths in a run with these events.
 
-    Half at writes, a quarter at syncs, most others at acknowledgements; a call that the run makes
-    less often than that is used up.
+    Half at writes, a quarter at syncs, most others at acknowledgements; fewer for a call that the
+    run makes less often.
     """
     chance = random.Random(f"{seed}/deaths")
     found = []
@@ -70,10 +70,9 @@ def all_deaths(
     workers: int,
     step: Callable[[], None] = lambda: None,
 ) -> list[Death]:
-    """Runs the load of a recording anew for each planned death; `step` hears of each end.
+    """Runs the load of a recording again for each planned death; calls `step` after each.
 
-    Each has a folder of its own below `folder`. Raises BenchmarkError where a run came to its
-    end alive.
+    Each has its own folder below `folder`. Raises BenchmarkError when a run ends without dying.
     """
     batches = acknowledged(lived.events)
 
@@ -88,7 +87,7 @@ def all_deaths(
         return Death(call, number, verdict)
 
     found = []
-    # Threads: the work is done by processes that they wait for.
+    # Threads, because they only wait for processes.
     with ThreadPoolExecutor(workers) as pool:
         for death in pool.map(die, range(len(planned))):
             found.append(death)

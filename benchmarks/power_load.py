@@ -1,13 +1,13 @@
 """The load of the power benchmark: the real engine, and a line on stdout for each batch.
 
-``python -m benchmarks.power_load`` runs under strace. Everything is one thread, and a line is one
-``write`` call after `Engine.apply` has returned, so the trace itself shows what had been synced
-when a batch was acknowledged. A line is JSON: the batch's number, the request ids with a digest of
-each answer, and a digest of every row of the database at that moment.
+``python -m benchmarks.power_load`` runs under strace, in one thread. A line is one ``write`` call
+after `Engine.apply` has returned, so the trace itself shows what had been synced when a batch was
+acknowledged. A line is JSON: the batch's number, the request ids with a digest of each answer, and
+a digest of every row of the database at that moment.
 
-The load closes the database and opens it again between sessions, and keeps the write-ahead log
-short, so that the trace holds checkpoints, logs written over from the start, and logs deleted and
-created again. Everything follows from the seed.
+The load closes and reopens the database between sessions, and keeps the write-ahead log short, so
+that the trace has checkpoints, overwritten logs, and deleted and new logs. The seed decides
+everything.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ STDOUT = 1
 OPERATOR = "city"
 START_US = 1_780_272_000_000_000
 CURRENCY = "CNY"
-# Few enough pages that a short run has many checkpoints, and more than one batch between two.
+# Few pages, so that a short run has many checkpoints, but more than one batch between two.
 CHECKPOINT_PAGES = 150
 
 _SECOND_US = 1_000_000
@@ -70,7 +70,7 @@ _FEE_BP = 300
 _PEOPLE = 24
 _ITEMS = 400
 _LARGEST_BATCH = 10
-# Every outcome of a score: no deposit, part of it in cash, all of it in cash, declined.
+# Every outcome of a score: zero deposit, part in cash, all in cash, declined.
 _SCORES = (700.0, 660.0, 610.0, 580.0, 520.0, 450.0)
 _BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
 _PRODUCTS = ("bike", "umbrella", "power-bank")
@@ -78,7 +78,7 @@ _OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
 
 
 class ToldScore(NamedTuple):
-    """A score as told; the fields are those of `service.engine.ports.Scored`."""
+    """A given score, with the fields of `service.engine.ports.Scored`."""
 
     margin: float
     pd: float
@@ -88,14 +88,14 @@ class ToldScore(NamedTuple):
 
 
 class ToldUnscorable(NamedTuple):
-    """A refusal as told."""
+    """A given refusal."""
 
     reason: str
     feature: str = ""
 
 
 class TellingScorer:
-    """Stands in for the credit model: the one raw value is the score, NaN cannot be scored."""
+    """Replaces the credit model: the one raw value is the score, NaN cannot be scored."""
 
     model_id = "told"
     scale_version = "told"
@@ -105,7 +105,7 @@ class TellingScorer:
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
     ) -> list[tuple[ToldScore | ToldUnscorable, tuple[str, ...]]]:
-        """Scores rows together, in order; one reason for whoever scores less than `below`."""
+        """Scores rows together, in order; scores below `below` get one reason."""
         return [self._one(unpack(row)[0], below) for row in rows]
 
     def _one(self, value: float, below: int) -> tuple[ToldScore | ToldUnscorable, tuple[str, ...]]:
@@ -118,7 +118,7 @@ class TellingScorer:
 
 
 class CountingIds:
-    """Ids that count, so that a run repeats; a session goes on where the last one ended."""
+    """Counting ids, so that a run repeats; a session continues the last one's."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -133,9 +133,10 @@ class CountingIds:
 
 
 def create_database(path: Path) -> None:
-    """A migrated database with one operator at `path`, all in the one file, nothing rented.
+    """A migrated database with one operator at `path`, in a single file, without rentals.
 
-    What a session writes at its start is there already: only batches change the file later.
+    The rows that a session writes at its start are there already: later only batches change the
+    file.
     """
     database = open_database(f"sqlite:///{path}", create=True)
     migrate(database)
@@ -156,7 +157,7 @@ def digest(content: bytes) -> str:
 
 
 def digest_of_rows(database: Database) -> str:
-    """A digest of every row of every table, the order of rows left out."""
+    """A digest of every row of every table, in any order."""
     total = hashlib.sha256()
     with database.connect() as connection:
         names = connection.exec_driver_sql(
@@ -172,7 +173,7 @@ def digest_of_rows(database: Database) -> str:
 
 
 class Customers:
-    """Whoever rents: makes batches of commands, and learns from the answers what can come next."""
+    """The people who rent: makes batches of commands, and chooses the next ones by the answers."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -182,13 +183,13 @@ class Customers:
         self._answers: dict[str, Answer] = {}
 
     def batch(self, now_us: int) -> list[Work]:
-        """The next calls, no two of them about one authorization."""
+        """The next calls, each about another authorization."""
         size = self._random.randint(1, _LARGEST_BATCH)
         touched: set[str] = set()
         return [self._work(*self._next(now_us, touched)) for _ in range(size)]
 
     def learn(self, request_id: str) -> None:
-        """The answer to a call is known now."""
+        """Takes the answer to a call."""
         answer = self._answers.pop(request_id)
         for it in _authorizations(answer):
             self._rentals[it.authorization_id] = it
@@ -221,7 +222,7 @@ class Customers:
         return f"item-{self._random.randrange(_ITEMS)}"
 
     def _step(self, it: Authorization) -> Command:
-        """What comes next in the life of a rental."""
+        """The next command on a rental."""
         chance, person, name = self._random, it.user_id, it.authorization_id
         if it.state is State.OFFERED:
             reference = f"cash-{next(self._numbers)}"
@@ -281,7 +282,8 @@ def batches(
 ) -> Iterator[dict[str, Any]]:
     """Apply the batches to the database at `path`; one acknowledgement each, once committed.
 
-    Raises BenchmarkError where the engine answers that it cannot answer: such a run is no load.
+    Raises BenchmarkError when the engine answers with an internal error, because such a run is no
+    load.
     """
     customers, ids, clock = Customers(seed), CountingIds(), SandboxClock(START_US)
     portion = math.ceil(batches / sessions)
@@ -310,7 +312,7 @@ def batches(
                 if isinstance(result, Unavailable | InternalFault):
                     raise BenchmarkError(f"{work.method}: {result}; {faults}")
                 if isinstance(result, FreeholdError):
-                    continue  # a refusal is no promise, and leaves no row
+                    continue  # a refusal leaves no row, so it is not acknowledged
                 requests[work.request_id] = digest(result)
                 customers.learn(work.request_id)
             yield {"batch": number + 1, "requests": requests, "rows": digest_of_rows(database)}
@@ -318,10 +320,10 @@ def batches(
 
 
 def _open(path: Path, synchronous: str) -> Database:
-    """The database as the server opens it, but for a short log and the setting under test."""
+    """The database as the server opens it, but with a short log and the setting under test."""
     database = open_database(f"sqlite:///{path}")
 
-    # Listeners are called in the order in which they were added: this one has the last word.
+    # Listeners run in the order in which they were added: this one is the last.
     @event.listens_for(database, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
@@ -342,7 +344,7 @@ def main(database: Path, synchronous: str, count: int, sessions: int, seed: int)
     for acknowledgement in batches(
         database, synchronous=synchronous, batches=count, sessions=sessions, seed=seed
     ):
-        # One call to the system, past every buffer: its place in the trace is the moment.
+        # One unbuffered system call: its place in the trace is the moment of the acknowledgement.
         os.write(STDOUT, json.dumps(acknowledgement).encode() + b"\n")
 
 

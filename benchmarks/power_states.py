@@ -33,13 +33,13 @@ _STATES_AT_ONCE = 10
 
 @dataclass(frozen=True)
 class Experiment:
-    """One question: so many states of a run with a setting, on an honest disk or a lying one.
+    """One question: states of a run with a setting, on a correct disk or one that skips syncs.
 
-    name         also what the states are drawn from, with the seed
+    name         also part of the states' seed
     synchronous  SQLite's setting in the run
     lies         syncs that the disk acknowledges and does not do: "log", "folder", "database"
     loses        whether acknowledged batches must be lost, which makes it a control
-    states       how many disks to rebuild
+    states       number of disks to rebuild
     """
 
     name: str
@@ -53,10 +53,10 @@ class Experiment:
 class Recording:
     """One run of the load.
 
-    load    the arguments of ``python -m`` that ran it, but for the database
+    load    the arguments of ``python -m`` that ran it, except the database
     files   of the database before it, by name
     rows    digest of all rows before it
-    events  what it did
+    events  the changes, syncs and acknowledgements
     """
 
     load: tuple[str, ...]
@@ -70,7 +70,7 @@ class State:
     """One rebuilt disk.
 
     number    the state's among those of its experiment, from 0
-    near      what the cut was chosen near to
+    near      the kind of event near the cut
     cut       events of the recording that had taken place
     pattern   of what was kept
     fates     of the changes of files until then
@@ -87,12 +87,12 @@ class State:
 
 @dataclass
 class Tally:
-    """An experiment's states, summed up.
+    """The sum of an experiment's states.
 
     states           disks rebuilt
     unsynced_states  of these, the ones in which something was not synced yet
     lost_states      of these, the ones that lost an acknowledged batch
-    broken_states    of these, the ones with something wrong besides
+    broken_states    of these, the ones with another fault
     acknowledged     batches acknowledged before the cut, over all states
     lost_batches     of these, lost
     lost_requests    acknowledged answers that are missing, over all states
@@ -114,7 +114,7 @@ class Tally:
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, state: State) -> None:
-        """Counts one more state."""
+        """Adds one state."""
         verdict = state.verdict
         self.states += 1
         self.unsynced_states += state.fates.open
@@ -130,14 +130,14 @@ class Tally:
             self.findings.append(asdict(state))
 
     def passes(self, experiment: Experiment) -> bool:
-        """Whether a control lost something, and any other experiment lost and broke nothing."""
+        """Whether a control lost something, or any other experiment lost and broke nothing."""
         if experiment.loses:
             return self.lost_states > 0
         return not self.lost_states and not self.broken_states
 
 
 def experiments(states: int, control_states: int, synchronous: Sequence[str]) -> list[Experiment]:
-    """The experiments with these settings; lying disks are asked about where FULL is."""
+    """The experiments with these settings; disks that skip syncs belong to FULL."""
     found = [
         Experiment("FULL", "FULL", "", False, states),
         Experiment("NORMAL", "NORMAL", "", True, control_states),
@@ -154,8 +154,8 @@ def make_recording(
 ) -> Recording:
     """Run the load in the new folder `folder` under strace.
 
-    Raises StraceMissing, or BenchmarkError where the run is not what the benchmark is about: no
-    acknowledgement, no checkpoint, or a log that was never written over.
+    Raises StraceMissing, or BenchmarkError when the run has no acknowledgement, no checkpoint, or a
+    log that was never overwritten.
     """
     disk = folder / "disk"
     disk.mkdir(parents=True)
@@ -179,7 +179,7 @@ def make_recording(
 
 
 def counts_of(recording: Recording) -> dict[str, int]:
-    """How much of everything a recording holds; a log restarts when it is written at 0 again."""
+    """The numbers of events in a recording; a log restarts when it is written at 0 again."""
     events = recording.events
     writes = [event for event in events if isinstance(event, Write)]
     syncs = [event for event in events if isinstance(event, Sync)]
@@ -201,7 +201,7 @@ def counts_of(recording: Recording) -> dict[str, int]:
 
 
 class Bench:
-    """Rebuilds and checks states of recordings, in a folder of its own."""
+    """Rebuilds and checks states of recordings, in its own folder."""
 
     def __init__(self, recordings: dict[str, Recording], seed: int, folder: Path) -> None:
         self._recordings = recordings
@@ -236,7 +236,7 @@ class Bench:
 
 
 _bench: Bench | None = None
-"""Of a worker process, from its start."""
+"""A worker process's bench, set at its start."""
 
 
 def _start(recordings: dict[str, Recording], seed: int, folder: Path) -> None:
@@ -259,7 +259,7 @@ def run(
     workers: int,
     step: Callable[[str], None] = lambda _name: None,
 ) -> dict[Experiment, Tally]:
-    """Rebuild and check every state of the plan; `step` hears of each one's experiment."""
+    """Rebuild and check every state of the plan; call `step` with each one's experiment."""
     tallies = {experiment: Tally() for experiment in plan}
     for experiment, state in _states(plan, recordings, seed, folder, workers):
         tallies[experiment].add(state)
@@ -281,7 +281,7 @@ def _states(
         for experiment, number in wanted:
             yield experiment, bench.state(experiment, number)
         return
-    # Not by fork: this process shows its progress from a thread.
+    # Not by fork, because this process shows its progress from a thread.
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start, (recordings, seed, folder)
     ) as pool:

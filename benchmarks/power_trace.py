@@ -1,7 +1,7 @@
-"""Records what a process does to the files of one folder, as strace saw it.
+"""Records a process's changes of the files in one folder, as strace shows them.
 
-Whatever could change a file there in a way that the events below cannot say is refused, so that
-a change in how the database writes shows as an error and never as a state that cannot happen.
+A change of a file that the events below cannot express is refused, so a new way of writing in the
+database is an error, never an impossible state.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import NamedTuple
 from benchmarks.harness import BenchmarkError
 from benchmarks.processes import environment
 
-# The index of the log, shared memory in all but name: made anew by the first to open the database.
+# The index of the log, which is shared memory: the first process to open the database rebuilds it.
 REBUILT_SUFFIX = "-shm"
 
 _STDOUT = 1
 _LIMIT_S = 300.0
-# strace ends by the signal that ended its child; a shell in between makes a number of it.
+# strace ends by its child's signal; a shell in between turns it into an exit code.
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _LONGEST_WRITE = 1 << 20
-# A question mark in front: not every processor's Linux has the call.
+# With a question mark: not every processor's Linux has the call.
 _CALLS = (
     "open", "openat", "openat2", "creat", "write", "writev", "pwrite64", "pwritev", "pwritev2",
     "truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "sync", "syncfs", "msync",
@@ -40,7 +40,7 @@ _WITH_PATHS = frozenset({
     "renameat2", "link", "linkat", "symlink", "symlinkat",
 })  # fmt: skip
 _SYNCS = frozenset({"fsync", "fdatasync"})
-# They promise nothing that a power cut respects: the model counts nothing as durable for them.
+# They guarantee nothing after a power cut: the model counts nothing as durable for them.
 _NO_PROMISE = frozenset({"sync", "syncfs", "msync", "sync_file_range"})
 
 _LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+)(?: .*|<.*)?")
@@ -50,23 +50,23 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 
 
 class StraceMissing(BenchmarkError):
-    """strace is not installed, or may not trace here: the benchmark cannot say anything."""
+    """strace is not installed or may not trace, so the benchmark has no result."""
 
 
 class TraceError(BenchmarkError):
-    """The trace holds something that the model of the disk has no event for."""
+    """The trace has a call for which the model of the disk has no event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A name came into being with an empty file behind it."""
+    """A name was created with an empty file."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Bytes were handed to the system at an offset of the file that has the name now."""
+    """Bytes were written at an offset of the file that has the name now."""
 
     name: str
     offset: int
@@ -75,7 +75,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The file that has the name now was made this many bytes long."""
+    """The file that has the name now got this length in bytes."""
 
     name: str
     size: int
@@ -83,26 +83,26 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """An fsync or fdatasync of the file that has the name now has returned 0."""
+    """An fsync or fdatasync of the file that has the name now returned 0."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """An fsync or fdatasync of the folder has returned 0."""
+    """An fsync or fdatasync of the folder returned 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unlink:
-    """The name is gone."""
+    """The name was deleted."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """A line began to leave through stdout."""
+    """The write of a line to stdout began."""
 
     line: bytes
 
@@ -111,7 +111,7 @@ Event = Create | Write | Truncate | Sync | SyncFolder | Unlink | Acknowledge
 
 
 class _Call(NamedTuple):
-    """One system call that succeeded: its arguments as text, and what it returned."""
+    """One successful system call: its arguments as text, and its result."""
 
     name: str
     arguments: str
@@ -134,11 +134,11 @@ def require_strace() -> str:
 
 
 def record(arguments: Sequence[str], folder: Path, trace: Path) -> list[Event]:
-    """Run ``python -m ARGUMENTS`` under strace; what it did in `folder`, in order.
+    """Run ``python -m ARGUMENTS`` under strace; return its events in `folder`, in order.
 
-    The files of `folder` before the run are its starting point. The trace goes to the file
-    `trace`, which must lie elsewhere. Raises StraceMissing, TraceError, or BenchmarkError when
-    the process fails.
+    The files of `folder` before the run are its starting point. The trace goes to the file `trace`,
+    which must be elsewhere. Raises StraceMissing, TraceError, or BenchmarkError when the process
+    fails.
     """
     strace = require_strace()
     folder = folder.resolve()
@@ -156,15 +156,15 @@ def record(arguments: Sequence[str], folder: Path, trace: Path) -> list[Event]:
         events = list(parse(lines, folder, before))
     heard = b"".join(event.line for event in events if isinstance(event, Acknowledge))
     if heard != done.stdout:
-        raise TraceError("the acknowledgements in the trace are not those that were heard")
+        raise TraceError("the acknowledgements in the trace differ from those on stdout")
     return events
 
 
 def kill_at(arguments: Sequence[str], call: str, number: int) -> bytes:
-    """Run ``python -m ARGUMENTS``, with SIGKILL as it enters its `number`-th `call`, from 1.
+    """Run ``python -m ARGUMENTS`` with SIGKILL as it enters its `number`-th `call`, from 1.
 
-    What it wrote to stdout until then. Raises StraceMissing, or BenchmarkError when it came to
-    its end alive.
+    Returns its output on stdout until then. Raises StraceMissing, or BenchmarkError when it ended
+    alive.
     """
     strace = require_strace()
     options = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
@@ -195,9 +195,9 @@ def parse(lines: Iterable[str], folder: Path, present: Iterable[str]) -> Iterato
 
 
 def _call(line: str) -> _Call | None:
-    """The call of a line; None for one that failed, and for a line that is no call."""
+    """The call of a line; None for a failed call, and for a line without a call."""
     if "<unfinished ...>" in line or " resumed>" in line:
-        # With two threads at once "had returned before" is not the order of the lines.
+        # With two threads at once, the order of the lines is not the order in which calls returned.
         raise TraceError(f"calls of two threads overlap: {line[:80]}")
     found = _LINE.fullmatch(line)
     if found is None:
@@ -205,7 +205,7 @@ def _call(line: str) -> _Call | None:
             return None
         raise TraceError(f"not a line of strace: {line[:80]} ... {line[-40:]}")
     name, arguments, returned = found.groups()
-    # What failed changed nothing, and a sync that failed promised nothing.
+    # A failed call changed nothing, and a failed sync guarantees nothing.
     return None if returned.startswith("-") else _Call(name, arguments, int(returned, 0))
 
 
@@ -269,7 +269,7 @@ def _named(call: _Call, path: str, folder: Path, names: set[str]) -> Iterator[Ev
 
 
 def _mapped(call: _Call, folder: Path) -> Iterator[Event]:
-    """Nothing, unless a file of the folder could be changed through memory."""
+    """Refuses a mapping through which a file of the folder could be changed."""
     if "PROT_WRITE" in call.arguments and "MAP_SHARED" in call.arguments:
         for descriptor in _DESCRIPTOR.finditer(call.arguments):
             name = _inside(_decoded(descriptor[2]), folder)
@@ -292,7 +292,7 @@ def _paths(call: _Call) -> Iterator[str]:
     for found in _TEXT.finditer(call.arguments):
         path = os.path.join(base, _decoded(found[1]))
         if not os.path.isabs(path):
-            raise TraceError(f"{call.name} of a path that is relative to nothing told: {path}")
+            raise TraceError(f"{call.name} of a relative path without its folder: {path}")
         yield os.path.normpath(path)
 
 
@@ -304,7 +304,7 @@ def _data(call: _Call) -> bytes:
 
 
 def _decoded(text: str) -> str:
-    """Text of the trace, in which every byte of a path is in hexadecimal."""
+    """Text of the trace, which has every byte of a path in hexadecimal."""
     if not text.startswith("\\x"):
         return text
     return os.fsdecode(bytes.fromhex(text.replace("\\x", "")))

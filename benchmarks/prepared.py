@@ -1,4 +1,4 @@
-"""Freehold ready to be measured: a database with people in it, and servers on copies of it."""
+"""Freehold ready to be measured: a database with people, and servers on copies of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PUT_USERS = "/freehold.v1.CreditService/PutUsers"
 _PUT_USERS_LIMIT_S = 60.0
 _USERS_PER_CALL = 500
 
-# Run by the Python of a checkout beside this one: its own `prepare`, told in words of JSON.
+# The Python of another checkout runs this, with the checkout's own `prepare` and JSON output.
 _PREPARE = """
 import json, sys
 from pathlib import Path
@@ -43,7 +43,7 @@ print(json.dumps({"database": str(done.database), "key": done.key, "users": done
 
 @dataclass(frozen=True)
 class Prepared:
-    """A database with everybody in it and nothing authorized.
+    """A database with all people and no authorization.
 
     database  SQLite file, closed and whole
     model     directory of the served model
@@ -61,7 +61,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a filled database has in it.
+    """The contents of a filled database.
 
     operator_key  API key of an operator that rents out PRODUCT
     platform_key  API key of the platform
@@ -81,7 +81,7 @@ def prepare(work: Path, model: Path, people: int, seed: int) -> Prepared:
 
 
 def prepare_beside(checkout: Path, work: Path, model: Path, people: int, seed: int) -> Prepared:
-    """As `prepare`, but by the code of another checkout, whose tables may be others.
+    """As `prepare`, but by the code of another checkout, whose tables may differ.
 
     All paths are absolute. Raises BenchmarkError when that code fails.
     """
@@ -100,9 +100,9 @@ def prepare_beside(checkout: Path, work: Path, model: Path, people: int, seed: i
 
 
 def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
-    """Train if there is no model, then migrate, create the keys, load so many people.
+    """Train a model if there is none, then migrate, create the keys, and load this many people.
 
-    The order of people follows from `seed`; `log` takes the lines of the server that loads them.
+    The seed decides the order of people; `log` gets the log of the server that loads them.
     """
     if not model.exists():
         train.train(_SPEC, model, progress=False)
@@ -122,7 +122,7 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
 
 
 def serve(database: Path, prepared: Prepared, log: Path, core: int | None) -> Server:
-    """A Freehold server on a copy of what was prepared, by the code that prepared it.
+    """A Freehold server on a copy of the prepared database, by the code that prepared it.
 
     It is pinned to `core` unless that is None; its log lines go to `log`.
     """
@@ -141,7 +141,7 @@ def serve_url(
     program: Sequence[str] = ("service.cli",),
     checkout: Path = _ROOT,
 ) -> Server:
-    """A Freehold server on any database, on a free port unless told; `program` may wrap it."""
+    """A Freehold server on any database, by default on a free port; `program` may wrap it."""
     port = port or free_port()
     arguments = [
         *program, "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
@@ -166,9 +166,10 @@ def count_rows(database: Path) -> dict[str, int]:
 
 
 def people(data: dataset.Dataset, names: Sequence[str], count: int, seed: int) -> Iterator[User]:
-    """So many people with consent and the features of a row of the data each, in shuffled order.
+    """This many people with consent, each with the features of a row of the data, in shuffled
+    order.
 
-    After the last row the same real features come again in the same order, under further ids.
+    After the last row the same features come again in the same order, under new ids.
     """
     order = np.random.default_rng(seed).permutation(len(data.ids)).tolist()
     as_of = datetime.now(UTC) - timedelta(minutes=1)
@@ -186,7 +187,7 @@ def people(data: dataset.Dataset, names: Sequence[str], count: int, seed: int) -
 
 
 def _load_users(port: int, key: str, count: int, seed: int) -> tuple[str, ...]:
-    """Load people over PutUsers; their ids in order."""
+    """Load people by PutUsers; return their ids in order."""
     described = spec.load(_SPEC)
     users = list(people(dataset.load(described), described.raw_names, count, seed))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -211,7 +212,7 @@ def _load_users(port: int, key: str, count: int, seed: int) -> tuple[str, ...]:
 
 
 def checkpoint(database: Path) -> Path:
-    """Move what the write-ahead log holds into the file, so that a copy of the file is whole."""
+    """Move the write-ahead log's content into the file, so that a copy of the file is complete."""
     with closing(sqlite3.connect(database)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, each pinned to one core."""
+"""Servers in their own processes, each pinned to one core."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from benchmarks.harness import BenchmarkError
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 30.0
 _ROOT = Path(__file__).resolve().parent.parent
-_CPU_CLOCK = 2  # Linux: of a process clock, the time that its threads ran
+_CPU_CLOCK = 2  # Linux's clock of a process: the CPU time of its threads
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def two_cores() -> tuple[int, int]:
-    """(core for the server, core for the load); the same one twice where there is only one."""
+    """(core for the server, core for the load); the same core twice on a machine with one."""
     cores = sorted(os.sched_getaffinity(0))
     return cores[0], cores[min(1, len(cores) - 1)]
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
+    """A port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def environment(checkout: Path = _ROOT) -> dict[str, str]:
-    """This process' environment, with the repository importable from a plain checkout of it."""
+    """This process's environment, with the repository importable from a plain checkout."""
     paths = [str(checkout), str(checkout / "proto"), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
@@ -48,9 +48,9 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m ARGUMENTS`` of a checkout, pinned to `core` from its first instruction.
 
-    Where the arguments begin with an option of Python's, such as ``-c``, there is no ``-m``.
-    A child inherits the affinity of the thread that starts it, so the thread moves for a moment;
-    pinning the child afterwards would miss the threads that it had started by then.
+    With arguments that begin with an option of Python's, such as ``-c``, there is no ``-m``. A
+    child inherits the affinity of the thread that starts it, so the thread is pinned for a moment;
+    pinning the child later would miss the threads that it had started by then.
     """
     before = os.sched_getaffinity(0)
     try:
@@ -65,7 +65,7 @@ def spawn(
 
 
 def command(*arguments: str) -> str:
-    """Run ``python -m ARGUMENTS`` to its end and give its stdout; raises BenchmarkError."""
+    """Run ``python -m ARGUMENTS`` to its end and return its stdout; raises BenchmarkError."""
     with spawn(
         arguments, core=None, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -79,14 +79,14 @@ def command(*arguments: str) -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU seconds, user and system, that all threads of a process have used so far."""
-    # /proc counts in ticks of 10 ms, of which a round of 1,000 calls has few. The clock's id is
-    # what clock_getcpuclockid(3) makes of a process id.
+    """CPU seconds, user and system, of all threads of a process so far."""
+    # /proc counts in ticks of 10 ms, which is too coarse for a round of 1,000 calls. The clock's id
+    # is the result of clock_getcpuclockid(3) for a process id.
     return time.clock_gettime(~pid << 3 | _CPU_CLOCK)
 
 
 def busy_seconds() -> float:
-    """CPU seconds that all cores together have been busy since boot, by whomever."""
+    """CPU seconds of all cores together since boot, for all processes."""
     with Path("/proc/stat").open(encoding="utf-8") as lines:
         user, nice, system, _idle, _iowait, irq, softirq, steal = (
             int(field) for field in lines.readline().split()[1:9]
@@ -97,9 +97,9 @@ def busy_seconds() -> float:
 class Server:
     """One server process; a context manager. Its JSON log lines go to a file.
 
-    The process is up when it has logged ``"event": "serving"``. Whoever has other things to do
-    meanwhile uses `launch` and `wait_serving` instead of the context, and `stop` or `kill`; a
-    server that has ended can be launched again.
+    The process is up when it has logged ``"event": "serving"``. `launch` and `wait_serving` replace
+    the context for callers with other work meanwhile, and `stop` or `kill` end the process; it can
+    be launched again.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Server:
             )  # fmt: skip
 
     def wait_serving(self) -> None:
-        """Wait until the launched process is up; raises BenchmarkError when it does not come up."""
+        """Wait until the launched process is up; raises BenchmarkError if that fails."""
         deadline = time.monotonic() + _START_LIMIT_S
         while self._event("serving") is None:
             if self._child.poll() is not None or time.monotonic() > deadline:
@@ -152,14 +152,14 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """SIGTERM, and the process is gone; raises BenchmarkError unless it exited with 0."""
+        """SIGTERM, and wait for the end; raises BenchmarkError unless it exited with 0."""
         clean = self._end()
         self._stopped = self._event("stopped") or {}
         if not clean:
             raise BenchmarkError(f"the server did not stop cleanly:\n{self.tail}")
 
     def kill(self) -> bool:
-        """SIGKILL, and the process is gone; whether it was still running."""
+        """SIGKILL, and wait for the end; return whether it was still running."""
         running = self._child.poll() is None
         self._child.kill()
         self._child.wait()
@@ -176,7 +176,7 @@ class Server:
         return self._stopped
 
     def _end(self) -> bool:
-        """Ask, then insist; whether asking was enough."""
+        """Terminate the process, or kill it; return whether terminating was enough."""
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
             try:

@@ -1,14 +1,14 @@
-"""Who wins when several want the same thing at the same moment, and does exactly one win?
+"""When several calls compete for the same object at once, does exactly one win?
 
 Real servers, one on a SQLite file or two on one PostgreSQL database, and fifty connections. Each
-scenario (`benchmarks.races_scenarios`) is run for so many rounds with people, holds and items of
-their own, on a database of its own. In a round all contenders wait at one barrier and are sent at
-once, over both servers, in an order by chance; the outcome is checked from the answers and from
-the stored rows, and both books are verified again and again.
+scenario (`benchmarks.races_scenarios`) runs in many rounds with their own people, holds and items,
+on its own database. In a round all contenders wait at one barrier and are sent together, to both
+servers, in random order; the outcome is checked against the answers and the stored rows, and both
+books are verified again and again.
 
-A race that nobody could lose proves nothing. So it is counted how close they were: how often every
-contender was under way before the first was answered, how often one lost to another that was sent
-after it, and how often each kind of contender won; a kind that never won fails the run.
+A race that every call could win proves nothing. So the closeness is counted: how often every
+contender was under way before the first answer, how often a call lost to one that was sent later,
+and how often each kind of contender won; a kind that never won fails the run.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SPEC = _ROOT / "models" / "data" / "taiwan.toml"
 _ROUNDS_A_WAVE = 50
 _ROUNDS_A_VERIFICATION = 500
-# Of so many rounds every kind of contender must have won one.
+# In this many rounds every kind of contender must have won one.
 _ENOUGH_ROUNDS = 200
 SERVERS = {"sqlite": 1, "postgresql": 2}
 
 
 def run(place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]) -> Tally:
-    """So many rounds of one scenario, with clients of their own; as `race`."""
+    """Runs one scenario with its own clients; as `race`."""
 
     async def connect_and_race() -> Tally:
         async with Clients(place) as clients:
@@ -72,10 +72,9 @@ async def race(
     seed: int,
     step: Callable[[Tally], None] = _nothing,
 ) -> Tally:
-    """So many rounds of one scenario; `step` is called after each wave of them.
+    """Runs this many rounds of one scenario; `step` is called after each wave of them.
 
-    Raises BenchmarkError where the machinery failed. What is wrong with the outcomes is in the
-    Tally.
+    Raises BenchmarkError when the benchmark itself fails. Wrong outcomes are in the Tally.
     """
     tally, began, verified = Tally(), time.monotonic(), 0
     reader = Reader(clients.arena.engine)
@@ -102,13 +101,13 @@ async def _wave(
                 one = Round(wave, tally, f"{name}.{seed}", first + place, place)
                 group.create_task(_round(one, name))
     except ExceptionGroup as errors:
-        # The first says what went wrong; the other rounds were ended because of it.
+        # The first error is the cause; the other rounds were ended because of it.
         raise errors.exceptions[0] from None
 
 
 async def _round(one: Round, name: str) -> None:
     await RACES[name].run(one)
-    await one.stored()  # where the scenario gave up before
+    await one.stored()  # set where the scenario stopped early
     one.finish()
 
 
@@ -121,7 +120,7 @@ async def _verify(clients: Clients, tally: Tally) -> None:
 
 
 def shortcomings(tallies: dict[str, Tally]) -> list[str]:
-    """Why a run does not prove what it should, a sentence each; empty when it does."""
+    """The reasons why a run proves nothing, a sentence each; empty for a proof."""
     found = []
     for name, tally in tallies.items():
         if tally.violations:
@@ -159,7 +158,7 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
     default=1,
     show_default=True,
     type=click.IntRange(0, 2**32),
-    help="Who asks for what, and in which order, follows from it; who wins does not.",
+    help="Seed of the calls and their order; it does not decide the winners.",
 )
 @click.option(
     "--model",
@@ -171,7 +170,7 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
     default=_ROOT / ".freehold",
     show_default=".freehold",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where databases and logs go; what a failed run leaves stays there.",
+    help="Folder for databases and logs; a failed run's files stay.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
@@ -184,10 +183,9 @@ def races(
     folder: Path,
     json_file: Path | None,
 ) -> None:
-    """Many clients, one barrier, one thing to be had: exactly one gets it, whoever it is.
+    """Many clients, one barrier, one object: exactly one gets it, whichever it is.
 
-    Exits with 1 when a round came out wrong, or when the races were none: when some kind of
-    contender never won.
+    Exits with 1 when a round came out wrong, or when some kind of contender never won.
     """
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()

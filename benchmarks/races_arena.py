@@ -1,9 +1,9 @@
-"""Where races are run: Freehold's server processes on one database, and many clients of them.
+"""The arena of the races: Freehold's server processes on one database, and their many clients.
 
-The servers are `freehold serve` with a sandbox clock each, so that a race may be about an instant.
-A client is a connection of its own; half of them lead to each of two servers. What contends is
-prepared to the last byte, waits at one barrier, and is sent in an order that chance decides; each
-call notes when it was sent and when it was answered, which tells how close the race was.
+The servers are `freehold serve`, each with a sandbox clock, so that a race may be about an instant.
+A client is its own connection; half of them lead to each of two servers. Contending calls are
+prepared to the last byte, wait at one barrier, and are sent in random order; each call notes when
+it was sent and answered, which shows how close the race was.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from service.storage.migrate import migrate
 
 CITY, HARBOUR = "city", "harbour"
 PAYEES = tuple(f"payee-{number}" for number in range(5))
-"""Operators; of the payees the balances are raced for."""
+"""Operators; the payees are those whose payables are raced for."""
 CONNECTIONS = 50
 FEE_BP = 300
-"""What Freehold keeps of a capture, in basis points."""
+"""Freehold's commission on a capture, in basis points."""
 RAIL_SECRET = b"what the races' payment rail signs with"
-"""A rail that takes nothing by itself: what it says of a transfer is part of a race."""
+"""A rail that reports nothing by itself: its reports are part of a race."""
 SECOND_US = 1_000_000
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -75,7 +75,7 @@ class Keys:
 class Call:
     """One call, ready to be sent.
 
-    kind        what it is in its race, such as "settle"
+    kind        its name in the race, such as "settle"
     method      of `freehold.client`: path, request and response
     body        the request's bytes
     request_id  empty where the method has none
@@ -93,10 +93,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a call came out: told, or refused for good.
+    """A call's result: answered, or finally refused.
 
     sent_s, heard_s  of the first try's beginning and the last try's end, on one steady clock
-    tries            how often it was sent: what is UNAVAILABLE is sent again, unchanged
+    tries            number of sends: an UNAVAILABLE call is repeated unchanged
     """
 
     call: Call
@@ -114,12 +114,12 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """What the call was in its race."""
+        """The call's name in its race."""
         return self.call.kind
 
 
 class Arena:
-    """Servers that are up on one database, its clock, and the features of somebody creditworthy."""
+    """Running servers on one database, their clock, and a creditworthy person's features."""
 
     def __init__(self, url: str, keys: Keys, servers: Sequence[Server], logs: list[Path]) -> None:
         self.keys = keys
@@ -131,7 +131,8 @@ class Arena:
         self.numbers = itertools.count(1)
 
     def faults(self) -> int:
-        """Faults in the servers' logs so far: defects, and batches given up over contention."""
+        """Faults in the servers' logs so far: defects, and batches that failed because of
+        contention."""
         return sum(log.read_text(encoding="utf-8").count('"event": "fault"') for log in self._logs)
 
 
@@ -156,7 +157,7 @@ def populate(url: str) -> Keys:
 
 @contextmanager
 def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
-    """So many servers on an empty database; their logs go to `folder`."""
+    """This many servers on an empty database; their logs go to `folder`."""
     keys = populate(url)
     logs = [folder / f"server-{number}.log" for number in range(servers)]
     secret = folder / "rail-secret"
@@ -224,7 +225,7 @@ class Clients:
     async def race(
         self, groups: Sequence[Sequence[Call]], late_s: float, chance: random.Random
     ) -> list[list[Answer]]:
-        """Send groups of calls at one moment; each group's answers in the order of sending.
+        """Send groups of calls together; return each group's answers in the order of sending.
 
         Chance decides the order of the groups and within each. The last group, which may be empty,
         is sent `late_s` seconds later, or somewhere among the others.
@@ -236,7 +237,7 @@ class Clients:
         sending: list[list[asyncio.Task[Answer]]] = [[] for _ in groups]
         for place in order:
             late = late_s if place == len(groups) - 1 else 0.0
-            # The calls of one group share no connection, as long as there are enough.
+            # The calls of one group use different connections, as long as there are enough.
             used = [0] * count
             for call in chance.sample(list(groups[place]), len(groups[place])):
                 server = (server + 1) % count
@@ -247,7 +248,7 @@ class Clients:
         return [list(await asyncio.gather(*tasks)) for tasks in sending]
 
     async def ask(self, call: Call) -> Answer:
-        """One call by itself; calls take turns over servers and connections."""
+        """Send a single call; calls alternate between servers and connections."""
         number = next(self.arena.numbers)
         connection, server = divmod(number, len(self._channels))
         return await self._send(call, server if call.server is None else call.server, connection)
@@ -289,14 +290,14 @@ class Clients:
     # -- the clocks --------------------------------------------------------------------------
 
     def to_instant(self, at_us: int, kind: str, server: int) -> Call:
-        """The call that brings one server's clock to an instant, and with it what is due then."""
+        """The call that moves one server's clock to an instant and runs the timers that are due."""
         request = AdvanceClockRequest()
         request.now.FromMicroseconds(at_us)
         key = self.arena.keys.platform[0]
         return Call(kind, Methods.advance_clock, request.SerializeToString(), "", key, server)
 
     async def advance(self, at_us: int) -> None:
-        """Bring every server's clock to an instant, unless they are there already."""
+        """Move every server's clock to an instant, unless it is there already."""
         if at_us <= self.arena.now_us:
             return
         servers = range(len(self.arena.servers))
@@ -308,7 +309,7 @@ class Clients:
     # -- the platform ------------------------------------------------------------------------
 
     async def verify(self) -> VerifyBooksResponse:
-        """Both books, verified by a server."""
+        """Both books, verified by one of the servers."""
         channel = self._channels[0][0]
         body = VerifyBooksRequest().SerializeToString()
         metadata = (("authorization", f"Bearer {self.arena.keys.platform[0]}"),)
@@ -320,7 +321,7 @@ class Clients:
         return VerifyBooksResponse.FromString(answer)
 
     async def _creditworthy(self) -> dict[str, float]:
-        """The features of one of the model's own people who gets everything without a deposit."""
+        """The features of a person in the model's data who gets everything with zero deposit."""
         described = spec.load(_SPEC)
         users = list(people(dataset.load(described), described.raw_names, _SCORED, seed=1))
         for user in users:
@@ -333,12 +334,14 @@ class Clients:
             key=lambda pair: pair[0],
         )
         if score < _ENOUGH_SCORE:
-            raise BenchmarkError(f"the model finds nobody creditworthy: the best score is {score}")
+            raise BenchmarkError(
+                f"the model finds no creditworthy person: the best score is {score}"
+            )
         return dict(features)
 
 
 def ready(kind: str, method: Any, request: Message, key: str, server: int | None = None) -> Call:
-    """A call of a request that was built, its bytes made now."""
+    """A call of a built request, with its bytes."""
     request_id: str = getattr(request, "request_id", "")
     return Call(kind, method, request.SerializeToString(), request_id, key, server)
 
@@ -351,6 +354,6 @@ def require_told(answer: Answer) -> Any:
 
 
 def _connect(port: int) -> grpc.aio.Channel:
-    # Without a pool of its own a channel shares the connection of the others.
+    # Without its own pool a channel shares the other channels' connection.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
     return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options)

@@ -1,4 +1,4 @@
-"""The course of an authorization after a race, and who won by it."""
+"""The course of an authorization after a race, and the winner that follows from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.domain.transitions import Transition as T
 
 
 class Course(NamedTuple):
-    """What happened to one authorization, as it is stored."""
+    """The transitions of one authorization, as stored."""
 
     state: str
     steps: Sequence[T]
@@ -28,7 +28,7 @@ async def course_of(r: Round, it: Authorization) -> Course:
 
 
 def require_steps(r: Round, answers: Sequence[Answer], course: Course, kinds: dict[str, T]) -> None:
-    """Each kind of call was told something as often as its step was taken."""
+    """Requires that as many calls of each kind were answered as their steps were taken."""
     for kind, step in kinds.items():
         done, taken = len(told(of(answers, kind))), course.steps.count(step)
         r.require(done == taken, f"{done} answers to {kind}, done {taken} times")
@@ -41,7 +41,7 @@ def won_first(
     names: dict[T, str],
     time: T | None = None,
 ) -> None:
-    """The race was won by whoever took the first step after the preparation.
+    """Records the first step after the preparation as the winner.
 
     `time` is the step that time takes by itself.
     """

@@ -1,4 +1,4 @@
-"""Races for a line and for an item: more is asked for than there is."""
+"""Races for a line and for an item: the calls ask for more than there is."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from benchmarks.races_round import (
 
 
 async def line(r: Round) -> None:
-    """A line that bears some of what many ask for is used to the last unit, and never beyond.
+    """A line with room for only some of the calls is used exactly to its last unit.
 
-    Two operators authorize on it, and one increments a hold that is there; all for one amount.
+    Two operators authorize on it, and one increments an existing hold; all for one amount.
     """
     clients = r.chance.randint(6, 16)
     fits = r.chance.randint(1, clients - 1)
@@ -72,9 +72,10 @@ def _unit(r: Round, user_id: str, there: Authorization, number: int) -> Call:
 
 
 async def group(r: Round) -> None:
-    """Of groups and single items on a line that bears one of them exactly one is held.
+    """When groups and single items ask for a line with room for exactly one of them, exactly one is
+    held.
 
-    A group is held as a whole or not at all.
+    A group is held completely or not at all.
     """
     user_id = await r.person(BIKE_MINOR + UMBRELLA_MINOR)
     items = [
@@ -113,10 +114,10 @@ async def group(r: Round) -> None:
 
 
 async def suspension(r: Round) -> None:
-    """A suspension stands whatever is held at the same moment, and what comes after is declined.
+    """A suspension counts whatever is held at the same moment, and later calls are declined.
 
-    The standing is part of the line's row, which every hold writes, and it is no entry that would
-    change the line's version: the two come to servers of their own.
+    The standing is part of the line's row, which every hold writes, but it makes no entry that
+    would change the line's version: the two calls go to different servers.
     """
     user_id = await r.person()
     server = r.chance.randrange(2)
@@ -147,8 +148,8 @@ async def suspension(r: Round) -> None:
 async def item(r: Round) -> None:
     """One item is in one rental of its operator; the same id at another operator is another item.
 
-    Wanted at once for two products, with a reservation that names it only now, and with an offer
-    whose deposit was paid: that money is owed back when the item is gone.
+    Two products ask for it at once, with a reservation that names it at the pick-up, and with an
+    offer whose deposit was paid: that money is owed back when the item is gone.
     """
     asset_id = r.asset()
     people = await r.people(5)

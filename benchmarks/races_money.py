@@ -32,7 +32,7 @@ from service.engine.records.transfers import TransferState
 async def captures(r: Round) -> None:
     """Captures and releases that compete for one hold add up to it exactly.
 
-    In every third round all expect the same version: one is done, the others are ABORTED.
+    In every third round all calls expect the same version: one succeeds, the others are ABORTED.
     """
     parts, amount_minor = 5, BIKE_MINOR // 5
     user_id = await r.person()
@@ -61,9 +61,9 @@ async def captures(r: Round) -> None:
 
 
 async def payment(r: Round) -> None:
-    """A payment reference counts once, even for two people, each at a server of its own.
+    """A payment reference counts once, even for two people, each at a different server.
 
-    In turn it confirms offers, and pays what is due.
+    It confirms offers in some rounds, and pays what is due in the others.
     """
     people = await r.people(2)
     reference = r.reference()
@@ -95,10 +95,10 @@ async def payment(r: Round) -> None:
 
 
 async def debit(r: Round) -> None:
-    """A debit succeeds after it had failed while the rail says what became of the next: what came
-    in pays what is due once, and the rest is owed back.
+    """When a debit succeeds after its failure while the rail reports the next one's result, the
+    money pays what is due once, and the rest is owed back.
 
-    Each word is said twice. In every other round the next debit fails.
+    Each result is reported twice. In every other round the next debit fails.
     """
     due_minor, both = 800, r.number % 2 == 0
     user_id = await r.person()
@@ -134,7 +134,7 @@ async def debit(r: Round) -> None:
 
 
 async def refund(r: Round) -> None:
-    """Payouts and charge-backs of one payment give back what was paid exactly, never more."""
+    """Payouts and charge-backs of one payment return exactly that payment, never more."""
     parts, amount_minor = r.chance.randint(1, 5), 400
     user_id = await r.person()
     held = await r.settle(await r.authorize(user_id, **ZERO), parts * amount_minor)
@@ -173,9 +173,9 @@ async def refund(r: Round) -> None:
 
 
 async def write_off(r: Round) -> None:
-    """What one proposed to write off is written off once, by a second person, or was paid before.
+    """An amount proposed for write-off is written off once, by a second key, or was paid before.
 
-    Two approve at once, the proposer too, and the payment comes at the same moment.
+    Two keys approve at once, one of them the proposer's, and the payment comes at the same moment.
     """
     due_minor = 1_500
     user_id = await r.person()
@@ -209,9 +209,9 @@ async def write_off(r: Round) -> None:
 
 
 async def payout(r: Round) -> None:
-    """An operator is never paid more than it is owed, and to the last of what it is owed.
+    """An operator is paid exactly what it is owed, never more.
 
-    In every other round a capture, which makes it more, comes at the same moment.
+    In every other round a capture, which adds to it, comes at the same moment.
     """
     payee = PAYEES[r.lane]
     key = r.keys.operators[payee]

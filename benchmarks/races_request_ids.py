@@ -11,7 +11,7 @@ CLIENTS = 50
 
 
 async def one_id(r: Round) -> None:
-    """One request id from fifty clients has one effect, and fifty answers of the same bytes."""
+    """One request id from fifty clients has one effect, and fifty identical answers."""
     user_id = await r.person()
     if r.number % 2:
         held = await r.authorize(user_id, **ZERO)
@@ -36,10 +36,11 @@ async def one_id(r: Round) -> None:
 
 
 async def two_bodies(r: Round) -> None:
-    """Of two bodies under one request id one is taken; the others learn which field differs.
+    """When two bodies have one request id, one is applied; the others are refused with the field
+    that differs.
 
-    They are for two people, each at a server of its own: then nothing but the request's record
-    stands between them, since no two processes lock the same line.
+    They are for two people, each at a different server, so only the request's record is between
+    them: no two processes lock the same line.
     """
     people, same = await r.people(2), r.id()
     answers = await r.race(
@@ -69,9 +70,9 @@ async def two_bodies(r: Round) -> None:
 
 
 async def tombstone(r: Round) -> None:
-    """A reversal by origin that races its Authorize leaves nothing held, whoever is first.
+    """When a reversal by origin races its Authorize, nothing stays held, whichever is first.
 
-    In every other round the person is a stranger, who has no line that could be locked.
+    In every other round the person is not registered, so there is no line to lock.
     """
     user_id = r.stranger() if r.number % 2 else await r.person()
     late = r.call("authorize", Methods.authorize, user_id=user_id, product_id="bike")

@@ -1,7 +1,7 @@
-"""One round of a race: fresh people, a barrier, and what is required of the outcome.
+"""One round of a race: new people, a barrier, and the checks of the outcome.
 
-A scenario (`benchmarks.races_scenarios`) is one straight function of a `Round`, which waits for
-the others of its wave (`benchmarks.races_wave`) where it must.
+A scenario (`benchmarks.races_scenarios`) is one plain function of a `Round`, which waits for the
+other rounds of its wave (`benchmarks.races_wave`) where it must.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from service.engine.records.transfers import TransferState
 from service.rails.callbacks import RailReport, sign, write_report
 
 BIKE_MINOR, UMBRELLA_MINOR = 19_900, 5_900
-"""What the default products ask for."""
+"""The deposits of the default products."""
 
 HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
@@ -53,22 +53,22 @@ ABORTED = StatusCode.ABORTED
 _MOST_SENTENCES = 20
 _LATER_S, _LATEST_S = 0.000_25, 0.010
 _REFUSALS = frozenset({FAILED, INVALID, EXISTS, EXHAUSTED, ABORTED})
-"""How a contender may be told that it lost; a scenario says which of these."""
+"""The refusals of losers; a scenario says which of these it allows."""
 
 
 @dataclass
 class Tally:
-    """What so many rounds of one scenario came to.
+    """The results of one scenario's rounds.
 
-    contenders    calls sent at a barrier, without what was sent again
-    outcomes      how the rounds ended, by the kind of contender that won
-    violations    rounds in which something was wrong, and the first sentences about it
+    contenders    calls sent at a barrier, without repeats
+    outcomes      numbers of rounds by the winning kind of contender
+    violations    rounds with a fault, and the first sentences about them
     overlapping   rounds in which the last contender was sent before the first was answered
-    overtaken     rounds in which a contender lost to one that was sent after it
+    overtaken     rounds in which a contender lost to a later one
     sent_again    calls answered UNAVAILABLE, and sent again unchanged
-    ahead         losers told of an end that their server's clock had reached, and which another
-                  server, whose clock was behind, forestalled
-    books         how often both books were verified
+    ahead         losers refused with an end that their server's clock had reached, but which
+                  another server, whose clock was behind, prevented
+    books         number of verifications of both books
     faults        in the servers' logs: defects, and batches that were given up over contention
     time_late_s   how much later than the others time is sent now, see `Round.time_was`
     """
@@ -88,13 +88,13 @@ class Tally:
     wall_s: float = 0.0
 
     def wrong(self, sentences: Collection[str]) -> None:
-        """One round, or one verification, in which something was wrong."""
+        """Adds a round, or a verification, with a fault."""
         self.violations += 1
         self.sentences += list(sentences)[: _MOST_SENTENCES - len(self.sentences)]
 
 
 class Round:
-    """One round: what it prepares, sends at the barrier, and requires afterwards."""
+    """One round: its preparation, its calls at the barrier, and its checks."""
 
     def __init__(self, wave: Wave, tally: Tally, name: str, number: int, place: int) -> None:
         arena = wave.clients.arena
@@ -118,21 +118,21 @@ class Round:
         self._at_us: int | None = None
         self._checked = False
 
-    # -- what a call is made of ------------------------------------------------------------------
+    # -- parts of a call -------------------------------------------------------------------------
 
     def id(self, kind: str = "r") -> str:
-        """An id that nobody used before."""
+        """A new id."""
         self._ids += 1
         return f"{kind}-{self._name}-{self.number}-{self._ids}"
 
     def reference(self) -> str:
-        """The id of a payment; its record is read afterwards."""
+        """The id of a payment, whose record is read afterwards."""
         made = self.id("pay")
         self._wave.references.add(made)
         return made
 
     def asset(self) -> str:
-        """The id of an item; who has it is read afterwards."""
+        """The id of an item, whose holder is read afterwards."""
         made = self.id("asset")
         self._wave.assets.add(made)
         return made
@@ -152,7 +152,7 @@ class Round:
         return ready(kind, method, request, key or self.city, server)
 
     def report(self, kind: str, transfer: Transfer, state: TransferState, now_us: int) -> Call:
-        """The payment rail's word on a transfer, signed at an instant; without a request id."""
+        """The payment rail's report on a transfer, signed at an instant; without a request id."""
         _, user_id, _, transfer_id = transfer.name.split("/")
         body = write_report(RailReport(user_id, transfer_id, state, ""))
         signature = sign(body, RAIL_SECRET, now_us // SECOND_US)
@@ -160,22 +160,22 @@ class Round:
         return ready(kind, Methods.report_transfer, request, self.platform)
 
     async def tell(self, call: Call) -> None:
-        """Sends a call that prepares the round and was made before; it must not be refused."""
+        """Sends a preparing call that was made before; it must not be refused."""
         require_told(await self._clients.ask(call))
 
     async def do(self, method: Any, *, key: str = "", **fields: Any) -> Any:
-        """The answer to a call that prepares the round, and must not be refused."""
+        """The answer to a preparing call, which must not be refused."""
         return require_told(await self._clients.ask(self.call("setup", method, key=key, **fields)))
 
     async def ask(self, method: Any, **fields: Any) -> Any:
-        """The answer to the platform's reading of something."""
+        """The answer to a read by the platform."""
         call = ready("read", method, method.request(**fields), self.platform)
         return require_told(await self._clients.ask(call))
 
     # -- people and rentals ----------------------------------------------------------------------
 
     async def people(self, count: int) -> list[str]:
-        """So many people, new and creditworthy."""
+        """This many new, creditworthy people."""
         arena = self._clients.arena
         users = [
             User(user_id=self.stranger(), features=arena.features, scoring_consent=True)
@@ -189,7 +189,7 @@ class Round:
     async def person(
         self, limit_minor: int | None = None, standing: Standing = STANDING_NORMAL
     ) -> str:
-        """One of them, with the limit that follows from the score unless told."""
+        """One of them; by default with the limit that follows from the score."""
         (user_id,) = await self.people(1)
         if limit_minor is not None:
             limit = yuan(limit_minor)
@@ -201,7 +201,7 @@ class Round:
         return user_id
 
     def stranger(self) -> str:
-        """The id of somebody whom nobody has registered."""
+        """The id of a person who is not registered."""
         user_id = self.id("u")
         self._users.append(user_id)
         self._wave.users.add(user_id)
@@ -210,7 +210,7 @@ class Round:
     async def authorize(
         self, user_id: str, product_id: str = "umbrella", **fields: Any
     ) -> Authorization:
-        """An authorization that the round is about."""
+        """An authorization for the round."""
         answer = await self.do(Methods.authorize, user_id=user_id, product_id=product_id, **fields)
         made: Authorization = answer.authorization
         return made
@@ -237,34 +237,36 @@ class Round:
     # -- the race --------------------------------------------------------------------------------
 
     def after_us(self, wait_us: int) -> int:
-        """So long after the wave's beginning, and a second more for each heat before this one.
+        """An instant this long after the wave's start, plus a second for each heat before this one.
 
-        Microseconds; so that no two heats of a wave are about the same instant.
+        Microseconds; so no two heats of a wave are about the same instant.
         """
         return wait_us + (self._wave.heat_of(self._place) + 1) * SECOND_US
 
     def instant_us(self, wait_us: int) -> int:
-        """The instant that is `after_us` after the wave's beginning."""
+        """The instant that is `after_us` after the wave's start."""
         return self._wave.start_us + self.after_us(wait_us)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Once all rounds of the wave have come so far: with the round's heat, one by one."""
+        """Waits for all rounds of the wave, then runs the round's heat, one heat after the
+        other."""
         number = self._turn
         self._turn += 1
         async with self._wave.turn(self._place, number):
             yield
 
     async def advance(self, at_us: int) -> None:
-        """Brings all clocks to an instant; within a turn."""
+        """Moves all clocks to an instant; within a turn."""
         await self._clients.advance(at_us)
 
     async def race(
         self, calls: Sequence[Call], *, at_us: int | None = None, time: str = "time"
     ) -> list[Answer]:
-        """In this round's turn, sends what contends at one moment; the answers in that order.
+        """In this round's turn, sends the contending calls together; returns the answers in that
+        order.
 
-        With `at_us` time contends as well, as the kind `time`; see `Wave.contend`.
+        With `at_us` time contends too, as the kind `time`; see `Wave.contend`.
         """
         async with self.turn():
             return await self.contend(calls, at_us=at_us, time=time)
@@ -272,7 +274,7 @@ class Round:
     async def contend(
         self, calls: Sequence[Call], *, at_us: int | None = None, time: str = "time"
     ) -> list[Answer]:
-        """As `race`, within a turn that was taken."""
+        """As `race`, within a turn that has begun."""
         answers = await self._wave.contend(
             self._place, self._turn, calls, at_us=at_us, time=time,
             late_s=self._tally.time_late_s,
@@ -289,14 +291,14 @@ class Round:
         sent_s = max(answer.sent_s for answer in answers)
         tally.overlapping += sent_s < min(answer.heard_s for answer in answers)
         for answer in answers:
-            # What the clock brings is no contender that may be refused.
+            # The clock's own call does not contend, so it may not be refused.
             known = answer.refusal is None or (
                 answer.call.request_id and answer.refusal.code in _REFUSALS
             )
             self.require(bool(known), f"{answer.kind} met a defect: {answer.refusal}")
 
     def won(self, answers: Sequence[Answer], winners: Sequence[Answer], *outcomes: str) -> None:
-        """Whose calls won the race, and how it ended; the winners' kinds, unless that is told."""
+        """Records the winning calls and the round's outcome, by default the winners' kinds."""
         self._tally.outcomes.update(outcomes or [it.kind for it in winners])
         losers = [it for it in answers if it not in winners]
         if winners and losers:
@@ -304,18 +306,19 @@ class Round:
             self._tally.overtaken += any(it.sent_s < last_s for it in losers)
 
     def time_was(self, *, first: bool) -> None:
-        """Whether time won over the calls, which makes it wait a little longer next time.
+        """Records whether time won over the calls, which makes it come a little later next time.
 
-        A clock is moved as soon as the call arrives, other calls wait for the next batch: sent
-        together, time would nearly always win. So it comes later by what keeps the race open.
+        A clock moves as soon as its call arrives, while other calls wait for the next batch: sent
+        together, time would nearly always win. So it is sent later by a delay that keeps the race
+        open.
         """
         late_s = self._tally.time_late_s + (_LATER_S if first else -_LATER_S)
         self._tally.time_late_s = min(max(0.0, late_s), _LATEST_S)
 
-    # -- what is required ------------------------------------------------------------------------
+    # -- required fields -------------------------------------------------------------------------
 
     async def stored(self) -> Stored:
-        """The wave's rows, once all of it has raced; what must hold of this round's is checked."""
+        """The wave's rows, once all of it has raced; checks the invariants of this round's rows."""
         stored = await self._wave.stored()
         if not self._checked:
             self._checked = True
@@ -334,7 +337,7 @@ class Round:
             )
 
     def require(self, holds: bool, what: str) -> bool:
-        """Notes a violation unless something holds."""
+        """Notes a violation unless a condition holds."""
         if not holds:
             self._sentences.append(f"round {self.number}: {what}")
         return holds
@@ -351,7 +354,7 @@ class Round:
         states: Collection[str] = (),
         **metadata: str,
     ) -> None:
-        """Requires that calls were refused so: code, reason, state, and no request record."""
+        """Requires these refusals: code, reason, state, and no request record."""
         for answer in answers:
             refusal = answer.refusal
             if refusal is None:
@@ -369,7 +372,7 @@ class Round:
                 self._outside(answer, state, states)
 
     def _outside(self, answer: Answer, state: str, states: Collection[str]) -> None:
-        """A loser was told of a state that never was."""
+        """Notes a loser that was refused with a state that never was."""
         timely = {"EXPIRED", "OVERDUE", "SETTLED"}
         if self._at_us is not None and len(self._clients.arena.servers) > 1 and state in timely:
             self._tally.ahead += 1
@@ -377,7 +380,7 @@ class Round:
         self.require(False, f"{answer.kind} was told of {state}, it was in {list(states)}")
 
     def finish(self) -> None:
-        """The round is over: its violations, if any, go to the tally."""
+        """Ends the round: its violations, if any, go to the tally."""
         self._tally.rounds += 1
         if self._sentences:
             self._tally.wrong(self._sentences)
@@ -402,28 +405,28 @@ def span(duration_us: int) -> Duration:
 
 
 def of(answers: Sequence[Answer], *kinds: str) -> list[Answer]:
-    """Those of some kinds."""
+    """The answers of some kinds."""
     return [answer for answer in answers if answer.kind in kinds]
 
 
 def told(answers: Sequence[Answer]) -> list[Answer]:
-    """Those that were not refused; time aside."""
+    """The answers that are not refusals, without time's."""
     return [it for it in answers if it.told is not None and it.call.request_id]
 
 
 def refused(answers: Sequence[Answer]) -> list[Answer]:
-    """Those that were refused."""
+    """The refusals."""
     return [answer for answer in answers if answer.refusal is not None]
 
 
 def rental(answer: Answer) -> Authorization:
-    """The authorization of an answer."""
+    """The authorization in an answer."""
     made: Authorization = answer.message.authorization
     return made
 
 
 def state_of(answer: Answer) -> str:
-    """The state that an answer tells; empty for a refusal."""
+    """The state in an answer; empty for a refusal."""
     if answer.told is None:
         return ""
     return Authorization.State.Name(rental(answer).state).removeprefix("STATE_")

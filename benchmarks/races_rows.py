@@ -1,12 +1,12 @@
-"""What a race left in the database, read beside the servers, and what must hold in any case.
+"""A race's rows in the database, read beside the servers, and their invariants.
 
-Whatever was raced for, afterwards
+After any race
 
-- a person's line is limit = available + held + drawn, nothing of it negative, and held, drawn and
-  what is owed back are the sums over the person's authorizations, and over the entries;
-- every version of an authorization, from 1 to the last, has exactly one event: nothing happened
-  twice to one version, and no change was lost;
-- a call that was told something has one request record with these bytes; a refused one has none.
+- a person's line has limit = available + held + drawn, nothing of it is negative, and held, drawn
+  and owed back are the sums over the person's authorizations, and over the entries;
+- every version of an authorization, from 1 to the last, has exactly one event: no version has two,
+  and no change was lost;
+- an answered call has one request record with the answer's bytes; a refused one has none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STATE_AFTER = {
     Transition.REVERSED: "REVERSED",
     Transition.EXPIRED: "EXPIRED",
 }
-"""The state after a transition; the others leave the state as it is."""
+"""The state after a transition; other transitions keep the state."""
 
 _CALLERS = (CITY, HARBOUR, *PAYEES, PLATFORM)
 _ON_THE_LINE = (Account.AVAILABLE, Account.HELD, Account.DRAWN)
@@ -54,10 +54,10 @@ class Stored:
 
     lines           by user id
     authorizations  of each user id, in the order of their ids
-    steps           what happened to each authorization id, in the order of the versions
+    steps           transitions of each authorization id, in the order of the versions
     versions        of these events, in their order
     balances        available, held and drawn of each user id, as the entries add up
-    requests        answers by request id; an id that is there twice stands for two callers
+    requests        answers by request id; an id that is there twice belongs to two callers
     payments        user ids by payment reference
     items           authorization ids of open items, by asset id
     """
@@ -76,7 +76,7 @@ class Stored:
     items: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def authorization(self, name: str) -> Authorization:
-        """The one with this resource name; raises KeyError."""
+        """The authorization with this resource name; raises KeyError."""
         _, user_id, _, authorization_id = name.split("/")
         for it in self.authorizations[user_id]:
             if it.authorization_id == authorization_id:
@@ -84,14 +84,14 @@ class Stored:
         raise KeyError(name)
 
     def states(self, it: Authorization) -> list[str]:
-        """Every state it was in, in order."""
+        """Every state that it was in, in order."""
         return [
             STATE_AFTER[step] for step in self.steps[it.authorization_id] if step in STATE_AFTER
         ]
 
 
 class Reader:
-    """Reads what was written since the last time."""
+    """Reads the rows that were written since the last read."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -105,7 +105,8 @@ class Reader:
         references: Collection[str],
         assets: Collection[str],
     ) -> Stored:
-        """The rows of these people, calls, payments and items; their events since the last time."""
+        """The rows of these people, calls, payments and items, and their events since the last
+        read."""
         stored = Stored()
         with reading(self._engine) as connection:
             self._read_people(connection, users, stored)
@@ -146,7 +147,7 @@ class Reader:
         query = select(
             o.sequence, o.user_id, o.authorization_id, o.authorization_version, o.transition
         ).where(o.sequence > self._seen)
-        # Two processes take numbers as they come: the versions say what came first.
+        # Two processes take numbers in any order: the versions give the order of events.
         for sequence, user_id, authorization_id, version, transition in connection.execute(
             query.order_by(o.authorization_version, o.sequence)
         ):
@@ -157,7 +158,7 @@ class Reader:
 
 
 def wrong(stored: Stored, users: Iterable[str]) -> list[str]:
-    """What does not hold of these people's rows, a sentence each."""
+    """The invariants that these people's rows break, a sentence each."""
     found = []
     for user_id in users:
         held = stored.authorizations[user_id]

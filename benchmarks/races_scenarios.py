@@ -1,7 +1,7 @@
-"""The scenarios of the races: each is one function, its docstring the rule that must hold.
+"""The scenarios of the races: each is one function, and its docstring is the rule under test.
 
-A scenario prepares its round, races, and requires the outcome of the answers and of the stored
-rows. Chance, which follows from the seed, decides the numbers; what decides the race does not.
+A scenario prepares its round, races, and checks the answers and the stored rows. The seed decides
+the numbers; it does not decide the winners.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from benchmarks.races_states import capture, claim, offer, overdue, pickup, revi
 class Race(NamedTuple):
     """A scenario.
 
-    outcomes  those that a race which is one must have had now and then
-    heat      how many rounds start at one barrier
+    outcomes  outcomes that a real race must have had
+    heat      number of rounds that start at one barrier
     """
 
     run: Scenario

@@ -27,11 +27,11 @@ from benchmarks.races_round import (
 from service.domain.transitions import Transition as T
 
 OFFER_WINDOW_US = 15 * MINUTE_US
-"""The default policies'."""
+"""The default policies' period."""
 
 
 async def pickup(r: Round) -> None:
-    """Pick-up, reversal and expiry of a reservation: one of them ends it, and a pick-up stays.
+    """Of pick-up, reversal and expiry of a reservation, one ends it, and a pick-up stays.
 
     A started rental may still be reversed, but never expires; nothing follows an end.
     """
@@ -52,12 +52,12 @@ async def pickup(r: Round) -> None:
 
 
 async def offer(r: Round) -> None:
-    """Confirmations, reversal and expiry of an offer: one wins, and no money that came is lost.
+    """Of confirmations, reversal and expiry of an offer, one wins, and no received money is lost.
 
-    What was paid and is not held as a deposit is owed back.
+    Money that is not held as a deposit is owed back.
     """
     user_id = await r.person()
-    async with r.turn():  # every offer stands for as long: those of a wave begin apart
+    async with r.turn():  # all windows are equal, so the offers of a wave begin apart
         await r.advance(r.instant_us(0))
         offered = await r.authorize(user_id, **FULL)
     calls = [
@@ -85,7 +85,8 @@ async def offer(r: Round) -> None:
 
 
 async def capture(r: Round) -> None:
-    """Settlement, reversal and loss of one rental: exactly one, and the others learn the state.
+    """Of settlement, reversal and loss of one rental, exactly one succeeds; the others get the
+    state.
 
     The rental was extended until the instant at which its item counts as lost.
     """
@@ -119,9 +120,10 @@ def _settle(r: Round, held: Authorization, amount_minor: int) -> Call:
 
 
 async def overdue(r: Round) -> None:
-    """Settlement, reversal and a report of loss around the due time: exactly one closes the rental.
+    """Of settlement, reversal and a report of loss around the due time, exactly one closes the
+    rental.
 
-    Before that instant it may be reversed, after it be reported as lost, and settled always.
+    It may be reversed before that instant, reported as lost after it, and settled always.
     """
     user_id = await r.person()
     held = await r.authorize(user_id, rental_period=span(r.after_us(HOUR_US)), **ZERO)
@@ -139,12 +141,12 @@ async def overdue(r: Round) -> None:
     require_steps(r, answers, course, ends)
     won_first(r, answers, course, {step: kind for kind, step in ends.items()}, T.OVERDUE)
     r.one(told(answers), "end")
-    # Refused before the due time, a report of loss is told that the rental goes on.
+    # A report of loss before the due time is refused with the state ACTIVE.
     r.lost(refused(answers), FAILED, "ILLEGAL_TRANSITION", ["ACTIVE", *course.states])
 
 
 async def claim(r: Round) -> None:
-    """Contest and acceptance of a claimed return at the last instant: exactly one of them."""
+    """Of contest and acceptance of a claimed return at the last instant, exactly one succeeds."""
     user_id = await r.person()
     held = await r.authorize(user_id, rental_period=span(72 * HOUR_US), **ZERO)
     async with r.turn():
@@ -166,7 +168,7 @@ async def claim(r: Round) -> None:
 
 
 async def review(r: Round) -> None:
-    """A review that two approve and two decline is decided once; the others learn how."""
+    """A review that two approve and two decline is decided once; the others get the result."""
     user_id = await r.person(standing=STANDING_WATCHED)
     asked = await r.authorize(user_id, **ZERO)
     verdicts = {

@@ -2,7 +2,7 @@
 
 A wave prepares all of its rounds, and then runs them in heats, one after another. The rounds of a
 heat start at one barrier; each is a race by itself, whose calls are sent next to one another, but
-the servers see all of them at once, and so each round's calls stand in the way of the others'.
+the servers get all of them at once, so each round's calls are in the way of the others'.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from benchmarks.races_arena import SECOND_US, Answer, Call, Clients
 from benchmarks.races_rows import Reader, Stored
 
 _ONE_CLOCK = 0.7
-"""How often only one of several servers learns the time."""
+"""The share of turns in which only one of several servers gets the time."""
 
 
 class _Turns:
-    """The heats of a wave, one after another, once all of its rounds have come so far."""
+    """The heats of a wave, one after another, once all of its rounds have come to the turn."""
 
     def __init__(self, heats: Sequence[int]) -> None:
         self._all = asyncio.Barrier(sum(heats))
@@ -39,7 +39,7 @@ class _Turns:
 
 
 class _Start:
-    """The barrier of one heat: when its last round has come, the calls of all are sent."""
+    """The barrier of one heat: when its last round has come, the calls of all rounds are sent."""
 
     def __init__(self, clients: Clients, rounds: int, chance: random.Random) -> None:
         self._clients = clients
@@ -51,7 +51,7 @@ class _Start:
     async def contend(
         self, calls: Sequence[Call], at_us: int | None, time: str, late_s: float
     ) -> list[Answer]:
-        """The answers to these calls, in the order in which they were sent; those of time last."""
+        """The answers to these calls, in the order of sending; time's answer is the last."""
         place = len(self._groups)
         self._groups.append(calls)
         if len(self._groups) == self._rounds:
@@ -74,7 +74,7 @@ class _Start:
 
 
 class Wave:
-    """So many rounds, with so many in a heat; `chance` decides who is sent first."""
+    """Many rounds, in heats of a fixed size; `chance` decides the order of sending."""
 
     def __init__(
         self, clients: Clients, reader: Reader, rounds: int, heat: int, chance: random.Random
@@ -104,7 +104,8 @@ class Wave:
 
     @asynccontextmanager
     async def turn(self, place: int, number: int) -> AsyncIterator[None]:
-        """The turn of this number, from 0, of a round's heat; a heat's rounds have it together."""
+        """The turn with this number, from 0, of a round's heat; the rounds of a heat have it
+        together."""
         while len(self._turns) <= number:
             self._turns.append(_Turns(self._heats))
         async with self._turns[number].take(self.heat_of(place)):
@@ -120,11 +121,11 @@ class Wave:
         time: str,
         late_s: float,
     ) -> list[Answer]:
-        """The answers to calls that were sent at the barrier of the heat, in that order.
+        """The answers to the calls sent at the heat's barrier, in that order.
 
-        With `at_us`, which all rounds of the heat share, one server or each of them is brought to
+        With `at_us`, which all rounds of the heat share, one server or each of them is moved to
         that instant, `late_s` seconds after the calls; the answer to that, of the kind `time`, is
-        the last. Before, the clocks stand one second earlier, and afterwards all at the instant.
+        the last. Before, the clocks are one second earlier, and afterwards all are at the instant.
         """
         heat = self.heat_of(place)
         self.requests |= {call.request_id for call in calls}

@@ -1,19 +1,18 @@
 """How much of a bare gRPC call's speed is left when Authorize does all its work?
 
-In turn, in one run, the same load generator sends the same messages to a bare ``grpc.aio`` echo
-and to Freehold. Both servers are pinned to one core, the generator to another. Every Authorize
-has a request id, an item and a person of its own; the people have real features, in a database
-file on disk. Afterwards the rows in that file are counted: fewer than the calls answered with OK
-fails the benchmark, and so does a run in which most calls held nothing.
+The same load generator sends the same messages, alternately in one run, to a bare ``grpc.aio`` echo
+and to Freehold. Both servers are pinned to one core, the generator to another. Every Authorize has
+its own request id, item and person; the people have real features, in a database file on disk.
+Afterwards the rows in that file are counted: fewer rows than calls answered with OK fail the
+benchmark, and so does a run in which most calls held nothing.
 
-The database is prepared once: migrated, an operator and its products created, everybody loaded
-over PutUsers. Each level of calls in flight starts one server on a fresh copy of it, so that the
-mean batch is of that level; its rounds use people that no earlier round has used.
+The database is prepared once: migrated, with an operator and its products, and all people loaded by
+PutUsers. Each level of calls in flight starts one server on a fresh copy of it, so the mean batch
+is that level's; its rounds use people that no earlier round has used.
 
-Rounds of a busy machine differ by more than builds do. With ``--beside FOLDER`` a third server
-takes its turn in each round: that of another checkout, on a database that its own code prepared.
-Who wants to know which of two builds is faster runs many short rounds, and reads the ratios of
-neighbours.
+On a busy machine rounds differ by more than builds do. With ``--beside FOLDER`` a third server
+takes its turn in each round: that of another checkout, on a database that its own code prepared. To
+compare two builds, run many short rounds and read the ratios within a round.
 """
 
 from __future__ import annotations
@@ -59,9 +58,10 @@ _PROBE_CALLS = 64
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: `rounds` at each level, in each `warm_up` and then `calls` timed calls.
+    """The parameters of a run: `rounds` at each level, in each `warm_up` and then `calls` timed
+    calls.
 
-    `beside` is the folder of the other build, where there is one.
+    `beside` is the folder of the other build, if there is one.
     """
 
     in_flight: tuple[int, ...]
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def people(self) -> int:
-        """People that one level uses up, each in one call."""
+        """The number of people that one level uses, each in one call."""
         return self.rounds * (self.warm_up + self.calls)
 
 
@@ -99,7 +99,7 @@ class Plan:
     default=1,
     show_default=True,
     type=click.IntRange(0, 2**32),
-    help="Request ids and the order of people follow from it.",
+    help="Seed of the request ids and of the order of people.",
 )
 @click.option(
     "--model",
@@ -112,7 +112,7 @@ class Plan:
     default=_ROOT / ".freehold",
     show_default=".freehold",
     type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Where the database files go; on a disk, or the figures flatter.",
+    help="Folder for the database files; on a disk, for honest figures.",
 )
 @click.option(
     "--beside",
@@ -174,7 +174,8 @@ def _levels(text: str) -> tuple[int, ...]:
 
 
 def _checkout(beside: Path | None) -> Path | None:
-    """Refuse a folder without the code: Python would find it here, and compare it with itself."""
+    """Refuse a folder without the code, because Python would find this checkout's and compare it
+    with itself."""
     if beside is not None and not (beside / "benchmarks" / "prepared.py").is_file():
         raise click.BadParameter(f"--beside {beside} is not a checkout with benchmarks/prepared.py")
     return beside
@@ -190,7 +191,8 @@ def _as_json(level: Level) -> dict[str, Any]:
 def _measure(
     console: Console, work: Path, own: Path, plan: Plan, given: Path | None
 ) -> list[Level]:
-    """Every level; `given` is the model of both builds, None: each has its own, this one `own`."""
+    """Every level; `given` is the model of both builds. With None each build has its own, this one
+    `own`."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
@@ -234,7 +236,7 @@ def _level(
         for number, order in in_turn(tuple(servers), plan.rounds):
             each = plan.people // plan.rounds
             for name in order:
-                prepared = builds.get(name, builds["Authorize"])  # the echo asks for nobody's
+                prepared = builds.get(name, builds["Authorize"])  # the echo checks no key
                 job = Job(
                     port=servers[name].port,
                     server_pid=servers[name].pid,
@@ -243,7 +245,7 @@ def _level(
                     in_flight=in_flight,
                     warm_up=plan.warm_up,
                     users=prepared.users[number * each : (number + 1) * each],
-                    seed=plan.seed * 1000 + number,  # the same for all: the same messages
+                    seed=plan.seed * 1000 + number,  # the same messages for all servers
                 )
                 report = generate(job, core=load_core)
                 if report.errors:
@@ -272,7 +274,7 @@ def _echo(answer: Path, log: Path, core: int) -> Server:
 
 
 def _probe(work: Path, prepared: Prepared, seed: int) -> Path:
-    """A few calls on a copy: fails early, and records a real answer for the echo to give."""
+    """A few calls on a copy: they fail early, and record a real answer for the echo."""
     server_core, load_core = two_cores()
     database = copy(prepared, work / "probe.db")
     with serve(database, prepared, work / "probe.log", server_core) as server:

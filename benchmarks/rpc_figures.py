@@ -1,4 +1,4 @@
-"""The figures of the rpc benchmark: what the rounds of a level come to."""
+"""The figures of the rpc benchmark: the sum of a level's rounds."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ class Level:
 
 
 def check_rows(rows: dict[str, int], acknowledged: int) -> None:
-    """Raise BenchmarkError where the database holds fewer authorizations than were answered."""
+    """Raise BenchmarkError when the database has fewer authorizations than calls were answered with
+    OK."""
     counted = sum(rows.values())
     if counted < acknowledged:
         raise BenchmarkError(
@@ -87,7 +88,8 @@ def check_rows(rows: dict[str, int], acknowledged: int) -> None:
 
 
 def check_held(held: int, acknowledged: int) -> None:
-    """Raise BenchmarkError where most answers held nothing: declining is cheaper than holding."""
+    """Raise BenchmarkError when most answers held nothing, because declining is cheaper than
+    holding."""
     if held < _LEAST_HELD_SHARE * acknowledged:
         raise BenchmarkError(f"only {held} of {acknowledged} calls held a deposit on the line")
 
@@ -127,7 +129,8 @@ def beside_of(
     """Sum up the rounds of the other build; `stopped` is its server's last log line."""
     return Beside(
         revision=revision,
-        # Seconds per call are one over calls per second: here over beside is beside over here.
+        # Seconds per call are the inverse of calls per second: here over beside is beside over
+        # here.
         time_ratio=quartiles(_ratios(beside, here, lambda r: r.calls_per_s)),
         cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
         ratio=_paired(beside, echo, lambda r: r.calls_per_s),

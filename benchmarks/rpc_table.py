@@ -1,4 +1,4 @@
-"""The table of the rpc benchmark, and doubts about its figures."""
+"""The table of the rpc benchmark, and warnings about its figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BUSY = 0.25
 
 
 def show(console: Console, content: dict[str, Any], levels: Sequence[Level]) -> None:
-    """Prints the figures, and what makes them doubtful."""
+    """Prints the figures, and warnings about them."""
     console.print(_table(content, levels))
     saturated = [m.in_flight for m in levels if m.echo.load_cpu_share.median > _SATURATED]
     if saturated:

@@ -1,10 +1,11 @@
-"""``python -m benchmarks terms``: how long a change of one operator's terms keeps anybody busy.
+"""``python -m benchmarks terms``: the time for which a change of one operator's terms delays other
+work.
 
 For each number of operators a SQLite database with their default products is made. Then, many
-times, one product gets a new revision, and it is measured how long a look takes that finds nothing,
-how long the change takes to load beside the writer, for how long at a time that keeps another
-thread from running, and how long the writer takes to learn of an operator that nobody here has
-seen. The read of all terms, which a start takes, is measured beside them.
+times, one product gets a new revision, and five times are measured: a look that finds no change,
+the load of the change off the writer, the longest pause of another thread during the load, the
+writer's read of an operator that this process does not know yet, and, for comparison, the read of
+all terms at a start.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Level:
     whole      read of all terms, as at a start
     look       look at the terms when nothing has changed
     load       load of one product's new revision, in the thread beside the writer's
-    stall      longest time that another thread could not run while it was loaded
+    stall      longest pause of another thread during the load
     learn      read of a new operator's product, in the writer
     """
 
@@ -53,7 +54,7 @@ class Level:
 
 
 def _filled(folder: Path, operators: int) -> Engine:
-    """A database with so many operators, each with the default products."""
+    """A database with this many operators, each with the default products."""
     engine = open_database(f"sqlite:///{folder / f'terms-{operators}.db'}", create=True)
     migrate(engine)
     admin.install_defaults(engine)
@@ -74,7 +75,7 @@ def _filled(folder: Path, operators: int) -> Engine:
 
 
 def _revise(engine: Engine, revision: int) -> tuple[str, str, int]:
-    """Adds a revision of the first operator's first product; its key."""
+    """Adds a revision of the first operator's first product; returns its key."""
     p = t.products.c
     with writing(engine) as connection:
         query = select(t.products).where(p.operator_id == "o-0").order_by(p.product_id, p.revision)
@@ -85,15 +86,15 @@ def _revise(engine: Engine, revision: int) -> tuple[str, str, int]:
 
 
 def _taking(action: Callable[[], Any]) -> tuple[float, Any]:
-    """Milliseconds that an action takes, and what it returns."""
+    """An action's duration in milliseconds, and its result."""
     start = time.perf_counter()
     result = action()
     return (time.perf_counter() - start) * 1_000, result
 
 
 def _stalled_by(action: Callable[[], Any]) -> tuple[float, Any]:
-    """The longest time in milliseconds for which this thread stood still while another one did
-    something, and what that returned."""
+    """The longest pause of this thread in milliseconds while another one ran an action, and the
+    action's result."""
     longest = 0.0
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(action)
@@ -112,7 +113,7 @@ def _require(true: bool, what: str) -> None:
 def measure(folder: Path, operators: int, rounds: int) -> Level:
     """The figures at one number of operators.
 
-    Raises BenchmarkError where the terms in use are not those of the database.
+    Raises BenchmarkError when the terms in use are not the database's.
     """
     engine = _filled(folder, operators)
     store = SqlStore(engine)
@@ -147,7 +148,7 @@ def measure(folder: Path, operators: int, rounds: int) -> Level:
 @click.option("--operators", default="1000,10000", show_default=True, help="Numbers, with commas.")
 @click.option("--rounds", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where the figures go as JSON.")  # fmt: skip
+              help="Write the figures to this file.")  # fmt: skip
 def terms(operators: str, rounds: int, json_file: Path | None) -> None:
     """Measure what a change of one operator's terms costs, beside the writer and in it."""
     try:

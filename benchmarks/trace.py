@@ -1,10 +1,9 @@
-"""Counts the Python calls of one Authorize, and how often they pass from module to module.
+"""Counts the Python calls of one Authorize, and how often they change the module.
 
 A server runs on a SQLite file with the trained model, under Python's own profiler, which notes
-every call of a function of `service/` in every thread. One caller authorizes a deposit of somebody
-who has a score and no rental; after a few calls for other people, the next one whose deposit is
-waived counts, from the bytes that come in to the bytes that go out. A coroutine counts each time
-that it goes on.
+every call of a function of `service/` in every thread. One caller authorizes for people with a
+score and no rental. After a few calls, the next one with a zero deposit counts, from its incoming
+bytes to its outgoing bytes. A coroutine counts each time that it resumes.
 
 calls      calls of functions of `service/`
 functions  different functions among them
@@ -37,13 +36,13 @@ from benchmarks.prepared import PRODUCT, Prepared, prepare, prepare_beside, serv
 _ROOT = Path(__file__).resolve().parent.parent
 _PEOPLE = 16
 _WARM_UP = 3
-"""Calls that do not count: they look the key up, and compile statements."""
+"""Calls that do not count: they look the key up and compile statements."""
 _SEED = 1
 _QUIET_S = 0.3
-"""A pause in which the background ends what it does after a start or a call."""
+"""A pause in which background work after a start or a call ends."""
 
-# Runs `freehold` in a process that notes the calls below a folder, and writes them down at its end:
-# when, on the clock that all processes of the machine share, and the function.
+# Runs `freehold` in a process that notes the calls below a folder. At its end it writes for each
+# call the time, on the clock that all processes of the machine share, and the function.
 _NOTING = """
 import json, sys, threading, time
 folder, out, *arguments = sys.argv[1:]
@@ -66,7 +65,7 @@ finally:
 
 @dataclass(frozen=True)
 class Counts:
-    """One Authorize, as the module's docstring says."""
+    """The counts of one Authorize, as in the module's docstring."""
 
     calls: int
     functions: int
@@ -96,7 +95,8 @@ def count(prepared: Prepared, work: Path) -> Counts:
 
 
 def _last_call(port: int, prepared: Prepared) -> tuple[float, float]:
-    """Authorizes for one person after another until, after the first few, a deposit is waived.
+    """Authorizes for one person after another until, after the first few, an offer has zero
+    deposit.
 
     Returns when that call began and ended, by `time.monotonic`.
     """
@@ -120,7 +120,7 @@ def _last_call(port: int, prepared: Prepared) -> tuple[float, float]:
             end = time.monotonic()
             if number >= _WARM_UP and answer.authorization.offer == OFFER_ZERO:
                 return begin, end
-    raise BenchmarkError("nobody's deposit was waived")
+    raise BenchmarkError("no call got a zero deposit")
 
 
 @click.command()

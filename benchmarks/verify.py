@@ -1,11 +1,11 @@
-"""Measures the CPU and the wall time of a verification of the books, a rental.
+"""Measures CPU and wall time of a verification of the books, for each rental.
 
 A city's day of rentals is made as `make demo` makes it, over gRPC. Then the books in the database
-are verified over and over: on one core, where the CPU time counts, and on all cores, where the wall
-time does. Processes are started for each run, and their start is left out of the time on one core.
+are verified again and again: on one core, to measure CPU time, and on all cores, to measure wall
+time. Processes are started for each run, and their start is not part of the time on one core.
 
-With ``--beside FOLDER`` the day is made by the code of another checkout; its verifier takes turns
-with this one's, on the same rows.
+With ``--beside FOLDER`` the code of another checkout makes the day; its verifier takes turns with
+this one's, on the same rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from models import train
 _ROOT = Path(__file__).resolve().parent.parent
 _SPEC = _ROOT / "models" / "data" / "taiwan.toml"
 
-# Run by the code of a checkout on its own database.
+# Run by a checkout's code on its own database.
 _VERIFY = """
 import json, resource, sys, time
 from functools import partial
@@ -87,8 +87,8 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Run:
-    """One verification: how many rentals it found, CPU and wall seconds, and the most memory that
-    its first process had."""
+    """One verification: rentals found, CPU and wall seconds, and the peak memory of its first
+    process."""
 
     rentals: int
     entries: int
@@ -123,7 +123,7 @@ class Side:
     default=_ROOT / ".freehold",
     show_default=".freehold",
     type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Where the database files go.",
+    help="Folder for the database files.",
 )
 @click.option(
     "--model",
@@ -226,12 +226,12 @@ def _verify(checkout: Path, database: Path, *, one_core: bool) -> Run:
         os.sched_setaffinity(0, before)
     told = json.loads(said)
     if told.pop("fault") is not None or not told["rentals"]:
-        raise BenchmarkError(f"{checkout} found a fault in sound books, or nothing at all")
+        raise BenchmarkError(f"{checkout} found a fault in correct books, or no rental")
     return Run(**told)
 
 
 def _run(checkout: Path, *words: str) -> str:
-    """Runs Python in a checkout, and gives its output; raises BenchmarkError when it fails."""
+    """Runs Python in a checkout and returns its output; raises BenchmarkError when it fails."""
     done = subprocess.run(
         [sys.executable, *words],
         env=environment(checkout), cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True,

@@ -1,6 +1,6 @@
-"""The credit model: how it is described, fitted, judged, kept and served.
+"""The credit model: its description, fit, judgement, storage and service.
 
-The package knows nothing of the engine. Three doors lead in:
+The package knows nothing of the engine. It has three entry points:
 
 - ``models.train.train`` fits a model from a spec and writes a model directory,
 - ``models.manifest.read`` reads and verifies such a directory,

@@ -40,14 +40,14 @@ class Platt(NamedTuple):
 def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
     """Maximum-likelihood (a, b) for (n,) margins and labels (1 = bad).
 
-    The margins must come from fits that did not see the labels, else the slope is flattered.
-    Raises TrainingError where margins do not vary, separate the classes, or rank them the wrong
-    way round (a <= 0).
+    The margins must come from fits that did not see the labels, else the slope is too steep. Raises
+    TrainingError when the margins do not vary, separate the classes, or rank them in reverse (a <=
+    0).
     """
     if margin.shape[0] == 0 or not float(np.ptp(margin)) > 0.0:
         raise TrainingError("Platt: the margins do not vary")
     centre, spread = float(margin.mean()), float(margin.std())
-    z = (margin - centre) / spread  # standardised: the Newton step is then well conditioned
+    z = (margin - centre) / spread  # standardised, so that the Newton step is well conditioned
     y = label.astype(np.float64)
     slope, intercept = 1.0, 0.0
     loss = _loss(z, y, slope, intercept)
@@ -71,7 +71,9 @@ def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
         if max(abs(step * d1), abs(step * d0)) < 1e-12:
             break
     if slope <= 0.0:
-        raise TrainingError("Platt: a higher margin goes with fewer bad; the model ranks nothing")
+        raise TrainingError(
+            "Platt: a higher margin goes with fewer bad rows; the model ranks nothing"
+        )
     return Platt(a=slope / spread, b=intercept - slope * centre / spread)
 
 

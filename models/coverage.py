@@ -1,4 +1,4 @@
-"""How much of the hold-out the served model answers for, and what a blank would do there."""
+"""The share of the hold-out that the served model can score, and the effect of a blank there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from models.spec import HouseRules
 
 
 def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
-    """For each raw column the hold-out rows that are refused for it or marked as extrapolated.
+    """For each raw column, the hold-out rows that are refused for it or marked as extrapolated.
 
-    Known before any fit. `missing` are rows whose blank the fit cannot answer for, `outside` those
-    whose value lies outside the domain; a row may count for several columns. Raises TrainingError
-    where no good, or no bad, hold-out row can be scored.
+    Known before any fit. `missing` are rows whose blank the fit cannot score, `outside` those whose
+    value lies outside the domain; a row may count for several columns. Raises TrainingError when no
+    good, or no bad, hold-out row can be scored.
     """
     seen, raw = fits.domain_of(state, sample, None), state.raw[state.holdout]
     found: dict[str, dict[str, Any]] = {
@@ -52,28 +52,28 @@ def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[s
             raise TrainingError(
                 f"of the {state.holdout.shape[0]} hold-out rows no {name} one can be scored; "
                 f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} have "
-                "one unlike those trained on: choose another hold-out, or leave the column out"
+                "a value outside the training's; choose another hold-out, or leave the column out"
             )
 
 
 def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list[str]:
-    """Warnings about columns for whose values too many of the hold-out's rows are refused.
+    """Warnings about columns whose values cause the refusal of too many hold-out rows.
 
-    Raises TrainingError where values outside the domain alone are more than the rules allow.
+    Raises TrainingError when more values are outside the domain than the rules allow.
     """
     warnings = []
     for row in columns:
         outside, missing = row["outside"] / rows, row["missing"] / rows
         if outside > rules.most_refused:
             raise TrainingError(
-                f"{row['column']}: {row['outside']} of {rows} hold-out rows have values unlike "
-                "those of the training rows and cannot be scored; declare min and max, merge rare "
+                f"{row['column']}: {row['outside']} of {rows} hold-out rows have values "
+                "outside the training's and cannot be scored; declare min and max, merge rare "
                 "codes, or choose another hold-out"
             )
         if outside + missing > rules.warn_refused:
             warnings.append(
                 f"{row['column']}: of {rows} hold-out rows {row['missing']} cannot be scored for "
-                f"a missing value and {row['outside']} for a value unlike those trained on"
+                f"a missing value and {row['outside']} for a value outside the training's"
             )
         if row["trained_missing"] and not row["may_be_missing"]:
             warnings.append(
@@ -86,8 +86,8 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
 def better_blank(
     state: fits.State, sample: fits.Sample, model_text: str, scale: scorecard.Scale
 ) -> list[dict[str, Any]]:
-    """For each column that may be missing, the share of the hold-out's people with a value whose
-    score would rise if they left it out."""
+    """For each column that may be missing, the share of hold-out people with a value whose score
+    would rise without it."""
     booster = lightgbm.Booster(model_str=model_text)
     seen = fits.domain_of(state, sample, booster)
     shares = []

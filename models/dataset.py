@@ -1,4 +1,4 @@
-"""Reading the data that a spec describes, and splitting them the same way every time."""
+"""Reads the data that a spec describes, and splits them the same way every time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 Indices = NDArray[np.int64]
 
-# A person's cell is a number or text for "no value".
+# A person's cell is a number, or the text for "no value".
 _BLANK = frozenset(("", "NA", "NaN", "nan", "null"))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a spec's file holds, row by row in the file's order.
+    """The content of a spec's file, row by row in the file's order.
 
     ids        n strings, unique
     raw        (n, k) float64, the input features in `Spec.raw_names` order
@@ -47,7 +47,7 @@ class Dataset:
 
 
 def load(spec: Spec) -> Dataset:
-    """Read the spec's file whole. Raises DatasetError naming the row and the column."""
+    """Read the spec's file completely. Raises DatasetError with the row and the column."""
     content = _content(spec)
     digest = hashlib.sha256(content).hexdigest()
     if spec.data.sha256 is not None and digest != spec.data.sha256:
@@ -79,9 +79,10 @@ def load(spec: Spec) -> Dataset:
 def stratified_folds(label: Labels, folds: int, seed: int) -> NDArray[np.int8]:
     """Fold number of each row, (n,) int8 from 0 to folds - 1.
 
-    Bad and good are shuffled apart and dealt in turn, the good going on where the bad stopped,
-    so that folds differ by at most one row in size and by at most one in each class. Written
-    here, not taken from a library, so that a new version of one cannot move the hold-out.
+    Bad and good rows are shuffled separately and dealt in turn, the good ones continuing where the
+    bad ones stopped, so folds differ by at most one row in size and by at most one in each class.
+    Written here and not taken from a library, so that a library's new version cannot move the
+    hold-out.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     fold = np.empty(label.shape[0], dtype=np.int8)
@@ -90,8 +91,8 @@ def stratified_folds(label: Labels, folds: int, seed: int) -> NDArray[np.int8]:
         members = np.flatnonzero(label == value)
         if members.shape[0] < folds:
             raise DatasetError(f"label {value} has {members.shape[0]} rows, fewer than the folds")
-        # Sorting keys drawn in file order, rather than Generator.shuffle, depends on the
-        # generator's raw stream only, which NumPy keeps stable across versions.
+        # Sorting keys drawn in file order needs only the generator's raw stream, which NumPy keeps
+        # stable across versions; Generator.shuffle is not promised to stay the same.
         keys = generator.bit_generator.random_raw(members.shape[0])
         members = members[np.argsort(keys, kind="stable")]
         fold[members] = (dealt + np.arange(members.shape[0])) % folds
@@ -102,12 +103,12 @@ def stratified_folds(label: Labels, folds: int, seed: int) -> NDArray[np.int8]:
 def holdout_indices(dataset: Dataset, spec: Spec) -> Indices:
     """Rows, ascending, that the served model never sees.
 
-    Those from [time].oot_from on where the spec has a time column, else fold 0 of the first seed.
+    The rows from [time].oot_from on when the spec has a time column, else fold 0 of the first seed.
     """
     if spec.time is not None and dataset.time is not None:
         late = np.array([t >= spec.time.oot_from for t in dataset.time])
         if not 0 < int(late.sum()) < late.shape[0]:
-            raise DatasetError("time.oot_from leaves one side of the split empty")
+            raise DatasetError("time.oot_from leaves no rows before it, or none after it")
         return np.flatnonzero(late)
     fold = stratified_folds(dataset.label, spec.validation.folds, spec.validation.seeds[0])
     return np.flatnonzero(fold == 0)
@@ -119,7 +120,7 @@ def id_hash(salt: str, row_id: str) -> str:
 
 
 def id_hashes(salt: str, ids: Iterable[str]) -> list[str]:
-    """Sorted `id_hash` of each id: the order says nothing about the file's."""
+    """Sorted `id_hash` of each id, so that the order does not show the file's."""
     return sorted(id_hash(salt, i) for i in ids)
 
 
@@ -137,7 +138,7 @@ def _content(spec: Spec) -> bytes:
 
 
 def _rows(spec: Spec, content: bytes) -> tuple[list[str], list[list[str]]]:
-    """Column names and rows of text; every column must be one that the spec speaks of."""
+    """Column names and rows of text; the spec must have every column."""
     try:
         text = content.decode(spec.data.encoding)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=spec.data.delimiter))
@@ -200,7 +201,8 @@ def _column(feature: Feature, rows: list[list[str]], j: int) -> Floats:
         if feature.missing == "reject" and missing.any():
             raise DatasetError(f"{name}: row {int(np.argmax(missing)) + 1} has no value")
         if feature.missing == "nan" and not missing.any():
-            # LightGBM treats NaN as 0 where training saw none: a promise it cannot keep.
+            # LightGBM treats NaN as 0 when training had none, so the model could not keep the
+            # promise.
             raise DatasetError(f'{name}: missing = "nan" is allowed but no row lacks a value')
         out = ~missing & ((values < feature.minimum) | (values > feature.maximum))
         out |= np.isinf(values)

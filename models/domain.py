@@ -1,8 +1,8 @@
-"""The rows that a fitted model can answer for: values, codes and blanks like those of its training.
+"""The rows that a fitted model can score: values, codes and blanks like those of its training.
 
-A row outside this domain is refused with a stable code and the column's name, or, a little
-outside, scored as the nearest trained value and marked. Every fold of a validation is held to the
-domain of its own fit, so that the figures of a model are those of the rows that it serves.
+A row outside this domain is refused with a stable code and the column's name, or, if only slightly
+outside, scored as the nearest trained value and marked. Every fold of a validation has the domain
+of its own fit, so a model's figures are about the rows that it scores.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ UNSEEN_CODE = "UNSEEN_CODE"
 
 _LARGEST = sys.float_info.max
 MOST_GAPS = 256
-"""The widest code of which the unseen values are listed; of wider ones the seen values are."""
+"""The widest code whose unseen values are listed; of wider ones the seen values are listed."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """One raw column in the training rows of a fit.
 
-    `low` and `high` bound its values; of a number, without the special ones. They are infinite
-    where nobody noted them (models of manifest schema 1 behind a derive function). `seen` are a
-    code's values, or the special values of a number, ascending; None where nobody noted them.
+    `low` and `high` bound its values; for a number, the values without the special ones. They are
+    infinite when they are unknown (models of manifest schema 1 behind a derive function). `seen`
+    are a code's values, or a number's special values, ascending; None when they are unknown.
     `missing` counts the rows without a value, `missing_bad` the bad ones among them; `nullable`
-    says whether these are enough to score a row that lacks the value.
+    says whether these are enough to score a row without the value.
     """
 
     low: float
@@ -53,25 +53,24 @@ class Trained:
 
 
 class Learned(NamedTuple):
-    """The training rows of a fit that it can answer for, as a mask, and its columns."""
+    """The training rows that the fit can use, as a mask, and its columns."""
 
     kept: Bools
     trained: tuple[Trained, ...]
 
 
 class Refusal(NamedTuple):
-    """Why a row cannot be scored: a stable code and the column at fault."""
+    """The reason why a row cannot be scored: a stable code and the column."""
 
     code: str
     column: str
 
 
 class Admitted(NamedTuple):
-    """Rows that can be scored, and what became of the others, by their places in the input.
+    """Rows that can be scored, and the reasons of the others, by their positions in the input.
 
-    `derived` is (m, k_derived) float64 of the m rows admitted, in order; `refused` and
-    `extrapolated` have an entry only for rows that were refused, or were scored as the nearest
-    trained value of the columns named.
+    `derived` is (m, k_derived) float64 of the m admitted rows, in order; `refused` has an entry for
+    each refused row, `extrapolated` for each row with columns scored as the nearest trained value.
     """
 
     derived: Floats
@@ -82,11 +81,11 @@ class Admitted(NamedTuple):
 def learn(
     features: Sequence[Feature], raw: Floats, label: Labels, rules: HouseRules, leaf: int
 ) -> Learned:
-    """Columns of (n, k) training rows, and which of the rows the fit is to use.
+    """Columns of (n, k) training rows, and the rows that the fit uses.
 
-    A blank that too few training rows have is nothing that a fit can learn from: rows that have
-    one are left out, as they are refused later. `leaf` is the fit's smallest leaf. Raises
-    DatasetError for a column without any value, and where no good or no bad row is left.
+    A fit cannot learn from a blank that too few training rows have: such rows are left out, as they
+    are refused later. `leaf` is the fit's smallest leaf. Raises DatasetError for a column without
+    any value, and when no good or no bad row is left.
     """
     missing = np.isnan(raw)
     nullable: Bools = np.array([f.missing == "nan" for f in features])
@@ -104,14 +103,14 @@ def learn(
         )
         if not (nullable & ~enough).any():
             break
-        # Rows that go take blanks of other columns with them: count again.
+        # Rows that go take their other columns' blanks with them: count again.
         nullable &= enough
         kept = ~np.any(missing[:, ~nullable], axis=1)
     if np.unique(label[kept]).shape[0] < 2:
         rare = [f"{f.name} ({n})" for f, n, has in zip(features, missing.sum(axis=0), nullable,
                 strict=True) if n and not has]  # fmt: skip
         raise DatasetError(
-            "no good or no bad training row is left without those that lack a value of "
+            "no good or no bad training row is left after leaving out those that lack a value of "
             f"{', '.join(rare)}; leave the column out, or fill it"
         )
     bad = label == 1
@@ -136,7 +135,7 @@ def _trained(
     seen = np.unique(values if is_code else values[np.isin(values, feature.special)])
     if not is_code:
         values = values[~np.isin(values, feature.special)]
-    # Without a value nothing lies between the bounds.
+    # Without a value, no number lies between the bounds.
     low, high = (values.min(), values.max()) if values.shape[0] else (np.inf, -np.inf)
     return Trained(float(low), float(high), tuple(seen.tolist()), missing, missing_bad, nullable)
 
@@ -167,8 +166,8 @@ def from_json(column: Mapping[str, Any]) -> Trained:
 
 
 class _Bounds(NamedTuple):
-    """A column's bounds: values between `low` and `high` count as they are; those beyond, up to
-    `reach_low` and `reach_high`, as the nearer of the two."""
+    """A column's bounds: values between `low` and `high` count as they are; values beyond, from
+    `reach_low` to `reach_high`, count as the nearer bound."""
 
     reach_low: float
     low: float
@@ -187,12 +186,13 @@ class Domain:
         derived_names: Sequence[str],
         blind: frozenset[int],
     ) -> None:
-        """`blind` are the derived columns that the model reads where it knows no missing value."""
+        """`blind` are the derived columns that the model reads without a direction for missing
+        values."""
         self._names = [f.name for f in features]
         self._derive = derive
         self._derived_names = tuple(derived_names)
         self._bounds = [_bounds(f, t) for f, t in zip(features, trained, strict=True)]
-        # Finite bounds everywhere: comparing with them refuses infinities, and NaN as well.
+        # Finite bounds everywhere: a comparison with them refuses infinities, and NaN too.
         self._low = np.array([b.low for b in self._bounds])
         self._high = np.array([b.high for b in self._bounds])
         self._features = tuple(features)
@@ -203,7 +203,7 @@ class Domain:
         pairs = [(j, value) for j, values in enumerate(gaps) for value in values or ()]
         self._barred_columns = np.array([j for j, _ in pairs], dtype=np.intp)
         self._barred = np.array([value for _, value in pairs])
-        # Codes so far apart that the values they have are fewer.
+        # A code whose values are so far apart that listing the seen ones is shorter.
         self._sparse = [
             (j, np.array(t.seen))
             for j, t in enumerate(trained)
@@ -214,11 +214,11 @@ class Domain:
         self._blind = np.isin(np.arange(len(self._derived_names)), sorted(blind))
 
     def ends(self, j: int) -> tuple[float, float]:
-        """The least and the largest value of raw column j that are scored as they are."""
+        """The smallest and the largest value of raw column j that are scored as they are."""
         return self._bounds[j].low, self._bounds[j].high
 
     def admit(self, raw: Floats) -> Admitted:
-        """Derived columns of the rows of (n, k_raw) float64 that can be scored."""
+        """Derived columns of those rows of (n, k_raw) float64 that can be scored."""
         inside = self._inside(raw)
         refused: dict[int, Refusal] = {}
         extrapolated: dict[int, tuple[str, ...]] = {}
@@ -242,7 +242,7 @@ class Domain:
         ]
 
     def _inside(self, raw: Floats) -> Bools:
-        """Which values are scored as they are, but for special values outside the bounds."""
+        """The values that are scored as they are, apart from special values outside the bounds."""
         inside = (raw >= self._low) & (raw <= self._high)
         inside &= (raw == np.floor(raw)) | self._fraction_allowed
         if self._barred.shape[0]:
@@ -263,7 +263,7 @@ class Domain:
         refused: dict[int, Refusal],
         extrapolated: dict[int, tuple[str, ...]],
     ) -> Floats:
-        """The rows of which every value can be scored, each value as it is scored."""
+        """The rows whose every value can be scored, with the values used for the score."""
         raw = raw.copy()
         rows, columns = np.nonzero(~inside)
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
@@ -280,7 +280,8 @@ class Domain:
         return np.delete(raw, sorted(refused), axis=0) if refused else raw
 
     def _refusal(self, j: int, value: float) -> str | None:
-        """Why a value that is not inside the bounds of column j cannot be scored, if it cannot."""
+        """The reason why a value outside the bounds of column j cannot be scored; None if it
+        can."""
         if value != value:
             return MISSING_FEATURE
         feature, seen, bounds = self._features[j], self._seen[j], self._bounds[j]
@@ -294,9 +295,9 @@ class Domain:
         return None if bounds.reach_low <= value <= bounds.reach_high else FEATURE_OUT_OF_RANGE
 
     def _defined(self, raw: Floats, derived: Floats, refused: dict[int, Refusal]) -> Floats:
-        """The rows whose derived columns exist, or lack a value that the model knows to lack.
+        """The rows whose derived columns exist, or lack only values that the model may lack.
 
-        LightGBM reads a NaN that it never met as 0: as if the person had said so.
+        LightGBM reads a NaN that it never met as 0, as if the person had answered 0.
         """
         nan, missing = np.isnan(derived), np.isnan(raw)
         unknown: Bools = np.logical_and(nan, self._blind)
@@ -311,15 +312,15 @@ class Domain:
                 continue
             name = self._derived_names[int(np.argmax(unknown[row]))]
             lacking = [self._names[j] for j in np.flatnonzero(missing[row]).tolist()]
-            # Behind a derive function the model's column has a name that nobody sends.
+            # Behind a derive function, the model's column has a name that no client sends.
             refused[places[row]] = Refusal(MISSING_FEATURE, name if name in lacking else lacking[0])
         defined: Floats = derived[~wrong]
         return defined
 
 
 def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
-    """The values between a column's bounds that no training row had and that are not scored as
-    their neighbours: of a code all others, of a number its special ones. None: too many."""
+    """The values between a column's bounds that no training row had and that do not count as their
+    neighbours: for a code, all others; for a number, its special ones. None: too many."""
     if trained.seen is None:
         return []
     if feature.type != "code":
@@ -331,8 +332,8 @@ def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
 
 
 def _bounds(feature: Feature, trained: Trained) -> _Bounds:
-    """Declared bounds where there are any, else those of the training rows and one range beyond,
-    but never below 0 where no training row was."""
+    """The declared bounds if there are any, else the trained ones and one range beyond, but never
+    below 0 when no training row was below 0."""
     if feature.type == "code":
         low, high = max(feature.minimum, trained.low), min(feature.maximum, trained.high)
         return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (low, low, high, high)))

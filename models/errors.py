@@ -1,13 +1,13 @@
-"""The one tree of errors that the package raises on purpose.
+"""The errors that the package raises on purpose, in one tree.
 
 ModelError
 ├── SpecError            the TOML spec is wrong; ``key`` names the place
-├── DatasetError         the data do not fit the spec
-├── DeriveError          the derive function is missing, altered or misbehaves
+├── DatasetError         the data do not match the spec
+├── DeriveError          the derive function is missing, changed or returns a wrong result
 ├── TrainingError        a fit could not be completed
 └── ModelDirectoryError  a model directory cannot be used
-    ├── TamperedError        a file differs from what the manifest promises
-    └── IncompatibleError    written by, or for, something this build does not know
+    ├── TamperedError        a file differs from the manifest
+    └── IncompatibleError    written by or for another build
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class SpecError(ModelError):
 
 
 class DatasetError(ModelError):
-    """The data file is absent, altered, or does not have what the spec says."""
+    """The data file is missing or changed, or does not match the spec."""
 
 
 class DeriveError(ModelError):
-    """The derive function cannot be found, was altered, or returned the wrong thing."""
+    """The derive function cannot be found, has changed, or returned a wrong result."""
 
 
 class TrainingError(ModelError):
@@ -47,8 +47,8 @@ class ModelDirectoryError(ModelError):
 
 
 class TamperedError(ModelDirectoryError):
-    """A file, or a golden row, differs from what the manifest promises."""
+    """A file, or a golden row, differs from the manifest."""
 
 
 class IncompatibleError(ModelDirectoryError):
-    """The manifest's schema or scale is not one that this build knows."""
+    """This build does not know the manifest's schema or scale."""

@@ -1,7 +1,7 @@
-"""How a model is judged: discrimination, calibration, and what chance alone would show.
+"""Judges a model: discrimination, calibration, and the effect of chance alone.
 
-Everywhere: `label` is (n,) int8 with 1 = bad, `risk` is (n,) float64 rising with risk (a margin
-or a PD), `pd` is (n,) float64 in (0, 1).
+Everywhere: `label` is (n,) int8 with 1 = bad, `risk` is (n,) float64 rising with risk (a margin or
+a PD), `pd` is (n,) float64 in (0, 1).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
-    """A figure with its 95 % interval and the number of rows behind it."""
+    """A figure with its 95 % interval and its number of rows."""
 
     value: float
     low: float
@@ -111,7 +111,8 @@ def calibration_line(label: Labels, log_odds: Floats) -> tuple[float, float]:
 
 
 def calibration_in_the_large(label: Labels, log_odds: Floats) -> float:
-    """The shift of all log-odds (nats) that makes the mean PD the bad rate; 0 when calibrated."""
+    """The shift of all log-odds (nats) that makes the mean PD equal to the bad rate; 0 when
+    calibrated."""
     bad_rate = float(label.mean())
     shift = 0.0
     for _ in range(50):
@@ -135,7 +136,8 @@ def wilson(hits: int, n: int) -> Estimate:
 
 
 def rate_ratio(hits: int, n: int, reference_hits: int, reference_n: int) -> Estimate | None:
-    """Ratio of two rates with Katz's 95 % interval; None where a count of zero forbids it."""
+    """Ratio of two rates with Katz's 95 % interval; None when a count of zero makes it
+    undefined."""
     if 0 in (hits, reference_hits):
         return None
     ratio = (hits / n) / (reference_hits / reference_n)

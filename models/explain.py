@@ -1,9 +1,9 @@
-"""Why a score is not higher: exact SHAP values, summed by reason group, by table look-up.
+"""Reasons for a score: exact SHAP values, summed by reason group, by table look-up.
 
-What a leaf adds to a column's SHAP value depends only on which of the columns on its path point
-to it. In a tree of at most seven comparisons these follow from the seven bits that
-`models.tables` computes anyway, so that a tree's values for all 128 patterns are worked out once,
-already summed by reason group, and a row costs one look-up a tree.
+A leaf's contribution to a column's SHAP value depends only on which columns of its path point to
+the leaf. In a tree of at most seven comparisons this follows from the seven bits that
+`models.tables` computes anyway. So a tree's values for all 128 patterns are computed once, already
+summed by reason group, and a row costs one look-up for each tree.
 
 The values are those of path-dependent TreeSHAP (Lundberg et al., "From local explanations to
 global understanding with explainable AI for trees", 2020), written out per leaf: with d columns
@@ -39,9 +39,9 @@ REASONS_PENDING = "REASONS_PENDING"
 MOST_KEPT = 65_536
 """Rows whose reasons are kept, about 300 bytes each."""
 MOST_WAITING = 4_096
-"""Rows that wait to be explained; what comes on top is asked for again by the next call."""
+"""Rows that wait to be explained; the next call asks again for any beyond this number."""
 
-# A node of a tree and whether the path goes right there.
+# A node of a tree, and whether the path goes right there.
 _Step = tuple[int, bool]
 
 # (7, 128): whether a pattern goes right at a node, 1 or 0.
@@ -49,12 +49,12 @@ _GOES_RIGHT = np.arange(PATTERNS) >> np.arange(NODES)[:, None] & 1
 
 
 class Explainer:
-    """Contributions of reason groups to the margin, of rows of derived values."""
+    """Contributions of reason groups to the margins of rows of derived values."""
 
     groups: tuple[str, ...]
 
     def __init__(self, trees: list[Tree], column_groups: Sequence[str | None]) -> None:
-        """`column_groups` names the reason group of each derived column, None for none."""
+        """`column_groups` has the reason group of each derived column, None for no group."""
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
         position = {name: j for j, name in enumerate(self.groups)}
         column = [None if g is None else position[g] for g in column_groups]
@@ -75,7 +75,7 @@ class Explainer:
 
 
 class TreeShap:
-    """The same contributions from LightGBM's own TreeSHAP, for trees that tables cannot hold.
+    """The same contributions from LightGBM's own TreeSHAP, for trees too deep for tables.
 
     Exact too, but a person may take milliseconds.
     """
@@ -83,7 +83,7 @@ class TreeShap:
     groups: tuple[str, ...]
 
     def __init__(self, booster: lightgbm.Booster, column_groups: Sequence[str | None]) -> None:
-        """`column_groups` names the reason group of each derived column, None for none."""
+        """`column_groups` has the reason group of each derived column, None for no group."""
         self._booster = booster
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
         self._columns = [
@@ -97,7 +97,8 @@ class TreeShap:
         by_column = np.asarray(by_column, dtype=np.float64)
         total = np.zeros((derived.shape[0], len(self.groups)))
         for place, columns in enumerate(self._columns):
-            # One after the other: a product of matrices adds in an order that follows their shape.
+            # One after the other, because a product of matrices adds in an order that depends on
+            # their shape.
             for j in columns:
                 total[:, place] += by_column[:, j]
         return total
@@ -108,15 +109,15 @@ class TreeShap:
 
 
 class PatientReasons:
-    """Reasons by TreeSHAP within a time for each call; what is left over is found afterwards.
+    """Reasons by TreeSHAP within a time limit for each call; the rest is found afterwards.
 
-    Rows are looked up among those found before, then explained one by one until the time is over.
-    The others get `REASONS_PENDING` and are explained in a thread of their own, so that the same
+    Rows are looked up among those explained before, then explained one by one until the time is
+    over. The others get `REASONS_PENDING` and are explained in a separate thread, so that the same
     features have their reasons at the next call.
     """
 
     def __init__(self, tree_shap: TreeShap, budget_s: float) -> None:
-        """`budget_s` bounds a call, but for the row under way; the first is always explained."""
+        """`budget_s` limits a call, except for its last row; the first row is always explained."""
         self._tree_shap = tree_shap
         self._budget_s = budget_s
         self._found: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
@@ -126,7 +127,7 @@ class PatientReasons:
         threading.Thread(target=self._explain_left, name="reasons", daemon=True).start()
 
     def reasons(self, derived: Floats) -> list[tuple[str, ...]]:
-        """Reasons of each row of `derived`, or that they are pending."""
+        """Reasons of each row of `derived`, or `REASONS_PENDING`."""
         end_s = time.perf_counter() + self._budget_s
         explained, answers = False, []
         for row in derived:
@@ -170,7 +171,7 @@ class PatientReasons:
 
 
 def ranked(contributions: Floats, groups: Sequence[str]) -> list[tuple[str, ...]]:
-    """For each row of (n, groups) the names of up to four positive ones, the largest first."""
+    """For each row of (n, groups), the names of up to four positive groups, the largest first."""
     found = []
     # Negated, so that equal contributions rank by name.
     for row in (-contributions).tolist():
@@ -180,9 +181,9 @@ def ranked(contributions: Floats, groups: Sequence[str]) -> list[tuple[str, ...]
 
 
 def _table(trees: list[Tree], column_group: Sequence[int | None], width: int) -> Floats:
-    """(trees * 128, width): what each pattern of each tree adds to each reason group."""
+    """(trees * 128, width): the contribution of each pattern of each tree to each reason group."""
     table = np.zeros((len(trees), PATTERNS, width))
-    # Leaves with the same number of columns on their path are worked out together.
+    # Leaves with the same number of columns on their paths are computed together.
     alike: dict[int, list[tuple[int, int, dict[int, list[_Step]]]]] = {}
     for t, tree in enumerate(trees):
         for leaf, path in _paths(tree):
@@ -194,7 +195,7 @@ def _table(trees: list[Tree], column_group: Sequence[int | None], width: int) ->
         share = np.array([[_share(trees[t], s) for s in steps.values()] for t, _, steps in leaves])
         shap = _leaf_shap(share)
         for values, (t, leaf, steps) in zip(shap, leaves, strict=True):
-            # Which of the path's columns point to the leaf, as a number from 0 to 2^d - 1.
+            # The path's columns that point to the leaf, as a number from 0 to 2^d - 1.
             met = np.zeros(PATTERNS, dtype=np.intp)
             for i, taken in enumerate(steps.values()):
                 met |= _satisfied(taken) << i
@@ -208,7 +209,7 @@ def _table(trees: list[Tree], column_group: Sequence[int | None], width: int) ->
 def _leaf_shap(share: Floats) -> Floats:
     """(leaves, d) shares of rows that meet each column to (leaves, 2^d, d) SHAP values.
 
-    Of leaves of value 1; entry r is for rows of data that meet column i where bit i of r is set.
+    For leaves of value 1; entry r is for rows that meet column i where bit i of r is set.
     """
     leaves, d = share.shape
     bit = (np.arange(2**d)[:, None] >> np.arange(d) & 1).astype(np.float64)

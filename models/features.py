@@ -1,8 +1,8 @@
-"""From raw columns to the columns that the model sees.
+"""From raw columns to the model's columns.
 
 A derive function takes (n, k_raw) float64 and returns (n, k_derived) float64, and must give a
-row alone the same bits as the row inside any batch. Its module's source is hashed into the
-model's manifest: the figures of a model hold for one text of the function only.
+single row the same bits as the row inside any batch. The source of its module is hashed into the
+model's manifest: a model's figures hold only for that text of the function.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ IDENTITY_SHA256 = hashlib.sha256(b"").hexdigest()
 def source_sha256(function: str | None) -> str:
     """Hexadecimal sha256 of the source of the function's whole module, helpers included.
 
-    Read without running the module, so that a loader can refuse it unexecuted. Line ends are
-    normalised first: a checkout that rewrites them does not make another function. Raises
-    DeriveError where the module has no source.
+    The module is read without running it, so a loader can refuse it before execution. Line ends are
+    normalised first, so a checkout that rewrites them has the same function. Raises DeriveError
+    when the module has no source.
     """
     if function is None:
         return IDENTITY_SHA256
@@ -63,7 +63,7 @@ def resolve(function: str | None) -> Derive:
 
 
 def apply(derive: Derive, raw: Floats, width: int) -> Floats:
-    """Run `derive` on (n, k_raw) and check that (n, width) float64 came back."""
+    """Run `derive` on (n, k_raw) and check that the result is (n, width) float64."""
     derived = derive(raw)
     if not isinstance(derived, np.ndarray) or derived.dtype != np.float64:
         raise DeriveError("the derive function must return a float64 array")

@@ -1,4 +1,4 @@
-"""The fits of a training run, each a task that a worker process can do by itself."""
+"""The fits of a training run; each is a task that a worker process can do alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 class Task(NamedTuple):
-    """Which fit: its kind, and the seed and fold where the kind has them."""
+    """One fit: its kind, and the seed and fold if the kind has them."""
 
     kind: str  # served | inner | fold | baseline
     seed: int
@@ -26,7 +26,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What every worker needs: the raw columns, the labels, the spec, the splits."""
+    """Every worker's input: the raw columns, the labels, the spec, the splits."""
 
     raw: Floats
     label: dataset.Labels
@@ -35,7 +35,7 @@ class State:
 
 
 def tasks(the_spec: spec.Spec) -> list[Task]:
-    """Longest first, so that the processes finish together."""
+    """All tasks, the longest first, so that the processes finish together."""
     count = the_spec.validation.folds
     seeds = (*the_spec.validation.seeds, *the_spec.validation.extra_seeds)
     tasks = [Task("served", 0, 0)]
@@ -47,7 +47,7 @@ def tasks(the_spec: spec.Spec) -> list[Task]:
 
 class Outcome(NamedTuple):
     """A fit's margins (or a baseline's PDs) of the rows that it did not see; for `served` the
-    model's text as well. NaN: the fit cannot answer for the row."""
+    model's text too. NaN: the fit cannot score the row."""
 
     margin: Floats
     text: str = ""
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
 def work(state: State, task: Task) -> Outcome:
     """One fit, in a worker process, judged on the rows that it did not see."""
-    # One thread each: the processes are the parallelism, and sums then have one order.
+    # One thread each: the processes run in parallel, and sums then have one order.
     with threadpool_limits(limits=1):
         everyone = np.arange(state.label.shape[0])
         if task.kind == "served":
@@ -80,7 +80,7 @@ def work(state: State, task: Task) -> Outcome:
 
 
 class Sample(NamedTuple):
-    """The rows that a fit uses, their derived columns, and what it learns of the raw ones."""
+    """The rows that a fit uses, their derived columns, and their raw columns' domain."""
 
     rows: dataset.Indices
     x: Floats
@@ -88,9 +88,9 @@ class Sample(NamedTuple):
 
 
 def sample_of(state: State, rows: dataset.Indices) -> Sample:
-    """Of these rows those that the fit could answer for: it learns from no others.
+    """Those of these rows that the fit can score: it learns from no others.
 
-    A row that lacks nothing, and of which the derive function yet makes no value, is left out too.
+    A complete row without a derived value is left out too.
     """
     the_spec, raw = state.spec, state.raw[rows]
     leaf = the_spec.recipe.min_child_samples
@@ -103,7 +103,8 @@ def sample_of(state: State, rows: dataset.Indices) -> Sample:
 
 
 def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) -> domain.Domain:
-    """The domain of a fit on a sample; without a model, as if it knew every missing value."""
+    """The domain of a fit on a sample; without a model, as if it had a direction for every missing
+    value."""
     the_spec = state.spec
     blind: frozenset[int] = frozenset()
     if booster is not None and any(t.nullable for t in sample.trained):
@@ -124,8 +125,8 @@ def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
 
 
 def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
-    """LightGBM's parameters for a spec's recipe on so many training rows; one thread, and the same
-    trees every time."""
+    """LightGBM's parameters for a spec's recipe on this many training rows; one thread, and the
+    same trees every time."""
     recipe = the_spec.recipe
     return {
         "objective": "binary",
@@ -138,7 +139,7 @@ def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
         "feature_fraction": recipe.colsample,
         "lambda_l2": recipe.lambda_l2,
         "max_bin": recipe.max_bin,
-        # All rows: from a sample LightGBM may not see that a column has missing values.
+        # All rows: in a sample LightGBM may not see that a column has missing values.
         "bin_construct_sample_cnt": rows,
         "monotone_constraints": [d.monotone for d in the_spec.derived],
         "seed": recipe.seed,
@@ -165,13 +166,13 @@ def fit(state: State, x: Floats, label: dataset.Labels) -> lightgbm.Booster:
 
 
 def margins(booster: lightgbm.Booster, seen: domain.Domain, raw: Floats) -> Floats:
-    """(n,) raw margins of (n, k_raw) raw values; NaN where the model cannot answer."""
+    """(n,) raw margins of (n, k_raw) raw values; NaN for rows that the model cannot score."""
     admitted = seen.admit(raw)
     return _in_place(admitted, margin_of(booster, admitted.derived))
 
 
 def _in_place(admitted: domain.Admitted, answers: Floats) -> Floats:
-    """The answers for the rows admitted, NaN for those refused, in the order of all rows."""
+    """The margins of the admitted rows, NaN for the refused ones, in the order of all rows."""
     placed = np.full(answers.shape[0] + len(admitted.refused), np.nan)
     placed[[i for i in range(placed.shape[0]) if i not in admitted.refused]] = answers
     return placed

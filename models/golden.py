@@ -1,7 +1,7 @@
-"""Golden rows: rows that every load of a model must give the same margin and score.
+"""Golden rows: rows for which every load of a model must give the same margin and score.
 
-They hold each kind of value that the model answers for: ordinary ones, a missing value in each
-column that may lack one, each special value and code, and both ends of each column's domain.
+They have each kind of value that the model can score: ordinary ones, a missing value in each column
+that may lack one, each special value and code, and both ends of each column's domain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Golden rows for the manifest: raw values, margin (hexadecimal text) and score.
 
-    The margins come from the text as a server will parse it.
+    The margins come from the model's text as a server will parse it.
     """
     booster = lightgbm.Booster(model_str=model_text)
     seen = fits.domain_of(state, sample, booster)
@@ -34,18 +34,19 @@ def rows(
     return [
         {"raw": [v.hex() for v in row], "margin": margin.hex(), "score": scale.score(margin)}
         for row, margin in zip(raw.tolist(), margins.tolist(), strict=True)
-        # An end of one column's domain may have no derived value beside the others' values.
+        # An end of one column's domain may have no derived value with the other columns' values.
         if margin == margin
     ]
 
 
 def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
-    """Real values column by column, but nobody's row; then one changed value a row.
+    """Real values column by column, but no real person's row; then one changed value for each row.
 
-    Each column is drawn from the training rows by itself, so that the manifest gives no one away.
+    Each column is drawn from the training rows independently, so that the manifest reveals no
+    person.
     """
     training = state.raw[sample.rows]
-    # Of a column that may be missing, values alone: its blank has a row of its own.
+    # For a column that may be missing, values only: its blank has a row of its own.
     present = [column[~np.isnan(column)] for column in training.T]
     bits = np.random.PCG64(state.spec.recipe.seed)
     drawn = bits.random_raw(ORDINARY_ROWS * training.shape[1]).reshape(ORDINARY_ROWS, -1)

@@ -1,8 +1,8 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
-The manifest says what the model is and promises a sha256 for everything it rests on. Its own
-identity, the model id, is the sha256 of its canonical JSON without `model_id` and `created_at`,
-so that the same inputs give the same id whenever and however parallel they are trained.
+The manifest describes the model and has a sha256 for everything that it depends on. Its own
+identity, the model id, is the sha256 of its canonical JSON without `model_id` and `created_at`, so
+the same inputs give the same id at any time and with any number of processes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from models.scorecard import Scale
 from models.spec import Derived, Feature, HouseRules
 
 SCHEMA = 2
-# 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.
+# Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.
 _READABLE = (1, SCHEMA)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
-# The parts of each document that tell when, not what.
+# The parts of each document that depend on the time of training.
 _UNHASHED = ("model_id", "created_at")
 _METRICS_UNHASHED = ("seconds", "created_at")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Golden:
-    """One row whose margin and score every load must reproduce to the bit."""
+    """One row whose margin and score every load must reproduce exactly."""
 
     raw: tuple[float, ...]
     margin: float
@@ -52,9 +52,9 @@ class Golden:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A verified manifest and the model's text that it vouches for.
+    """A verified manifest and the model's text that it belongs to.
 
-    `document` is the whole JSON, for what has no field here (parameters, versions, reference
+    `document` is the whole JSON, for values without a field here (parameters, versions, reference
     histograms, fold hashes).
     """
 
@@ -79,7 +79,7 @@ class Manifest:
 
     @property
     def raw_names(self) -> tuple[str, ...]:
-        """Names of the raw columns in the order that a row has them."""
+        """Names of the raw columns in the order of a row's values."""
         return tuple(f.name for f in self.raw)
 
 
@@ -132,8 +132,8 @@ def write(
 ) -> str:
     """Write the three files and return the model id.
 
-    Each file is replaced as a whole and the manifest last: a directory left half written is one
-    whose hashes do not agree, which `read` refuses.
+    Each file is replaced as a whole and the manifest last: the hashes of a half-written directory
+    do not match, and `read` refuses it.
     """
     full = {**document, "model_id": model_id(document)}
     try:
@@ -150,8 +150,8 @@ def write(
 def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
     """Read a model directory and verify every hash in it; no model is parsed, no code imported.
 
-    Raises ModelDirectoryError (absent, unreadable), IncompatibleError (schema or scale of
-    another build), TamperedError (any hash, or `expected_id`, differs).
+    Raises ModelDirectoryError (missing, unreadable), IncompatibleError (schema or scale of another
+    build), TamperedError (any hash, or `expected_id`, differs).
     """
     directory = Path(directory)
     document = _json(directory / MANIFEST)
@@ -168,7 +168,9 @@ def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
     try:
         model_text = _verified_model(directory, document)
         if metrics_sha256(_json(directory / METRICS)) != document["metrics_sha256"]:
-            raise TamperedError(f"{METRICS}: differs from what the manifest promises")
+            raise TamperedError(
+                f"{METRICS}: its sha256 is not the manifest's; restore the folder or train again"
+            )
         _verify_derive(document["derive"])
         return _manifest(document, model_text)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -183,7 +185,9 @@ def is_training_id(manifest: Manifest, row_id: str) -> bool:
 def _verified_model(directory: Path, document: Mapping[str, Any]) -> str:
     content = _bytes(directory / MODEL)
     if _sha256(content) != document["model_sha256"]:
-        raise TamperedError(f"{MODEL}: differs from what the manifest promises")
+        raise TamperedError(
+            f"{MODEL}: its sha256 is not the manifest's; restore the folder or train again"
+        )
     return content.decode("utf-8")
 
 
@@ -193,7 +197,9 @@ def _verify_derive(derive: Mapping[str, Any]) -> None:
     except DeriveError as error:
         raise IncompatibleError(str(error)) from error
     if found != derive["sha256"]:
-        raise TamperedError(f"{derive['function']}: its source is not the one trained with")
+        raise TamperedError(
+            f"{derive['function']}: its source has changed; restore it or train again"
+        )
 
 
 def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
@@ -262,10 +268,11 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
 
 
 def _trained_of_schema_1(document: Mapping[str, Any], model_text: str) -> tuple[Trained, ...]:
-    """What a manifest of schema 1 tells of its training rows.
+    """The training rows as a manifest of schema 1 describes them.
 
-    It counts the missing values, of good and bad together. Its model's text has the bounds of
-    the derived columns: those of the raw ones only where the model sees these as they are.
+    It counts missing values of good and bad rows together. Its model's text has the bounds of the
+    derived columns, which are the raw columns' bounds only when the model uses the raw columns
+    directly.
     """
     rows = HouseRules().missing_rows
     rows = max(rows, document["parameters"]["min_data_in_leaf"])

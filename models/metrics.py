@@ -1,8 +1,8 @@
-"""What `metrics.json` holds: the figures of the model, and those of the model that is served.
+"""The content of `metrics.json`: figures of the model, and of the served model.
 
-No calibrator sees the label it is judged on: that of fold k is fitted on the out-of-fold margins
-of the other folds of the same seed. A row for which a fit cannot answer has no margin (NaN): it is
-counted, and is in none of that fold's figures.
+No calibrator sees the labels that it is judged on: that of fold k is fitted on the out-of-fold
+margins of the other folds of the same seed. A row that a fit cannot score has no margin (NaN): it
+is counted, and is in none of that fold's figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Results = dict[fits.Task, fits.Outcome]
 
 APPROVAL_SCORE = 600
-# Groups of fewer people than this are shown but no conclusion is drawn from them.
+# Smaller groups are shown without a conclusion.
 SMALL_GROUP = 200
 
 
@@ -31,7 +31,7 @@ def collect(
     scale: scorecard.Scale,
     holdout_margin: Floats,
 ) -> dict[str, Any]:
-    """All of `metrics.json` but its times, from the results of every fit.
+    """All of `metrics.json` except its times, from the results of every fit.
 
     `platt` and `scale` are the served model's, `holdout_margin` its margins on the hold-out.
     """
@@ -134,7 +134,7 @@ def _baseline(state: fits.State, results: Results, seeds: Sequence[int]) -> dict
     for seed in seeds:
         fold = dataset.stratified_folds(label, count, seed)
         for k in range(count):
-            # The same rows as the model's, which may know fewer blanks.
+            # Only the rows that the model scores: it may accept fewer blanks than the baseline.
             scored = ~np.isnan(results[fits.Task("fold", seed, k)].margin)
             pd = results[fits.Task("baseline", seed, k)].margin[scored]
             y = label[fold == k][scored]
@@ -237,7 +237,8 @@ def _fairness_all_rows(
 ) -> dict[str, Any]:
     """The same on every row, by the cross-validation models of the first seed.
 
-    Five times the hold-out's rows, so narrower intervals; not the served model itself.
+    That is five times the hold-out's rows and gives narrower intervals, but it is not the served
+    model itself.
     """
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
@@ -252,7 +253,7 @@ def _fairness_all_rows(
 
 
 def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
-    """Margin of every row from the model of its seed that did not see it; NaN without one."""
+    """Margin of every row from its seed's model that did not see it; NaN without one."""
     fold = dataset.stratified_folds(state.label, state.spec.validation.folds, seed)
     margin = np.empty(state.label.shape[0])
     for k in range(state.spec.validation.folds):
@@ -261,12 +262,12 @@ def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
 
 
 def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
-    """Scores of margins; 0, which nothing approves, for a row without one."""
+    """Scores of margins; 0, which is never approved, for a row without one."""
     return np.array([0 if m != m else scale.score(m) for m in margin.tolist()], dtype=np.int64)
 
 
 def _groups(counts: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:
-    """Each group beside the one approved most often among those large enough to tell."""
+    """Each group beside the most often approved one among the groups that are large enough."""
     large = [c for c in counts if c[2] >= SMALL_GROUP] or [c for c in counts if c[2] > 0]
     best = max(large, key=lambda c: c[1] / c[2])
     groups = []

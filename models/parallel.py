@@ -1,8 +1,8 @@
-"""A few worker processes that end with their parent's work, whatever ends it.
+"""A few worker processes that end with their parent's work, in whatever way it ends.
 
-Not the standard pools: the executor of concurrent.futures waits for running tasks on an
-interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are
-spawned, not forked, because OpenMP, which LightGBM uses, does not survive a fork.
+Not the standard pools: the executor of concurrent.futures waits for running tasks on an interrupt,
+and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned, not
+forked, because OpenMP, which LightGBM uses, does not survive a fork.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ def run(
 ) -> Generator[tuple[int, _R], None, None]:
     """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes.
 
-    `work` must be a module's function; state, tasks and results must pickle. What `work` raises
-    is raised here; a worker that dies is a TrainingError. Tasks start in order. Use the iterator
-    inside contextlib.closing: closing it, or any exception, interrupts included, ends the
-    processes.
+    `work` must be a module's function; state, tasks and results must pickle. An error in `work` is
+    raised here; a worker that dies is a TrainingError. Tasks start in order. Use the iterator
+    inside contextlib.closing: closing it, or any exception, also an interrupt, ends the processes.
     """
     if not tasks:
         return
@@ -90,8 +89,8 @@ def _end(workers: dict[Connection, BaseProcess]) -> None:
 
 
 def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
-    """A worker: answers tasks until its pipe closes, which a dead parent's does as well."""
-    # An interrupt from the terminal reaches the whole group; only the parent shall act on it.
+    """A worker: answers tasks until its pipe closes, also by the parent's death."""
+    # An interrupt from the terminal reaches the whole group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         state = pipe.recv()

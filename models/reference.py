@@ -1,7 +1,7 @@
-"""Reference histograms: how each raw feature was spread over the training rows.
+"""Reference histograms: the distribution of each raw feature over the training rows.
 
-A later sample counted over the same bins gives the population stability index. Special values
-and missing ones have bins of their own, because a jump there is a change of meaning, not of size.
+A later sample counted over the same bins gives the population stability index. Special and missing
+values have their own bins, because a jump there is a change of meaning, not of size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The metrics of a training run as a risk officer reads them."""
+"""The metrics of a training run, printed for a risk officer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Metrics = Mapping[str, Any]
 
 
 def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
-    """Print what `models.train.train` returned, or what `metrics.json` holds, as tables."""
+    """Print the result of `models.train.train`, or the content of `metrics.json`, as tables."""
     console = console or Console()
     for warning in metrics.get("warnings", ()):
         console.print(f"Warning: {warning}.", style="yellow", markup=False)
@@ -21,7 +21,7 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     console.print(_bands(metrics))
     for table in _fairness(metrics):
         console.print(table)
-    # Models of earlier builds noted none.
+    # Models of earlier builds have none.
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
     gain = metrics["gain"]
@@ -124,7 +124,7 @@ def _fairness(metrics: Metrics) -> list[Table]:
 
 
 def _coverage(metrics: Metrics) -> Table:
-    """Columns for which hold-out rows are refused or marked, or whose blank may be scored."""
+    """Columns with refused or marked hold-out rows, or whose blank may be scored."""
     holdout = metrics["holdout"]
     unscorable = holdout["unscorable"]
     better = {row["column"]: row for row in metrics["coverage"]["better_blank"]}

@@ -25,7 +25,7 @@ POINTS_TO_DOUBLE = 50.0
 LOWEST, HIGHEST = 350, 950
 BANDS = (("A", 700), ("B", 650), ("C", 600), ("D", 550), ("E", LOWEST))
 
-# ln 2 and log2 of the anchor odds as literals, so that no library's logarithm is asked.
+# ln 2 and log2 of the anchor odds are literals, so that no library computes a logarithm.
 _LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 _LOG2_ANCHOR_ODDS = 2.0
 
@@ -60,6 +60,6 @@ def band(score: int) -> str:
 
 
 def pd_at(score: float) -> float:
-    """The PD that a score stands for, unrounded: for tables and axes."""
+    """The unrounded PD of a score, for tables and axes."""
     odds = ANCHOR_ODDS * math.pow(2.0, (score - ANCHOR_SCORE) / POINTS_TO_DOUBLE)
     return 1.0 / (1.0 + odds)

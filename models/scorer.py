@@ -1,4 +1,4 @@
-"""The served scorer: raw rows in, margins and scores out, equal to the last bit every time."""
+"""The served scorer: from raw rows to margins and scores, always equal to the last bit."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from models.manifest import Manifest
 
 Floats = NDArray[np.float64]
 
-# Stable code of rows that are no features at all; `models.domain` has the others.
+# Stable code of rows that are not features at all; `models.domain` has the others.
 MALFORMED_FEATURES = "MALFORMED_FEATURES"
 
-# Rows looked up at once: more would leave the processor's cache.
+# Rows looked up at once: more would not fit the processor's cache.
 _BLOCK = 64
 
 
 class Scored(NamedTuple):
-    """A person's score. `pd` is for information; decisions rest on `score`.
+    """A person's score. `pd` is for information; decisions use `score`.
 
-    `extrapolated` names the raw columns that were taken as their nearest trained value.
+    `extrapolated` names the raw columns that count as their nearest trained value.
     """
 
     margin: float
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 
 
 class Unscorable(NamedTuple):
-    """Why a row has no score: a stable code, and the column at fault, where one is."""
+    """The reason why a row has no score: a stable code, and the column if there is one."""
 
     reason: str
     feature: str = ""
@@ -62,11 +62,11 @@ class ModelScorer:
     outcome: str
     raw_names: tuple[str, ...]
     absent_names: frozenset[str]
-    """The raw columns that count as missing where they were not sent."""
+    """The raw columns that count as missing when they were not sent."""
     reasons_from: str
     """`tables`, `treeshap`, or `nothing`: no column of the model has a reason group."""
     warnings: tuple[str, ...]
-    """What whoever runs the model should know of it, a sentence each."""
+    """Warnings for the operator of the model, a sentence each."""
     manifest: Manifest
 
     def __init__(self, verified: Manifest) -> None:
@@ -90,7 +90,7 @@ class ModelScorer:
             raise IncompatibleError("model.txt: its features are not the manifest's")
         trees = tables.parse(verified.model_text)
         groups = [d.reason_group for d in verified.derived]
-        # Deeper trees than tables hold are left to LightGBM.
+        # LightGBM itself computes trees that are too deep for tables.
         self._tables = _tables_of(trees, groups) if tables.hold(trees) else None
         self._tree_shap = explain.TreeShap(self._booster, groups)
         self._deep_reasons = self._tree_shap.reasons
@@ -109,16 +109,16 @@ class ModelScorer:
     def load(cls, directory: Path, *, expected_id: str | None = None) -> ModelScorer:
         """Read, verify and prove a model directory.
 
-        Every hash is verified before LightGBM parses anything or the derive function is
-        imported; then the feature list; then the golden rows, bit for bit. Raises
-        ModelDirectoryError or one of its kinds, or DeriveError.
+        Every hash is verified before LightGBM parses anything or the derive function is imported;
+        then the feature list; then the golden rows, exactly. Raises ModelDirectoryError or one of
+        its kinds, or DeriveError.
         """
         return cls(manifest.read(Path(directory), expected_id=expected_id))
 
     def bound_reasons(self, budget_s: float) -> None:
-        """From now on reasons that tables do not hold take a call about so many seconds at most.
+        """From now on, reasons without tables take at most about this many seconds for each call.
 
-        Those that are not found by then are `REASONS_PENDING`; see `models.explain`.
+        Reasons not found in that time are `REASONS_PENDING`; see `models.explain`.
         """
         if self.reasons_from == "treeshap":
             self._deep_reasons = explain.PatientReasons(self._tree_shap, budget_s).reasons
@@ -126,8 +126,8 @@ class ModelScorer:
     def score(self, rows: Sequence[bytes]) -> list[Scored | Unscorable]:
         """Score rows of len(raw_names) little-endian float64 each, in the order given.
 
-        A row that cannot be scored does not disturb the others, and no row's bits depend on its
-        company.
+        A row that cannot be scored does not affect the others, and a row's result never depends on
+        the other rows.
         """
         admitted = self._admit(rows)
         scored = self._scored(self._margins(admitted.derived))
@@ -136,11 +136,11 @@ class ModelScorer:
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
     ) -> list[tuple[Scored | Unscorable, tuple[str, ...]]]:
-        """Scores as `score` gives them, with up to four reason groups that lower them most.
+        """Scores as from `score`, with up to four reason groups that lower them most.
 
-        The worst group comes first. Reasons are exact SHAP contributions to the margin, summed
-        by the spec's reason groups; only groups that lower the score are named, and only for
-        scores less than `below`.
+        The worst group comes first. Reasons are exact SHAP contributions to the margin, summed by
+        the spec's reason groups; only groups that lower the score are named, and only for scores
+        below `below`.
         """
         admitted = self._admit(rows)
         derived = admitted.derived
@@ -191,7 +191,7 @@ class ModelScorer:
         )
 
     def _admit(self, rows: Sequence[bytes]) -> Admitted:
-        """The rows that have a score, derived; and what became of the others, by position."""
+        """The rows that have a score, derived; and the results of the others, by position."""
         malformed = [i for i, row in enumerate(rows) if len(row) != self._row_bytes]
         if malformed:
             # Infinite values are refused in every column.
@@ -203,7 +203,7 @@ class ModelScorer:
         return admitted
 
     def _check_golden_rows(self) -> None:
-        """Both ways to the margin, the tables and LightGBM itself, must give the promised bits."""
+        """Both ways to the margin, the tables and LightGBM itself, must give the expected bits."""
         golden = self.manifest.golden
         if not golden:
             raise ModelDirectoryError("manifest.json: has no golden rows")
@@ -224,7 +224,7 @@ class ModelScorer:
 
 
 def reasons_from(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> str:
-    """How a model's reasons are found: `tables`, `treeshap`, or `nothing` without a group."""
+    """The source of a model's reasons: `tables`, `treeshap`, or `nothing` without a group."""
     if all(group is None for group in column_groups):
         return "nothing"
     return "tables" if tables.hold(trees) else "treeshap"
@@ -250,7 +250,7 @@ def _warnings(source: str, verified: Manifest) -> tuple[str, ...]:
     ]
     if unbounded:
         warnings.append(
-            "the build that trained the model noted no bounds, so that any value of "
+            "the model has no bounds from its training, so any value of "
             f"{', '.join(unbounded[:5])} is scored: train it again"
         )
     return tuple(warnings)
@@ -267,7 +267,7 @@ _Row = tuple[Scored, tuple[str, ...]]
 def _in_place(
     admitted: Admitted, scored: list[_Row], rows: int
 ) -> list[tuple[Scored | Unscorable, tuple[str, ...]]]:
-    """Scores and refusals of all rows, in the order in which they were given."""
+    """Scores and refusals of all rows, in the order given."""
     refused, extrapolated = admitted.refused, admitted.extrapolated
     if not refused and not extrapolated:
         return list(scored)

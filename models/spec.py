@@ -1,7 +1,7 @@
-"""The spec: one TOML file that says what the data are and what may be learned from them.
+"""The spec: one TOML file that describes the data and the model's columns.
 
 Every table and key is listed in `_KEYS`; an unknown key is an error, because a misspelt
-``monotone`` would otherwise silently lift a constraint.
+``monotone`` would otherwise silently remove a constraint.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Data:
-    """Where the file is and how it is written; `sha256` is of the uncompressed bytes."""
+    """The place and format of the data file; `sha256` is of the uncompressed bytes."""
 
     path: Path
     format: str
@@ -68,7 +68,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Label:
-    """Which values of which column are bad and good, and what the outcome means."""
+    """The values of the label's column that are bad and good, and the meaning of the outcome."""
 
     column: str
     bad: tuple[str, ...]
@@ -146,13 +146,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class HouseRules:
-    """Thresholds of what a model may answer for.
+    """Limits for the use of a model.
 
     A value may be missing if at least `missing_rows` training rows (and as many as the smallest
-    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. Shares are of the
-    hold-out: refused for one column's value, above `warn_refused` is a warning and above
-    `most_refused` an error; above `most_better_blank`, people who score better without the value
-    are a warning.
+    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. The others are shares of
+    the hold-out: of rows refused for one column's value, a share above `warn_refused` is a warning
+    and above `most_refused` an error; of people who score better without the value, a share above
+    `most_better_blank` is a warning.
     """
 
     missing_rows: int = 50
@@ -182,7 +182,7 @@ class Spec:
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
-        """Features the model may see, in raw order."""
+        """Features that the model may use, in raw order."""
         return tuple(f for f in self.features if f.role == "input")
 
     @property
@@ -199,8 +199,8 @@ class Spec:
 def load(path: Path) -> Spec:
     """Read and validate the spec at `path`.
 
-    The data path inside is relative to the spec's own folder. Raises SpecError, whose `key`
-    names the offending place, for anything unreadable, missing, unknown or contradictory.
+    The data path inside is relative to the spec's own folder. Raises SpecError, whose `key` is the
+    faulty place, for anything unreadable, missing, unknown or contradictory.
     """
     path = Path(path)
     try:
@@ -359,7 +359,7 @@ def _derive(
 ) -> tuple[str | None, tuple[Derived, ...]]:
     inputs = [f for f in features if f.role == "input"]
     if "derive" not in top.value:
-        # Without a derive function the model sees the raw columns as they are.
+        # Without a derive function the model uses the raw columns as they are.
         return None, tuple(Derived(f.name, f.monotone, f.reason_group) for f in inputs)
     for index, feature in enumerate(features):
         if feature.monotone:
@@ -390,7 +390,9 @@ def _derive(
         if column_.name in hidden:
             raise SpecError(f"derive.column[{index}].name", "is not an input column")
         if any(c in column_.name for c in ' \t",:[]{}'):
-            raise SpecError(f"derive.column[{index}].name", "has a character the model text bars")
+            raise SpecError(
+                f"derive.column[{index}].name", "has a character that a model's text cannot have"
+            )
     return function, tuple(derived)
 
 

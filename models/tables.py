@@ -1,9 +1,9 @@
-"""Shallow trees as tables: all comparisons of all trees at once, then one look-up a tree.
+"""Shallow trees as tables: all comparisons of all trees at once, then one look-up for each tree.
 
-A tree of depth 3 has at most seven comparisons; their outcomes, as seven bits, index a row of
-128 entries computed when the model is loaded. The entries are the tree's leaf values here, and
-its exact SHAP values in `models.explain`. LightGBM adds the trees up in their order, and so does
-this: the margins are equal to its own to the last bit, at less than its cost.
+A tree of depth 3 has at most seven comparisons; their outcomes, as seven bits, index a row of 128
+entries computed when the model is loaded. The entries are the tree's leaf values here, and its
+exact SHAP values in `models.explain`. LightGBM adds the trees in their order, and so does this: the
+margins equal its own to the last bit, at less cost.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Floats = NDArray[np.float64]
 
 NODES = 7
 PATTERNS = 2**NODES
-# Batches are padded to a multiple of this: few widths to prepare for, and never one row alone,
-# which numpy would take for a plain vector and add up in pairs.
+# Batches are padded to a multiple of this: so there are few widths to prepare, and never a single
+# row, which numpy would take for a plain vector and add in pairs.
 _STEP = 4
 
 # LightGBM's decision_type of a split: bit 0 is "categorical", bit 1 "missing values go left", bits
-# 2 and 3 are the kind of missing value that it knows.
+# 2 and 3 are the kind of missing value.
 _CATEGORICAL, _MISSING_LEFT, _KIND = 1, 2, 12
 _KIND_NONE, _KIND_NAN = 0, 8
 # LightGBM's kZeroThreshold, 1e-35 as a 32-bit float: it reads values from -_ZERO to _ZERO as 0, and
-# splits at -_ZERO and _ZERO only, never between.
+# splits only at -_ZERO and _ZERO, never between.
 _ZERO = float.fromhex("0x1.a95a5cp-117")
 
 
@@ -40,7 +40,7 @@ _ZERO = float.fromhex("0x1.a95a5cp-117")
 class Tree:
     """One tree of a model's text. A child below 0 is leaf number -child - 1.
 
-    `nan_right` says of each split whether NaN goes right, `knows_nan` whether that was fitted:
+    `nan_right` says for each split whether NaN goes right, `knows_nan` whether that was fitted:
     without missing values in training LightGBM takes NaN for 0.
     """
 
@@ -56,9 +56,8 @@ class Tree:
 
 
 def parse(model_text: str) -> list[Tree]:
-    """The trees of a LightGBM model's text. Raises IncompatibleError for those that no model here
-    has: categorical splits, zero as a missing value, linear leaves.
-    """
+    """The trees of a LightGBM model's text. Raises IncompatibleError for kinds that no model here
+    has: categorical splits, zero as a missing value, linear leaves."""
     trees = []
     for section in model_text.partition("end of trees")[0].split("\nTree=")[1:]:
         keys = dict(line.split("=", 1) for line in section.splitlines() if "=" in line)
@@ -69,7 +68,7 @@ def parse(model_text: str) -> list[Tree]:
 
 
 def column_bounds(model_text: str) -> list[tuple[float, float]]:
-    """Least and largest value of each column in training, as the model's text has them.
+    """Smallest and largest value of each column in training, from the model's text.
 
     Infinite for a column that did not vary. Raises IncompatibleError for a text without them.
     """
@@ -84,7 +83,7 @@ def column_bounds(model_text: str) -> list[tuple[float, float]]:
 
 
 def hold(trees: list[Tree]) -> bool:
-    """Whether tables can hold the trees: none has more than seven splits."""
+    """Whether the trees fit into tables: none has more than seven splits."""
     return all(len(tree.feature) <= NODES for tree in trees)
 
 
@@ -101,16 +100,17 @@ def blind_columns(trees: list[Tree]) -> frozenset[int]:
 class Patterns:
     """All comparisons of a model: from derived columns to an index into a (trees, 128) table.
 
-    Many trees ask the same question; each is answered once. A row of data is a column here, so
+    Many trees make the same comparison; each is computed once. A row of data is a column here, so
     that every step works on contiguous runs for the whole batch.
     """
 
     def __init__(self, trees: list[Tree]) -> None:
-        # Those that send NaN right stand behind the others: each part is one comparison.
+        # Comparisons that send NaN right come after the others: each part is one comparison.
         questions = sorted({q for tree in trees for q in _questions(tree)})
         position = {question: i for i, question in enumerate(questions)}
         self._left = sum(not nan_right for nan_right, _, _ in questions)
-        # The slots of trees with few splits ask any question: both answers lead to the same leaf.
+        # The unused slots of trees with few splits hold any comparison: both results lead to the
+        # same leaf.
         slots = np.zeros((NODES, len(trees)), dtype=np.intp)
         for t, tree in enumerate(trees):
             for node, question in enumerate(_questions(tree)):
@@ -139,7 +139,7 @@ class Patterns:
         asked = x.T.take(self._feature, axis=0, mode="clip")
         right = np.empty(asked.shape, dtype=np.bool_)
         left = self._left
-        # NaN exceeds nothing, and is not at most anything either.
+        # NaN is neither above nor at most any value.
         np.greater(asked[:left], threshold[:left], out=right[:left])
         np.less_equal(asked[left:], threshold[left:], out=right[left:])
         np.logical_not(right[left:], out=right[left:])
@@ -163,8 +163,8 @@ class Margins:
 def sum_trees(values: Floats) -> Floats:
     """(trees, m) to (m,), m above 1: sums in the order of the trees, as LightGBM adds.
 
-    For m above 1 einsum adds tree after tree, as a running sum does in three times the time; the
-    tests and the golden rows of each model hold it to that.
+    For m above 1 einsum adds tree after tree, three times as fast as a running sum; the tests and
+    each model's golden rows verify that.
     """
     total: Floats = np.einsum("ij->j", values)
     return total
@@ -190,7 +190,8 @@ def _questions(tree: Tree) -> Iterator[tuple[bool, int, float]]:
 
 
 def _repeat(column: NDArray[Any], width: int) -> NDArray[Any]:
-    """Comparing and adding arrays of one shape is one pass; a broadcast is one for each row."""
+    """Repeats values to one shape, because operations on equal shapes take one pass, and a
+    broadcast one pass for each row."""
     return np.repeat(column[:, None], width, axis=1)
 
 
@@ -226,7 +227,8 @@ def _tree(keys: dict[str, str]) -> Tree:
 
 
 def _threshold(value: float) -> float:
-    """The threshold as it acts: LightGBM takes a value this close to 0 for 0, which exceeds it."""
+    """The effective threshold: LightGBM takes a value this close to 0 for 0, and 0 is not above
+    it."""
     return math.nextafter(value, -math.inf) if value == -_ZERO else value
 
 

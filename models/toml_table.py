@@ -10,7 +10,7 @@ from models.errors import SpecError
 class TomlTable:
     """A TOML table with its place in the spec, which errors name.
 
-    Each method reads one key, and raises SpecError for a value of another kind. A key is needed
+    Each method reads one key, and raises SpecError for a value of another kind. A key is required
     unless a default is given.
     """
 
@@ -28,7 +28,7 @@ class TomlTable:
         return f"{self.key}.{name}" if self.key else name
 
     def get(self, name: str, default: object) -> Any:
-        """The value of a key; raises SpecError where it is missing and `default` is `...`."""
+        """The value of a key; raises SpecError when it is missing and `default` is `...`."""
         if name in self.value:
             return self.value[name]
         if default is ...:
@@ -43,7 +43,7 @@ class TomlTable:
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """The same, or None where the key is missing."""
+        """The same, or None when the key is missing."""
         return self.text(name) if name in self.value else None
 
     def choice(self, name: str, choices: tuple[str, ...], default: object = ...) -> str:
@@ -87,5 +87,5 @@ class TomlTable:
             if isinstance(item, bool) or not isinstance(item, kinds):
                 raise SpecError(self.at(name), f"has an element of the wrong type: {item!r}")
         if len(set(value)) != len(value):
-            raise SpecError(self.at(name), "names a value twice")
+            raise SpecError(self.at(name), "has a value twice")
         return list(value)

@@ -1,11 +1,11 @@
 """From a spec to a model directory: fit, calibrate, judge, write.
 
-What is fitted, for the shipped spec 36 boosted models and 30 logistic regressions:
+The fits, for the shipped spec 36 boosted models and 30 logistic regressions:
 
 - the served model, without the hold-out, and five models inside its training rows whose
   out-of-fold margins fit its Platt calibrator;
-- for each seed one model a fold on all rows, which give the figures of the model, and on the
-  same folds the binned logistic regression that it is compared with.
+- for each seed one model for each fold on all rows, for the figures of the model, and on the same
+  folds the binned logistic regression for comparison.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _without_group(the_spec: spec.Spec) -> list[str]:
 def _warnings(
     the_spec: spec.Spec, model_text: str, better_blank: list[dict[str, Any]]
 ) -> list[str]:
-    """About reasons that nobody will be given, and blanks that are worth leaving."""
+    """Warnings about reasons that no one will get, and blanks that raise the score."""
     warnings = []
     unnamed = _without_group(the_spec)
     if unnamed:
@@ -183,8 +183,8 @@ def _run(state: fits.State, jobs: int, progress: bool) -> metrics.Results:
 def _training_ids(
     the_spec: spec.Spec, data: dataset.Dataset, training: dataset.Indices
 ) -> dict[str, Any]:
-    # The salt follows from the inputs, so that the model id does too. It keeps hashes of two data
-    # sets apart; it does not hide an id that can be guessed.
+    # The inputs decide the salt, so the model id follows from them too. The salt keeps hashes of
+    # two data sets apart; it does not hide an id that can be guessed.
     salt = hashlib.sha256(f"training ids {data.sha256} {the_spec.sha256}".encode()).hexdigest()
     return {
         "salt": salt,
@@ -194,7 +194,7 @@ def _training_ids(
 
 
 def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
-    """sha256 of the fold numbers, one byte a row in the file's order, for each seed."""
+    """sha256 of the fold numbers, one byte for each row in the file's order, for each seed."""
     validation = state.spec.validation
     digests = {
         str(seed): hashlib.sha256(

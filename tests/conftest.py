@@ -1,4 +1,4 @@
-"""What all tests share: profiles of Hypothesis, and fresh databases copied from one template.
+"""Shared by all tests: profiles of Hypothesis, and fresh databases copied from one template.
 
 A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL; one
 that asks for `file` is about SQLite's files.
@@ -65,15 +65,15 @@ class Databases(Protocol):
         ...
 
     def empty(self) -> str:
-        """The URL of a new one without even a schema."""
+        """The URL of a new database without a schema."""
         ...
 
     def engine(self, url: str) -> Engine:
-        """An engine of a new one, for a test that changes nothing but rows."""
+        """An engine of a new database, for a test that changes only rows."""
         ...
 
     def drop(self, url: str) -> None:
-        """Removes one that nobody uses any more."""
+        """Removes a database that is not used any more."""
         ...
 
 
@@ -91,7 +91,7 @@ class SqliteDatabases:
         return f"sqlite:///{self._new_file()}"
 
     def empty(self) -> str:
-        """The URL of a file that is not there yet, in a folder of its own."""
+        """The URL of a file that does not exist yet, in its own folder."""
         return f"sqlite:///{self._new_folder() / 'empty.db'}"
 
     def engine(self, url: str) -> Engine:
@@ -138,11 +138,11 @@ class PostgresDatabases:
 
 @pytest.fixture(scope="session", autouse=True)
 def heard_by_children() -> Iterator[None]:
-    """Lets signals stop the processes that tests start, where the run itself ignores them.
+    """Makes signals stop the processes that tests start, even when the run ignores them.
 
-    A run that was started in the background, or with `nohup`, ignores SIGINT, and so would all
-    that it starts. Children inherit that a signal is ignored, but no handler: with one that does
-    nothing the run goes on as before. SIGHUP, which no test sends, stays ignored by all of them.
+    A run in the background, or with `nohup`, ignores SIGINT, and its children inherit that, but not
+    a handler: with a handler that does nothing, the run goes on and its children can be stopped. No
+    test sends SIGHUP, so it stays ignored.
     """
     ignored = [it for it in (SIGINT, SIGTERM) if getsignal(it) is SIG_IGN]
     for number in ignored:
@@ -154,7 +154,7 @@ def heard_by_children() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def commands() -> Iterator[None]:
-    """Ends what ran the commands of the shell, if any test ran one."""
+    """Ends the process that ran the shell's commands, if any test started it."""
     yield
     if "tests.shell" in sys.modules:
         sys.modules["tests.shell"].stop()
@@ -194,7 +194,7 @@ def file(new_file: NewFile) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a small real model, which no test changes."""
-    # Here, since most tests need neither LightGBM nor what trains with it.
+    # Imported here, because most tests need neither LightGBM nor the training libraries.
     from tests.faults.support import small_model
 
     return small_model(tmp_path_factory.getbasetemp())
@@ -202,7 +202,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def without_training() -> Iterator[None]:
-    """Lets children run as if the `train` extra were not installed, so that they start sooner."""
+    """Makes children run as if the `train` extra were not installed, so that they start sooner."""
     with pytest.MonkeyPatch.context() as patch:
         folder = Path(__file__).with_name("without_training")
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)

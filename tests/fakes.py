@@ -1,4 +1,4 @@
-"""The one place for stand-ins: a scorer that scores as told, ids that count, a server in a thread.
+"""The tests' stand-ins: a scripted scorer, counting ids, a server in a thread.
 
 Everything else in the tests is real: SQLite files, gRPC sockets, the engine itself.
 """
@@ -50,11 +50,11 @@ BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"))
 
 
 BACKSTAGE = Pool("background reads", PoolLimits(threads=4, max_waiting=64))
-"""Where tests that run a part of the server by itself let it read."""
+"""The readers' place, for tests that run a part of the server by itself."""
 
 
 class FakeScored(NamedTuple):
-    """A score as told."""
+    """A given score."""
 
     margin: float
     pd: float
@@ -64,14 +64,14 @@ class FakeScored(NamedTuple):
 
 
 class FakeUnscorable(NamedTuple):
-    """A refusal as told."""
+    """A given refusal."""
 
     reason: str
     feature: str = ""
 
 
 class FakeScorer:
-    """Gives the first raw value back as the score; NaN cannot be scored."""
+    """Returns the first raw value as the score; NaN cannot be scored."""
 
     model_id = "fake-model"
     scale_version = "fake-scale"
@@ -101,7 +101,7 @@ class FakeScorer:
 
 
 class CountingIds:
-    """Ids that count, so that runs repeat."""
+    """Counting ids, so that runs repeat."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -116,7 +116,7 @@ class CountingIds:
 
 
 def lists_of(store: SqlStore, notice: Notice = lambda _: None, wait_s: float = 10.0) -> Lists:
-    """The lists of a store's database, with a horizon of their own."""
+    """The lists of a store's database, with their own horizon."""
     return Lists(store.engine, Horizon(store.engine, notice), wait_s=wait_s)
 
 
@@ -131,12 +131,12 @@ def new_database(url: str) -> SqlStore:
 
 
 def encode(answer: Answer) -> bytes:
-    """An answer's bytes that tell answers apart."""
+    """Bytes that differ for different answers."""
     return repr(answer).encode()
 
 
 class Desk:
-    """An engine on a real database, with a clock in the test's hand."""
+    """An engine on a real database, with a clock that the test moves."""
 
     def __init__(
         self,
@@ -146,12 +146,12 @@ class Desk:
         scorer: Scorer | None = None,
         machine: Clock | None = None,
     ) -> None:
-        """`machine` is the clock of the engine instead of the desk's own."""
+        """`machine` is the engine's clock in place of this one."""
         self.store = store
         self.clock = SandboxClock(START_US)
         self.faults: list[BaseException] = []
         self.terms: list[tuple[TermsFault, bool]] = []
-        """What was told of wrong terms, and whether they are right again."""
+        """The reports of wrong terms, and of terms that are right again."""
         self.clock_gaps: list[ClockGap] = []
         self.answers: dict[str, Answer] = {}
         self.engine = Engine(
@@ -177,7 +177,7 @@ class Desk:
         caller: str = OPERATOR,
         body: bytes | None = None,
     ) -> Work:
-        """A call; its body stands for what the client sent, its id is fresh unless given."""
+        """A call; its body stands for the client's bytes, and its id is fresh unless given."""
         name = request_id if request_id is not None else f"request-{next(self._requests)}"
         content = repr(command).encode() if body is None else body
 
@@ -197,7 +197,7 @@ class Desk:
     def do(
         self, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
     ) -> Answer:
-        """The answer to one command; raises what it was refused with."""
+        """The answer to one command; raises its refusal."""
         work = self.work(command, request_id=request_id, caller=caller)
         (result,) = self.apply(work)
         if isinstance(result, Exception):
@@ -205,7 +205,7 @@ class Desk:
         return self.answers[work.request_id]
 
     def put_user(self, user_id: str, score: float, *, consent: bool = True) -> Answer:
-        """Registers a person whom the model will give this score."""
+        """Registers a person with this score from the model."""
         raw = _raw(score)
         return self.do(PutUser(user_id, raw, START_US, consent), caller=PLATFORM)
 
@@ -217,7 +217,7 @@ def _raw(score: float) -> bytes:
 
 
 class Served(NamedTuple):
-    """A server that is up: where, with which keys, on which store and clock."""
+    """A running server: its address, keys, store and clock."""
 
     address: str
     operator_key: str
@@ -243,7 +243,7 @@ def serving(
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
 ) -> Iterator[Served]:
-    """A real server on a real socket and a SQLite file, in a thread of its own.
+    """A real server on a real socket and a SQLite file, in its own thread.
 
     With a behaviour it has a simulated payment rail whose secret is `RAIL_SECRET`.
     """

@@ -1,4 +1,4 @@
-"""A machine whose two clocks are in the test's hand."""
+"""A machine with two clocks that the test moves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ SECOND_NS = 10**9
 
 
 class Machine:
-    """A wall clock that anybody may set, and a steady one that goes on by what passes."""
+    """A wall clock that can be set, and a monotonic one."""
 
     def __init__(self) -> None:
         self._wall_ns = START_US * 1_000
         self._steady_ns = 12_345 * SECOND_NS
         self.told: list[tuple[ClockNews, int]] = []
         self.stop_once_s = 0.0
-        """For how long the process is stopped after the next reading of the steady clock."""
+        """The pause of the process after its next reading of the monotonic clock."""
 
     def pass_s(self, seconds: float) -> None:
         """Time passes on both clocks."""
@@ -25,11 +25,11 @@ class Machine:
         self._steady_ns += round(seconds * SECOND_NS)
 
     def set_clock(self, by_s: float) -> None:
-        """Somebody moves the wall clock, forward or back."""
+        """Sets the wall clock forward or back."""
         self._wall_ns += round(by_s * SECOND_NS)
 
     def now_us(self) -> int:
-        """What the wall clock shows."""
+        """The wall clock's time."""
         return self._wall_ns // 1_000
 
     def _steady(self) -> int:
@@ -39,7 +39,7 @@ class Machine:
         return read_ns
 
     def clock(self) -> SystemClock:
-        """The clock of a process that starts now; what it tells is kept in `told`."""
+        """The clock of a process that starts now; its reports are kept in `told`."""
         return SystemClock(
             lambda: self._wall_ns, self._steady, lambda news, off: self.told.append((news, off))
         )

@@ -1,6 +1,5 @@
-"""The PostgreSQL that the tests share, with what most tests need in its databases; and a wire to it
-that can be cut.
-"""
+"""The PostgreSQL that the tests share, with most tests' rows in its databases, and a proxy to it
+that can be cut."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from service.storage.database import open_database
 from service.storage.postgres_tools import PLACES
 
 SOCKET = ".s.PGSQL.5432"
-# Rows that were deleted stay in the files: after so many tests a database is replaced.
+# Deleted rows stay in the files: after this many tests a database is replaced.
 LIFETIME = 50
 NOTES = "terms_changes"
 
@@ -44,9 +43,9 @@ def major_of(programs: Path) -> str:
 
 
 def other_programs() -> dict[str, Path]:
-    """Servers on this machine of other major versions than the pinned one's, by major version.
+    """This machine's servers of other major versions than the pinned one, by major version.
 
-    Beside those of packages, the folders in FREEHOLD_OTHER_POSTGRES, separated like those of PATH.
+    Besides packages, the folders in FREEHOLD_OTHER_POSTGRES, separated as in PATH.
     """
     named = os.environ.get("FREEHOLD_OTHER_POSTGRES", "").split(os.pathsep)
     packaged = (path for place in PLACES for path in sorted(Path("/").glob(place[1:])))
@@ -76,7 +75,7 @@ class Cluster(postgres.Cluster):
         self._lent: dict[str, _Lent] = {}
 
     def fresh(self) -> str:
-        """The name of a new database with two operators, copied from one that was migrated."""
+        """The name of a new database with two operators, copied from a migrated one."""
         if not self._template:
             from tests.fakes import new_database
 
@@ -86,7 +85,7 @@ class Cluster(postgres.Cluster):
         return self.copy(self._template)
 
     def lend(self) -> str:
-        """The name of a database like a fresh one, for a test that changes nothing but rows."""
+        """The name of a database like a fresh one, for a test that changes only rows."""
         lent = self._spare.pop() if self._spare else None
         if lent is None:
             name = self.fresh()
@@ -95,11 +94,11 @@ class Cluster(postgres.Cluster):
         return lent.name
 
     def engine_of(self, name: str) -> Engine:
-        """The engine of a database that is lent, whose sessions the next borrower finds open."""
+        """The engine of a lent database, whose sessions stay open for the next borrower."""
         return self._lent[name].engine()
 
     def give_back(self, name: str) -> None:
-        """Takes a database back that was lent; one that cannot be cleaned is removed."""
+        """Takes a lent database back; one that cannot be cleaned is removed."""
         lent = self._lent.pop(name)
         if lent.clean():
             self._spare.append(lent)
@@ -117,8 +116,8 @@ class Cluster(postgres.Cluster):
 class _Lent:
     """A database that many tests use one after the other, each as if it were fresh.
 
-    Deleting the rows of a test takes 3 ms; copying a database takes 15 ms of a quiet machine,
-    mostly of its disk, and ten times that of a busy one.
+    Deleting a test's rows takes 3 ms; copying a database takes 15 ms on a quiet machine, mostly of
+    its disk, and ten times that on a busy one.
     """
 
     def __init__(self, name: str, dsn: str, url: str) -> None:
@@ -134,7 +133,7 @@ class _Lent:
         ]
         self._session.execute("CREATE SCHEMA seed")
         statements = [f"DELETE FROM {table}" for table in self._tables]
-        # Changes of the terms are noted in any case, these ones too: the notes come last.
+        # Every change of the terms is noted, these too: so the notes are deleted last.
         for table in sorted(self._tables, key=lambda it: it == NOTES):
             self._session.execute(f"CREATE TABLE seed.{table} AS TABLE {table}".encode())
             if table == NOTES:
@@ -143,7 +142,7 @@ class _Lent:
         statements += [
             f"SELECT setval('{name}', {last}, {called})" for name, (last, called) in sequences
         ]
-        # Triggers forbid what no program of ours does: taking back what was entered.
+        # Triggers forbid what no program of ours does: deleting entries.
         guards = "SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '5s'"
         self._cleaning = "; ".join(["BEGIN", guards, *statements, "COMMIT"]).encode()
 
@@ -162,7 +161,7 @@ class _Lent:
         return self._engine
 
     def clean(self) -> bool:
-        """Makes it like a fresh one; False when that cannot be, or was done too often."""
+        """Makes it like a fresh one; False when that fails, or was done too often."""
         self._uses += 1
         try:
             if self._uses >= LIFETIME or self._names("pg_tables", "tablename") != self._tables:
@@ -180,9 +179,9 @@ class _Lent:
 
 
 class Wire:
-    """Stands between a client and a server, on a socket of its own.
+    """A proxy between a client and a server, on its own socket.
 
-    At the first COMMIT of a client it calls `at_commit`, once, which may cut either side off.
+    At a client's first COMMIT it calls `at_commit`, once, which may cut either side off.
     """
 
     COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
@@ -233,25 +232,25 @@ class Wire:
         with suppress(OSError):
             while portion := server.recv(65_536):
                 if self._deaf.is_set():
-                    break  # the answer has come, and nobody shall hear it
+                    break  # the answer has come, and must not arrive
                 client.sendall(portion)
         _shut(client)
 
     def cut(self) -> None:
-        """Cuts both sides off at once: what is on its way does not arrive."""
+        """Cuts both sides off at once: data on its way does not arrive."""
         for end in (*self._servers, *self._clients):
             _shut(end)
 
     def cut_answer(self) -> None:
-        """Lets what is asked through, and cuts the client off instead of the answer."""
+        """Lets requests through, and cuts the client off in place of the answer."""
         self._deaf.set()
 
     def hear_again(self) -> None:
-        """New clients hear their answers."""
+        """New clients get their answers."""
         self._deaf.clear()
 
     def close(self) -> None:
-        """Cuts everything off and ends its threads."""
+        """Cuts all connections and ends its threads."""
         _shut(self._listener)
         self.cut()
         for thread in self._threads:

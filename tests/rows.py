@@ -1,4 +1,4 @@
-"""Rows of one table, read in a transaction or made up as a batch's."""
+"""Rows of one table, read in a transaction or made as a batch makes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changed(
     rows: Mapping[Key, Row | None],
     read: Mapping[Key, Row] | None = None,
 ) -> Rows:
-    """A batch that has read these rows, none if not given, and made those of them."""
+    """A batch that has read these rows (none by default) and changed them to those."""
     made = Rows()
     made.read[table].update(read or {})
     made.changed[table] = dict(rows)

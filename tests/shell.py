@@ -1,7 +1,7 @@
-"""Commands of `freehold`, each in a process of its own, which is forked with everything imported.
+"""Commands of `freehold`, each in its own process, which is forked with all imports done.
 
 An interpreter that starts and imports SQLAlchemy, gRPC and LightGBM takes up to a second of CPU,
-which few tests are about. Those that are start `python -m service.cli` themselves.
+which matters in few tests. Those start `python -m service.cli` themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of the terms that no rule of the database would let in, put there by SQL all the same."""
+"""Rows of the terms that the database's rules refuse, inserted by SQL past the rules."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ ON_BOTH = [
         "currency = 'yen'",
     )
 ]
-"""Each spoils the bike of city, and nothing else."""
+"""Each statement makes city's bike wrong, and nothing else."""
 
 
 def plant(engine: Engine, *statements: str) -> None:
-    """Runs SQL as somebody does who goes around the rules.
+    """Runs SQL past the rules.
 
-    On SQLite neither foreign keys nor CHECKs are looked at; on PostgreSQL foreign keys are not.
+    On SQLite neither foreign keys nor CHECKs are checked; on PostgreSQL foreign keys are not.
     """
     if engine.dialect.name == "sqlite":
         with closing(sqlite3.connect(str(engine.url.database))) as connection, connection:
@@ -58,14 +58,14 @@ def plant(engine: Engine, *statements: str) -> None:
 
 
 def spoiled_bikes(engine: Engine) -> Iterator[str]:
-    """Statements that this kind of database lets in."""
+    """Statements that this kind of database accepts."""
     yield from ON_BOTH
     if engine.dialect.name == "sqlite":
         yield from ON_SQLITE
 
 
 def rows(engine: Engine, table: str) -> list[tuple[Any, ...]]:
-    """A table as it stands."""
+    """All rows of a table."""
     with engine.connect() as connection:
         found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         return [tuple(row) for row in found]

@@ -1,4 +1,4 @@
-"""What the crash benchmark finds, and when it says that a run proves nothing."""
+"""The faults that the crash benchmark finds, and the runs that it rejects as no proof."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, model: Path) -> SqliteSite:
 
 @dataclass(frozen=True)
 class Left:
-    """A database after some load, with every call answered, and what its clients wrote."""
+    """A database after some load, with every call answered, and its clients' logs."""
 
     database: Path
     histories: list[Path]
@@ -56,7 +56,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, model: Path, site: Sqlite
 
 @pytest.fixture
 def left(original: Left, tmp_path: Path) -> Left:
-    """A copy to change."""
+    """A copy for a test to change."""
     return Left(
         Path(shutil.copy(original.database, tmp_path)),
         [Path(shutil.copy(path, tmp_path)) for path in original.histories],
@@ -70,7 +70,7 @@ def check(left: Left) -> Findings:
 
 
 def change(left: Left, *statements: str) -> None:
-    """Change the database behind Freehold's back, its own checks and triggers off."""
+    """Changes the database by SQL, without its checks and triggers."""
     with closing(sqlite3.connect(left.database)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
@@ -81,8 +81,8 @@ def change(left: Left, *statements: str) -> None:
         connection.commit()
 
 
-def test_what_was_left_alone_is_right(left: Left) -> None:
-    """Nothing is found in a database that nobody touched."""
+def test_an_unchanged_database_has_no_fault(left: Left) -> None:
+    """A database that was not changed has no fault."""
     findings = check(left)
     assert findings.right
     assert findings.acknowledged.total() >= 250
@@ -121,10 +121,10 @@ PAID = "(SELECT min(payment_reference) FROM payments)"
         ("UPDATE lines SET available_minor = available_minor + 1", False, False, "books"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_found(
+def test_a_wrong_row_is_found(
     left: Left, statement: str, lost: bool, doubled: bool, said: str
 ) -> None:
-    """A row that is gone, altered or there twice is found, and counts as what it is."""
+    """A row that is gone, changed or doubled is found and counted as that."""
     change(left, statement)
     findings = check(left)
     assert not findings.right
@@ -133,7 +133,7 @@ def test_what_is_wrong_is_found(
 
 
 def test_two_answers_to_one_call_are_a_double(left: Left) -> None:
-    """A call that was told one thing first and then another was done twice."""
+    """A call with two different answers counts as doubled."""
     lines = list(Reader(left.histories[0]).new_lines())
     told = next(line for line in lines if line.kind == "told")
     recorder = Recorder(left.histories[0])
@@ -143,7 +143,8 @@ def test_two_answers_to_one_call_are_a_double(left: Left) -> None:
 
 
 def test_unknown_calls_that_had_committed_are_counted(left: Left) -> None:
-    """A call without an answer that is there before any retry had committed; it must stay."""
+    """A call without an answer that is stored before any retry counts as committed, and must
+    stay."""
     kept = [list(Reader(path).new_lines()) for path in left.histories]
     unknown = next(line for line in kept[0] if line.kind == "told")
     left.histories[0].unlink()
@@ -174,8 +175,8 @@ def test_unknown_calls_that_had_committed_are_counted(left: Left) -> None:
         ("INTERNAL INTERNAL", "was refused"),
     ],
 )
-def test_a_word_of_freehold_that_is_untrue_is_found(left: Left, why: str, said: str) -> None:
-    """What is recorded was neither refused nor said to be unwritten."""
+def test_an_untrue_refusal_is_found(left: Left, why: str, said: str) -> None:
+    """A stored call was neither refused nor reported as unwritten."""
     lines = list(Reader(left.histories[0]).new_lines())
     last = next(line for line in reversed(lines) if line.kind == "told")
     left.histories[0].unlink()
@@ -194,7 +195,7 @@ def test_a_word_of_freehold_that_is_untrue_is_found(left: Left, why: str, said: 
 def test_a_build_that_answers_before_it_commits_fails(
     tmp_path: Path, model: Path, site: SqliteSite
 ) -> None:
-    """The same run against a server that commits 20 ms after its answers finds lost calls."""
+    """The same run on a server that commits 20 ms after its answers finds lost calls."""
     plan = crash.Plan(rounds=3, acknowledged=150, clients=2, seed=2, defect="answer-before-commit")
     outcome = crash.run(plan, site, model, tmp_path, lambda _: None)
     assert outcome.rounds == 3
@@ -220,10 +221,11 @@ def outcome(
     )
 
 
-def test_a_run_that_proves_it_has_no_shortcomings() -> None:
-    """Nothing lost, doubled or faulty, calls in flight, and some unknown ones had committed."""
+def test_a_proving_run_has_no_shortcomings() -> None:
+    """A run without lost, doubled or faulty calls has calls in flight at its kills, and some
+    unknown ones were committed."""
     assert crash.shortcomings(outcome()) == []
-    # A few kills may all have missed the moment between commit and answer.
+    # All of a few kills may miss the moment between commit and answer.
     assert crash.shortcomings(outcome(committed=0, rounds=5)) == []
 
 
@@ -238,10 +240,10 @@ def test_a_run_that_proves_it_has_no_shortcomings() -> None:
         (outcome(committed=0), "idle moments"),
     ],
 )
-def test_shortcomings_are_told(
+def test_shortcomings_are_reported(
     found: crash.Outcome, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a run does not prove is said, the figures are written, and it exits with 1."""
+    """Every shortcoming of a run is printed, the figures are written, and the exit code is 1."""
     described = {"version": "SQLite 3", "file_system": "ext4"}
     monkeypatch.setattr(crash, "_measure", lambda *_: (found, described))
     out = tmp_path / "crash.json"
@@ -253,7 +255,7 @@ def test_shortcomings_are_told(
 
 
 def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The JSON has the seven figures that a claim rests on, the table says them in words."""
+    """The JSON has the seven figures of the claim, and the table has them in words."""
     described = {"version": "SQLite 3", "file_system": "ext4"}
     monkeypatch.setattr(crash, "_measure", lambda *_: (outcome(), described))
     out = tmp_path / "crash.json"
@@ -270,10 +272,10 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.glob("crash-*"))
 
 
-def test_an_interrupted_run_takes_its_processes_along(
+def test_an_interrupted_run_ends_its_processes(
     tmp_path: Path, model: Path, site: SqliteSite
 ) -> None:
-    """When the run fails in the middle, no server and no client of it is left."""
+    """When the run fails in the middle, none of its servers and clients is left."""
 
     def fails(_: crash.Outcome) -> None:
         raise BenchmarkError("enough")

@@ -1,4 +1,4 @@
-"""How the benchmarks count, compare and write down."""
+"""The benchmarks' counting, comparing and writing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import harness
 
 
 def test_percentile_is_nearest_rank() -> None:
-    """A percentile is a value that was measured: the smallest with that share at or below it."""
+    """A percentile is a measured value: the smallest with that share at or below it."""
     values = [float(n) for n in range(1, 101)]
     assert harness.percentile(values, 0.50) == 50.0
     assert harness.percentile(values, 0.99) == 99.0
@@ -23,7 +23,7 @@ def test_percentile_is_nearest_rank() -> None:
 
 @pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.01)])
 def test_percentile_of_nothing_is_refused(values: list[float], share: float) -> None:
-    """A percentile of no values, or outside 0 to 1, is an error and not a number."""
+    """A percentile of no values, or outside 0 to 1, is an error."""
     with pytest.raises(ValueError, match="percentile"):
         harness.percentile(values, share)
 
@@ -34,22 +34,22 @@ def test_spread_is_median_and_range() -> None:
     assert harness.spread([1.0, 2.0]) == harness.Spread(1.5, 1.0, 2.0)
 
 
-def test_quartiles_are_of_rounds_that_were() -> None:
-    """A figure over many rounds has, besides its spread, the ends of its middle half, measured."""
+def test_quartiles_are_measured_values() -> None:
+    """A figure over many rounds also has the ends of its middle half, which are measured values."""
     values = [float(n) for n in range(8, 0, -1)]
     assert harness.quartiles(values) == harness.Quartiles(4.5, 1.0, 8.0, 2.0, 6.0)
     assert harness.quartiles([3.0]) == harness.Quartiles(3.0, 3.0, 3.0, 3.0, 3.0)
 
 
 def test_ratio_is_taken_within_a_round() -> None:
-    """A ratio compares the two sides of one round, and rounds that do not pair are refused."""
+    """A ratio compares the two sides of one round; rounds without a partner are refused."""
     assert harness.ratios([1.0, 6.0], [2.0, 3.0]) == [0.5, 2.0]
     with pytest.raises(ValueError, match="shorter"):
         harness.ratios([1.0, 2.0], [1.0])
 
 
-def test_sides_take_turns_at_going_first() -> None:
-    """Each round runs every side once, and who goes first changes from round to round."""
+def test_sides_alternate() -> None:
+    """Each round runs every side once, and the first side changes from round to round."""
     assert list(harness.in_turn(("a", "b"), 3)) == [
         (0, ("a", "b")),
         (1, ("b", "a")),
@@ -57,8 +57,8 @@ def test_sides_take_turns_at_going_first() -> None:
     ]
 
 
-def test_machine_names_what_figures_depend_on(tmp_path: Path) -> None:
-    """The machine's description holds processor, memory, kernel, disk, versions and contention."""
+def test_machine_names_the_conditions_of_figures(tmp_path: Path) -> None:
+    """The machine's description has processor, memory, kernel, disk, versions and contention."""
     machine = harness.machine(tmp_path)
     assert machine["cpu"]
     assert machine["cores"] >= 1
@@ -71,9 +71,10 @@ def test_machine_names_what_figures_depend_on(tmp_path: Path) -> None:
 
 
 def test_a_checkout_is_named_by_its_commit(tmp_path: Path) -> None:
-    """A checkout's revision is its commit, and that of a folder without one is the folder's name.
+    """A checkout's revision is its commit, and the revision of a folder without one is the folder's
+    name.
 
-    A folder inside of a repository is not named by that repository's commit.
+    A folder inside a repository is not named by that repository's commit.
     """
     outer = tmp_path / "outer"
     inner = outer / "inner"
@@ -108,15 +109,15 @@ def test_document_is_complete(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_figures_never_hide_the_head() -> None:
-    """A benchmark whose own figure would overwrite a shared field is refused."""
+def test_figures_cannot_replace_shared_fields() -> None:
+    """A benchmark whose figure would overwrite a shared field is refused."""
     with pytest.raises(ValueError, match="ratio"):
         harness.document(
             name="x", ratio=1.0, rounds=1, seed=1, machine={}, commit={}, figures={"ratio": 2.0}
         )
 
 
-def test_a_figure_that_is_no_number_is_not_written(tmp_path: Path) -> None:
+def test_nan_is_not_written(tmp_path: Path) -> None:
     """NaN is refused before the file is touched."""
     path = tmp_path / "result.json"
     with pytest.raises(ValueError, match="JSON"):

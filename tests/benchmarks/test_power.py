@@ -1,4 +1,4 @@
-"""What the power benchmark reads from a trace, makes of a disk, and asks of what it finds there."""
+"""The power benchmark's reading of a trace, its disks, and its verdicts on them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fd(number: int, path: str) -> str:
 
 
 def opened(path: str, flags: str = "O_RDWR|O_CREAT") -> str:
-    """A line of an open that succeeded."""
+    """The line of a successful open."""
     return f'7  openat(AT_FDCWD<{hexed("/")}>, "{hexed(path)}", {flags}, 0644) = {fd(4, path)}'
 
 
@@ -67,7 +67,8 @@ def events_of(*lines: str, present: tuple[str, ...] = ()) -> list[Event]:
 
 
 def test_a_trace_becomes_events_in_their_order() -> None:
-    """Writes, syncs, names that come and go, and acknowledgements are read in the order traced."""
+    """Writes, syncs, created and deleted names, and acknowledgements are read in the traced
+    order."""
     assert events_of(
         opened("/data/a.db-wal"),
         written("/data/a.db-wal", b"\x00frame\xff", 32),
@@ -91,8 +92,8 @@ def test_a_trace_becomes_events_in_their_order() -> None:
     ]
 
 
-def test_opening_what_is_there_creates_nothing() -> None:
-    """Only the first open of a name creates it, and one that cuts the file off truncates it."""
+def test_opening_an_existing_file_creates_nothing() -> None:
+    """Only the first open of a name creates it, and an open with O_TRUNC truncates it."""
     assert events_of(opened("/data/a.db"), present=("a.db",)) == []
     assert events_of(opened("/data/a.db"), opened("/data/a.db")) == [Create("a.db")]
     assert events_of(opened("/data/a.db", "O_WRONLY|O_TRUNC"), present=("a.db",)) == [
@@ -100,8 +101,8 @@ def test_opening_what_is_there_creates_nothing() -> None:
     ]
 
 
-def test_other_files_and_the_index_of_the_log_are_left_out() -> None:
-    """Files elsewhere are nobody's concern, and the log's index is rebuilt whatever it holds."""
+def test_other_files_and_the_logs_index_are_ignored() -> None:
+    """Files elsewhere do not matter, and the log's index is rebuilt whatever it contains."""
     shm = "/data/a.db-shm"
     assert (
         events_of(
@@ -120,8 +121,8 @@ def test_other_files_and_the_index_of_the_log_are_left_out() -> None:
     )
 
 
-def test_what_failed_promises_nothing() -> None:
-    """A failed call changes nothing, a failed sync least of all, and a short write is short."""
+def test_a_failed_call_has_no_effect() -> None:
+    """A failed call changes nothing, a failed sync included, and a short write is short."""
     assert events_of(
         f"7  fdatasync({fd(4, '/data/a.db')}) = -1 EIO (Input/output error)",
         f"7  sync_file_range({fd(4, '/data/a.db')}, 0, 9, SYNC_FILE_RANGE_WRITE) = 0",
@@ -149,23 +150,22 @@ def test_what_failed_promises_nothing() -> None:
         ("7  io_uring_enter(4, 1, 0, 0, NULL, 8) = 1", "descriptor"),
     ],
 )
-def test_what_no_event_can_say_is_refused(line: str, why: str) -> None:
+def test_an_unknown_change_is_refused(line: str, why: str) -> None:
     """A change of a file that the model does not know stops the benchmark."""
     with pytest.raises(TraceError, match=why):
         events_of(line, present=("a.db",))
 
 
-def test_without_strace_the_benchmark_says_so() -> None:
-    """Where strace is not installed the command ends with exit code 3 and names what is missing."""
+def test_without_strace_the_benchmark_names_it() -> None:
+    """Without strace the command exits with 3 and names it."""
     result = CliRunner(env={"PATH": ""}).invoke(main, ["power", "--states", "1"])
     assert result.exit_code == power.CANNOT_TRACE
     assert "needs strace, and it is not installed" in result.output
 
 
-def test_where_tracing_is_forbidden_the_benchmark_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A strace that may not trace is told apart from one that is missing, with its own words."""
+def test_forbidden_tracing_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strace that may not trace is reported differently from a missing one, with its own
+    message."""
     fake = tmp_path / "strace"
     fake.write_text("#!/bin/sh\necho 'ptrace: Operation not permitted' >&2\nexit 1\n")
     fake.chmod(0o755)
@@ -175,7 +175,7 @@ def test_where_tracing_is_forbidden_the_benchmark_says_so(
 
 
 def survivors(disk: Disk, name: str = "a", tries: int = 400) -> list[bytes | None]:
-    """What power cuts leave of one file; None where it is gone."""
+    """One file's possible contents after power cuts; None where it is gone."""
     return [disk.cut(random.Random(seed))[0].get(name) for seed in range(tries)]
 
 
@@ -187,21 +187,22 @@ def disk_after(*events: Event, **files: bytes) -> Disk:
     return disk
 
 
-def test_what_was_synced_survives() -> None:
-    """A file's writes before its last sync are in every state, whatever comes after."""
+def test_synced_writes_survive() -> None:
+    """A file's writes before its last sync are in every state, whatever follows."""
     old, new = b"o" * SECTOR, b"n" * SECTOR
     disk = disk_after(Write("a", 0, new), Sync("a"), Write("a", SECTOR, old), a=old)
     assert {found and found[:SECTOR] for found in survivors(disk)} == {new}
 
 
 def test_a_sync_is_of_one_file() -> None:
-    """Syncing one file leaves the writes of another open."""
+    """Syncing one file leaves another's writes unsynced."""
     disk = disk_after(Write("a", 0, b"new"), Sync("b"), a=b"old", b=b"")
     assert set(survivors(disk)) == {b"old", b"new"}
 
 
 def test_unsynced_writes_are_kept_dropped_and_torn_by_whole_sectors() -> None:
-    """An unsynced write is there, or not, or in some of its sectors, never in part of one."""
+    """An unsynced write is there, missing, or there in some of its sectors, never in part of a
+    sector."""
     count = 3
     disk = disk_after(Write("a", 0, b"n" * SECTOR * count), a=b"o" * SECTOR * count)
     shapes = set()
@@ -214,7 +215,7 @@ def test_unsynced_writes_are_kept_dropped_and_torn_by_whole_sectors() -> None:
 
 
 def test_a_tear_follows_the_sectors_of_the_file() -> None:
-    """A write that begins within a sector is torn at the sectors of the file."""
+    """A write that begins within a sector is torn at the file's sectors."""
     before, offset = b"o" * 2 * SECTOR, SECTOR - 100
     found = set(survivors(disk_after(Write("a", offset, b"n" * 200), a=before)))
     first = before[:offset] + b"n" * 100 + before[SECTOR:]
@@ -224,13 +225,13 @@ def test_a_tear_follows_the_sectors_of_the_file() -> None:
 
 
 def test_writes_may_arrive_out_of_order() -> None:
-    """A later write may be on disk without an earlier one, also of the same bytes."""
+    """A later write may be on disk without an earlier one, even of the same bytes."""
     disk = disk_after(Write("a", 0, b"first"), Write("a", 4, b"later"), a=b"." * 9)
     assert set(survivors(disk)) == {b"." * 9, b"first....", b"....later", b"firslater"}
 
 
 def test_a_file_may_be_longer_than_its_bytes() -> None:
-    """A write past the end that is lost may leave the new length, filled with zeros or junk."""
+    """A lost write past the end may leave the new length, filled with zeros or random bytes."""
     found = survivors(disk_after(Write("a", 2, b"n" * 8), a=b"oo"))
     lengths = {len(it) for it in found if it is not None}
     assert lengths == {2, 10}
@@ -239,8 +240,8 @@ def test_a_file_may_be_longer_than_its_bytes() -> None:
     assert len(set(found)) > 4
 
 
-def test_truncations_are_open_until_synced() -> None:
-    """A file made shorter or longer has either length until it is synced."""
+def test_unsynced_truncations_are_open() -> None:
+    """A file that was made shorter or longer may have either length until it is synced."""
     assert set(survivors(disk_after(Truncate("a", 2), a=b"1234"))) == {b"1234", b"12"}
     assert set(survivors(disk_after(Truncate("a", 6), a=b"1234"))) == {b"1234", b"1234\0\0"}
     assert set(survivors(disk_after(Truncate("a", 2), Sync("a"), a=b"1234"))) == {b"12"}
@@ -254,14 +255,14 @@ def test_a_new_name_needs_a_sync_of_its_folder() -> None:
 
 
 def test_a_deleted_name_may_come_back() -> None:
-    """Until the folder is synced a name may stand for the old file, the new one, or none."""
+    """Until the folder is synced, a name may mean the old file, the new one, or none."""
     deleted = (Unlink("a"), Create("a"), Write("a", 0, b"new"), Sync("a"))
     assert set(survivors(disk_after(*deleted, a=b"old"))) == {b"old", None, b"new"}
     assert set(survivors(disk_after(*deleted[:1], SyncFolder(), a=b"old"))) == {None}
 
 
 def test_a_state_follows_from_its_seed() -> None:
-    """The same chance gives the same state again, and a cut does not change the disk."""
+    """The same seed gives the same state, and a cut does not change the disk."""
     disk = disk_after(Write("a", 0, b"n" * 2000), a=b"o" * 3000)
     assert survivors(disk, tries=20) == survivors(disk, tries=20)
 
@@ -281,14 +282,14 @@ def test_every_change_is_counted_once() -> None:
     assert min(total.kept, total.dropped, total.torn) > 10
 
 
-def test_the_index_of_the_log_is_missing_or_junk() -> None:
-    """The log's index is never handed over as the run left it."""
+def test_the_logs_index_is_missing_or_random() -> None:
+    """The log's index is never as the run left it."""
     found = [index_of_log("a.db", random.Random(seed)) for seed in range(20)]
     assert {tuple(it) for it in found} == {(), ("a.db-shm",)}
 
 
-def test_cuts_come_near_promises_and_syncs() -> None:
-    """The power goes anywhere in the run, and often right after an acknowledgement or a sync."""
+def test_cuts_are_often_near_acknowledgements_and_syncs() -> None:
+    """A cut is anywhere in the run, and often right after an acknowledgement or a sync."""
     events: list[Event] = [Write("a", n, b"x") for n in range(100)]
     events[40], events[70], events[90] = Acknowledge(b"{}"), Sync("a"), SyncFolder()
     cuts = [choose_cut(events, random.Random(seed)) for seed in range(400)]
@@ -307,7 +308,7 @@ def test_a_disk_can_lie_about_each_kind_of_sync() -> None:
     assert ignoring(events, log=False, folder=True, database=False) == [*events[:2], events[3]]
 
 
-def test_deaths_are_at_different_calls_that_the_run_makes() -> None:
+def test_deaths_are_at_different_calls_of_the_run() -> None:
     """Deaths are spread over writes, syncs, acknowledgements and deletions, none of them twice."""
     events: list[Event] = [Write("a", n, b"x") for n in range(50)]
     events += [Sync("a"), SyncFolder(), Unlink("a"), *[Acknowledge(b"{}")] * 5]
@@ -325,7 +326,7 @@ def test_deaths_are_at_different_calls_that_the_run_makes() -> None:
 
 @pytest.fixture(scope="module")
 def rented(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Batch], str]:
-    """A database after a short run without any trace, its batches, and the digest before them."""
+    """A database after a short run without a trace, its batches, and the digest before them."""
     path = tmp_path_factory.mktemp("rented") / "a.db"
     power_load.create_database(path)
     engine = open_database(f"sqlite:///{path}")
@@ -341,7 +342,7 @@ Judge = Callable[..., Verdict]
 
 @pytest.fixture
 def judge(rented: tuple[Path, list[Batch], str], tmp_path: Path) -> Judge:
-    """The verdict on a copy of the database after statements of somebody else."""
+    """The verdict on a copy of the database after SQL statements."""
     path, batches, before = rented
 
     def judged(*statements: str, told: int = 12, of: list[Batch] | None = None) -> Verdict:
@@ -357,21 +358,21 @@ def judge(rented: tuple[Path, list[Batch], str], tmp_path: Path) -> Judge:
     return judged
 
 
-def test_a_database_that_kept_its_word_is_whole(judge: Judge) -> None:
-    """A database with all that was acknowledged is whole, and may hold the batch after it."""
+def test_a_complete_database_is_whole(judge: Judge) -> None:
+    """A database with everything acknowledged is whole, and may have the next batch too."""
     assert judge() == Verdict(12, 0, 0, "")
     assert judge(told=11).whole
 
 
 def test_a_lost_batch_is_counted(judge: Judge, rented: tuple[Path, list[Batch], str]) -> None:
-    """An acknowledged batch of which nothing is there is lost; one not acknowledged is not."""
+    """An acknowledged batch without any row is lost; an unacknowledged one is not."""
     more = [*rented[1], Batch(13, {"request-x": "0", "request-y": "0"}, "0")]
     assert judge(told=13, of=more) == Verdict(13, 1, 2, "")
     assert judge(told=12, of=more) == Verdict(12, 0, 0, "")
 
 
 def test_half_a_batch_is_broken(judge: Judge, rented: tuple[Path, list[Batch], str]) -> None:
-    """A batch of which one request is missing is broken, acknowledged or not."""
+    """A batch with one request missing is broken, acknowledged or not."""
     last = next(batch for batch in reversed(rented[1]) if len(batch.requests) > 1)
     name = next(iter(last.requests))
     verdict = judge(f"DELETE FROM requests WHERE request_id = '{name}'", told=0)
@@ -379,36 +380,36 @@ def test_half_a_batch_is_broken(judge: Judge, rented: tuple[Path, list[Batch], s
 
 
 def test_a_gap_is_broken(judge: Judge, rented: tuple[Path, list[Batch], str]) -> None:
-    """A batch cannot be missing while a later one is there."""
+    """A batch cannot be missing when a later one is there."""
     names = ", ".join(f"'{name}'" for name in rented[1][2].requests)
     verdict = judge(f"DELETE FROM requests WHERE request_id IN ({names})")
     assert verdict.lost_batches == 1
     assert verdict.broken == "batch 12 is there, and one before it is not"
 
 
-def test_another_answer_is_a_lost_one(judge: Judge, rented: tuple[Path, list[Batch], str]) -> None:
-    """A retry must get the bytes that were acknowledged; other bytes are a loss."""
+def test_another_answer_is_a_loss(judge: Judge, rented: tuple[Path, list[Batch], str]) -> None:
+    """A retry must get the acknowledged bytes; other bytes are a loss."""
     name = next(iter(rented[1][-1].requests))
     verdict = judge(f"UPDATE requests SET answer = x'00' WHERE request_id = '{name}'")
     assert verdict.lost_requests == 1
 
 
 def test_a_row_that_differs_is_broken(judge: Judge) -> None:
-    """Every row of every table must be as it was after the last batch, requests or not."""
+    """Every row of every table must be as after the last batch, also where no request shows it."""
     verdict = judge("UPDATE decisions SET build = 'other'")
     assert verdict.broken == "the rows are not those after batch 12"
 
 
-def test_books_that_do_not_add_up_are_broken(judge: Judge) -> None:
-    """The books are verified in every state, and the first row that is wrong is named."""
+def test_wrong_books_are_broken(judge: Judge) -> None:
+    """The books are verified in every state, and the first wrong row is named."""
     verdict = judge(
         "UPDATE lines SET limit_minor = limit_minor + 1, available_minor = available_minor + 1"
     )
     assert "lines/" in verdict.broken
 
 
-def test_a_file_that_is_no_database_is_broken(tmp_path: Path) -> None:
-    """A database that cannot be read lost everything, and does not stop the benchmark."""
+def test_an_unreadable_file_is_broken(tmp_path: Path) -> None:
+    """An unreadable database has lost everything, and does not stop the benchmark."""
     path = tmp_path / "a.db"
     path.write_bytes(b"junk" * 4096)
     verdict = check(path, [Batch(1, {"a": "0", "b": "0"}, "0")], 1, "0")
@@ -421,15 +422,15 @@ CONTROL = replace(FULL, name="NORMAL", synchronous="NORMAL", loses=True)
 
 
 def tallied(*verdicts: Verdict) -> Tally:
-    """These verdicts, summed up."""
+    """The sum of these verdicts."""
     tally = Tally()
     for number, verdict in enumerate(verdicts):
         tally.add(power_states.State(number, "sync", 7, "even", Fates(kept=1), verdict))
     return tally
 
 
-def test_the_proof_stands_only_if_every_part_of_it_does() -> None:
-    """FULL that loses or breaks a state fails the run, and so does a control that loses none."""
+def test_the_proof_needs_all_its_parts() -> None:
+    """The run fails when FULL loses or breaks a state, and when a control loses none."""
     whole, lost = Verdict(5, 0, 0, ""), Verdict(5, 1, 3, "")
     broken = Verdict(5, 0, 0, "half a batch")
     assert power.failures({FULL: tallied(whole), CONTROL: tallied(whole, lost)}, []) == []
@@ -440,8 +441,8 @@ def test_the_proof_stands_only_if_every_part_of_it_does() -> None:
     assert power.failures({FULL: tallied(whole)}, died) == ["deaths"]
 
 
-def test_findings_are_kept_for_whoever_looks() -> None:
-    """The first states that went wrong are kept with their number and their cut."""
+def test_findings_are_kept() -> None:
+    """The first wrong states are kept with their number and their cut."""
     tally = tallied(*[Verdict(5, 1, 3, "")] * 9)
     assert (tally.states, tally.lost_states, tally.lost_requests) == (9, 9, 27)
     assert [finding["number"] for finding in tally.findings] == [0, 1, 2, 3, 4]
@@ -450,7 +451,7 @@ def test_findings_are_kept_for_whoever_looks() -> None:
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]:
-    """A short real run with each setting, as strace saw it."""
+    """A short real run with each setting, as strace recorded it."""
     try:
         require_strace()
     except StraceMissing as missing:
@@ -464,8 +465,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]
     }
 
 
-def test_full_syncs_before_it_acknowledges(recordings: dict[str, Recording]) -> None:
-    """With FULL nothing of the log is unsynced when a batch is acknowledged; NORMAL waits."""
+def test_full_syncs_before_acknowledgements(recordings: dict[str, Recording]) -> None:
+    """With FULL no write of the log is unsynced when a batch is acknowledged; with NORMAL some
+    are."""
 
     def unsynced_promises(events: list[Event]) -> int:
         pending, promises = False, 0
@@ -481,8 +483,8 @@ def test_full_syncs_before_it_acknowledges(recordings: dict[str, Recording]) -> 
     assert unsynced_promises(recordings["NORMAL"].events) > BATCHES / 2
 
 
-def test_a_recording_has_what_makes_it_hard(recordings: dict[str, Recording]) -> None:
-    """A run holds checkpoints, logs written over, and logs deleted and created again."""
+def test_a_recording_has_the_hard_cases(recordings: dict[str, Recording]) -> None:
+    """A run has checkpoints, overwritten logs, and logs deleted and created again."""
     counts = power_states.counts_of(recordings["FULL"])
     assert counts["batches"] == BATCHES
     assert counts["logs_created"] == 2
@@ -492,7 +494,7 @@ def test_a_recording_has_what_makes_it_hard(recordings: dict[str, Recording]) ->
 
 
 def test_full_loses_nothing(recordings: dict[str, Recording], tmp_path: Path) -> None:
-    """With synchronous=FULL no power cut takes back what was acknowledged, or breaks the books."""
+    """With synchronous=FULL no power cut loses an acknowledged batch or breaks the books."""
     experiment = replace(FULL, states=40)
     tally = power_states.run([experiment], recordings, seed=1, folder=tmp_path, workers=1)[
         experiment
@@ -505,27 +507,25 @@ def test_full_loses_nothing(recordings: dict[str, Recording], tmp_path: Path) ->
     ("synchronous", "lies"),
     [("NORMAL", ""), ("FULL", "log"), ("FULL", "folder"), ("FULL", "database")],
 )
-def test_the_test_bites(
+def test_the_controls_lose_batches(
     recordings: dict[str, Recording], tmp_path: Path, synchronous: str, lies: str
 ) -> None:
-    """Without the syncs of FULL, or on a disk that skips a kind of them, promises are lost."""
+    """Without FULL's syncs, or on a disk that skips one kind of them, acknowledged batches are
+    lost."""
     bench = Bench(recordings, 1, tmp_path / "states")
     experiment = Experiment("control", synchronous, lies, True, 60)
     assert any(bench.state(experiment, number).verdict.lost_batches for number in range(60))
 
 
-def test_normal_loses_promises_and_never_halves_them(
-    recordings: dict[str, Recording], tmp_path: Path
-) -> None:
-    """With NORMAL the youngest batches may go, each as a whole, and the books still add up."""
+def test_normal_loses_whole_batches_only(recordings: dict[str, Recording], tmp_path: Path) -> None:
+    """With NORMAL the last batches may be lost, each as a whole, and the books still verify."""
     bench = Bench(recordings, 2, tmp_path / "states")
     assert [bench.state(CONTROL, number).verdict.broken for number in range(20)] == [""] * 20
 
 
-def test_death_at_a_call_takes_nothing_back(
-    recordings: dict[str, Recording], tmp_path: Path
-) -> None:
-    """A process killed as it enters a write, a sync or an acknowledgement has lost no promise."""
+def test_death_at_a_call_loses_nothing(recordings: dict[str, Recording], tmp_path: Path) -> None:
+    """A process killed at its entry into a write, a sync or an acknowledgement has lost no
+    acknowledged batch."""
     died = power_kill.all_deaths(
         recordings["FULL"],
         tmp_path,
@@ -539,14 +539,14 @@ def test_death_at_a_call_takes_nothing_back(
 
 @pytest.mark.usefixtures("recordings")
 def test_a_run_that_proves_nothing_is_refused(tmp_path: Path) -> None:
-    """A load too short to write its log over is no load, and the benchmark says so."""
+    """A load too short to overwrite its log proves nothing, and the benchmark says so."""
     with pytest.raises(BenchmarkError, match="log_restarts"):
         power_states.make_recording(tmp_path / "x", "FULL", batches=2, sessions=1, seed=1)
 
 
 @pytest.mark.usefixtures("recordings")
-def test_the_command_answers_with_table_and_json(tmp_path: Path) -> None:
-    """One command records, rebuilds and judges, and its JSON has the figures of both settings."""
+def test_the_command_gives_table_and_json(tmp_path: Path) -> None:
+    """One command records, rebuilds and judges; its JSON has both settings' figures."""
     out = tmp_path / "power.json"
     arguments = (
         "power --states 30 --control-states 25 --deaths 2 --batches 24 --sessions 2 --workers 2"

@@ -1,4 +1,4 @@
-"""What the races find when a guard is missing, and when they say that a run proves nothing."""
+"""The races' findings when a guard is missing, and the runs that they reject as no proof."""
 
 from __future__ import annotations
 
@@ -45,12 +45,13 @@ def place(cluster: Cluster, tmp_path: Path, model: Path) -> Iterator[Arena]:
     ],
 )
 def test_a_missing_key_is_found(place: Arena, name: str, table: str, said: str) -> None:
-    """Without the key of a table two processes give the same thing to two, and the race sees it."""
+    """Without a table's key two processes give the same object to two people, and the race finds
+    it."""
     with writing(place.engine) as connection:
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT pk_{table}"))
 
     class Found(Exception):
-        """Enough was seen."""
+        """Raised when enough was found."""
 
     def look(tally: Tally) -> None:
         if any(said in sentence for sentence in tally.sentences):
@@ -63,7 +64,7 @@ def test_a_missing_key_is_found(place: Arena, name: str, table: str, said: str) 
 def test_a_round_that_cannot_be_prepared_ends_the_run(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a scenario needs and is refused is no outcome: the run ends and says why."""
+    """A refused preparation is not an outcome: the run ends with the reason."""
 
     async def impossible(one: Round) -> None:
         await one.authorize(await one.person(), "boat")
@@ -76,12 +77,12 @@ def test_a_round_that_cannot_be_prepared_ends_the_run(
         races.run(place, "review", 3, 1, lambda _: None)
 
 
-# -- rows that do not fit --------------------------------------------------------------------------
+# -- wrong rows ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def stored(desk: Desk) -> Stored:
-    """Two rentals of Ann's, one settled and one reversed, and one that goes on."""
+    """Two of Ann's rentals, one settled and one reversed, and one that goes on."""
     reader = Reader(desk.store.engine)
     desk.put_user("ann", 700)
     settled = rental(desk, authorize("ann", "umbrella"))
@@ -91,8 +92,8 @@ def stored(desk: Desk) -> Stored:
     return reader.read({"ann"}, {"request-1", "request-99"}, {"pay-1"}, {"asset-1"})
 
 
-def test_rows_that_fit_are_right(stored: Stored) -> None:
-    """Nothing is found in rows that nobody touched, and each thing that happened is there once."""
+def test_correct_rows_have_no_fault(stored: Stored) -> None:
+    """Unchanged rows have no fault, and each event is there once."""
     assert wrong(stored, ["ann"]) == []
     steps = [stored.steps[it.authorization_id] for it in stored.authorizations["ann"]]
     assert steps == [
@@ -112,8 +113,8 @@ def _first(stored: Stored) -> Authorization:
     return stored.authorizations["ann"][0]
 
 
-def test_rows_that_do_not_fit_are_named(stored: Stored) -> None:
-    """A line off its sums, a version without its event or with two, and a lost line are found."""
+def test_wrong_rows_are_named(stored: Stored) -> None:
+    """A line with wrong sums, a version with no event or two, and a missing line are found."""
     line = stored.lines["ann"]
     stored.lines["ann"] = replace(line, held_minor=line.held_minor + 1)
     assert {it.split(": ")[1].split(" is ")[0] for it in wrong(stored, ["ann"])} == {
@@ -131,11 +132,11 @@ def test_rows_that_do_not_fit_are_named(stored: Stored) -> None:
     assert "nobody has no line" in wrong(stored, ["nobody"])
 
 
-# -- what a run proves -----------------------------------------------------------------------------
+# -- the proof of a run ----------------------------------------------------------------------------
 
 
 def proof(name: str, **changes: object) -> Tally:
-    """A run that proves what it should."""
+    """A run with everything that proves it."""
     tally = Tally(rounds=200, overlapping=200)
     tally.outcomes = Counter(dict.fromkeys(RACES[name].outcomes, 1))
     for field, value in changes.items():
@@ -143,8 +144,9 @@ def proof(name: str, **changes: object) -> Tally:
     return tally
 
 
-def test_a_run_that_proves_it_has_no_shortcomings() -> None:
-    """Nothing wrong, every kind of contender won, and the contenders were under way together."""
+def test_a_proving_run_has_no_shortcomings() -> None:
+    """In a proving run no row is wrong, every kind of contender won, and the contenders
+    overlapped."""
     assert races.shortcomings({name: proof(name) for name in RACES}) == []
 
 
@@ -156,20 +158,20 @@ def test_a_run_that_proves_it_has_no_shortcomings() -> None:
         ({"overlapping": 99}, "only 99 rounds overlapped"),
     ],
 )
-def test_shortcomings_are_told(changes: dict[str, object], said: str) -> None:
-    """A round that came out wrong, a kind that never won and calls one after another are told."""
+def test_shortcomings_are_reported(changes: dict[str, object], said: str) -> None:
+    """A wrong round, a kind that never won, and calls that did not overlap are reported."""
     (sentence,) = races.shortcomings({"review": proof("review", **changes)})
     assert sentence == f"review: {said}"
 
 
-def test_few_rounds_need_not_be_won_by_all() -> None:
-    """A handful of rounds may all end the same way."""
+def test_few_rounds_need_not_have_every_winner() -> None:
+    """A handful of rounds may all have the same winner."""
     tally = proof("review", rounds=20, outcomes=Counter({"approve": 20}))
     assert races.shortcomings({"review": tally}) == []
 
 
 def test_json_and_table_carry_the_figures(tmp_path: Path, model: Path) -> None:
-    """One command runs a scenario on a server of its own and writes its counts."""
+    """One command runs a scenario on its own server and writes its counts."""
     written = tmp_path / "races.json"
     words = ["races", "--rounds", "3", "--scenario", "review", "--model", str(model)]
     done = CliRunner().invoke(

@@ -1,4 +1,4 @@
-"""What the rpc benchmark sends, sums up and refuses."""
+"""The rpc benchmark's messages, sums and refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _table(path: Path, states: list[str]) -> Path:
 
 
 def test_every_message_is_distinct() -> None:
-    """Each call has a valid version 4 request id, a person and an item of its own."""
+    """Each call has a valid version 4 request id, and its own person and item."""
     sent = [AuthorizeRequest.FromString(m) for m in load.messages(_JOB)]
     assert len({m.request_id for m in sent}) == len(sent)
     assert all(m.request_id[14] == "4" and len(m.request_id) == 36 for m in sent)
@@ -55,13 +55,14 @@ def test_every_message_is_distinct() -> None:
 
 
 def test_messages_follow_from_the_seed() -> None:
-    """The same seed gives the same bytes to both servers, another round's seed none of them."""
+    """The same seed gives both servers the same bytes; another round's seed gives different
+    ones."""
     assert load.messages(_JOB) == load.messages(replace(_JOB, port=2, in_flight=9))
     assert not set(load.messages(_JOB)) & set(load.messages(replace(_JOB, seed=8)))
 
 
 def test_people_are_distinct_and_real() -> None:
-    """Each person has a real row's values, missing ones left out; further laps have further ids."""
+    """Each person has a real row's values without the missing ones; repeated rows get new ids."""
     data = dataset.Dataset(
         ids=("a", "b", "c"),
         raw=np.array([[1.0, 10.0], [2.0, math.nan], [3.0, 30.0]]),
@@ -79,7 +80,7 @@ def test_people_are_distinct_and_real() -> None:
 
 
 def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
-    """Fewer rows in the database than calls answered with OK is a failure, more is not."""
+    """Fewer rows in the database than calls answered with OK is a failure; more is not."""
     rows = prepared.count_rows(_table(tmp_path / "a.db", ["ACTIVE"] * 8 + ["DECLINED"]))
     assert rows == {"ACTIVE": 8, "DECLINED": 1}
     rpc_figures.check_rows(rows, 9)
@@ -89,14 +90,14 @@ def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
 
 
 def test_answers_without_holds_fail_the_benchmark() -> None:
-    """When most calls held nothing, the figure would be of declining, and is refused."""
+    """When most calls held nothing, the figure would measure declines, and is refused."""
     rpc_figures.check_held(50, 100)
     with pytest.raises(BenchmarkError, match="49 of 100"):
         rpc_figures.check_held(49, 100)
 
 
-def test_level_sums_up_its_rounds() -> None:
-    """A level gives each round's ratio its place in the median, and adds up what was answered."""
+def test_a_level_sums_up_its_rounds() -> None:
+    """A level is the median of its rounds' ratios, with the sum of its answers."""
     echoes = [replace(_REPORT, calls_per_s=c) for c in (1000.0, 2000.0, 1000.0)]
     authorizes = [
         replace(_REPORT, calls_per_s=c, latency_ms_p99=6.0, server_cpu_us=400.0)
@@ -113,7 +114,7 @@ def test_level_sums_up_its_rounds() -> None:
 
 
 def test_builds_are_compared_within_a_round() -> None:
-    """Time and CPU per call are this build's over the other's, each round's with its neighbour."""
+    """Time and CPU of a call are this build's over the other's, in each round."""
     echoes = [replace(_REPORT, calls_per_s=c) for c in (2000.0, 4000.0, 1000.0)]
     here = [
         replace(_REPORT, calls_per_s=c, server_cpu_us=u)
@@ -133,15 +134,15 @@ def test_builds_are_compared_within_a_round() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8,", "0", "8,8", "eight"])
-def test_levels_that_make_no_sense_are_refused(text: str) -> None:
-    """Numbers in flight are distinct, whole and positive, or the command says so."""
+def test_invalid_levels_are_refused(text: str) -> None:
+    """Numbers in flight are distinct positive integers, or the command says so."""
     result = CliRunner().invoke(main, ["rpc", "--in-flight", text])
     assert result.exit_code == 2
     assert "8,64,128" in result.output
 
 
 def test_a_failed_benchmark_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A benchmark that cannot vouch for its figures prints why, writes no file and exits 1."""
+    """A benchmark with untrustworthy figures prints why, writes no file and exits with 1."""
 
     def fails(*_: object) -> None:
         raise BenchmarkError("only 9 rows")
@@ -155,7 +156,7 @@ def test_a_failed_benchmark_exits_with_1(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The JSON names the headline, its level and all levels; the table says it in words."""
+    """The JSON has the headline, its level and all levels; the table has them in words."""
     levels = [
         rpc_figures.level_of(
             n, [_REPORT], [replace(_REPORT, calls_per_s=c)], _STOPPED, {"ACTIVE": 10}
@@ -179,8 +180,9 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert "beside" not in result.output
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
-    """A folder without the code is refused: Python would find this build's instead, unnoticed."""
+def test_a_folder_without_the_code_is_refused(tmp_path: Path) -> None:
+    """A folder without the code is refused, because Python would silently use this build's
+    instead."""
     result = CliRunner().invoke(main, ["rpc", "--beside", str(tmp_path)])
     assert result.exit_code == 2
     assert "not a checkout" in result.output
@@ -189,7 +191,7 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each build's server answers every call on a database of its own, and each one's rows count.
+    """Each build's server answers every call on its own database, and each one's rows count.
 
     Here the other build is this one, which prepares once for both.
     """
@@ -224,7 +226,7 @@ def test_two_builds_are_measured_in_turn(
 
 
 def test_the_other_build_runs_its_own_code(tmp_path: Path) -> None:
-    """The other build's database is prepared, and its server started, by the code in its folder."""
+    """The code in the other build's folder prepares its database and starts its server."""
     for package, module in (("benchmarks", "prepared.py"), ("service", "cli.py")):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
@@ -246,8 +248,8 @@ def test_the_other_build_runs_its_own_code(tmp_path: Path) -> None:
         pass
 
 
-def test_doubtful_circumstances_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generator that had no CPU left, and a machine busy with other work, are named as such."""
+def test_doubtful_conditions_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator without free CPU, and a machine busy with other work, are reported as such."""
     echo_report = replace(_REPORT, load_cpu_share=0.99)
     busy = replace(_REPORT, other_cpu_share=0.8)
     level = rpc_figures.level_of(64, [echo_report], [busy], _STOPPED, {"ACTIVE": 10})
@@ -259,7 +261,7 @@ def test_doubtful_circumstances_are_told(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_canned_answer_has_the_fields_of_a_hold() -> None:
-    """The echo's own answer is an ACTIVE authorization with a hold and all its amounts."""
+    """The echo's answer is an ACTIVE authorization with a hold and all its amounts."""
     answer = echo.canned_answer().authorization
     assert answer.state == Authorization.STATE_ACTIVE
     assert answer.held == answer.held_credit
@@ -268,7 +270,7 @@ def test_the_canned_answer_has_the_fields_of_a_hold() -> None:
 
 
 def test_generator_and_echo_work_together(tmp_path: Path) -> None:
-    """From a pinned process of its own the generator gets the recorded answer to every call."""
+    """From its own pinned process the generator gets the recorded answer to every call."""
     recorded = AuthorizeResponse()
     recorded.authorization.state = Authorization.STATE_ACTIVE
     recorded.authorization.held_credit.amount_minor = 19_900

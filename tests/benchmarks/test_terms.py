@@ -1,4 +1,4 @@
-"""The benchmark of changed terms: its figures, and what it refuses to measure."""
+"""The benchmark of changed terms: its figures, and its refusals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from service.engine.terms import Terms
 
 
 def test_a_change_of_terms_is_measured(tmp_path: Path) -> None:
-    """For each number of operators every figure is more than nothing, and the headline is the load
-    beside the writer over the read of all terms."""
+    """For each number of operators every figure is above zero, and the headline is the load beside
+    the writer over the read of all terms."""
     file = tmp_path / "terms.json"
     words = ["--operators", "2,3", "--rounds", "2", "--json", str(file)]
     done = CliRunner().invoke(benchmark.terms, words)
@@ -30,10 +30,10 @@ def test_a_change_of_terms_is_measured(tmp_path: Path) -> None:
     assert CliRunner().invoke(benchmark.terms, ["--operators", "x"]).exit_code == 2
 
 
-def test_terms_that_are_not_followed_are_no_figure(
+def test_terms_that_are_not_loaded_give_no_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is measured where a change is not loaded."""
+    """The benchmark refuses to measure when a change is not loaded."""
     monkeypatch.setattr(Terms, "follow", lambda _terms: False)
     with pytest.raises(BenchmarkError, match="was not loaded"):
         benchmark.measure(tmp_path, 2, 1)

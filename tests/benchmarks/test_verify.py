@@ -24,11 +24,12 @@ EARLIER = {
         "    return SimpleNamespace(fault=None, authorizations=7, entries=9)\n"
     ),
 }
-"""A checkout as it was before the verifier had a room of its own, as far as the benchmark sees."""
+"""A checkout from before the verifier had its own package, with the parts that the benchmark
+uses."""
 
 
 def test_a_build_with_the_verifier_in_its_storage_is_measured(tmp_path: Path) -> None:
-    """A checkout without `service/books` is verified by the verifier in its storage."""
+    """A checkout without `service/books` is verified by the verifier in its storage package."""
     for name, text in EARLIER.items():
         path = tmp_path / "service" / name
         path.parent.mkdir(parents=True, exist_ok=True)

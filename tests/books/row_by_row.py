@@ -1,7 +1,7 @@
-"""The verifier as it was before it compared in bulk: one row after the other, in plain Python.
+"""The verifier as it was before it compared in bulk: row by row, in plain Python.
 
-It shares the tables of expectations with the verifier, and nothing else: the tests compare what
-both say of the same books.
+It shares only the tables of expectations with the verifier: the tests compare their results on the
+same books.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class LineReplay:
             raise Found("SUBJECT", self.name, "the chain is another person's")
 
     def add(self, entry: Entry, row: str) -> None:
-        """One more entry; raises Found where it does not follow from those before it."""
+        """Takes the next entry; raises Found where it does not follow from the earlier ones."""
         last = self._last
         if entry.sequence != self.entries + 1:
             raise Found(
@@ -126,7 +126,8 @@ class LineReplay:
         self._balances[account] = balance_minor
 
     def _end_transaction(self) -> None:
-        """After each transaction, and in the stored line, drawn = receivable + disputed."""
+        """Checks after each transaction, and in the stored line, that drawn = receivable +
+        disputed."""
         it, last = self._balances, self._last
         owed_minor = it[A.RECEIVABLE] + it[A.RECEIVABLE_DISPUTED]
         if last is not None and it[A.DRAWN] != owed_minor:
@@ -136,7 +137,7 @@ class LineReplay:
             )
 
     def finish(self) -> None:
-        """After the last entry: the stored line is what was replayed."""
+        """Checks after the last entry that the stored line equals the replayed one."""
         it, name = self._stored, self.name
         if it.version != self.entries:
             raise Found(
@@ -169,7 +170,7 @@ class LineReplay:
 
 
 def entry_row(user_id: str, currency: str, sequence: int) -> str:
-    """How the row of an entry is named."""
+    """The name of an entry's row."""
     return f"entries/{user_id}/{currency}/{sequence}"
 
 
@@ -181,14 +182,14 @@ def _subject(line: Line) -> bytes | None:
 
 
 def _belongs(entry: Entry, last: Entry | None) -> bool:
-    """Whether an entry begins a transaction, or goes on with that of the entry before it."""
+    """Whether an entry begins a transaction, or continues that of the entry before it."""
     if entry.transaction_sequence == entry.sequence:
         return True
     return last is not None and _transaction(entry) == _transaction(last)
 
 
 def _transaction(it: Entry) -> tuple[object, ...]:
-    """What the entries of one transaction have in common."""
+    """The values that all entries of a transaction share."""
     return (
         it.transaction_sequence,
         it.operator_id,
@@ -203,7 +204,7 @@ def _transaction(it: Entry) -> tuple[object, ...]:
 
 
 class Moved:
-    """One authorization, and what its entries moved."""
+    """One authorization and its entries' sums."""
 
     __slots__ = ("_amounts", "_posted", "authorization", "payouts", "requests", "story")
 
@@ -211,14 +212,14 @@ class Moved:
         self.authorization = authorization
         self._amounts = [0] * len(e.PLACES)
         self.payouts: Counter[tuple[str, int]] = Counter()
-        """What was paid out and what of it failed, by flow and amount: each is one transfer."""
+        """Payouts and failed payouts, by flow and amount: each is one transfer."""
         self.story = Story(authorization)
         self.requests = 0
-        """How many calls about it are kept for retries."""
+        """The number of stored answers about it."""
         self._posted: Counter[tuple[T, int]] = Counter()
 
     def add(self, entry: Entry, row: str) -> None:
-        """One more entry; raises Found where such a posting is not the authorization's."""
+        """Takes the next entry; raises Found for a posting that the authorization cannot have."""
         it = self.authorization
         if (entry.operator_id, entry.currency) != (it.operator_id, it.currency):
             raise Found("ENTRY_OF_ANOTHER", row, f"{it.name} has another operator or currency")
@@ -231,11 +232,11 @@ class Moved:
             self._posted[entry.transition, entry.event_us] += 1
 
     def flow_minor(self, name: str) -> int:
-        """How much money came or went, by its name in e.FLOWS."""
+        """The money that came or went, by its name in e.FLOWS."""
         return self._amounts[e.PLACES[name]]
 
     def check(self) -> None:
-        """Raises Found unless the stored amounts are what the entries moved."""
+        """Raises Found unless the stored amounts equal the entries' sums."""
         it = self.authorization
         for name, amount_minor in zip(e.AMOUNTS, self._amounts, strict=False):
             if getattr(it, name) != amount_minor:
@@ -253,20 +254,20 @@ class Moved:
     def check_story(self, debits: int) -> None:
         """Raises Found unless each transaction has its event, and each call's event its request.
 
-        `debits` of the payments are no calls but what the rail said.
+        Payments of `debits` come from the rail, not from calls.
         """
         it, told = self.authorization, self.story.told
         for transition, event_us in self._posted - told:
             raise Found("EVENTS_TELL", it.name, f"{transition} was posted as of {event_us}")
         calls = sum(n for (by, _), n in told.items() if by not in e.NO_CALLS) - debits
         lost = sum(n for (by, _), n in told.items() if by is T.LOST)
-        # A group's calls are kept once for all of it; where no request made it, none are kept.
+        # A group's answer is stored once for all of it; without a request, no answer is stored.
         if it.request_id and not it.group_id and not calls - lost <= self.requests <= calls:
             raise Found("REQUESTS", it.name, f"{calls} calls by the events, {self.requests} kept")
 
 
 def effect_of(entry: Entry, row: str) -> e.Effect:
-    """What an entry does to its authorization; raises Found for a posting that cannot be."""
+    """The effect of an entry on its authorization; raises Found for an impossible posting."""
     effect = e.EFFECTS.get(entry.transition, {}).get((entry.debit, entry.credit))
     if effect is None:
         raise Found("POSTING", row, f"{entry.transition} never posts {entry.debit}/{entry.credit}")
@@ -274,7 +275,8 @@ def effect_of(entry: Entry, row: str) -> e.Effect:
 
 
 def check_alone(entry: Entry, row: str) -> None:
-    """An entry of no authorization: a limit of a person, or what an operator was paid or paid."""
+    """Checks an entry without authorization: a person's limit, or an operator's payout or
+    payment."""
     effect_of(entry, row)
     operator = operator_account(entry.operator_id) == entry.user_id
     expected = e.OPERATORS_OWN if operator else {T.LIMIT_SET}
@@ -283,9 +285,9 @@ def check_alone(entry: Entry, row: str) -> None:
 
 
 def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
-    """What does not fit the state: custody, amounts, times."""
+    """The values that do not fit the state: custody, amounts, times."""
     state, settled = it.state, it.state is State.SETTLED
-    # A late charge for damage: no item of its own, so nothing is out, due or lost.
+    # A late charge for damage has no item of its own, so nothing is out, due or lost.
     charge = it.parent_id != ""
     at_rest = {Custody.IN_STATION}
     if it.custody not in (at_rest if charge else e.CUSTODIES.get(state, at_rest)):
@@ -351,11 +353,11 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
 # -- an authorization and its events ------------------------------------------------------------
 
 Words = Counter[tuple[T, int]]
-"""What was said of debits, each with the instant at which it was recorded."""
+"""The results of debits, each with the instant of its record."""
 
 
 class Story:
-    """What the events of one authorization tell of it: each version has one, in their order."""
+    """The events of one authorization: one for each version, in order."""
 
     __slots__ = ("_authorization", "_claim_us", "_climbed", "_close_us", "_events", "_extended",
                  "_start_us", "_state", "debits", "told")  # fmt: skip
@@ -370,12 +372,13 @@ class Story:
         self._extended = False
         self._climbed: Rung | None = None
         self.debits: Words = Counter()
-        """How many debits were asked for, failed and were cancelled, and when that was recorded."""
+        """The numbers of debits requested, failed and cancelled, with the instants of their
+        records."""
         self.told: Counter[tuple[T, int]] = Counter()
-        """How often what happened, as of when."""
+        """The number of each event, by its instant."""
 
     def add(self, event: Event, row: str) -> None:
-        """One more event; raises Found where it is not of the next version."""
+        """Takes the next event; raises Found where its version is not the next."""
         self._events += 1
         if event.authorization_version != self._events:
             raise Found("EVENT", row, f"of version {event.authorization_version}, "
@@ -390,14 +393,15 @@ class Story:
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us
         if transition in e.STATES_AFTER and self._state <= CLOSED:
-            # A settlement tells when the item came back; the rental is closed when it is said.
+            # A settlement's event has the instant of the return; the rental closes at the instant
+            # of the call.
             told = transition is T.SETTLED
             self._close_us = event.record_us if told else event.event_us
         if transition in e.DEBITS:
             self.debits[transition, event.record_us] += 1
 
     def check(self) -> None:
-        """Raises Found unless the stored authorization is what the events tell."""
+        """Raises Found unless the stored authorization equals the events."""
         it = self._authorization
         if self._events != it.version:
             raise Found("EVENT", it.name, f"version {it.version}, and {self._events} events")
@@ -416,11 +420,11 @@ class Story:
                 raise Found("EVENTS_TELL", it.name, f"{name}: the events tell otherwise")
 
 
-# -- money outside, as it was recorded ----------------------------------------------------------
+# -- recorded money outside ---------------------------------------------------------------------
 
 
 class Recorded:
-    """What one person's payments and transfers say, to be compared with the entries."""
+    """One person's payments and transfers, to be compared with the entries."""
 
     def __init__(self) -> None:
         self._minor: Counter[tuple[str, str]] = Counter()
@@ -431,7 +435,7 @@ class Recorded:
         self._asked: dict[str, list[int]] = {}
 
     def add_payment(self, it: PaymentRecord) -> None:
-        """A payment for one of the person's authorizations."""
+        """Takes a payment for one of the person's authorizations."""
         flow = e.PAYMENTS.get(it.kind)
         if flow is None:
             raise Found("PAYMENTS", payment_row(it), f"{it.kind} to a person")
@@ -440,7 +444,7 @@ class Recorded:
             self._payments[it.payment_reference] = it
 
     def add_transfer(self, it: TransferRecord, row: str) -> None:
-        """A transfer to or from the person; those come after the payments."""
+        """Takes a transfer to or from the person; all payments come first."""
         failed = it.state in (TransferState.FAILED, TransferState.RETURNED)
         if it.kind is TransferKind.PAYOUT:
             if it.state is TransferState.CANCELLED:
@@ -469,8 +473,8 @@ class Recorded:
                 raise Found("TRANSFER_WITHOUT_PAYMENT", row, "succeeded, and no payment says so")
 
     def _add_words(self, it: TransferRecord, row: str) -> None:
-        """What was said of a debit, and when: that it was asked for, and how it ended before a
-        late success and at last."""
+        """Takes a debit's results and instants: its request, its end before a late success, and its
+        last end."""
         words = self._debits.setdefault(it.authorization_id, Counter())
         words[T.DEBIT_REQUESTED, it.request_us] += 1
         if it.state in e.ENDS:
@@ -482,9 +486,9 @@ class Recorded:
         words[e.ENDS[it.earlier_state], it.earlier_us or 0] += 1
 
     def check(self, all_moved: Iterable[Moved]) -> None:
-        """Raises Found unless entries moved what was recorded.
+        """Raises Found unless the entries equal the payments and transfers.
 
-        A deposit is recorded at one authorization of a group, and is that of all.
+        A deposit is recorded on one authorization of a group and counts for all.
         """
         deposits: Counter[str] = Counter()
         named: dict[str, str] = {}
@@ -512,8 +516,8 @@ class Recorded:
                 )
 
     def _check_transfers(self, moved: Moved) -> None:
-        """Each payout is one that was posted; each debit one that was asked for, and what was said
-        of it has its event of the same instant."""
+        """Checks that each payout was posted, each debit requested, and each debit's result has an
+        event of the same instant."""
         it, told = moved.authorization, moved.story.debits
         if self._payouts.get(it.authorization_id, Counter()) != moved.payouts:
             raise Found("TRANSFER", it.name, "other payouts than were posted")
@@ -529,7 +533,7 @@ class Recorded:
 
 
 def payment_row(it: PaymentRecord) -> str:
-    """How the row of a payment is named."""
+    """The name of a payment's row."""
     return f"payments/{it.caller}/{it.payment_reference}"
 
 
@@ -595,13 +599,13 @@ def _stream(connection: Connection, query: Select[Any]) -> _Stream:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row]:
-    """The rows of a query of one table, as the driver gives them, each of the declared types.
+    """The rows of a query of one table, with each value's type checked.
 
-    SQLite keeps whatever it was given: a text in a column of numbers is a fault to be named.
+    SQLite stores values of any type: a text in a column of numbers is a fault to be named.
     """
     columns = [column for column in query.selected_columns if isinstance(column, Column)]
     types = [_types(column) for column in columns]
-    # As plain text, so that nothing converts a value on its way.
+    # Plain SQL text, so that no value is converted on its way.
     sql = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
     for row in connection.exec_driver_sql(sql):
         if not all(map(isinstance, row, types)):
@@ -612,13 +616,13 @@ def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row]:
 
 def _types(column: Column[Any]) -> tuple[type, ...]:
     python_type = column.type.python_type
-    # SQLite gives truth values as numbers.
+    # SQLite stores truth values as numbers.
     known = (bool, int) if python_type is bool else (python_type,)
     return (*known, type(None)) if column.nullable else known
 
 
 def _made(make: Callable[[Row], Made], row: Row, name: str) -> Made:
-    """A row as a record; a name in it that nobody knows is a fault."""
+    """A row as a record; an unknown name in it is a fault."""
     try:
         return make(row)
     except (KeyError, ValueError) as error:
@@ -630,7 +634,7 @@ def _ordered(table: Table, *by: str) -> Select[Any]:
 
 
 class _People:
-    """All that belongs to people, side by side."""
+    """All rows of people, side by side."""
 
     def __init__(self, connection: Connection) -> None:
         p = t.payments.c
@@ -652,7 +656,7 @@ class _People:
         self.events = _stream(connection, events.order_by(*by_version))
         r = t.requests.c
         about = (r.user_id, r.authorization_id)
-        # What a rail says again changes nothing, whether or not it was kept.
+        # A repeated result of a rail changes nothing, whether or not it was stored.
         calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
         requests = select(*about, func.count()).where(calls)
         self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
@@ -667,11 +671,11 @@ class _People:
         )
 
     def next_person(self) -> str | None:
-        """The first person of whom something is left."""
+        """The first person with rows left."""
         return min((it.head[0] for it in self._all if it.head is not None), default=None)
 
     def next_line(self, user_id: str) -> str | None:
-        """The first currency in which something of a person's lines is left."""
+        """The first currency in which a person's line has rows left."""
         heads = [it.head for it in self._of_lines if it.head is not None]
         return min((head[1] for head in heads if head[0] == user_id), default=None)
 
@@ -680,7 +684,7 @@ class _People:
 
 
 class _Person:
-    """What is known of one person while the entries pass."""
+    """The facts about one person while the entries pass."""
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -689,13 +693,13 @@ class _Person:
         self.wake_us: dict[str, int | None] = {}
         self.operators_own: Counter[tuple[PaymentKind, str]] = Counter()
         self.by_hand: dict[str, tuple[str, frozenset[Transition]]] = {}
-        """What is set by hand on lines: the line, and the events of which one has set it."""
+        """Settings of lines by hand: the line, and the events that set it."""
         self.seen: set[Transition] = set()
-        """What happened to the person as such, and write-offs."""
+        """Events of the person without an authorization, and write-offs."""
 
 
 class _Books:
-    """One verification: how far it came, and the sums that go through all people."""
+    """One verification: its progress, and the sums over all people."""
 
     def __init__(self) -> None:
         self.lines = 0
@@ -725,7 +729,8 @@ class _Books:
     def _verify_seals(
         self, connection: Connection, keys: SealKeys | None, witnesses: dict[int, bytes]
     ) -> None:
-        """The seals follow each other, and each covers its heads; no head is without a seal."""
+        """Checks that the seals follow each other and cover their heads, and that no head is
+        without a seal."""
         h = t.sealed_heads.c
         heads = _stream(connection, select(h.number, h.version, h.head).order_by(h.number, h.head))
         previous = NO_LINK
@@ -774,13 +779,14 @@ class _Books:
                 raise Found("WAKE_STORED", it.name, "does not follow from state and times")
         self._verify_events(people, person)
         for _, authorization_id, requests in people.requests.of(user_id):
-            # Those of an authorization that is not there are looked for with the references.
+            # Events of a missing authorization are found with the references.
             if authorization_id in person.moved:
                 person.moved[authorization_id].requests = requests
         self._verify_payments(people, person)
 
     def _verify_events(self, people: _People, person: _Person) -> None:
-        """Each version of an authorization has its event, and what was set by hand has one."""
+        """Checks that each version of an authorization has its event, and each setting by hand
+        too."""
         for row in people.events.of(person.user_id):
             user_id, authorization_id, version, sequence, transition, *rest = row
             name = f"outbox/{sequence}"
@@ -799,7 +805,7 @@ class _Books:
                 raise Found("SET_BY_NOBODY", line, f"{what}, and no event says so")
 
     def _verify_line(self, people: _People, person: _Person, currency: str) -> None:
-        """One line: its entries one by one, the seals of its heads, then the line itself."""
+        """Checks one line: its entries one by one, its sealed heads, then the line itself."""
         key = (person.user_id, currency)
         name = "/".join(("lines", *key))
         replay = None
@@ -834,7 +840,7 @@ class _Books:
             )
 
     def _attribute(self, person: _Person, entry: Entry, name: str) -> None:
-        """Adds an entry to its authorization, and to what its operator is owed."""
+        """Adds an entry to its authorization and to its operator's payable."""
         if entry.authorization_id:
             moved = person.moved.get(entry.authorization_id)
             if moved is None:
@@ -853,7 +859,7 @@ class _Books:
             self._payable[entry.operator_id, entry.currency] -= entry.amount_minor
 
     def _verify_payments(self, people: _People, person: _Person) -> None:
-        """Payments and transfers, as they were recorded, are what the entries moved."""
+        """Checks that the recorded payments and transfers equal the entries."""
         recorded = Recorded()
         for row in people.payments.of(person.user_id):
             user_id, authorization_id, caller, reference, *rest = row
@@ -880,7 +886,7 @@ class _Books:
                 )
 
     def _verify_payables(self, connection: Connection) -> None:
-        """What each operator is owed is what the entries of all people come to."""
+        """Checks that each operator's payable equals the sum of all people's entries."""
         query = _ordered(t.operator_payables, "operator_id", "currency", "batch_id")
         for operator_id, currency, _, amount_minor in _rows(connection, query):
             self._payable[operator_id, currency] -= amount_minor
@@ -902,13 +908,13 @@ def _event_of(row: Row) -> Event:
 
 
 def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
-    """Each answer that is kept is one of its method, about what the request was about."""
+    """Checks that each stored answer belongs to its method and its request's authorization."""
     r = t.requests.c
     key = (r.caller, r.request_id)
     query = select(*key, r.method, r.answer, r.user_id, r.authorization_id).order_by(*key)
     for caller, request_id, method, answer, user_id, authorization_id in _rows(connection, query):
         if caller == ADMIN:
-            continue  # a command of the shell, whose answer is the text that it prints
+            continue  # a command of the shell: its answer is its printed text
         name = f"requests/{caller}/{request_id}"
         try:
             about = read_answer(method, answer)

@@ -1,4 +1,4 @@
-"""Any change of any row: the verifier finds what a replay of one row after the other finds."""
+"""After any change of any row, the verifier finds the same fault as a row-by-row replay."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TABLES = (
 NUMBERS = (-1, 0, 1, 2, 99, 1 << 40, (1 << 62) + 1, -(1 << 62), (1 << 63) - 1)
 SEEDS = range(400 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 8)
 CHANGES = 12
-"""How many changes are tried one after the other for each seed; each on a fresh copy."""
+"""The number of changes for each seed; each is made on a fresh copy."""
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sealed book in which everything happened."""
+    """A sealed book with every transition."""
     file = tmp_path_factory.mktemp("book") / "book.db"
     new_database(f"sqlite:///{file}").close()
     with at(file) as desk:
@@ -52,7 +52,8 @@ class Change(NamedTuple):
 
 
 def changes(file: Path, seed: int) -> Iterator[Change]:
-    """Changes at random, without end: a value, a value of another row, a row less, a row twice."""
+    """Random changes without end: another value, a value of another row, a deleted row, a doubled
+    row."""
     chance = random.Random(seed)
     connection = sqlite3.connect(file)
     while True:
@@ -92,7 +93,7 @@ def changes(file: Path, seed: int) -> Iterator[Change]:
 
 
 def faults(file: Path) -> tuple[BookFault | None, BookFault | None]:
-    """What the verifier finds, and what a replay of one row after the other finds."""
+    """The verifier's fault, and the row-by-row replay's."""
     engine = open_database(f"sqlite:///{file}")
     try:
         bulk = verify_books(engine, KEYS).fault
@@ -108,14 +109,15 @@ def named(fault: BookFault | None) -> tuple[str, str] | None:
 
 
 def _of_nobody(change: Change, fault: BookFault | None) -> bool:
-    """Whether a row was given to no person: it is found as unreadable, or as missing elsewhere."""
+    """Whether a row lost its person: it is found as unreadable, or as missing elsewhere."""
     nobody = "SET user_id" in change.statement and not isinstance(change.values[0], str)
     return nobody and fault is not None
 
 
 def tried(book: Path, folder: Path, seed: int, *, links: bool) -> list[tuple[object, ...]]:
-    """Makes the changes of a seed; those of which the two do not say the same. With `links` each
-    person's chain of hashes is made anew after each, so that it does not tell of the change."""
+    """Makes the changes of a seed; returns those for which the two faults differ. With `links`,
+    each person's hash chain is made anew after each change, so that it does not reveal the
+    change."""
     differing: list[tuple[object, ...]] = []
     found = changes(book, seed)
     for _ in range(CHANGES):
@@ -144,7 +146,7 @@ def tried(book: Path, folder: Path, seed: int, *, links: bool) -> list[tuple[obj
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_change_is_found_as_by_a_replay(book: Path, tmp_path: Path, seed: int) -> None:
-    """Whatever is changed in one row of any table, the same rule and the same row are named."""
+    """After any change of one row of any table, both name the same rule and the same row."""
     assert tried(book, tmp_path, seed, links=False) == []
 
 
@@ -152,6 +154,6 @@ def test_any_change_is_found_as_by_a_replay(book: Path, tmp_path: Path, seed: in
 def test_any_forged_change_is_found_as_by_a_replay(
     book: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same where all links are made anew, and where people come in many small portions."""
+    """The same holds when all links are made anew, and when people come in many small portions."""
     monkeypatch.setattr(columns, "BLOCK_VALUES", 60)
     assert tried(book, tmp_path, seed + 1_000, links=True) == []

@@ -1,4 +1,4 @@
-"""Several processes verify one state of the database, while others go on writing to it."""
+"""Several processes verify one state of the database while others write to it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ROUNDS = 3
 
 @pytest.fixture(autouse=True)
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small books are shared as large ones are, on however many cores."""
+    """Small books are divided like large ones, for any number of cores."""
     monkeypatch.setattr(processes, "WORTH_SHARING", 1)
     monkeypatch.setattr(processes, "_cores", lambda: 2)
 
 
 @contextmanager
 def renting(desk: Desk) -> Iterator[list[BaseException]]:
-    """People rent and give back all the while, each of them in turn; what went wrong."""
+    """Rents and settles for each person in turn; returns the failures."""
     over, wrong = threading.Event(), list[BaseException]()
 
     def rent() -> None:
@@ -58,7 +58,8 @@ def renting(desk: Desk) -> Iterator[list[BaseException]]:
 
 
 def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
-    """What operators are owed is the sum of what every process saw, however much is written."""
+    """Operators' payables equal the sums of all processes' shares, however much is written
+    meanwhile."""
     for number in range(PEOPLE):
         desk.put_user(f"u{number:02}", 700)
     engine = open_database(url)
@@ -73,8 +74,8 @@ def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
     assert sorted(set(seen)) == seen, "each verification saw more than the one before"
 
 
-def test_the_first_fault_is_named_whoever_finds_it(file: Path) -> None:
-    """Of the faults in several shares that of the first person is named."""
+def test_the_first_fault_is_named_whichever_process_finds_it(file: Path) -> None:
+    """With faults in several shares, that of the first person is named."""
     with at(file) as desk:
         live(desk)
     tamper(file, *(f"UPDATE lines SET held_minor=held_minor+1 WHERE user_id='{who}'"
@@ -91,8 +92,9 @@ def test_the_first_fault_is_named_whoever_finds_it(file: Path) -> None:
     assert found.fault.row == "lines/dan/CNY"
 
 
-def test_shares_are_of_about_one_size_and_leave_nobody_out(file: Path) -> None:
-    """Ranges of people follow each other from the first to the last, with as many entries each."""
+def test_shares_have_about_the_same_size_and_cover_everyone(file: Path) -> None:
+    """The shares are consecutive ranges of people from the first to the last, with about as many
+    entries each."""
     with at(file) as desk:
         live(desk)
     multiply(file, 20)
@@ -114,7 +116,7 @@ def test_shares_are_of_about_one_size_and_leave_nobody_out(file: Path) -> None:
 
 
 def test_a_backup_is_verified_by_several_processes(file: Path, tmp_path: Path) -> None:
-    """The copy, to which nobody writes, is read by all without any lock."""
+    """All processes read the copy without a lock, because nobody writes to it."""
     with at(file) as desk:
         live(desk)
     made = back_up(f"sqlite:///{file}", tmp_path / "backup.db")
@@ -123,10 +125,10 @@ def test_a_backup_is_verified_by_several_processes(file: Path, tmp_path: Path) -
     engine.dispose()
 
 
-def test_a_slow_helper_keeps_writers_out_no_longer(
+def test_a_slow_helper_blocks_writers_no_longer(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the others do not begin in time, one process verifies everything alone."""
+    """When the helpers do not begin in time, one process verifies everything alone."""
     with at(file) as desk:
         live(desk)
     monkeypatch.setattr(processes, "BEGIN_S", 0.0)
@@ -136,8 +138,8 @@ def test_a_slow_helper_keeps_writers_out_no_longer(
     engine.dispose()
 
 
-def test_without_the_lock_of_writers_one_process_does_it_alone(file: Path) -> None:
-    """Where writers cannot be kept out for a moment, the books are verified all the same."""
+def test_without_the_writers_lock_one_process_verifies_alone(file: Path) -> None:
+    """When writers cannot be blocked for a moment, the books are still verified."""
     with at(file) as desk:
         live(desk)
     engine = open_database(f"sqlite:///{file}")
@@ -154,8 +156,8 @@ def test_without_the_lock_of_writers_one_process_does_it_alone(file: Path) -> No
     assert found.authorizations > 10
 
 
-def test_a_process_that_dies_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A helper that ends early is an error of the verification, never a sound book."""
+def test_a_process_that_dies_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that ends early is an error of the verification, never a passed one."""
     with at(file) as desk:
         live(desk)
     engine = open_database(f"sqlite:///{file}")

@@ -1,4 +1,5 @@
-"""A seal as a starting point: what came after it is verified, and what was left out is said."""
+"""A seal as a starting point: later changes are verified, and the output says what was not
+checked."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from tests.storage.book import KEYS, at, forget_answers, live, seal, tamper, wit
 
 @pytest.fixture
 def sealed(file: Path) -> list[SealRecord]:
-    """A sealed book, in which Cem rents once more after the last seal; its seals."""
+    """A sealed book in which Cem rents once more after the last seal; its seals."""
     with at(file) as desk:
         live(desk)
         seals = seal(desk, max_heads=2)
@@ -33,7 +34,7 @@ def sealed(file: Path) -> list[SealRecord]:
 
 
 def since(file: Path, start: SealRecord, *others: Witness) -> Verification:
-    """What a verification from a seal on says, which is noted outside the database."""
+    """The result of a verification from a noted seal on."""
     engine = open_database(f"sqlite:///{file}")
     try:
         noted = [witness(start), *others]
@@ -42,8 +43,9 @@ def since(file: Path, start: SealRecord, *others: Witness) -> Verification:
         engine.dispose()
 
 
-def test_only_people_who_moved_are_looked_at(file: Path, sealed: list[SealRecord]) -> None:
-    """From the last seal on only Cem's line is verified, and what was left out is said."""
+def test_only_people_who_moved_are_checked(file: Path, sealed: list[SealRecord]) -> None:
+    """From the last seal on only Cem's line is verified, and the output says what was not
+    checked."""
     found = since(file, sealed[-1])
     assert found.fault is None
     assert found.lines == 1
@@ -51,10 +53,10 @@ def test_only_people_who_moved_are_looked_at(file: Path, sealed: list[SealRecord
     assert any("what operators are owed" in it for it in found.unchecked)
 
 
-def test_all_who_moved_since_an_early_seal_are_looked_at(
+def test_everyone_who_moved_since_an_early_seal_is_checked(
     file: Path, sealed: list[SealRecord]
 ) -> None:
-    """From an early seal on everybody is verified of whom an event came after it."""
+    """From an early seal on, every person with a later event is verified."""
     found = since(file, sealed[0])
     assert found.fault is None
     assert found.lines == 5
@@ -82,15 +84,15 @@ def test_all_who_moved_since_an_early_seal_are_looked_at(
 def test_faults_of_people_who_moved_are_found(
     file: Path, sealed: list[SealRecord], statement: str, rule: str
 ) -> None:
-    """What was changed of people who moved, or of the heads of others, is found."""
+    """A change of people who moved, or of others' heads, is found."""
     tamper(file, statement.format(last=sealed[-1].number))
     fault = since(file, sealed[-1]).fault
     assert fault is not None
     assert fault.rule == rule
 
 
-def test_what_did_not_move_is_not_looked_at(file: Path, sealed: list[SealRecord]) -> None:
-    """An old payment of Ann is not read: the verification says that it was left out."""
+def test_people_who_did_not_move_are_not_checked(file: Path, sealed: list[SealRecord]) -> None:
+    """An old payment of Ann is not read, and the output says so."""
     tamper(file, "UPDATE payments SET amount_minor=amount_minor+1 WHERE payment_reference='p-1'")
     found = since(file, sealed[-1])
     assert found.fault is None
@@ -100,23 +102,23 @@ def test_what_did_not_move_is_not_looked_at(file: Path, sealed: list[SealRecord]
 def test_a_seal_without_a_witness_is_no_starting_point(
     file: Path, sealed: list[SealRecord]
 ) -> None:
-    """A seal whose digest nobody has noted is refused, in one line that says what to do."""
+    """A seal without a noted digest is refused, with one line that says what to do."""
     engine = open_database(f"sqlite:///{file}")
     with pytest.raises(WitnessMissing, match="--witness 1:DIGEST"):
         verify_books(engine, KEYS, [witness(sealed[-1])], since=1)
     engine.dispose()
 
 
-def test_another_digest_is_a_fault(file: Path, sealed: list[SealRecord]) -> None:
-    """A witness that says something else than the database is a fault at the seal."""
+def test_a_witness_with_another_digest_is_a_fault(file: Path, sealed: list[SealRecord]) -> None:
+    """A witness that differs from the database is a fault at the seal."""
     other = sealed[-1]._replace(digest=bytes(32))
     fault = since(file, other).fault
     assert fault is not None
     assert (fault.rule, fault.row) == ("SEAL_WITNESS", f"seals/{other.number}")
 
 
-def test_a_seal_that_is_gone_is_missed(file: Path, sealed: list[SealRecord]) -> None:
-    """A starting point that the database does not have any more is a fault."""
+def test_a_missing_starting_point_is_a_fault(file: Path, sealed: list[SealRecord]) -> None:
+    """A starting point that the database no longer has is a fault."""
     last = sealed[-1].number
     tamper(file, f"DELETE FROM seals WHERE number={last}",
            f"DELETE FROM sealed_heads WHERE number={last}")  # fmt: skip
@@ -126,7 +128,7 @@ def test_a_seal_that_is_gone_is_missed(file: Path, sealed: list[SealRecord]) -> 
 
 
 def test_a_starting_point_on_both_databases(desk: Desk) -> None:
-    """The same people are looked at on PostgreSQL."""
+    """On PostgreSQL the same people are checked."""
     live(desk)
     start = seal(desk)[-1]
     rental(desk, authorize("cem", "umbrella"))
@@ -137,10 +139,10 @@ def test_a_starting_point_on_both_databases(desk: Desk) -> None:
 # -- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_says_what_it_left_out(
+def test_the_command_prints_what_it_did_not_check(
     file: Path, sealed: list[SealRecord], tmp_path: Path
 ) -> None:
-    """verify --since-seal takes the witness from a file, and prints what was not checked."""
+    """verify --since-seal takes the witness from a file, and prints what it did not check."""
     forget_answers(file)
     start = sealed[-1]
     noted = tmp_path / "witness"
@@ -155,7 +157,7 @@ def test_the_command_says_what_it_left_out(
 
 
 @pytest.mark.parametrize("value", ["1:00", "0:" + "0" * 64, "nowhere"])
-def test_a_witness_that_cannot_be_read(file: Path, value: str) -> None:
+def test_an_unreadable_witness(file: Path, value: str) -> None:
     """A witness is NUMBER:DIGEST, or a file of such lines."""
     done = CliRunner().invoke(
         cli, ["verify", "--database", f"sqlite:///{file}", "--witness", value]

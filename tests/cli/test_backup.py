@@ -22,16 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def busy(file: Path) -> Iterator[Desk]:
-    """People who have rented, and may go on."""
+    """People who have rented and can rent again."""
     desk = people_who_rented(f"sqlite:///{file}")
     yield desk
     desk.store.close()
 
 
-def test_a_backup_beside_a_server_and_back(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup copies a database that is being written, restore brings it back; both print a proof.
+def test_a_backup_beside_a_server_and_its_restore(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """backup copies a database during writes, restore brings it back; both print what they
+    verified.
 
-    Whoever writes goes on writing while another process makes the backup.
+    The writer goes on while another process makes the backup.
     """
     backup, target = tmp_path / "backup.db", tmp_path / "restored.db"
     writer = Writer(busy)
@@ -52,8 +53,8 @@ def test_a_backup_beside_a_server_and_back(busy: Desk, file: Path, tmp_path: Pat
 
 
 def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup of a database with a product whose policy is not there exits with 0 and names table
-    and row in a line of standard error; its backup can be restored."""
+    """A8: backup of a database with a product whose policy is missing exits with 0 and has a line
+    on standard error with table and row; its backup can be restored."""
     plant_terms(busy.store.engine, BAD_POLICY.replace("city'", "city' AND product_id = 'bike'"))
     to = str(tmp_path / "b.db")
     done = shell("backup", "--database", f"sqlite:///{file}", "--to", to)
@@ -64,15 +65,18 @@ def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: 
 
 
 def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup of wrong books exits with 1, names the row in one line, and leaves nothing."""
+    """backup of wrong books exits with 1, names the row in one line, and leaves no file."""
     plant(file)
     done = shell("backup", "--database", f"sqlite:///{file}", "--to", str(tmp_path / "b.db"))
     assert "BALANCE_STORED at lines/person-0/CNY" in refused(done)
     assert names(tmp_path) == set()
 
 
-def test_a_quick_backup_says_what_it_left_out(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup --quick keeps wrong books, says that it did not verify them, and restore refuses."""
+def test_a_quick_backup_reports_what_it_did_not_check(
+    busy: Desk, file: Path, tmp_path: Path
+) -> None:
+    """backup --quick keeps wrong books and reports that it did not verify them; restore refuses
+    them."""
     plant(file)
     to, database = str(tmp_path / "quick.db"), f"sqlite:///{file}"
     done = shell("backup", "--database", database, "--to", to, "--quick")
@@ -83,7 +87,7 @@ def test_a_quick_backup_says_what_it_left_out(busy: Desk, file: Path, tmp_path: 
     assert "BALANCE_STORED" in refused(shell("restore", "--from", to, "--database", target))
 
 
-def test_neither_overwrites(busy: Desk, file: Path, tmp_path: Path) -> None:
+def test_neither_command_overwrites(busy: Desk, file: Path, tmp_path: Path) -> None:
     """backup onto a file and restore onto a database are refused in one line each."""
     url, backup = f"sqlite:///{file}", tmp_path / "b.db"
     assert shell("backup", "--database", url, "--to", str(backup)).returncode == 0
@@ -94,7 +98,7 @@ def test_neither_overwrites(busy: Desk, file: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_target_leaves_nothing(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup onto a disk that takes no more exits with 1, in one line, and leaves nothing."""
+    """backup to a full disk exits with 1 and one line, and leaves no file."""
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)); "
         "from service.cli import main; main()"
@@ -117,7 +121,7 @@ def test_a_full_target_leaves_nothing(busy: Desk, file: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("command", [("backup", "--to"), ("restore", "--from")])
 @pytest.mark.parametrize("bad", ["mysql://localhost/x", "no url at all", ""])
 def test_a_bad_database_url_is_named(command: tuple[str, str], bad: str, tmp_path: Path) -> None:
-    """A database URL that cannot be used is refused by its option's name."""
+    """An unusable database URL is refused with the option's name."""
     (tmp_path / "file").touch()
     name = "file" if command[0] == "restore" else "new"
     done = invoke(*command, str(tmp_path / name), "--database", bad)

@@ -1,4 +1,4 @@
-"""The commands of the shell, run in the process as a person would type them."""
+"""The shell's commands, run in this process as a person types them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def invoke(*words: str, stdin: str = "") -> Result:
-    """One command, in this process."""
+    """Runs one command in this process."""
     return CliRunner(env={"FREEHOLD_DATABASE": None}).invoke(cli, words, input=stdin)
 
 
 def shell(
     *words: str, stdin: str | bytes = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """One command as a process of its own, with what `main` makes of errors."""
+    """Runs one command as its own process, with `main`'s handling of errors."""
     whole = {**surroundings(), **environment}
     return freehold(*words, stdin=stdin, environment=whole, cwd=ROOT)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The single line in which a command was refused."""
+    """The one line of a command's refusal."""
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -73,7 +73,7 @@ def rows(file: Path, query: str) -> list[Any]:
 
 
 def test_migrate_twice_changes_nothing(url: str, file: Path) -> None:
-    """A second migrate succeeds and leaves the schema and the default terms as they are."""
+    """A second migrate succeeds and changes neither the schema nor the default terms."""
     tables = ("sqlite_master", "limit_steps", "policies")
     queries = [f"SELECT * FROM {table}" for table in tables]
     assert invoke("migrate", "--database", url).output == "database is up to date\n"
@@ -83,7 +83,7 @@ def test_migrate_twice_changes_nothing(url: str, file: Path) -> None:
     assert [rows(file, query) for query in queries] == first
 
 
-def test_migrate_keeps_what_is_there(migrated: str, file: Path) -> None:
+def test_migrate_keeps_existing_rows(migrated: str, file: Path) -> None:
     """A migrate of a database in use keeps its operators, keys and changed terms."""
     key = json.loads(operator(migrated, "city").output)["api_key"]
     connection = sqlite3.connect(file)
@@ -104,7 +104,8 @@ def operator(url: str, operator_id: str, *options: str) -> Result:
 
 
 def test_an_operator_is_created_with_its_key_and_products(migrated: str, file: Path) -> None:
-    """operator create prints the operator and its key as JSON, once; only the hash is kept."""
+    """operator create prints the operator and its key as JSON, once; only the key's hash is
+    stored."""
     done = operator(migrated, "city", "--fee-bps", "250")
     assert done.exit_code == 0
     answer = json.loads(done.output)
@@ -127,8 +128,8 @@ def test_an_operator_is_created_with_its_key_and_products(migrated: str, file: P
         assert key.encode() not in kept.read_bytes()
 
 
-def test_without_json_the_key_is_a_line_to_read(migrated: str) -> None:
-    """Without --json the same is printed as lines for a person."""
+def test_without_json_the_key_is_a_plain_line(migrated: str) -> None:
+    """Without --json the same values are printed as lines."""
     done = invoke("operator", "create", "city", "--name", "City", "--database", migrated)
     assert done.exit_code == 0
     first, second = done.output.splitlines()
@@ -136,8 +137,8 @@ def test_without_json_the_key_is_a_line_to_read(migrated: str) -> None:
     assert second.startswith("api key: fh_")
 
 
-def test_a_key_alone_is_for_scripts(migrated: str) -> None:
-    """With --key-only every command that makes a key prints the key and nothing else."""
+def test_key_only_is_for_scripts(migrated: str) -> None:
+    """With --key-only every command that makes a key prints only the key."""
     operator(migrated, "city")
     for words in (
         ("operator", "create", "harbour", "--name", "Harbour"),
@@ -152,8 +153,8 @@ def test_a_key_alone_is_for_scripts(migrated: str) -> None:
 
 
 def test_keys_are_listed_with_their_scopes(migrated: str, file: Path) -> None:
-    """`keys` shows each key's name, owner and scopes, those it lacks and those nobody knows, as
-    lines or as JSON; it never shows a key."""
+    """`keys` shows each key's name, owner and scopes, with withheld and ignored scopes, as lines or
+    as JSON; it never shows a key."""
     made = json.loads(operator(migrated, "city").output)["api_key"]
     invoke("platform", "create-key", "--database", migrated)
     with sqlite3.connect(file) as connection:
@@ -185,8 +186,8 @@ def test_an_operator_is_created_once(migrated: str) -> None:
 
 
 @pytest.mark.parametrize("operator_id", ["City", "platform", "a b", "", "-a", "x" * 64, "é", "a\n"])
-def test_an_operators_id_has_a_form(migrated: str, file: Path, operator_id: str) -> None:
-    """An operator's id is lower-case letters, digits and hyphens, and never the platform's."""
+def test_an_operators_id_is_checked(migrated: str, file: Path, operator_id: str) -> None:
+    """An operator's id has lower-case letters, digits and hyphens, and is never the platform's."""
     done = invoke("operator", "create", "--name", "N", "--database", migrated, "--", operator_id)
     assert done.exit_code == 1
     assert getattr(done.exception, "reason", "") == "INVALID_INPUT"
@@ -195,15 +196,16 @@ def test_an_operators_id_has_a_form(migrated: str, file: Path, operator_id: str)
 
 
 @pytest.mark.parametrize("fee", ["-1", "10001", "3%", "1.5"])
-def test_a_fee_is_a_share(migrated: str, fee: str) -> None:
-    """A fee outside 0 to 10,000 basis points is refused by its option's name."""
+def test_a_commission_is_a_share(migrated: str, fee: str) -> None:
+    """A commission outside 0 to 10,000 basis points is refused with the option's name."""
     done = operator(migrated, "city", "--fee-bps", fee)
     assert done.exit_code == 2
     assert "--fee-bps" in done.output
 
 
 def test_an_operator_may_have_further_keys(migrated: str) -> None:
-    """operator create-key prints a further key of an operator that is there, and only then."""
+    """operator create-key prints another key of an existing operator; an unknown operator is
+    refused."""
     operator(migrated, "city")
     done = invoke("operator", "create-key", "city", "--database", migrated, "--json")
     answer = json.loads(done.output)
@@ -218,7 +220,7 @@ def test_an_operator_may_have_further_keys(migrated: str) -> None:
 
 
 def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
-    """platform create-key prints a key that has every scope but those that only operators have."""
+    """platform create-key prints a key with every scope except those that only operators have."""
     done = invoke("platform", "create-key", "--database", migrated, "--json")
     engine = open_database(migrated)
     principal = find_principal(engine, hash_key(json.loads(done.output)["api_key"]))
@@ -229,7 +231,7 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
 
 
 def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
-    """revoke-key reads the key from standard input, ends it, and ends it only once."""
+    """revoke-key reads the key from standard input and revokes it; a second time is refused."""
     key = json.loads(operator(migrated, "city").output)["api_key"]
     done = invoke("revoke-key", "--database", migrated, stdin=f"{key}\n")
     assert (done.exit_code, done.output) == (0, "key revoked\n")
@@ -261,8 +263,8 @@ def books(migrated: str, file: Path) -> str:
     return migrated
 
 
-def test_verify_says_that_the_books_are_right(books: str) -> None:
-    """verify prints what it looked at and exits with 0 when nothing is wrong."""
+def test_verify_reports_correct_books(books: str) -> None:
+    """verify prints what it checked, and exits with 0 when it finds no fault."""
     done = invoke("verify", "--database", books)
     assert done.exit_code == 0
     counted, verdict = done.output.splitlines()
@@ -271,7 +273,7 @@ def test_verify_says_that_the_books_are_right(books: str) -> None:
 
 
 def test_verify_of_empty_books(migrated: str) -> None:
-    """Books without a single line are right."""
+    """Books without any line have no fault."""
     assert "0 lines" in invoke("verify", "--database", migrated).output
 
 
@@ -306,7 +308,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_verify_names_the_wrong_row(books: str, file: Path, fault: str) -> None:
-    """verify exits with 1 and names the rule and the row when something is wrong."""
+    """verify exits with 1 and names the rule and the row when it finds a fault."""
     statement, expected = FAULTS[fault]
     tamper(file, statement)
     done = invoke("verify", "--database", books)
@@ -331,7 +333,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 @pytest.mark.parametrize("bad", ["mysql://localhost/x", "no url at all", "", "oracle://x"])
 def test_a_bad_database_url_is_named(command: str, bad: str) -> None:
-    """A database URL that cannot be used is refused by its option's name in every command."""
+    """Every command refuses an unusable database URL with the option's name."""
     done = invoke(*COMMANDS[command], "--database", bad, stdin="key\n")
     assert done.exit_code == 2
     assert "--database" in done.output
@@ -340,29 +342,29 @@ def test_a_bad_database_url_is_named(command: str, bad: str) -> None:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_a_database_is_required(command: str) -> None:
-    """Without --database every command says that it is missing."""
+    """Without --database every command reports that it is missing."""
     done = invoke(*COMMANDS[command])
     assert done.exit_code == 2
     assert "--database" in done.output
 
 
 def test_the_database_may_come_from_the_environment(url: str) -> None:
-    """FREEHOLD_DATABASE stands for --database."""
+    """FREEHOLD_DATABASE replaces --database."""
     done = shell("migrate", FREEHOLD_DATABASE=url)
     assert (done.returncode, done.stdout) == (0, "database is up to date\n")
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"migrate"}))
 def test_without_a_schema_the_database_refuses_in_one_line(url: str, command: str) -> None:
-    """Commands on a database that was not migrated are refused with one line, without SQL."""
+    """Commands on a database without migrations are refused with one line, without SQL."""
     line = refused(shell(*COMMANDS[command], "--database", url, stdin="fh_key\n"))
     assert "database" in line
     assert "SELECT" not in line
     assert "fh_" not in line
 
 
-def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
-    """A file that is not a database, or a folder that is not there, is refused with one line."""
+def test_a_file_that_is_not_a_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    """A file that is not a database, or a missing folder, is refused with one line."""
     text = tmp_path / "notes.txt"
     text.write_text("not a database\n" * 100)
     for path in (text, tmp_path / "none" / "freehold.db"):
@@ -371,7 +373,7 @@ def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> No
     assert text.read_text() == "not a database\n" * 100
 
 
-def test_help_needs_nothing() -> None:
+def test_help_works_without_a_database() -> None:
     """--help works for every command and names its options."""
     pages: list[Callable[[], Result]] = [
         lambda words=words: invoke(*words[:2], "--help")  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""`freehold health`: whether a server serves, for probes and scripts."""
+"""`freehold health` reports to probes and scripts whether a server serves."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fakes import serving
 
 
 def ask(*words: str, **given: str) -> Result:
-    """The command, in this process."""
+    """Runs the command in this process."""
     return CliRunner(env=given).invoke(cli, ["health", *words])
 
 
 @pytest.fixture
 def servicer() -> health.HealthServicer:
-    """A health check that says NOT_SERVING until it is told otherwise."""
+    """A health check that answers NOT_SERVING until a test changes it."""
     made = health.HealthServicer()
     made.set("", HealthCheckResponse.NOT_SERVING)
     return made
@@ -34,7 +34,7 @@ def servicer() -> health.HealthServicer:
 
 @pytest.fixture
 def address(servicer: health.HealthServicer) -> Iterator[str]:
-    """A server with nothing but it."""
+    """A server with only the health check."""
     server = grpc.server(ThreadPoolExecutor(1))
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -44,14 +44,14 @@ def address(servicer: health.HealthServicer) -> Iterator[str]:
 
 
 def test_a_server_that_serves(tmp_path: Path) -> None:
-    """Exit code 0 of a server that serves, whose address may stand in the environment."""
+    """The exit code is 0 for a server that serves; its address may stand in the environment."""
     with serving(tmp_path) as served:
         for done in (ask(served.address), ask(FREEHOLD_ADDRESS=served.address)):
             assert (done.exit_code, done.output) == (0, "SERVING\n")
 
 
-def test_nobody_listens() -> None:
-    """Exit code 1, and one line that says so, where nobody listens."""
+def test_no_server() -> None:
+    """Without a server the exit code is 1, with one line that says so."""
     address = f"127.0.0.1:{free_port()}"
     done = ask(address)
     assert (done.exit_code, done.stdout) == (1, "")
@@ -59,8 +59,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_server_that_does_not_serve(address: str) -> None:
-    """Exit code 1 of a server that is there and does not serve, after the wait that was asked
-    for."""
+    """The exit code is 1 for a server that does not serve, after the requested wait."""
     started = time.monotonic()
     done = ask(address, "--wait", "0.3")
     assert done.stderr == f"Error: {address} does not serve: NOT_SERVING\n"
@@ -80,8 +79,8 @@ def test_a_server_that_begins_to_serve(address: str, servicer: health.HealthServ
 
 
 @pytest.mark.parametrize("words", [("127.0.0.1",), (":80",), ("localhost:x",), ()])
-def test_an_address_that_is_none(words: tuple[str, ...]) -> None:
-    """What is not HOST:PORT is refused before anything is asked."""
+def test_an_invalid_address(words: tuple[str, ...]) -> None:
+    """An address that is not HOST:PORT is refused before any call."""
     done = ask(*words)
     assert done.exit_code == 2
     assert "ADDRESS" in done.stderr

@@ -1,7 +1,7 @@
-"""A22: whatever is wrong around a command is said in one line that says what to do.
+"""A22: every fault around a command is reported in one line that says what to do.
 
-Every command meets every bad situation that it can be in. It exits with another code than 0, says
-one line (a bad option may come with the command's usage), and leaves all files as they were.
+Every command meets every bad situation that it can be in. It exits with a code other than 0, prints
+one line (after a wrong option, perhaps also the usage), and leaves all files unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WRONG = "wr0ng-s3cret"
 
 
 class Place(NamedTuple):
-    """A folder of a test with what commands need: a model, a backup of something, a database."""
+    """A test's folder with the commands' needs: a model, a backup, a database."""
 
     folder: Path
     model: Path
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
     @property
     def file(self) -> Path:
-        """The path that commands are given, in the situations of SQLite's."""
+        """The path given to commands, in SQLite's situations."""
         return self.folder / "freehold.db"
 
     @property
@@ -66,14 +66,14 @@ def place(tmp_path: Path, model: Path, guarded: Cluster, new_file: NewFile) -> P
 
 
 class Said(NamedTuple):
-    """How a command ended."""
+    """A command's exit code and output."""
 
     code: int
     stderr: str
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
-    """A command in this process, with what the interpreter makes of its end."""
+    """A command in this process, with the interpreter's handling of its end."""
     before, sys.argv = sys.argv, ["freehold", *words]
     try:
         with pytest.raises(SystemExit) as ended:
@@ -85,13 +85,13 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
 
 
 def in_a_process(*words: str) -> Said:
-    """The same as a process of its own."""
+    """A command in its own process."""
     done = shell(*words, stdin="fh_key\n")
     return Said(done.returncode, done.stderr)
 
 
 def one_line(said: Said) -> str:
-    """The line in which a command was refused; fails on anything else."""
+    """The one line of a command's refusal; fails on any other output."""
     assert said.code != 0
     assert "Traceback" not in said.stderr
     lines = said.stderr.splitlines()
@@ -125,8 +125,8 @@ USERS = ALL - {"restore"}
 
 
 class Situation(NamedTuple):
-    """A database that is no good: how it is made (its URL is returned), for whom, and what is said
-    of it at least."""
+    """An unusable database: how it is made (its URL is returned), the commands it is for, and the
+    words that the message must have."""
 
     make: Callable[[Place], str]
     commands: frozenset[str]
@@ -303,15 +303,15 @@ MEETINGS = [
 
 
 @pytest.mark.parametrize(("command", "situation"), MEETINGS)
-def test_a22_a_database_that_is_no_good_is_said_in_one_line(
+def test_a22_an_unusable_database_is_reported_in_one_line(
     command: str,
     situation: str,
     place: Place,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A22: each command says in one line what is wrong with its database and what to do, and makes
-    or changes no file. No password is in the line."""
+    """A22: each command reports its database's fault and the remedy in one line, and makes or
+    changes no file. The line has no password."""
     met = SITUATIONS[situation]
     (place.folder / "from").write_text("a backup")
     url = met.make(place)
@@ -319,7 +319,7 @@ def test_a22_a_database_that_is_no_good_is_said_in_one_line(
     words = [word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]]
     words += ["--database", url]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fh_key\n")))
-    # The server sets up its process: it gets one.
+    # The server sets up its process, so it needs one.
     said = in_a_process(*words) if command == "serve" else typed(capsys, *words)
     line = one_line(said)
     for part in met.said:
@@ -328,11 +328,11 @@ def test_a22_a_database_that_is_no_good_is_said_in_one_line(
     assert tree(place.folder) == before
 
 
-# -- what is not installed -------------------------------------------------------------------------
+# -- missing libraries -----------------------------------------------------------------------------
 
 
 def without(module: str, folder: Path, *words: str) -> Said:
-    """A command where a module is not installed, from the start of its interpreter."""
+    """A command in an interpreter in which a module is not installed."""
     folder.mkdir()
     text = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')\n"
     (folder / f"{module}.py").write_text(text)
@@ -356,7 +356,7 @@ def test_a22_a_driver_that_is_not_installed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A22: without PostgreSQL's driver every command names the extra that brings it."""
+    """A22: without PostgreSQL's driver every command names the extra that installs it."""
     (place.folder / "from").write_text("a backup")
     words = [word.format(model=place.model, folder=place.folder) for word in COMMANDS[command]]
     words += ["--database", place.cluster.url("postgres")]
@@ -372,7 +372,7 @@ def test_a22_a_driver_that_is_not_installed(
 
 @pytest.mark.parametrize("module", ["sklearn", "scipy", "threadpoolctl"])
 def test_a22_training_without_its_extra(module: str, place: Place) -> None:
-    """A22: train without one of its libraries names it and the extra that brings it."""
+    """A22: train without one of its libraries names the library and the extra that installs it."""
     spec = place.folder / "spec.toml"
     spec.touch()
     words = ("train", "--spec", str(spec), "--out", str(place.folder / "out"))
@@ -509,15 +509,15 @@ FILES: dict[str, tuple[Callable[[Place], tuple[str, ...]], str]] = {
 
 
 @pytest.mark.parametrize("situation", sorted(FILES))
-def test_a22_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: Place) -> None:
-    """A22: a model, key, secret, backup or spec that is missing, wrong or in the way is said in one
-    line; nothing is written."""
+def test_a22_an_unusable_file_is_reported_in_one_line(situation: str, place: Place) -> None:
+    """A22: a model, key, secret, backup or spec that is missing, wrong or in the way is reported in
+    one line, and nothing is written."""
     make, part = FILES[situation]
     words = make(place)
     before = tree(place.folder)
     assert part in one_line(in_a_process(*words))
     left = tree(place.folder)
-    # The lock of the server's stays by design.
+    # The server's lock file stays by design.
     left.pop("freehold.db-server", None)
     assert left == before
 
@@ -526,7 +526,7 @@ def test_a22_a_file_that_is_no_good_is_said_in_one_line(situation: str, place: P
 
 
 def test_a22_an_address_that_is_in_use(place: Place) -> None:
-    """A22: an address where another process listens is said to be in use."""
+    """A22: an address where another process listens is reported as in use."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
@@ -544,15 +544,16 @@ def test_a22_an_address_that_is_in_use(place: Place) -> None:
         ("127.0.0.1", "is not HOST:PORT"),
     ],
 )
-def test_a22_an_address_that_is_none_of_ours(listen: str, said: str, place: Place) -> None:
-    """A22: an address that is not this machine's, or none at all, is said to be so."""
+def test_a22_an_address_of_another_machine(listen: str, said: str, place: Place) -> None:
+    """A22: an address that is not this machine's, or not an address, is reported as such."""
     line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
     assert listen in line
     assert said in line
 
 
-def test_a22_a_port_that_this_user_may_not_have(place: Place) -> None:
-    """A22: a port below 1024 without the right to it names the right."""
+def test_a22_a_port_without_the_right_to_it(place: Place) -> None:
+    """A22: a port below 1024 without the right to it is refused, and the message names the
+    right."""
     first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if not first.exists() or int(first.read_text()) <= 80:
         pytest.skip("here every user may have every port")
@@ -573,30 +574,30 @@ def test_a22_a_port_that_this_user_may_not_have(place: Place) -> None:
     assert "need CAP_NET_BIND_SERVICE" in one_line(Said(done.returncode, done.stderr))
 
 
-# -- whatever comes later --------------------------------------------------------------------------
+# -- later steps -----------------------------------------------------------------------------------
 
 
-def test_a22_a_database_that_goes_away_in_between(
+def test_a22_a_database_that_goes_away_during_a_command(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A22: a file that is removed while a command writes into it is said in one line as well."""
+    """A22: a file that is removed while a command writes to it is reported in one line too."""
     from service.storage import admin
 
-    # What a transaction does last before its commit.
+    # A transaction's last step before its commit.
     monkeypatch.setattr(admin, "_record", lambda *_: place.file.unlink())
     line = one_line(typed(capsys, "platform", "create-key", "--database", migrated(place)))
     assert "is not there any more" in line
     assert not place.file.exists()
 
 
-def test_a22_a_key_that_is_no_text(place: Place) -> None:
-    """A22: bytes that are no text are no key."""
+def test_a22_a_key_that_is_not_text(place: Place) -> None:
+    """A22: bytes that are not text are not a key."""
     done = shell("revoke-key", "--database", migrated(place), stdin=b"\xff\xfe\n")
     assert "key not found" in one_line(Said(done.returncode, done.stderr))
 
 
-def test_a22_situations_are_as_they_say(place: Place) -> None:
-    """The database that the situations are made of is a good one, and migrate makes one."""
+def test_a22_the_situations_start_from_a_usable_database(place: Place) -> None:
+    """A22: the database from which the situations are made is usable, and migrate makes one."""
 
     with closing(sqlite3.connect(place.template)) as connection:
         found = connection.execute("SELECT version_num FROM alembic_version").fetchall()

@@ -1,4 +1,4 @@
-"""The client, against a small server on a real socket."""
+"""The client, with a small server on a real socket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUEST = AuthorizeRequest(request_id="r-1", user_id="u-1", product_id="bike")
 
 
 class FakeServer(authorization_service_pb2_grpc.AuthorizationServiceServicer):
-    """Answers Authorize from a list of functions; the last one answers for good."""
+    """Answers Authorize with a list of functions; the last one answers all later calls."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = [accept]
@@ -98,7 +98,7 @@ def client(fake: FakeServer) -> Iterator[Client]:
 
 
 def ask(fake: FakeServer, key: str = "key-1", timeout_s: float = 10) -> AuthorizeResponse:
-    """One call of the awaited client, in an event loop of its own."""
+    """One call of the asynchronous client, in its own event loop."""
 
     async def talk() -> AuthorizeResponse:
         async with AsyncClient(fake.address, key, plaintext=True, timeout_s=timeout_s) as client:
@@ -117,7 +117,7 @@ def test_key_and_deadline(fake: FakeServer, client: Client) -> None:
 
 
 def test_async_key_and_deadline(fake: FakeServer) -> None:
-    """The awaited client sends the same key and deadline as the blocking one."""
+    """The asynchronous client sends the same key and deadline as the blocking one."""
     answer = ask(fake, "key-2", timeout_s=4)
     assert answer.authorization.request_id == "r-1"
     assert fake.metadata["authorization"] == "Bearer key-2"
@@ -158,7 +158,7 @@ def test_typed_error(fake: FakeServer, client: Client) -> None:
 
 
 def test_async_typed_error(fake: FakeServer) -> None:
-    """The awaited client raises the same typed error."""
+    """The asynchronous client raises the same typed error."""
     fake.answers = [
         refuse(grpc.StatusCode.NOT_FOUND, "no such thing", ErrorInfo(reason="NOT_THERE"))
     ]
@@ -194,14 +194,14 @@ def test_unavailable_is_sent_again_unchanged(fake: FakeServer, client: Client) -
 
 
 def test_async_unavailable_is_sent_again(fake: FakeServer) -> None:
-    """The awaited client retries UNAVAILABLE as well."""
+    """The asynchronous client retries UNAVAILABLE too."""
     fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "not yet"), accept]
     ask(fake)
     assert fake.requests == [REQUEST] * 2
 
 
 def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:
-    """A server that stays unavailable is asked a bounded number of times."""
+    """A server that stays unavailable is called a bounded number of times."""
     fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "gone", ErrorInfo(reason="DRAINING"))]
     with pytest.raises(FreeholdError) as caught:
         client.authorize(REQUEST)
@@ -210,7 +210,7 @@ def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:
 
 
 def test_exhausted_with_retry_info_is_sent_again(fake: FakeServer, client: Client) -> None:
-    """RESOURCE_EXHAUSTED is retried after the delay that RetryInfo names."""
+    """RESOURCE_EXHAUSTED is retried after the delay in RetryInfo."""
     fake.answers = [
         refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full", retry_info(0.2)),
         accept,
@@ -222,7 +222,7 @@ def test_exhausted_with_retry_info_is_sent_again(fake: FakeServer, client: Clien
 
 
 def test_async_exhausted_with_retry_info(fake: FakeServer) -> None:
-    """The awaited client retries RESOURCE_EXHAUSTED, and gives up after the bound."""
+    """The asynchronous client retries RESOURCE_EXHAUSTED, and gives up after a bounded number."""
     fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(0.01))]
     with pytest.raises(FreeholdError) as caught:
         ask(fake)
@@ -242,7 +242,7 @@ def test_exhausted_without_retry_info_is_final(fake: FakeServer, client: Client)
 
 
 def test_no_wait_beyond_the_deadline(fake: FakeServer, client: Client) -> None:
-    """A delay longer than the deadline is not waited for."""
+    """The client does not wait for a delay that is longer than the deadline."""
     fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(30))]
     began = time.monotonic()
     with pytest.raises(FreeholdError):
@@ -252,7 +252,7 @@ def test_no_wait_beyond_the_deadline(fake: FakeServer, client: Client) -> None:
 
 
 def test_slow_server_exceeds_the_deadline(fake: FakeServer, client: Client) -> None:
-    """A server that does not answer in time is a DEADLINE_EXCEEDED with an empty reason."""
+    """A server that does not answer in time gives DEADLINE_EXCEEDED with an empty reason."""
 
     def answer(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
         time.sleep(0.5)
@@ -264,8 +264,8 @@ def test_slow_server_exceeds_the_deadline(fake: FakeServer, client: Client) -> N
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
 
 
-def test_nobody_listens(unused_address: str) -> None:
-    """Where nobody listens the error is UNAVAILABLE, within the deadline."""
+def test_no_server(unused_address: str) -> None:
+    """Without a server the error is UNAVAILABLE, within the deadline."""
     with (
         Client(unused_address, "key", plaintext=True) as client,
         pytest.raises(FreeholdError) as caught,
@@ -287,20 +287,20 @@ def unused_address() -> str:
 
 
 def test_plaintext_with_credentials_is_refused() -> None:
-    """A plaintext channel with credentials is a contradiction and refused."""
+    """A plaintext channel with credentials is refused as a contradiction."""
     with pytest.raises(ValueError, match="plaintext"):
         Client("127.0.0.1:1", "key", plaintext=True, credentials=grpc.ssl_channel_credentials())
 
 
-def test_keys_travel_encrypted_by_default(fake: FakeServer) -> None:
-    """Without plaintext=True a client does not talk to a server that has no certificate."""
+def test_keys_are_sent_encrypted_by_default(fake: FakeServer) -> None:
+    """Without plaintext=True a client does not talk to a server without a certificate."""
     with Client(fake.address, "key") as client, pytest.raises(FreeholdError):
         client.authorize(REQUEST, timeout_s=1)
     assert fake.requests == []
 
 
 def test_every_method_of_the_contract() -> None:
-    """The client has every method of every service, with its request and answer."""
+    """The client has every method of every service, with its request and answer types."""
     declared = {
         f"/{service.full_name}/{method.name}": (method.input_type, method.output_type)
         for module in pkgutil.iter_modules(v1.__path__)

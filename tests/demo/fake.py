@@ -1,4 +1,5 @@
-"""A stand-in for the server, in memory: just enough of the contract for the driver's tests."""
+"""An in-memory stand-in for the server, with the parts of the contract that the driver's tests
+use."""
 
 from __future__ import annotations
 
@@ -212,7 +213,7 @@ class FakeFreehold(
 
 
 async def serve(fake: FakeFreehold) -> tuple[grpc.aio.Server, str]:
-    """Start the stand-in on a free port of this machine."""
+    """Starts the stand-in on a free port of this machine."""
     server = grpc.aio.server()
     for register in (
         authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,

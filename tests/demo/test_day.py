@@ -24,7 +24,7 @@ def test_same_seed_same_plan() -> None:
 
 
 def test_in_order_and_within_the_day(rentals: list[day.Rental]) -> None:
-    """Rentals are numbered in the order of their start, all within the one day."""
+    """Rentals are numbered in the order of their starts, all within one day."""
     assert [r.index for r in rentals] == list(range(len(rentals)))
     starts = [r.start_s for r in rentals]
     assert starts == sorted(starts)
@@ -38,8 +38,9 @@ def test_hours(rentals: list[day.Rental]) -> None:
     assert np.abs(hours - day.WEEKDAY_STARTS_PERCENT).max() < 1
 
 
-def test_quantiles_are_hit() -> None:
-    """At each level of the table the duration is the measured one, and between them in between."""
+def test_quantiles_are_exact() -> None:
+    """At each level of the table the duration is the measured one; between two levels it lies
+    between theirs."""
     levels = np.array(LEVELS)
     for table in (SUBSCRIBER_S, CUSTOMER_S):
         assert interpolate(levels, table).tolist() == list(table)
@@ -50,7 +51,7 @@ def test_quantiles_are_hit() -> None:
 
 
 def test_durations(rentals: list[day.Rental]) -> None:
-    """Umbrellas and power banks take the casual riders' durations, most bikes the subscribers'."""
+    """Umbrellas and power banks have the casual riders' durations, most bikes the subscribers'."""
     bike = next(i for i, p in enumerate(PRODUCTS) if p.product_id == "bike")
     others = [r.duration_s for r in rentals if r.product != bike]
     assert abs(float(np.median(others)) / 1127 - 1) < 0.05
@@ -59,13 +60,13 @@ def test_durations(rentals: list[day.Rental]) -> None:
 
 
 def test_mix(rentals: list[day.Rental]) -> None:
-    """The products come in the stated mix."""
+    """The products have the stated shares."""
     counts = np.bincount([r.product for r in rentals]) / len(rentals) * 100
     assert np.abs(counts - [p.share_percent for p in PRODUCTS]).max() < 1
 
 
 def test_fates(rentals: list[day.Rental]) -> None:
-    """Reservations are picked up, cancelled or forgotten, the others ridden or cancelled."""
+    """Reservations are picked up, cancelled or forgotten; other rentals are ridden or cancelled."""
     reserved = [r for r in rentals if r.reserved]
     at_once = [r for r in rentals if not r.reserved]
     assert abs(len(reserved) / len(rentals) - day.RESERVED_SHARE) < 0.01
@@ -81,7 +82,7 @@ def test_fates(rentals: list[day.Rental]) -> None:
 
 
 def test_conduct_follows_the_label(rentals: list[day.Rental]) -> None:
-    """Who has a bad label leaves more fees unpaid, but the label decides no single rental."""
+    """People with a bad label leave more fees unpaid, but the label decides no single rental."""
     bad = [r for r in rentals if LABEL[r.person]]
     good = [r for r in rentals if not LABEL[r.person]]
     assert 0.06 < sum(r.unpaid for r in bad) / len(bad) < 0.10
@@ -89,12 +90,12 @@ def test_conduct_follows_the_label(rentals: list[day.Rental]) -> None:
 
 
 def test_reservations_end_before_their_window() -> None:
-    """A pick-up or a cancellation comes within the pick-up window, whatever the tick."""
+    """A pick-up or a cancellation comes within the pick-up window, at every tick length."""
     assert max(day.PICKUP_TO_S, day.CANCEL_WITHIN_S) + 300 < day.PICKUP_WINDOW_S
 
 
 def test_every_assumption_is_named() -> None:
-    """The source and licence of the durations and every share are among the assumptions."""
+    """The assumptions have the durations' source and licence, and every share."""
     text = " ".join(day.assumptions())
     for word in ("Bay Area Bike Share", "bikeshare14", "CC0", "12%", "10%", "15%", "30%", "0.4%"):
         assert word in text

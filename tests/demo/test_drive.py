@@ -1,4 +1,4 @@
-"""The driver, against a stand-in server on a real socket."""
+"""The driver, with a stand-in server on a real socket."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def test_common_rental(world: World) -> None:
     )
     assert (record.held_credit_minor, record.held_cash_minor) == (19_900, 0)
     assert journal.calls == 3
-    # Begun at the tick of 01:00, back 1,000 s later at the tick after that.
+    # Begun at the tick of 01:00; returned 1,000 s later, at the tick after that.
     assert (record.asked_s, record.closed_s) == (3600, 4800)
 
 
 def test_clock_moves_forward_and_a_day_beyond(world: World) -> None:
-    """The clock only moves forward, and in the end a whole day further."""
+    """The clock only moves forward, at the end by a whole day."""
     journal = world.run(RIDE, replace(RIDE, start_s=50_000))
     instants = world.fake.instants
     assert instants == sorted(instants)
@@ -124,14 +124,14 @@ def test_clock_moves_forward_and_a_day_beyond(world: World) -> None:
 
 
 def test_unpaid(world: World) -> None:
-    """Who does not pay leaves the fee due."""
+    """A person who does not pay leaves the fee due."""
     journal = world.run(replace(RIDE, unpaid=True))
     assert world.methods(0) == ["Authorize", "SettleAuthorization"]
     assert journal.records[0].due_minor == 350
 
 
 def test_cash_offer_is_confirmed(world: World) -> None:
-    """An offer that asks for cash is confirmed with what it asks, and the fee comes out of it."""
+    """An offer that asks for cash is confirmed with that amount, and the fee is taken from it."""
     journal = world.run(replace(RIDE, person=1, unpaid=True))
     record = journal.records[0]
     assert world.methods(0) == ["Authorize", "ConfirmAuthorization", "SettleAuthorization"]
@@ -141,7 +141,7 @@ def test_cash_offer_is_confirmed(world: World) -> None:
 
 
 def test_walking_away(world: World) -> None:
-    """Who has too little patience leaves the offer, and it expires."""
+    """An impatient person leaves the offer, and it expires."""
     journal = world.run(replace(RIDE, person=2, patience=0.1))
     assert world.methods(0) == ["Authorize"]
     assert journal.expired == 1
@@ -149,7 +149,7 @@ def test_walking_away(world: World) -> None:
 
 
 def test_line_used_up_before_the_cash(world: World) -> None:
-    """A confirmation that the line no longer bears ends in a decline, the cash owed back."""
+    """A confirmation without room on the line is declined, and the cash owed back."""
     world.fake.exhausted.add("person-1")
     journal = world.run(replace(RIDE, person=1))
     assert journal.records[0].state == Authorization.STATE_DECLINED
@@ -163,7 +163,7 @@ def test_reserved_and_picked_up(world: World) -> None:
 
 
 def test_no_show(world: World) -> None:
-    """A reservation that nobody picks up expires."""
+    """A reservation without a pick-up expires."""
     journal = world.run(replace(RIDE, reserved=True, fate=Fate.NO_SHOW))
     assert world.methods(0) == ["Authorize"]
     assert journal.expired == 1
@@ -171,14 +171,14 @@ def test_no_show(world: World) -> None:
 
 @pytest.mark.parametrize("reserved", [False, True])
 def test_cancelled(world: World, reserved: bool) -> None:
-    """A cancellation reverses the authorization, reserved or under way."""
+    """A cancellation reverses the authorization, before or after the pick-up."""
     journal = world.run(replace(RIDE, reserved=reserved, fate=Fate.CANCEL))
     assert world.methods(0) == ["Authorize", "ReverseAuthorization"]
     assert journal.records[0].state == Authorization.STATE_REVERSED
 
 
-def test_undone_before_it_arrives(world: World) -> None:
-    """An Authorize undone before it arrives is declined."""
+def test_reversed_before_it_arrives(world: World) -> None:
+    """An Authorize that is reversed before it arrives is declined."""
     journal = world.run(replace(RIDE, fate=Fate.UNDO))
     assert world.methods(0) == ["ReverseAuthorization", "Authorize"]
     record = journal.records[0]
@@ -188,7 +188,7 @@ def test_undone_before_it_arrives(world: World) -> None:
 
 
 def test_lost(world: World) -> None:
-    """An item not returned is settled at the hold after the stated days."""
+    """An item that is not returned is settled at the hold after the stated days."""
     journal = world.run(
         replace(RIDE, lost=True), replace(RIDE, lost=True, lost_paid=True, person=2)
     )
@@ -199,14 +199,14 @@ def test_lost(world: World) -> None:
 
 
 def test_one_person_keeps_the_order(world: World) -> None:
-    """Rentals of one person on the same tick are asked for in the plan's order."""
+    """Rentals of one person on the same tick are authorized in the plan's order."""
     world.run(*[RIDE] * 20)
     asked = [request_id for method, request_id in world.fake.calls if method == "Authorize"]
     assert asked == [f"a-{i:06d}" for i in range(20)]
 
 
 def test_refusal_names_the_rental(world: World) -> None:
-    """A call that fails unexpectedly ends the run and names rental and step."""
+    """An unexpected failure of a call ends the run, with the rental and the step."""
     world.fake.scores = {}
     with pytest.raises(ExceptionGroup) as caught:
         world.run(RIDE)
@@ -216,7 +216,7 @@ def test_refusal_names_the_rental(world: World) -> None:
 
 
 def test_load_people(world: World) -> None:
-    """People are registered with consent and without missing values; scores come back in order."""
+    """People are registered with consent and without missing values; the scores return in order."""
     done: list[int] = []
     scores = world.do(drive.load_people(world.platform, people(), EPOCH, done.append))
     assert scores == [700, 520, 400]
@@ -226,7 +226,7 @@ def test_load_people(world: World) -> None:
 
 
 def test_list_and_compare(world: World) -> None:
-    """The list is read to its end, and equals what the operator was told."""
+    """The list is read to its end, and equals the operator's answers."""
     journal = world.run(
         *[RIDE] * 10,
         replace(RIDE, person=2, patience=0.0),
@@ -243,7 +243,7 @@ def test_list_and_compare(world: World) -> None:
 
 
 def test_discrepancies_are_found(world: World) -> None:
-    """A list that differs from what was told is reported, whichever way it differs."""
+    """Every difference between the list and the answers is reported."""
     journal = world.run(RIDE, RIDE, RIDE)
     listed = world.do(drive.list_all(world.operator, lambda n: None))
     listed[0].captured.amount_minor += 1

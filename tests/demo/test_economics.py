@@ -30,13 +30,13 @@ def test_interest() -> None:
 
 
 def test_item_loss() -> None:
-    """An item costs its value less what was collected for it, and never less than nothing."""
+    """An item costs its value less what was collected for it, at least zero."""
     assert item_loss_minor(100, 30) == 70
     assert item_loss_minor(100, 130) == 0
 
 
 def test_deposit_for_everyone() -> None:
-    """With a deposit nothing stays unpaid, and a lost item costs what the deposit leaves."""
+    """With a deposit no fee stays unpaid, and a lost item costs its value less the deposit."""
     world = deposit_for_everyone([PAID, UNPAID, LOST, BOUGHT, CHEAP], 0)
     assert (world.rides, world.fees_minor, world.unpaid_minor) == (5, 800, 0)
     assert world.items_minor == 80_000 + 80_000 + 0
@@ -45,8 +45,8 @@ def test_deposit_for_everyone() -> None:
 
 
 @pytest.mark.parametrize("percent", economics.ABANDONMENT_PERCENT)
-def test_abandonment_scales(percent: int) -> None:
-    """Who walks away takes fees, losses and interest along, evenly."""
+def test_abandonment_is_proportional(percent: int) -> None:
+    """People who walk away take the same share of fees, losses and interest with them."""
     rides = [PAID] * 1_000 + [LOST] * 10
     everyone, some = deposit_for_everyone(rides, 0), deposit_for_everyone(rides, percent)
     assert some.fees_minor == everyone.fees_minor * (100 - percent) // 100
@@ -55,7 +55,7 @@ def test_abandonment_scales(percent: int) -> None:
 
 
 def test_free_for_everyone() -> None:
-    """Without deposits unpaid fees are lost, and lost items too unless their charge is paid."""
+    """Without deposits unpaid fees are lost, and lost items too unless the charge is paid."""
     world = free_for_everyone([PAID, UNPAID, LOST, BOUGHT, CHEAP])
     assert (world.fees_minor, world.unpaid_minor) == (800, 500)
     assert world.items_minor == 100_000 + 80_000 + 0
@@ -63,20 +63,20 @@ def test_free_for_everyone() -> None:
 
 
 def test_break_even() -> None:
-    """At the break-even abandonment deposit for everyone earns what the day as run earned."""
+    """At the break-even abandonment, deposit for everyone earns as much as the day as run."""
     as_run = World("as run", 0, 900, 50, 50, 0)
     everyone = World("deposit", 0, 1_000, 0, 0, 0)
     assert break_even_abandonment(as_run, everyone) == pytest.approx(0.2)
 
 
-def test_break_even_may_not_exist() -> None:
-    """Where deposit for everyone loses money there is no break-even."""
+def test_there_may_be_no_break_even() -> None:
+    """When deposit for everyone loses money, there is no break-even."""
     as_run = World("as run", 0, 900, 0, 0, 0)
     assert break_even_abandonment(as_run, World("deposit", 0, 100, 0, 200, 0)) is None
 
 
 def test_break_even_loss() -> None:
-    """At the break-even loss free for everyone earns what the day as run earned."""
+    """At the break-even loss, free for everyone earns as much as the day as run."""
     as_run = World("as run", 0, 900, 50, 50, 0)
     free = World("free", 0, 1_000, 50, 50, 0)
     assert economics.break_even_loss_factor(as_run, free) == pytest.approx(2.0)

@@ -9,7 +9,7 @@ from service.demo import outcomes
 
 
 def test_declared_probabilities() -> None:
-    """P(unpaid | bad) is 0.08 and P(unpaid | good) is 0.01, and the output says so."""
+    """P(unpaid | bad) is 0.08 and P(unpaid | good) is 0.01, and the output states them."""
     assert (outcomes.UNPAID.bad, outcomes.UNPAID.good) == (0.08, 0.01)
     text = " ".join(outcomes.assumptions())
     for chance in (outcomes.UNPAID, outcomes.LOST, outcomes.LOST_PAID):
@@ -19,7 +19,7 @@ def test_declared_probabilities() -> None:
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_frequencies(value: int) -> None:
-    """Drawn often, each outcome comes as often as declared for its label."""
+    """Over many draws, each outcome is as frequent as declared for its label."""
     label = np.full(400_000, value, dtype=np.int8)
     conduct = outcomes.draw(label, np.random.default_rng(7))
     for flags, chance in (
@@ -32,7 +32,7 @@ def test_frequencies(value: int) -> None:
 
 
 def test_noise_is_per_rental() -> None:
-    """Rentals of the same label differ: one card label does not decide every rental."""
+    """Rentals with the same label differ: one label does not decide every rental."""
     conduct = outcomes.draw(np.ones(10_000, dtype=np.int8), np.random.default_rng(7))
     assert 0 < int(conduct.unpaid.sum()) < 10_000
 

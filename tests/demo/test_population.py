@@ -1,4 +1,4 @@
-"""Who rents."""
+"""The people who rent."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def chosen(people: int | None, seen: frozenset[str] = frozenset()) -> population
     return select(DATA, ("a", "b"), HOLDOUT, seen.__contains__, people, np.random.default_rng(1))
 
 
-def test_everybody_of_the_holdout() -> None:
-    """Without a number everybody of the hold-out takes part, with features and label."""
+def test_all_of_the_holdout() -> None:
+    """Without a number, everyone in the hold-out takes part, with features and label."""
     people = chosen(None)
     assert people.ids[:3] == ("person-0", "person-2", "person-4")
     assert len(people) == HOLDOUT.shape[0]
@@ -35,29 +35,29 @@ def test_everybody_of_the_holdout() -> None:
     assert people.values(1) == {"a": 4.0, "b": 5.0}
 
 
-def test_some_of_the_holdout() -> None:
-    """With a number that many different people of the hold-out take part."""
+def test_a_part_of_the_holdout() -> None:
+    """With a number, that many different people of the hold-out take part."""
     people = chosen(100)
     assert len(set(people.ids)) == 100
     assert {int(i.removeprefix("person-")) for i in people.ids} <= set(HOLDOUT.tolist())
 
 
 @pytest.mark.parametrize("number", [0, 1_001])
-def test_more_than_there_are(number: int) -> None:
-    """A number that the hold-out does not have is refused."""
+def test_more_people_than_the_holdout(number: int) -> None:
+    """A number larger than the hold-out is refused."""
     with pytest.raises(ValueError, match="from 1 to 1000"):
         chosen(number)
 
 
-def test_nobody_seen_in_training() -> None:
-    """One person whom the model was trained on stops the demo."""
+def test_no_one_from_the_training() -> None:
+    """A single person from the training data stops the demo."""
     chosen(None, frozenset({"1", "3"}))
     with pytest.raises(SeenInTraining, match="used to train"):
         chosen(None, frozenset({"10"}))
 
 
 def test_consent() -> None:
-    """A small stated share does not agree to be scored."""
+    """A small, stated share of people does not consent to scoring."""
     refused = 1 - chosen(None).consent.mean()
     assert 0.01 < refused < 0.06
     assert "3%" in " ".join(population.assumptions())

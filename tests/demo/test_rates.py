@@ -28,7 +28,7 @@ def test_empty_group() -> None:
 
 
 def test_cutoffs() -> None:
-    """From the cut-off on people are approved, those without a score are not counted."""
+    """People are approved from the cut-off on; those without a score are not counted."""
     score = np.array([0, 0, 500, 599, 600, 700, 720])
     label = np.array([1, 0, 1, 0, 1, 0, 0], dtype=np.int8)
     row = curve(score, label, (600,))[0]

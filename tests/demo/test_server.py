@@ -1,4 +1,4 @@
-"""The server process: found, stopped, and never left behind."""
+"""The server process: started, stopped, and never left running."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def server(script: Path, mode: str) -> Server:
 
 
 def left_behind(marker: str) -> list[str]:
-    """Command lines of running processes that name `marker`, this one excepted."""
+    """The command lines of running processes that contain `marker`, except this one."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -67,7 +67,7 @@ def left_behind(marker: str) -> list[str]:
 
 
 def test_address_and_last_words(script: Path) -> None:
-    """The address comes from the server's log, and so do its last words after SIGTERM."""
+    """The address comes from the server's log, and so do its last lines after SIGTERM."""
     with server(script, "good") as running:
         assert running.address == "127.0.0.1:4242"
         running.stop()
@@ -77,7 +77,7 @@ def test_address_and_last_words(script: Path) -> None:
 
 
 def test_arguments(script: Path) -> None:
-    """The server is told database, model and the clock's first instant."""
+    """The server gets the database, the model and the clock's first instant."""
     with server(script, "good"):
         pass
     log = (script.parent / "server.log").read_text()
@@ -86,14 +86,14 @@ def test_arguments(script: Path) -> None:
 
 
 def test_stopped_when_the_body_fails(script: Path) -> None:
-    """An error inside the block stops the server as well."""
+    """An error inside the block stops the server too."""
     with pytest.raises(RuntimeError), server(script, "good"):
         raise RuntimeError
     assert left_behind(str(script)) == []
 
 
 def test_failed_start(script: Path) -> None:
-    """A server that ends before it serves is an error that shows the end of its log."""
+    """A server that ends before it serves is an error with the end of its log."""
     with (
         pytest.raises(ServerFailed, match="ended with code 3:\nnot json"),
         server(script, "broken"),
@@ -102,7 +102,7 @@ def test_failed_start(script: Path) -> None:
 
 
 def test_silent_start(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that never says where it serves is stopped after the time limit."""
+    """A server that never logs its address is stopped after the time limit."""
     monkeypatch.setattr("service.demo.server.START_TIMEOUT_S", 0.5)
     with pytest.raises(ServerFailed, match="no `serving`"), server(script, "silent"):
         pass
@@ -120,7 +120,7 @@ def test_stubborn_server_is_killed(script: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(script: Path, number: signal.Signals) -> None:
-    """Interrupted in the middle, the demo's process leaves no server behind."""
+    """When the demo's process is interrupted, no server is left."""
     program = f"""
 import signal, sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole demo in small, with a real server process and a model that is quick to train."""
+"""The whole demo on a small scale, with a real server process and a quickly trained model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def trained(model: Path) -> tuple[Path, Path]:
-    """Spec and folder of the small model."""
+    """The spec and the folder of the small model."""
     return model.with_name("small.toml"), model
 
 
@@ -50,8 +50,7 @@ def small_day(trained: tuple[Path, Path], out: Path) -> subprocess.CompletedProc
 
 def test_small_day(trained: tuple[Path, Path], tmp_path: Path) -> None:
     """A small day ends with verified books, a report, and no process left; the same seed gives
-    the same day, to the last fen.
-    """
+    exactly the same day."""
     reports = []
     for name in ("one", "two"):
         out = tmp_path / name
@@ -99,8 +98,8 @@ def test_interrupted_in_the_middle(trained: tuple[Path, Path], tmp_path: Path) -
     assert '"stopped"' in log.read_text()
 
 
-def test_people_of_the_training_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    """The demo refuses people whom the model was trained on."""
+def test_people_from_the_training_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """The demo refuses people from the model's training data."""
     spec, model = trained
     other = tmp_path / "other.toml"
     shutil.copy(spec.with_name("small.csv"), tmp_path)

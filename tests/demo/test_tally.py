@@ -1,4 +1,4 @@
-"""Counts and sums of the day, and the report and tables made of them."""
+"""Counts and sums of the day, and their report and tables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LISTED = {
 
 
 class Day:
-    """Builds records and the matching list, one rental after the other."""
+    """Builds records and the matching list, rental by rental."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -92,7 +92,7 @@ def day() -> Day:
 
 
 def test_end_states(day: Day) -> None:
-    """Every end state is counted, and what was offered expires apart from what was reserved."""
+    """Every end state is counted, expired offers apart from expired reservations."""
     assert tally.by_end_state(day.ended()) == {
         "SETTLED_PAID": 2,
         "SETTLED_UNPAID": 1,
@@ -106,14 +106,14 @@ def test_end_states(day: Day) -> None:
     assert report.empty_end_states(tally.by_end_state(day.ended())) == []
 
 
-def test_open_is_not_an_end(day: Day) -> None:
+def test_an_open_rental_has_not_ended(day: Day) -> None:
     """An authorization that is still active is counted as open."""
     day.add("ACTIVE")
     assert tally.by_end_state(day.ended())["STILL_OPEN"] == 1
 
 
 def test_groups(day: Day) -> None:
-    """Bad rates are per rental and per person, and the item is counted apart from the fee."""
+    """Bad rates are counted by rental and by person; items are counted apart from fees."""
     zero = tally.offer_figures(day.ended(), "ZERO", PEOPLE.label)
     assert (zero.rentals, zero.people, zero.card_bad) == (Rate(2, 3), Rate(1, 2), Rate(1, 2))
     assert (zero.fees_minor, zero.unpaid_minor, zero.items_minor) == (500, 250, 120_000)
@@ -124,7 +124,8 @@ def test_groups(day: Day) -> None:
 
 
 def test_waived(day: Day) -> None:
-    """Waived is what was held on credit; who was asked for cash once is not among the others."""
+    """The waived amount is what was held on credit; people who were ever asked for cash are not
+    among the others."""
     waived = tally.waived(day.ended())
     assert waived.whole_minor == 5 * 19_900
     assert waived.minor == waived.whole_minor + 9_950
@@ -134,7 +135,7 @@ def test_waived(day: Day) -> None:
 
 
 def test_walked_away(day: Day) -> None:
-    """Who left an offer that asked for cash walked away; waived deposits do not count."""
+    """Leaving an offer that asks for cash is walking away; waived deposits do not count."""
     assert tally.walked_away(day.ended()) == Rate(1, 3)
 
 
@@ -146,7 +147,8 @@ def test_as_run(day: Day) -> None:
 
 
 def test_demand(day: Day) -> None:
-    """The other rules are computed for everybody who wanted to ride, walk-aways included."""
+    """The other rules are computed for everyone who wanted to ride, including those who walked
+    away."""
     rides = tally.rides(day.ended(), LOST_AFTER_S)
     assert len(rides) == 6
     assert rides[0].fee_minor == 250
@@ -214,7 +216,8 @@ def test_report(found: report.Findings, tmp_path: Path) -> None:
 
 
 def test_shares_of_the_result_add_up(found: report.Findings) -> None:
-    """Operator and Freehold divide the result of the day, before interest, without rest."""
+    """The operator's and Freehold's parts add up exactly to the result of the day, before
+    interest."""
     as_run = found.worlds[0]
     assert found.operator_minor + found.platform_minor == (
         as_run.result_minor - as_run.interest_minor
@@ -223,8 +226,8 @@ def test_shares_of_the_result_add_up(found: report.Findings) -> None:
     assert found.platform_minor == fees - 250 - 19_900
 
 
-def test_discrepancies_unverify_the_books(found: report.Findings) -> None:
-    """Books that verify in themselves but not against what was told are not verified."""
+def test_discrepancies_count_against_the_books(found: report.Findings) -> None:
+    """Books that verify in themselves but differ from the answers are not verified."""
     document = report.document(
         replace(found, discrepancies=["a-000000: differs"]), METRICS, "model-1", 7, 99.0
     )
@@ -232,7 +235,7 @@ def test_discrepancies_unverify_the_books(found: report.Findings) -> None:
 
 
 def test_tables(found: report.Findings) -> None:
-    """The tables say what was asked, how it ended, what was lost, and that the books agree."""
+    """The tables show the offers, the end states, the losses, and that the books agree."""
     screen = io.StringIO()
     table.show(Console(file=screen, width=160), found, METRICS)
     shown = screen.getvalue()

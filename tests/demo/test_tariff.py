@@ -25,7 +25,7 @@ TARIFF = Tariff(100, 10, 30, 200, 1_000)
     ],
 )
 def test_fee(duration_s: int, fee_minor: int) -> None:
-    """Start fee, free minutes, started intervals, and the cap in each 24 hours make the fee."""
+    """Start fee, free minutes, started intervals, and the cap of each 24 hours make the fee."""
     assert TARIFF.fee_minor(duration_s) == fee_minor
 
 
@@ -37,14 +37,14 @@ def test_longer_never_costs_less() -> None:
 
 
 def test_never_above_the_hold() -> None:
-    """What is charged never exceeds the hold."""
+    """A charge never exceeds the hold."""
     bike = PRODUCTS[0]
     assert bike.charge_minor(400 * 86_400, bike.deposit_minor) == bike.deposit_minor
     assert bike.charge_minor(60, bike.deposit_minor) == bike.tariff.fee_minor(60)
 
 
 def test_mix_is_whole() -> None:
-    """The shares of the products add up to all rentals."""
+    """The products' shares add up to all rentals."""
     assert sum(p.share_percent for p in PRODUCTS) == 100
 
 

@@ -1,4 +1,4 @@
-"""An operation that is told in one place is told in all of them.
+"""An operation that stands in one place stands in all of them.
 
 Each list that these tests compare is written by hand: a new operation fails the test that names
 what is missing. Each test imports what it compares, so that a name that cannot be imported fails

@@ -1,4 +1,4 @@
-"""Limits stand in one place; names that a library keeps to itself are left alone."""
+"""Limits stand in one place, and private names of libraries are not used."""
 
 from __future__ import annotations
 
@@ -79,19 +79,19 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_CHANGES": METHOD,
     },
 }  # fmt: skip
-"""Numbers that are no limits, by module, each with the reason why nobody sets it."""
+"""Numbers that are not limits, by module, each with the reason why nobody sets it."""
 
 
 def modules() -> Iterator[Path]:
-    """The server's modules, but for the place where limits stand."""
+    """The server's modules, except the one with the limits."""
     for path in sorted(SERVICE.rglob("*.py")):
         if not set(APART).intersection(path.relative_to(SERVICE).parts):
             yield path
 
 
 def is_number(node: ast.expr | None, numbers: set[str]) -> bool:
-    """Whether an expression is a number: a number itself, the name of one, or arithmetic with at
-    least one number in it, and else with names of constants, which may be another module's."""
+    """Whether an expression is a number: a literal, a number's name, or arithmetic with at least
+    one number, and otherwise with names of constants, which may be another module's."""
     match node:
         case ast.Constant(value=value):
             return type(value) in (int, float)
@@ -127,8 +127,8 @@ def numbers_of(source: str) -> set[str]:
 
 
 def test_every_limit_stands_in_config() -> None:
-    """A number that a module names is a limit in `service/config.py`, or one of the facts above;
-    each of these is still there."""
+    """A number with a name in a module is a limit in `service/config.py`, or one of the facts
+    above; each of these facts still exists."""
     found = {}
     for path in modules():
         name = path.relative_to(SERVICE).as_posix()
@@ -154,7 +154,7 @@ def test_a_named_number_is_found(source: str, names: set[str]) -> None:
     assert numbers_of(source) == names
 
 
-# -- what a limit says of itself ---------------------------------------------------------------
+# -- names and bounds of limits ----------------------------------------------------------------
 
 COUNTS = frozenset({
     "max_queue", "max_batch", "patience", "min_arrivals", "max_attempts", "max_concurrent_streams",
@@ -163,12 +163,12 @@ COUNTS = frozenset({
     "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
     "keepalives", "refusals_a_second", "max_held_back", "most_waiting", "most_in_a_line",
 })  # fmt: skip
-"""Limits that are numbers of things."""
+"""Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
 
 
 def leaves(limits: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Every field that is no group of fields: its path, itself and its value."""
+    """Every field that is not a group of fields: its path, itself and its value."""
     for it in fields(limits):
         value = getattr(limits, it.name)
         if is_dataclass(value):
@@ -182,8 +182,8 @@ LEAVES = [it for it in leaves(LIMITS) if not callable(it[2])]
 
 @pytest.mark.parametrize("path", [path for path, _, _ in LEAVES])
 def test_a_limit_has_a_unit_and_bounds(path: str) -> None:
-    """Every limit is a number whose name says its unit, or that it counts things, and which lies
-    within bounds of its own."""
+    """Every limit is a number whose name has its unit, or says that it is a count, and which lies
+    within its own bounds."""
     ((_, field, value),) = [it for it in LEAVES if it[0] == path]
     low, high = field.metadata[BOUNDS]
     assert type(value) in (int, float)
@@ -202,25 +202,25 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_limit_that_makes_no_sense_is_refused(name: str) -> None:
-    """A limit out of its bounds is refused by its name, with what it may be; so are fewer
-    connections than there are threads that use one."""
+def test_a_limit_out_of_bounds_is_refused(name: str) -> None:
+    """A limit out of its bounds is refused with its name and its bounds; so are fewer connections
+    than there are threads that use one."""
     with pytest.raises(LimitsWrong, match=rf"{name} is .*: give ") as refused:
         WRONG[name]()
     assert str(refused.value).count(" is ") <= 2
 
 
-def test_all_limits_that_make_no_sense_are_named() -> None:
+def test_all_limits_out_of_bounds_are_named() -> None:
     """The refusal names every limit that is wrong, not only the first."""
     with pytest.raises(LimitsWrong, match=r"drain_s is -1.*; .*sweep_portion is 0"):
         replace(LIMITS, drain_s=-1, notice_s=-1, sweep_portion=0)
 
 
-# -- names that others keep to themselves ------------------------------------------------------
+# -- private names of libraries ----------------------------------------------------------------
 
 
 def private_imports(source: str) -> list[str]:
-    """What a module imports from other packages by a name, or from a module, with an underscore."""
+    """The names with an underscore that a module imports from other packages."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -238,14 +238,14 @@ def private_imports(source: str) -> list[str]:
 
 
 def test_no_private_name_of_a_library_is_used() -> None:
-    """What a library keeps to itself may be gone with its next version: the server imports none."""
+    """A library's private names may be gone in its next version: the server imports none."""
     places = [*modules(), *Path(models.__file__).parent.rglob("*.py")]
     found = {str(path): names for path in places if (names := private_imports(path.read_text()))}
     assert found == {}
 
 
 def test_a_private_name_is_found() -> None:
-    """Private names and names of private modules are found, a name like __future__ is not."""
+    """Private names and names of private modules are found; a name like __future__ is not."""
     source = "from __future__ import annotations\nfrom psycopg.errors import _WaitTimeout\n"
     source += "import protovalidate._gen\nfrom psycopg import OperationalError\n"
     assert private_imports(source) == ["psycopg.errors._WaitTimeout", "protovalidate._gen"]

@@ -48,7 +48,7 @@ def own_terms() -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path, model: Path) -> Path:
-    """A folder that looks like this one after `make demo`, as far as the quickstart sees."""
+    """A folder that looks like this one after `make demo`, as far as the quickstart uses it."""
     folder = tmp_path / "checkout"
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -63,7 +63,7 @@ def checkout(tmp_path: Path, model: Path) -> Path:
 
 
 def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
-    """What a shell in a folder says to a text that is pasted into it."""
+    """A shell's output for a text that is pasted into it, in a folder."""
     return subprocess.run(
         [shell],
         input=text,
@@ -82,7 +82,7 @@ def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.Compl
 
 
 def changed() -> str:
-    """What git finds changed in this checkout; nothing where there is no git."""
+    """The changes that git finds in this checkout; nothing without git."""
     words = ["git", "-C", str(ROOT), "status", "--porcelain"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
@@ -101,8 +101,8 @@ def at_work(folder: Path) -> list[str]:
 def test_the_quickstart_may_be_pasted_twice(
     shell: str, times: int, checkout: Path, tmp_path: Path
 ) -> None:
-    """The README's quickstart, pasted in one go, and in bash once more after it, prints the
-    README's transcript each time, and leaves no file, no process and nothing in the checkout."""
+    """The README's quickstart, pasted once, and in bash a second time, prints the README's
+    transcript each time, and leaves no file and no process, and nothing in the checkout."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     temporary = tmp_path / "temporary"
@@ -120,9 +120,9 @@ def test_the_quickstart_may_be_pasted_twice(
     assert changed() == before
 
 
-def test_a_quickstart_that_fails_says_why(checkout: Path, tmp_path: Path) -> None:
-    """Where the server does not come up, the quickstart ends with the server's own words, and
-    leaves nothing either."""
+def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -> None:
+    """When the server does not start, the quickstart ends with the server's own output, and leaves
+    no file and no process either."""
     (checkout / ".freehold" / "demo" / "model").unlink()
     block = quickstart()
     done = paste("sh", block.replace("--wait 60", "--wait 3"), checkout, TMPDIR=str(tmp_path))
@@ -150,7 +150,7 @@ def test_the_sql_for_own_terms_adds_a_revision(store: SqlStore) -> None:
 
 
 def test_every_folder_of_the_map_is_there() -> None:
-    """Every folder that the README's map names exists, and none of the project's is missing."""
+    """Every folder in the README's map exists, and none of the project's is missing."""
     named = set(re.findall(r"^\| `([a-z/]+)/` \|", README, re.MULTILINE))
     assert all((ROOT / name).is_dir() for name in named)
     rooms = {
@@ -161,6 +161,6 @@ def test_every_folder_of_the_map_is_there() -> None:
     assert rooms <= named
 
 
-def test_nothing_is_left_to_be_filled_in() -> None:
+def test_the_readme_has_no_placeholders() -> None:
     """The README has no placeholders."""
     assert re.findall(r"@[A-Z]+@", README) == []

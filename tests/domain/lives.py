@@ -101,7 +101,7 @@ def claimed(at_us: int = NOW_US + MINUTE_US, it: Authorization | None = None) ->
 
 
 def settled(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:
-    """SETTLED with an amount captured, on credit unless told otherwise."""
+    """SETTLED with an amount captured; on credit by default."""
     return capture(it or granted(), amount_minor, final=True).authorization
 
 
@@ -116,12 +116,12 @@ def capture(it: Authorization, amount_minor: int, *, final: bool, now_us: int = 
 
 
 def moved(step: Step) -> list[tuple[Account, Account, int]]:
-    """What a step posts, without the postings of zero that the ledger leaves out."""
+    """The postings of a step, without the postings of zero, which the ledger leaves out."""
     return [(debit, credit, amount) for debit, credit, amount in step.postings if amount]
 
 
 def net(*steps: Step) -> dict[Account, int]:
-    """What steps add up to, by account: debits less credits."""
+    """The sum of the steps' postings, by account: debits less credits."""
     total = dict.fromkeys(Account, 0)
     for posting in (posting for step in steps for posting in step.postings):
         total[posting.debit] += posting.amount_minor

@@ -26,23 +26,23 @@ RELEASED = {
 }  # fmt: skip
 """Every scope that a released build knew, removed ones too: names are only ever added here."""
 REMOVED: set[str] = set()
-"""Those of them that were removed."""
+"""The scopes among them that were removed."""
 
 
-def test_the_name_of_a_removed_scope_is_not_given_again() -> None:
+def test_the_name_of_a_removed_scope_is_never_used_again() -> None:
     """The scopes of this build are those that were ever released, without the removed ones."""
     assert set(Scope) == RELEASED - REMOVED
 
 
 @pytest.mark.parametrize("operator_id", ["city", None])
 def test_a_new_key_has_every_scope_of_its_owner(operator_id: str | None) -> None:
-    """The scopes of a new key are read as they were written; none is ignored or withheld."""
+    """A new key has exactly the scopes that were written; no scope is ignored or withheld."""
     scopes = read_scopes(write_scopes(scopes_of(operator_id)), operator_id)
     assert scopes == KeyScopes(scopes_of(operator_id), frozenset(), frozenset())
 
 
 def test_a_removed_scope_is_ignored() -> None:
-    """A key with a scope that nobody knows any more keeps its other scopes, and says so."""
+    """A key with a removed scope keeps its other scopes and reports the removed one as ignored."""
     scopes = read_scopes("authorizations.read bikes.fly authorizations.write", "city")
     assert scopes.granted == {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
     assert scopes.ignored == {"bikes.fly"}
@@ -50,7 +50,7 @@ def test_a_removed_scope_is_ignored() -> None:
 
 
 def test_an_added_scope_is_withheld_from_old_keys() -> None:
-    """A scope that came after a key was made is not among those that the key has."""
+    """A scope that was added after a key was made is withheld from the key."""
     before = scopes_of(None) - {Scope.SANDBOX_CLOCK}
     scopes = read_scopes(write_scopes(before), None)
     assert scopes == KeyScopes(before, frozenset(), frozenset({Scope.SANDBOX_CLOCK}))
@@ -64,20 +64,20 @@ def test_operators_and_the_platform_share_one_scope() -> None:
     assert frozenset(Scope) - own == PLATFORM_SCOPES
 
 
-def test_keys_are_chance() -> None:
-    """Every key is new, can be recognised, and holds at least 192 bits of chance."""
+def test_keys_are_random() -> None:
+    """Each key is new and recognisable, and holds at least 192 random bits."""
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(key.startswith(KEY_PREFIX) and len(key) >= 3 + 192 // 6 for key in keys)
 
 
-def test_a_key_is_kept_as_its_hash() -> None:
-    """The form in which a key is kept is the hexadecimal SHA-256 of its text."""
+def test_a_key_is_stored_as_its_hash() -> None:
+    """A key is stored as the hexadecimal SHA-256 of its text."""
     assert hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_key_has_a_name() -> None:
-    """A key's name is the first sixteen digits of its hash, and another for another key."""
+    """A key's name is the first sixteen digits of its hash; two keys have two names."""
     names = {key_id_of(hash_key(new_key())) for _ in range(100)}
     assert len(names) == 100
     assert key_id_of(hash_key("abc")) == "ba7816bf8f01cfea"

@@ -90,8 +90,8 @@ def test_a_legal_pair_passes(call: CallOnAuthorization, state: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_closed_states_hold_nothing_and_take_nothing(state: State) -> None:
-    """A closed authorization accepts no capture, reverse or amendment; only custody and
-    collection go on."""
+    """A closed authorization accepts no capture, reverse or amendment; only custody and collection
+    change."""
     amendments = {
         "SettleAuthorization", "ReverseAuthorization", "IncrementAuthorization",
         "DecreaseAuthorization", "ExtendRental", "StartRental", "ClaimReturn", "ContestReturn",

@@ -1,4 +1,4 @@
-"""Any sequence of any steps keeps an authorization's amounts and its entries together."""
+"""After any sequence of steps, an authorization's amounts and its entries agree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT_MINOR = 50_000
 
 
 class Life:
-    """One authorization with its line, and all that its steps posted."""
+    """One authorization with its line and the sums of its postings."""
 
     def __init__(self, offered: Authorization) -> None:
         self.it = offered
@@ -42,12 +42,12 @@ class Life:
         self.elsewhere_minor = 0
         self.payouts: list[int] = []
         self.debit_minor = 0
-        """Asked of the rail, which has not answered."""
+        """The debit that the rail was asked for and has not answered."""
         self.undone: list[int] = []
-        """Debits that came to nothing, by the rail's word or ours."""
+        """Debits that failed or were cancelled."""
 
     def take(self, step: Step) -> None:
-        """Posts a step and checks what must hold after every one."""
+        """Posts a step and checks the invariants."""
         before = self.it
         assert step.authorization.version == before.version + 1
         assert all(posting.amount_minor >= 0 for posting in step.postings)
@@ -77,7 +77,7 @@ class Life:
         assert line.refund_payable_minor == it.refund_payable_minor
         assert line.limit_minor == LIMIT_MINOR - it.written_off_minor
         assert line.limit_minor == line.available_minor + line.held_minor + line.drawn_minor
-        # What all share.
+        # Shares.
         kept_minor = it.captured_minor - it.conceded_minor
         assert it.fee_minor == share_minor(kept_minor, it.fee_bp) == -net[A.FEE_INCOME]
         assert -net[A.OPERATOR_PAYABLE] == kept_minor - it.fee_minor - self.elsewhere_minor
@@ -139,7 +139,7 @@ def _payout_failed(life: Life, n: int) -> Step:
 
 
 def _ended_debit(life: Life) -> int:
-    """The debit that was under way, and is over."""
+    """The debit that was under way and has ended."""
     if not life.debit_minor:
         raise IllegalState("NOTHING_DEBITED", "there was no debit", life.it.state)
     amount_minor, life.debit_minor = life.debit_minor, 0
@@ -215,7 +215,8 @@ MOVES = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), AMOUNTS, JUMPS), max_s
 
 
 def live(life: Life, moves: list[tuple[str, int, int]]) -> Counter[str]:
-    """Takes the moves that are allowed, each after what time has done; says which passed."""
+    """Takes each move that is allowed after time's own steps; returns the names of the moves
+    taken."""
     passed: Counter[str] = Counter()
     for name, n, jump_us in moves:
         life.now_us += jump_us
@@ -232,7 +233,7 @@ def live(life: Life, moves: list[tuple[str, int, int]]) -> Counter[str]:
 
 
 def begin(offered: Authorization) -> Life:
-    """A life from its beginning: without a cash part the hold comes at once."""
+    """A new life; without a cash part the hold starts at once."""
     life = Life(offered)
     if offered.state is State.AUTHORIZED:
         life.take(hold.grant(offered, BIKE, NOW_US))
@@ -243,8 +244,8 @@ def begin(offered: Authorization) -> Life:
 def test_any_life_keeps_books_and_amounts_together(
     offered: Authorization, moves: list[tuple[str, int, int]]
 ) -> None:
-    """Whatever happens in whatever order and however the clock jumps, the authorization's amounts
-    are what its entries moved, and a closed one is never charged again."""
+    """In any order of steps and jumps of the clock, the authorization's amounts are the sums of its
+    entries, and a closed authorization is never charged again."""
     live(begin(offered), moves)
 
 
@@ -269,8 +270,8 @@ def test_any_collection_keeps_books_and_amounts_together(
     moves: list[tuple[str, int, int]],
     lost: bool,
 ) -> None:
-    """Whatever follows a capture, the fee is the floored share of what the operator keeps, and no
-    more is given back than was captured and paid."""
+    """After any steps, the commission is the floored share of what the operator keeps, and refunds
+    never exceed what was captured and paid."""
     offered = REDUCED._replace(
         credit_minor=19_900 - cash_minor, cash_minor=cash_minor, fee_bp=fee_bp
     )

@@ -1,4 +1,4 @@
-"""What an authorization says of itself: name, amounts, collection, versions, the next wake-up."""
+"""An authorization's own values: name, amounts, collection, version, next wake-up."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.domain.lives import (
 )
 
 
-def test_a_name_holds_the_person_and_the_id() -> None:
+def test_a_name_holds_the_user_and_the_id() -> None:
     """The resource name is users/USER/authorizations/ID."""
     assert PLAIN.name == "users/u-1/authorizations/a-1"
 
 
 def test_an_expected_version_is_compared() -> None:
-    """A caller who expects another version than the present one is told both."""
+    """A caller who expects another version than the present one gets both in the refusal."""
     life.check_version(PLAIN, None)
     life.check_version(PLAIN, 1)
     for expected in (0, 2):
@@ -48,12 +48,12 @@ def test_an_expected_version_is_compared() -> None:
 
 
 def paid(it: Authorization, amount_minor: int) -> Authorization:
-    """The same, of which so much was paid."""
+    """The same authorization after a payment of the given amount."""
     return collection.pay(it, amount_minor, NOW_US).authorization
 
 
 def written_off(it: Authorization) -> Authorization:
-    """The same, written off."""
+    """The same authorization, written off."""
     return it._replace(written_off_minor=it.due_minor, provisioned_minor=it.due_minor)
 
 
@@ -85,8 +85,8 @@ OWED = collection.refund(paid(settled(), 1_000), 100, NOW_US).authorization
     ],
 )
 def test_collection_follows_from_the_amounts(it: Authorization, collection: Collection) -> None:
-    """Collection is the first that applies: WRITTEN_OFF, DISPUTED, REFUND_PENDING, REFUNDED,
-    PAYING, DUE, PAID, NONE."""
+    """Collection is the first state that applies of: WRITTEN_OFF, DISPUTED, REFUND_PENDING,
+    REFUNDED, PAYING, DUE, PAID, NONE."""
     assert it.collection is collection
 
 
@@ -113,14 +113,15 @@ def test_collection_follows_from_the_amounts(it: Authorization, collection: Coll
         (hold.declined(REDUCED, "X", 0, NOW_US).authorization, None),
     ],
 )
-def test_when_time_alone_changes_something(it: Authorization, wake_us: int | None) -> None:
+def test_the_next_wake_up(it: Authorization, wake_us: int | None) -> None:
     """The next wake-up is the end of an offer, a review or a pick-up window, the due time, the
-    instant of loss, the limit of a claim, the next rung while something is due, or the sale."""
+    instant of loss, the limit of a claim, the next dunning step while something is due, or the
+    sale."""
     assert it.wake_us == wake_us
 
 
-def test_a_step_changes_only_what_it_says() -> None:
-    """A step makes the next version; every field that it does not name stays."""
+def test_a_step_changes_only_the_fields_it_names() -> None:
+    """A step makes the next version and leaves every field alone that it does not name."""
     made = life.step(PLAIN, (), Transition.EXTENDED, NOW_US, asset_id="x", state=State.ACTIVE)
     assert made.authorization == PLAIN._replace(asset_id="x", state=State.ACTIVE, version=2)
     assert isinstance(made.authorization, Authorization)

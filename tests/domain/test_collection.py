@@ -16,7 +16,7 @@ from tests.domain.lives import NOW_US, capture, confirmed, granted, moved, settl
 
 
 def paid(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:
-    """SETTLED for 1,000 on credit, of which so much was paid."""
+    """SETTLED for 1,000 on credit, with the given amount paid."""
     return collection.pay(it or settled(), amount_minor, NOW_US).authorization
 
 
@@ -38,8 +38,8 @@ def test_a_partial_payment() -> None:
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 600), (A.AVAILABLE, A.DRAWN, 600)]
 
 
-def test_a_payment_of_too_much() -> None:
-    """What is paid beyond what is due posts cash / refund_payable."""
+def test_an_overpayment_is_owed_back() -> None:
+    """Money above what is due posts cash / refund_payable."""
     step = collection.pay(settled(), 1_300, NOW_US)
     assert moved(step) == [
         (A.CASH, A.RECEIVABLE, 1_000),
@@ -51,8 +51,8 @@ def test_a_payment_of_too_much() -> None:
     assert again.authorization.paid_minor == 1_000
 
 
-def test_a_payment_may_come_before_the_end() -> None:
-    """What was captured so far can be paid while the rental goes on."""
+def test_a_payment_before_the_end() -> None:
+    """A captured amount can be paid while the rental goes on."""
     it = capture(granted(), 500, final=False).authorization
     step = collection.pay(it, 500, NOW_US)
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 500), (A.AVAILABLE, A.DRAWN, 500)]
@@ -68,18 +68,19 @@ def test_nothing_due_nothing_paid() -> None:
 
 
 def test_paid_elsewhere() -> None:
-    """What was paid to the operator posts operator_payable / receivable and avail / drawn."""
+    """A payment to the operator posts operator_payable / receivable and avail / drawn."""
     step = collection.pay_elsewhere(settled(), 1_000, NOW_US)
     assert moved(step) == [(A.OPERATOR_PAYABLE, A.RECEIVABLE, 1_000), (A.AVAILABLE, A.DRAWN, 1_000)]
     assert step.authorization.collection is Collection.PAID
     assert step.authorization.fee_minor == 30
 
 
-# -- given up --------------------------------------------------------------------------------
+# -- concessions -----------------------------------------------------------------------------
 
 
 def test_lowered_before_payment() -> None:
-    """Lowering by x posts operator_payable x-f, fee_income f / receivable x and avail / drawn x."""
+    """Lowering by x with commission f posts operator_payable x-f, fee_income f / receivable x and
+    avail / drawn x."""
     step = collection.lower(settled(), 100, NOW_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECEIVABLE, 97),
@@ -92,7 +93,7 @@ def test_lowered_before_payment() -> None:
 
 
 def test_refunded_after_payment() -> None:
-    """Refunding x posts operator_payable x-f, fee_income f / refund_payable x."""
+    """Refunding x with commission f posts operator_payable x-f, fee_income f / refund_payable x."""
     step = collection.refund(paid(), 100, NOW_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.REFUND_PAYABLE, 97), (A.FEE_INCOME, A.REFUND_PAYABLE, 3),
@@ -103,7 +104,7 @@ def test_refunded_after_payment() -> None:
 
 
 def test_a_cash_capture_is_refundable() -> None:
-    """What was captured of the deposit was paid already, and can be refunded."""
+    """An amount captured from the cash deposit counts as paid and can be refunded."""
     it = settled(1_000, confirmed())
     assert it.refundable_minor == 1_000
     assert collection.refund(it, 1_000, NOW_US).authorization.refundable_minor == 0
@@ -131,7 +132,7 @@ def test_a_payout_that_failed_is_owed_again() -> None:
 
 
 def test_a_debit_that_failed_changes_no_amount() -> None:
-    """A debit that failed posts nothing; the ladder goes on."""
+    """A debit that failed posts nothing, and dunning goes on."""
     step = collection.debit_failed(settled(), NOW_US + 3)
     assert step.event_us == NOW_US + 3
     assert step.postings == ()
@@ -139,8 +140,8 @@ def test_a_debit_that_failed_changes_no_amount() -> None:
 
 
 def test_a_late_success_leaves_another_debit_under_way() -> None:
-    """A debit that succeeds after it had failed posts what is due, what was written off and the
-    rest, and leaves what the rail is asked for by now under way."""
+    """A debit that succeeds after it had failed pays what is due, then what was written off, and
+    the rest is owed back; a newer debit under way stays."""
     it = settled()._replace(debiting_minor=600)
     it = collection.open_dispute(it, 400, NOW_US).authorization
     it = collection.propose_write_off(it, "key-1", NOW_US).authorization
@@ -161,29 +162,30 @@ def test_a_late_success_leaves_another_debit_under_way() -> None:
 
 
 def disputed(amount_minor: int = 400) -> Authorization:
-    """SETTLED for 1,000 on credit, of which so much is disputed."""
+    """SETTLED for 1,000 on credit, with the given amount disputed."""
     return collection.open_dispute(settled(), amount_minor, NOW_US).authorization
 
 
 def test_a_dispute_is_opened() -> None:
-    """Opening a dispute posts receivable_disputed / receivable, and it is not due meanwhile."""
+    """Opening a dispute posts receivable_disputed / receivable; the amount is not due meanwhile."""
     step = collection.open_dispute(settled(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_DISPUTED, A.RECEIVABLE, 400)]
     it = step.authorization
     assert (it.disputed_minor, it.due_minor, it.collection) == (400, 600, Collection.DISPUTED)
 
 
-def test_a_dispute_lost_is_due_again() -> None:
-    """A dispute that the person loses goes back: receivable / receivable_disputed."""
+def test_a_lost_dispute_is_due_again() -> None:
+    """An amount is due again when the person loses the dispute: receivable /
+    receivable_disputed."""
     step = collection.resolve_dispute(disputed(), user_won=False, goodwill=False, now_us=NOW_US)
     assert moved(step) == [(A.RECEIVABLE, A.RECEIVABLE_DISPUTED, 400)]
     assert (step.authorization.due_minor, step.transition) == (1_000, "collection.dispute_lost")
 
 
 @pytest.mark.parametrize("goodwill", [False, True])
-def test_a_dispute_won_is_given_up(goodwill: bool) -> None:
-    """A dispute that the person wins costs the operator, or Freehold out of goodwill; the line is
-    given back."""
+def test_a_won_dispute_is_conceded(goodwill: bool) -> None:
+    """When the person wins a dispute, the operator bears the amount, or Freehold as goodwill; the
+    line gets it back."""
     step = collection.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
     given = (
         [(A.GOODWILL, A.RECEIVABLE_DISPUTED, 400)]
@@ -202,12 +204,12 @@ def test_a_dispute_won_is_given_up(goodwill: bool) -> None:
 
 
 def charged_back(amount_minor: int = 400) -> Authorization:
-    """SETTLED and paid for 1,000, of which the bank took so much back."""
+    """SETTLED for 1,000 and paid, with the given amount charged back."""
     return collection.charge_back(paid(), amount_minor, NOW_US).authorization
 
 
 def test_a_charge_back() -> None:
-    """A charge-back posts receivable_charged_back / cash, and is disputed."""
+    """A charge-back posts receivable_charged_back / cash and counts as disputed."""
     step = collection.charge_back(paid(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_CHARGED_BACK, A.CASH, 400)]
     it = step.authorization
@@ -215,8 +217,8 @@ def test_a_charge_back() -> None:
     assert it.collection is Collection.DISPUTED
 
 
-def test_a_charge_back_overturned() -> None:
-    """A charge-back that is overturned goes back: cash / receivable_charged_back."""
+def test_an_overturned_charge_back() -> None:
+    """An overturned charge-back posts the reverse: cash / receivable_charged_back."""
     step = collection.resolve_charge_back(
         charged_back(), user_won=False, goodwill=False, now_us=NOW_US
     )
@@ -226,7 +228,8 @@ def test_a_charge_back_overturned() -> None:
 
 @pytest.mark.parametrize("goodwill", [False, True])
 def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
-    """A charge-back that the person wins is given up like a won dispute, without the line."""
+    """When the person wins a charge-back, the amount is conceded as in a won dispute, but the line
+    does not change."""
     step = collection.resolve_charge_back(
         charged_back(), user_won=True, goodwill=goodwill, now_us=NOW_US
     )
@@ -251,10 +254,10 @@ def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("user_won", [False, True])
-def test_nothing_disputed_nothing_decided(
+def test_only_an_open_dispute_is_decided(
     decide: Callable[..., object], reason: str, user_won: bool
 ) -> None:
-    """An arbiter decides only what is open."""
+    """A decision without an open dispute is refused."""
     with pytest.raises(IllegalState) as refused:
         decide(paid(), user_won=user_won, goodwill=False, now_us=NOW_US)
     assert (refused.value.reason, refused.value.metadata) == (reason, {"state": "SETTLED"})
@@ -264,7 +267,8 @@ def test_nothing_disputed_nothing_decided(
 
 
 def test_a_provision_is_raised_and_lowered() -> None:
-    """Raising posts credit_loss / allowance, lowering back; the same again posts nothing."""
+    """Raising a provision posts credit_loss / allowance, lowering it the reverse; the same amount
+    again posts nothing."""
     up = collection.provision(settled(), 300, NOW_US)
     assert moved(up) == [(A.CREDIT_LOSS, A.ALLOWANCE, 300)]
     down = collection.provision(up.authorization, 100, NOW_US)
@@ -274,8 +278,8 @@ def test_a_provision_is_raised_and_lowered() -> None:
 
 
 def test_two_people_write_off() -> None:
-    """A write-off posts allowance / receivable and limit_control / drawn, after what was not
-    provided for yet is."""
+    """A write-off posts allowance / receivable and limit_control / drawn, after a provision for the
+    part without one."""
     provided = collection.provision(settled(), 300, NOW_US).authorization
     proposed = collection.propose_write_off(provided, "key-1", NOW_US)
     assert (proposed.postings, proposed.authorization.write_off_by) == ((), "key-1")
@@ -298,7 +302,7 @@ def written_off() -> Authorization:
 
 
 def test_one_person_cannot_write_off() -> None:
-    """A write-off needs a proposal, another key than the proposal's, and something due."""
+    """A write-off needs a proposal, approval by another key, and something due."""
     proposed = collection.propose_write_off(settled(), "key-1", NOW_US).authorization
     since_paid = paid(1_000, proposed)
     for it, by, reason in (
@@ -314,8 +318,8 @@ def test_one_person_cannot_write_off() -> None:
     assert refused.value.reason == "NOTHING_DUE"
 
 
-def test_what_is_written_off_may_be_recovered() -> None:
-    """A payment after the write-off posts cash / recovery; what is too much is owed back."""
+def test_a_written_off_amount_may_be_recovered() -> None:
+    """A payment after the write-off posts cash / recovery; an overpayment is owed back."""
     step = collection.pay(written_off(), 1_010, NOW_US)
     assert moved(step) == [(A.CASH, A.RECOVERY, 1_000), (A.CASH, A.REFUND_PAYABLE, 10)]
     it = step.authorization
@@ -329,10 +333,10 @@ def test_what_is_written_off_may_be_recovered() -> None:
      (written_off(), 1_000, 1_000)],
     ids=["due", "disputed", "partly paid", "written off"],
 )  # fmt: skip
-def test_a_provision_covers_what_may_be_lost(
+def test_a_provision_covers_possible_losses(
     it: Authorization, least_minor: int, most_minor: int
 ) -> None:
-    """A provision is at least what is written off and at most that with what is open."""
+    """A provision covers at least what is written off, and at most that plus what is open."""
     for amount_minor in (least_minor, most_minor):
         assert collection.provision(it, amount_minor, NOW_US).postings
     for amount_minor in (least_minor - 1, most_minor + 1):
@@ -345,7 +349,7 @@ def test_a_provision_covers_what_may_be_lost(
 
 
 def in_hand() -> Authorization:
-    """SETTLED and paid with 600 too much; 100 of it went out, and 1,000 was charged back."""
+    """SETTLED and paid with 600 too much; 100 of it was paid back, and 1,000 was charged back."""
     it = collection.pay_out(paid(1_600), 100, NOW_US).authorization
     it = collection.charge_back(it, 1_000, NOW_US).authorization
     assert it.refund_payable_minor == it.in_hand_minor == 500
@@ -367,10 +371,10 @@ BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
 @pytest.mark.parametrize(
     ("act", "it", "most_minor"), [row[1:] for row in BOUNDED], ids=[row[0] for row in BOUNDED]
 )
-def test_no_more_than_there_is(
+def test_amounts_are_bounded(
     act: Callable[..., object], it: Authorization, most_minor: int
 ) -> None:
-    """More than nothing and at most what is due, paid or owed back, as the case may be."""
+    """An amount is more than zero and at most what is due, paid or owed back for its command."""
     act(it, 1, NOW_US)
     act(it, most_minor, NOW_US)
     for amount_minor in (0, most_minor + 1):

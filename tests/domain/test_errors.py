@@ -1,4 +1,4 @@
-"""What is refused: stable reasons, texts without personal data, what goes with them."""
+"""Errors: stable reasons, metadata, and texts without personal data."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from service.domain import errors as e
 def test_every_error_has_a_stable_reason(
     error: e.FreeholdError, reason: str, metadata: dict[str, str]
 ) -> None:
-    """Each error has its stable reason and its metadata, and its text is its message."""
+    """Each error has its stable reason and metadata, and its text is its message."""
     assert (error.reason, error.metadata) == (reason, metadata)
     assert str(error) == error.message
 
 
-def test_names_stay_out_of_texts() -> None:
-    """A text names no person and no payment; only the metadata does."""
+def test_texts_name_no_person() -> None:
+    """No text names a person or a payment; only the metadata may."""
     for error in (e.NotFound("user", "u-1"), e.PaymentReferenceReused("p-1")):
         assert not {"u-1", "p-1"} & set(str(error).split())
 

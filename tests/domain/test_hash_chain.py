@@ -1,4 +1,4 @@
-"""The links of entries: formats that were written once are read for ever."""
+"""The links of entries: every format that was ever written stays readable."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ LINKS = {
     1: "cee243fb680e8ac66e841e131dcade47849ff08766d2bd5e523ba3a0062d4327",
     2: "10d50e8d6f4a7d9aa8e923d8d9f3873f3bc1cf2dcbcc89edabf1cdd6498efb1b",
 }
-"""The link of the entry in each format, as the first build that knew the format made it."""
+"""The link of the entry in each format, as the first build with that format made it."""
 
 
 def link(entry: Entry) -> bytes:
-    """The entry's link after some other."""
+    """The entry's link after a fixed previous link."""
     return link_of(b"h" * 32, b"s" * 16, entry)
 
 
 @pytest.mark.parametrize("link_format", sorted(LINK_FORMATS))
 def test_a_format_never_changes(link_format: int) -> None:
-    """Each format of links gives the bytes that it gave when it was new."""
+    """Each format gives the same bytes as when it was introduced."""
     assert link(ENTRY._replace(link_format=link_format)).hex() == LINKS[link_format]
 
 
-def test_every_format_that_was_written_is_read() -> None:
-    """This build reads every format from 1 to the one that it writes."""
+def test_every_format_ever_written_is_read() -> None:
+    """This build reads every format from 1 to the one it writes."""
     assert sorted(LINK_FORMATS) == sorted(LINKS) == list(range(1, LINK_FORMAT + 1))
     assert ENTRY.link_format == LINK_FORMAT
 
@@ -64,7 +64,7 @@ COVERED = [name for name in Entry._fields if name not in ("user_id", "link", "li
 @pytest.mark.parametrize("link_format", sorted(LINK_FORMATS))
 @pytest.mark.parametrize("name", COVERED)
 def test_a_link_covers_every_field(name: str, link_format: int) -> None:
-    """In each format another value of any field but the person's id gives another link."""
+    """In each format, a change of any field except the person's id changes the link."""
     entry = ENTRY._replace(link_format=link_format)
     changed = entry._replace(**{name: CHANGED[type(getattr(entry, name))]})
     assert changed != entry
@@ -75,11 +75,11 @@ WORDS = st.text(alphabet="abc.-0123456789", max_size=6)
 
 
 @given(operator_id=WORDS, authorization_id=WORDS, sequence=st.integers(0, 3))
-def test_a_link_of_one_format_is_none_of_another(
+def test_links_of_two_formats_differ(
     operator_id: str, authorization_id: str, sequence: int
 ) -> None:
-    """Whatever an entry says, its links in any two formats differ, so that no entry passes for one
-    of another format."""
+    """For any entry, the links of two formats differ, so an entry cannot pass as one of another
+    format."""
     entry = ENTRY._replace(
         operator_id=operator_id, authorization_id=authorization_id, sequence=sequence
     )
@@ -87,8 +87,8 @@ def test_a_link_of_one_format_is_none_of_another(
     assert len(links) == len(LINK_FORMATS)
 
 
-def test_an_unknown_format_is_refused() -> None:
-    """A format that this build does not know gives no link at all."""
+def test_an_unknown_format_gives_no_link() -> None:
+    """A format that this build does not know gives no link."""
     for unknown in (0, LINK_FORMAT + 1):
         with pytest.raises(KeyError):
             link(ENTRY._replace(link_format=unknown))

@@ -1,4 +1,4 @@
-"""From the offer to the hold: what is reserved, and when it is given back without a charge."""
+"""From the offer to the hold: reservation, and release without a charge."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_zero_deposit_may_wait_for_the_pick_up() -> None:
 
 
 def test_a_confirmed_offer_holds_both_parts() -> None:
-    """Confirming posts the credit part held / avail and the cash part cash / deposit."""
+    """Confirming posts held / avail for the credit part and cash / deposit for the cash part."""
     step = hold.confirm(REDUCED, BIKE, 9_950, NOW_US)
     it = step.authorization
     assert moved(step) == [(A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950)]
@@ -77,19 +77,19 @@ def test_a_confirmed_offer_holds_both_parts() -> None:
 
 
 def test_a_full_deposit_touches_no_credit() -> None:
-    """Confirming the full deposit posts cash / deposit and needs nothing of the line."""
+    """Confirming the full deposit posts cash / deposit and needs no room on the line."""
     assert moved(hold.confirm(FULL, BIKE, 19_900, NOW_US)) == [(A.CASH, A.DEPOSIT, 19_900)]
 
 
 def test_a_confirmed_offer_may_wait_for_the_pick_up() -> None:
-    """A confirmed offer with start ON_PICKUP is AUTHORIZED, its window counted from now."""
+    """A confirmed offer with start ON_PICKUP is AUTHORIZED; its pick-up window starts now."""
     it = waiting()
     assert (it.state, it.custody, it.start_us) == (State.AUTHORIZED, Custody.IN_STATION, None)
     assert it.expire_us == NOW_US + PICKUP_US
 
 
-def test_what_was_paid_too_much_is_owed_back() -> None:
-    """An over-payment posts its excess cash / refund_payable."""
+def test_an_overpayment_is_owed_back() -> None:
+    """An overpayment posts its excess cash / refund_payable."""
     step = hold.confirm(REDUCED, BIKE, 10_000, NOW_US, excess_minor=50)
     assert moved(step) == [
         (A.HELD, A.AVAILABLE, 9_950), (A.CASH, A.DEPOSIT, 9_950), (A.CASH, A.REFUND_PAYABLE, 50),
@@ -98,9 +98,9 @@ def test_what_was_paid_too_much_is_owed_back() -> None:
     assert step.authorization.held_cash_minor == 9_950
 
 
-def test_an_offer_that_comes_to_nothing() -> None:
-    """An offer whose line or item is gone is declined, for that reason first, and what was paid for
-    it is owed back."""
+def test_an_offer_without_line_or_item_is_declined() -> None:
+    """An offer whose line or item is gone is declined with that reason first, and its payment is
+    owed back."""
     before = REDUCED._replace(reasons=("B", "LINE_EXHAUSTED", "C", "D"))
     step = hold.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
     assert step.event_us == NOW_US
@@ -113,8 +113,8 @@ def test_an_offer_that_comes_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.OFFERED, State.REVIEW}))
-def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
-    """A cash part paid late or twice posts cash / refund_payable, and the state stays."""
+def test_a_late_or_second_payment_is_owed_back(state: State) -> None:
+    """A cash part that is paid late or twice posts cash / refund_payable, and the state stays."""
     before = confirmed(50)._replace(state=state)
     hold.require_asked(before)
     step = hold.owe_back(before, 9_950, NOW_US)
@@ -126,7 +126,7 @@ def test_a_payment_late_or_twice_is_owed_back(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_what_asked_for_no_cash_cannot_be_confirmed(state: State) -> None:
+def test_only_a_cash_part_can_be_confirmed(state: State) -> None:
     """An authorization without a cash part refuses a confirmation in every state."""
     with pytest.raises(IllegalState) as refused:
         hold.require_asked(PLAIN._replace(state=state))
@@ -141,16 +141,17 @@ def test_what_asked_for_no_cash_cannot_be_confirmed(state: State) -> None:
         (State.DECLINED, "authorization.declined"),
     ],
 )
-def test_what_is_asked_posts_nothing(state: State, transition: str) -> None:
-    """OFFERED, REVIEW and DECLINED post nothing."""
+def test_a_request_posts_nothing(state: State, transition: str) -> None:
+    """An authorization that begins as OFFERED, REVIEW or DECLINED posts nothing."""
     step = hold.ask(REDUCED._replace(state=state, version=0), NOW_US)
     assert moved(step) == []
     assert (step.transition, step.authorization.version) == (transition, 1)
     assert step.event_us == NOW_US
 
 
-def test_a_review_that_ends_well() -> None:
-    """An approved review holds what needs no cash, and asks for what does for a whole window."""
+def test_an_approved_review() -> None:
+    """An approved review starts the hold when it needs no cash; else the cash is asked for, with a
+    whole offer window."""
     review = PLAIN._replace(state=State.REVIEW, expire_us=NOW_US + DAY_US)
     granted_now = hold.grant(review, BIKE, NOW_US)
     assert moved(granted_now) == [(A.HELD, A.AVAILABLE, 19_900)]
@@ -166,7 +167,7 @@ def test_a_review_that_ends_well() -> None:
 
 
 def test_a_review_becomes_stricter() -> None:
-    """Only a review is given another offer, with its parts and its reasons."""
+    """A stricter offer, with its parts and reasons, is given only to a review."""
     review = PLAIN._replace(state=State.REVIEW, reasons=("UNDER_REVIEW",))
     reasons = ("LINE_EXHAUSTED", "UNDER_REVIEW")
     it = hold.stricter(review, Offer.REDUCED, Split(9_950, 9_950), reasons)
@@ -179,7 +180,8 @@ def test_a_review_becomes_stricter() -> None:
 
 
 def test_a_pick_up_starts_the_rental() -> None:
-    """Starting posts nothing: ACTIVE, the item OUT, the time the server's, no more expiry."""
+    """Starting a rental posts nothing: ACTIVE, item OUT, started at the server's time, without
+    expiry."""
     step = hold.start_rental(waiting(), BIKE, "", NOW_US + 5)
     it = step.authorization
     assert step.postings == ()
@@ -191,7 +193,7 @@ def test_a_pick_up_starts_the_rental() -> None:
 
 
 def test_a_pick_up_may_name_the_item() -> None:
-    """An item named at the pick-up is kept when none was named before."""
+    """A pick-up names the item when the authorization named none."""
 
     def named(it: Authorization, asset_id: str) -> str:
         return hold.start_rental(it, BIKE, asset_id, NOW_US).authorization.asset_id
@@ -202,8 +204,8 @@ def test_a_pick_up_may_name_the_item() -> None:
     assert named(unnamed, "") == ""
 
 
-def test_a_pick_up_of_another_item_is_refused() -> None:
-    """Another item than the authorized one cannot be picked up."""
+def test_another_item_cannot_be_picked_up() -> None:
+    """A pick-up of another item than the authorized one is refused."""
     with pytest.raises(InvalidInput) as refused:
         hold.start_rental(waiting(), BIKE, "bike-8", NOW_US)
     assert refused.value.violations[0].field == "asset_id"
@@ -221,13 +223,14 @@ def test_a_pick_up_of_another_item_is_refused() -> None:
     ids=["bike", "no cap", "free", "longer than anybody lives", "at once"],
 )
 def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> None:
-    """An item counts as lost when the fee has reached the buy-out cap, and never without a cap or
-    where it would take longer than a century."""
+    """An item counts as lost when the fee reaches the buy-out cap; never without a cap, or where
+    that takes more than a century."""
     assert hold.lost_after_us(tariff) == after_us
 
 
-def test_nothing_is_lost_before_it_is_due() -> None:
-    """Where the fee reaches the buy-out cap before the due time, the item is lost at that time."""
+def test_no_item_is_lost_before_the_due_time() -> None:
+    """When the fee reaches the buy-out cap before the due time, the item is lost at the due
+    time."""
     cap_at_once = Tariff(19_900, 0, 15, 0, 19_900, 19_900)
     product = replace(BIKE, tariff=cap_at_once)
     it = hold.grant(PLAIN, product, NOW_US).authorization
@@ -244,7 +247,7 @@ def test_nothing_is_lost_before_it_is_due() -> None:
 
 @pytest.mark.parametrize("it", [granted(), waiting(), late()], ids=lambda it: str(it.state))
 def test_an_increment_holds_more(it: Authorization) -> None:
-    """An increment posts held / avail and cash / deposit; what is too much is owed back."""
+    """An increment posts held / avail and cash / deposit; an overpayment is owed back."""
     step = hold.increment(it, Split(300, 200), 40, NOW_US)
     after = step.authorization
     assert moved(step) == [
@@ -273,7 +276,7 @@ def test_an_increment_holds_more(it: Authorization) -> None:
 def test_a_decrease_releases_the_credit_part_first(
     it: Authorization, amount_minor: int, credit_minor: int, cash_minor: int
 ) -> None:
-    """A decrease posts avail / held and, when no credit is left, deposit / refund_payable."""
+    """A decrease posts avail / held first, then deposit / refund_payable."""
     step = hold.decrease(it, amount_minor, NOW_US)
     after = step.authorization
     expected = [(A.AVAILABLE, A.HELD, credit_minor), (A.DEPOSIT, A.REFUND_PAYABLE, cash_minor)]
@@ -286,14 +289,14 @@ def test_a_decrease_releases_the_credit_part_first(
 
 @pytest.mark.parametrize("amount_minor", [0, 19_901])
 def test_a_decrease_is_within_the_hold(amount_minor: int) -> None:
-    """No more can be released than is held, and no less than something."""
+    """A decrease is more than zero and at most what is held."""
     with pytest.raises(InvalidInput) as refused:
         hold.decrease(confirmed(), amount_minor, NOW_US)
     assert refused.value.violations[0].rule == "amount.exceeds_hold"
 
 
 def test_an_extension_moves_the_due_time() -> None:
-    """An extension counts from the due time; nothing is posted, and the fee goes on."""
+    """An extension moves the due time by its duration; nothing is posted, and the fee goes on."""
     step = hold.extend(granted(), BIKE, DAY_US, NOW_US + MINUTE_US)
     it = step.authorization
     assert step.postings == ()
@@ -302,7 +305,7 @@ def test_an_extension_moves_the_due_time() -> None:
     assert step.transition == "authorization.extended"
 
 
-def test_a_renewal_ends_the_delay() -> None:
+def test_a_renewal_makes_an_overdue_rental_active() -> None:
     """An overdue rental whose new due time lies ahead is ACTIVE again."""
     it = hold.extend(late(), BIKE, MINUTE_US, DUE_US).authorization
     assert (it.state, it.due_us, it.wake_us) == (
@@ -327,7 +330,7 @@ def test_a_long_extension_moves_the_loss() -> None:
     ],
 )
 def test_an_extension_has_bounds(by_us: int, now_us: int, rule: str) -> None:
-    """An extension is more than nothing, at most the policy's period, and leads to the future."""
+    """An extension is more than zero, at most the policy's period, and ends in the future."""
     with pytest.raises(InvalidInput) as refused:
         hold.extend(late(), BIKE, by_us, now_us)
     assert refused.value.violations[0].rule == rule
@@ -351,7 +354,7 @@ def test_a_reverse_gives_everything_back(it: Authorization) -> None:
 
 @pytest.mark.parametrize("state", [State.OFFERED, State.REVIEW])
 def test_a_reversed_offer_posts_nothing(state: State) -> None:
-    """An offer or a review that is withdrawn closes without postings."""
+    """A withdrawn offer or review closes without postings."""
     step = hold.reverse(REDUCED._replace(state=state), NOW_US)
     assert moved(step) == []
     assert step.authorization.state is State.REVERSED
@@ -367,8 +370,8 @@ def test_a_capture_cannot_be_reversed(amount_minor: int) -> None:
     assert refused.value.reason == "CAPTURED_ALREADY"
 
 
-def test_an_expired_hold_gives_everything_back() -> None:
-    """An unpicked hold posts avail / held and deposit / refund_payable, as of its end."""
+def test_an_expired_hold_is_released() -> None:
+    """A hold without pick-up posts avail / held and deposit / refund_payable, dated at its end."""
     step = hold.expire(waiting())
     assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
     it = step.authorization
@@ -391,8 +394,8 @@ def test_without_an_end_nothing_expires() -> None:
         hold.expire(REDUCED._replace(expire_us=None))
 
 
-def test_no_hold_moves_money_by_the_rail() -> None:
-    """Holding and releasing asks nothing of the payment rail."""
+def test_a_hold_asks_nothing_of_the_rail() -> None:
+    """Holding and releasing ask nothing of the payment rail."""
     transfers: list[Transfer | None] = [
         hold.grant(PLAIN, BIKE, NOW_US).transfer,
         hold.reverse(confirmed(), NOW_US).transfer,

@@ -47,22 +47,22 @@ def line_of(limit_minor: int) -> Line:
 
 
 def test_line_book_and_money_book() -> None:
-    """Available, held, drawn and limit control are the line book; the rest is the money book."""
+    """Available, held, drawn and limit control form the line book; all others the money book."""
     assert {account for account in Account if book_of(account) is Book.LINE} == LINE_ACCOUNTS
     assert {account for account in Account if book_of(account) is Book.MONEY} == (
         set(Account) - LINE_ACCOUNTS
     )
 
 
-def test_an_entry_says_everything() -> None:
-    """An entry has whose it is, its numbers, book, accounts, amount, balances after and times."""
+def test_an_entry_is_complete() -> None:
+    """An entry has its owner, numbers, book, accounts, amount, balances after, and times."""
     line = line_of(1_000)
     (entry,) = enter(line, Posting(A.HELD, A.AVAILABLE, 300))
     assert entry == ENTRY._replace(link=line.head)
 
 
 def test_the_ledgers_time_does_not_go_back() -> None:
-    """An entry written by a process whose clock is behind has the ledger time of the last."""
+    """An entry from a process whose clock is behind gets the ledger time of the last entry."""
     line = line_of(1_000)
     posting = Posting(A.HELD, A.AVAILABLE, 1)
     times = []
@@ -80,8 +80,9 @@ def test_the_ledgers_time_does_not_go_back() -> None:
     assert times == [(9, 9), (8, 9), (12, 12)]
 
 
-def test_nothing_is_written_before_it_happened() -> None:
-    """What a process with a clock ahead saw happen has that ledger time, as later entries do."""
+def test_later_entries_keep_a_fast_clocks_time() -> None:
+    """An entry from a process whose clock is ahead keeps that ledger time, and later entries use it
+    too."""
     line = line_of(1_000)
     (first,) = post(
         line,
@@ -96,7 +97,7 @@ def test_nothing_is_written_before_it_happened() -> None:
 
 
 def test_entries_are_chained() -> None:
-    """Each entry's link covers the link before it, the person's subject and the entry itself."""
+    """Each entry's link covers the link before it, the person's subject, and the entry itself."""
     line = line_of(1_000)
     line.subject = b"s" * 16
     before = line.head
@@ -106,7 +107,7 @@ def test_entries_are_chained() -> None:
     assert line.head == before
 
 
-def test_sequences_count_on_and_name_their_transaction() -> None:
+def test_sequences_have_no_gap() -> None:
     """Entries of a line are numbered without a gap; a transaction is named by its first entry."""
     line = line_of(1_000)
     first = enter(line, Posting(A.HELD, A.AVAILABLE, 300), Posting(A.CASH, A.DEPOSIT, 20))
@@ -119,7 +120,7 @@ def test_sequences_count_on_and_name_their_transaction() -> None:
 
 
 def test_shared_accounts_keep_no_balance() -> None:
-    """Cash, operator payables and fee income have no balance after: they are sums of entries."""
+    """Cash, operator payables and commission income store no balance: they are sums of entries."""
     line = line_of(0)
     (paid,) = enter(line, Posting(A.CASH, A.DEPOSIT, 20))
     assert (paid.debit_after_minor, paid.credit_after_minor) == (None, 20)
@@ -130,7 +131,7 @@ def test_shared_accounts_keep_no_balance() -> None:
 
 
 def test_postings_of_zero_are_left_out() -> None:
-    """A posting of nothing makes no entry and uses no number."""
+    """A posting of zero makes no entry and uses no number."""
     line = line_of(1_000)
     entries = enter(line, Posting(A.HELD, A.AVAILABLE, 0), Posting(A.CASH, A.DEPOSIT, 1))
     assert [entry.debit for entry in entries] == [A.CASH]
@@ -145,20 +146,20 @@ def test_postings_of_zero_are_left_out() -> None:
      (A.REFUND_PAYABLE, A.CASH)],
 )  # fmt: skip
 def test_no_balance_goes_below_zero(debit: Account, credit: Account) -> None:
-    """A movement that takes one unit more than there is is refused as a broken invariant."""
+    """A movement of one unit more than the balance is refused as a broken invariant."""
     with pytest.raises(InvariantBroken, match="negative balance"):
         enter(line_of(0), Posting(debit, credit, 1))
 
 
 def test_a_balance_may_be_used_up() -> None:
-    """A movement of all there is is allowed."""
+    """A movement of the whole balance is allowed."""
     line = line_of(1)
     enter(line, Posting(A.HELD, A.AVAILABLE, 1))
     assert (line.available_minor, line.held_minor) == (0, 1)
 
 
 def test_a_negative_posting_is_refused() -> None:
-    """Amounts are positive: a movement back names the accounts the other way round."""
+    """Amounts are positive: a reverse movement swaps the accounts."""
     with pytest.raises(InvariantBroken, match="negative posting"):
         enter(line_of(10), Posting(A.AVAILABLE, A.HELD, -1))
 
@@ -171,8 +172,8 @@ def test_a_raise_is_available_at_once() -> None:
     assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (1_500, 1_500, 0)
 
 
-def test_a_cut_takes_what_is_available() -> None:
-    """A cut within what is available is taken at once: limit_control / avail."""
+def test_a_cut_of_available_credit_applies_at_once() -> None:
+    """A cut of available credit applies at once: limit_control / avail."""
     line = line_of(1_000)
     entries = enter(line, *set_limit(line, 400))
     assert [(e.debit, e.credit, e.amount_minor) for e in entries] == [
@@ -181,8 +182,9 @@ def test_a_cut_takes_what_is_available() -> None:
     assert (line.limit_minor, line.available_minor, line.cut_pending_minor) == (400, 400, 0)
 
 
-def test_the_rest_of_a_cut_is_taken_from_each_release() -> None:
-    """What is held or drawn cannot be cut now; it is pending and taken from each release."""
+def test_a_pending_cut_takes_from_each_release() -> None:
+    """Credit that is held or drawn cannot be cut at once; the cut stays pending and takes from each
+    release."""
     line = line_of(1_000)
     enter(line, Posting(A.HELD, A.AVAILABLE, 900))
     enter(line, *set_limit(line, 300))
@@ -198,7 +200,7 @@ def test_the_rest_of_a_cut_is_taken_from_each_release() -> None:
 
 
 def test_a_write_off_counts_towards_a_pending_cut() -> None:
-    """What a write-off takes from the limit is not cut once more."""
+    """The amount that a write-off takes off the limit is not cut again."""
     line = line_of(1_000)
     enter(line, Posting(A.HELD, A.AVAILABLE, 1_000), Posting(A.DRAWN, A.HELD, 400))
     enter(line, *set_limit(line, 300))
@@ -210,7 +212,7 @@ def test_a_write_off_counts_towards_a_pending_cut() -> None:
 
 
 def test_a_raise_ends_a_pending_cut() -> None:
-    """A limit set at or above the present one leaves no cut pending."""
+    """A limit at or above the present one cancels a pending cut."""
     line = line_of(1_000)
     enter(line, Posting(A.HELD, A.AVAILABLE, 1_000))
     enter(line, *set_limit(line, 0))
@@ -231,7 +233,7 @@ def test_a_second_cut_replaces_the_first() -> None:
 
 
 def test_a_copy_is_independent() -> None:
-    """Posting to a copy of a line leaves the line as it was."""
+    """Posting to a copy of a line leaves the original unchanged."""
     line = line_of(1_000)
     enter(line, Posting(A.HELD, A.AVAILABLE, 100), Posting(A.CASH, A.DEPOSIT, 7))
     enter(line, *set_limit(line, 0))
@@ -257,7 +259,7 @@ MOVES = [
 def test_balances_are_the_sums_of_the_entries(
     steps: list[tuple[tuple[Account, Account], int] | int],
 ) -> None:
-    """After any movements and limits, each balance is what the entries add up to, none is
+    """After any movements and limits, each balance is the sum of its entries, no balance is
     negative, and limit = available + held + drawn."""
     line = Line("u-1", "CNY")
     entries: list[Entry] = []

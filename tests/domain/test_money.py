@@ -21,7 +21,7 @@ def test_amounts_of_one_currency_add_and_subtract() -> None:
 
 @pytest.mark.parametrize("sign", ["+", "-"])
 def test_currencies_do_not_mix(sign: str) -> None:
-    """Adding or subtracting another currency is refused and names the expected one."""
+    """Adding or subtracting another currency is refused, and the error names the expected one."""
     left, right = Money("CNY", 1), Money("EUR", 1)
     with pytest.raises(InvalidInput) as refused:
         _ = left + right if sign == "+" else left - right
@@ -31,15 +31,16 @@ def test_currencies_do_not_mix(sign: str) -> None:
 
 
 def test_an_amount_is_given_only_for_its_currency() -> None:
-    """An amount is read for an expected currency, and a violation names the caller's field."""
+    """An amount in another currency than expected is refused, and the violation names the caller's
+    field."""
     assert Money("CNY", 7).require("CNY") == 7
     with pytest.raises(InvalidInput) as refused:
         Money("EUR", 7).require("CNY", "paid.currency_code")
     assert refused.value.violations[0].field == "paid.currency_code"
 
 
-def test_money_times_money_is_no_money() -> None:
-    """Two amounts cannot be multiplied."""
+def test_two_amounts_cannot_be_multiplied() -> None:
+    """Multiplying two amounts is refused."""
     with pytest.raises(TypeError):
         Money("CNY", 2) * Money("CNY", 2)  # type: ignore[operator]
 
@@ -55,8 +56,8 @@ def test_a_share_is_floored(amount_minor: int, basis_points: int, share: int) ->
 
 
 @given(amount_minor=AMOUNTS, basis_points=SHARES)
-def test_a_share_and_the_rest_are_the_whole(amount_minor: int, basis_points: int) -> None:
-    """A share is never more than the whole, and less than one unit below the exact share."""
+def test_a_share_is_rounded_by_less_than_one_unit(amount_minor: int, basis_points: int) -> None:
+    """A share is at most the whole and less than one unit below the exact share."""
     share = share_minor(amount_minor, basis_points)
     assert 0 <= share <= amount_minor
     assert share * 10_000 <= amount_minor * basis_points < (share + 1) * 10_000

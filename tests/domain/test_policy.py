@@ -41,7 +41,7 @@ ZERO, REDUCED, FULL = Offer.ZERO, Offer.REDUCED, Offer.FULL
     ],
 )  # fmt: skip
 def test_cut_offs_are_inclusive(policy: Policy, score: int, offer: Offer) -> None:
-    """Zero deposit starts exactly at the policy's score, reduced at 500, full is below."""
+    """Zero deposit starts exactly at the policy's score, reduced exactly at 500; below is full."""
     assert offer_for_score(score, policy)[0] is offer
 
 
@@ -53,16 +53,18 @@ def test_cut_offs_are_inclusive(policy: Policy, score: int, offer: Offer) -> Non
         (499, (Reason.SCORE_BELOW_REDUCED_DEPOSIT,)),
     ],
 )
-def test_a_deposit_by_score_says_why(score: int, reasons: tuple[Reason, ...]) -> None:
-    """A deposit that the score asks for has the score as its reason; zero deposit has none."""
+def test_a_deposit_by_score_gives_the_reason(score: int, reasons: tuple[Reason, ...]) -> None:
+    """A deposit that follows from the score names the score as its reason; zero deposit has
+    none."""
     assert offer_for_score(score, BIKE)[1] == reasons
 
 
 @pytest.mark.parametrize(
     "why", [Reason.NO_FEATURES, Reason.NO_CONSENT, Reason.FEATURES_STALE, "MISSING_FEATURE"]
 )
-def test_who_cannot_be_scored_pays_the_full_deposit(why: str) -> None:
-    """A person who cannot be scored is offered the full deposit with the reason, not refused."""
+def test_a_person_without_score_pays_the_full_deposit(why: str) -> None:
+    """A person who cannot be scored is offered the full deposit with the reason, and is not
+    refused."""
     choice = choose(None, (why,), (), PLENTY, [A_BIKE])
     assert choice == Choice(FULL, (Split(0, 19_900),), (why,))
 
@@ -79,7 +81,8 @@ def test_who_cannot_be_scored_pays_the_full_deposit(why: str) -> None:
     ],
 )
 def test_a_deposit_is_split_by_the_offer(offer: Offer, deposit_minor: int, split: Split) -> None:
-    """Zero deposit is all credit, full is all cash, reduced is half and half, credit floored."""
+    """Zero deposit is all credit, full is all cash, reduced is half and half; the credit part is
+    rounded down."""
     assert split_deposit(offer, deposit_minor, BIKE) == split
 
 
@@ -89,7 +92,7 @@ def test_a_deposit_is_split_by_the_offer(offer: Offer, deposit_minor: int, split
     share_bp=st.integers(0, 10_000),
 )
 def test_the_parts_add_up(offer: Offer, deposit_minor: int, share_bp: int) -> None:
-    """Whatever the share, the two parts are not negative and add up to the deposit exactly."""
+    """For any share, the two parts are not negative and add up to the deposit."""
     policy = replace(BIKE, reduced_credit_share_bp=share_bp)
     split = split_deposit(offer, deposit_minor, policy)
     assert split.credit_minor + split.cash_minor == deposit_minor
@@ -105,14 +108,14 @@ def test_no_list_means_every_offer_the_mildest_first() -> None:
 
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
-def test_the_policys_offer_comes_first(accepted: tuple[Offer, ...]) -> None:
-    """The policy's own offer is taken whatever its place in the caller's list."""
+def test_the_policys_offer_is_taken(accepted: tuple[Offer, ...]) -> None:
+    """The policy's offer is made wherever it stands in the caller's list."""
     assert choose(700, (), accepted, PLENTY, [A_BIKE]).offer is ZERO
     assert choose(550, (), accepted, PLENTY, [A_BIKE]).offer is REDUCED
 
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
-def test_nothing_milder_than_the_policy_is_given(accepted: tuple[Offer, ...]) -> None:
+def test_no_offer_is_milder_than_the_policy(accepted: tuple[Offer, ...]) -> None:
     """A caller's list never makes an offer milder than the policy's."""
     assert choose(499, (), accepted, PLENTY, [A_BIKE]).offer is FULL
 
@@ -130,7 +133,8 @@ def test_nothing_milder_than_the_policy_is_given(accepted: tuple[Offer, ...]) ->
 def test_an_exhausted_line_falls_to_the_next_offer(
     available_minor: int, offer: Offer, reasons: tuple[Reason, ...]
 ) -> None:
-    """When the line does not bear an offer's credit part, the next one is made: LINE_EXHAUSTED."""
+    """When the line is too small for an offer's credit part, the next offer is made:
+    LINE_EXHAUSTED."""
     choice = choose(700, (), (), available_minor, [A_BIKE])
     assert (choice.offer, choice.reasons) == (offer, reasons)
 
@@ -143,7 +147,9 @@ def test_an_exhausted_line_falls_to_the_next_offer(
         ((REDUCED, FULL, ZERO), REDUCED),
     ],
 )
-def test_the_next_offer_is_the_callers_next(accepted: tuple[Offer, ...], offer: Offer) -> None:
+def test_the_next_offer_follows_the_callers_order(
+    accepted: tuple[Offer, ...], offer: Offer
+) -> None:
     """After an exhausted line the stricter offers are tried in the caller's order."""
     assert choose(700, (), accepted, 10_000, [A_BIKE]).offer is offer
 
@@ -155,33 +161,33 @@ def test_an_exhausted_line_with_no_offer_left_is_a_decline() -> None:
 
 
 def test_the_exhausted_line_is_named_once() -> None:
-    """Two offers that the line does not bear give the reason LINE_EXHAUSTED once."""
+    """Two offers that are too large for the line give the reason LINE_EXHAUSTED once."""
     choice = choose(700, (), (ZERO, REDUCED), 0, [A_BIKE])
     assert choice == Choice(None, (Split(0, 0),), (Reason.LINE_EXHAUSTED,))
 
 
-def test_an_offer_that_is_not_accepted_is_a_decline() -> None:
-    """When the caller accepts nothing as strict as the policy asks, the answer is a decline."""
+def test_no_accepted_offer_is_a_decline() -> None:
+    """When the caller accepts no offer as strict as the policy's, the answer is a decline."""
     choice = choose(499, (), (ZERO, REDUCED), PLENTY, [A_BIKE])
     assert choice == Choice(
         None, (Split(0, 0),), (Reason.OFFER_NOT_ACCEPTED, Reason.SCORE_BELOW_REDUCED_DEPOSIT)
     )
 
 
-def test_the_models_reasons_follow_the_policys() -> None:
-    """The model's reasons for a low score stand after the policy's own, four reasons in all."""
+def test_the_models_reasons_come_after_the_policys() -> None:
+    """The model's reasons for a low score come after the policy's, at most four in all."""
     why = ("PAST_ARREARS", "HIGH_UTILISATION", "SHORT_HISTORY", "LOW_INCOME")
     choice = choose(499, why, (), PLENTY, [A_BIKE])
     assert choice.reasons == (Reason.SCORE_BELOW_REDUCED_DEPOSIT, *why[:3])
 
 
-def test_zero_deposit_needs_no_reasons() -> None:
-    """Who gets the zero deposit is told no reasons, even when the model has some."""
+def test_zero_deposit_gives_no_reasons() -> None:
+    """A zero deposit gives no reasons, even when the model has some."""
     assert choose(600, ("PAST_ARREARS",), (), PLENTY, [A_BIKE]).reasons == ()
 
 
 def test_all_reasons_are_given_together() -> None:
-    """A decline names the exhausted line first and then why no milder offer was made."""
+    """A decline names the exhausted line first, then the reasons against a milder offer."""
     choice = choose(550, (), (REDUCED,), 9_949, [A_BIKE])
     assert choice.reasons == (Reason.LINE_EXHAUSTED, Reason.SCORE_BELOW_ZERO_DEPOSIT)
 
@@ -199,8 +205,8 @@ def test_all_reasons_are_given_together() -> None:
 def test_an_offer_is_chosen_again(
     present: Offer, accepted: tuple[Offer, ...], available_minor: int, offer: Offer | None
 ) -> None:
-    """What was offered before is offered again if the line bears it, else the caller's next
-    stricter offer; never a milder one."""
+    """The same offer is made again when the line has room for it, else the caller's next stricter
+    one; never a milder one."""
     before = ("A", "B", "C", "D")
     choice = choose_again(present, before, accepted, available_minor, [A_BIKE])
     assert choice.offer is offer
@@ -208,8 +214,9 @@ def test_an_offer_is_chosen_again(
     assert choice.splits == (split_deposit(offer, 19_900, BIKE) if offer else Split(0, 0),)
 
 
-def test_the_line_that_was_exhausted_again_is_named_first() -> None:
-    """A stricter offer names the exhausted line once and first, also where it was named before."""
+def test_an_exhausted_line_is_the_first_reason() -> None:
+    """A stricter offer names the exhausted line once and first, also when it was a reason
+    before."""
     before = (Reason.UNDER_REVIEW, Reason.LINE_EXHAUSTED, "A", "B")
     choice = choose_again(REDUCED, before, (), 0, [A_BIKE])
     assert choice.reasons == (Reason.LINE_EXHAUSTED, Reason.UNDER_REVIEW, "A", "B")
@@ -223,7 +230,7 @@ def test_the_line_that_was_exhausted_again_is_named_first() -> None:
     deposit_minor=st.integers(0, 60_000),
     policy=st.sampled_from([BIKE, SMALL_ITEM]),
 )
-def test_a_choice_keeps_to_the_policy_the_list_and_the_line(
+def test_a_choice_respects_policy_list_and_line(
     score: int | None,
     why: list[Reason],
     accepted: list[Offer],
@@ -231,8 +238,8 @@ def test_a_choice_keeps_to_the_policy_the_list_and_the_line(
     deposit_minor: int,
     policy: Policy,
 ) -> None:
-    """Any offer made is accepted, no milder than the policy's and borne by the line; at most
-    four reasons are given, and a decline has at least one."""
+    """Every offer is accepted by the caller, no milder than the policy's, and fits on the line; at
+    most four reasons are given, and a decline has at least one."""
     choice = choose(score, why, accepted, available_minor, [Part(deposit_minor, policy)])
     assert len(choice.reasons) <= MAX_REASONS == 4
     if choice.offer is None:

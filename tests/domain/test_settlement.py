@@ -1,4 +1,4 @@
-"""Captures, claimed returns, loss, and what is found again: exactly what each posts."""
+"""The exact postings of captures, claimed returns, losses, and items found again."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from tests.domain.lives import (
 
 
 def test_a_final_capture_on_credit() -> None:
-    """A final capture of r on credit posts drawn / held r, receivable / operator_payable r-f and
-    fee_income f, and releases the rest avail / held."""
+    """A final capture of r on credit with commission f posts drawn / held r, receivable /
+    operator_payable r-f and fee_income f, and releases the rest avail / held."""
     step = settlement.settle(granted(), BIKE, 1_250, True, NOW_US + 9, NOW_US + 4)
     assert moved(step) == [
         (A.DRAWN, A.HELD, 1_250),
@@ -55,8 +55,8 @@ def test_a_final_capture_on_credit() -> None:
 
 
 def test_a_capture_within_the_cash_part() -> None:
-    """Cash is used first: k of it posts deposit / operator_payable k-f and fee_income f, and the
-    rest of the cash is owed back."""
+    """Cash is used first: k of it with commission f posts deposit / operator_payable k-f and
+    fee_income f, and the rest of the cash is owed back."""
     step = capture(confirmed(), 1_250, final=True)
     assert moved(step) == [
         (A.DEPOSIT, A.OPERATOR_PAYABLE, 1_213),
@@ -70,7 +70,7 @@ def test_a_capture_within_the_cash_part() -> None:
 
 
 def test_a_capture_over_both_parts() -> None:
-    """A capture beyond the cash part takes all cash and the remainder on credit."""
+    """A capture beyond the cash part takes all the cash and the remainder on credit."""
     step = capture(confirmed(), 10_000, final=True)
     assert moved(step) == [
         (A.DEPOSIT, A.OPERATOR_PAYABLE, 9_652),
@@ -86,7 +86,7 @@ def test_a_capture_over_both_parts() -> None:
 
 @pytest.mark.parametrize("it", [confirmed(), late(confirmed())], ids=lambda it: str(it.state))
 def test_a_partial_capture_keeps_the_rest_held(it: Authorization) -> None:
-    """A capture that is not final leaves the state and holds what is left."""
+    """A capture that is not final keeps the state and the rest of the hold."""
     step = capture(it, 10_000, final=False)
     after = step.authorization
     assert (after.state, after.custody, after.close_us) == (it.state, Custody.OUT, None)
@@ -96,7 +96,7 @@ def test_a_partial_capture_keeps_the_rest_held(it: Authorization) -> None:
 
 
 def test_several_captures() -> None:
-    """Several captures add up, and the last releases what is left."""
+    """Captures add up, and the final one releases the rest."""
     first = capture(confirmed(), 4_000, final=False)
     second = capture(first.authorization, 6_000, final=False)
     assert moved(second)[0] == (A.DEPOSIT, A.OPERATOR_PAYABLE, 5_772)
@@ -117,15 +117,16 @@ def test_all_of_the_hold_may_be_captured_and_no_more() -> None:
 
 
 def test_settling_nothing_releases_everything() -> None:
-    """A final capture of zero closes without a charge: all is released, no fee."""
+    """A final capture of zero releases everything without a charge or commission."""
     step = capture(confirmed(), 0, final=True)
     assert moved(step) == [(A.AVAILABLE, A.HELD, 9_950), (A.DEPOSIT, A.REFUND_PAYABLE, 9_950)]
     it = step.authorization
     assert (it.state, it.captured_minor, it.fee_minor) == (State.SETTLED, 0, 0)
 
 
-def test_many_small_captures_cost_no_more_fee() -> None:
-    """The fee is floored on the cumulated amount: 100 captures of 1 at 3 % make a fee of 3."""
+def test_many_small_captures_cost_the_same_commission() -> None:
+    """The commission is rounded down on the sum: 100 captures of 1 at 3 % cost a commission of
+    3."""
     it = granted()
     for _ in range(100):
         it = capture(it, 1, final=False).authorization
@@ -141,8 +142,8 @@ def test_many_small_captures_cost_no_more_fee() -> None:
 def test_small_captures_equal_one_large(
     parts: list[int], credit_minor: int, cash_minor: int, fee_bp: int
 ) -> None:
-    """However an amount is cut into captures, fee, cash, credit and every account come out as
-    with one capture of the whole."""
+    """Any split of an amount into captures gives the same commission, cash, credit and accounts as
+    one capture of the whole."""
     offered = PLAIN._replace(credit_minor=credit_minor, cash_minor=cash_minor, fee_bp=fee_bp)
     it = hold.confirm(offered, BIKE, cash_minor, NOW_US).authorization
     so_far = list(itertools.accumulate(parts))
@@ -162,7 +163,7 @@ def test_small_captures_equal_one_large(
 
 
 def test_a_capture_after_a_concession() -> None:
-    """What the operator gave up of an earlier capture costs no fee, whatever is captured later."""
+    """A conceded part of an earlier capture costs no commission, whatever is captured later."""
     it = capture(granted(), 1_000, final=False).authorization
     it = collection.lower(it, 400, NOW_US).authorization
     step = capture(it, 99, final=True)
@@ -189,16 +190,16 @@ def test_the_fee_for_the_usage() -> None:
     [(0, 350, 350), (100, 350, 250), (350, 350, 0), (400, 350, 0), (0, 25_000, 19_900),
      (19_800, 25_000, 100)],
 )  # fmt: skip
-def test_what_is_left_to_capture_of_a_fee(
+def test_the_rest_of_a_fee_is_captured(
     captured_minor: int, total_minor: int, amount_minor: int
 ) -> None:
-    """Of a fee, what was not captured before is captured, never more than the hold."""
+    """The rest of a fee that was not captured before is captured, up to the hold."""
     it = capture(granted(), captured_minor, final=False).authorization
     assert settlement.usage_amount_minor(it, total_minor) == amount_minor
 
 
-def test_what_never_went_out_has_no_fee() -> None:
-    """The fee for the usage needs a start."""
+def test_no_start_means_no_fee() -> None:
+    """An authorization without a start has no fee for usage."""
     with pytest.raises(InvariantBroken):
         settlement.usage_fee(PLAIN, BIKE, NOW_US)
 
@@ -208,7 +209,7 @@ def test_what_never_went_out_has_no_fee() -> None:
 
 @pytest.mark.parametrize("it", [granted(), late()], ids=lambda it: str(it.state))
 def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
-    """A claimed return posts nothing, and the fee stays what it is at the claim's receipt."""
+    """A claimed return posts nothing, and the fee stops at the receipt of the claim."""
     step = settlement.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US)
     after = step.authorization
     assert step.postings == ()
@@ -222,9 +223,9 @@ def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
 
 
 @pytest.mark.parametrize(("now_us", "state"), [(DUE_US - 1, State.ACTIVE), (DUE_US, State.OVERDUE)])
-def test_a_contested_claim_was_never_made(now_us: int, state: State) -> None:
-    """A contested claim leaves ACTIVE before the due time and OVERDUE from it on, billed as if
-    never claimed."""
+def test_a_contested_claim_counts_as_never_made(now_us: int, state: State) -> None:
+    """A contested claim makes the rental ACTIVE before the due time and OVERDUE after it, and the
+    fee runs as without a claim."""
     step = settlement.contest_return(claimed(), now_us)
     after = step.authorization
     assert step.postings == ()
@@ -234,8 +235,9 @@ def test_a_contested_claim_was_never_made(now_us: int, state: State) -> None:
     assert settlement.usage_fee(after, BIKE, NOW_US + 20 * MINUTE_US).total_minor == 350
 
 
-def test_silence_decides_for_the_person() -> None:
-    """An operator silent past its limit gets the fee until the claim, as of that limit."""
+def test_a_silent_operator_accepts_the_claim() -> None:
+    """An operator who stays silent past its limit gets the fee until the claim, dated at the
+    limit."""
     it = claimed(NOW_US + 20 * MINUTE_US)
     step = settlement.accept_claim(it, BIKE)
     after = step.authorization
@@ -252,7 +254,7 @@ def test_silence_decides_for_the_person() -> None:
 
 
 def test_silence_after_a_capture_above_the_fee() -> None:
-    """What was captured before the claim stays captured; nothing is added to it."""
+    """A capture above the fee at the claim stays; silence adds nothing to it."""
     it = claimed(it=capture(granted(), 5_000, final=False).authorization)
     step = settlement.accept_claim(it, BIKE)
     assert moved(step) == [(A.AVAILABLE, A.HELD, 14_900)]
@@ -263,10 +265,10 @@ def test_silence_after_a_capture_above_the_fee() -> None:
     ("captured_minor", "amount_minor", "passes"),
     [(0, 350, True), (0, 351, False), (300, 50, True), (300, 51, False), (400, 0, True)],
 )
-def test_no_more_than_the_fee_at_the_claim(
+def test_captures_end_at_the_fee_of_the_claim(
     captured_minor: int, amount_minor: int, passes: bool
 ) -> None:
-    """While a return is claimed, captures together are at most the fee until the claim."""
+    """While a return is claimed, all captures together are at most the fee at the claim."""
     it = capture(granted(), captured_minor, final=False).authorization
     it = claimed(NOW_US + 20 * MINUTE_US, it)
     if passes:
@@ -281,8 +283,8 @@ def test_no_more_than_the_fee_at_the_claim(
 @pytest.mark.parametrize(
     "it", [granted(), claimed()._replace(claim_until_us=None)], ids=["active", "no limit"]
 )
-def test_only_claims_are_accepted(it: Authorization) -> None:
-    """Silence decides nothing where no return is claimed."""
+def test_silence_decides_only_claims(it: Authorization) -> None:
+    """Without a claimed return, silence decides nothing."""
     with pytest.raises(IllegalState):
         settlement.accept_claim(it, BIKE)
 
@@ -300,7 +302,7 @@ def test_overdue_keeps_the_hold() -> None:
 
 
 @pytest.mark.parametrize("it", [late(), granted()._replace(due_us=None)])
-def test_only_what_is_out_falls_due(it: Authorization) -> None:
+def test_only_an_active_rental_becomes_overdue(it: Authorization) -> None:
     """Only an ACTIVE rental with a due time becomes overdue."""
     with pytest.raises(IllegalState):
         settlement.overdue(it)
@@ -316,7 +318,7 @@ def test_only_what_is_out_falls_due(it: Authorization) -> None:
 def test_a_lost_item_costs_the_buy_out_cap(
     credit_minor: int, captured_minor: int, amount_minor: int, released_minor: int
 ) -> None:
-    """Loss captures min(buy-out cap, authorized) less what was captured, and releases the rest."""
+    """A loss captures min(buy-out cap, authorized) less earlier captures, and releases the rest."""
     it = hold.grant(PLAIN._replace(credit_minor=credit_minor), BIKE, NOW_US).authorization
     it = late(capture(it, captured_minor, final=False).authorization)
     step = settlement.lose(it, BIKE, LOST_US)
@@ -329,8 +331,8 @@ def test_a_lost_item_costs_the_buy_out_cap(
     assert (step.transition, step.event_us) == ("authorization.lost", LOST_US)
 
 
-def test_a_missing_item_is_sold_in_the_end() -> None:
-    """An item missing for 30 days counts as sold; that posts nothing."""
+def test_a_missing_item_is_sold_after_30_days() -> None:
+    """An item that is missing for 30 days counts as sold; this posts nothing."""
     step = settlement.sell(missing())
     assert step.postings == ()
     assert step.authorization.custody is Custody.SOLD
@@ -338,19 +340,20 @@ def test_a_missing_item_is_sold_in_the_end() -> None:
 
 
 @pytest.mark.parametrize("it", [settled(), missing()._replace(sold_us=None)])
-def test_only_what_is_missing_is_sold(it: Authorization) -> None:
-    """An item that is not missing does not count as sold."""
+def test_only_a_missing_item_is_sold(it: Authorization) -> None:
+    """Only a missing item can count as sold."""
     with pytest.raises(IllegalState):
         settlement.sell(it)
 
 
 DOCKED_US = NOW_US + 20 * MINUTE_US
-"""The tariff at this docking is 350, so that 19,550 of the buy-out cap of 19,900 are too much."""
+"""The tariff at this return is 350: 19,550 of the buy-out cap of 19,900 are too much."""
 EXCESS_MINOR = 19_550
 
 
-def test_found_and_unpaid_is_lowered() -> None:
-    """What exceeds the tariff at docking is lowered as far as it is due, and nothing is owed."""
+def test_found_while_due_is_lowered() -> None:
+    """When a found item's charge is due, the excess over the tariff at its return is lowered, and
+    nothing is owed."""
     step = settlement.find(missing(), BIKE, DOCKED_US)
     it = step.authorization
     assert moved(step) == [
@@ -363,8 +366,9 @@ def test_found_and_unpaid_is_lowered() -> None:
     assert (step.transition, step.event_us) == ("authorization.found", DOCKED_US)
 
 
-def test_found_and_paid_is_refunded() -> None:
-    """What exceeds the tariff at docking and was paid is owed back."""
+def test_found_after_payment_is_refunded() -> None:
+    """When a found item's charge was paid, the excess over the tariff at its return is owed
+    back."""
     paid = collection.pay(missing(), 19_900, LOST_US).authorization
     step = settlement.find(paid, BIKE, DOCKED_US)
     assert moved(step) == [
@@ -376,13 +380,14 @@ def test_found_and_paid_is_refunded() -> None:
 
 
 def written_off(it: Authorization) -> Authorization:
-    """Written off by two people."""
+    """Written off with two keys."""
     proposed = collection.propose_write_off(it, "key-1", LOST_US).authorization
     return collection.write_off(proposed, "key-2", LOST_US).authorization
 
 
-def test_found_and_written_off_is_forgiven() -> None:
-    """What exceeds the tariff at docking and was written off is borne by the operator."""
+def test_found_after_write_off_is_borne_by_the_operator() -> None:
+    """When a found item's charge was written off, the operator bears the excess over the tariff at
+    its return."""
     step = settlement.find(written_off(missing()), BIKE, DOCKED_US)
     assert moved(step) == [
         (A.OPERATOR_PAYABLE, A.RECOVERY, 18_963),
@@ -392,8 +397,8 @@ def test_found_and_written_off_is_forgiven() -> None:
     assert step.authorization.unrecovered_minor == 350
 
 
-def test_found_between_due_written_off_and_paid() -> None:
-    """Of what is given back, what is due goes first, then what was written off, then what was
+def test_found_gives_back_in_order() -> None:
+    """The excess is taken first off what is due, then off what was written off, then off what was
     paid."""
     it = collection.pay(missing(), 10_000, LOST_US).authorization
     it = collection.open_dispute(it, 4_000, LOST_US).authorization
@@ -415,8 +420,8 @@ def test_found_between_due_written_off_and_paid() -> None:
 
 
 def test_found_while_disputed() -> None:
-    """Of what is disputed, what exceeds the tariff at docking is lowered; the arbiter decides on
-    the rest."""
+    """When a found item's charge is disputed, the disputed excess over the tariff at its return is
+    lowered; the rest waits for the decision."""
     it = collection.open_dispute(missing(), 19_900, LOST_US).authorization
     step = settlement.find(it, BIKE, DOCKED_US)
     assert moved(step) == [
@@ -429,14 +434,15 @@ def test_found_while_disputed() -> None:
 
 
 def test_found_at_the_full_price() -> None:
-    """Where the tariff at docking has reached what was captured, nothing is given back."""
+    """When the tariff at the item's return has reached the captured amount, nothing is given
+    back."""
     step = settlement.find(missing(), BIKE, LOST_US)
     assert moved(step) == []
     assert step.authorization.custody is Custody.IN_STATION
 
 
 def test_found_after_a_concession() -> None:
-    """What the operator gave up before is not given back once more."""
+    """An amount that the operator conceded before is not given back again."""
     it = collection.lower(missing(), 19_000, LOST_US).authorization
     step = settlement.find(it, BIKE, DOCKED_US)
     assert moved(step)[2] == (A.AVAILABLE, A.DRAWN, 550)
@@ -444,8 +450,8 @@ def test_found_after_a_concession() -> None:
 
 
 @pytest.mark.parametrize("custody", sorted(set(Custody) - {Custody.MISSING}))
-def test_only_what_is_missing_is_found(custody: Custody) -> None:
-    """An item that is not missing is not found, and the refusal names the state."""
+def test_only_a_missing_item_is_found(custody: Custody) -> None:
+    """Finding an item that is not missing is refused, and the error names the state."""
     with pytest.raises(IllegalState) as refused:
         settlement.find(settled()._replace(custody=custody), BIKE, DOCKED_US)
     assert refused.value.reason == "NOT_MISSING"
@@ -463,7 +469,8 @@ def test_only_what_is_missing_is_found(custody: Custody) -> None:
 def test_small_concessions_equal_one_large(
     captured_minor: int, parts: list[int], fee_bp: int
 ) -> None:
-    """However a concession is cut, operator and fee give up what one of the whole costs."""
+    """Any split of a concession costs operator and commission the same as one concession of the
+    whole."""
     it = settled(captured_minor, granted()._replace(fee_bp=fee_bp))
     postings: list[Posting] = []
     small, given_minor = it, 0
@@ -492,7 +499,7 @@ def test_small_concessions_equal_one_large(
     goodwill=st.booleans(),
     amount_minor=st.integers(0, 19_900),
 )
-def test_what_is_given_back_goes_in_order(
+def test_concessions_go_in_order(
     paid_minor: int,
     disputed_minor: int,
     off: bool,
@@ -501,9 +508,9 @@ def test_what_is_given_back_goes_in_order(
     goodwill: bool,
     amount_minor: int,
 ) -> None:
-    """What is given back is taken off what is due, then what is disputed, written off, charged
-    back, paid, and borne by Freehold, each as far as it goes; together that is all that the
-    operator keeps, and nothing is given back twice."""
+    """A concession is taken off what is due, then disputed, written off, charged back, paid, and
+    borne by Freehold; together they are all that the operator keeps, and nothing is given back
+    twice."""
     it = missing()
     if paid_minor:
         it = collection.pay(it, paid_minor, LOST_US).authorization

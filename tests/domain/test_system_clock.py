@@ -1,4 +1,4 @@
-"""A4: the machine's clock jumps. No jump is followed, and each is told."""
+"""A4: the machine's clock jumps. The process follows no jump and reports each."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def machine() -> Machine:
 
 
 def test_a4_time_goes_on_while_the_clock_is_ten_years_ahead(machine: Machine) -> None:
-    """While the wall clock is wrong time goes on by the steady one, and the clock is not trusted;
-    when it comes back it is followed again. Both are told once, with by how much it was off."""
+    """While the wall clock is wrong, time follows the monotonic clock and is not trusted; when the
+    wall clock is right again, time follows it. Each change is reported once, with the error."""
     clock, began_us = machine.clock(), machine.now_us()
     for off_s in (10 * YEAR_S, -10 * YEAR_S, 3_600, -3_600):
         machine.set_clock(off_s)
@@ -47,8 +47,8 @@ def test_a4_time_goes_on_while_the_clock_is_ten_years_ahead(machine: Machine) ->
 
 
 def test_a4_a_jump_that_stays_is_not_followed(machine: Machine) -> None:
-    """A clock that somebody has set stays untrusted for as long as the process lives; time goes on
-    meanwhile. A process that starts takes it as it is."""
+    """A wall clock that stays wrong is untrusted until the process ends, and time goes on. A new
+    process uses the clock as it is."""
     clock = machine.clock()
     machine.set_clock(3_600)
     before_us = clock.now_us()
@@ -59,8 +59,9 @@ def test_a4_a_jump_that_stays_is_not_followed(machine: Machine) -> None:
     assert machine.told == [(JUMPED, 3_600 * SECOND_US)]
 
 
-def test_a4_each_jump_is_told(machine: Machine) -> None:
-    """A second jump while the clock is wrong is told as well; to be still wrong is not."""
+def test_a4_each_jump_is_reported(machine: Machine) -> None:
+    """A second jump while the clock is wrong is reported; a clock that stays wrong is not reported
+    again."""
     clock = machine.clock()
     for step_s in (60, 0, 3_600, MOST_S, -7_200):
         machine.set_clock(step_s)
@@ -71,8 +72,8 @@ def test_a4_each_jump_is_told(machine: Machine) -> None:
 
 @pytest.mark.parametrize("step_s", [0.5, 2, MOST_S])
 def test_a4_small_steps_are_followed(machine: Machine, step_s: float) -> None:
-    """A step of a few seconds, as of a daemon that keeps time, is followed at once: forward as it
-    is; back, time stands still until the wall clock has caught up. A while later so is another."""
+    """A step of a few seconds, as a time daemon makes it, is followed: forward at once; back, time
+    stands still until the wall clock has caught up. Later steps are followed too."""
     clock = machine.clock()
     for _ in range(5):
         machine.pass_s(30 * MOST_S)
@@ -91,7 +92,7 @@ def test_a4_small_steps_are_followed(machine: Machine, step_s: float) -> None:
 
 
 def test_a4_small_steps_do_not_add_up_to_a_jump(machine: Machine) -> None:
-    """Whoever takes the clock away in many small steps gets no further than in a large one."""
+    """Many small steps move the time no further than one large jump."""
     clock = machine.clock()
     for _ in range(100):
         machine.set_clock(2)
@@ -102,7 +103,8 @@ def test_a4_small_steps_do_not_add_up_to_a_jump(machine: Machine) -> None:
 
 
 def test_a4_a_slew_is_followed(machine: Machine) -> None:
-    """A wall clock that goes a little faster or slower than the steady one is followed for ever."""
+    """A wall clock that runs a little faster or slower than the monotonic clock is followed without
+    end."""
     clock = machine.clock()
     for parts in (500e-6, -500e-6, 0.08):
         for _ in range(2_000):
@@ -113,16 +115,17 @@ def test_a4_a_slew_is_followed(machine: Machine) -> None:
     assert not machine.told
 
 
-def test_a4_a_machine_that_sleeps_or_stands_does_not_jump(machine: Machine) -> None:
-    """A process that gets no turn for long, or a machine that sleeps, sees both clocks go on."""
+def test_a4_a_sleeping_machine_does_not_jump(machine: Machine) -> None:
+    """When the process gets no CPU, or the machine sleeps, both clocks go on and no jump is
+    seen."""
     clock = machine.clock()
     machine.pass_s(3 * 86_400)
     assert clock.now_us() == machine.now_us()
     assert clock.trusted
 
 
-def test_a4_a_process_that_is_stopped_between_two_readings_sees_no_jump(machine: Machine) -> None:
-    """Where the process is stopped between the readings of the two clocks, they are read again."""
+def test_a4_a_pause_between_two_readings_is_no_jump(machine: Machine) -> None:
+    """When the process is stopped between its readings of the two clocks, it reads them again."""
     clock = machine.clock()
     machine.stop_once_s = 3_600
     assert clock.now_us() == machine.now_us()
@@ -131,7 +134,7 @@ def test_a4_a_process_that_is_stopped_between_two_readings_sees_no_jump(machine:
 
 
 def test_a4_time_never_goes_back(machine: Machine) -> None:
-    """Whatever is done to the wall clock, no answer lies before the one before it."""
+    """After any change of the wall clock, no reading lies before the last one."""
     clock = machine.clock()
     answers = []
     for step_s in (3, -8, 9, -9, 50, -3, -47, 10 * YEAR_S, 1, -10 * YEAR_S, -5, 4) * 20:
@@ -142,8 +145,8 @@ def test_a4_time_never_goes_back(machine: Machine) -> None:
 
 
 def test_a4_the_start_is_compared_with_the_database(machine: Machine) -> None:
-    """At the start a clock behind the newest row is told and used; one more than a month ahead is
-    used when somebody vouches for it; without rows there is nothing to compare with."""
+    """At the start, a clock behind the newest row is reported and used; a clock more than a month
+    ahead is used with --trust-clock; without rows nothing is compared."""
     for newest_us, vouched, told in (
         (None, False, []),
         (machine.now_us(), False, []),
@@ -160,8 +163,8 @@ def test_a4_the_start_is_compared_with_the_database(machine: Machine) -> None:
 
 
 def test_a4_a_clock_far_ahead_of_the_database_is_refused(machine: Machine) -> None:
-    """A start more than a month after the newest row is refused unless somebody vouches for the
-    clock, with by how much it is ahead and what to do."""
+    """A start more than a month after the newest row is refused without --trust-clock; the error
+    says how far ahead the clock is and what to do."""
     for ahead_us, days in ((40 * DAY_US, "40.0"), (3_650 * DAY_US, "3,650.0")):
         with pytest.raises(ClockUnproven, match=f" {days} days ahead .*--trust-clock") as refused:
             machine.clock().compare_start(machine.now_us() - ahead_us, vouched=False)
@@ -170,8 +173,8 @@ def test_a4_a_clock_far_ahead_of_the_database_is_refused(machine: Machine) -> No
         machine.clock().compare_start(machine.now_us() - MOST_AHEAD_US - 1, vouched=False)
 
 
-def test_a4_the_machines_own_clocks() -> None:
-    """Without sources it reads the machine's clocks, from several threads as well."""
+def test_a4_the_default_clocks_are_the_machines() -> None:
+    """Without other sources it reads the machine's clocks, also from several threads."""
     clock = SystemClock()
     answers: list[list[int]] = [[] for _ in range(4)]
 

@@ -1,4 +1,4 @@
-"""What a rental costs, and when."""
+"""The fee of a rental, and the time at which a fee is reached."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _tariffs(most_minor: int) -> st.SearchStrategy[Tariff]:
 TARIFFS = st.one_of(
     st.sampled_from((BIKE, UMBRELLA, POWER_BANK, ALL, CHEAP, FREE)), _tariffs(5), _tariffs(500)
 )
-# Where fees change: on whole minutes and days, and one microsecond beside them.
+# Ends at which fees change: whole minutes and days, and one microsecond beside them.
 DURATIONS = st.one_of(
     st.builds(
         lambda days, minutes, beside: max(0, days * DAY_US + minutes * MINUTE_US + beside),
@@ -49,7 +49,7 @@ def _total(tariff: Tariff, duration_us: int) -> int:
 
 
 def _walked(tariff: Tariff, duration_us: int) -> int:
-    """The fee by walking through the rental, one interval after the other."""
+    """The fee, found interval by interval."""
     total, day_from = 0, 0
     while day_from + DAY_US <= duration_us:
         total += tariff.day_cap_minor
@@ -134,24 +134,24 @@ def test_the_first_microsecond_starts_an_interval(duration_us: int, intervals: i
         ),
     ],
 )
-def test_a_customer_can_follow_the_lines(
+def test_a_fee_is_itemised(
     tariff: Tariff, duration_us: int, lines: tuple[tuple[FeeItem, int, int, int], ...]
 ) -> None:
-    """The lines are days, start fee, free minutes, intervals, then what the caps take off."""
+    """The lines are days, start fee, free minutes, intervals, then the reductions by the caps."""
     expected = tuple(FeeLine(*line) for line in lines)
     total_minor = sum(line.amount_minor for line in expected)
     assert fee(tariff, START, START + duration_us) == Fee(expected, total_minor)
 
 
 @given(TARIFFS, DURATIONS)
-def test_the_fee_is_what_walking_through_the_rental_costs(tariff: Tariff, duration_us: int) -> None:
-    """The fee equals the sum found by walking through the rental interval by interval."""
+def test_the_fee_is_the_sum_of_its_intervals(tariff: Tariff, duration_us: int) -> None:
+    """The fee equals the sum over the rental's intervals."""
     assert _total(tariff, duration_us) == _walked(tariff, duration_us)
 
 
 @given(TARIFFS, DURATIONS)
-def test_the_lines_add_up(tariff: Tariff, duration_us: int) -> None:
-    """Each line is quantity times unit, all add up to the total, and none says nothing."""
+def test_the_lines_add_up_to_the_total(tariff: Tariff, duration_us: int) -> None:
+    """Each line is quantity times unit, all lines add up to the total, and no line is zero."""
     lines, total_minor = fee(tariff, START, START + duration_us)
     assert all(line.amount_minor == line.quantity * line.unit_minor for line in lines)
     assert sum(line.amount_minor for line in lines) == total_minor
@@ -162,7 +162,7 @@ def test_the_lines_add_up(tariff: Tariff, duration_us: int) -> None:
 
 @given(TARIFFS, DURATIONS)
 def test_the_fee_is_bounded(tariff: Tariff, duration_us: int) -> None:
-    """A fee is never negative, nor above the buy-out cap or the day caps of the days begun."""
+    """A fee is never negative, and at most the buy-out cap and the day caps of the days begun."""
     total_minor = _total(tariff, duration_us)
     begun = duration_us // DAY_US + 1
     assert 0 <= total_minor <= min(tariff.buy_out_minor, begun * tariff.day_cap_minor)
@@ -180,23 +180,23 @@ def test_a_longer_rental_never_costs_less(tariff: Tariff, one_us: int, other_us:
 
 @given(TARIFFS, DURATIONS, st.integers(-(2**62), 2**62))
 def test_only_the_duration_counts(tariff: Tariff, duration_us: int, start_us: int) -> None:
-    """The day begins with the rental: the same duration costs the same at any time."""
+    """The day begins with the rental: the same duration costs the same at any time of day."""
     assert fee(tariff, start_us, start_us + duration_us) == fee(tariff, 0, duration_us)
 
 
 def test_a_full_day_costs_the_day_cap() -> None:
-    """A full 24 hours cost the day cap even where their intervals would have cost less."""
+    """A full 24 hours cost the day cap, even where their intervals cost less."""
     assert [_total(CHEAP, us) for us in (DAY_US - 1, DAY_US)] == [34, 1_000]
 
 
 def test_free_minutes_end_with_the_first_day() -> None:
-    """More free minutes than a day has are lost after it."""
+    """Free minutes beyond the first day have no effect."""
     tariff = ALL._replace(free_minutes=2_000)
     assert [_total(tariff, us) for us in (DAY_US - 1, DAY_US, DAY_US + 1)] == [100, 1_000, 1_200]
 
 
 def test_an_end_before_the_start_is_refused() -> None:
-    """A rental that ends before it starts is invalid input, by a single microsecond too."""
+    """A rental that ends before it starts, even by a microsecond, is invalid input."""
     with pytest.raises(InvalidInput) as refused:
         fee(ALL, START, START - 1)
     (violation,) = refused.value.violations
@@ -214,8 +214,8 @@ def test_an_end_before_the_start_is_refused() -> None:
         ALL._replace(buy_out_minor=-1),
     ],
 )
-def test_an_unsound_tariff_bills_nobody(tariff: Tariff) -> None:
-    """A negative number or an interval without length in a tariff is a defect, not a fee."""
+def test_an_unsound_tariff_gives_no_fee(tariff: Tariff) -> None:
+    """A negative number or an interval of no length in a tariff is a defect and gives no fee."""
     with pytest.raises(InvariantBroken):
         fee(tariff, START, START)
     with pytest.raises(InvariantBroken):
@@ -248,10 +248,10 @@ def test_an_unsound_tariff_bills_nobody(tariff: Tariff) -> None:
         (FREE, 1, None),
     ],
 )
-def test_when_a_rental_costs_so_much(
+def test_the_time_at_which_a_fee_is_reached(
     tariff: Tariff, amount_minor: int, after_us: int | None
 ) -> None:
-    """A fee is reached as an interval starts or a day is full, at once, or never."""
+    """A fee is reached when an interval starts or a day is full, at once, or never."""
     expected = None if after_us is None else START + after_us
     assert reaches_us(tariff, START, amount_minor) == expected
 
@@ -265,13 +265,16 @@ def test_when_a_rental_costs_so_much(
     ],
 )
 def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int) -> None:
-    """The default products count as lost as the interval starts that reaches the buy-out cap."""
+    """An item of the default products counts as lost when the interval starts that reaches the
+    buy-out cap."""
     assert reaches_us(tariff, START, tariff.buy_out_minor) == START + after_us
 
 
 @given(TARIFFS, st.integers(-2, 12_000), st.booleans())
-def test_the_instant_is_the_first(tariff: Tariff, amount_minor: int, buy_out: bool) -> None:
-    """At the instant the fee is at least the amount and a microsecond before it is not yet."""
+def test_a_fee_is_reached_at_the_first_instant(
+    tariff: Tariff, amount_minor: int, buy_out: bool
+) -> None:
+    """At the returned instant the fee is at least the amount; a microsecond earlier it is less."""
     amount_minor = tariff.buy_out_minor if buy_out else amount_minor
     reached_us = reaches_us(tariff, START, amount_minor)
     if reached_us is None:
@@ -285,13 +288,13 @@ def test_the_instant_is_the_first(tariff: Tariff, amount_minor: int, buy_out: bo
 
 @given(TARIFFS, DURATIONS)
 def test_a_fee_is_reached_no_later_than_it_is_due(tariff: Tariff, duration_us: int) -> None:
-    """What a rental costs at its end it has reached by its end."""
+    """The fee at a rental's end is reached no later than that end."""
     reached_us = reaches_us(tariff, START, _total(tariff, duration_us))
     assert reached_us is not None
     assert START <= reached_us <= START + duration_us
 
 
-def test_a_distant_amount_is_found_at_once() -> None:
-    """An amount that takes longer than any calendar is computed, not stepped to."""
+def test_a_far_amount_is_computed_at_once() -> None:
+    """An amount that takes longer than any calendar is computed without stepping through time."""
     tariff = Tariff(0, 0, 1, 1, 1, 10**15)
     assert reaches_us(tariff, START, 10**15) == START + (10**15 - 1) * DAY_US + 1

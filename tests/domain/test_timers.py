@@ -1,4 +1,4 @@
-"""What time alone does, and the ladder by which what is due is collected."""
+"""Changes that time alone makes, and the dunning schedule."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.domain.lives import (
 )
 
 MOST_STEPS = 3 + len(LADDER) + 1
-"""Overdue, lost or accepted, sold, and every rung."""
+"""Overdue, lost or accepted, sold, and every dunning step."""
 
 
 def catch_up(it: Authorization, now_us: int) -> list[Step]:
-    """All that time has done by now."""
+    """Takes every step that time has caused by now."""
     steps: list[Step] = []
     while (step := timers.advance(it, BIKE, now_us)) is not None:
         steps.append(step)
@@ -56,9 +56,9 @@ def catch_up(it: Authorization, now_us: int) -> list[Step]:
     ],
     ids=["offer", "review", "pick-up", "due", "lost", "claim"],
 )
-def test_the_end_is_an_instant(it: Authorization, at_us: int, state: State) -> None:
-    """Time changes something exactly at its instant, not one microsecond before, and as of that
-    instant however late it is noticed."""
+def test_a_timer_fires_exactly_at_its_instant(it: Authorization, at_us: int, state: State) -> None:
+    """Time changes an authorization exactly at its instant, not a microsecond before, and the
+    change is dated at that instant however late it is noticed."""
     assert not timers.is_due(it, at_us - 1)
     assert timers.advance(it, BIKE, at_us - 1) is None
     for now_us in (at_us, at_us + 1, at_us + 1_000 * DAY_US):
@@ -73,14 +73,15 @@ def test_the_end_is_an_instant(it: Authorization, at_us: int, state: State) -> N
     [settled(0), hold.reverse(granted(), NOW_US).authorization,
      hold.declined(REDUCED, "X", 1, NOW_US).authorization],
 )  # fmt: skip
-def test_what_is_closed_and_paid_sleeps(it: Authorization) -> None:
-    """Where nothing is open time changes nothing."""
+def test_a_closed_and_paid_authorization_sleeps(it: Authorization) -> None:
+    """Time changes nothing on an authorization with nothing open."""
     assert not timers.is_due(it, 2**62)
     assert timers.advance(it, BIKE, 2**62) is None
 
 
-def test_a_rental_that_nobody_returns() -> None:
-    """Left alone, a rental is overdue, lost, collected by the ladder, and its item sold."""
+def test_a_rental_without_return() -> None:
+    """A rental that is never returned becomes overdue, then lost, goes through dunning, and its
+    item is sold."""
     steps = catch_up(granted(), LOST_US + 100 * DAY_US)
     last = steps[-1].authorization
     assert [str(step.transition) for step in steps[:2]] == [
@@ -93,14 +94,14 @@ def test_a_rental_that_nobody_returns() -> None:
 
 
 def test_a_contested_claim_may_be_lost_at_once() -> None:
-    """After a contested claim the instant of loss counts as if never claimed."""
+    """After a contested claim, the instant of loss is the one without a claim."""
     it = claimed(LOST_US - MINUTE_US, late())
     it = settlement.contest_return(it, LOST_US + MINUTE_US).authorization
     (lost,) = catch_up(it, LOST_US + MINUTE_US)[:1]
     assert (lost.transition, lost.event_us) == ("authorization.lost", LOST_US)
 
 
-# -- the ladder ------------------------------------------------------------------------------
+# -- dunning ---------------------------------------------------------------------------------
 
 HOURS = [
     (1, "collection.debit_requested"), (1 * 24, "collection.due_1_day"),
@@ -112,8 +113,8 @@ HOURS = [
 ]  # fmt: skip
 
 
-def test_the_ladder() -> None:
-    """What stays due is debited an hour and 3, 7, 14 and 30 days after the settlement, reminded
+def test_the_dunning_schedule() -> None:
+    """An unpaid amount is debited an hour and 3, 7, 14 and 30 days after the settlement, reminded
     of on days 1, 7 and 30, and changes its range on days 1, 31, 61 and 91."""
     it, seen = settled(), []
     while it.wake_us is not None:
@@ -132,8 +133,8 @@ def test_the_ladder() -> None:
     assert seen == HOURS
 
 
-def test_no_second_debit_before_the_answer_to_the_first() -> None:
-    """While the rail has not answered a debit, the ladder goes on without asking for another."""
+def test_one_debit_at_a_time() -> None:
+    """While the rail has not answered a debit, dunning goes on without a second debit."""
     it, asked = settled(), []
     while it.wake_us is not None:
         step = timers.advance(it, BIKE, it.wake_us)
@@ -147,9 +148,9 @@ def test_no_second_debit_before_the_answer_to_the_first() -> None:
     assert (paid.debiting_minor, paid.due_minor) == (0, 0)
 
 
-def test_only_what_is_still_due_is_debited() -> None:
-    """A debit asks for what is due at that moment; what is all paid or disputed is not asked for,
-    and a lost dispute is asked for again."""
+def test_only_the_amount_due_is_debited() -> None:
+    """A debit asks for the amount due at that moment; nothing is debited when all is paid or
+    disputed, and a lost dispute is debited again."""
     it = collection.pay(settled(), 400, NOW_US).authorization
     (first,) = catch_up(it, NOW_US + 60 * MINUTE_US)
     assert first.transfer is not None
@@ -167,8 +168,8 @@ def test_only_what_is_still_due_is_debited() -> None:
 
 
 @pytest.mark.parametrize(("days", "debits"), [(0, 0), (1, 1), (3, 1), (7, 1), (30, 1), (365, 1)])
-def test_an_outage_that_ends_on_a_rung(days: int, debits: int) -> None:
-    """A server that is back at the very instant of a rung makes up for that one alone."""
+def test_an_outage_that_ends_on_a_dunning_step(days: int, debits: int) -> None:
+    """A server that returns at the instant of a dunning step makes up only for that step."""
     names = [str(step.transition) for step in catch_up(settled(), NOW_US + days * DAY_US)]
     assert names.count("collection.debit_requested") == debits
 
@@ -177,9 +178,9 @@ def test_an_outage_that_ends_on_a_rung(days: int, debits: int) -> None:
     days=st.lists(st.floats(0, 60, allow_nan=False), min_size=1, max_size=8),
     it=st.sampled_from([settled(), missing()]),
 )
-def test_nobody_is_debited_twice_for_an_outage(days: list[float], it: Authorization) -> None:
-    """However long the server was away, of the debits and reminders missed only the last is made
-    up for, every change of range is told once, and no step goes back in time."""
+def test_an_outage_causes_one_debit(days: list[float], it: Authorization) -> None:
+    """After an outage of any length, only the last of the missed debits and of the missed reminders
+    is made up for, every change of range is recorded once, and no step goes back in time."""
     assert it.close_us is not None
     now_us, ranges = it.close_us, 0
     for away in days:
@@ -204,9 +205,9 @@ def test_nobody_is_debited_twice_for_an_outage(days: list[float], it: Authorizat
     ),
     jumps=st.lists(st.integers(0, 200 * DAY_US), min_size=1, max_size=6),
 )
-def test_time_goes_on_and_comes_to_an_end(it: Authorization, jumps: list[int]) -> None:
-    """Whatever the jumps of the clock, time does a bounded number of things, each once and none
-    before the one before it; in the end it has nothing more to do."""
+def test_time_makes_a_bounded_number_of_changes(it: Authorization, jumps: list[int]) -> None:
+    """After any jumps of the clock, time makes a bounded number of changes, each once and none
+    before the last; in the end nothing is left to do."""
     now_us, seen = NOW_US, 0
     for jump_us in jumps:
         now_us += jump_us

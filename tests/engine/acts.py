@@ -1,4 +1,4 @@
-"""Short forms of everything that may follow, and what it leaves in the books and the outbox."""
+"""Short forms of the commands on an authorization, and of their effects in books and outbox."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def money(amount_minor: int) -> Money:
 
 
 def name(it: Authorization) -> tuple[str, str]:
-    """What a command names an authorization by."""
+    """The arguments by which a command names an authorization."""
     return it.user_id, it.authorization_id
 
 
@@ -51,7 +51,7 @@ def group(
     accept: tuple[Offer, ...] = (),
     start: Start = Start.IMMEDIATE,
 ) -> c.Authorize:
-    """Somebody wants several things, each a product and perhaps an item, all or none."""
+    """A request for several items, each a product and perhaps an item id, all or none."""
     wanted = tuple(c.Item(product_id, asset_id) for product_id, asset_id in items)
     return c.Authorize(user_id, wanted, start, accept, grouped=True)
 
@@ -59,106 +59,106 @@ def group(
 def members(
     desk: Desk, command: c.Command, *, request_id: str | None = None
 ) -> list[Authorization]:
-    """The authorizations of a group that a command answers."""
+    """The authorizations of the group that a command returns."""
     answer = desk.do(command, request_id=request_id)
     assert isinstance(answer, calls.Group)
     return list(answer.authorizations)
 
 
 def review(it: Authorization, *, approve: bool) -> c.ResolveReview:
-    """A person's verdict."""
+    """Approves or declines a review."""
     return c.ResolveReview(*name(it), approve)
 
 
 def increment(
     it: Authorization, amount_minor: int, paid_minor: int | None = None, reference: str = "more-1"
 ) -> c.Increment:
-    """Hold more; with a payment, if one was made."""
+    """Raises the hold, with a payment if one was made."""
     if paid_minor is None:
         return c.Increment(*name(it), money(amount_minor))
     return c.Increment(*name(it), money(amount_minor), reference, money(paid_minor))
 
 
 def decrease(it: Authorization, amount_minor: int) -> c.Decrease:
-    """Hold less."""
+    """Lowers the hold."""
     return c.Decrease(*name(it), money(amount_minor))
 
 
 def extend(it: Authorization, by_us: int) -> c.Extend:
-    """Keep it for longer."""
+    """Extends the rental."""
     return c.Extend(*name(it), by_us)
 
 
 def settle_usage(it: Authorization, occurred_us: int | None = None) -> c.Settle:
-    """It came back: what the tariff says."""
+    """Settles by the tariff."""
     return c.Settle(*name(it), None, True, occurred_us)
 
 
 def claim_return(it: Authorization) -> c.ClaimReturn:
-    """The person says that it is back."""
+    """Claims the return for the person."""
     return c.ClaimReturn(*name(it))
 
 
 def contest(it: Authorization) -> c.ContestReturn:
-    """The operator says that it is not."""
+    """Contests the claimed return."""
     return c.ContestReturn(*name(it), "photo-1")
 
 
 def lost(it: Authorization) -> c.ReportLost:
-    """The operator gives it up."""
+    """Reports the item as lost."""
     return c.ReportLost(*name(it))
 
 
 def found(it: Authorization, occurred_us: int | None = None) -> c.ReportFound:
-    """It was docked after all."""
+    """Reports a lost item as found."""
     return c.ReportFound(*name(it), occurred_us)
 
 
 def pay_elsewhere(
     it: Authorization, amount_minor: int, reference: str = "till-1"
 ) -> calls.AuthorizationCommand:
-    """The person paid the operator."""
+    """Records a payment to the operator."""
     return c.RecordPaidElsewhere(*name(it), reference, money(amount_minor))
 
 
 def lower(it: Authorization, amount_minor: int) -> c.LowerCharge:
-    """The operator charges less."""
+    """Lowers the charge."""
     return c.LowerCharge(*name(it), money(amount_minor))
 
 
 def refund(it: Authorization, amount_minor: int) -> c.RefundCharge:
-    """The operator gives back."""
+    """Refunds the person."""
     return c.RefundCharge(*name(it), money(amount_minor))
 
 
 def pay_out(it: Authorization, amount_minor: int) -> c.PayOutRefund:
-    """What is owed to the person is paid out."""
+    """Pays out what is owed to the person."""
     return c.PayOutRefund(*name(it), money(amount_minor))
 
 
 def dispute(it: Authorization, amount_minor: int) -> c.OpenDispute:
-    """The person disputes what is due."""
+    """Disputes what is due."""
     return c.OpenDispute(*name(it), money(amount_minor))
 
 
 def decide_dispute(
     it: Authorization, *, user_won: bool, goodwill: bool = False
 ) -> c.ResolveDispute:
-    """The arbiter decides."""
+    """Decides a dispute."""
     return c.ResolveDispute(*name(it), user_won, goodwill)
 
 
 def charge_back(
     it: Authorization, amount_minor: int, reference: str = "bank-1"
 ) -> calls.AuthorizationCommand:
-    """The person's bank took a payment back."""
+    """Records a charge-back by the person's bank."""
     return c.RecordChargeBack(*name(it), reference, money(amount_minor))
 
 
 def decide_charge_back(
     it: Authorization, *, user_won: bool, goodwill: bool = False
 ) -> c.ResolveChargeBack:
-    """It is decided on the charge-back."""
+    """Decides a charge-back."""
     return c.ResolveChargeBack(*name(it), user_won, goodwill)
 
 
@@ -168,27 +168,27 @@ def charged(desk: Desk, user_id: str = "ann", amount_minor: int = 1_250) -> Auth
 
 
 def provision(it: Authorization, amount_minor: int) -> c.SetProvision:
-    """Set aside so much."""
+    """Sets the provision."""
     return c.SetProvision(*name(it), money(amount_minor))
 
 
 def propose(it: Authorization, by: str = "key-1") -> c.ProposeWriteOff:
-    """One person gives up collecting."""
+    """Proposes a write-off."""
     return c.ProposeWriteOff(*name(it), by)
 
 
 def approve(it: Authorization, by: str = "key-2") -> c.ApproveWriteOff:
-    """A second person agrees."""
+    """Approves a write-off with a second key."""
     return c.ApproveWriteOff(*name(it), by)
 
 
 def wake(it: Authorization) -> c.Wake:
-    """What the sweeper does with it."""
+    """Wakes an authorization as the sweeper does."""
     return c.Wake(*name(it))
 
 
 def woken(desk: Desk, it: Authorization, at_us: int) -> Authorization:
-    """The authorization after the sweeper has been there at an instant."""
+    """The authorization after the sweeper's visit at an instant."""
     assert desk.clock.advance(at_us)
     (result,) = desk.apply(desk.work(wake(it), caller="", request_id=""))
     assert isinstance(result, bytes), result
@@ -198,7 +198,7 @@ def woken(desk: Desk, it: Authorization, at_us: int) -> Authorization:
 
 
 def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:
-    """What the payment rail was asked to do for an authorization, the oldest first."""
+    """The transfers of an authorization, the oldest first."""
     columns = t.transfers.c
     query = (
         select(columns.transfer_id)
@@ -213,34 +213,34 @@ def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:
 
 
 def told(it: TransferRecord, state: TransferState, detail: str = "") -> c.ReportTransfer:
-    """What the payment rail says of a transfer."""
+    """Reports the payment rail's result of a transfer."""
     return c.ReportTransfer(it.user_id, it.transfer_id, state, detail)
 
 
 def states(it: Authorization) -> tuple[State, Custody, Collection]:
-    """The three states."""
+    """State, custody and collection."""
     return it.state, it.custody, it.collection
 
 
-# -- what was posted -------------------------------------------------------------------------
+# -- postings --------------------------------------------------------------------------------
 
 Row = tuple[str, str, int]
 """A row of `entries`: its book, `debit / credit` as the specification writes it, the amount."""
 
 
 class Happened(NamedTuple):
-    """What came into the books and the outbox."""
+    """New rows of the books and the outbox."""
 
     rows: list[Row]
     """In the order in which they were posted."""
     events: list[tuple[str, int]]
-    """The transition and when it happened, in order."""
+    """Each transition and its event time, in order."""
     ledger: set[tuple[str, int, int]]
     """The transition, event time and ledger time of the entries."""
 
 
 class Books:
-    """Remembers where the books and the outbox end, to tell what comes after."""
+    """Remembers the end of the books and the outbox, to find later rows."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -249,7 +249,7 @@ class Books:
         self.news()
 
     def news(self) -> Happened:
-        """What came since it was last asked; checks that each transition is one transaction."""
+        """The rows since the last call; checks that each transition is one transaction."""
         e, o = t.entries.c, t.outbox.c
         with self._desk.store.engine.connect() as connection:
             entries = connection.execute(
@@ -278,7 +278,7 @@ class Books:
         self, command: c.Command, rows: list[Row], *transitions: str, caller: str = OPERATOR
     ) -> Authorization:
         """The authorization after a command that posts exactly these rows, in one transaction, and
-        announces exactly these transitions."""
+        writes exactly these events."""
         it = rental(self._desk, command, caller=caller)
         happened = self.expect(rows, *transitions)
         now_us = self._desk.clock.now_us()
@@ -291,8 +291,8 @@ class Books:
     def wake(
         self, it: Authorization, at_us: int, rows: list[Row], *transitions: str
     ) -> Authorization:
-        """The authorization after the sweeper, which posts exactly these rows at this instant and
-        has nothing to do one microsecond before."""
+        """The authorization after the sweeper's visit: it posts exactly these rows at this instant,
+        and has nothing to do one microsecond earlier."""
         if self._desk.clock.now_us() < at_us:
             self._desk.clock.advance(at_us - 1)
             (early,) = self._desk.apply(self._desk.work(wake(it), caller="", request_id=""))
@@ -302,7 +302,7 @@ class Books:
         return after
 
     def expect(self, rows: list[Row], *transitions: str) -> Happened:
-        """Checks what came since it was last asked."""
+        """Checks the rows since the last call."""
         happened = self.news()
         assert happened.rows == rows, happened.rows
         announced = [transition for transition, _ in happened.events]
@@ -314,7 +314,7 @@ class Books:
 
 
 def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> None:
-    """Changes a product or a policy by hand, before anybody has used it."""
+    """Changes a product or a policy by hand, before its first use."""
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
         connection.execute(table.update().where(key == name).values(**values))
@@ -335,7 +335,8 @@ def revise(engine: Engine, product_id: str, **values: object) -> None:
 def in_state(desk: Desk, state: State, user_id: str) -> Authorization:
     """An authorization of a new person in a state, made by real commands.
 
-    ACTIVE and what follows on it has 2,950 on credit and 2,950 in cash, SETTLED 3,500 captured.
+    ACTIVE and the states after it have 2,950 on credit and 2,950 in cash; SETTLED has 3,500
+    captured.
     """
     desk.put_user(user_id, 549)
     if state is State.REVIEW:

@@ -1,4 +1,4 @@
-"""Short forms of the calls that the tests of the engine make."""
+"""Short forms of the calls in the engine's tests."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def authorize(
     accept: tuple[Offer, ...] = (),
     window_us: int | None = None,
 ) -> Authorize:
-    """Somebody wants a bike."""
+    """Authorizes a bike."""
     return Authorize(user_id, (Item(product_id, asset_id),), start, accept, window_us)
 
 
 def pick_up(user_id: str = "ann", product_id: str = "bike", asset_id: str = "") -> Authorize:
-    """Somebody will pick a bike up."""
+    """Authorizes a bike for a later pick-up."""
     return authorize(user_id, product_id, asset_id, start=Start.ON_PICKUP)
 
 
@@ -55,13 +55,13 @@ def confirm(
     currency: str = CNY,
     version: int | None = None,
 ) -> Confirm:
-    """The cash part was paid, exactly unless told otherwise."""
+    """Confirms with a payment, by default exactly the cash part."""
     paid = Money(currency, it.cash_minor if paid_minor is None else paid_minor)
     return Confirm(it.user_id, it.authorization_id, reference, paid, expected_version=version)
 
 
 def start(it: Authorization, asset_id: str = "", *, version: int | None = None) -> StartRental:
-    """The item was picked up."""
+    """Starts the rental."""
     return StartRental(it.user_id, it.authorization_id, asset_id, expected_version=version)
 
 
@@ -73,7 +73,7 @@ def settle(
     currency: str = CNY,
     version: int | None = None,
 ) -> Settle:
-    """The item came back."""
+    """Settles the rental."""
     return Settle(
         it.user_id,
         it.authorization_id,
@@ -84,26 +84,26 @@ def settle(
 
 
 def reverse(it: Authorization, *, version: int | None = None) -> Reverse:
-    """Nothing was taken."""
+    """Reverses the authorization."""
     return Reverse(it.user_id, it.authorization_id, expected_version=version)
 
 
 def reverse_origin(user_id: str, request_id: str) -> ReverseByOrigin:
-    """An Authorize is to be undone, whether it has arrived or not."""
+    """Reverses an Authorize by its request id, whether it has arrived or not."""
     return ReverseByOrigin(user_id, request_id, None)
 
 
 def pay(
     it: Authorization, amount_minor: int, *, reference: str = "pay-9", currency: str = CNY
 ) -> RecordPayment:
-    """What was captured on credit was paid."""
+    """Records a payment of what is due."""
     return RecordPayment(it.user_id, it.authorization_id, reference, Money(currency, amount_minor))
 
 
 def rental(
     desk: Desk, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
 ) -> Authorization:
-    """The authorization that a command answers."""
+    """The authorization that a command returns."""
     answer = desk.do(command, request_id=request_id, caller=caller)
     if isinstance(answer, Settled):
         answer = answer.authorization
@@ -112,7 +112,7 @@ def rental(
 
 
 def profile(answer: Answer) -> Profile:
-    """The profile that a PutUser answers."""
+    """The profile that PutUsers returns for one user."""
     assert isinstance(answer, Profile)
     return answer
 
@@ -120,14 +120,14 @@ def profile(answer: Answer) -> Profile:
 def refused(
     desk: Desk, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
 ) -> FreeholdError:
-    """What a command is refused with."""
+    """The error of a refused command."""
     with pytest.raises(FreeholdError) as caught:
         desk.do(command, request_id=request_id, caller=caller)
     return caught.value
 
 
 def reason(result: Result) -> str:
-    """The reason of a refusal; empty for an answer."""
+    """The reason of a refusal; empty when there was none."""
     return result.reason if isinstance(result, FreeholdError) else ""
 
 
@@ -143,7 +143,7 @@ def balances(desk: Desk, user_id: str = "ann") -> tuple[int, int, int, int]:
 
 
 def stored(desk: Desk, it: Authorization) -> Authorization:
-    """The authorization as it is stored."""
+    """The stored authorization."""
     found = desk.store.authorization(it.user_id, it.authorization_id)
     assert found is not None
     return found
@@ -152,7 +152,7 @@ def stored(desk: Desk, it: Authorization) -> Authorization:
 def counts(desk: Desk) -> dict[str, int]:
     """The number of rows in every table."""
     names = (table.name for table in t.metadata.sorted_tables)
-    # As text: compiling 20 statements takes longer than counting.
+    # Plain SQL text: compiling 20 statements takes longer than counting.
     query = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in names)
     with desk.store.engine.connect() as connection:
         return {row[0]: row[1] for row in connection.exec_driver_sql(query)}

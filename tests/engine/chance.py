@@ -1,6 +1,5 @@
-"""Random calls: each from one number and the state of the books, so that a run can be repeated,
-and shortened by leaving numbers out.
-"""
+"""Random calls: each follows from one number and the state of the books, so a run can be repeated,
+and shortened by leaving numbers out."""
 
 from __future__ import annotations
 
@@ -46,9 +45,9 @@ ACCEPT = (
 STANDINGS = (*[Standing.NORMAL] * 5, *[Standing.WATCHED] * 2, Standing.SUSPENDED)
 LIMITS = (None, 0, 5_900, 30_000, 60_000, 200_000, 200_000)
 WINDOW = 60
-"""So many of the latest rentals are what most calls are about."""
+"""Most calls are about this many of the latest rentals."""
 SENT = 200
-"""So many of the latest calls may be sent again."""
+"""This many of the latest calls may be sent again."""
 
 FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm": (7, lambda it: it["state"] == "OFFERED"),
@@ -80,7 +79,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ApproveWriteOff": (5, lambda it: it["write_off_by"] and due(it)),
     "Wake": (2, lambda it: it["wake_us"]),
 }
-"""How often each of what follows on a rental comes, and to which rentals it makes sense."""
+"""The weight of each command on a rental, and the rentals that it suits."""
 OTHERS = {
     "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
@@ -109,7 +108,7 @@ OF_PLATFORM = frozenset(
 COLLECTING = frozenset(
     {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "OpenDispute", "ProposeWriteOff"}
 )
-"""What does away with what is due before the ladder has debited it a second time."""
+"""Commands that reduce what is due before dunning debits it a second time."""
 CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
 TRIES = 4
 JUMPS_US = (
@@ -130,22 +129,22 @@ class Call(NamedTuple):
 
 
 class Chance:
-    """Makes calls that mostly fit what the reference says, and every kind of nonsense."""
+    """Makes calls, most of them valid by the reference, and every kind of invalid one."""
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.sent: list[Call] = []
         self.keys: list[RentalKey] = []
-        """Of rentals whose names are known, the latest last."""
+        """Keys of the rentals whose names are known, the latest last."""
         self._lively: list[RentalKey] = []
-        """The latest of those with which much can be done."""
+        """Keys of the latest rentals on which much can be done."""
         self._unseen: list[Call] = []
-        """Calls of which nobody has heard but in a reversal."""
+        """Calls that only a reversal has named so far."""
         self._name_of: dict[RentalKey, str] = {}
         self._numbers = 0
 
     def named(self, key: RentalKey, authorization_id: str) -> None:
-        """A rental can be named from now on."""
+        """From now on calls can name this rental."""
         self.keys.append(key)
         self._lively.append(key)
         self._name_of[key] = authorization_id
@@ -155,8 +154,8 @@ class Chance:
         return self.reference.rentals[key]["user_id"], self._name_of[key]
 
     def jump_us(self, seed: int, now_us: int) -> int:
-        """How far the clock goes on: to just before, at or after what comes next, to the next debit
-        of somebody, or anywhere."""
+        """How far the clock jumps: just before, at or after the next timer, to somebody's next
+        debit, or anywhere."""
         chance = Random(seed)
         rentals = self.reference.rentals
         debits = self._next_debits(now_us)
@@ -175,8 +174,8 @@ class Chance:
         return chance.choice(JUMPS_US)
 
     def _next_debits(self, now_us: int) -> list[int]:
-        """When the ladder will debit for the rentals with something due; only for those of which a
-        debit came to nothing, if there are any."""
+        """The next dunning debits of rentals with something due; only of rentals with a failed
+        debit, if there are any."""
         again = {self.reference.transfers[name]["key"] for name in self._undone()}
         keys = [key for key in self._lively if key in again] or self._lively
         found = []
@@ -188,7 +187,7 @@ class Chance:
         return found
 
     def _undone(self) -> list[Key]:
-        """Debits that came to nothing, so far."""
+        """Debits that failed or were cancelled."""
         return [
             name
             for name, it in self.reference.transfers.items()
@@ -196,7 +195,7 @@ class Chance:
         ]
 
     def look(self) -> None:
-        """Forgets the rentals with which nothing can be done any more."""
+        """Forgets rentals on which nothing more can be done."""
         rentals = self.reference.rentals
         lively = [
             key
@@ -208,7 +207,7 @@ class Chance:
         self._lively = lively[-WINDOW:]
 
     def call(self, seed: int, now_us: int) -> Call:
-        """The call that this number means now."""
+        """The call that this number gives now."""
         chance = Random(seed)
         made = None
         for _ in range(TRIES):
@@ -224,14 +223,14 @@ class Chance:
         return f"{prefix}-{self._numbers}"
 
     def _call(self, chance: Random, kind: str, now_us: int) -> Call | None:
-        """A call of this kind; None where it makes no sense."""
+        """A call of this kind; None where none makes sense."""
         sent = self.sent[-SENT:]
         if kind in FITS or kind == "ghost":
             return self._following(chance, kind, now_us)
         if kind in OF_PLATFORM:
             return Call(kind, PLATFORM, self._fresh("p"), self._of_platform(chance, kind, now_us))
         if kind == "Reverse unseen":
-            # When the Authorize with this id is sent at last, it will meet the tombstone.
+            # When the Authorize with this id is sent later, it will meet the tombstone.
             late = self._asking(chance, "Authorize")
             self._unseen.append(late)
             undo = c.ReverseByOrigin(chance.choice(USERS), late.request_id, None)
@@ -248,9 +247,9 @@ class Chance:
         if kind == "reuse":
             new = self._call(chance, chance.choice(KINDS), now_us)
             if new is None or not (new.request_id and old.request_id):
-                return None  # what time brings is nobody's call
+                return None  # no caller sends Wake
             if old.caller == PLATFORM and isinstance(new.command, c.StartRental):
-                return None  # only an operator's key starts rentals
+                return None  # only operators' keys start rentals
             return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
         user_id = getattr(old.command, "user_id", "ann")
         if chance.random() < 0.1:
@@ -292,15 +291,15 @@ class Chance:
             return c.SetStanding(user_id, chance.choice(STANDINGS))
         as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1, -HOUR_US))
         sent = {"score": chance.choice(SCORES), "other": chance.choice((0.0, 1.0))}
-        # Now and then a value is not sent, which is not the same as a missing one.
+        # Sometimes a value is absent, which differs from a missing value.
         names = chance.choice((None,) * 8 + (("score",), ("other",), ()))
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
         return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
 
     def _about_enough(self, chance: Random, it: Row) -> tuple[str, int]:
-        """A person and a limit with which some of what waits for a verdict is just borne, or just
-        not, be it now or when what is held has lapsed."""
+        """A person and a limit that leaves just enough room for a review, or just too little, with
+        the present holds or without them."""
         line = self.reference.line(it["user_id"])
         used = line["held"] * chance.randrange(2) + line["drawn"]
         deposit = it["credit"] + it["cash"]
@@ -316,7 +315,7 @@ class Chance:
         if not names or chance.random() < 0.02:
             names = [("ann", "0" * 20)]
         states = [TransferState.SENT, TransferState.SUCCEEDED, TransferState.FAILED]
-        # More often failed: what follows on that is the longer story.
+        # FAILED is more frequent, because more follows from it.
         state = chance.choice((*states, *states[1:], TransferState.FAILED, TransferState.FAILED))
         if chance.random() < 0.15:
             paid_out = [
@@ -328,7 +327,7 @@ class Chance:
         undone, rentals = self._undone(), self.reference.rentals
         followed = [name for name in undone if rentals[transfers[name]["key"]]["debiting"]]
         if followed and chance.random() < 0.6:
-            # The later debit is handed in, or the money of the one before has moved after all.
+            # The later debit is handed in, or the earlier debit succeeds late.
             keys = {transfers[name]["key"] for name in followed}
             later = [name for name in waiting if transfers[name]["key"] in keys]
             names, state = followed, TransferState.SUCCEEDED
@@ -339,7 +338,7 @@ class Chance:
         return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
 
     def _reference(self, chance: Random) -> str:
-        """A payment's reference: mostly new, sometimes used, or the id of a transfer."""
+        """A payment's reference: mostly new, sometimes used before, or a transfer's id."""
         if chance.random() < 0.85:
             return self._fresh("pay")
         known = [name for _, name in list(self.reference.transfers)[-5:]]
@@ -488,12 +487,12 @@ class Chance:
 
 
 def _is_left_to_the_ladder(key: RentalKey) -> bool:
-    """Whether mostly nobody pays for a rental of his own accord; of one in three."""
+    """True for one rental in three: it is mostly paid by dunning's debits only."""
     return crc32(repr(key).encode()) % 3 == 0
 
 
 def _around(chance: Random, exact: int) -> int:
-    """Mostly all there is; a part of it, one more, one, or nothing."""
+    """Mostly the exact amount; sometimes a part of it, one more, one, or zero."""
     parts = (exact, exact, exact, exact // 2, exact // 3, min(exact, 33), exact + 1, 1, 0)
     return chance.choice(parts)
 
@@ -503,7 +502,7 @@ def _currency(chance: Random) -> str:
 
 
 def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
-    """Not told; or around what is allowed."""
+    """None, or an instant near the allowed bounds."""
     if chance.random() < 0.5:
         return None
     start_us = it["start_us"] or it["create_us"]

@@ -1,4 +1,4 @@
-"""Desks whose books are verified after every test."""
+"""Engines with a database that is verified after every test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes import Desk
 
 @pytest.fixture
 def store(url: str, databases: Databases) -> Iterator[SqlStore]:
-    """A fresh database with two operators, on sessions that other tests have used."""
+    """A fresh database with two operators, on reused sessions."""
     opened = SqlStore(databases.engine(url))
     yield opened
     opened.close()
@@ -35,7 +35,7 @@ def desk(store: SqlStore) -> Iterator[Desk]:
 
 @pytest.fixture
 def faulty(url: str, databases: Databases) -> Iterator[FaultyStore]:
-    """A store that can be told to fail."""
+    """A store that fails on request."""
     store = FaultyStore(databases.engine(url))
     yield store
     assert verify_books(store.engine, read_payload=read_payload).fault is None
@@ -44,7 +44,7 @@ def faulty(url: str, databases: Databases) -> Iterator[FaultyStore]:
 
 @pytest.fixture
 def shaky(faulty: FaultyStore) -> Desk:
-    """An engine on a store that can be told to fail; Ann scores 700."""
+    """An engine on a store that fails on request; Ann scores 700."""
     made = Desk(faulty)
     made.put_user("ann", 700)
     faulty.transactions = 0

@@ -1,4 +1,4 @@
-"""A real store whose transactions go wrong as told."""
+"""A real store whose transactions fail as planned."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from service.storage.transaction import SqlTransaction
 
 
 class Fault(Enum):
-    """What happens to one transaction."""
+    """The fate of one transaction."""
 
     NONE = auto()
     AWAY = auto()
-    """It cannot be begun."""
+    """The transaction cannot begin."""
     FAILED = auto()
-    """The commit is refused: nothing was written."""
+    """The commit is refused: nothing is written."""
     CONFLICT = auto()
-    """Somebody else was first: nothing was written."""
+    """Another process was first: nothing is written."""
     LOST = auto()
-    """It was committed, but the answer is lost."""
+    """The commit succeeds, but its answer is lost."""
     UNKNOWN = auto()
-    """It was not committed, and the answer is lost."""
+    """The commit fails, and its answer is lost."""
     BEFORE_WRITE = auto()
-    """The process dies when all is decided and nothing is written."""
+    """The process dies after the decisions and before any write."""
     WITHIN_WRITE = auto()
-    """The process dies when some tables are written and others are not."""
+    """The process dies when only some tables are written."""
     BEFORE_COMMIT = auto()
-    """The process dies when all is written and nothing is committed."""
+    """The process dies after all writes and before the commit."""
     AFTER_COMMIT = auto()
-    """The process dies when all is committed and nobody was answered."""
+    """The process dies after the commit and before any answer."""
 
 
 class Died(BaseException):
-    """The process is gone, as after SIGKILL: whoever catches this must not use the engine again."""
+    """The process is dead, as after SIGKILL: do not use the engine after catching this."""
 
 
 ERRORS: dict[Fault, Exception] = {
@@ -66,11 +66,11 @@ class DyingTransaction(SqlTransaction):
         self._die = die
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
-        """Takes it in the whole transaction, which must know that it did."""
+        """Takes the payable in the whole transaction, which must record it."""
         return self._whole.take_payable(keys)
 
     def write(self, rows: Rows) -> None:
-        """Writes nothing, or some tables."""
+        """Writes nothing, or only some tables."""
         if self._fault is Fault.BEFORE_WRITE:
             self._die(self._fault)
         super().write(rows)
@@ -80,9 +80,9 @@ class DyingTransaction(SqlTransaction):
 
 
 class FaultyStore(SqlStore):
-    """Takes the next fault of `plan` for each transaction; none left: all goes well.
+    """Applies the next fault of `plan` to each transaction; with none left, no fault.
 
-    `interlude` runs once after a conflict, when other processes may write.
+    `interlude` runs once after a conflict, where other processes may write.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -92,11 +92,11 @@ class FaultyStore(SqlStore):
         self.transactions = 0
 
     def bury(self) -> None:
-        """Lets go of what is left of the connection of a process that died."""
+        """Closes the dead process's connection."""
         self._drop_writer()
 
     def reopened(self, engine: Engine) -> FaultyStore:
-        """A store as a process has it that comes up, without compiling every statement again."""
+        """The store of a restarted process, with its compiled statements kept."""
         again = copy(self)
         again._engine, again._schemas = engine, {}
         again._writer = again._session = None
@@ -105,7 +105,7 @@ class FaultyStore(SqlStore):
 
     @contextmanager
     def begin(self) -> Iterator[SqlTransaction]:
-        """A real transaction, with the planned end."""
+        """A real transaction with the planned fault."""
         self.transactions += 1
         fault = self.plan.pop(0) if self.plan else Fault.NONE
         if fault is Fault.AWAY:
@@ -119,7 +119,7 @@ class FaultyStore(SqlStore):
                 if fault is Fault.BEFORE_COMMIT:
                     self.die(fault)
         except ReadAgain:
-            # What is decided anew ends as planned.
+            # The next attempt ends as planned.
             self.plan.insert(0, fault)
             raise
         except Conflict:
@@ -132,7 +132,7 @@ class FaultyStore(SqlStore):
             self.die(fault)
 
     def die(self, fault: Fault) -> None:
-        """The connection is gone with the process; nobody rolls back."""
+        """Drops the connection with the process; nothing is rolled back."""
         if self._session is not None:
             self._session.driver.close()
         raise DEATHS[fault]

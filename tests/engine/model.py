@@ -1,4 +1,4 @@
-"""One engine and the plain rules side by side: the same calls to both, and every row compared."""
+"""One engine and the reference side by side: both get the same calls, and every row is compared."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ TROUBLES: dict[str, list[Fault]] = {
     **{fault.name.lower(): [fault] for fault in Fault if fault is not Fault.NONE},
     # Another process writes in between.
     "rival": [Fault.CONFLICT],
-    # Nothing goes together, so each call goes alone.
+    # The commands cannot commit together, so each is applied alone.
     "contended": [Fault.CONFLICT] * ATTEMPTS,
 }
-"""What goes wrong with a batch, by name."""
+"""The faults of a batch, by name."""
 NOT_DONE = {
     "away": "STORAGE_UNAVAILABLE",
     "failed": "STORAGE_UNAVAILABLE",
@@ -64,7 +64,7 @@ EXPECTED_FAULTS = (Conflict, OutcomeUnknown, StorageFailed)
 CHECK_ALL_EVERY = 16
 
 Step = list[Any]
-"""["calls", trouble, numbers], ["time", number] or ["sweep"]: JSON, so that a run can be kept."""
+"""["calls", trouble, numbers], ["time", number] or ["sweep"]: JSON, so a run can be saved."""
 
 
 def _short(name: str) -> str:
@@ -76,7 +76,7 @@ _SELECTED = ", ".join(column.name for column in t.recorded(t.authorizations))
 _ASKED = ", ".join(column.name for column in t.recorded(t.transfers))
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
-"""What only the engine knows."""
+"""Columns that only the engine knows."""
 _LINE = {
     "limit": "limit_minor", "available": "available_minor", "held": "held_minor",
     "drawn": "drawn_minor", "receivable": "receivable_minor", "disputed": "disputed_minor",
@@ -93,11 +93,11 @@ _PROFILE = (
 
 
 class Violation(AssertionError):
-    """The engine and the plain rules differ."""
+    """The engine and the reference differ."""
 
 
 _STORES: dict[str, FaultyStore] = {}
-"""One of each kind of database, of which the others are copies."""
+"""One template of each kind of database; the others are its copies."""
 
 
 def _hurry(connection: Any, _: Any) -> None:
@@ -105,7 +105,7 @@ def _hurry(connection: Any, _: Any) -> None:
 
 
 def require(found: object, expected: object, *where: object) -> None:
-    """Raises Violation, saying what differs, unless the two are equal."""
+    """Raises Violation with the difference unless the two are equal."""
     if found == expected:
         return
     if isinstance(found, dict) and isinstance(expected, dict):
@@ -116,7 +116,7 @@ def require(found: object, expected: object, *where: object) -> None:
 
 
 class Sent(NamedTuple):
-    """Calls that one engine was given together, and what it said."""
+    """Calls that one engine got together, and its results."""
 
     calls: list[Call]
     results: list[Result]
@@ -134,7 +134,7 @@ class Model:
         self.faults: list[BaseException] = []
         self.answers: dict[Key, bytes] = {}
         self.first: dict[Key, Call] = {}
-        """The call that was carried out for each request id."""
+        """The call that was applied for each request id."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """Calls by kind and outcome."""
         self.troubles: Counter[str] = Counter()
@@ -143,14 +143,14 @@ class Model:
         self._rival: tuple[FaultyStore, Engine] | None = None
         self._names: dict[RentalKey, str] = {}
         self._keys: dict[str, RentalKey | None] = {"": None}
-        """From authorization id to rental; of entries for none of them as well."""
+        """From authorization id to rental; also ids of entries without a rental."""
         self._entries: Counter[str] = Counter()
         self._events = 0
         self._decisions = 0
         self._batches = 0
         self._database = open_database(url)
         if self._database.dialect.name == "sqlite":
-            # No power is cut here, so nothing needs to reach the disk.
+            # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
         self.store, self.engine = self._open()
         self._session = self._database.raw_connection()
@@ -161,7 +161,7 @@ class Model:
         self._register()
 
     def _open(self) -> tuple[FaultyStore, Engine]:
-        """A process as it comes up."""
+        """Starts a process."""
         kind = self._database.dialect.name
         if kind not in _STORES:
             _STORES[kind] = FaultyStore(self._database)
@@ -182,7 +182,7 @@ class Model:
         return store, engine
 
     def _register(self) -> None:
-        """Three are known, Cem comes unknown."""
+        """Registers three people; Cem stays unknown."""
         calls = [
             Call(
                 "PutUser",
@@ -197,13 +197,13 @@ class Model:
 
     @property
     def commands(self) -> int:
-        """How many calls have arrived, without what the sweeper does and the retries at the end."""
+        """The number of calls so far, without the sweeper's and the final retries."""
         return sum(number for (kind, _), number in self.counts.items() if kind != "sweep")
 
-    # -- what may happen -------------------------------------------------------------------------
+    # -- possible moves --------------------------------------------------------------------------
 
     def do(self, step: Step) -> None:
-        """One step, and the comparison after it."""
+        """Takes one step and compares the two sides."""
         match step:
             case ["calls", trouble, seeds]:
                 self._calls(trouble, seeds)
@@ -216,7 +216,7 @@ class Model:
                 raise ValueError(f"not a step: {step}")
 
     def _calls(self, trouble: str, seeds: Sequence[int]) -> None:
-        """A batch of calls, and what goes wrong with it."""
+        """Sends a batch of calls with a fault."""
         now_us = self.clock.now_us()
         self.chance.look()
         calls = [self.chance.call(seed, now_us) for seed in seeds]
@@ -225,7 +225,8 @@ class Model:
             trouble = "alone contended"
         done: list[Sent] = []
         if trouble == "rival":
-            # One call against all of the rival's: what is ended for it is ended before it.
+            # The call meets all of the rival's calls: what its decision ends, it ends before
+            # theirs.
             rival, calls = calls[:-1] or calls, calls[-1:]
             self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
         self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
@@ -244,8 +245,8 @@ class Model:
         self._check()
 
     def _let_lapse(self, calls: list[Call], now_us: int) -> None:
-        """What was in the way when a call was first decided has been ended before it, although the
-        rival may have taken it out of the way before it was decided again."""
+        """Ends the lapsed holds that were in the way of a call's first decision, although the rival
+        may have removed them before the second."""
         named = [(it.command.user_id, it.command.authorization_id) for it in calls
                  if isinstance(it.command, AuthorizationCommand)]  # fmt: skip
         for key in self.reference.waking(now_us):
@@ -267,16 +268,16 @@ class Model:
         return self._rival[1]
 
     def _rise_again(self) -> None:
-        """The process died: nothing of it is left, and another one comes up."""
+        """Replaces a dead process with a new one."""
         self.store.bury()
         self.store, self.engine = self._open()
 
     def _folds(self) -> list[Work]:
-        """What the folder has to do."""
+        """The compactor's work."""
         return [own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
 
     def _send(self, calls: list[Call], engine: Engine, folds: Sequence[Work] = ()) -> Sent:
-        """One batch of calls, and of folds, which nobody notices."""
+        """Sends one batch of calls, and of folds, which change no answer."""
         results = engine.apply([*folds, *(self._work(call) for call in calls)])
         require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
         return Sent(calls, results[len(folds) :])
@@ -302,8 +303,8 @@ class Model:
         )
 
     def _sweep(self) -> None:
-        """What time has brought is done, by the rows that the sweeper finds; balances are folded
-        in a batch of their own, which changes nothing."""
+        """Takes every step that is due, by the rows that the sweeper finds; folds balances in a
+        batch of their own, which changes nothing."""
         now_us = self.clock.now_us()
         found = [it[1:] for it in self.store.waking(now_us, 10_000)]
         expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
@@ -317,10 +318,10 @@ class Model:
         self._require_no_defect()
         self._check()
 
-    # -- what is answered ------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------
 
     def _compare_answers(self, sent: Sent, trouble: str, now_us: int) -> None:
-        """Lets the reference do the same, and compares what the two say."""
+        """Runs the same calls on the reference and compares the answers."""
         unanswered = trouble == "lost" or trouble in _DEATHS
         for call in sent.calls:
             if trouble in NOT_DONE or trouble in _UNWRITTEN or trouble == "alone contended":
@@ -370,7 +371,7 @@ class Model:
         return known and isinstance(call.command, c.Authorize)
 
     def _keep(self, call: Call, name: Key, result: Result | None, expected: Any) -> None:
-        """Compares an answer that was made now, and keeps its bytes for retries."""
+        """Compares a new answer and keeps its bytes for retries."""
         if result is not None and reason(result):
             behind = [f"{error!r} from {error.__cause__!r}" for error in self.faults]
             raise Violation(
@@ -444,14 +445,14 @@ class Model:
         }  # fmt: skip
 
     def _require_no_defect(self) -> None:
-        """Whatever was logged is one of the faults that were made."""
+        """Requires that every logged fault was a planned one."""
         causes = [it.__cause__ if isinstance(it, BatchSplit) else it for it in self.faults]
         defects = [error for error in causes if not isinstance(error, EXPECTED_FAULTS)]
         self.faults.clear()
         if defects:
             raise Violation(f"a defect was logged: {defects[0]!r}") from defects[0]
 
-    # -- what is stored --------------------------------------------------------------------------
+    # -- stored rows -----------------------------------------------------------------------------
 
     def _read(self, query: str) -> Sequence[Any]:
         self._cursor.execute(query)
@@ -459,7 +460,8 @@ class Model:
         return rows
 
     def _check(self) -> None:
-        """New entries and events, all lines, items and payables, and the rentals that changed."""
+        """Compares new entries and events, all lines, items and payables, and the changed
+        rentals."""
         self._batches += 1
         self._check_entries()
         changed = self._check_events() | self.reference.touched
@@ -473,7 +475,7 @@ class Model:
             self._check_rentals(changed)
 
     def check_all(self) -> None:
-        """Every row of every table that the reference knows of."""
+        """Compares every row of every table that the reference knows."""
         self._check_rentals(self.reference.rentals)
         self._check_transfers(everything=True)
         self._check_sums()
@@ -514,7 +516,7 @@ class Model:
         require({name: int(it) for name, it in payables.items() if it}, owed, "payable")
 
     def _check_entries(self) -> None:
-        """What new entries moved on each account is what the rules moved, and none is missing."""
+        """Compares the new entries' sums by account with the reference's; none may be missing."""
         after = " OR ".join(
             f"(user_id = '{user_id}' AND currency = 'CNY' AND sequence > {self._entries[user_id]})"
             for user_id in self.reference.lines
@@ -585,7 +587,7 @@ class Model:
             self._compare_row(_plain_row(row), self.reference.rentals[key], ("stored", key))
 
     def _check_transfers(self, *, everything: bool) -> None:
-        """Takes the ids of new transfers over, in the order in which they were asked for."""
+        """Takes over the ids of new transfers, in the order of their requests."""
         if not everything and not self.reference.ordered:
             return
         new: defaultdict[RentalKey | None, list[Key]] = defaultdict(list)
@@ -608,7 +610,7 @@ class Model:
         require(found, expected, "items")
 
     def _check_sums(self) -> None:
-        """What a person's rentals hold, owe and are owed adds up to the line."""
+        """Requires that a person's rentals add up to the line."""
         sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for it in self.reference.rentals.values():
             due = it["captured_credit"] - it["paid"] - it["lowered"] - it["written_off"]
@@ -626,7 +628,8 @@ class Model:
     # -- the end ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """At the end every row is right, every answer is still the same, and the books verify."""
+        """At the end, requires that every row is right, every retry gets its first answer, and the
+        books verify."""
         self.check_all()
         again = list(self.first.values())
         for place in range(0, len(again), 64):
@@ -641,7 +644,7 @@ class Model:
         require(found.authorizations, len(self.reference.rentals), "verify")
 
     def close(self) -> None:
-        """Lets the database go."""
+        """Closes the database."""
         if self._rival is not None:
             self._rival[0].close()
         self._session.close()
@@ -653,14 +656,14 @@ _UNWRITTEN = _DEATHS - {"after_commit"}
 
 
 def reason(result: Result) -> str:
-    """The reason of a refusal; empty for an answer."""
+    """The reason of a refusal; empty when there was none."""
     if isinstance(result, DeadlineTooNear):
         return "DEADLINE_TOO_NEAR"
     return result.reason if isinstance(result, FreeholdError) else ""
 
 
 def _name(call: Call) -> Key:
-    """What tells a call's answer from others."""
+    """The key of a call's answer."""
     if isinstance(call.command, c.Wake) and not call.request_id:
         return "wake", call.command.authorization_id
     return call.caller, call.request_id

@@ -1,7 +1,7 @@
-"""Two books of plain integers: every amount that moves is posted twice, to the account that is
-debited and to the one that is credited, and the accounts of a person are the person's line.
+"""Two books of plain integers: every amount is posted to a debited and a credited account; a
+person's accounts are the person's line.
 
-What a command writes is remembered, so that a refusal changes nothing.
+Every write of a command is remembered, so a refusal can undo it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from tests.engine.plain_terms import FEE_BP, Row, due, wake
 
 Key = tuple[str, str]
 RentalKey = tuple[str, str, int]
-"""A rental's Authorize, by caller and request id, and its place in the group."""
+"""The caller and request id of a rental's Authorize, and the place in the group."""
 Posting = tuple[str, str, int]
 Moved = tuple[str, str, RentalKey | None, str, str]
 """Person, operator, rental, transition and account."""
 
-# The accounts of a person, as the line keeps them, and the side on which each grows.
+# A person's accounts, as the line has them, and the side on which each grows.
 LINE = {
     "available": ("available", 1), "held": ("held", 1), "drawn": ("drawn", 1),
     "limit": ("limit_control", -1), "receivable": ("receivable", 1),
@@ -30,7 +30,7 @@ _ABSENT: Any = object()
 
 
 class Books:
-    """What is kept, and how it is written."""
+    """The reference's tables, and functions that write them."""
 
     def __init__(self) -> None:
         self.people: dict[str, Row] = {}
@@ -38,23 +38,23 @@ class Books:
         self.rentals: dict[RentalKey, Row] = {}
         self.groups: dict[Key, list[RentalKey]] = {}
         self.names: dict[Key, RentalKey] = {}
-        """From person and authorization id, which the engine gives, to the rental."""
+        """From person and authorization id, which the engine assigns, to the rental."""
         self.items: dict[Key, RentalKey] = {}
         self.payments: dict[Key, Row] = {}
         self.transfers: dict[Key, Row] = {}
-        """By person and transfer id, which the engine gives."""
+        """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}
         self.owed: dict[str, int] = dict.fromkeys(FEE_BP, 0)
-        """What each operator is owed."""
+        """The amount that each operator is owed."""
         self.known: dict[str, Row] = {}
-        """The people as they are scored: as of the beginning of the batch."""
+        """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []
-        # what is new since somebody looked
+        # new rows since the last comparison
         self.touched: set[RentalKey] = set()
         self.moved: list[tuple[Moved, int]] = []
         self.events: list[tuple[str, RentalKey | None, str, int]] = []
         self.ordered: list[Row] = []
-        """Transfers that have no id yet."""
+        """Transfers without an id so far."""
         self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def _undo(self) -> None:
@@ -65,7 +65,7 @@ class Books:
                 table[name] = before
 
     def put(self, table: dict[Any, Any], name: Any, value: Any) -> None:
-        """Writes an entry of a table, and remembers what was there."""
+        """Writes an entry of a table and remembers the old one."""
         self._journal.append((table, name, table.get(name, _ABSENT)))
         table[name] = value
 
@@ -101,7 +101,7 @@ class Books:
         transition: str,
         postings: tuple[Posting, ...],
     ) -> None:
-        """Debits and credits; then what is available goes to a cut that is pending."""
+        """Posts debits and credits; available credit then goes to a pending cut."""
         line = self.line(user_id)
         for debit, credit, amount in postings:
             self._move(line, user_id, operator_id, key, transition, (debit, credit, amount))
@@ -142,7 +142,7 @@ class Books:
             self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
         self.change(it, **new, version=it["version"] + 1)
         if due(it) == 0:
-            # Nothing is left of what somebody may have proposed to write off.
+            # A proposal to write off ends when nothing is due.
             self.change(it, write_off_by="", write_off=0)
         self.change(it, wake_us=wake(it))
         self.touched.add(it["key"])

@@ -1,7 +1,7 @@
-"""The terms of Freehold once more, as plainly as they can be said: tariffs, offers, amounts.
+"""The terms of Freehold told a second time, as plainly as possible: tariffs, offers, amounts.
 
-What the default configuration says, and what follows from it without anything being kept.
-Amounts are minor units, times microseconds.
+The default configuration, and all that follows from it without stored rows. Amounts are minor
+units, times microseconds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LADDER = (
     (30 * DAY_US, "remind"), (30 * DAY_US, "debit"), (31 * DAY_US, "range"),
     (61 * DAY_US, "range"), (91 * DAY_US, "range"),
 )  # fmt: skip
-"""How long after the settlement."""
+"""Time after the settlement."""
 RUNGS = {
     "debit": "collection.debit_requested",
     "remind": "collection.reminded",
@@ -58,7 +58,7 @@ LAPSING = ("OFFERED", "REVIEW", "AUTHORIZED")
 OUT = ("ACTIVE", "OVERDUE", "RETURN_CLAIMED")
 CHARGED = (*OUT, "SETTLED")
 ENDED = ("DECLINED", "REVERSED", "EXPIRED")
-"""Without a charge."""
+"""Closed without a charge."""
 
 
 class Refused(Exception):
@@ -66,11 +66,11 @@ class Refused(Exception):
 
 
 class Retried(Exception):
-    """The command was carried out before: the first answer counts."""
+    """The command was applied before: its first answer counts."""
 
 
 def fee(product_id: str, us: int) -> int:
-    """What a rental of so many microseconds costs, day by day."""
+    """The fee of a rental of a duration in microseconds, day by day."""
     product, total, day = PRODUCTS[product_id], 0, 0
     while day == 0 or us > day * DAY_US:
         billed_us = min(us - day * DAY_US, DAY_US)
@@ -89,7 +89,7 @@ def fee(product_id: str, us: int) -> int:
 
 @lru_cache
 def lost_after(product_id: str) -> int:
-    """The first microsecond at which the fee is the buy-out cap, by trying."""
+    """The first microsecond at which the fee is the buy-out cap, by search."""
     short, long = 0, 100 * DAY_US
     while long - short > 1:
         middle = (short + long) // 2
@@ -101,43 +101,43 @@ def lost_after(product_id: str) -> int:
 
 
 def due(it: Row) -> int:
-    """Captured on credit and not done with."""
+    """The part of the captured credit that is still due."""
     done = it["paid"] + it["lowered"] + it["disputed"] + it["written_off"]
     return int(it["captured_credit"] - done)
 
 
 def refundable(it: Row) -> int:
-    """Captured and paid, be it late, and not given back."""
+    """Captured, paid (perhaps late), and not given back."""
     paid = it["captured"] - it["captured_credit"] + it["paid"] + it["recovered"]
     return int(paid - it["refunded"])
 
 
 def unrecovered(it: Row) -> int:
-    """Written off, and nobody has made it good."""
+    """Written off and not recovered."""
     return int(it["written_off"] - it["recovered"] - it["forgiven"])
 
 
 def standing(it: Row) -> int:
-    """What of the person's money is still here: in the deposit, owed back, or for the charge.
+    """The person's money that is still here: in the deposit, owed back, or for the charge.
 
-    What the operator got at its own till never was; it is the last that counts as given back.
+    Money paid to the operator never came here; it counts as the last to be given back.
     """
     charge = max(0, refundable(it) - it["elsewhere"])
     return int(it["held_cash"] + it["refund_payable"] + charge)
 
 
 def takeable(it: Row) -> int:
-    """What the bank can still take back: it came by the rail, and is here."""
+    """The money that the bank can still take back: it came by the rail and is still here."""
     return int(min(standing(it), it["received"]) - it["charged_back"])
 
 
 def payable_out(it: Row) -> int:
-    """What is owed back, unless the bank has it."""
+    """The amount owed back, less open charge-backs."""
     return int(min(it["refund_payable"], standing(it) - it["charged_back"]))
 
 
 def wake(it: Row) -> int | None:
-    """When time alone does something next."""
+    """The next instant at which time alone changes something."""
     state = it["state"]
     if state in LAPSING:
         return it["expire_us"]  # type: ignore[no-any-return]
@@ -156,26 +156,26 @@ def wake(it: Row) -> int | None:
 
 
 def parts(offer: str | None, deposit: int) -> tuple[int, int]:
-    """What an offer takes on credit and asks in cash."""
+    """An offer's credit part and cash part."""
     credit = {None: 0, "ZERO": deposit, "REDUCED": deposit // 2, "FULL": 0}[offer]
     return credit, 0 if offer is None else deposit - credit
 
 
 def still_accepted(it: Row) -> list[str]:
-    """The offer that was decided, and the stricter ones that the operator takes, in its order."""
+    """The decided offer, and the stricter ones that the operator accepts, in its order."""
     strict = OFFERS.index(it["offer"])
     after = it["accept_offers"] or OFFERS
     return [it["offer"], *[offer for offer in after if OFFERS.index(offer) > strict]]
 
 
 def required(it: Row, *states: str) -> None:
-    """Refuses in any other state."""
+    """Refuses any other state."""
     if it["state"] not in states:
         raise Refused("ILLEGAL_TRANSITION")
 
 
 def no_damage(it: Row) -> None:
-    """Refuses what is for rentals."""
+    """Refuses a damage charge."""
     if it["parent_id"]:
         raise Refused("DAMAGE_CHARGE")
 
@@ -188,23 +188,23 @@ def minor(money: Any) -> int:
 
 
 def within(amount: int, most: int) -> None:
-    """Refuses nothing, and more than there is."""
+    """Refuses zero and anything above the maximum."""
     if amount < 1 or amount > most:
         raise Refused("INVALID_INPUT")
 
 
 def share(amount: int, bp: int) -> int:
-    """The operator's fee, floored."""
+    """The commission, rounded down."""
     return amount * bp // 10_000
 
 
 def shorter(asked_us: int | None, most_us: int) -> int:
-    """What was asked for, at most so much."""
+    """The requested duration, up to a maximum."""
     return most_us if asked_us is None else min(asked_us, most_us)
 
 
 def started(it: Row, now_us: int) -> Row:
-    """The item goes out: when it is due, and when it counts as lost."""
+    """Starts the rental: sets its due time and its instant of loss."""
     due_us = now_us + it["rental_period_us"]
     lost_us = max(due_us, now_us + lost_after(it["product_id"]))
     new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": now_us}
@@ -212,7 +212,7 @@ def started(it: Row, now_us: int) -> Row:
 
 
 def features_of(raw: bytes, names: tuple[str, ...] | None) -> tuple[int | None, float, str]:
-    """The score that the stand-in model gives, None if it cannot; the other raw value; why not."""
+    """The stand-in model's score, or None; the other raw value; the reason for None."""
     names = ("score", "other") if names is None else names
     sent = dict(zip(names, iter_unpack("<d", raw), strict=True))
     (other,) = sent.get("other", (nan,))
@@ -228,7 +228,7 @@ def band(score: int | None) -> str:
 
 
 def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
-    """The score with what lowers it, or None with the reason why there is none."""
+    """The score and its reasons, or None and the reason for it."""
     if not person["features"]:
         return None, ["NO_FEATURES"]
     if not person["consent"]:

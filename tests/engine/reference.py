@@ -1,7 +1,7 @@
-"""The rules of Freehold once more, as plainly as they can be said, command by command.
+"""The rules of Freehold told a second time, as plainly as possible, command by command.
 
-Written from the product's table of transitions. Nothing of the engine is used but its commands,
-so that a mistake there cannot hide here.
+Written from the product's table of transitions. It uses nothing of the engine but its commands, so
+a mistake there cannot hide here.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ from tests.engine.plain_terms import (
 
 
 class Reference(Books):
-    """What the books must say after each command."""
+    """The expected books after each command."""
 
     in_the_way: set[str]
-    """The people for whose holds a call got less than it asked for, or nothing."""
+    """The people whose holds caused a refusal or a stricter offer."""
 
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
 
     def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
-        """Carries a call out and returns its answer; raises Refused or Retried."""
+        """Applies a call and returns its answer; raises Refused or Retried."""
         first = self.requests.get((caller, request_id))
         if first is not None:
             if first["command"] == command:
@@ -91,12 +91,12 @@ class Reference(Books):
                 break
             if refusal is None:
                 self._take_back(news, lengths)
-            # What has lapsed takes nothing from anybody: the call begins anew without it.
+            # A lapsed hold blocks nothing: the call is decided again without it.
             for it in lapsed:
                 self.bring_up(it, now_us)
         if refusal is not None:
             if isinstance(command, calls.AuthorizationCommand):
-                # What time has done stands all the same: the refusal tells of it.
+                # Steps that time has caused stay: the refusal reports them.
                 self._journal = []
                 name = self.names.get((command.user_id, command.authorization_id))
                 if name is not None and caller in (name[0], PLATFORM):
@@ -107,14 +107,14 @@ class Reference(Books):
         return answer
 
     def _take_back(self, news: list[list[Any]], lengths: list[int]) -> None:
-        """Nothing of a call has happened."""
+        """Undoes a whole call."""
         self._undo()
         for new, length in zip(news, lengths, strict=True):
             del new[length:]
 
     def _lapsed(self, command: c.Command, now_us: int) -> list[Row]:
-        """What those who are in the way no longer hold, or not as it stands, by now; without what
-        the call names, which it brings up itself once it has looked at the version."""
+        """The rentals of people in the way for which a timer is due. The rental that the call names
+        is not among them: the call wakes it itself after the version check."""
         named = None
         if isinstance(command, calls.AuthorizationCommand):
             named = self.names.get((command.user_id, command.authorization_id))
@@ -130,7 +130,7 @@ class Reference(Books):
         return sorted(found, key=lambda it: str(it["user_id"]))
 
     def _taken(self, operator_id: str, assets: list[str]) -> bool:
-        """Whether one of these items is in a rental; whoever has it is in the way."""
+        """Whether one of these items is in a rental; adds its person to those in the way."""
         keys = [self.items.get((operator_id, asset)) for asset in assets]
         people = {str(self.rentals[key]["user_id"]) for key in keys if key is not None}
         self.in_the_way |= people
@@ -169,7 +169,7 @@ class Reference(Books):
         raise TypeError(f"the reference does not know {type(command).__name__}")
 
     def _follow(self, caller: str, command: Any, now_us: int) -> tuple[Any, str, RentalKey | None]:
-        """What follows on a rental; what time has done to it comes first."""
+        """Applies a command on a rental, after the steps that time has caused."""
         key = self.names.get((command.user_id, command.authorization_id))
         if key is None or caller not in (key[0], PLATFORM):
             raise Refused("AUTHORIZATION_NOT_FOUND")
@@ -208,8 +208,7 @@ class Reference(Books):
         return "profile", self.profile(command.user_id)
 
     def profile(self, user_id: str) -> Row:
-        """A person with the score that the features on record were given, and what the limit
-        rests on."""
+        """A person with the score of the features on record, and the basis of the limit."""
         it, line = self.people[user_id], self.line(user_id)
         score = it["score"] if it["consent"] else None
         why = "NO_CONSENT" if not it["consent"] else it["unscorable"]
@@ -226,7 +225,8 @@ class Reference(Books):
         }  # fmt: skip
 
     def _bring_limit(self, user_id: str, limit: int) -> None:
-        """A raise is available at once; a cut takes what is available, now and later."""
+        """Sets the limit: a raise is available at once; a cut takes what is available now and on
+        later releases."""
         line = self.line(user_id)
         more = limit + line["limit_control"]
         self.change(line, pending=max(0, -more))
@@ -276,7 +276,7 @@ class Reference(Books):
     def _operator_pays(
         self, caller: str, command: c.RecordOperatorPayment, account: str, now_us: int
     ) -> Any:
-        """However much it owes."""
+        """Records an operator's payment of any amount."""
         if command.operator_id not in FEE_BP:
             raise Refused("OPERATOR_NOT_FOUND")
         self._new_payment(caller, command.payment_reference)
@@ -368,10 +368,10 @@ class Reference(Books):
         return answer, asked.user_id, keys[0]
 
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
-        """Both parts are held; the rental starts, or waits for the pick-up."""
+        """Holds both parts; the rental starts, or waits for the pick-up."""
         new: Row = {"state": "AUTHORIZED", "expire_us": now_us + it["pickup_window_us"]}
         if it["parent_id"]:
-            # Damage that was found late: nothing goes out, and it ends by itself.
+            # Damage charge: no item goes out, and it expires without a timer of loss.
             new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
         elif it["start"] == "IMMEDIATE":
             new = started(it, now_us)
@@ -392,14 +392,14 @@ class Reference(Books):
             self.put(self.items, (it["operator_id"], it["asset_id"]), it["key"])
 
     def _members(self, it: Row, state: str, now_us: int) -> list[Row]:
-        """The rentals that were asked for together and still stand in this state."""
+        """The rentals of one group that are still in this state."""
         members = [self.rentals[key] for key in self.groups[it["key"][:2]]]
         for member in members:
             self.bring_up(member, now_us)
         return [member for member in members if member["state"] == state]
 
     def _obstacle(self, members: list[Row]) -> str | None:
-        """Why not all of them can be held."""
+        """The reason why the whole group cannot be held."""
         line = self.line(members[0]["user_id"]) if members else None
         if line is not None and line["standing"] == "SUSPENDED":
             return "USER_SUSPENDED"
@@ -438,7 +438,7 @@ class Reference(Books):
         if paid < asked:
             if it["state"] == "OFFERED":
                 raise Refused("INVALID_INPUT")
-            members, asked = [], 0  # too late, and too little for the others
+            members, asked = [], 0  # too late, and less than the others' cash parts
         obstacle = self._obstacle(members)
         spare = paid if obstacle else paid - asked
         if it["state"] != "OFFERED" and spare:
@@ -598,7 +598,7 @@ class Reference(Books):
         *postings: Posting,
         **new: Any,
     ) -> None:
-        """Nothing is held any more, nothing waits, and the item is free."""
+        """Releases the hold, clears the timers, and frees the item."""
         credit, cash = new.pop("held_credit", it["held_credit"]), new.pop("held_cash", None)
         cash = it["held_cash"] if cash is None else cash
         self.step(
@@ -654,10 +654,10 @@ class Reference(Books):
                 self._reverse(caller, member, command, now_us)
         return ("authorization", dict(it)), user_id, first["key"]
 
-    # -- the item comes back, or not ---------------------------------------------------------
+    # -- return and loss ---------------------------------------------------------------------
 
     def _capture(self, it: Row, amount: int) -> tuple[list[Posting], Row]:
-        """Cash first; the operator's fee is floored on all that it keeps."""
+        """Takes cash first; the commission is rounded down on all that the operator keeps."""
         cash = min(amount, it["held_cash"])
         credit = amount - cash
         kept = it["captured"] - it["conceded"]
@@ -679,7 +679,7 @@ class Reference(Books):
         }
 
     def _usage(self, it: Row, until_us: int) -> int:
-        """The fee until then; it stands still from the moment at which a return is claimed."""
+        """The fee until an instant; it stops when a return is claimed."""
         if it["claim_us"] is not None:
             until_us = min(until_us, it["claim_us"])
         return fee(it["product_id"], until_us - it["start_us"])
@@ -796,7 +796,7 @@ class Reference(Books):
         )
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
-        """The operator gives up an amount, and gets back the fee on it."""
+        """The operator concedes an amount and gets the commission on it back."""
         after["conceded"] += amount
         before, after["fee"] = (
             after["fee"],
@@ -805,7 +805,7 @@ class Reference(Books):
         back = before - after["fee"]
         return [("operator_payable", against, amount - back), ("fee_income", against, back)]
 
-    # -- what was captured is collected ------------------------------------------------------
+    # -- collection --------------------------------------------------------------------------
 
     def _new_payment(self, caller: str, reference: str) -> None:
         if (caller, reference) in self.payments:
@@ -841,7 +841,7 @@ class Reference(Books):
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
     def _pay(self, it: Row, amount: int, now_us: int) -> None:
-        """For what is due, then for what was written off; the rest is owed back."""
+        """Pays what is due, then what was written off; the rest is owed back."""
         if it["captured_credit"] == 0:
             raise Refused("NOTHING_DUE")
         paid = min(amount, due(it))
@@ -922,7 +922,7 @@ class Reference(Books):
         self._order(it, "PAYOUT", amount, now_us)
 
     def _order(self, it: Row, kind: str, amount: int, now_us: int) -> None:
-        """Something for the payment rail to do."""
+        """Requests a transfer of the payment rail."""
         row = {
             "user_id": it["user_id"], "key": it["key"], "kind": kind, "amount": amount,
             "state": "REQUESTED", "detail": "", "request_us": now_us, "change_us": now_us,
@@ -946,7 +946,7 @@ class Reference(Books):
             self.change(transfer, earlier=(was, transfer["detail"], transfer["change_us"]))
         if late or (was, said) == ("SUCCEEDED", "RETURNED"):
             ended = False
-        # What was said before; and that a debit which was never handed in has not been done.
+        # Allowed after the end: an earlier result, or one that the present state implies.
         known = ("SENT", was, transfer["earlier"][0])
         implied = (("CANCELLED", "FAILED"), ("RETURNED", "SUCCEEDED"))
         if ended and said not in known and (was, said) not in implied:
@@ -963,8 +963,8 @@ class Reference(Books):
         return ("transfer", dict(transfer)), command.user_id, transfer["key"]
 
     def _succeeds_late(self, transfer_id: str, transfer: Row, now_us: int) -> None:
-        """The money has moved after all; a later debit that nobody has handed in, and that asks for
-        more than is left, is not needed."""
+        """The debit succeeded late. A later debit that was not handed in, and asks for more than is
+        left, is cancelled."""
         it = self.rentals[transfer["key"]]
         self.bring_up(it, now_us)
         self._pay(it, transfer["amount"], now_us)
@@ -977,7 +977,7 @@ class Reference(Books):
                 self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _sent(self, transfer: Row, now_us: int) -> None:
-        """A debit of more than is due by now is not handed in any more."""
+        """Cancels a debit of more than is due."""
         it = self.rentals[transfer["key"]]
         self.bring_up(it, now_us)
         if due(it) < transfer["amount"]:
@@ -985,7 +985,7 @@ class Reference(Books):
             self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
     def _ended(self, transfer_id: str, transfer: Row, now_us: int) -> None:
-        """A debit that succeeded is a payment; a payout that failed or bounced is owed again."""
+        """A debit that succeeded is a payment; a payout that failed or returned is owed again."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
         if transfer["kind"] == "DEBIT":
@@ -1040,7 +1040,7 @@ class Reference(Books):
         )
 
     def _borne(self, after: Row, goodwill: bool, amount: int, against: str) -> list[Posting]:
-        """What the person need not pay is borne by Freehold, or by the operator."""
+        """Freehold or the operator bears an amount that the person need not pay."""
         if goodwill:
             return [("goodwill", against, amount)]
         return self._concede(after, amount, against)
@@ -1065,7 +1065,7 @@ class Reference(Books):
             back = ("cash", "receivable_charged_back", amount)
             self.step(it, "collection.charge_back_overturned", now_us, back, charged_back=0)
             return
-        # Where the money is that the person keeps, in the order in which it is taken from there.
+        # The places of the money that the person keeps, in the order in which it is taken.
         before_the_loss = refundable(it) - it["recovered"] - it["elsewhere"]
         places = {
             "owed": it["refund_payable"],
@@ -1141,10 +1141,10 @@ class Reference(Books):
         )
         self.change(self.line(it["user_id"]), fixed=True)
 
-    # -- what time does ----------------------------------------------------------------------
+    # -- timers ------------------------------------------------------------------------------
 
     def waking(self, now_us: int) -> list[RentalKey]:
-        """The rentals to which time has done something by now."""
+        """The rentals with a step that is due."""
         return [
             key
             for key, it in self.rentals.items()
@@ -1163,7 +1163,7 @@ class Reference(Books):
         return ("authorization", dict(it)), command.user_id, key
 
     def bring_up(self, it: Row, now_us: int) -> None:
-        """All that time has done by now, each as of its instant."""
+        """Takes all steps that are due, each dated at its instant."""
         while (at_us := wake(it)) is not None and at_us <= now_us:
             self._pass(it, at_us, now_us)
 
@@ -1172,7 +1172,7 @@ class Reference(Books):
         if state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":
-            # What was captured stays captured.
+            # Earlier captures stay.
             end = "SETTLED" if it["captured"] else "EXPIRED"
             self._close(it, "authorization.expired", at_us, at_us, state=end)
         elif state == "ACTIVE":
@@ -1191,7 +1191,7 @@ class Reference(Books):
             self._climb(it, now_us)
 
     def _climb(self, it: Row, now_us: int) -> None:
-        """Every rung that has come, but of debits and of reminders only the last."""
+        """Takes every dunning step that is due, but only the last debit and the last reminder."""
         passed = [place for place, (us, _) in enumerate(LADDER) if it["close_us"] + us <= now_us]
         last = {LADDER[place][1]: place for place in passed}
         for place in passed:

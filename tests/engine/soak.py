@@ -1,8 +1,8 @@
-"""Random commands through the model until so many have run: `python -m tests.engine.soak --help`.
+"""Sends random commands through the model: `python -m tests.engine.soak --help`.
 
-The same machine as `test_model.py`, without Hypothesis, which would take longer than the commands
-themselves. A run consists of episodes, each with a database of its own and repeatable from the
-seed and its number; one that fails is shortened and printed.
+The same machine as `test_model.py`, without Hypothesis, which takes longer than the commands
+themselves. A run consists of episodes, each with a database of its own and repeatable from the seed
+and its number; a failing episode is shortened and printed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROGRESS_S = 10.0
 
 
 class Episode(NamedTuple):
-    """What one episode came to; `failure` empty: no violation."""
+    """The result of one episode; an empty `failure` means no violation."""
 
     number: int
     database: str
@@ -74,7 +74,7 @@ def run_episode(
     *,
     finish: bool = True,
 ) -> Episode:
-    """Takes steps until so many commands have arrived, or one of them fails; then `finish`."""
+    """Takes steps until enough commands have arrived or one fails; then `finish`."""
     url, begin, failure = databases.new(), time.perf_counter(), ""
     model, taken = Model(url), []
     try:
@@ -105,7 +105,7 @@ def run_episode(
 
 
 def shorter(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
-    """Leaves out steps, and then calls, without which it still fails; for a bounded time."""
+    """Leaves out steps, then calls, while it still fails; for a bounded time."""
     end = time.monotonic() + SHORTEN_S
 
     def without(parts: list[Any], still: Callable[[list[Any]], bool]) -> list[Any]:
@@ -137,11 +137,12 @@ def shorter(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step
 
 
 _databases: dict[str, Databases] = {}
-"""Of this process, by kind; a PostgreSQL server starts when the first episode needs it."""
+"""This process's servers, by kind; a PostgreSQL server starts with the first episode that needs
+it."""
 
 
 def databases_of(kind: str) -> Databases:
-    """Where an episode gets its database from."""
+    """The source of an episode's database."""
     if kind not in _databases:
         _databases[kind] = _sqlite() if kind == "sqlite" else _postgresql()
     return _databases[kind]
@@ -172,12 +173,12 @@ def _postgresql() -> Databases:
 
 
 def work(kind: str, seed: int, number: int, commands: int) -> Episode:
-    """One episode, in a process that may have had others before."""
+    """Runs one episode, in a process that may have run others."""
     return run_episode(databases_of(kind), number, random_steps(f"{seed}/{number}"), commands)
 
 
 def kind_of(database: str, number: int) -> str:
-    """On which database an episode runs; of both, PostgreSQL has every fourth."""
+    """The kind of database of an episode; with both kinds, every fourth is on PostgreSQL."""
     if database != "both":
         return database
     return "postgresql" if number % 4 == 3 else "sqlite"
@@ -211,7 +212,7 @@ def soak(options: argparse.Namespace) -> list[Episode]:
 def report(
     options: argparse.Namespace, done: list[Episode], seconds: float, where: dict[str, Any]
 ) -> dict[str, Any]:
-    """The result: how many commands of which kind came to what, on which databases."""
+    """The result: numbers of commands by kind and outcome, and the databases."""
     outcomes: dict[str, Counter[str]] = {}
     for (kind, outcome), times in sum((it.counts for it in done), Counter()).items():
         outcomes.setdefault(kind, Counter())[outcome or "OK"] += times
@@ -247,7 +248,7 @@ def report(
 
 
 def fails_on(kind: str, *, finish: bool) -> Callable[[list[Step]], bool]:
-    """Whether steps fail on a fresh database of this kind, or at the end if not before."""
+    """Whether the steps, or the end, fail on a fresh database of this kind."""
 
     def fails(steps: list[Step]) -> bool:
         databases = databases_of(kind)
@@ -258,7 +259,7 @@ def fails_on(kind: str, *, finish: bool) -> Callable[[list[Step]], bool]:
 
 
 def explain(options: argparse.Namespace, failed: Episode) -> None:
-    """Says how to see a failure again, at length and shortened."""
+    """Prints how to repeat a failure, whole and shortened."""
     print(f"\nepisode {failed.number} on {failed.database}:\n{failed.failure}")
     print(
         f"again: python -m tests.engine.soak --seed {options.seed} --first {failed.number}"
@@ -279,17 +280,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commands", type=int, default=20_000, help="how many, at least")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="the first episode's number")
-    parser.add_argument("--episode", type=int, default=3_000, help="commands an episode")
+    parser.add_argument("--first", type=int, default=0, help="number of the first episode")
+    parser.add_argument("--episode", type=int, default=3_000, help="commands in an episode")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="sqlite")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    parser.add_argument("--replay", help="steps that were printed, instead of random ones")
+    parser.add_argument("--json", type=Path, help="file for the result")
+    parser.add_argument("--replay", help="printed steps to repeat instead of random ones")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs, prints the rate, writes the result; 1 after a violation."""
+    """Runs, prints the rate, and writes the result; returns 1 after a violation."""
     options = _options(arguments)
     if options.replay:
         steps: list[Step] = json.loads(options.replay)

@@ -1,4 +1,4 @@
-"""Every illegal pair of command and state, through the engine and the database."""
+"""Every forbidden pair of command and state, through engine and database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.rpc.support import RPCS
 
 AMOUNTS_FORBID = {"INVALID_INPUT", "NOTHING_DUE", "NOTHING_DISPUTED", "NOTHING_CHARGED_BACK",
                   "NOT_PROPOSED", "NOT_MISSING"}  # fmt: skip
-"""What may refuse a command that the state allows."""
+"""Reasons for which an allowed command may still be refused."""
 PRICED = [
     method
     for method in ON_AUTHORIZATION
@@ -29,9 +29,9 @@ PRICED = [
 
 
 @pytest.mark.parametrize("state", State)
-def test_illegal_pairs_change_nothing(desk: Desk, state: State) -> None:
-    """In each state, every command that the table does not allow is refused with
-    FAILED_PRECONDITION naming the state, and changes nothing."""
+def test_forbidden_pairs_change_nothing(desk: Desk, state: State) -> None:
+    """In each state, every command that the table forbids is refused with FAILED_PRECONDITION and
+    the state's name, and changes nothing."""
     it = acts.in_state(desk, state, "zoe")
     assert it.state is state
     before = counts(desk)
@@ -48,8 +48,8 @@ def test_illegal_pairs_change_nothing(desk: Desk, state: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_legal_pairs_pass_or_say_what_is_missing(desk: Desk, state: State) -> None:
-    """In each state, every command that the table allows passes, unless the amounts or the
-    custody forbid it; then it says so, and changes nothing."""
+    """In each state, every command that the table allows passes, or is refused for its amounts or
+    custody with that reason and changes nothing."""
     for method, call in ON_AUTHORIZATION.items():
         if state not in call.states:
             continue
@@ -65,8 +65,8 @@ def test_legal_pairs_pass_or_say_what_is_missing(desk: Desk, state: State) -> No
 
 @pytest.mark.parametrize("method", ON_AUTHORIZATION)
 def test_every_command_passes_where_it_should(desk: Desk, method: str) -> None:
-    """Each command makes the next version; sent again it gives the first answer's bytes and
-    writes nothing, and with another body it is refused."""
+    """Each command makes the next version; a repeat gets the first answer's bytes and writes
+    nothing, and another body is refused."""
     call = ON_AUTHORIZATION[method]
     it = call.before(desk, "zoe")
     command = call.command(it)
@@ -82,8 +82,8 @@ def test_every_command_passes_where_it_should(desk: Desk, method: str) -> None:
 
 @pytest.mark.parametrize("method", ON_AUTHORIZATION)
 def test_every_command_knows_whose_and_which_version(desk: Desk, method: str) -> None:
-    """Each command is refused for another operator as if there were no such authorization, and
-    for a stale version naming both; neither changes anything."""
+    """Each command is refused for another operator as NOT_FOUND, and for a stale version with both
+    versions; neither changes anything."""
     call = ON_AUTHORIZATION[method]
     it = call.before(desk, "zoe")
     command = call.command(it)
@@ -105,7 +105,7 @@ def test_every_command_knows_whose_and_which_version(desk: Desk, method: str) ->
 
 @pytest.mark.parametrize("method", PRICED)
 def test_every_amount_is_in_the_authorizations_currency(desk: Desk, method: str) -> None:
-    """An amount in another currency is refused and names the field."""
+    """An amount in another currency is refused, and the error names the field."""
     call = ON_AUTHORIZATION[method]
     command: Any = call.command(call.before(desk, "zoe"))
     field = "paid" if method == "ConfirmAuthorization" else "amount"

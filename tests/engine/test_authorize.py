@@ -31,7 +31,8 @@ DAY_US = 24 * 60 * MINUTE_US
 
 
 def test_the_common_rental_is_active_at_once(desk: Desk) -> None:
-    """Authorize with a good score answers ACTIVE, the item OUT, the deposit held on the line."""
+    """Authorize with a good score answers ACTIVE: the item is OUT and the deposit is held on the
+    line."""
     it = rental(desk, authorize("ann", "bike", "bike-7"))
     assert (it.state, it.custody, it.offer) == (State.ACTIVE, Custody.OUT, Offer.ZERO)
     assert (it.credit_minor, it.cash_minor, it.held_credit_minor) == (19_900, 0, 19_900)
@@ -56,8 +57,8 @@ def test_the_common_rental_is_active_at_once(desk: Desk) -> None:
 def test_the_default_products_and_policies(
     desk: Desk, product_id: str, score: int, offer: Offer, credit_minor: int, cash_minor: int
 ) -> None:
-    """A bike's deposit is 199 yuan, an umbrella's 59, a power bank's 99; bikes are free of it
-    from 600, the others from 550; half is on credit from 500, and all is in cash below."""
+    """A bike's deposit is 199 yuan, an umbrella's 59, a power bank's 99; zero deposit starts at 600
+    for bikes and 550 for the others; from 500 half is on credit, and below that all is in cash."""
     desk.put_user("zoe", score)
     it = rental(desk, authorize("zoe", product_id))
     assert (it.offer, it.credit_minor, it.cash_minor) == (offer, credit_minor, cash_minor)
@@ -65,7 +66,7 @@ def test_the_default_products_and_policies(
 
 
 def test_an_offer_holds_nothing(desk: Desk) -> None:
-    """When a deposit is asked, the answer is OFFERED for 15 minutes and nothing is held."""
+    """An authorization that asks for a deposit is OFFERED for 15 minutes and holds nothing."""
     it = rental(desk, authorize("ben"))
     assert (it.state, it.offer, it.custody) == (State.OFFERED, Offer.REDUCED, Custody.IN_STATION)
     assert it.reasons == ("SCORE_BELOW_ZERO_DEPOSIT",)
@@ -100,23 +101,23 @@ def test_a_pick_up_has_half_an_hour(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("asked_min", "given_min"), [(10, 10), (30, 30), (31, 30), (None, 30)])
 def test_a_pick_up_may_be_sooner(desk: Desk, asked_min: int | None, given_min: int) -> None:
-    """A caller may ask for a shorter pick-up window, never for a longer one than the policy's."""
+    """A caller may ask for a shorter pick-up window than the policy's, never for a longer one."""
     window_us = None if asked_min is None else asked_min * MINUTE_US
     it = rental(desk, authorize(start=Start.ON_PICKUP, window_us=window_us))
     assert it.expire_us == START_US + given_min * MINUTE_US
 
 
 def test_the_pick_up_window_counts_from_the_confirmation(desk: Desk) -> None:
-    """A confirmed offer may be picked up for the whole window from its confirmation."""
+    """The pick-up window of a confirmed offer begins with its confirmation."""
     offered = rental(desk, pick_up("ben"))
     desk.clock.advance(START_US + 14 * MINUTE_US)
     it = rental(desk, confirm(offered))
     assert it.expire_us == START_US + 44 * MINUTE_US
 
 
-def test_nothing_starts_after_its_end(desk: Desk) -> None:
-    """From the instant of its end a hold cannot be started, even before the sweeper came; what
-    the refusal says is stored."""
+def test_a_hold_cannot_start_after_its_end(desk: Desk) -> None:
+    """A hold cannot start from the instant of its end, even before the sweeper's visit; the state
+    in the refusal is stored."""
     it = rental(desk, pick_up())
     desk.clock.advance(START_US + 30 * MINUTE_US)
     error = refused(desk, start(it))
@@ -124,8 +125,8 @@ def test_nothing_starts_after_its_end(desk: Desk) -> None:
     assert stored(desk, it).state is State.EXPIRED
 
 
-def test_a_late_confirmation_is_owed_back(desk: Desk) -> None:
-    """A payment for an offer that has ended expires it and is owed back; nothing is held."""
+def test_a_late_payment_is_owed_back(desk: Desk) -> None:
+    """A payment for an offer that has ended is owed back; the offer expires and nothing is held."""
     offered = rental(desk, authorize("ben", asset_id="bike-7"))
     desk.clock.advance(START_US + 15 * MINUTE_US)
     it = rental(desk, confirm(offered))
@@ -135,9 +136,9 @@ def test_a_late_confirmation_is_owed_back(desk: Desk) -> None:
     assert line(desk, "ben").refund_payable_minor == 9_950
 
 
-def test_a_confirmation_that_the_line_no_longer_bears(desk: Desk) -> None:
-    """When the credit part was used up meanwhile, the confirmation is declined and the payment
-    owed back."""
+def test_a_confirmation_without_room_on_the_line(desk: Desk) -> None:
+    """When the line has no room for the credit part any more, the confirmation is declined and the
+    payment owed back."""
     offers = [rental(desk, authorize("ben")) for _ in range(3)]
     for n, it in enumerate(offers[:2]):
         rental(desk, confirm(it, reference=f"pay-{n}"))
@@ -148,7 +149,7 @@ def test_a_confirmation_that_the_line_no_longer_bears(desk: Desk) -> None:
 
 
 def test_an_exhausted_line_falls_to_the_next_offer(desk: Desk) -> None:
-    """When the line does not suffice, the next accepted offer is made with LINE_EXHAUSTED."""
+    """When the line is too small, the next accepted offer is made with LINE_EXHAUSTED."""
     rental(desk, authorize())
     rental(desk, authorize())
     third = rental(desk, authorize())
@@ -171,7 +172,7 @@ def test_an_exhausted_line_with_no_offer_left_is_declined(desk: Desk) -> None:
 
 
 def test_the_line_is_shared_by_all_operators(desk: Desk) -> None:
-    """A hold of one operator is not available to another."""
+    """Credit that one operator's hold takes is not available at another operator."""
     rental(desk, authorize())
     rental(desk, authorize(), caller=OTHER_OPERATOR)
     it = rental(desk, authorize(accept=(Offer.ZERO,)))
@@ -179,13 +180,13 @@ def test_the_line_is_shared_by_all_operators(desk: Desk) -> None:
 
 
 def test_an_unknown_product_is_not_found(desk: Desk) -> None:
-    """A product that the operator does not have is not found, and nothing is written."""
+    """A product that the operator does not have is NOT_FOUND, and nothing is written."""
     before = counts(desk)
     assert refused(desk, authorize(product_id="tank")).reason == "PRODUCT_NOT_FOUND"
     assert counts(desk) == before
 
 
-def test_new_products_are_seen_without_a_restart(desk: Desk) -> None:
+def test_new_products_need_no_restart(desk: Desk) -> None:
     """A product that was added while the engine runs can be rented out."""
     assert refused(desk, authorize(product_id="tank")).reason == "PRODUCT_NOT_FOUND"
     with desk.store.engine.connect().execution_options(writes=True) as c, c.begin():
@@ -194,11 +195,12 @@ def test_new_products_are_seen_without_a_restart(desk: Desk) -> None:
     assert rental(desk, authorize(product_id="tank")).state is State.ACTIVE
 
 
-# -- who cannot be scored --------------------------------------------------------------------
+# -- people without a score ------------------------------------------------------------------
 
 
 def test_an_unknown_person_is_offered_the_full_deposit(desk: Desk) -> None:
-    """A person never seen is offered the full deposit with NO_FEATURES, and gets a line of 0."""
+    """A person who was never registered is offered the full deposit with NO_FEATURES, and has a
+    limit of 0."""
     it = rental(desk, authorize("new"))
     assert (it.state, it.offer, it.reasons) == (State.OFFERED, Offer.FULL, ("NO_FEATURES",))
     assert (it.band, it.model_id) == ("", "")
@@ -207,14 +209,14 @@ def test_an_unknown_person_is_offered_the_full_deposit(desk: Desk) -> None:
 
 
 def test_a_person_without_consent_is_offered_the_full_deposit(desk: Desk) -> None:
-    """Without consent to scoring no score is used: full deposit, NO_CONSENT, a limit of 0."""
+    """Without consent the score is not used: full deposit, NO_CONSENT, a limit of 0."""
     desk.put_user("zoe", 900, consent=False)
     it = rental(desk, authorize("zoe"))
     assert (it.offer, it.reasons, it.band) == (Offer.FULL, ("NO_CONSENT",), "")
     assert balances(desk, "zoe") == (0, 0, 0, 0)
 
 
-def test_features_that_the_model_refuses(desk: Desk) -> None:
+def test_features_that_cannot_be_scored(desk: Desk) -> None:
     """Features that cannot be scored lead to the full deposit with the model's reason."""
     desk.put_user("zoe", math.nan)
     it = rental(desk, authorize("zoe"))
@@ -223,7 +225,7 @@ def test_features_that_the_model_refuses(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("age_us", "offer"), [(0, Offer.ZERO), (1, Offer.FULL)])
 def test_features_grow_too_old(desk: Desk, age_us: int, offer: Offer) -> None:
-    """Features count for 400 days to the microsecond; after that the full deposit is asked."""
+    """Features count for exactly 400 days; after that the full deposit is asked for."""
     desk.clock.advance(START_US + 400 * DAY_US + age_us)
     it = rental(desk, authorize())
     assert it.offer is offer
@@ -231,23 +233,23 @@ def test_features_grow_too_old(desk: Desk, age_us: int, offer: Offer) -> None:
 
 
 def test_newer_features_decide(desk: Desk) -> None:
-    """The latest features are the ones that count."""
+    """The latest features count."""
     desk.put_user("ann", 499)
     assert rental(desk, authorize()).offer is Offer.FULL
 
 
 def test_the_models_reasons_are_given(desk: Desk) -> None:
-    """A deposit asked because of a low score names what lowers the score most."""
+    """A deposit asked for because of a low score names the features that lower the score most."""
     desk.do(PutUser("zoe", pack([550, 1.0]), START_US, True), caller=PLATFORM)
     it = rental(desk, authorize("zoe"))
     assert it.reasons == ("SCORE_BELOW_ZERO_DEPOSIT", "HIGH_OTHER")
 
 
-# -- what is kept ----------------------------------------------------------------------------
+# -- stored values ---------------------------------------------------------------------------
 
 
 def test_the_whole_decision_is_stored(desk: Desk) -> None:
-    """A decision keeps all it rested on: the score to the bit, features, terms and balances."""
+    """A decision is stored with its whole basis: the exact score, features, terms and balances."""
     rental(desk, authorize("ann", "umbrella"))
     desk.clock.advance(START_US + 7)
     it = rental(desk, authorize("ann", "bike"), request_id="r-7")
@@ -267,7 +269,7 @@ def test_the_whole_decision_is_stored(desk: Desk) -> None:
 
 
 def test_a_decline_is_stored_as_well(desk: Desk) -> None:
-    """Declines and people who cannot be scored leave their decision too."""
+    """Declines and people without a score have a stored decision too."""
     it = rental(desk, authorize("new", accept=(Offer.ZERO,)))
     assert it.state is State.DECLINED
     with desk.store.engine.connect() as connection:
@@ -278,8 +280,8 @@ def test_a_decline_is_stored_as_well(desk: Desk) -> None:
     assert (row["feature_version"], row["scoring_consent"]) == (0, False)
 
 
-def test_everything_that_happens_is_announced(desk: Desk) -> None:
-    """Each transition leaves an event in the outbox with the version it made."""
+def test_every_transition_has_an_event(desk: Desk) -> None:
+    """Each transition writes an event to the outbox with the version it made."""
     offered = rental(desk, pick_up("ben"))
     held = rental(desk, confirm(offered))
     rental(desk, start(held))

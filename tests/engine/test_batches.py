@@ -1,4 +1,4 @@
-"""A batch: commands in order, each whole or not at all."""
+"""A batch: commands in order, each applied completely or not at all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.fakes import (
 
 
 def test_later_commands_see_earlier_ones(desk: Desk) -> None:
-    """A command sees what the commands before it in the batch have decided."""
+    """A command sees the effects of the commands before it in the batch."""
     zero = (Offer.ZERO,)
     works = [desk.work(authorize(accept=zero), request_id=f"r-{n}") for n in range(3)]
     desk.apply(*works)
@@ -71,8 +71,8 @@ def test_a_whole_life_in_one_batch(desk: Desk) -> None:
     assert balances(desk, "ben") == (20_000, 20_000, 0, 0)
 
 
-def test_answers_stand_in_the_order_of_the_batch(desk: Desk) -> None:
-    """Every work gets its own answer, refusals among them."""
+def test_answers_come_in_the_order_of_the_batch(desk: Desk) -> None:
+    """Every command gets its own answer or refusal, in order."""
     it = rental(desk, authorize())
     results = desk.apply(
         desk.work(authorize(product_id="tank")),
@@ -85,8 +85,8 @@ def test_answers_stand_in_the_order_of_the_batch(desk: Desk) -> None:
     ]  # fmt: skip
 
 
-def test_a_refused_command_leaves_nothing(desk: Desk) -> None:
-    """A refusal within a batch writes nothing of its command and hinders no other."""
+def test_a_refused_command_writes_nothing(desk: Desk) -> None:
+    """A refused command writes nothing and does not affect the others of its batch."""
     it = rental(desk, authorize())
     before = counts(desk)
     refusal, _ = desk.apply(desk.work(settle(it, 99_999)), desk.work(settle(it, 5)))
@@ -97,14 +97,14 @@ def test_a_refused_command_leaves_nothing(desk: Desk) -> None:
 
 
 def broken(_answer: Answer, _bytes_of: BytesOf) -> bytes:
-    """An encoder with a defect."""
+    """An encoder that fails."""
     raise KeyError("the caller must not see this")
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_an_answer_that_cannot_be_encoded_leaves_nothing(desk: Desk, alone: bool) -> None:
-    """A defect in making the answer is an internal fault with an id and nothing else, and nothing
-    of the command is written; the rest of the batch is."""
+def test_an_answer_that_cannot_be_encoded_writes_nothing(desk: Desk, alone: bool) -> None:
+    """A defect while encoding an answer is an internal error with only an id; nothing of its
+    command is written, but the rest of the batch is."""
     before = counts(desk)
     work = desk.work(authorize(asset_id="bike-7"), request_id="r")
     work.encode = broken
@@ -120,9 +120,9 @@ def test_an_answer_that_cannot_be_encoded_leaves_nothing(desk: Desk, alone: bool
     assert rental(desk, authorize(asset_id="bike-7"), request_id="r").state is State.ACTIVE
 
 
-def test_one_poisonous_command_does_not_take_the_others_down(desk: Desk) -> None:
-    """A command that the database cannot take is refused alone; the others of its batch are
-    answered and written once."""
+def test_one_bad_command_does_not_fail_the_others(desk: Desk) -> None:
+    """A command that the database rejects is refused alone; the others of its batch are answered
+    and written once."""
     poison = desk.work(authorize("zoe", asset_id="\ud800"), request_id="poison")
     results = desk.apply(
         desk.work(authorize(), request_id="a"), poison, desk.work(authorize("ben"), request_id="b")
@@ -132,10 +132,9 @@ def test_one_poisonous_command_does_not_take_the_others_down(desk: Desk) -> None
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
 
 
-def test_a_batch_that_falls_apart_is_logged_with_its_reason(desk: Desk) -> None:
-    """When calls go one by one because they could not be carried out together, the log tells how
-    many they are and why, once, before what became of each; and tells nobody's name. They are
-    counted."""
+def test_a_split_batch_is_logged_with_its_reason(desk: Desk) -> None:
+    """When the commands of a batch have to be applied one by one, the log has their number and the
+    reason, once, before their results, and no person's name; the commands are counted."""
     poison = desk.work(authorize("zoe", asset_id="secret-\ud800"), request_id="poison")
     desk.apply(desk.work(authorize()), poison, desk.work(authorize("ben")))
     split, alone = desk.faults
@@ -152,8 +151,8 @@ def test_a_batch_that_falls_apart_is_logged_with_its_reason(desk: Desk) -> None:
     assert desk.engine.statistics.split == 1
 
 
-def test_features_of_a_wrong_size_do_not_take_the_others_down(desk: Desk) -> None:
-    """Features that the model cannot even read are a fault of their own command."""
+def test_features_of_a_wrong_size_do_not_fail_the_others(desk: Desk) -> None:
+    """Features that the model cannot read fail only their own command."""
     results = desk.apply(
         desk.work(PutUser("zoe", b"short", START_US, True), caller=PLATFORM),
         desk.work(authorize()),
@@ -163,7 +162,8 @@ def test_features_of_a_wrong_size_do_not_take_the_others_down(desk: Desk) -> Non
 
 
 def test_a_command_that_is_too_late_is_refused_before_the_write(desk: Desk) -> None:
-    """A command whose deadline has passed is refused and writes nothing; the same id is free."""
+    """A command whose deadline has passed is refused and writes nothing; its id can be used
+    again."""
     before = counts(desk)
     work = desk.work(authorize(), request_id="r")
     work.deadline = time.monotonic() - 0.001
@@ -177,13 +177,13 @@ def test_a_command_that_is_too_late_is_refused_before_the_write(desk: Desk) -> N
     assert desk.apply(work) == [first]
 
 
-def test_one_clock_reading_a_batch(desk: Desk) -> None:
-    """All commands of a batch are decided at one instant."""
+def test_one_clock_reading_for_each_batch(desk: Desk) -> None:
+    """All commands of a batch are decided at the same instant."""
     readings: list[int] = []
     now_us = desk.clock.now_us
 
     class Ticking:
-        """Goes on with every reading."""
+        """A clock that moves with every reading."""
 
         trusted = True
 
@@ -200,7 +200,7 @@ def test_one_clock_reading_a_batch(desk: Desk) -> None:
 
 
 def test_an_empty_batch(desk: Desk) -> None:
-    """A batch of nothing writes nothing."""
+    """An empty batch writes nothing."""
     before = counts(desk)
     nothing: list[Result] = []
     assert desk.apply() == nothing
@@ -208,8 +208,7 @@ def test_an_empty_batch(desk: Desk) -> None:
 
 
 def test_waking_needs_no_request_record(desk: Desk) -> None:
-    """The sweeper does what time has brought, is refused where it has brought nothing, and leaves
-    no request record."""
+    """A wake-up takes the due steps, is refused where none is due, and stores no request record."""
     it = rental(desk, pick_up())
     before = counts(desk)["requests"]
     wake = Wake("ann", it.authorization_id)
@@ -226,10 +225,10 @@ def test_waking_needs_no_request_record(desk: Desk) -> None:
 
 
 def test_ids_are_not_used_twice(desk: Desk) -> None:
-    """Two processes with ids of their own work on one database."""
+    """Two processes on one database use different ids."""
 
     class OtherIds(CountingIds):
-        """Ids of another process."""
+        """Another process's ids."""
 
         def new(self, now_us: int) -> str:
             return "v" + super().new(now_us)[1:]
@@ -241,9 +240,9 @@ def test_ids_are_not_used_twice(desk: Desk) -> None:
     assert balances(desk) == (50_000, 38_200, 11_800, 0)
 
 
-def test_a_retried_registration_does_not_speak_for_a_newer_one(desk: Desk) -> None:
-    """A registration and the retry of an older one in one batch: the new one is scored on its own
-    features, and the retry gets its first answer."""
+def test_a_retried_registration_does_not_answer_a_newer_one(desk: Desk) -> None:
+    """In a batch with a new registration and a retry of an older one, the new one is scored on its
+    own features, and the retry gets its first answer."""
     old = PutUser("zoe", pack([700.0, 0.0]), START_US, True)
     new = PutUser("zoe", pack([400.0, 0.0]), START_US, True)
     (first,) = desk.apply(desk.work(old, request_id="old", caller=PLATFORM))
@@ -256,8 +255,8 @@ def test_a_retried_registration_does_not_speak_for_a_newer_one(desk: Desk) -> No
     assert balances(desk, "zoe") == (0, 0, 0, 0)
 
 
-def test_a_refused_registration_decides_nothing(desk: Desk) -> None:
-    """Features that are refused do not count for an Authorize of the same batch."""
+def test_refused_features_decide_nothing(desk: Desk) -> None:
+    """Refused features do not count for an Authorize of the same batch."""
     better = PutUser("cem", pack([900.0, 0.0]), START_US - 1, True)
     refusal, _ = desk.apply(
         desk.work(better, caller=PLATFORM), desk.work(authorize("cem"), request_id="r")
@@ -269,7 +268,7 @@ def test_a_refused_registration_decides_nothing(desk: Desk) -> None:
 
 
 class FragileScorer(FakeScorer):
-    """Breaks on one person's features."""
+    """A scorer that fails on one person's features."""
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
@@ -280,8 +279,8 @@ class FragileScorer(FakeScorer):
         return super().score_with_reasons(rows, below)
 
 
-def test_features_that_break_the_model_do_not_take_the_others_down(store: SqlStore) -> None:
-    """Features on which the model raises are a fault of their own command alone."""
+def test_features_that_break_the_model_do_not_fail_the_others(store: SqlStore) -> None:
+    """Features on which the model raises an error fail only their own command."""
     desk = Desk(store, scorer=FragileScorer())
     desk.put_user("ann", 700)
     results = desk.apply(
@@ -294,7 +293,8 @@ def test_features_that_break_the_model_do_not_take_the_others_down(store: SqlSto
 
 
 def test_a_bulk_call_has_a_request_id(desk: Desk) -> None:
-    """The id of a bulk call is recorded like any other: a retry passes, another body is refused."""
+    """The id of a bulk call is recorded like any other: a retry gets the answer, another body is
+    refused."""
     first = desk.work(OpenBulk(), request_id="r", caller=PLATFORM, body=b"people")
     (answer,) = desk.apply(first)
     assert isinstance(answer, bytes)

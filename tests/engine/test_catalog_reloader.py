@@ -1,4 +1,4 @@
-"""Terms that somebody else has changed reach a server that is up."""
+"""Changed terms reach a running server."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ HANG_S = 30.0
 
 
 class OtherIds(CountingIds):
-    """Ids of another process."""
+    """Another process's ids."""
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
 
 
 def stricter(engine: Engine) -> None:
-    """Adds a revision of every policy in which nobody's deposit is waived."""
+    """Adds a revision of every policy without zero deposit."""
     with writing(engine) as connection:
         for row in connection.execute(select(t.policies)).all():
             new = {"revision": row.revision + 1, "zero_from_score": 950}
@@ -50,9 +50,8 @@ def other(url: str, desk: Desk) -> Iterator[Desk]:
 
 
 def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> None:
-    """A revision of a product and its policy that one process has added counts in another once that
-    has looked; what was rented under the first goes on under it; where nothing has changed nothing
-    is read again."""
+    """A new revision of a product and its policy counts in another process after its next look;
+    rentals under the first revision stay under it; without changes nothing is read again."""
     assert not other.engine.terms.follow()
     first = rental(other, authorize(product_id="umbrella"), request_id="first")
     assert (first.product_revision, first.held_minor) == (1, 5_900)
@@ -77,7 +76,7 @@ def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> No
     ],
 )
 def test_each_of_the_terms_is_watched(desk: Desk, change: object) -> None:
-    """Operators, their fees and the limits count as terms."""
+    """Operators, their commissions and the limits count as terms."""
     terms = desk.engine.terms
     assert not terms.follow()
     with writing(desk.store.engine) as connection:
@@ -90,7 +89,8 @@ def test_each_of_the_terms_is_watched(desk: Desk, change: object) -> None:
 def test_terms_that_could_not_be_read_are_read_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While changed terms cannot be read those of before count; once they can be, the new ones."""
+    """While changed terms cannot be read, the earlier ones count; once they can be read, the new
+    ones."""
     revise(desk.store.engine, "umbrella", deposit_minor=7_000)
 
     def away(after: int) -> None:
@@ -106,7 +106,7 @@ def test_terms_that_could_not_be_read_are_read_later(
 
 
 def test_a_server_follows_the_terms(tmp_path: Path) -> None:
-    """A server that is up decides under terms that were changed beside it, shortly after."""
+    """A running server soon uses terms that another process changed."""
     with serving(tmp_path, limits=Limits(catalog_interval_s=0.05)) as served:
         with Client(served.address, served.platform_key, plaintext=True) as platform:
             user = User(user_id="ann", features={"score": 700}, scoring_consent=True)
@@ -128,10 +128,10 @@ def test_a_server_follows_the_terms(tmp_path: Path) -> None:
 
 
 def until(what: Callable[[int], bool]) -> None:
-    """Tries, with a number for each try, until something is so."""
+    """Retries, with the number of the try, until a condition holds."""
     end = time.monotonic() + HANG_S
     number = 0
     while not what(number):
-        assert time.monotonic() < end, "it never became so"
+        assert time.monotonic() < end, "the condition never held"
         number += 1
         time.sleep(0.02)

@@ -1,4 +1,5 @@
-"""Clocks never agree: what a client tells a little off is taken as the nearest that can be."""
+"""Clocks never agree: a client's instant that is slightly off counts as the nearest possible
+one."""
 
 from __future__ import annotations
 
@@ -38,13 +39,13 @@ def features(as_of_us: int, score: float = 700) -> c.PutUser:
 
 
 def known_as_of(desk: Desk) -> int:
-    """The instant at which Zoe's features on record were true."""
+    """The instant of Zoe's features on record."""
     with desk.store.begin() as transaction:
         return read(transaction, USERS, ["zoe"])["zoe"].as_of_us
 
 
 def closed(desk: Desk, command: c.Settle, request_id: str | None = None) -> calls.Settled:
-    """The answer to a settlement."""
+    """The answer of a settlement."""
     answer = desk.do(command, request_id=request_id)
     assert isinstance(answer, calls.Settled)
     return answer
@@ -54,9 +55,9 @@ def closed(desk: Desk, command: c.Settle, request_id: str | None = None) -> call
 
 
 @pytest.mark.parametrize("ahead_us", [1, 5_000, MINUTE_US, MINUTE_US + 1, 1_000 * DAY_US])
-def test_r4_what_occurred_later_than_now_is_taken_as_now(desk: Desk, ahead_us: int) -> None:
-    """R4: an `occurred_at` later than the server's now is taken as now, however far ahead, and
-    costs the person no more than without it."""
+def test_r4_occurred_at_after_now_counts_as_now(desk: Desk, ahead_us: int) -> None:
+    """R4: an `occurred_at` after the server's now counts as now, however far ahead, and costs the
+    person no more than without it."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     books = Books(desk)
@@ -71,10 +72,10 @@ def test_r4_what_occurred_later_than_now_is_taken_as_now(desk: Desk, ahead_us: i
 
 
 @pytest.mark.parametrize("early_us", [1, 5_000, MINUTE_US])
-def test_r4_what_occurred_a_little_before_the_start_is_taken_as_the_start(
+def test_r4_occurred_at_just_before_the_start_counts_as_the_start(
     desk: Desk, early_us: int
 ) -> None:
-    """R4: an `occurred_at` up to a minute earlier than the start is taken as the start."""
+    """R4: an `occurred_at` up to a minute before the start counts as the start."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     answer = closed(desk, settle_usage(it, START_US - early_us))
@@ -85,8 +86,8 @@ def test_r4_what_occurred_a_little_before_the_start_is_taken_as_the_start(
     ]
 
 
-def test_r4_what_occurred_more_than_a_minute_before_the_start_is_refused(desk: Desk) -> None:
-    """An `occurred_at` more than a minute earlier than the start is refused, and not counted."""
+def test_r4_occurred_at_long_before_the_start_is_refused(desk: Desk) -> None:
+    """R4: an `occurred_at` more than a minute before the start is refused and not counted."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     error = refused(desk, settle_usage(it, START_US - MINUTE_US - 1))
@@ -98,11 +99,11 @@ def test_r4_what_occurred_more_than_a_minute_before_the_start_is_refused(desk: D
 @pytest.mark.parametrize(
     ("told_us", "kept_minor"), [(START_US + 9 * HOUR_US, 950), (START_US - MINUTE_US, 150)]
 )
-def test_r4_what_was_found_is_found_between_the_start_and_now(
+def test_r4_an_item_is_found_between_the_start_and_now(
     desk: Desk, told_us: int, kept_minor: int
 ) -> None:
-    """ReportFound of an instant that is still to come keeps the fee until now; of one up to a
-    minute before the start, the fee of no time."""
+    """R4: a ReportFound in the future keeps the fee until now; one up to a minute before the start
+    gives the fee of no time."""
     asked = c.Authorize("ann", (c.Item("bike", ""),), Start.IMMEDIATE, (), None, HOUR_US)
     it = woken(desk, rental(desk, asked), START_US + 2 * HOUR_US)
     it = rental(desk, found(rental(desk, lost(it)), told_us))
@@ -111,10 +112,10 @@ def test_r4_what_was_found_is_found_between_the_start_and_now(
     assert [gap.method for gap in desk.clock_gaps] == ["ReportFound"]
 
 
-def test_r4_a_retry_of_what_was_ahead_is_answered_alike(desk: Desk) -> None:
-    """What was told counts for a retry, not what it was taken as: the same body gets the same
-    answer, also once its instant has come, and is not counted again; the instant that it was taken
-    as is another body."""
+def test_r4_a_retry_of_a_future_instant_gets_the_same_answer(desk: Desk) -> None:
+    """R4: a retry is compared with the instant that was sent: the same body gets the same answer
+    even after that instant, and is not counted again; the instant that it counted as is another
+    body."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     ahead = settle_usage(it, START_US + HOUR_US + 30 * SECOND_US)
@@ -127,9 +128,9 @@ def test_r4_a_retry_of_what_was_ahead_is_answered_alike(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("ahead_us", [1, 5_000, 1_000 * DAY_US])
-def test_r4_features_as_of_later_than_now_are_taken_as_of_now(desk: Desk, ahead_us: int) -> None:
-    """R4: an `as_of` later than the server's now is taken as now; the next features, as of an
-    instant between the two, are newer than those on record."""
+def test_r4_as_of_after_now_counts_as_now(desk: Desk, ahead_us: int) -> None:
+    """R4: an `as_of` after the server's now counts as now; the next features, as of an instant
+    between the two, are newer than those on record."""
     answer = desk.do(features(START_US + ahead_us), caller=PLATFORM)
     assert isinstance(answer, calls.Profile)
     assert answer.as_of_us == known_as_of(desk) == START_US
@@ -157,8 +158,8 @@ def other(desk: Desk, url: str, request: pytest.FixtureRequest) -> Iterator[Desk
 
 
 def test_r4_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, other: Desk) -> None:
-    """R4: what one server has started another settles at once, by the clock of either; no event is
-    earlier than the start, no entry is written earlier than its event, and the books verify."""
+    """R4: one server can settle at once a rental that another started, by either clock; no event is
+    earlier than the start, no entry is written before its event, and the books verify."""
     apart_us = other.clock.now_us() - START_US
     for place, told_us in enumerate((None, START_US + 1, START_US + 1 + apart_us)):
         for begin, end in ((desk, other), (other, desk)):
@@ -177,8 +178,8 @@ def test_r4_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, oth
 
 
 def test_r4_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> None:
-    """The usage of a rental that another server has started a moment ago is billed from its start,
-    by whichever clock the device tells its end."""
+    """R4: the usage of a rental that another server started a moment ago is billed from its start,
+    whichever clock gives its end."""
     apart_us = other.clock.now_us() - START_US
     for place, told_us in enumerate((None, START_US + 1, START_US + 1 + apart_us)):
         work = desk.work(authorize("ann", "umbrella"), request_id=f"a-{place}")
@@ -191,7 +192,7 @@ def test_r4_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> 
 
 
 def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, other: Desk) -> None:
-    """A damage charge has no start: nothing of it occurs before it was asked for, by whichever
+    """R4: a damage charge has no start; its events are never earlier than its request, by any
     server's clock."""
     parent = rental(desk, settle(rental(desk, authorize()), 100))
     apart_us = other.clock.now_us() - START_US
@@ -211,8 +212,8 @@ def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, othe
 
 
 def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) -> None:
-    """Features that came to one server are followed by newer ones at another, whose clock may not
-    have come so far; what is on record never gets older, and older ones stay refused."""
+    """R4: features that one server recorded can be followed by newer ones at another whose clock is
+    behind; features on record never get older, and older ones stay refused."""
     first, second = sorted((desk, other), key=lambda it: -it.clock.now_us())
     now_us = first.clock.now_us()
     first.do(features(now_us), caller=PLATFORM, request_id="first")
@@ -226,9 +227,9 @@ def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) 
 # -- counted ---------------------------------------------------------------------------------
 
 
-def test_r4_what_is_decided_twice_is_counted_once(shaky: Desk, faulty: FaultyStore) -> None:
-    """A gap counts when its batch is committed: once, however often the batch was decided, and not
-    at all when nothing was written."""
+def test_r4_a_gap_is_counted_once(shaky: Desk, faulty: FaultyStore) -> None:
+    """R4: a clock gap is counted once when its batch commits, however often the batch was decided,
+    and not at all when nothing was written."""
     it = rental(shaky, authorize())
     command = c.Settle(it.user_id, it.authorization_id, money(1), False, START_US + 1)
     faulty.plan = [Fault.FAILED]
@@ -241,8 +242,8 @@ def test_r4_what_is_decided_twice_is_counted_once(shaky: Desk, faulty: FaultySto
 
 
 def test_r4_gaps_are_counted_by_kind() -> None:
-    """Times ahead, those of them that are far ahead, and times before the start are counted; only
-    more than a minute ahead is warned of."""
+    """R4: times ahead, times far ahead, and times before the start are counted; only times more
+    than a minute ahead are logged as warnings."""
     warned: list[tuple[ClockGap, int]] = []
     gaps = ClockGaps(lambda gap, seen: warned.append((gap, seen)), LIMITS)
     for gap_us in (1, FAR_US, FAR_US + 1, -1, -MINUTE_US):
@@ -252,8 +253,8 @@ def test_r4_gaps_are_counted_by_kind() -> None:
 
 
 def test_r4_a_bad_clock_does_not_flood_the_log() -> None:
-    """Of each caller and method there is one warning in ten minutes, which says how many there were
-    since the one before."""
+    """R4: each caller and method gets one warning in ten minutes, with the number since the
+    last."""
     warned: list[tuple[str, str, int]] = []
     gaps = ClockGaps(lambda gap, seen: warned.append((gap.caller, gap.method, seen)), LIMITS)
     for second in range(1_500):

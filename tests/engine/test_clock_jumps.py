@@ -1,4 +1,4 @@
-"""A4: the machine's clock jumps while things are rented out. Nobody's rental ends by it."""
+"""A4: the machine's clock jumps during rentals. No rental ends by it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def machine() -> Machine:
 
 
 def desk_on(url: str, machine: Machine, *, other: bool = False) -> Iterator[Desk]:
-    """An engine of a process on a machine; with ids of its own where it is another one."""
+    """An engine of a process on a machine; another process gets ids of its own."""
     made = Desk(
         SqlStore(open_database(url)), ids=OtherIds() if other else None, machine=machine.clock()
     )
@@ -64,7 +64,7 @@ def hall(url: str, machine: Machine) -> Iterator[Desk]:
 
 
 def in_a_process(desk: Desk, act: Callable[[Committer], Awaitable[int]]) -> int:
-    """What an act through a committer of the desk's process comes to."""
+    """The result of a call through a committer of the engine's process."""
 
     async def main() -> int:
         committer = Committer(desk.engine.apply, CommitLimits())
@@ -77,7 +77,7 @@ def in_a_process(desk: Desk, act: Callable[[Committer], Awaitable[int]]) -> int:
 
 
 def sweep(desk: Desk) -> int:
-    """One round of the sweeper of the desk's process; how many it woke."""
+    """One round of the process's sweeper; returns how many authorizations it woke."""
 
     def act(committer: Committer) -> Awaitable[int]:
         return Timers(desk.store, committer, desk.engine._clock, BACKSTAGE, portion=100).wake_due()
@@ -86,7 +86,7 @@ def sweep(desk: Desk) -> int:
 
 
 def dispatch(desk: Desk, rail: Rail) -> int:
-    """One round of the dispatcher of the desk's process; how many transfers the rail took."""
+    """One round of the process's dispatcher; returns how many transfers the rail took."""
 
     def act(committer: Committer) -> Awaitable[int]:
         return Transfers(
@@ -100,9 +100,9 @@ def dispatch(desk: Desk, rail: Rail) -> int:
 
 
 def test_a4_a_clock_ten_years_ahead_for_four_seconds(hall: Desk, machine: Machine) -> None:
-    """While the clock is ten years ahead nothing is captured, lost, sold or expired by the sweeper,
-    and calls are answered as of the right time; once it is right again, so is everything that time
-    brings."""
+    """A4: while the clock is ten years ahead, the sweeper captures, loses, sells and expires
+    nothing, and calls are answered as of the right time; once the clock is right, timers fire
+    again."""
     active = rental(hall, authorize())
     hold = rental(hall, pick_up("ben"))
     machine.pass_s(10 * MINUTE_S)
@@ -137,11 +137,9 @@ def test_a4_a_clock_ten_years_ahead_for_four_seconds(hall: Desk, machine: Machin
     assert START_US < (lost.lost_us or 0) < START_US + 11 * DAY_S * 1_000_000
 
 
-def test_a4_a_call_during_the_jump_ends_nothing_that_stands_in_its_way(
-    hall: Desk, machine: Machine
-) -> None:
-    """A call for a line or an item that others have taken wakes them as of the right time: what
-    holds goes on to hold although the clock says that it has lapsed."""
+def test_a4_a_call_during_the_jump_ends_no_hold(hall: Desk, machine: Machine) -> None:
+    """A4: a call for a line or an item that others hold wakes them as of the right time: a hold
+    stays although the wrong clock says that it has lapsed."""
     holds = [rental(hall, pick_up("ann", asset_id="bike-1")), rental(hall, pick_up())]
     machine.set_clock(10 * YEAR_S)
     assert rental(hall, pick_up()).cash_minor > 0
@@ -151,8 +149,8 @@ def test_a4_a_call_during_the_jump_ends_nothing_that_stands_in_its_way(
 
 @pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S, -10 * YEAR_S])
 def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
-    """While the clock stays wrong, forward or back, nothing is swept, however long; a process that
-    starts takes the clock as it is."""
+    """A4: while the clock stays wrong, forward or back, nothing is swept, however long; a new
+    process uses the clock as it is."""
     hold = rental(hall, pick_up())
     machine.set_clock(off_s)
     machine.pass_s(DAY_S)
@@ -163,8 +161,8 @@ def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
     assert stored(hall, hold).state is State.EXPIRED
 
 
-def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
-    """A step of a few seconds does not stop the sweeper."""
+def test_a4_a_small_step_does_not_stop_the_sweeper(hall: Desk, machine: Machine) -> None:
+    """A4: a step of a few seconds does not stop the sweeper."""
     hold = rental(hall, pick_up())
     machine.set_clock(int(CLOCK_LIMITS.most_apart_s))
     machine.pass_s(30 * MINUTE_S)
@@ -172,8 +170,9 @@ def test_a4_a_small_step_is_swept_by(hall: Desk, machine: Machine) -> None:
     assert stored(hall, hold).state is State.EXPIRED
 
 
-def test_a4_nothing_is_handed_in_by_a_wrong_clock(hall: Desk, machine: Machine) -> None:
-    """While the clock is wrong nothing is handed in again, however long it is not answered."""
+def test_a4_a_wrong_clock_hands_in_nothing(hall: Desk, machine: Machine) -> None:
+    """A4: while the clock is wrong no transfer is handed in again, however long it has no
+    answer."""
     it = charged(hall, "ann")
     machine.pass_s(((it.wake_us or 0) - START_US) / 1_000_000)
     assert sweep(hall) == 1
@@ -189,11 +188,9 @@ def test_a4_nothing_is_handed_in_by_a_wrong_clock(hall: Desk, machine: Machine) 
     assert len(transfers(hall, it)) == 1
 
 
-def test_a4_a_server_whose_clock_jumped_harms_no_other(
-    hall: Desk, url: str, machine: Machine
-) -> None:
-    """Of two servers on one database, the one whose clock jumped ends nothing of the other's, and
-    the other ends what is to end; what the two write stays in order."""
+def test_a4_a_jump_harms_no_other_server(hall: Desk, url: str, machine: Machine) -> None:
+    """A4: of two servers on one database, the one whose clock jumped ends none of the other's
+    holds, the other ends what is due, and their entries stay in order."""
     well = Machine()
     for other in desk_on(url, well, other=True):
         active = rental(other, authorize())
@@ -211,9 +208,9 @@ def test_a4_a_server_whose_clock_jumped_harms_no_other(
         assert stored(other, active) == active
 
 
-def test_a4_a_server_whose_clock_jumps(tmp_path: Path, machine: Machine) -> None:
-    """A server that sweeps all the time keeps an active rental through four seconds in which the
-    clock is ten years ahead, and bills it as if they had not been."""
+def test_a4_a_running_sweeper_survives_a_jump(tmp_path: Path, machine: Machine) -> None:
+    """A4: a server that sweeps all the time keeps an active rental through four seconds with the
+    clock ten years ahead, and bills it as without them."""
     limits = Limits(sweep_interval_s=0.02)
     with serving(tmp_path, limits=limits, clock=machine.clock()) as served:
         with Client(served.address, served.platform_key, plaintext=True) as platform:

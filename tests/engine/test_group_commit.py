@@ -1,4 +1,4 @@
-"""The committer: one bounded queue, one writer, one transaction a batch."""
+"""The committer: one bounded queue, one writer, one transaction for each batch."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ PATIENT = CommitLimits(
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """Runs to the end, or fails instead of hanging."""
+    """Runs to the end, or fails after a time limit."""
     return asyncio.run(asyncio.wait_for(main, HANG_S))
 
 
 def echo(works: Sequence[Work]) -> list[Result]:
-    """Answers every work with its request id."""
+    """Answers every command with its request id."""
     return [work.request_id.encode() for work in works]
 
 
@@ -59,7 +59,7 @@ class Gate:
         return echo(works)
 
     async def entered(self) -> None:
-        """Returns once the writer holds a batch."""
+        """Returns once the writer has a batch."""
         await self._entered.wait()
 
     def open(self) -> None:
@@ -69,7 +69,7 @@ class Gate:
 
 @pytest.fixture
 def work(desk: Desk) -> Callable[[str], Work]:
-    """Makes works by request id."""
+    """Works with these request ids."""
     return lambda name: desk.work(authorize(product_id="umbrella"), request_id=name)
 
 
@@ -84,7 +84,7 @@ LIMITS = CommitLimits(max_batch=64, max_linger_s=0.004, min_arrivals=4.0)
 @pytest.mark.parametrize(
     ("rate_per_second", "waiting", "pause_s"),
     [
-        (0.0, 1, 0.0),  # nobody comes
+        (0.0, 1, 0.0),  # no arrivals
         (999.0, 1, 0.0),  # fewer than four within 4 ms
         (1_000.0, 1, 0.004),  # four within 4 ms
         (16_000.0, 1, 0.004),  # a batch in exactly 4 ms
@@ -95,10 +95,10 @@ LIMITS = CommitLimits(max_batch=64, max_linger_s=0.004, min_arrivals=4.0)
         (16_000.0, 500, 0.0),
     ],
 )
-def test_the_writer_lingers_only_for_company(
+def test_the_writer_lingers_only_when_calls_are_expected(
     rate_per_second: float, waiting: int, pause_s: float
 ) -> None:
-    """The writer lingers for a batch, at most the limit, and only when enough are expected."""
+    """The writer lingers for a batch, up to the limit, and only when enough calls are expected."""
     assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
 
 
@@ -115,15 +115,15 @@ def test_the_rate_follows_the_arrivals() -> None:
 
 
 def test_the_rate_is_not_measured_within_a_window() -> None:
-    """Within one window the rate stays, and what arrived counts in the next measurement."""
+    """Within one window the rate stays; the arrivals count in the next measurement."""
     rate = ArrivalRate(0.05)
     rate.measure(100.0, 0)
     assert rate.measure(100.049, 1) == 0.0
     assert rate.measure(100.2, 1) == pytest.approx(1 / 0.2)
 
 
-def test_the_crowd_is_the_most_calls_at_once_of_late() -> None:
-    """As many callers are expected as were there at the last answers, or at those before."""
+def test_the_crowd_is_the_recent_peak_of_callers() -> None:
+    """The expected number of callers is that at the last answers, or at those before."""
     crowd = Crowd()
     sizes = []
     for here in (1, 5, 2, 2, 0, 0):
@@ -135,8 +135,8 @@ def test_the_crowd_is_the_most_calls_at_once_of_late() -> None:
 # -- batches ---------------------------------------------------------------------------------
 
 
-def test_every_caller_gets_the_own_answer(work: Make) -> None:
-    """Answers come back to their callers, refusals as exceptions."""
+def test_every_caller_gets_its_own_answer(work: Make) -> None:
+    """Answers return to their callers, refusals as exceptions."""
 
     def apply(works: Sequence[Work]) -> list[Result]:
         return [
@@ -158,8 +158,8 @@ def test_every_caller_gets_the_own_answer(work: Make) -> None:
     assert isinstance(refusal, NotFound)
 
 
-def test_what_waits_together_is_one_batch(work: Make) -> None:
-    """While a batch is under way arrivals gather, and are taken in order, a batch at a time."""
+def test_waiting_calls_form_one_batch(work: Make) -> None:
+    """Calls that arrive during a batch are taken in order, a batch at a time."""
 
     async def main() -> tuple[list[list[str]], CommitStatistics]:
         gate = Gate()
@@ -182,13 +182,13 @@ def test_what_waits_together_is_one_batch(work: Make) -> None:
     assert statistics.batch_mean == pytest.approx(4 / 3)
 
 
-def test_no_batches_no_mean() -> None:
+def test_without_batches_the_mean_is_zero() -> None:
     """Before the first batch the mean is 0."""
     assert CommitStatistics().batch_mean == 0.0
 
 
 async def crowded(committer: Committer, gate: Gate, work: Make, names: str) -> None:
-    """Has these callers call at once, so that the committer knows how many there are."""
+    """Sends calls of these callers together, so that the committer knows their number."""
     committer.start()
     first = asyncio.ensure_future(committer.submit(work(names[0])))
     await gate.entered()
@@ -203,10 +203,10 @@ async def crowded(committer: Committer, gate: Gate, work: Make, names: str) -> N
     ("crowd", "calls", "batches"),
     [("ab", "cd", [["c", "d"]]), ("abc", "defgh", [["d", "e", "f"], ["g", "h"]])],
 )
-def test_the_writer_goes_as_soon_as_there_are_enough(
+def test_the_writer_goes_when_there_are_enough(
     work: Make, crowd: str, calls: str, batches: list[list[str]]
 ) -> None:
-    """A writer that lingers goes when everybody waits who called of late, or the batch is full."""
+    """A lingering writer goes when all recent callers wait, or the batch is full."""
 
     async def main() -> list[list[str]]:
         gate = Gate()
@@ -226,7 +226,7 @@ def test_the_writer_goes_as_soon_as_there_are_enough(
     assert run(main()) == batches
 
 
-def test_the_writer_does_not_wait_for_those_who_never_called(work: Make) -> None:
+def test_the_writer_does_not_wait_for_unknown_callers(work: Make) -> None:
     """A single caller is answered at once, call after call, however long the writer may linger."""
 
     async def main() -> list[list[str]]:
@@ -249,8 +249,8 @@ def test_the_writer_does_not_wait_for_those_who_never_called(work: Make) -> None
         CommitLimits(max_linger_s=HANG_S, patience=2, min_arrivals=0.0),
     ],
 )
-def test_the_writer_lingers_no_longer_than_it_may(work: Make, limits: CommitLimits) -> None:
-    """When those who called before stay away the batch is taken after the pause, or after quiet."""
+def test_the_writer_lingers_up_to_the_limit(work: Make, limits: CommitLimits) -> None:
+    """When recent callers stay away, the batch is taken after the pause, or after quiet."""
 
     async def main() -> list[str]:
         gate = Gate()
@@ -264,7 +264,7 @@ def test_the_writer_lingers_no_longer_than_it_may(work: Make, limits: CommitLimi
 
 
 def test_a_full_queue_refuses(work: Make) -> None:
-    """When the queue is full a call is refused at once, to be retried, and the others pass."""
+    """With a full queue a call is refused at once, to be retried; the others pass."""
 
     async def main() -> tuple[Exhausted, list[bytes]]:
         gate = Gate()
@@ -287,8 +287,8 @@ def test_a_full_queue_refuses(work: Make) -> None:
     assert answers == [b"a", b"b", b"c", b"d", b"e"]
 
 
-def test_closing_finishes_what_is_queued(work: Make) -> None:
-    """Closing answers everything in the queue, and refuses what comes after."""
+def test_closing_finishes_the_queue(work: Make) -> None:
+    """Closing answers every call in the queue and refuses later calls."""
 
     async def main() -> tuple[list[bytes], Unavailable]:
         gate = Gate()
@@ -312,8 +312,8 @@ def test_closing_finishes_what_is_queued(work: Make) -> None:
     assert refusal.reason == "SHUTTING_DOWN"
 
 
-def test_closing_does_not_wait_for_company(work: Make) -> None:
-    """A writer that lingers goes on at once when the server stops."""
+def test_closing_ends_the_lingering(work: Make) -> None:
+    """A lingering writer goes on at once when the server stops."""
 
     async def main() -> bytes:
         gate = Gate()
@@ -338,8 +338,8 @@ def test_a_committer_that_never_started_closes() -> None:
     run(main())
 
 
-def test_a_caller_who_goes_away_does_not_break_the_batch(work: Make) -> None:
-    """A cancelled call is carried out with its batch, and the others get their answers."""
+def test_a_caller_that_goes_away_does_not_break_the_batch(work: Make) -> None:
+    """A cancelled call is still applied with its batch, and the others get their answers."""
 
     async def main() -> tuple[list[list[str]], bytes]:
         gate = Gate()
@@ -361,8 +361,9 @@ def test_a_caller_who_goes_away_does_not_break_the_batch(work: Make) -> None:
     assert run(main()) == ([["a"], ["b", "c"]], b"c")
 
 
-def test_the_writer_outlives_a_broken_promise(work: Make) -> None:
-    """An apply that raises leaves its callers with an unknown outcome, and the writer goes on."""
+def test_the_writer_survives_an_error_in_apply(work: Make) -> None:
+    """An apply that raises an error gives its callers an unknown outcome, and the writer goes
+    on."""
 
     def broken(works: Sequence[Work]) -> list[Result]:
         if works[0].request_id == "bad":
@@ -381,8 +382,8 @@ def test_the_writer_outlives_a_broken_promise(work: Make) -> None:
     run(main())
 
 
-def test_a_retry_finds_the_answer_of_a_caller_who_went_away(desk: Desk, work: Make) -> None:
-    """What a cancelled call decided stands, and a retry with its id gets the answer."""
+def test_a_retry_gets_the_answer_of_a_cancelled_call(desk: Desk, work: Make) -> None:
+    """A cancelled call's decision stands, and a retry with its id gets the answer."""
 
     async def main() -> bytes:
         gate = Gate()

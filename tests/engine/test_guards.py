@@ -1,4 +1,4 @@
-"""Guards against what cannot be: a defect is answered as one, and nothing of it is written."""
+"""Guards against impossible rows: a defect is reported as one, and its command writes nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.engine.calls import authorize, rental, settle, stored
 from tests.fakes import Desk
 
 
-def test_terms_that_are_gone(desk: Desk) -> None:
-    """An authorization whose terms are not known any more is a fault of its own command; the
-    others of its batch pass."""
+def test_missing_terms_fail_one_command(desk: Desk) -> None:
+    """An authorization whose terms are missing is a fault of its own command; the others of its
+    batch pass."""
     it, other = rental(desk, authorize()), rental(desk, authorize("ann", "umbrella"))
     bikes = t.products.c.product_id == "bike"
     with writing(desk.store.engine) as connection:
@@ -35,7 +35,7 @@ def test_terms_that_are_gone(desk: Desk) -> None:
 
 
 def test_an_authorization_without_a_line(desk: Desk) -> None:
-    """Nothing is posted for an authorization whose line was not found."""
+    """An authorization without a line gets no postings."""
     it = rental(desk, authorize())
     with pytest.raises(InvariantBroken):
         line_of(it, Rows())

@@ -1,4 +1,4 @@
-"""Health follows storage: what makes it fall, what makes it rise, and that no probes pile up."""
+"""Health follows storage: causes of its fall and rise, and no pile of probes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def health() -> Health:
 
 
 def test_a21_it_is_down_before_the_start() -> None:
-    """A server that has not started serves nobody."""
+    """A21: a server that has not started is not healthy."""
     assert not Health(LIMITS).serving
 
 
 def test_a21_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> None:
-    """A failure makes it fall; a commit that began before the failure does not lift it, one that
-    began after it does."""
+    """A21: a failure makes health fall; a commit that began before the failure does not lift it, a
+    later one does."""
     health.failed(10.0)
     assert not health.serving
     health.committed(9.9)
@@ -43,8 +43,9 @@ def test_a21_it_rises_with_a_commit_that_began_after_the_failure(health: Health)
     assert health.serving
 
 
-def test_a21_relapses_make_it_wait(health: Health) -> None:
-    """Who falls soon after a rise waits 1 s, 2 s, 4 s … and at most 30 s before a commit counts."""
+def test_a21_relapses_delay_the_rise(health: Health) -> None:
+    """A21: health that falls soon after a rise needs a commit after 1 s, 2 s, 4 s … and at most 30
+    s."""
     now, waited = 100.0, []
     for _ in range(8):
         health.failed(now)
@@ -57,8 +58,9 @@ def test_a21_relapses_make_it_wait(health: Health) -> None:
     assert waited == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
-def test_a21_a_steady_time_is_no_relapse(health: Health) -> None:
-    """Who stayed up for longer than the longest pause rises with the first commit again."""
+def test_a21_a_long_steady_time_resets_the_delay(health: Health) -> None:
+    """A21: after more than the longest delay without a failure, health rises with the next commit
+    again."""
     for now in (100.0, 100.5):
         health.failed(now)
         health.committed(now + 1.0)
@@ -67,8 +69,8 @@ def test_a21_a_steady_time_is_no_relapse(health: Health) -> None:
     assert health.serving
 
 
-def test_a21_failures_while_down_put_the_rise_off(health: Health) -> None:
-    """While it is down a further failure counts as the latest one, and is no relapse."""
+def test_a21_failures_while_down_delay_the_rise(health: Health) -> None:
+    """A21: a further failure while health is down counts as the latest one, not as a relapse."""
     health.failed(10.0)
     health.failed(20.0)
     health.committed(15.0)
@@ -78,7 +80,7 @@ def test_a21_failures_while_down_put_the_rise_off(health: Health) -> None:
 
 
 def test_a21_a_server_that_stops_stays_down(health: Health) -> None:
-    """While draining nothing lifts it."""
+    """A21: while the server drains, nothing lifts health."""
     health.close()
     health.committed(10.0)
     health.started()
@@ -109,7 +111,7 @@ class Storage:
 
 
 class Watched:
-    """A prober on a storage, and what it told."""
+    """A prober on a storage, and its reports."""
 
     def __init__(self, storage: Storage) -> None:
         self.told: list[bool] = []
@@ -122,7 +124,7 @@ class Watched:
         self.told.append(serving)
 
     async def until(self, told: list[bool]) -> None:
-        """Waits until this was told, and nothing else."""
+        """Waits until exactly these reports have arrived."""
         end = time.monotonic() + HANG_S
         while self.told != told:
             assert time.monotonic() < end, self.told
@@ -130,7 +132,7 @@ class Watched:
 
 
 def probing(story: Callable[[Storage, Watched], Awaitable[None]]) -> Watched:
-    """Runs a story beside a prober, which is cancelled after it."""
+    """Runs a test beside a prober, which is cancelled after it."""
 
     async def run() -> Watched:
         storage = Storage()
@@ -148,8 +150,8 @@ def probing(story: Callable[[Storage, Watched], Awaitable[None]]) -> Watched:
     return asyncio.run(run())
 
 
-def test_a21_storage_that_goes_and_comes_is_told_without_traffic() -> None:
-    """A21: with no call at all health falls when storage is away, and rises when it is back."""
+def test_a21_a_storage_outage_is_seen_without_traffic() -> None:
+    """A21: without any call, health falls when storage is away and rises when it is back."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         await asyncio.sleep(0.05)
@@ -164,9 +166,9 @@ def test_a21_storage_that_goes_and_comes_is_told_without_traffic() -> None:
     assert isinstance(logged[0][1], StorageFailed)
 
 
-def test_a21_a_refused_batch_is_told_before_the_next_probe() -> None:
-    """A batch that storage refused makes health fall at once, whatever probe is under way; other
-    refusals do not."""
+def test_a21_a_failed_batch_is_seen_before_the_next_probe() -> None:
+    """A21: a batch that storage refuses makes health fall at once, whichever probe is under way;
+    other refusals do not."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.silent.clear()
@@ -182,12 +184,12 @@ def test_a21_a_refused_batch_is_told_before_the_next_probe() -> None:
 
 
 def refuse(watched: Watched, reason: str) -> None:
-    """A batch of one that is refused for a reason."""
+    """A batch of one command that is refused for a reason."""
     watched.prober.notice([Unavailable(reason, "no")])
 
 
-def test_a21_a_read_does_not_lift_it() -> None:
-    """A disk that reads and does not write stays told as away until something is committed."""
+def test_a21_a_read_does_not_lift_health() -> None:
+    """A21: with a disk that reads but does not write, health stays down until a commit."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.full = True
@@ -203,8 +205,8 @@ def test_a21_a_read_does_not_lift_it() -> None:
 
 
 def test_a21_probes_do_not_pile_up() -> None:
-    """A probe without an end makes health fall after its time; no other begins before it is over,
-    and its late answer lifts nothing."""
+    """A21: a probe that does not end makes health fall after its time limit; no other probe begins
+    before it ends, and its late answer lifts nothing."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.silent.clear()
@@ -221,8 +223,8 @@ def test_a21_probes_do_not_pile_up() -> None:
     probing(story)
 
 
-def test_a21_a_probe_that_found_no_connection_tells_nothing() -> None:
-    """A probe that could not be tried neither makes health fall nor rise."""
+def test_a21_a_probe_without_connection_changes_nothing() -> None:
+    """A21: a probe that could not be tried changes nothing."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.busy = True
@@ -237,8 +239,8 @@ def test_a21_a_probe_that_found_no_connection_tells_nothing() -> None:
     probing(story)
 
 
-def test_a21_draining_is_not_undone() -> None:
-    """Once the server stops, storage that comes back is not told."""
+def test_a21_draining_stays() -> None:
+    """A21: once the server stops, storage that comes back is not reported."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.away = True
@@ -252,7 +254,7 @@ def test_a21_draining_is_not_undone() -> None:
 
 
 def test_a21_a_failure_without_a_text_is_logged() -> None:
-    """The log tells that storage is away also when what the database said has no text."""
+    """A21: the log reports that storage is away, even when the database's error has no text."""
     failure = StorageFailed("refused")
     failure.__cause__ = OSError()
     with capture_logs() as lines:

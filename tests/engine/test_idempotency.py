@@ -53,8 +53,8 @@ def prepared(desk: Desk, name: str) -> Command:
     ["authorize", "offer", "decline", "confirm", "start", "settle", "reverse", "pay", "tombstone"],
 )
 def test_a_retry_gives_the_first_answer(desk: Desk, name: str) -> None:
-    """The same id with the same body gives the first answer's bytes again and writes nothing,
-    now and after everything has moved on."""
+    """The same id with the same body gets the first answer's bytes and writes nothing, now and
+    after later changes."""
     command = prepared(desk, name)
     (first,) = desk.apply(desk.work(command, request_id="r"))
     assert isinstance(first, bytes)
@@ -69,7 +69,7 @@ def test_a_retry_gives_the_first_answer(desk: Desk, name: str) -> None:
 
 
 def test_the_first_answer_outlives_the_state(desk: Desk) -> None:
-    """A retried Authorize answers ACTIVE as it did at first, even when it is settled by now."""
+    """A retried Authorize answers ACTIVE as at first, even after the settlement."""
     work = desk.work(authorize(), request_id="r")
     (first,) = desk.apply(work)
     rental(desk, settle(rental(desk, authorize(), request_id="r"), 100))
@@ -77,9 +77,9 @@ def test_the_first_answer_outlives_the_state(desk: Desk) -> None:
     assert desk.answers["r"].state is State.ACTIVE  # type: ignore[union-attr]
 
 
-def test_a_decline_is_sticky(desk: Desk) -> None:
-    """A decline stays the answer of its request id when the line would suffice by now; another id
-    is decided afresh."""
+def test_a_decline_stays(desk: Desk) -> None:
+    """A decline stays the answer of its request id, even when the line has room later; another id
+    is decided anew."""
     zero = authorize(accept=(Offer.ZERO,))
     held = [rental(desk, zero), rental(desk, zero)]
     (first,) = desk.apply(desk.work(zero, request_id="r"))
@@ -90,7 +90,8 @@ def test_a_decline_is_sticky(desk: Desk) -> None:
 
 
 def test_another_body_is_refused(desk: Desk) -> None:
-    """The same id with another body is refused, names the field that differs, and does nothing."""
+    """The same id with another body is refused, the error names the field that differs, and nothing
+    is done."""
     rental(desk, authorize(), request_id="r")
     before = counts(desk)
     error = refused(desk, authorize(product_id="umbrella"), request_id="r")
@@ -100,7 +101,7 @@ def test_another_body_is_refused(desk: Desk) -> None:
 
 
 def test_other_bytes_of_the_same_meaning(desk: Desk) -> None:
-    """Bodies that differ in their bytes and mean the same are a retry."""
+    """Bodies with different bytes and the same meaning are a retry."""
     (first,) = desk.apply(desk.work(authorize(), request_id="r", body=b"one form"))
     retry = desk.work(authorize(), request_id="r", body=b"another form")
     retry.differing_field = lambda _: None
@@ -108,14 +109,14 @@ def test_other_bytes_of_the_same_meaning(desk: Desk) -> None:
 
 
 def test_another_method_is_refused(desk: Desk) -> None:
-    """A request id of another method is refused and names the method."""
+    """A request id of another method is refused, and the error names the method."""
     it = rental(desk, authorize(), request_id="r")
     assert refused(desk, settle(it, 0), request_id="r").metadata == {"field": "method"}
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
 
 
-def test_every_caller_has_ids_of_its_own(desk: Desk) -> None:
-    """Two operators and the platform may use the same request id for different things."""
+def test_every_caller_has_its_own_ids(desk: Desk) -> None:
+    """Two operators and the platform may use the same request id for different calls."""
     ours = rental(desk, authorize(), request_id="r")
     theirs = rental(desk, authorize(product_id="umbrella"), request_id="r", caller=OTHER_OPERATOR)
     assert ours.authorization_id != theirs.authorization_id
@@ -124,8 +125,8 @@ def test_every_caller_has_ids_of_its_own(desk: Desk) -> None:
     assert paid.paid_minor == 10
 
 
-def test_a_refusal_is_free_to_retry(desk: Desk) -> None:
-    """A refused call stores nothing: the same id may be tried again, with another body too."""
+def test_a_refused_id_can_be_used_again(desk: Desk) -> None:
+    """A refused call stores nothing: its id may be used again, with another body too."""
     it = rental(desk, pick_up())
     before = counts(desk)
     assert refused(desk, settle(it, 0), request_id="r").reason == "ILLEGAL_TRANSITION"
@@ -143,7 +144,7 @@ def test_a_retry_in_the_same_batch(desk: Desk) -> None:
 
 
 def test_another_body_in_the_same_batch(desk: Desk) -> None:
-    """A reused id with another body is refused within a batch as well."""
+    """A second body under the same id is refused within a batch as well."""
     first, second = desk.apply(
         desk.work(authorize(), request_id="r"),
         desk.work(authorize(product_id="umbrella"), request_id="r"),
@@ -154,7 +155,7 @@ def test_another_body_in_the_same_batch(desk: Desk) -> None:
 
 
 def test_the_retry_of_a_refusal_in_the_same_batch(desk: Desk) -> None:
-    """When the first of two equal ids in a batch is refused, the second is decided on its own."""
+    """When the first of two equal ids in a batch is refused, the second is decided by itself."""
     first, second = desk.apply(
         desk.work(authorize(product_id="tank"), request_id="r"),
         desk.work(authorize(), request_id="r"),
@@ -163,8 +164,8 @@ def test_the_retry_of_a_refusal_in_the_same_batch(desk: Desk) -> None:
     assert isinstance(second, bytes)
 
 
-def test_an_id_is_kept_as_long_as_the_authorization(desk: Desk) -> None:
-    """A request record names caller, method, body, answer and the authorization."""
+def test_a_request_record_is_complete(desk: Desk) -> None:
+    """A request record has caller, method, body, answer and authorization."""
     it = rental(desk, authorize(), request_id="r")
     with desk.store.begin() as transaction:
         (record,) = read(transaction, REQUESTS, [(OPERATOR, "r")]).values()

@@ -1,4 +1,4 @@
-"""One item is in one open rental of its operator."""
+"""An item is in at most one open rental of its operator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ITEM = "bike-7"
 
 
 def test_an_item_is_rented_once(desk: Desk) -> None:
-    """An item in an open rental cannot be authorized again, and the refusal writes nothing."""
+    """An item in an open rental cannot be authorized again; the refusal writes nothing."""
     rental(desk, authorize(asset_id=ITEM))
     before = counts(desk)
     error = refused(desk, authorize("ben", "umbrella", ITEM))
@@ -35,7 +35,7 @@ def test_an_item_is_rented_once(desk: Desk) -> None:
 
 
 def test_an_item_is_rented_once_in_a_batch(desk: Desk) -> None:
-    """Of two who want one item in the same batch the first gets it."""
+    """When two people ask for one item in the same batch, the first gets it."""
     first, second = desk.apply(
         desk.work(authorize(asset_id=ITEM)), desk.work(authorize("ben", "umbrella", ITEM))
     )
@@ -44,14 +44,14 @@ def test_an_item_is_rented_once_in_a_batch(desk: Desk) -> None:
     assert counts(desk)["open_items"] == 1
 
 
-def test_items_are_the_operators(desk: Desk) -> None:
+def test_items_belong_to_their_operator(desk: Desk) -> None:
     """Two operators may use the same item id."""
     rental(desk, authorize(asset_id=ITEM))
     assert rental(desk, authorize(asset_id=ITEM), caller=OTHER_OPERATOR).state is State.ACTIVE
 
 
-def test_no_item_named_none_claimed(desk: Desk) -> None:
-    """Rentals that name no item do not exclude each other."""
+def test_rentals_without_item_claim_none(desk: Desk) -> None:
+    """Rentals without an item id do not exclude each other."""
     rental(desk, authorize())
     rental(desk, authorize())
     assert counts(desk)["open_items"] == 0
@@ -59,7 +59,7 @@ def test_no_item_named_none_claimed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("end", ["settle", "reverse", "expire"])
 def test_an_item_is_free_after_its_rental(desk: Desk, end: str) -> None:
-    """Settling, reversing and expiring free the item, in the same batch already."""
+    """Settling, reversing and expiring free the item, even within the same batch."""
     it = rental(desk, pick_up(asset_id=ITEM) if end == "expire" else authorize(asset_id=ITEM))
     if end == "expire":
         desk.clock.advance(START_US + 30 * MINUTE_US)
@@ -72,14 +72,14 @@ def test_an_item_is_free_after_its_rental(desk: Desk, end: str) -> None:
 
 
 def test_a_partial_capture_keeps_the_item(desk: Desk) -> None:
-    """A capture that is not final leaves the item in its rental."""
+    """After a capture that is not final the item stays in its rental."""
     rental(desk, settle(rental(desk, authorize(asset_id=ITEM)), 100, final=False))
     assert refused(desk, authorize(asset_id=ITEM)).reason == "ASSET_IN_USE"
 
 
 def test_an_offer_does_not_claim(desk: Desk) -> None:
-    """An offer leaves the item free; the first to confirm gets it, the second is declined and
-    its payment owed back."""
+    """An offer leaves the item free; the first to confirm gets it, and the second is declined with
+    the payment owed back."""
     ben, cem = (rental(desk, authorize(who, asset_id=ITEM)) for who in ("ben", "cem"))
     assert counts(desk)["open_items"] == 0
     rental(desk, confirm(cem, reference="p"))
@@ -90,7 +90,7 @@ def test_an_offer_does_not_claim(desk: Desk) -> None:
 
 
 def test_a_payment_for_a_declined_confirmation_counts(desk: Desk) -> None:
-    """Money that came for an item that is gone is recorded: the same payment counts once."""
+    """A payment for an item that is gone is recorded: the same payment counts once."""
     ben = rental(desk, authorize("ben", asset_id=ITEM))
     rental(desk, authorize(asset_id=ITEM))
     rental(desk, confirm(ben, reference="p"))
@@ -99,8 +99,8 @@ def test_a_payment_for_a_declined_confirmation_counts(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("end", ["expire", "reverse", "pay late"])
-def test_the_end_of_an_offer_frees_nobody_elses_claim(desk: Desk, end: str) -> None:
-    """An offer for an item that somebody else has taken meanwhile ends without freeing it."""
+def test_the_end_of_an_offer_frees_no_other_claim(desk: Desk, end: str) -> None:
+    """An offer whose item somebody else has taken since ends without freeing it."""
     offer = rental(desk, authorize("ben", asset_id=ITEM))
     taken = rental(desk, authorize(asset_id=ITEM))
     if end == "reverse":
@@ -117,7 +117,7 @@ def test_the_end_of_an_offer_frees_nobody_elses_claim(desk: Desk, end: str) -> N
 
 
 def test_a_late_payment_frees_no_later_claim(desk: Desk) -> None:
-    """A payment that comes after the end of a hold does not free the item from its next rental."""
+    """A payment after the end of a hold does not free the item from its next rental."""
     held = rental(desk, confirm(rental(desk, pick_up("ben", asset_id=ITEM)), reference="p"))
     desk.clock.advance(START_US + 30 * MINUTE_US)
     rental(desk, Wake("ben", held.authorization_id), request_id="")
@@ -127,13 +127,13 @@ def test_a_late_payment_frees_no_later_claim(desk: Desk) -> None:
 
 
 def test_a_declined_authorize_claims_nothing(desk: Desk) -> None:
-    """Who is declined does not keep the item from others."""
+    """A declined Authorize leaves the item to others."""
     assert rental(desk, authorize("cem", "bike", ITEM, accept=(Offer.ZERO,))).offer is None
     assert counts(desk)["open_items"] == 0
 
 
 def test_an_item_named_at_the_pick_up(desk: Desk) -> None:
-    """An item first named at the pick-up is claimed there, and refused when it is in use."""
+    """An item first named at the pick-up is claimed there, and refused when in use."""
     one, other = rental(desk, pick_up()), rental(desk, pick_up())
     assert rental(desk, start(one, ITEM)).asset_id == ITEM
     assert refused(desk, start(other, ITEM)).reason == "ASSET_IN_USE"
@@ -142,7 +142,7 @@ def test_an_item_named_at_the_pick_up(desk: Desk) -> None:
 
 
 def test_two_pick_ups_of_one_item_in_a_batch(desk: Desk) -> None:
-    """Of two pick-ups that name one item in the same batch the first gets it."""
+    """When two pick-ups in one batch name one item, the first gets it."""
     one, other = rental(desk, pick_up()), rental(desk, pick_up())
     first, second = desk.apply(desk.work(start(one, ITEM)), desk.work(start(other, ITEM)))
     assert isinstance(first, bytes)
@@ -150,7 +150,7 @@ def test_two_pick_ups_of_one_item_in_a_batch(desk: Desk) -> None:
 
 
 def test_a_pick_up_of_the_authorized_item(desk: Desk) -> None:
-    """Naming the authorized item again at the pick-up is no second claim."""
+    """Naming the authorized item again at the pick-up claims it only once."""
     it = rental(desk, pick_up(asset_id=ITEM))
     assert rental(desk, start(it, ITEM)).state is State.ACTIVE
     rental(desk, settle(it, 0))

@@ -1,4 +1,4 @@
-"""What has lapsed takes neither the line nor an item, whether the sweeper has been there or not."""
+"""A lapsed hold takes neither the line nor an item, before the sweeper closes it too."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ ZERO = (Offer.ZERO,)
 
 
 def two_waiting(desk: Desk) -> list[Authorization]:
-    """Two bikes that Ann will not pick up: 39,800 of her 50,000."""
+    """Two bikes that Ann will not pick up: they hold 39,800 of her 50,000."""
     return [rental(desk, pick_up()) for _ in range(2)]
 
 
 def test_a_lapsed_hold_takes_no_line(desk: Desk) -> None:
-    """An Authorize for which the line does not suffice ends first what has lapsed of the person's
-    holds, and is decided again."""
+    """An Authorize without enough room on the line first ends the person's lapsed holds and is
+    decided again."""
     waiting = two_waiting(desk)
     desk.clock.advance(LAPSE_US)
     books = Books(desk)
@@ -62,15 +62,15 @@ def test_a_lapsed_hold_takes_no_line(desk: Desk) -> None:
 
 
 def test_a_lapsed_hold_makes_no_offer_stricter(desk: Desk) -> None:
-    """An offer is made stricter only for what still holds."""
+    """Only holds that have not lapsed make an offer stricter."""
     two_waiting(desk)
     desk.clock.advance(LAPSE_US)
     it = rental(desk, authorize())
     assert (it.state, it.offer, it.reasons) == (State.ACTIVE, Offer.ZERO, ())
 
 
-def test_a_hold_that_stands_takes_the_line(desk: Desk) -> None:
-    """One microsecond before they lapse, holds take the line, and the answer is kept."""
+def test_an_open_hold_takes_the_line(desk: Desk) -> None:
+    """One microsecond before they lapse, holds still take the line, and the answer is stored."""
     two_waiting(desk)
     desk.clock.advance(LAPSE_US - 1)
     it = rental(desk, authorize(accept=ZERO), request_id="r")
@@ -79,8 +79,10 @@ def test_a_hold_that_stands_takes_the_line(desk: Desk) -> None:
     assert rental(desk, authorize(accept=ZERO), request_id="r") == it
 
 
-def test_only_what_is_needed_is_looked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An Authorize that gets what it asks for does not look for what has lapsed."""
+def test_lapsed_holds_are_looked_for_only_when_needed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An Authorize that gets what it asks for does not look for lapsed holds."""
     waiting = rental(desk, pick_up())
     desk.clock.advance(LAPSE_US)
     monkeypatch.setattr("service.storage.store.SqlTransaction.lapsed", None)
@@ -90,7 +92,7 @@ def test_only_what_is_needed_is_looked_for(desk: Desk, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("who", ["ann", "ben"])
 def test_a_lapsed_hold_takes_no_item(desk: Desk, who: str) -> None:
-    """An item is free once the hold on it has lapsed, be it the same person's or another's."""
+    """An item is free once the hold on it has lapsed, whoever had it."""
     waiting = rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US - 1)
     assert refused(desk, authorize(who, "umbrella", ITEM)).reason == "ASSET_IN_USE"
@@ -101,9 +103,9 @@ def test_a_lapsed_hold_takes_no_item(desk: Desk, who: str) -> None:
     assert refused(desk, authorize("cem", asset_id=ITEM)).reason == "ASSET_IN_USE"
 
 
-def test_the_first_of_two_takes_what_has_lapsed(desk: Desk) -> None:
-    """Of two in a batch who want an item whose hold has lapsed the first gets it, and what came
-    before them in the batch is decided once."""
+def test_the_first_of_two_gets_the_lapsed_item(desk: Desk) -> None:
+    """When two people in a batch ask for an item whose hold has lapsed, the first gets it; the
+    commands before them are decided once."""
     rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US)
     before, first, second = desk.apply(
@@ -117,16 +119,16 @@ def test_the_first_of_two_takes_what_has_lapsed(desk: Desk) -> None:
     books.expect([])
 
 
-def test_an_item_that_is_only_overdue(desk: Desk) -> None:
-    """Time that ends no rental frees no item, and what it has brought stands all the same."""
+def test_an_overdue_item_is_not_free(desk: Desk) -> None:
+    """A timer that does not end the rental frees no item, but its step is taken all the same."""
     out = rental(desk, authorize(asset_id=ITEM))
     desk.clock.advance(START_US + DAY_US)
     assert refused(desk, authorize("ben", "umbrella", ITEM)).reason == "ASSET_IN_USE"
     assert stored(desk, out).state is State.OVERDUE
 
 
-def test_a_group_and_what_has_lapsed(desk: Desk) -> None:
-    """A group is decided without what has lapsed: of its person the line, of others the items."""
+def test_a_group_and_lapsed_holds(desk: Desk) -> None:
+    """A group is decided without lapsed holds on its person's line or on its items."""
     two_waiting(desk)
     rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), reference="p"))
     desk.clock.advance(LAPSE_US)
@@ -137,8 +139,8 @@ def test_a_group_and_what_has_lapsed(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("item", ["", ITEM])
-def test_a_payment_and_what_has_lapsed(desk: Desk, item: str) -> None:
-    """A confirmation is declined neither for a line nor for an item that a lapsed hold takes."""
+def test_a_payment_and_lapsed_holds(desk: Desk, item: str) -> None:
+    """A lapsed hold on the line or the item does not make a confirmation a decline."""
     offer = rental(desk, authorize("ben", "bike", item))
     who, number = ("ann", 1) if item else ("ben", 2)
     soon = authorize(who, "umbrella", item, start=Start.ON_PICKUP, window_us=MINUTE_US)
@@ -150,9 +152,8 @@ def test_a_payment_and_what_has_lapsed(desk: Desk, item: str) -> None:
 
 
 @pytest.mark.parametrize("accept", [(), ZERO])
-def test_a_verdict_and_what_has_lapsed(desk: Desk, accept: tuple[Offer, ...]) -> None:
-    """A review that ends well is neither declined nor made stricter for what a lapsed hold
-    takes."""
+def test_a_verdict_and_lapsed_holds(desk: Desk, accept: tuple[Offer, ...]) -> None:
+    """A lapsed hold makes an approved review neither a decline nor stricter."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     asked = rental(desk, authorize(accept=accept))
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
@@ -169,8 +170,9 @@ def test_a_verdict_and_what_has_lapsed(desk: Desk, accept: tuple[Offer, ...]) ->
     assert {stored(desk, each).state for each in waiting} == {State.EXPIRED}
 
 
-def test_a_stricter_verdict_only_for_what_still_holds(desk: Desk) -> None:
-    """A review is made as strict as what is left asks for once the lapsed holds have ended."""
+def test_only_open_holds_make_a_verdict_stricter(desk: Desk) -> None:
+    """An approved review becomes as strict as the room on the line requires after the lapsed holds
+    have ended."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     asked = rental(desk, authorize())
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
@@ -187,8 +189,8 @@ def test_a_stricter_verdict_only_for_what_still_holds(desk: Desk) -> None:
     assert balances(desk) == (34_000, 14_100, 19_900, 0)
 
 
-def test_more_and_a_pick_up_after_what_has_lapsed(desk: Desk) -> None:
-    """An increment and a pick-up are not refused for what a lapsed hold takes."""
+def test_an_increment_and_a_pick_up_after_lapsed_holds(desk: Desk) -> None:
+    """A lapsed hold does not make an increment or a pick-up a refusal."""
     out = rental(desk, authorize())
     rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US - 1)
@@ -202,9 +204,9 @@ def test_more_and_a_pick_up_after_what_has_lapsed(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("amount_minor", [30_100, 30_101])
-def test_the_version_is_the_one_that_could_be_read(desk: Desk, amount_minor: int) -> None:
-    """An increment on a rental that fell due compares its expected version before what time has
-    done to the rental, also when it first ends what has lapsed of the person's other holds."""
+def test_the_expected_version_is_compared_first(desk: Desk, amount_minor: int) -> None:
+    """An increment compares its expected version before its own rental's timers run, also when it
+    first ends the person's other lapsed holds."""
     two = group("ann", ("bike", ""), ("bike", ""), start=Start.ON_PICKUP)
     first, waiting = members(desk, two)
     out = rental(desk, start(first))
@@ -224,11 +226,9 @@ def test_the_version_is_the_one_that_could_be_read(desk: Desk, amount_minor: int
     assert refused(desk, more).reason == "VERSION_MISMATCH"
 
 
-def test_nothing_but_what_is_named_has_fallen_due(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An increment that the line does not bear, where nothing of the person's has lapsed but what
-    it names, is decided once, and says so; what time has done stands."""
+def test_only_the_named_rental_is_due(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An increment without room on the line is decided once and refused when only its own rental
+    has a timer due; the timer's step stays."""
     out = rental(desk, authorize())
     desk.clock.advance(START_US + DAY_US)
     contexts: list[Context] = []
@@ -248,9 +248,9 @@ def test_nothing_but_what_is_named_has_fallen_due(
 
 
 @pytest.mark.parametrize("paid_minor", [6_000, 100])
-def test_a_lapsed_hold_makes_no_increment_dearer(desk: Desk, paid_minor: int) -> None:
-    """An increment asks for cash only for want of what still holds; cash that was not needed is
-    owed back."""
+def test_an_increment_needs_no_cash_for_a_lapsed_hold(desk: Desk, paid_minor: int) -> None:
+    """An increment needs cash only because of open holds; cash that it did not need is owed
+    back."""
     it = rental(desk, authorize())
     rental(desk, pick_up())
     desk.clock.advance(LAPSE_US)
@@ -268,8 +268,9 @@ def test_a_lapsed_hold_makes_no_increment_dearer(desk: Desk, paid_minor: int) ->
     assert after.refund_payable_minor == paid_minor
 
 
-def test_an_increment_pays_for_what_still_holds(desk: Desk) -> None:
-    """One microsecond before the hold lapses the increment needs its cash, and is told why."""
+def test_an_increment_pays_because_of_open_holds(desk: Desk) -> None:
+    """One microsecond before the hold lapses, the increment needs its cash, and the refusal says
+    why."""
     it = rental(desk, authorize())
     rental(desk, pick_up())
     desk.clock.advance(LAPSE_US - 1)
@@ -280,9 +281,9 @@ def test_an_increment_pays_for_what_still_holds(desk: Desk) -> None:
     assert (after.held_credit_minor, after.held_cash_minor) == (25_900, 6_000)
 
 
-def test_a_rental_that_is_over_by_now_can_be_charged_for_damage(desk: Desk) -> None:
-    """A damage charge may cite a rental from the instant at which it counts as lost, and not a
-    microsecond before."""
+def test_a_lost_rental_can_be_charged_for_damage(desk: Desk) -> None:
+    """A damage charge may cite a rental from the instant at which it counts as lost, not a
+    microsecond earlier."""
     parent = rental(desk, authorize("ann", "umbrella"))
     assert parent.lost_us is not None
     charge = authorize("ann", "umbrella")._replace(parent_id=parent.authorization_id)
@@ -293,9 +294,9 @@ def test_a_rental_that_is_over_by_now_can_be_charged_for_damage(desk: Desk) -> N
     assert stored(desk, parent).state is State.SETTLED
 
 
-def test_what_is_named_has_lapsed_itself(desk: Desk) -> None:
-    """Who names what has lapsed is told so, with the version that could be read, whoever has the
-    line and the item."""
+def test_the_named_hold_has_lapsed(desk: Desk) -> None:
+    """A command on a lapsed hold is refused with the state and the version that the caller could
+    read, whoever has the line and the item."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     asked = rental(desk, authorize("ann", "umbrella"))
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
@@ -317,9 +318,9 @@ def test_what_is_named_has_lapsed_itself(desk: Desk) -> None:
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_somebody_else_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has lapsed may be swept, and its item taken, by another process while the batch is
-    decided again: the item is then in use."""
+def test_another_process_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When another process sweeps a lapsed hold and takes its item while the batch is decided
+    again, the item is in use."""
     waiting = rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US)
     rival = Engine(

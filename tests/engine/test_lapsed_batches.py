@@ -1,4 +1,4 @@
-"""D1: a batch begins anew once at most, however many of its calls lapsed holds block."""
+"""D1: a batch starts again at most once, however many lapsed holds block its calls."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MANY = 64
 
 
 class Effort:
-    """The transactions that were begun, whose lines they locked, and the commands decided."""
+    """Counts the transactions, the lines they locked, and the decisions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.locked: list[set[str]] = []
@@ -72,19 +72,19 @@ class Effort:
 
 @pytest.fixture
 def effort(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Effort]:
-    """Counts from the moment at which it is called."""
+    """Counts from its call on."""
     return lambda: Effort(monkeypatch)
 
 
 def people(desk: Desk, number: int) -> list[str]:
-    """So many people with lines of 50,000 each."""
+    """This many people, with lines of 50,000 each."""
     names = [f"user-{n:03}" for n in range(number)]
     done(desk, *(PutUser(it, pack([700.0, 0.0]), START_US, True) for it in names), caller=PLATFORM)
     return names
 
 
 def done(desk: Desk, *commands: Command, **given: str) -> list[Authorization]:
-    """The authorizations that one batch of commands answers."""
+    """The authorizations that one batch of commands returns."""
     works = [desk.work(it, **given) for it in commands]  # type: ignore[arg-type]
     assert [reason(it) for it in desk.apply(*works)] == [""] * len(works)
     found: list[Authorization] = []
@@ -98,14 +98,14 @@ def done(desk: Desk, *commands: Command, **given: str) -> list[Authorization]:
 
 
 def states(desk: Desk, holds: Iterable[Authorization]) -> set[State]:
-    """The states in which authorizations are stored."""
+    """The stored states of authorizations."""
     return {stored(desk, it).state for it in holds}
 
 
 def test_d1_64_people_with_lapsed_holds_of_their_own(
     desk: Desk, effort: Callable[[], Effort]
 ) -> None:
-    """64 callers whose own lapsed holds take their lines are decided in one transaction, each
+    """D1: 64 callers whose own lapsed holds take their lines are decided in one transaction, each
     twice."""
     names = people(desk, MANY)
     waiting = [it for _ in range(2) for it in done(desk, *map(pick_up, names))]
@@ -119,8 +119,8 @@ def test_d1_64_people_with_lapsed_holds_of_their_own(
 
 
 def test_d1_64_items_in_lapsed_holds_of_others(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """64 callers who want items out of lapsed holds of 64 others begin anew once, with the lines
-    of all those others locked."""
+    """D1: 64 callers who ask for items in the lapsed holds of 64 others start again once, with the
+    lines of all the others locked."""
     names = people(desk, 2 * MANY)
     holders, callers = names[:MANY], names[MANY:]
     waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in holders))
@@ -136,12 +136,12 @@ def test_d1_64_items_in_lapsed_holds_of_others(desk: Desk, effort: Callable[[], 
 
 
 @pytest.mark.parametrize("number", [4, 32])
-def test_d1_what_is_in_the_way_behind_what_was_in_the_way(
+def test_d1_lapsed_holds_behind_lapsed_holds(
     desk: Desk, effort: Callable[[], Effort], number: int
 ) -> None:
-    """A lapsed hold that comes to light when another one has ended begins the batch anew no more
-    often, however many callers there are: each of these waits for an item that the next person's
-    lapsed hold takes, and then for the line."""
+    """D1: a lapsed hold that is found only after another one ended does not start the batch again
+    more often, for any number of callers: each of these waits for an item in the next person's
+    lapsed hold, then for the line."""
     names = people(desk, number + 1)
     waiting = done(desk, *(pick_up(it, "bike", f"of-{it}") for it in names))
     waiting += done(desk, *map(pick_up, names))
@@ -156,7 +156,7 @@ def test_d1_what_is_in_the_way_behind_what_was_in_the_way(
 
 
 def test_d1_the_same_person_twice(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """A person who asks three times in a batch gets what the lapsed holds took, and no more; the
+    """D1: a person who asks three times in a batch gets exactly what the lapsed holds took; the
     holds end once."""
     done(desk, pick_up(), pick_up())
     desk.clock.advance(LAPSE_US)
@@ -174,7 +174,8 @@ def test_d1_the_same_person_twice(desk: Desk, effort: Callable[[], Effort]) -> N
 
 
 def test_d1_groups_of_items_in_lapsed_holds(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """Groups whose line and whose items lapsed holds of several people take begin anew once."""
+    """D1: groups whose line and items are taken by the lapsed holds of several people start again
+    once."""
     names = people(desk, 6)
     waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in names[2:]))
     waiting += done(desk, *[pick_up(it) for it in names[:2]] * 2)
@@ -190,9 +191,9 @@ def test_d1_groups_of_items_in_lapsed_holds(desk: Desk, effort: Callable[[], Eff
     assert spent.locked == [set(names[:2]), set(names)]
 
 
-def test_d1_only_what_is_in_the_way_ends(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """Beside a caller whom a lapsed hold blocks, lapsed holds that block nobody are left to the
-    sweeper, the batch's own people's included."""
+def test_d1_only_blocking_holds_end(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """D1: lapsed holds that block no call are left to the sweeper, even those of the batch's
+    people."""
     one, other, third = people(desk, 3)
     blocking = done(desk, pick_up(one), pick_up(one))
     harmless = done(desk, pick_up(other), pick_up(third, "umbrella", ITEM))
@@ -205,11 +206,9 @@ def test_d1_only_what_is_in_the_way_ends(desk: Desk, effort: Callable[[], Effort
     assert len(spent.locked) == 1
 
 
-def test_d1_increments_and_a_lapsed_hold_that_is_named(
-    desk: Desk, effort: Callable[[], Effort]
-) -> None:
-    """Increments in one batch wait for no lapsed hold, and the one that names a lapsed hold is
-    told so with its other calls undisturbed."""
+def test_d1_increments_and_a_named_lapsed_hold(desk: Desk, effort: Callable[[], Effort]) -> None:
+    """D1: in a batch no increment waits for a lapsed hold; the one that names a lapsed hold is
+    refused with that, and the other calls go on."""
     one, other = people(desk, 2)
     held = done(desk, authorize(one), authorize(other))
     waiting = done(desk, pick_up(one), pick_up(other))
@@ -225,8 +224,8 @@ def test_d1_increments_and_a_lapsed_hold_that_is_named(
 def test_d1_a_lapsed_hold_under_terms_that_are_new(
     desk: Desk, effort: Callable[[], Effort]
 ) -> None:
-    """A lapsed hold in the way may be under terms that another process has added since: they are
-    read before it ends."""
+    """D1: a lapsed hold may be under terms that another process has added since; they are read
+    before it ends."""
     rival = Engine(
         desk.store, Assessor(desk.store, FakeScorer()), SandboxClock(LAPSE_US),
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
@@ -250,8 +249,8 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
 def test_d1_a_database_that_goes_away_while_lapsed_holds_are_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of a batch is written when the database goes away while it looks for lapsed holds;
-    all its calls are told, none of them of a defect."""
+    """D1: when the database goes away while a batch looks for lapsed holds, nothing is written, and
+    all its calls get UNAVAILABLE, not a defect."""
     done(desk, pick_up(), pick_up())
     desk.clock.advance(LAPSE_US)
     before = counts(desk)
@@ -271,8 +270,8 @@ def test_d1_a_database_that_goes_away_while_lapsed_holds_are_read(
 def test_d1_a_lapsed_hold_that_cannot_end(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, effort: Callable[[], Effort]
 ) -> None:
-    """A lapsed hold that a defect keeps from ending stays in the way, is tried once, and is
-    logged; the call is answered."""
+    """D1: a lapsed hold that cannot end because of a defect stays, is tried once, and is logged;
+    the call is answered."""
     (waiting,) = done(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US)
 
@@ -290,11 +289,11 @@ def test_d1_a_lapsed_hold_that_cannot_end(
 
 
 @pytest.mark.parametrize("paid_minor", [0, 100])
-def test_d1_what_operators_are_owed_outlives_a_batch_that_begins_anew(
+def test_d1_payables_outlive_a_second_start(
     desk: Desk, effort: Callable[[], Effort], paid_minor: int
 ) -> None:
-    """A batch that takes what an operator is owed, to fold it or to pay it out, and then has to
-    lock the line of somebody whose lapsed hold is in the way, loses nothing of it."""
+    """D1: a batch that folds or pays out an operator's payable, and then has to lock the line of a
+    lapsed hold, loses nothing of the payable."""
     charged(desk)
     charged(desk)
     owed_minor = payables_of(desk.store.engine, OPERATOR)["CNY"]
@@ -315,11 +314,11 @@ def test_d1_what_operators_are_owed_outlives_a_batch_that_begins_anew(
     assert desk.faults == []
 
 
-def test_d1_a_batch_does_not_begin_anew_for_ever(
+def test_d1_a_batch_does_not_start_again_for_ever(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that has to read more in every transaction is refused in the end, and nothing of it
-    is written."""
+    """D1: a call that needs more rows in every transaction is refused in the end and writes
+    nothing."""
     before = counts(desk)
 
     def more(*_: object) -> NoReturn:

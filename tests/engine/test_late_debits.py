@@ -1,4 +1,4 @@
-"""A rail says that a debit failed, and later that it succeeded: the money has moved."""
+"""A rail reports a debit as failed and later as succeeded: the money has moved."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ PAID = [("money", "cash / receivable", 1_250), ("line", "available / drawn", 1_2
 
 
 def say(desk: Desk, it: TransferRecord, state: TransferState, detail: str = "") -> TransferRecord:
-    """The rail's word on a transfer, and what is answered."""
+    """Reports the rail's result of a transfer; returns the answer."""
     answer = desk.do(told(it, state, detail), caller=PLATFORM)
     assert isinstance(answer, TransferRecord)
     return answer
 
 
 def failed_once(desk: Desk, user_id: str = "ann") -> tuple[Authorization, TransferRecord]:
-    """A rental that was charged 1,250, whose first debit was handed in and failed."""
+    """A rental with a charge of 1,250, whose first debit was handed in and failed."""
     it = woken(desk, charged(desk, user_id), desk.clock.now_us() + HOUR_US)
     (debit,) = transfers(desk, it)
     say(desk, debit, SENT)
@@ -59,7 +59,7 @@ def failed_once(desk: Desk, user_id: str = "ann") -> tuple[Authorization, Transf
 
 
 def asked_twice(desk: Desk) -> tuple[Authorization, TransferRecord, TransferRecord]:
-    """The same when the ladder has asked for the next debit."""
+    """The same rental after dunning asked for the next debit."""
     it, first = failed_once(desk)
     it = woken(desk, it, START_US + 3 * DAY_US)
     _, second = transfers(desk, it)
@@ -68,8 +68,8 @@ def asked_twice(desk: Desk) -> tuple[Authorization, TransferRecord, TransferReco
 
 
 def test_r1_a_success_after_the_failure_counts(desk: Desk) -> None:
-    """A debit's success after its failure is a payment of what is due, and the earlier word is
-    kept with its detail and its instant."""
+    """R1: a debit's success after its failure is a payment of what is due; the earlier result stays
+    on record with its detail and instant."""
     it, debit = failed_once(desk)
     books = Books(desk)
     desk.clock.advance(desk.clock.now_us() + HOUR_US)
@@ -86,9 +86,9 @@ def test_r1_a_success_after_the_failure_counts(desk: Desk) -> None:
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_r1_a_success_said_again_counts_once(desk: Desk) -> None:
-    """A late success that is repeated, and the failure that is repeated after it, change nothing
-    and get the same answer: a rail repeats what was not acknowledged."""
+def test_r1_a_repeated_late_success_counts_once(desk: Desk) -> None:
+    """R1: repeating a late success, or the failure before it, changes nothing and gets the same
+    answer, because a rail repeats unacknowledged results."""
     it, debit = failed_once(desk)
     first = say(desk, debit, SUCCEEDED)
     books = Books(desk)
@@ -100,7 +100,7 @@ def test_r1_a_success_said_again_counts_once(desk: Desk) -> None:
 
 
 def test_r1_a_success_is_final(desk: Desk) -> None:
-    """A failure after a success that nobody had contradicted is refused."""
+    """R1: a failure after a success without an earlier failure is refused."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     say(desk, debit, SUCCEEDED)
@@ -109,8 +109,9 @@ def test_r1_a_success_is_final(desk: Desk) -> None:
     assert (after.state, after.earlier_state) == (SUCCEEDED, None)
 
 
-def test_r1_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
-    """T1 fails, T2 is paid, then T1 succeeds: all of T1 is owed back, and can be paid out."""
+def test_r1_a_second_debit_is_owed_back(desk: Desk) -> None:
+    """R1: when T1 fails, T2 is paid and then T1 succeeds, all of T1 is owed back and can be paid
+    out."""
     it, first, second = asked_twice(desk)
     say(desk, second, SENT)
     say(desk, second, SUCCEEDED)
@@ -123,9 +124,9 @@ def test_r1_what_was_debited_twice_is_owed_back(desk: Desk) -> None:
     assert it.in_hand_minor == 1_250
 
 
-def test_r1_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> None:
-    """A later debit that is REQUESTED is cancelled together with the late success of the one
-    before, and is not handed in."""
+def test_r1_a_requested_debit_is_cancelled(desk: Desk) -> None:
+    """R1: a later debit in state REQUESTED is cancelled with the late success of the earlier one,
+    and is not handed in."""
     it, first, second = asked_twice(desk)
     books = Books(desk)
     say(desk, first, SUCCEEDED)
@@ -136,9 +137,9 @@ def test_r1_a_debit_that_was_not_handed_in_is_cancelled_with_it(desk: Desk) -> N
     assert desk.store.unsent_transfers(desk.clock.now_us(), 10) == []
 
 
-def test_r1_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk) -> None:
-    """The next rung has come, and nobody has noticed it before the late success: its debit is asked
-    for as of its instant, and cancelled."""
+def test_r1_a_debit_of_a_late_timer_is_cancelled(desk: Desk) -> None:
+    """R1: when the next dunning step is due but not taken before the late success, its debit is
+    requested as of its instant, and cancelled."""
     it, first = failed_once(desk)
     desk.clock.advance(START_US + 3 * DAY_US)
     say(desk, first, SUCCEEDED)
@@ -148,9 +149,9 @@ def test_r1_a_debit_that_time_asks_for_only_now_is_cancelled_as_well(desk: Desk)
 
 
 @pytest.mark.parametrize("word", [SUCCEEDED, FAILED])
-def test_r1_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) -> None:
-    """A later debit that is SENT stays under way when the one before succeeds: no other is asked
-    for; when it succeeds as well all of it is owed back, and when it fails it is over."""
+def test_r1_a_sent_debit_stays_under_way(desk: Desk, word: TransferState) -> None:
+    """R1: a later debit in state SENT stays under way when the earlier one succeeds: no other is
+    requested; if it succeeds too, all of it is owed back, and if it fails, it ends."""
     it, first, second = asked_twice(desk)
     say(desk, second, SENT)
     say(desk, first, SUCCEEDED)
@@ -168,8 +169,8 @@ def test_r1_a_debit_in_flight_is_not_forgotten(desk: Desk, word: TransferState) 
     assert it.refund_payable_minor == (1_250 if word is SUCCEEDED else 0)
 
 
-def test_r1_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
-    """A later debit asks for less than is due even after the late success: it is handed in."""
+def test_r1_a_smaller_debit_goes_on(desk: Desk) -> None:
+    """R1: a later debit of less than what is due after the late success is handed in."""
     it = charged(desk)
     rental(desk, dispute(it, 1_000), caller=PLATFORM)
     it = woken(desk, it, START_US + HOUR_US)
@@ -185,7 +186,7 @@ def test_r1_a_debit_of_what_is_still_due_goes_on(desk: Desk) -> None:
 
 
 def test_r1_every_debit_may_succeed_late(desk: Desk) -> None:
-    """Two debits that failed both succeed later: the first pays, the second is owed back."""
+    """R1: when two failed debits both succeed later, the first pays and the second is owed back."""
     it, first, second = asked_twice(desk)
     say(desk, second, FAILED)
     say(desk, second, SUCCEEDED)
@@ -195,8 +196,8 @@ def test_r1_every_debit_may_succeed_late(desk: Desk) -> None:
 
 
 def test_r1_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
-    """A debit that counts as never handed in, as in a database that was restored, has succeeded:
-    the money is owed back. That it failed is no news."""
+    """R1: a CANCELLED debit (on record as never handed in, for example after a restore) may still
+    succeed: the money is owed back. A report of its failure changes nothing."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     rental(desk, pay(it, 1_250), caller=PLATFORM)
@@ -209,7 +210,7 @@ def test_r1_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
 
 
 def test_r1_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
-    """What was written off meanwhile is recovered: cash / recovery."""
+    """R1: a late success recovers what was written off: cash / recovery."""
     it, debit = failed_once(desk)
     rental(desk, propose(it), caller=PLATFORM)
     rental(desk, approve(it), caller=PLATFORM)
@@ -239,9 +240,8 @@ MEANWHILE: dict[str, Calls] = {
 
 
 @pytest.mark.parametrize("what", MEANWHILE)
-def test_r1_nothing_is_due_any_more(desk: Desk, what: str) -> None:
-    """Whatever has become of the charge meanwhile, what comes in where nothing is due is owed
-    back."""
+def test_r1_a_success_with_nothing_due_is_owed_back(desk: Desk, what: str) -> None:
+    """R1: when nothing is due any more, for whatever reason, the money is owed back."""
     it, debit = failed_once(desk)
     for command, caller in MEANWHILE[what](it):
         rental(desk, command, caller=caller)
@@ -252,8 +252,8 @@ def test_r1_nothing_is_due_any_more(desk: Desk, what: str) -> None:
     assert stored(desk, it).refund_payable_minor == before.refund_payable_minor + 1_250
 
 
-def test_r1_a_part_is_due(desk: Desk) -> None:
-    """What is due, what was written off and the rest each get their part of a late success."""
+def test_r1_a_success_is_divided(desk: Desk) -> None:
+    """R1: a late success pays what is due, then what was written off; the rest is owed back."""
     it, debit = failed_once(desk)
     rental(desk, dispute(it, 400), caller=PLATFORM)
     rental(desk, propose(it), caller=PLATFORM)
@@ -274,9 +274,9 @@ def test_r1_a_part_is_due(desk: Desk) -> None:
     )
 
 
-def test_r1_all_words_in_one_batch(desk: Desk) -> None:
-    """Failure, late success and both repeated, of two people, and the next rung come in one batch:
-    each counts once."""
+def test_r1_all_results_in_one_batch(desk: Desk) -> None:
+    """R1: failure, late success and repeats of both, of two people, and the next dunning step in
+    one batch each count once."""
     desk.put_user("dan", 700)
     rentals = [charged(desk, user_id) for user_id in ("ann", "dan")]
     rentals = [woken(desk, it, START_US + HOUR_US) for it in rentals]
@@ -297,8 +297,9 @@ def test_r1_all_words_in_one_batch(desk: Desk) -> None:
         assert [each.state for each in transfers(desk, it)] == [SUCCEEDED]
 
 
-def test_r1_an_operator_is_owed_the_same(desk: Desk) -> None:
-    """A late success changes nothing of what the operator is owed: the receivable was bought."""
+def test_r1_the_operators_payable_stays(desk: Desk) -> None:
+    """R1: a late success does not change what the operator is owed, because Freehold bought the
+    receivable."""
     it, first, second = asked_twice(desk)
     say(desk, second, SUCCEEDED)
     say(desk, first, SUCCEEDED)

@@ -1,9 +1,9 @@
-"""Any commands in any order, with retries, clock jumps, lost answers and deaths of the process,
-against plain rules.
+"""Any commands in any order, with retries, clock jumps, lost answers and dead processes, against
+the reference.
 
-A call is drawn as one number, from which and from the books `chance.py` makes it: Hypothesis can
-leave calls and steps out of a failing run, but not simplify a call. `soak.py` runs the same
-machine without Hypothesis, for as long as one likes.
+Hypothesis draws a call as one number, and `chance.py` makes the call from it and the books:
+Hypothesis can leave calls and steps out of a failing run, but not simplify a call. `soak.py` runs
+the same machine without Hypothesis, for as long as you like.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tests.engine.model import TROUBLES, Model, Step
 
 NUMBERS = st.integers(0, 2**32 - 1)
 BAD_TIMES = sorted(TROUBLES.keys() - {"none"})
-# Of the profile's examples. A step costs PostgreSQL four times as much; the rules are the same.
+# A share of the profile's examples: a step on PostgreSQL costs four times as much, and the rules
+# are the same.
 SHARES = {"sqlite": 4, "postgresql": 16}
 
 
@@ -39,7 +40,7 @@ class Rentals(RuleBasedStateMachine):
 
     @rule(numbers=st.lists(NUMBERS, min_size=8, max_size=24))
     def many_calls_arrive(self, numbers: list[int]) -> None:
-        """A busy moment."""
+        """A large batch of calls."""
         self.do(["calls", "none", numbers])
 
     @rule(
@@ -47,27 +48,28 @@ class Rentals(RuleBasedStateMachine):
         trouble=st.sampled_from(BAD_TIMES),
     )
     def calls_arrive_at_a_bad_time(self, numbers: list[int], trouble: str) -> None:
-        """A batch whose transaction, or whose process, goes wrong."""
+        """A batch whose transaction or process fails."""
         self.do(["calls", trouble, numbers])
 
     @rule(number=NUMBERS)
     def time_passes(self, number: int) -> None:
-        """The clock goes on: a microsecond, months, or to where something happens."""
+        """The clock moves on: by a microsecond, by months, or to the next timer."""
         self.do(["time", number])
 
     @rule()
     def the_sweeper_comes(self) -> None:
-        """What time has brought is done."""
+        """The sweeper takes every step that is due."""
         self.do(["sweep"])
 
     def do(self, step: Step) -> None:
-        """One step; every row that changed is compared after it."""
+        """Takes one step, then compares every changed row."""
         self.sound = False
         self.model.do(step)
         self.sound = True
 
     def teardown(self) -> None:
-        """At the end every row is right, every answer is the same, and the books verify."""
+        """At the end every row is right, every retry gets its first answer, and the books
+        verify."""
         try:
             if self.sound:
                 self.model.finish()
@@ -77,10 +79,10 @@ class Rentals(RuleBasedStateMachine):
 
 
 def test_the_engine_agrees_with_the_plain_rules(databases: Databases) -> None:
-    """Whatever two operators, four people and the platform do in whatever order, with retries,
-    batches, clock jumps, conflicts, lost answers and deaths before write, before commit and after
-    it: every answer, every row and every account is what the plain rules say, a retry gives the
-    first answer, and at the end the books verify."""
+    """For all calls of two operators, four people and the platform in any order, with retries,
+    batches, clock jumps, conflicts, lost answers, and deaths before write, before commit and after
+    it: every answer, row and account equals the reference's, a retry gets the first answer, and the
+    books verify at the end."""
     default = settings.default
     assert default is not None
     machine: Any = lambda: Rentals(databases)  # noqa: E731

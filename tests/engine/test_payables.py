@@ -1,4 +1,4 @@
-"""What operators are owed stands in few rows, and comes to the same."""
+"""An operator's payable stands in few rows, and their sum stays the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes import BACKSTAGE, OPERATOR, Desk
 
 
 def rows(desk: Desk) -> int:
-    """In how many rows the operator's balance stands."""
+    """The number of rows of the operator's payable."""
     p = t.operator_payables.c
     with reading(desk.store.engine) as connection:
         query = select(func.count()).where(p.operator_id == OPERATOR)
@@ -29,12 +29,12 @@ def rows(desk: Desk) -> int:
 
 
 def owed(desk: Desk) -> int:
-    """What the operator is owed."""
+    """The amount that the operator is owed."""
     return payables_of(desk.store.engine, OPERATOR).get("CNY", 0)
 
 
 def grow(desk: Desk, number: int) -> None:
-    """So many rows more, any two of which come to nothing."""
+    """Adds this many rows; any two of them add up to zero."""
     with writing(desk.store.engine) as connection:
         connection.execute(
             insert(t.operator_payables),
@@ -51,7 +51,7 @@ def grow(desk: Desk, number: int) -> None:
 
 
 def fold(desk: Desk, most: int = 2) -> None:
-    """Compacts until nothing is waiting."""
+    """Compacts until nothing is left to fold."""
 
     async def run() -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
@@ -65,8 +65,8 @@ def fold(desk: Desk, most: int = 2) -> None:
 
 
 def test_a_balance_is_folded_into_one_row(desk: Desk) -> None:
-    """A balance in more rows than allowed is added up, in as many transactions as it takes; one in
-    fewer is left as it is."""
+    """A payable in more rows than allowed is added up, in as many transactions as needed; one in
+    fewer rows stays."""
     for _ in range(2):
         charged(desk)
     fold(desk)
@@ -76,8 +76,8 @@ def test_a_balance_is_folded_into_one_row(desk: Desk) -> None:
     assert (rows(desk), owed(desk)) == (1, 2_426)
 
 
-def test_a_payout_takes_what_is_not_folded(desk: Desk) -> None:
-    """A payout counts every row, however few of them it adds up itself."""
+def test_a_payout_counts_unfolded_rows(desk: Desk) -> None:
+    """A payout counts every row of the payable, however few of them it folds itself."""
     charged(desk)
     grow(desk, FOLDED_ROWS + 10)
     error = refused(desk, PayOutOperator(OPERATOR, money(1_214), "out-1"), caller=PLATFORM)

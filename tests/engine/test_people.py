@@ -39,14 +39,14 @@ from tests.fakes import START_US, Desk, FakeScored, FakeScorer, FakeUnscorable
      (500, 10_000), (499, 0), (math.nan, 0)],
 )  # fmt: skip
 def test_a_limit_follows_from_the_score(desk: Desk, score: float, limit_minor: int) -> None:
-    """Registering a person sets the limit of the score, all of it available."""
+    """Registering a person sets the limit by the score, all of it available."""
     it = profile(desk.put_user("zoe", score))
     assert balances(desk, "zoe") == (limit_minor, limit_minor, 0, 0)
     assert it.line == line(desk, "zoe")
 
 
 def test_the_answer_is_the_profile(desk: Desk) -> None:
-    """Registering answers with score, band, model and the version of the features."""
+    """Registering answers with score, band, model and the features' version."""
     it = profile(desk.put_user("zoe", 640))
     assert (it.score, it.band, it.model_id, it.unscorable_reason) == (640, "C", "fake-model", "")
     assert (it.feature_version, it.as_of_us) == (1, START_US)
@@ -73,8 +73,8 @@ def test_a_raise_is_available_at_once(desk: Desk) -> None:
     assert balances(desk, "ben") == (50_000, 44_100, 5_900, 0)
 
 
-def test_a_cut_takes_what_is_available_and_waits_for_the_rest(desk: Desk) -> None:
-    """A worse score cuts what is available now, and each release by what is pending."""
+def test_a_cut_waits_for_holds(desk: Desk) -> None:
+    """A lower score cuts the available part now, and the pending rest from each release."""
     one, other = rental(desk, authorize()), rental(desk, authorize())
     desk.put_user("ann", 499)
     assert balances(desk) == (39_800, 0, 39_800, 0)
@@ -89,8 +89,8 @@ def test_a_cut_takes_what_is_available_and_waits_for_the_rest(desk: Desk) -> Non
 
 
 def test_withdrawn_consent_ends_the_limit(desk: Desk) -> None:
-    """A person who withdraws consent has no limit, gets it back with consent, and is not scored
-    in between."""
+    """A person who withdraws consent has no limit and is not scored; the limit returns with the
+    consent."""
     it = profile(desk.put_user("ann", 700, consent=False))
     assert (it.score, it.band, it.unscorable_reason, it.model_id) == (None, "", "NO_CONSENT", "")
     assert balances(desk) == (0, 0, 0, 0)
@@ -98,8 +98,8 @@ def test_withdrawn_consent_ends_the_limit(desk: Desk) -> None:
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_who_asked_first_can_be_registered_later(desk: Desk) -> None:
-    """A person seen in an Authorize before gets features and a limit on registration."""
+def test_a_person_may_be_registered_after_an_authorize(desk: Desk) -> None:
+    """A person first seen in an Authorize gets features and a limit on registration."""
     rental(desk, authorize("new"))
     assert profile(desk.put_user("new", 700)).feature_version == 1
     assert balances(desk, "new") == (50_000, 50_000, 0, 0)
@@ -107,7 +107,7 @@ def test_who_asked_first_can_be_registered_later(desk: Desk) -> None:
 
 
 def test_several_people_in_one_batch(desk: Desk) -> None:
-    """People registered together each get the score and the limit of their own features."""
+    """Each of several people registered together gets the score and limit of their own features."""
     scores = {"u1": 700.0, "u2": 600.0, "u3": math.nan, "u4": 500.0}
     desk.apply(
         *(
@@ -118,8 +118,8 @@ def test_several_people_in_one_batch(desk: Desk) -> None:
     assert [line(desk, who).limit_minor for who in scores] == [50_000, 30_000, 0, 10_000]
 
 
-def test_several_people_ask_in_one_batch(desk: Desk) -> None:
-    """People who ask together are each decided on their own score."""
+def test_several_people_authorize_in_one_batch(desk: Desk) -> None:
+    """Each of several people who authorize together is decided on their own score."""
     works = [desk.work(authorize(who), request_id=who) for who in ("cem", "new", "ann", "ben")]
     desk.apply(*works)
     offers = [desk.answers[work.request_id].offer for work in works]  # type: ignore[union-attr]
@@ -130,7 +130,7 @@ def test_several_people_ask_in_one_batch(desk: Desk) -> None:
 
 
 class HarsherScorer(FakeScorer):
-    """Another model, which takes 200 off every score."""
+    """Another model, with every score 200 lower."""
 
     model_id = "harsher"
     scale_version = "other-scale"
@@ -140,7 +140,7 @@ class HarsherScorer(FakeScorer):
 
 
 class StretchingScorer(FakeScorer):
-    """A model whose training saw neither value."""
+    """A model whose training data had neither value."""
 
     def _one(self, value: float) -> FakeScored | FakeUnscorable:
         it = super()._one(value)
@@ -148,8 +148,8 @@ class StretchingScorer(FakeScorer):
         return it._replace(extrapolated=("score", "other"))
 
 
-def test_a_profile_is_read_as_it_was_answered(desk: Desk) -> None:
-    """A profile reads as PutUsers answered it: line, score, band, model, scale and basis."""
+def test_a_profile_equals_the_answer_of_put_users(desk: Desk) -> None:
+    """A profile has the same line, score, band, model, scale and basis as PutUsers answered."""
     answered = profile(desk.put_user("zoe", 640))
     assert (answered.model_id, answered.scale_version) == ("fake-model", "fake-scale")
     assert answered.limit_basis is LimitBasis.SCORE
@@ -165,7 +165,7 @@ def test_a_profile_of_a_person_without_consent(desk: Desk) -> None:
 
 
 def test_a_profile_of_a_person_never_seen(desk: Desk) -> None:
-    """A person never seen has no profile; one who only asked has an empty one."""
+    """A person who was never seen has no profile; one with only an Authorize has an empty one."""
     with pytest.raises(NotFound):
         read_profile(desk.store, "nobody", CNY)
     rental(desk, authorize("new"))
@@ -176,8 +176,8 @@ def test_a_profile_of_a_person_never_seen(desk: Desk) -> None:
 
 
 def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
-    """When another model is served, a profile still gives the score, model and scale that the limit
-    rests on, and newer features bring those of the new model."""
+    """D9: under another served model, a profile still has the score, model and scale that the limit
+    rests on; newer features bring the new model's."""
     before = profile(desk.put_user("zoe", 640))
     newer = Desk(desk.store, ids=RandomIds(), scorer=HarsherScorer())
     assert rental(newer, authorize("zoe"), request_id="newer-1").band == "E"
@@ -193,7 +193,7 @@ def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
 
 
 def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
-    """A limit set by hand rests on no score, even one of the same amount; it does so after it is
+    """D9: a limit set by hand rests on no score, even one of the same amount; the same after it is
     left to the score, until newer features set it."""
     desk.put_user("zoe", 640)
     for limit_minor in (12_345, 30_000):
@@ -208,23 +208,23 @@ def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
 
 
 def test_d9_a_limit_by_hand_of_the_scores_amount_rests_on_no_score(desk: Desk) -> None:
-    """A limit set by hand to what the score gave rests on no score, also when it is then left to
-    the score."""
+    """D9: a limit set by hand to the score's own amount rests on no score, also when it is left to
+    the score afterwards."""
     limit = profile(desk.put_user("zoe", 640)).line.limit_minor
     for amount in (Money(CNY, limit), None):
         desk.do(SetLimit("zoe", amount), caller=PLATFORM)
         assert read_profile(desk.store, "zoe", CNY).limit_basis is LimitBasis.NO_SCORE
 
 
-def test_d9_to_leave_a_limit_to_the_score_that_set_it_changes_nothing(desk: Desk) -> None:
-    """A limit that follows from the score still does after it is left to the score."""
+def test_d9_leaving_a_scored_limit_to_the_score_changes_nothing(desk: Desk) -> None:
+    """D9: a limit that follows from the score still does after it is left to the score."""
     desk.put_user("zoe", 640)
     desk.do(SetLimit("zoe", None), caller=PLATFORM)
     assert read_profile(desk.store, "zoe", CNY).limit_basis is LimitBasis.SCORE
 
 
-def test_d9_a_write_off_takes_the_limit_from_the_score(desk: Desk) -> None:
-    """After a write-off the limit rests on no score, also when a person has unfrozen it."""
+def test_d9_after_a_write_off_the_limit_rests_on_no_score(desk: Desk) -> None:
+    """D9: after a write-off the limit rests on no score, also when a person has unfrozen it."""
     it = charged(desk)
     for command in (provision(it, 1_250), propose(it), approve(it)):
         desk.do(command, caller=PLATFORM)
@@ -234,7 +234,7 @@ def test_d9_a_write_off_takes_the_limit_from_the_score(desk: Desk) -> None:
 
 
 def test_d9_a_pending_cut_rests_on_the_score(desk: Desk) -> None:
-    """A limit whose cut waits for holds rests on the score that cut it."""
+    """D9: a limit whose cut waits for holds rests on the score that caused the cut."""
     rental(desk, authorize())
     assert profile(desk.put_user("ann", 499)).limit_basis is LimitBasis.SCORE
     it = read_profile(desk.store, "ann", CNY)
@@ -242,8 +242,8 @@ def test_d9_a_pending_cut_rests_on_the_score(desk: Desk) -> None:
     assert (it.score, it.limit_basis) == (499, LimitBasis.SCORE)
 
 
-def test_d9_a_profile_is_of_one_instant(desk: Desk) -> None:
-    """Newer features that come while a profile is read show in all of it or in none of it."""
+def test_d9_a_profile_is_consistent(desk: Desk) -> None:
+    """D9: newer features that arrive while a profile is read show in all of it or in none of it."""
     before = profile(desk.put_user("zoe", 640))
     came: list[Answer] = []
 
@@ -260,8 +260,8 @@ def test_d9_a_profile_is_of_one_instant(desk: Desk) -> None:
     assert read_profile(desk.store, "zoe", CNY) == came[0]
 
 
-def test_d9_a_kept_score_names_what_was_extrapolated(desk: Desk) -> None:
-    """A kept score names the features that were scored as the nearest trained value."""
+def test_d9_a_stored_score_names_extrapolated_features(desk: Desk) -> None:
+    """D9: a stored score names the features that were scored as the nearest trained value."""
     stretched = Desk(desk.store, ids=RandomIds(), scorer=StretchingScorer())
     put = PutUser("zoe", pack([640, 0]), START_US, True)
     answer = stretched.do(put, request_id="stretched", caller=PLATFORM)
@@ -273,7 +273,7 @@ def test_d9_a_kept_score_names_what_was_extrapolated(desk: Desk) -> None:
 
 
 class NewerScorer(FakeScorer):
-    """A model that reads one more value, in another order."""
+    """A model with one more value, in another order."""
 
     model_id = "newer"
     raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
@@ -282,31 +282,31 @@ class NewerScorer(FakeScorer):
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int
     ) -> list[tuple[FakeScored | FakeUnscorable, tuple[str, ...]]]:
-        """Scores by the last value; the first is one that older features lack."""
+        """Scores by the last value; older features lack the first one."""
         values = [unpack(row) for row in rows]
         assert all(math.isnan(each[0]) for each in values)
         return super().score_with_reasons([pack([each[2], each[1]]) for each in values], below)
 
 
 def test_features_of_an_older_model_are_put_in_order(desk: Desk) -> None:
-    """A newer model reads older features by their names; a value that was never sent counts as
-    missing where the model says so."""
+    """A newer model finds older features by name; a value that was never sent counts as missing
+    where the model allows that."""
     newer = Desk(desk.store, scorer=NewerScorer())
     it = rental(newer, authorize("ann"), request_id="newer-1")
     assert (it.offer, it.model_id, it.band) == ("ZERO", "newer", "A")
 
 
 class StricterScorer(FakeScorer):
-    """A model that reads one more value, and does not take it for missing when it was not sent."""
+    """A model with one more value, which does not accept an absent value as missing."""
 
     model_id = "stricter"
     raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
     absent_names = frozenset()
 
 
-def test_m2_a_value_never_sent_is_not_a_missing_one(desk: Desk) -> None:
-    """Under a model with a new feature, people on record cannot be scored for want of it, by name;
-    nobody counts as having declined to answer."""
+def test_m2_an_absent_value_is_not_a_missing_one(desk: Desk) -> None:
+    """M2: under a model with a new feature, people on record cannot be scored without it, and the
+    reason names it; no one counts as having declined to answer."""
     stricter = Desk(desk.store, scorer=StricterScorer())
     it = rental(stricter, authorize("ann"), request_id="stricter-1")
     assert (it.offer, it.reasons) == ("FULL", ("FEATURE_NOT_SENT",))
@@ -328,15 +328,15 @@ def test_m2_a_value_never_sent_is_not_a_missing_one(desk: Desk) -> None:
         (None, (math.nan, 0.0), "MISSING_FEATURE", "score"),
     ],
 )
-def test_m2_what_was_sent_is_kept_by_name(
+def test_m2_absent_and_missing_values_are_kept_apart(
     desk: Desk,
     names: tuple[str, ...] | None,
     values: tuple[float, ...],
     reason: str,
     feature: str,
 ) -> None:
-    """The answer to PutUsers, the profile and the decision tell a value that was not sent from one
-    that the person does not have."""
+    """M2: the answer of PutUsers, the profile and the decision distinguish a value that was not
+    sent from one that the person does not have."""
     put = PutUser("zoe", pack(values), START_US, True, names=names)
     answer = desk.do(put, caller=PLATFORM)
     assert isinstance(answer, Profile)
@@ -347,13 +347,13 @@ def test_m2_what_was_sent_is_kept_by_name(
     assert it.reasons == ((reason,) if reason else ())
 
 
-def test_values_are_packed_for_every_machine() -> None:
+def test_values_are_little_endian() -> None:
     """Raw values are little-endian float64, eight bytes each."""
     assert pack([1.0, -2.0]) == bytes.fromhex("000000000000f03f00000000000000c0")
     assert list(unpack(pack([1.5, 0.1]))) == [1.5, 0.1]
 
 
-def test_a_schema_is_named_by_its_order() -> None:
+def test_a_schemas_id_follows_from_its_order() -> None:
     """The id of a schema changes with the names and with their order."""
     ids = {schema_id_of(names) for names in (("a", "b"), ("b", "a"), ("a",), ("a, b",))}
     assert len(ids) == 4

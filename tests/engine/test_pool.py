@@ -1,4 +1,4 @@
-"""Pools of threads: what waits is bounded, and one kind of work keeps no other waiting."""
+"""Pools of threads: the queue is bounded, and no kind of work delays another."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WAIT_S = 30.0
 
 @pytest.fixture
 def gate() -> threading.Event:
-    """Closed until it is set."""
+    """A gate that stays closed until it is set."""
     return threading.Event()
 
 
 def test_d7_work_beyond_the_bound_is_refused(gate: threading.Event) -> None:
-    """A pool takes what its threads do and what may wait; more is Exhausted with a delay, and there
-    is room again when something is done."""
+    """D7: a pool accepts as much work as its threads and its queue take; more is Exhausted with a
+    delay, and there is room again when work finishes."""
     with Pool("key lookups", PoolLimits(threads=2, max_waiting=3, retry_after_ms=70)) as pool:
         taken = [pool.submit(gate.wait, WAIT_S) for _ in range(5)]
         for _ in range(3):
@@ -37,9 +37,9 @@ def test_d7_work_beyond_the_bound_is_refused(gate: threading.Event) -> None:
             assert pool.submit(gate.wait, WAIT_S).result(WAIT_S)
 
 
-def test_d7_work_that_nobody_waits_for_keeps_its_place(gate: threading.Event) -> None:
-    """Work that was cancelled while it waited counts until a thread has passed it by, so that calls
-    cut off by their callers fill no memory; it is not done."""
+def test_d7_cancelled_work_keeps_its_place(gate: threading.Event) -> None:
+    """D7: work that was cancelled in the queue keeps its place until a thread skips it, so
+    cancelled calls cannot fill the memory; it is not done."""
     done: list[int] = []
     with Pool("reads", PoolLimits(threads=1, max_waiting=2)) as pool:
         first = pool.submit(gate.wait, WAIT_S)
@@ -57,8 +57,8 @@ def test_d7_work_that_nobody_waits_for_keeps_its_place(gate: threading.Event) ->
     assert done == [3]
 
 
-def test_what_work_raises_is_raised_to_whoever_waits() -> None:
-    """An error of the work reaches the caller, and leaves its place to others."""
+def test_an_error_of_the_work_reaches_its_caller() -> None:
+    """An error of the work reaches the caller and frees the place."""
 
     def fail() -> None:
         raise KeyError("why")
@@ -73,8 +73,8 @@ def test_what_work_raises_is_raised_to_whoever_waits() -> None:
         asyncio.run(main())
 
 
-def test_a_pool_that_was_shut_refuses_and_keeps_no_place() -> None:
-    """After the end a pool raises RuntimeError however often it is asked."""
+def test_a_closed_pool_refuses_and_keeps_no_place() -> None:
+    """A closed pool raises RuntimeError, however often it is asked."""
     pool = Pool("reads", PoolLimits(threads=1, max_waiting=0))
     pool.shutdown()
     for _ in range(3):
@@ -83,7 +83,8 @@ def test_a_pool_that_was_shut_refuses_and_keeps_no_place() -> None:
 
 
 def test_d7_the_default_pool_refuses_all_work() -> None:
-    """Where the server has put NoPool in the default pool's place, work for that is refused."""
+    """D7: where the server has put NoPool in place of the default pool, work for the default pool
+    is refused."""
 
     async def main() -> None:
         asyncio.get_running_loop().set_default_executor(NoPool())

@@ -1,4 +1,4 @@
-"""What follows on an authorization: settle, reverse, pay; whose it is and which version."""
+"""Commands on an authorization: settle, reverse, pay; their operator and version."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.fakes import OTHER_OPERATOR, START_US, Desk
 
 
 def test_a_return_settles_the_fee_and_releases_the_rest(desk: Desk) -> None:
-    """Settling draws the fee on the line and makes the rest available again."""
+    """Settling charges the fee to the line and makes the rest available again."""
     it = rental(desk, settle(rental(desk, authorize()), 1_250))
     assert (it.state, it.captured_minor, it.fee_minor) == (State.SETTLED, 1_250, 37)
     assert it.collection is Collection.DUE
@@ -39,15 +39,15 @@ def test_a_return_settles_the_fee_and_releases_the_rest(desk: Desk) -> None:
     assert line(desk).receivable_minor == 1_250
 
 
-def test_a_payment_gives_the_line_back(desk: Desk) -> None:
-    """What was drawn is available again once it is paid."""
+def test_a_payment_frees_the_line(desk: Desk) -> None:
+    """A drawn amount is available again once it is paid."""
     it = rental(desk, settle(rental(desk, authorize()), 1_250))
     it = rental(desk, pay(it, 1_250), caller=PLATFORM)
     assert (it.collection, it.due_minor) == (Collection.PAID, 0)
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_a_reverse_gives_the_line_back(desk: Desk) -> None:
+def test_a_reverse_frees_the_line(desk: Desk) -> None:
     """Reversing a hold makes all of it available again."""
     it = rental(desk, reverse(rental(desk, authorize())))
     assert it.state is State.REVERSED
@@ -55,7 +55,7 @@ def test_a_reverse_gives_the_line_back(desk: Desk) -> None:
 
 
 def test_captures_until_the_hold_is_used_up(desk: Desk) -> None:
-    """Several captures are allowed, together never more than the hold."""
+    """Several captures are allowed, together at most the hold."""
     it = rental(desk, authorize())
     rental(desk, settle(it, 10_000, final=False))
     rental(desk, settle(it, 9_900, final=False))
@@ -66,7 +66,7 @@ def test_captures_until_the_hold_is_used_up(desk: Desk) -> None:
 
 
 def test_exactly_one_end_wins(desk: Desk) -> None:
-    """After a settlement a reverse is refused with the winner's state, and the other way round."""
+    """After a settlement a reverse is refused with the state SETTLED, and the other way round."""
     one, other = rental(desk, authorize()), rental(desk, authorize())
     rental(desk, settle(one, 0))
     rental(desk, reverse(other))
@@ -76,8 +76,8 @@ def test_exactly_one_end_wins(desk: Desk) -> None:
     assert refused(desk, reverse(other)).metadata == {"state": "REVERSED"}
 
 
-def test_an_unpicked_hold_ends_before_anything_else(desk: Desk) -> None:
-    """What has lapsed cannot be reversed any more: it expired at its instant."""
+def test_a_lapsed_hold_cannot_be_reversed(desk: Desk) -> None:
+    """A lapsed hold cannot be reversed: it expired at its instant."""
     it = rental(desk, pick_up())
     assert it.expire_us is not None
     desk.clock.advance(it.expire_us)
@@ -85,7 +85,7 @@ def test_an_unpicked_hold_ends_before_anything_else(desk: Desk) -> None:
 
 
 def test_a_hold_is_not_settled_before_the_pick_up(desk: Desk) -> None:
-    """Nothing is captured from an item that was not taken."""
+    """A capture before the pick-up is refused."""
     assert refused(desk, settle(rental(desk, pick_up()), 0)).metadata == {"state": "AUTHORIZED"}
     offered = rental(desk, authorize("ben"))
     assert refused(desk, settle(offered, 0)).metadata == {"state": "OFFERED"}
@@ -102,8 +102,8 @@ def test_a_decline_is_final(desk: Desk) -> None:
 # -- payments --------------------------------------------------------------------------------
 
 
-def test_a_payment_reference_counts_once(desk: Desk) -> None:
-    """A payment reference is recorded once a caller, whatever the request id."""
+def test_a_payment_reference_counts_once_for_each_caller(desk: Desk) -> None:
+    """A payment reference is recorded once for each caller, whatever the request id."""
     it = rental(desk, settle(rental(desk, authorize()), 1_250))
     rental(desk, pay(it, 1_000, reference="p"), caller=PLATFORM)
     error = refused(desk, pay(it, 250, reference="p"), caller=PLATFORM)
@@ -131,7 +131,8 @@ def test_a_second_payment_for_a_deposit_is_owed_back(desk: Desk) -> None:
 
 
 def test_amounts_are_in_the_authorizations_currency(desk: Desk) -> None:
-    """Another currency is refused and names the field, for deposits, captures and payments."""
+    """Another currency is refused for deposits, captures and payments, and the error names the
+    field."""
     offered, active = rental(desk, authorize("cem")), rental(desk, authorize())
     due = rental(desk, settle(rental(desk, authorize()), 10))
     for command, field in (
@@ -144,7 +145,7 @@ def test_amounts_are_in_the_authorizations_currency(desk: Desk) -> None:
         assert error.violations[0].field == field
 
 
-def test_a_payment_of_nothing_is_refused(desk: Desk) -> None:
+def test_a_payment_of_zero_is_refused(desk: Desk) -> None:
     """Payments are more than zero."""
     offered = rental(desk, authorize("cem"))
     due = rental(desk, settle(rental(desk, authorize()), 10))
@@ -157,7 +158,7 @@ def test_a_payment_of_nothing_is_refused(desk: Desk) -> None:
         assert error.violations[0].field == field
 
 
-# -- whose it is, and which version ----------------------------------------------------------
+# -- operator and version --------------------------------------------------------------------
 
 NAMED: dict[str, Callable[[Authorization, int | None], Command]] = {
     "confirm": lambda it, version: confirm(it, version=version),
@@ -176,7 +177,7 @@ def ready(desk: Desk, name: str) -> Authorization:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_another_operators_authorization_is_not_found(desk: Desk, name: str) -> None:
-    """An operator cannot tell another operator's authorization from one that never was."""
+    """For an operator, another operator's authorization is as unknown as one that never existed."""
     it = ready(desk, name)
     before = counts(desk)
     theirs = refused(desk, NAMED[name](it, None), caller=OTHER_OPERATOR)
@@ -196,7 +197,7 @@ def test_an_authorization_is_found_under_its_person(desk: Desk, name: str) -> No
 
 
 def test_another_operator_cannot_pay_either(desk: Desk) -> None:
-    """A payment for another operator's authorization is not found, but the platform reaches all."""
+    """A payment for another operator's authorization is NOT_FOUND; the platform can pay any."""
     it = rental(desk, settle(rental(desk, authorize()), 10))
     assert refused(desk, pay(it, 10), caller=OTHER_OPERATOR).reason == "AUTHORIZATION_NOT_FOUND"
     assert rental(desk, pay(it, 10), caller=PLATFORM).collection is Collection.PAID
@@ -204,8 +205,8 @@ def test_another_operator_cannot_pay_either(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_stale_version_is_refused(desk: Desk, name: str) -> None:
-    """A command that expects another version is refused with both, changes nothing, and passes
-    with the present one."""
+    """A command that expects another version is refused with both versions, changes nothing, and
+    passes with the present version."""
     it = ready(desk, name)
     error = refused(desk, NAMED[name](it, it.version + 1))
     assert error.reason == "VERSION_MISMATCH"
@@ -214,7 +215,7 @@ def test_a_stale_version_is_refused(desk: Desk, name: str) -> None:
     assert rental(desk, NAMED[name](it, it.version)).version == 2
 
 
-def test_two_who_saw_the_same_version(desk: Desk) -> None:
+def test_two_commands_with_the_same_expected_version(desk: Desk) -> None:
     """Of two commands that expect the same version, in one batch, only the first passes."""
     it = rental(desk, authorize())
     first, second = desk.apply(
@@ -226,8 +227,8 @@ def test_two_who_saw_the_same_version(desk: Desk) -> None:
     assert stored(desk, it).captured_minor == 100
 
 
-def test_times_are_the_servers(desk: Desk) -> None:
-    """Start and close carry the clock's instant at which they were decided."""
+def test_times_come_from_the_server(desk: Desk) -> None:
+    """The start and the end of a rental are the clock's instants of their decisions."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + 1_000)
     it = rental(desk, settle(it, 0))
@@ -236,8 +237,8 @@ def test_times_are_the_servers(desk: Desk) -> None:
 
 @pytest.mark.parametrize("claimed", [False, True])
 def test_a_rental_started_by_a_clock_that_is_ahead_ends(desk: Desk, claimed: bool) -> None:
-    """What another process started by a clock a little ahead is claimed and settled like any other
-    rental, and the books verify."""
+    """A rental that another process started by a clock slightly ahead is claimed and settled like
+    any other, and the books verify."""
     it = rental(desk, pick_up())
     ahead = Desk(desk.store)
     ahead.clock.advance(START_US + 60_000)

@@ -1,4 +1,4 @@
-"""The sealer: which heads it seals, in which portions, and who may seal."""
+"""The sealer: the heads in a seal, its portions, and the right to seal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.storage.book import KEY, KEYS, seal, witness
 
 @pytest.fixture
 def desk(store: SqlStore) -> Iterator[Desk]:
-    """An engine on a fresh database, where Ann, Ben and Cem score 700; at its end it verifies."""
+    """An engine on a fresh database, where Ann, Ben and Cem score 700; it verifies at the end."""
     made = Desk(store)
     for user_id in ("ann", "ben", "cem"):
         made.put_user(user_id, 700)
@@ -42,12 +42,12 @@ def desk(store: SqlStore) -> Iterator[Desk]:
 
 
 def sealed(it: SealRecord) -> dict[str, int]:
-    """The people under a seal, with the versions of their lines."""
+    """The people in a seal, with the versions of their lines."""
     return {head.user_id: head.version for head in it.heads}
 
 
-def test_what_changed_is_sealed(desk: Desk) -> None:
-    """A seal has the head of every line that changed since the last, as it stands."""
+def test_changed_lines_are_sealed(desk: Desk) -> None:
+    """A seal has the present head of every line that changed since the last seal."""
     (first,) = seal(desk)
     assert sealed(first) == {"ann": 1, "ben": 1, "cem": 1}
     it = rental(desk, authorize("ben"))
@@ -58,8 +58,8 @@ def test_what_changed_is_sealed(desk: Desk) -> None:
     assert (second.number, second.previous) == (2, first.digest)
 
 
-def test_nothing_new_makes_no_seal(desk: Desk) -> None:
-    """When nothing was posted since the last seal, there is none, whatever else happened."""
+def test_without_new_entries_there_is_no_seal(desk: Desk) -> None:
+    """No seal is made when nothing was posted since the last one, whatever else happened."""
     seal(desk)
     assert seal(desk) == []
     desk.do(c.SetLimit("ann", money(line(desk).limit_minor)), caller=PLATFORM)
@@ -69,14 +69,14 @@ def test_nothing_new_makes_no_seal(desk: Desk) -> None:
 
 
 def test_a_line_without_entries_is_not_sealed(desk: Desk) -> None:
-    """Somebody without a limit has a line and nothing to seal."""
+    """A person without a limit has a line without entries, and nothing to seal."""
     seal(desk)
     rental(desk, authorize("stranger"))
     assert seal(desk) == []
 
 
 def test_a_seal_is_bounded(desk: Desk) -> None:
-    """Seals are of bounded size, as many as it takes, and no line is left out."""
+    """Seals have a bounded size; there are as many as needed, and no line is left out."""
     for n in range(8):
         desk.put_user(f"user-{n}", 700)
     seals = seal(desk, max_heads=3)
@@ -87,7 +87,7 @@ def test_a_seal_is_bounded(desk: Desk) -> None:
 
 
 def test_a_busy_line_is_sealed_once(desk: Desk) -> None:
-    """Many events of one line are one head, even where they are looked at in portions."""
+    """Many events of one line make one head, even when they are read in portions."""
     seal(desk)
     for _ in range(3 * EVENTS_A_HEAD):
         desk.put_user("ann", 700)
@@ -97,8 +97,9 @@ def test_a_busy_line_is_sealed_once(desk: Desk) -> None:
     assert it.user_id == "ann"
 
 
-def test_a_seal_covers_what_it_says(desk: Desk) -> None:
-    """The digest covers number, predecessor, time and heads; the signature the digest."""
+def test_a_seals_digest_and_signature(desk: Desk) -> None:
+    """A seal's digest covers number, predecessor, time and heads; the signature covers the
+    digest."""
     (made,) = seal(desk)
     heads = [(it.version, it.head) for it in made.heads]
     assert heads == sorted(heads, key=lambda head: head[1])
@@ -118,8 +119,8 @@ def test_a_seal_covers_what_it_says(desk: Desk) -> None:
         assert not KEYS.verify(made.key_id, changed, made.signature)
 
 
-def test_it_goes_on_where_another_ended(desk: Desk) -> None:
-    """A server that starts seals only what was not sealed before it."""
+def test_a_new_sealer_continues(desk: Desk) -> None:
+    """A sealer that starts seals only lines that no seal has."""
     seal(desk)
     rental(desk, authorize("cem"))
     assert [sealed(it) for it in seal(Desk(desk.store))] == [{"cem": 2}]
@@ -144,7 +145,7 @@ def test_a_key_may_be_changed(desk: Desk) -> None:
 
 
 def triggers(desk: Desk) -> list[tuple[str]]:
-    """Statements that drop what keeps seals from being removed."""
+    """Statements that drop the triggers against removing seals."""
     if desk.store.engine.dialect.name == "postgresql":
         return [(f"DROP TRIGGER {n}_append_only ON {n}",) for n in ("seals", "sealed_heads")]
     return [(f"DROP TRIGGER {n}_no_delete",) for n in ("seals", "sealed_heads")]
@@ -153,8 +154,8 @@ def triggers(desk: Desk) -> list[tuple[str]]:
 # -- several processes --------------------------------------------------------------------------
 
 
-def test_a_number_is_given_once(desk: Desk) -> None:
-    """Of two seals with one number the second is refused, and its batch goes on without it."""
+def test_a_seals_number_is_unique(desk: Desk) -> None:
+    """The second of two seals with one number is refused, and its batch goes on without it."""
     (first,) = seal(desk)
     rental(desk, authorize())
     again = desk.work(c.RecordSeal(first._replace(heads=())), request_id="", caller="")
@@ -166,7 +167,7 @@ def test_a_number_is_given_once(desk: Desk) -> None:
 
 
 def test_two_processes_seal_one_database(desk: Desk) -> None:
-    """Two sealers at the same time make one list of seals, each number once, nothing left out."""
+    """Two sealers at once make one list of seals: each number once, no line left out."""
     for n in range(12):
         desk.put_user(f"user-{n}", 700)
     rival = Desk(SqlStore(desk.store.engine))
@@ -206,8 +207,8 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
 # -- as it runs ---------------------------------------------------------------------------------
 
 
-def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
-    """It seals at intervals until it is stopped, and then seals what is left."""
+def test_the_sealer_ends_with_a_seal(desk: Desk) -> None:
+    """The sealer seals at intervals until it is stopped, then seals the rest."""
     made: list[SealRecord] = []
 
     async def run() -> None:
@@ -245,8 +246,8 @@ def test_it_seals_by_itself_and_ends_with_a_seal(desk: Desk) -> None:
     assert sealed(made[-1]) == {"ben": 2}
 
 
-def test_what_fails_is_tried_again(desk: Desk) -> None:
-    """A database that is away stops no sealer; the fault is logged."""
+def test_a_failure_is_tried_again(desk: Desk) -> None:
+    """A database that is away does not stop the sealer, and the fault is logged."""
     faults: list[BaseException] = []
 
     class Away:

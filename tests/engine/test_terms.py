@@ -19,8 +19,8 @@ from tests.fakes import START_US, Desk
 
 
 def test_an_operator_that_another_process_added(desk: Desk) -> None:
-    """What was granted by a process that knows a new operator can be settled, and the operator
-    paid, by one that started before there was the operator."""
+    """A process that started before an operator was added can settle that operator's authorizations
+    and pay the operator."""
     newer = Desk(desk.store, ids=RandomIds())
     admin.create_operator(desk.store.engine, "new", "New", 300, START_US)
     it = rental(newer, authorize("ann", "bike"), caller="new", request_id="n-1")
@@ -33,8 +33,8 @@ def test_an_operator_that_another_process_added(desk: Desk) -> None:
 
 
 def test_a_batch_of_large_groups(desk: Desk) -> None:
-    """A full batch of the largest groups is carried out, whatever number of rows it writes, and
-    keeps no statement for every number of rows."""
+    """A full batch of the largest groups is applied, however many rows it writes, and does not
+    cache a statement for every row count."""
     items = tuple(Item("umbrella", f"u-{place}") for place in range(20))
     works = []
     for number in range(64):

@@ -1,4 +1,4 @@
-"""The terms in use: what changed is loaded beside the writer, and nothing else is read."""
+"""The terms in use: changes are loaded off the writer, and only the changes."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ CHANGES = [
 
 
 def plain(catalog: Catalog) -> Catalog:
-    """A catalog whose faults stand in the order of their names."""
+    """A catalog with its faults in the order of their names."""
     return replace(catalog, faults=tuple(sorted(set(catalog.faults), key=str)))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_terms_loaded_in_parts_are_those_loaded_whole(store: SqlStore, seed: int) -> None:
-    """Whatever was changed by hand and in whatever order, what is loaded of it makes the terms that
-    a server that starts now reads."""
+def test_partly_loaded_terms_equal_a_full_load(store: SqlStore, seed: int) -> None:
+    """After any changes by hand in any order, the loaded changes give the same terms as a new
+    server reads."""
     chance, catalog = Random(seed), store.catalog()
     for _ in range(25):
         for statement in chance.sample(CHANGES, chance.choice((1, 1, 1, 3))):
@@ -86,10 +86,8 @@ def test_terms_loaded_in_parts_are_those_loaded_whole(store: SqlStore, seed: int
         assert catalog.change == whole.change
 
 
-def test_more_changes_than_names_are_read_whole(
-    store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where too much changed at once, or what changed has no name, all terms are read."""
+def test_many_changes_are_read_in_full(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All terms are read when too many changed at once, or when a change has no name."""
     start = store.catalog().change
     plant(store.engine, "UPDATE operators SET fee_bp = fee_bp + 1")
     monkeypatch.setattr(storage, "MOST_CHANGES", 2)
@@ -103,11 +101,11 @@ def test_more_changes_than_names_are_read_whole(
     assert store.changed_terms(last) == (None, store.catalog())
 
 
-def test_the_writer_reads_the_whole_catalog_only_at_its_start(
+def test_the_writer_reads_all_terms_only_at_its_start(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a change of terms nor an operator, a product or a revision that is new makes the
-    writer read all terms: each is read by its name, once."""
+    """Neither changed terms nor a new operator, product or revision make the writer read all terms:
+    each is read by its name, once."""
     engine = desk.store.engine
     other = Desk(desk.store, ids=desk.engine._ids)
 
@@ -125,8 +123,8 @@ def test_the_writer_reads_the_whole_catalog_only_at_its_start(
     assert not desk.engine.terms.follow()
 
 
-def test_made_up_names_change_nothing(desk: Desk) -> None:
-    """A product or an operator that is not there leaves the terms in use as they are."""
+def test_unknown_names_change_nothing(desk: Desk) -> None:
+    """An unknown product or operator leaves the terms in use unchanged."""
     before = desk.engine.terms.used
     assert refused(desk, authorize(product_id="moon")).reason == "PRODUCT_NOT_FOUND"
     out = PayOutOperator("nobody", money(1), "out")
@@ -137,8 +135,8 @@ def test_made_up_names_change_nothing(desk: Desk) -> None:
 def test_calls_are_answered_while_terms_are_loaded(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While changed terms are being loaded calls are decided under those of before; what the writer
-    learns meanwhile is kept, and so is what was loaded."""
+    """While changed terms are loaded, calls are decided under the earlier ones; terms that the
+    writer reads meanwhile and loaded terms are both kept."""
     engine = desk.store.engine
     read, reading, go = desk.store.changed_terms, threading.Event(), threading.Event()
 
@@ -164,10 +162,9 @@ def test_calls_are_answered_while_terms_are_loaded(
     assert plain(desk.engine.terms.used.catalog) == plain(desk.store.catalog())
 
 
-def test_what_the_writer_learned_is_not_put_over_what_is_newer(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where changed terms were loaded while the writer read one of them, it reads that again."""
+def test_older_terms_do_not_replace_newer_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When changed terms were loaded while the writer read one of them, the writer reads that one
+    again."""
     admin.create_operator(desk.store.engine, "new", "New", 300, START_US)
     read, late = desk.store.terms_of, ["UPDATE operators SET fee_bp = 400"]
 
@@ -183,8 +180,8 @@ def test_what_the_writer_learned_is_not_put_over_what_is_newer(
     assert not desk.engine.terms.follow()
 
 
-def test_reasons_are_asked_for_below_the_highest_cut_off(desk: Desk) -> None:
-    """The score below which reasons are asked for follows the terms, up and down."""
+def test_reasons_are_requested_below_the_highest_cut_off(desk: Desk) -> None:
+    """The score below which reasons are requested follows the terms, up and down."""
     seen = [desk.engine.terms.used.explain_below]
     for score in (900, 601):
         change = f"UPDATE policies SET zero_from_score = {score} WHERE policy_id = 'bike'"
@@ -195,13 +192,13 @@ def test_reasons_are_asked_for_below_the_highest_cut_off(desk: Desk) -> None:
 
 
 def one_by_one(engine: Engine, numbers: list[int]) -> None:
-    """Operators of these numbers, each in a transaction of its own."""
+    """Adds operators with these numbers, each in its own transaction."""
     for number in numbers:
         admin.create_operator(engine, f"o-{number}", "O", 300, START_US)
 
 
-def test_changes_of_two_writers_are_numbered_as_they_commit(store: SqlStore) -> None:
-    """Whoever follows changes while two others make some misses none."""
+def test_changes_are_numbered_in_commit_order(store: SqlStore) -> None:
+    """A reader that follows the changes of two concurrent writers misses none."""
     catalog, stop = store.catalog(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
         makers = [

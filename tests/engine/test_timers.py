@@ -1,4 +1,4 @@
-"""The sweeper: does what time has brought, for all whose time has come."""
+"""The sweeper: takes every step that is due."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PICKUP_END_US = START_US + 30 * MINUTE_US
 
 
 class WatchedStore(SqlStore):
-    """Remembers what was asked, and may name authorizations that have not lapsed."""
+    """Records its queries, and may return authorizations that have not lapsed."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -38,7 +38,7 @@ class WatchedStore(SqlStore):
         self.stale: list[Waking] = []
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
-        """What the store says, after what is stale."""
+        """The stale rows, then the store's."""
         stale = [it for it in self.stale if after is None or it > after]
         found = (stale + super().waking(now_us, limit, after))[:limit]
         self.portions.append(len(found))
@@ -56,7 +56,7 @@ def watched(url: str) -> Iterator[WatchedStore]:
 
 @pytest.fixture
 def hall(watched: WatchedStore) -> Desk:
-    """An engine on it, with Ann at 700."""
+    """An engine on that store, with Ann at 700."""
     desk = Desk(watched)
     desk.put_user("ann", 700)
     return desk
@@ -68,7 +68,7 @@ def sweep(desk: Desk, portion: int = 100) -> int:
 
 
 def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
-    """Sweeps of one sweeper, through a committer of its own."""
+    """Several sweeps of one sweeper, through its own committer."""
 
     async def main() -> list[int]:
         committer = Committer(desk.engine.apply, CommitLimits())
@@ -82,12 +82,12 @@ def sweeps(desk: Desk, portion: int, rounds: int) -> list[int]:
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """Runs to the end, or fails instead of hanging."""
+    """Runs to the end, or fails after a time limit."""
     return asyncio.run(asyncio.wait_for(main, HANG_S))
 
 
-def test_what_has_lapsed_expires(hall: Desk) -> None:
-    """A sweep expires what has ended by now and nothing else, and gives the holds back."""
+def test_lapsed_holds_expire(hall: Desk) -> None:
+    """A sweep expires exactly what has ended by now, and releases the holds."""
     offer = rental(hall, authorize("new"))
     hold = rental(hall, pick_up())
     active = rental(hall, authorize())
@@ -104,9 +104,9 @@ def test_what_has_lapsed_expires(hall: Desk) -> None:
     assert sweep(hall) == 0
 
 
-def test_a_rental_that_nobody_returns(hall: Desk) -> None:
-    """Swept now and then, a rental is overdue, lost at the buy-out cap, debited once while
-    the rail does not answer, and in the end its item is sold."""
+def test_a_rental_without_return(hall: Desk) -> None:
+    """Under a sweeper, a rental without return becomes overdue, is lost at the buy-out cap, is
+    debited once while the rail does not answer, and its item is sold in the end."""
     it = rental(hall, authorize("ann", "umbrella"))
     for day in range(0, 140, 2):
         hall.clock.advance((it.due_us or 0) + day * 24 * 60 * MINUTE_US)
@@ -121,7 +121,8 @@ def test_a_rental_that_nobody_returns(hall: Desk) -> None:
 
 
 def test_a_sweep_after_a_long_outage(hall: Desk) -> None:
-    """A sweep after a long outage brings each up to the present: nobody is debited twice."""
+    """A sweep after a long outage brings each authorization up to the present; no one is debited
+    twice."""
     it = rental(hall, authorize("ann", "umbrella"))
     hall.clock.advance((it.due_us or 0) + 200 * 24 * 60 * MINUTE_US)
     assert sweep(hall) == 1
@@ -137,7 +138,7 @@ def test_a_sweep_after_a_long_outage(hall: Desk) -> None:
 def test_a_sweep_takes_bounded_portions(
     hall: Desk, watched: WatchedStore, count: int, portion: int, portions: list[int]
 ) -> None:
-    """A sweep asks for bounded portions until all is expired."""
+    """A sweep reads bounded portions until all is expired."""
     for n in range(count):
         rental(hall, authorize(f"new-{n}"))
     hall.clock.advance(OFFER_END_US)
@@ -145,8 +146,9 @@ def test_a_sweep_takes_bounded_portions(
     assert watched.portions == portions
 
 
-def test_what_was_closed_meanwhile_is_left_alone(hall: Desk, watched: WatchedStore) -> None:
-    """What was reversed, or never was, by the time of its expiry does not stop a sweep."""
+def test_a_closed_authorization_does_not_stop_a_sweep(hall: Desk, watched: WatchedStore) -> None:
+    """A sweep goes on past an authorization that was reversed before its expiry, or does not
+    exist."""
     gone = rental(hall, authorize("new-1"))
     rental(hall, reverse(gone))
     rental(hall, authorize("new-2"))
@@ -159,23 +161,23 @@ def test_what_was_closed_meanwhile_is_left_alone(hall: Desk, watched: WatchedSto
 def test_a_portion_that_does_not_move_is_left_to_the_next_round(
     hall: Desk, watched: WatchedStore
 ) -> None:
-    """When nothing of a full portion can be expired the sweep ends, and does not go in circles."""
+    """When nothing of a full portion can be expired, the sweep ends instead of repeating it."""
     watched.stale = [Waking(0, "ghost", f"{n:020d}") for n in range(3)]
     assert sweep(hall, 3) == 0
     assert watched.portions == [3]
 
 
 def of_products(desk: Desk, users: Iterable[str], revision: int) -> None:
-    """Makes people's rentals refer to a revision of their product; there is only the first."""
+    """Makes rentals refer to the given revision of their product; only the first exists."""
     a = t.authorizations.c
     with writing(desk.store.engine) as connection:
         change = update(t.authorizations).where(a.user_id.in_(list(users)))
         connection.execute(change.values(product_revision=revision))
 
 
-def test_those_that_always_fail_keep_nobody_waiting(hall: Desk, watched: WatchedStore) -> None:
-    """When more than a portion of what is due fails again and again, the next rounds reach what is
-    behind it, come back to it, and end it once it no longer fails."""
+def test_failing_rentals_delay_no_others(hall: Desk, watched: WatchedStore) -> None:
+    """When more than a portion of due rentals fails again and again, the next rounds reach the ones
+    behind them, come back to them, and end them once they no longer fail."""
     failing = [f"new-{n}" for n in range(7)]
     for user_id in failing:
         rental(hall, authorize(user_id))
@@ -192,10 +194,10 @@ def test_those_that_always_fail_keep_nobody_waiting(hall: Desk, watched: Watched
 
 
 def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
-    """The sweeper sweeps again and again, also after the database was away."""
+    """The sweeper goes on sweeping, also after the database was away."""
 
     class AwayOnce(SqlStore):
-        """Fails the first time that it is asked for what has lapsed."""
+        """Fails at the first query for lapsed holds."""
 
         away = True
 
@@ -206,7 +208,7 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
             return super().waking(now_us, limit, after)
 
     class Counted:
-        """Counts how often the time is asked for."""
+        """Counts the readings of the clock."""
 
         trusted = True
 

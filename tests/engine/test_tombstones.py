@@ -22,7 +22,7 @@ from tests.fakes import OTHER_OPERATOR, Desk
 
 
 def test_a_late_authorize_cannot_take_the_item(desk: Desk) -> None:
-    """A reverse that comes first leaves a tombstone: the late Authorize is declined and holds
+    """A reverse before its Authorize leaves a tombstone: the late Authorize is declined and holds
     nothing."""
     assert desk.do(reverse_origin("ann", "r")) == Tombstone()
     it = rental(desk, authorize(asset_id="bike-7"), request_id="r")
@@ -33,8 +33,8 @@ def test_a_late_authorize_cannot_take_the_item(desk: Desk) -> None:
     assert counts(desk)["open_items"] == 0
 
 
-def test_the_late_authorizes_answer_is_kept(desk: Desk) -> None:
-    """The decline of a late Authorize is its answer from then on."""
+def test_the_late_authorizes_answer_stays(desk: Desk) -> None:
+    """A late Authorize's decline stays its answer."""
     desk.do(reverse_origin("ann", "r"))
     (first,) = desk.apply(desk.work(authorize(), request_id="r"))
     assert desk.apply(desk.work(authorize(), request_id="r")) == [first]
@@ -44,29 +44,29 @@ def test_the_late_authorizes_answer_is_kept(desk: Desk) -> None:
     assert counts(desk)["authorizations"] == 1
 
 
-def test_in_one_batch_too(desk: Desk) -> None:
-    """A tombstone works on an Authorize that comes later in the same batch."""
+def test_a_tombstone_works_within_a_batch(desk: Desk) -> None:
+    """A tombstone declines an Authorize later in the same batch."""
     desk.apply(desk.work(reverse_origin("ann", "r")), desk.work(authorize(), request_id="r"))
     assert desk.answers["r"].state is State.DECLINED  # type: ignore[union-attr]
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_a_refused_late_authorize_leaves_the_tombstone(desk: Desk) -> None:
-    """A late Authorize that is refused does not use the tombstone up."""
+def test_a_refused_authorize_leaves_the_tombstone(desk: Desk) -> None:
+    """A refused late Authorize leaves the tombstone in place."""
     desk.do(reverse_origin("ann", "r"))
     assert refused(desk, authorize(product_id="tank"), request_id="r").reason == "PRODUCT_NOT_FOUND"
     assert rental(desk, authorize(), request_id="r").state is State.DECLINED
 
 
-def test_a_tombstone_may_be_left_twice(desk: Desk) -> None:
-    """Reversing an Authorize not seen yet again, with another id, changes nothing."""
+def test_a_second_reverse_by_origin_changes_nothing(desk: Desk) -> None:
+    """A second reverse of an Authorize not seen yet, with another id, changes nothing."""
     desk.do(reverse_origin("ann", "r"))
     assert desk.do(reverse_origin("ann", "r")) == Tombstone()
     assert rental(desk, authorize(), request_id="r").state is State.DECLINED
 
 
-def test_a_tombstones_id_is_no_other_calls(desk: Desk) -> None:
-    """A request id with a tombstone can only be used by an Authorize."""
+def test_a_tombstones_id_is_for_authorize_only(desk: Desk) -> None:
+    """Only an Authorize can use a request id with a tombstone."""
     it = rental(desk, authorize())
     desk.do(reverse_origin("ann", "r"))
     assert refused(desk, settle(it, 0), request_id="r").metadata == {"field": "method"}
@@ -74,7 +74,7 @@ def test_a_tombstones_id_is_no_other_calls(desk: Desk) -> None:
 
 @pytest.mark.parametrize("together", [False, True], ids=["later", "in one batch"])
 def test_an_authorize_seen_before_is_reversed(desk: Desk, together: bool) -> None:
-    """Naming an Authorize that was seen reverses its authorization and frees its item."""
+    """A reverse of an Authorize that was seen reverses its authorization and frees its item."""
     first = desk.work(authorize(asset_id="bike-7"), request_id="r")
     second = desk.work(reverse_origin("ann", "r"), request_id="s")
     if together:
@@ -88,15 +88,15 @@ def test_an_authorize_seen_before_is_reversed(desk: Desk, together: bool) -> Non
 
 
 def test_the_present_state_decides(desk: Desk) -> None:
-    """An Authorize that is settled by now, or was declined, cannot be reversed."""
+    """An Authorize that is settled or declined cannot be reversed."""
     rental(desk, settle(rental(desk, authorize(), request_id="r"), 5))
     assert refused(desk, reverse_origin("ann", "r")).metadata == {"state": "SETTLED"}
     rental(desk, authorize("cem", accept=(Offer.ZERO,)), request_id="s")
     assert refused(desk, reverse_origin("cem", "s")).metadata == {"state": "DECLINED"}
 
 
-def test_a_hold_that_waits_is_reversed(desk: Desk) -> None:
-    """A hold that waits for its pick-up and an offer are reversed by their origin as well."""
+def test_waiting_holds_are_reversed(desk: Desk) -> None:
+    """A hold that waits for its pick-up, and an offer, are reversed by their origin too."""
     rental(desk, pick_up(), request_id="r")
     rental(desk, authorize("ben"), request_id="s")
     assert rental(desk, reverse_origin("ann", "r")).state is State.REVERSED
@@ -104,7 +104,7 @@ def test_a_hold_that_waits_is_reversed(desk: Desk) -> None:
 
 
 def test_the_person_must_be_the_same(desk: Desk) -> None:
-    """An origin is not found under another person, nor is a tombstone."""
+    """For another person, neither an Authorize nor a tombstone is found by its origin."""
     rental(desk, authorize(), request_id="r")
     assert refused(desk, reverse_origin("ben", "r")).reason == "AUTHORIZATION_NOT_FOUND"
     desk.do(reverse_origin("ann", "s"))
@@ -112,15 +112,15 @@ def test_the_person_must_be_the_same(desk: Desk) -> None:
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
 
 
-def test_the_origin_is_the_callers_own(desk: Desk) -> None:
-    """An operator cannot reverse another operator's Authorize by guessing its request id."""
+def test_an_origin_belongs_to_its_caller(desk: Desk) -> None:
+    """An operator cannot reverse another operator's Authorize by its request id."""
     rental(desk, authorize(), request_id="r")
     assert desk.do(reverse_origin("ann", "r"), caller=OTHER_OPERATOR) == Tombstone()
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
 
 
-def test_only_an_authorize_is_undone_by_its_request_id(desk: Desk) -> None:
-    """The request id of another call names no authorization to reverse."""
+def test_only_an_authorize_is_reversed_by_request_id(desk: Desk) -> None:
+    """The request id of another method's call names nothing to reverse."""
     it = rental(desk, pick_up())
     desk.do(StartRental(it.user_id, it.authorization_id, ""), request_id="start")
     error = refused(desk, reverse_origin("ann", "start"))

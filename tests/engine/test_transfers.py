@@ -1,4 +1,4 @@
-"""The dispatcher: hands transfers to the payment rail, whichever of them it does not take."""
+"""The dispatcher: hands all transfers to the payment rail, also when the rail refuses some."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESEND_US = 10 * MINUTE_US
 
 
 class Rail:
-    """Takes all transfers but those of some people."""
+    """Accepts all transfers except those of some people."""
 
     def __init__(self, *refused: str) -> None:
         self.refused = set(refused)
@@ -36,14 +36,14 @@ class Rail:
         self.asked = 0
 
     async def submit(self, transfer: TransferRecord) -> None:
-        """Takes a transfer, or does not."""
+        """Accepts or refuses a transfer."""
         self.asked += 1
         if transfer.user_id in self.refused:
             raise ConnectionError("as told")
         self.taken.append(transfer.user_id)
 
     async def tell(self, deliver: Deliver) -> int:
-        """It says nothing by itself."""
+        """Never reports a result by itself."""
         return 0
 
 
@@ -55,7 +55,7 @@ class Counter(Committer):
         self.refused = set(refused)
 
     def submit(self, work: Work) -> asyncio.Future[bytes]:
-        """What the committer answers, or a refusal."""
+        """The committer's answer, or a refusal."""
         command = work.command
         if isinstance(command, ReportTransfer) and command.user_id in self.refused:
             raise NotFound("transfer", command.transfer_id)
@@ -63,7 +63,7 @@ class Counter(Committer):
 
 
 def owing(desk: Desk, *users: str) -> None:
-    """People who are to be debited, the first of them first."""
+    """People with a debit due, in this order."""
     rentals = []
     for user_id in users:
         desk.put_user(user_id, 700)
@@ -73,7 +73,7 @@ def owing(desk: Desk, *users: str) -> None:
 
 
 def dispatches(desk: Desk, committer: Counter, rail: Rail, rounds: int = 1) -> list[int]:
-    """Rounds of one dispatcher."""
+    """Several rounds of one dispatcher."""
 
     async def main() -> list[int]:
         committer.start()
@@ -86,7 +86,7 @@ def dispatches(desk: Desk, committer: Counter, rail: Rail, rounds: int = 1) -> l
 
 
 def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Transfers:
-    """A dispatcher that does not pause."""
+    """A dispatcher without pauses."""
     return Transfers(
         desk.store,
         rail,
@@ -100,12 +100,12 @@ def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Transfers:
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """Runs to the end, or fails instead of hanging."""
+    """Runs to the end, or fails after a time limit."""
     return asyncio.run(asyncio.wait_for(main, HANG_S))
 
 
 def states(desk: Desk, user_id: str) -> list[TransferState]:
-    """How a person's transfers stand."""
+    """The states of a person's transfers."""
     page = lists_of(desk.store).transfers(user_id, after=START, size=10, state=None)
     return [it.state for it in page.rows]
 
@@ -114,8 +114,8 @@ CROWD = [f"user-{n}" for n in range(70)]
 
 
 def test_a_transfer_is_marked_and_handed_in_once(desk: Desk) -> None:
-    """A transfer that the rail took is marked as sent and not handed in again before it has been
-    without an answer for long."""
+    """A transfer that the rail accepted is marked SENT, and handed in again only after a long time
+    without an answer."""
     owing(desk, "ann")
     rail = Rail()
     assert dispatches(desk, Counter(desk), rail, 2) == [1, 0]
@@ -125,8 +125,8 @@ def test_a_transfer_is_marked_and_handed_in_once(desk: Desk) -> None:
     assert rail.taken == ["ann", "ann"]
 
 
-def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
-    """A debit of what was paid before it was sent is ended and never handed in."""
+def test_a_debit_of_a_paid_amount_is_not_handed_in(desk: Desk) -> None:
+    """A debit whose amount was paid before the hand-in is ended and never handed in."""
     desk.put_user("ann", 700)
     it = charged(desk)
     it = woken(desk, it, it.wake_us or 0)
@@ -137,10 +137,9 @@ def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
     assert TransferState.SENT not in states(desk, "ann")
 
 
-def test_a_rail_that_takes_nothing_of_many(desk: Desk) -> None:
-    """When the rail does not take more than a portion of transfers, the next round reaches those
-    behind them; what was not taken is handed in again when it has been without an answer for
-    long."""
+def test_refused_transfers_delay_no_others(desk: Desk) -> None:
+    """When the rail refuses more than a portion of transfers, the next round reaches the others
+    behind them; refused ones are handed in again after a long time without an answer."""
     owing(desk, *CROWD, "zoe")
     rail = Rail(*CROWD)
     assert dispatches(desk, Counter(desk), rail, 3) == [0, 1, 0]
@@ -151,9 +150,9 @@ def test_a_rail_that_takes_nothing_of_many(desk: Desk) -> None:
     assert sum(dispatches(desk, Counter(desk), rail, 2)) == 71
 
 
-def test_transfers_that_cannot_be_marked_keep_nobody_waiting(desk: Desk) -> None:
-    """When more than a portion of transfers cannot be marked as sent, again and again, the next
-    round reaches those behind them, and none of them is handed in."""
+def test_unmarkable_transfers_delay_no_others(desk: Desk) -> None:
+    """When more than a portion of transfers can never be marked SENT, the next round reaches those
+    behind them, and none of the former is handed in."""
     owing(desk, *CROWD, "zoe")
     rail = Rail()
     assert dispatches(desk, Counter(desk, *CROWD), rail, 3) == [0, 1, 0]
@@ -162,7 +161,7 @@ def test_transfers_that_cannot_be_marked_keep_nobody_waiting(desk: Desk) -> None
 
 
 def test_the_dispatcher_goes_on_until_it_is_cancelled(desk: Desk) -> None:
-    """The dispatcher dispatches again and again, also after the database was away."""
+    """The dispatcher goes on dispatching, also after the database was away."""
     owing(desk, "ann")
     away = [ConnectionError("as told")]
     unsent = desk.store.unsent_transfers

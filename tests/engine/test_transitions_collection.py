@@ -1,4 +1,4 @@
-"""Rows of the table of transitions: what was captured is collected, disputed, given back."""
+"""Rows of the transition table: a charge is collected, disputed, given back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SETTLED, IN_STATION = State.SETTLED, Custody.IN_STATION
 
 
 def paid(desk: Desk) -> Authorization:
-    """Settled for 1,250 on credit, with a fee of 37, and paid."""
+    """SETTLED for 1,250 on credit, with a commission of 37, and paid."""
     return rental(desk, pay(charged(desk), 1_250))
 
 
@@ -85,7 +85,7 @@ def test_payment_partial(desk: Desk) -> None:
 
 
 def test_payment_over(desk: Desk) -> None:
-    """What is paid too much posts cash / refund_payable."""
+    """An overpayment posts cash / refund_payable."""
     it = charged(desk)
     it = Books(desk).step(
         pay(it, 1_300),
@@ -100,7 +100,7 @@ def test_payment_over(desk: Desk) -> None:
 
 
 def test_payment_while_out(desk: Desk) -> None:
-    """What was captured so far may be paid while the rental goes on."""
+    """A captured amount may be paid while the rental goes on."""
     it = rental(desk, settle(rental(desk, authorize()), 300, final=False))
     it = Books(desk).step(
         pay(it, 300),
@@ -110,9 +110,9 @@ def test_payment_while_out(desk: Desk) -> None:
     assert states(it) == (State.ACTIVE, Custody.OUT, Collection.PAID)
 
 
-def test_payment_by_the_ladder(desk: Desk) -> None:
-    """An hour after the settlement the rail is asked to debit what is due; when it says that it
-    did, that is a payment, and saying it again changes nothing."""
+def test_payment_by_dunning(desk: Desk) -> None:
+    """An hour after the settlement the rail is asked to debit what is due; its success is a
+    payment, and a repeat of it changes nothing."""
     it = charged(desk)
     books = Books(desk)
     it = books.wake(it, START_US + HOUR_US, [], "collection.debit_requested")
@@ -137,9 +137,9 @@ def test_payment_by_the_ladder(desk: Desk) -> None:
     assert refused(desk, again, caller=PLATFORM).reason == "PAYMENT_OF_A_TRANSFER"
 
 
-def test_only_the_rail_says_that_a_debit_is_paid(desk: Desk) -> None:
-    """A transfer's id is no reference of a payment that a client records, and the rail's word
-    takes effect once; whatever references were used before are no other name for it."""
+def test_only_the_rail_reports_a_debit_as_paid(desk: Desk) -> None:
+    """A client cannot record a payment with a transfer's id as its reference, and the rail's result
+    counts once, whatever references were used before."""
     early = rental(desk, pay(charged(desk), 1, reference="transfers"), caller=PLATFORM)
     it = woken(desk, early, START_US + HOUR_US)
     (debit,) = transfers(desk, it)
@@ -157,7 +157,7 @@ def test_only_the_rail_says_that_a_debit_is_paid(desk: Desk) -> None:
 
 
 def test_payment_that_failed(desk: Desk) -> None:
-    """A debit that failed posts nothing; the ladder asks again on its day for what is due."""
+    """A debit that failed posts nothing; dunning asks again on its day for what is due."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     books = Books(desk)
@@ -175,9 +175,9 @@ def test_payment_that_failed(desk: Desk) -> None:
     assert (second.amount_minor, second.state) == (1_000, TransferState.REQUESTED)
 
 
-def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
-    """A debit is marked as sent before it is handed in, and cancelled instead when less is due by
-    then than it asks for; the ladder goes on with what is due."""
+def test_a_debit_of_a_paid_amount_is_not_handed_in(desk: Desk) -> None:
+    """A debit is marked SENT before it is handed in, or cancelled when it asks for more than is due
+    by then; dunning goes on with what is due."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     rental(desk, pay(it, 250))
@@ -193,8 +193,8 @@ def test_a_debit_of_what_was_paid_is_not_handed_in(desk: Desk) -> None:
     assert transfers(desk, it)[1].state is TransferState.SENT
 
 
-def test_a_transfer_of_nobody(desk: Desk) -> None:
-    """A transfer that was never asked for is not found."""
+def test_a_transfer_that_does_not_exist(desk: Desk) -> None:
+    """A transfer that was never requested is NOT_FOUND."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     ghost = told(debit._replace(transfer_id="0" * 20), TransferState.SENT)
@@ -205,7 +205,7 @@ def test_a_transfer_of_nobody(desk: Desk) -> None:
 
 
 def test_paid_elsewhere(desk: Desk) -> None:
-    """What was paid to the operator posts operator_payable / receivable and avail / drawn."""
+    """A payment to the operator posts operator_payable / receivable and avail / drawn."""
     it = charged(desk)
     it = Books(desk).step(
         pay_elsewhere(it, 1_250),
@@ -217,14 +217,15 @@ def test_paid_elsewhere(desk: Desk) -> None:
 
 
 def test_paid_elsewhere_too_much(desk: Desk) -> None:
-    """No more is paid elsewhere than is due: what is too much is the operator's matter."""
+    """At most what is due is recorded as paid elsewhere; any excess is between person and
+    operator."""
     it = charged(desk)
     assert isinstance(refused(desk, pay_elsewhere(it, 1_251)), InvalidInput)
 
 
 def test_lowered(desk: Desk) -> None:
-    """Lowered by x before payment: operator_payable x-f, fee_income f / receivable x;
-    avail / drawn x. The fee is the floored share of what is left."""
+    """Lowering by x before payment posts operator_payable x-f, fee_income f / receivable x; avail /
+    drawn x. The commission is the floored share of what is left."""
     it = charged(desk)
     it = Books(desk).step(
         lower(it, 250),
@@ -240,8 +241,8 @@ def test_lowered(desk: Desk) -> None:
 
 
 def test_refund_full(desk: Desk) -> None:
-    """A refund x after payment posts operator_payable x-f, fee_income f / refund_payable x; when
-    it is paid out, refund_payable / cash."""
+    """A refund of x after payment posts operator_payable x-f, fee_income f / refund_payable x; its
+    payout posts refund_payable / cash."""
     it = paid(desk)
     books = Books(desk)
     it = books.step(
@@ -264,8 +265,8 @@ def test_refund_full(desk: Desk) -> None:
 
 
 def test_refund_partial_several_never_too_much(desk: Desk) -> None:
-    """Several refunds are together never more than was captured and paid; however they are cut,
-    the fee that is given back is that of one."""
+    """Refunds are together at most what was captured and paid; any split of them returns the same
+    commission as one."""
     it = rental(desk, pay(charged(desk), 1_000))
     books = Books(desk)
     it = books.step(
@@ -285,7 +286,7 @@ def test_refund_partial_several_never_too_much(desk: Desk) -> None:
 
 
 def test_refund_of_a_captured_deposit(desk: Desk) -> None:
-    """What was captured of the cash part was paid, and can be refunded."""
+    """An amount captured from the cash part counts as paid and can be refunded."""
     it = rental(desk, settle(rental(desk, confirm(rental(desk, authorize("ben")))), 1_000))
     it = Books(desk).step(
         refund(it, 1_000),
@@ -299,7 +300,7 @@ def test_refund_of_a_captured_deposit(desk: Desk) -> None:
 
 
 def test_payout_that_failed(desk: Desk) -> None:
-    """A payout that failed is owed again: cash / refund_payable; it may be paid out once more."""
+    """A payout that failed is owed again: cash / refund_payable; it may be paid out again."""
     it = rental(desk, pay(charged(desk), 1_300))
     it = rental(desk, pay_out(it, 30))
     assert isinstance(refused(desk, pay_out(it, 21)), InvalidInput)
@@ -314,9 +315,9 @@ def test_payout_that_failed(desk: Desk) -> None:
     assert line(desk).refund_payable_minor == 0
 
 
-def test_payout_that_came_back(desk: Desk) -> None:
-    """A payout that bounces after the rail said that it succeeded is owed again, once:
-    cash / refund_payable; a later word of the success changes nothing."""
+def test_payout_that_was_returned(desk: Desk) -> None:
+    """A payout that is returned after its success is owed again, once: cash / refund_payable; a
+    later report of success changes nothing."""
     it = rental(desk, pay_out(rental(desk, pay(charged(desk), 1_300)), 50))
     (payout,) = transfers(desk, it)
     desk.do(told(payout, TransferState.SUCCEEDED), caller=PLATFORM)
@@ -334,8 +335,8 @@ def test_payout_that_came_back(desk: Desk) -> None:
     rental(desk, pay_out(it, 50))
 
 
-def test_payout_that_came_back_before_it_was_known_to_succeed(desk: Desk) -> None:
-    """A payout comes back although nobody said that it had succeeded; one that failed does not."""
+def test_payout_returned_before_its_success_was_known(desk: Desk) -> None:
+    """A payout may be returned without a reported success; one that failed cannot."""
     it = rental(desk, pay(charged(desk), 1_300))
     it = rental(desk, pay_out(rental(desk, pay_out(it, 20)), 30))
     first, second = transfers(desk, it)
@@ -347,8 +348,8 @@ def test_payout_that_came_back_before_it_was_known_to_succeed(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("before", [TransferState.SENT, TransferState.SUCCEEDED])
-def test_a_debit_does_not_return(desk: Desk, before: TransferState) -> None:
-    """A debit comes back by a charge-back: the rail's word that it returned is refused."""
+def test_a_debit_cannot_be_returned(desk: Desk, before: TransferState) -> None:
+    """RETURNED for a debit is refused, because debits come back only as charge-backs."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     desk.do(told(debit, before), caller=PLATFORM)
@@ -358,7 +359,7 @@ def test_a_debit_does_not_return(desk: Desk, before: TransferState) -> None:
 
 
 def test_payout_after_the_end_of_a_hold(desk: Desk) -> None:
-    """What is owed for a deposit is paid out whatever became of the hold."""
+    """A deposit that is owed back is paid out in every closed state."""
     it = rental(desk, reverse(rental(desk, confirm(rental(desk, authorize("ben"))))))
     it = Books(desk).step(
         pay_out(it, 9_950), [("money", "refund_payable / cash", 9_950)], "collection.paid_out"
@@ -370,8 +371,8 @@ def test_payout_after_the_end_of_a_hold(desk: Desk) -> None:
 
 
 def test_dispute_opened_and_lost_by_the_user(desk: Desk) -> None:
-    """A dispute posts receivable_disputed / receivable; lost by the user, back. What is disputed
-    stays drawn and is not collected meanwhile."""
+    """A dispute posts receivable_disputed / receivable; lost by the user, the reverse. A disputed
+    amount stays drawn and is not collected meanwhile."""
     it = charged(desk)
     books = Books(desk)
     it = books.step(
@@ -390,7 +391,7 @@ def test_dispute_opened_and_lost_by_the_user(desk: Desk) -> None:
 
 
 def test_dispute_won_by_the_user(desk: Desk) -> None:
-    """A dispute won posts operator_payable x-f, fee_income f / receivable_disputed x;
+    """A dispute won by the user posts operator_payable x-f, fee_income f / receivable_disputed x;
     avail / drawn x."""
     it = rental(desk, dispute(charged(desk), 250))
     it = Books(desk).step(
@@ -407,8 +408,8 @@ def test_dispute_won_by_the_user(desk: Desk) -> None:
 
 
 def test_dispute_won_out_of_goodwill(desk: Desk) -> None:
-    """A dispute won at Freehold's cost posts goodwill x / receivable_disputed x; the operator and
-    the fee stay as they were."""
+    """A dispute won at Freehold's cost posts goodwill x / receivable_disputed x; the operator's
+    part and the commission stay."""
     it = rental(desk, dispute(charged(desk), 250))
     it = Books(desk).step(
         decide_dispute(it, user_won=True, goodwill=True),
@@ -419,7 +420,7 @@ def test_dispute_won_out_of_goodwill(desk: Desk) -> None:
 
 
 def test_dispute_of_too_much(desk: Desk) -> None:
-    """No more is disputed than is due, and nothing is decided that is not disputed."""
+    """At most what is due can be disputed, and only disputed amounts are decided."""
     it = charged(desk)
     assert isinstance(refused(desk, dispute(it, 1_251)), InvalidInput)
     assert refused(desk, decide_dispute(it, user_won=True)).reason == "NOTHING_DISPUTED"
@@ -429,8 +430,8 @@ def test_dispute_of_too_much(desk: Desk) -> None:
 
 
 def test_charge_back_and_overturned(desk: Desk) -> None:
-    """A charge-back after payment posts its receivable / cash, without the line; overturned,
-    back."""
+    """A charge-back of a payment posts receivable_charged_back / cash, without the line; when
+    overturned, the reverse."""
     it = paid(desk)
     books = Books(desk)
     it = books.step(
@@ -450,7 +451,7 @@ def test_charge_back_and_overturned(desk: Desk) -> None:
 
 @pytest.mark.parametrize("goodwill", [False, True])
 def test_charge_back_won(desk: Desk, goodwill: bool) -> None:
-    """A charge-back won by the user is posted as a won dispute, without the line."""
+    """A charge-back won by the user posts the same as a won dispute, without the line."""
     it = rental(desk, charge_back(paid(desk), 250))
     given = [
         ("money", "operator_payable / receivable_charged_back", 243),
@@ -468,7 +469,7 @@ def test_charge_back_won(desk: Desk, goodwill: bool) -> None:
 
 
 def test_charge_back_of_too_much(desk: Desk) -> None:
-    """No more is charged back than came by the rail and did not go out; a reference counts
+    """At most what came by the rail and is still here can be charged back; a reference counts
     once."""
     it = rental(desk, pay_out(rental(desk, refund(paid(desk), 50)), 50))
     assert isinstance(refused(desk, charge_back(it, 1_201)), InvalidInput)
@@ -489,8 +490,8 @@ TAKEN = [("money", "receivable_charged_back / cash", 5_000)]
 
 
 def test_charge_back_of_a_held_deposit(desk: Desk) -> None:
-    """A deposit can be charged back while it is held; what the user keeps of it posts
-    deposit / receivable_charged_back and is held no longer."""
+    """A held deposit can be charged back; the part that the user keeps posts deposit /
+    receivable_charged_back and is no longer held."""
     it = deposit(desk)
     books = Books(desk)
     it = books.step(charge_back(it, 5_000), TAKEN, "collection.charged_back")
@@ -518,8 +519,8 @@ def test_charge_back_of_a_held_deposit(desk: Desk) -> None:
 
 
 def test_charge_back_of_a_deposit_that_is_captured_meanwhile(desk: Desk) -> None:
-    """What was captured of a deposit while it was charged back is given up by the operator only
-    after what is owed back."""
+    """When a deposit is captured while charged back, what is owed back goes first; only then the
+    operator bears the rest."""
     it = rental(desk, charge_back(deposit(desk), 9_000))
     it = rental(desk, settle(it, 2_000))
     assert (it.refund_payable_minor, it.in_hand_minor) == (7_950, 950)
@@ -536,9 +537,9 @@ def test_charge_back_of_a_deposit_that_is_captured_meanwhile(desk: Desk) -> None
     assert it.in_hand_minor == 950
 
 
-def test_charge_back_of_a_released_deposit_is_not_paid_out_as_well(desk: Desk) -> None:
-    """A deposit can be charged back after it was released; what was taken back is not paid out
-    while that is open, and is not owed any more when the user keeps it."""
+def test_charge_back_of_a_released_deposit_is_not_paid_out_too(desk: Desk) -> None:
+    """A released deposit can be charged back; the charged-back part is not paid out while that is
+    open, and is no longer owed when the user keeps it."""
     it = rental(desk, reverse(deposit(desk)))
     books = Books(desk)
     it = books.step(charge_back(it, 5_000), TAKEN, "collection.charged_back")
@@ -556,7 +557,7 @@ def test_charge_back_of_a_released_deposit_is_not_paid_out_as_well(desk: Desk) -
 
 
 def test_charge_back_overturned_is_paid_out_then(desk: Desk) -> None:
-    """What is owed back is paid out once the charge-back is overturned."""
+    """An amount owed back is paid out once the charge-back is overturned."""
     it = rental(desk, charge_back(rental(desk, reverse(deposit(desk))), 9_950))
     assert isinstance(refused(desk, pay_out(it, 1)), InvalidInput)
     it = rental(desk, decide_charge_back(it, user_won=False))
@@ -565,7 +566,7 @@ def test_charge_back_overturned_is_paid_out_then(desk: Desk) -> None:
 
 
 def test_charge_back_of_a_payout_that_failed(desk: Desk) -> None:
-    """What a payout did not bring to the person can be charged back again."""
+    """An amount whose payout failed can be charged back again."""
     it = rental(desk, pay_out(rental(desk, reverse(deposit(desk))), 9_950))
     (payout,) = transfers(desk, it)
     desk.do(told(payout, TransferState.FAILED), caller=PLATFORM)
@@ -573,8 +574,8 @@ def test_charge_back_of_a_payout_that_failed(desk: Desk) -> None:
     assert (it.refund_payable_minor, it.in_hand_minor) == (9_950, 0)
 
 
-def test_charge_back_of_an_over_payment(desk: Desk) -> None:
-    """What was paid too much is charged back like the rest, and goes first."""
+def test_charge_back_of_an_overpayment(desk: Desk) -> None:
+    """An overpayment is charged back like the rest, and goes first."""
     it = rental(desk, charge_back(rental(desk, pay(charged(desk), 1_300)), 1_300))
     it = Books(desk).step(
         decide_charge_back(it, user_won=True),
@@ -589,8 +590,8 @@ def test_charge_back_of_an_over_payment(desk: Desk) -> None:
 
 
 def test_charge_back_of_a_recovery(desk: Desk) -> None:
-    """What was recovered after a write-off and is charged back for good posts
-    recovery / receivable_charged_back, and is not recovered after all."""
+    """When a recovery after a write-off is charged back and the user keeps it, it posts recovery /
+    receivable_charged_back and no longer counts as recovered."""
     it = rental(desk, pay(charged(desk), 250))
     it = rental(desk, approve(rental(desk, propose(it))))
     it = rental(desk, charge_back(rental(desk, pay(it, 1_000, reference="pay-2")), 1_100))
@@ -607,9 +608,9 @@ def test_charge_back_of_a_recovery(desk: Desk) -> None:
     assert (it.unrecovered_minor, it.refund_payable_minor) == (0, 0)
 
 
-def test_charge_back_of_what_was_paid_elsewhere(desk: Desk) -> None:
-    """What was paid to the operator never came by the rail, and no bank can take it back; what
-    the operator gives back of it is paid out all the same."""
+def test_charge_back_of_a_payment_elsewhere(desk: Desk) -> None:
+    """A payment to the operator did not come by the rail, so no bank can charge it back; the
+    operator's refund of it is still paid out."""
     it = rental(desk, pay_elsewhere(rental(desk, pay(charged(desk), 250)), 1_000))
     assert isinstance(refused(desk, charge_back(it, 251)), InvalidInput)
     it = rental(desk, refund(it, 1_250))
@@ -622,8 +623,8 @@ def test_charge_back_of_what_was_paid_elsewhere(desk: Desk) -> None:
 
 
 def test_refund_while_charged_back_gives_back_once(desk: Desk) -> None:
-    """A refund of what is charged back is owed, not paid out, and settles the charge-back when
-    the user keeps it; the operator gives up once."""
+    """A refund of a charged-back amount is owed but not paid out, and settles the charge-back when
+    the user keeps it; the operator bears it once."""
     it = rental(desk, refund(rental(desk, charge_back(paid(desk), 1_250)), 1_250))
     assert isinstance(refused(desk, pay_out(it, 1)), InvalidInput)
     it = Books(desk).step(
@@ -638,7 +639,7 @@ def test_refund_while_charged_back_gives_back_once(desk: Desk) -> None:
 
 
 def test_provision_up_and_down(desk: Desk) -> None:
-    """A provision posts credit_loss / allowance; lowered, back."""
+    """A provision posts credit_loss / allowance; lowering it posts the reverse."""
     it = charged(desk)
     books = Books(desk)
     it = books.step(
@@ -652,8 +653,8 @@ def test_provision_up_and_down(desk: Desk) -> None:
 
 
 def test_write_off_by_two_people(desk: Desk) -> None:
-    """A write-off by two people posts allowance / receivable and limit_control / drawn; what was
-    not provided for is provided for in the same transaction."""
+    """A write-off with two keys posts allowance / receivable and limit_control / drawn; a part
+    without provision is provided for in the same transaction."""
     it = rental(desk, provision(charged(desk), 200))
     books = Books(desk)
     it = books.step(propose(it, "key-1"), [], "collection.write_off_proposed")
@@ -673,7 +674,7 @@ def test_write_off_by_two_people(desk: Desk) -> None:
 
 
 def test_write_off_needs_a_proposal(desk: Desk) -> None:
-    """Nothing is written off that nobody proposed, and nothing that is not due."""
+    """A write-off without a proposal, or of nothing due, is refused."""
     it = charged(desk)
     assert refused(desk, approve(it)).reason == "NOT_PROPOSED"
     it = rental(desk, pay(rental(desk, propose(it)), 1_250))
@@ -682,17 +683,17 @@ def test_write_off_needs_a_proposal(desk: Desk) -> None:
     assert refused(desk, propose(it)).reason == "NOTHING_DUE"
 
 
-def test_write_off_of_what_is_left_of_the_proposal(desk: Desk) -> None:
-    """When less is due than was proposed, what is due is written off."""
+def test_write_off_after_a_partial_payment(desk: Desk) -> None:
+    """When less is due than was proposed, only what is due is written off."""
     it = rental(desk, pay(rental(desk, propose(charged(desk))), 250))
     assert it.write_off_minor == 1_250
     it = rental(desk, approve(it))
     assert (it.due_minor, it.written_off_minor, it.write_off_minor) == (0, 1_000, 0)
 
 
-def test_write_off_never_of_more_than_was_proposed(desk: Desk) -> None:
-    """What has become due since the proposal, by a dispute that the person lost, stays due until it
-    is proposed itself."""
+def test_write_off_of_at_most_the_proposal(desk: Desk) -> None:
+    """An amount that became due after the proposal, by a dispute that the person lost, stays due
+    until it is proposed too."""
     it = rental(desk, propose(rental(desk, dispute(charged(desk), 1_000))))
     assert it.write_off_minor == 250
     it = rental(desk, decide_dispute(it, user_won=False))
@@ -709,17 +710,18 @@ def test_write_off_never_of_more_than_was_proposed(desk: Desk) -> None:
     assert refused(desk, approve(it)).reason == "NOT_PROPOSED"
 
 
-def test_a_proposal_goes_with_what_is_due(desk: Desk) -> None:
-    """A dispute of all that is due ends a proposal: lost by the person, it is proposed anew."""
+def test_a_proposal_ends_when_nothing_is_due(desk: Desk) -> None:
+    """A dispute of all that is due ends a proposal; after the person loses it, a new proposal is
+    needed."""
     it = rental(desk, dispute(rental(desk, propose(charged(desk))), 1_250))
     assert (it.write_off_by, it.write_off_minor) == ("", 0)
     it = rental(desk, decide_dispute(it, user_won=False))
     assert refused(desk, approve(it)).reason == "NOT_PROPOSED"
 
 
-def test_no_score_raises_a_limit_after_a_write_off(desk: Desk) -> None:
-    """After a write-off newer features leave the limit as it is; it is raised by hand, or when it
-    is left to the score again by hand."""
+def test_the_limit_stays_frozen_after_a_write_off(desk: Desk) -> None:
+    """After a write-off newer features do not change the limit, until a person sets it or leaves it
+    to the score again."""
     rental(desk, approve(rental(desk, propose(charged(desk)))))
     assert line(desk).limit_fixed
     desk.put_user("ann", 800)
@@ -732,7 +734,7 @@ def test_no_score_raises_a_limit_after_a_write_off(desk: Desk) -> None:
 
 
 def test_recovery(desk: Desk) -> None:
-    """A payment of what was written off posts cash / recovery; what is too much is owed back."""
+    """A payment of a written-off amount posts cash / recovery; an overpayment is owed back."""
     it = rental(desk, approve(rental(desk, propose(charged(desk)))))
     it = Books(desk).step(
         pay(it, 1_300),
@@ -747,7 +749,7 @@ def test_recovery(desk: Desk) -> None:
 
 
 def paying_out(amount_minor: int, reference: str = "out-1") -> PayOutOperator:
-    """The treasury pays an operator."""
+    """Pays an operator."""
     return PayOutOperator(OPERATOR, money(amount_minor), reference)
 
 
@@ -761,7 +763,7 @@ def test_operator_payout(desk: Desk) -> None:
 
 
 def test_operator_payout_of_too_much(desk: Desk) -> None:
-    """No more is paid than the operator is owed, and no payment twice."""
+    """A payout is at most what the operator is owed, and counts once."""
     charged(desk)
     before = counts(desk)
     error = refused(desk, paying_out(1_214), caller=PLATFORM)
@@ -788,7 +790,8 @@ def test_operator_payouts_in_one_batch(desk: Desk) -> None:
 
 
 def test_operator_owes_after_a_refund(desk: Desk) -> None:
-    """A refund after the payout leaves the operator owing; nothing is paid until it is even."""
+    """A refund after the payout leaves the operator owing; nothing is paid out until the balance is
+    positive."""
     it = paid(desk)
     desk.do(paying_out(1_213), caller=PLATFORM)
     rental(desk, refund(it, 1_250))
@@ -796,13 +799,13 @@ def test_operator_owes_after_a_refund(desk: Desk) -> None:
 
 
 def paying_back(amount_minor: int, reference: str = "back-1") -> RecordOperatorPayment:
-    """An operator pays what it owes."""
+    """An operator's payment of what it owes."""
     return RecordOperatorPayment(OPERATOR, money(amount_minor), reference)
 
 
 def test_operator_pays_back(desk: Desk) -> None:
-    """What an operator pays posts cash / operator_payable on its own line; a reference counts
-    once, and what it did not owe it is owed."""
+    """An operator's payment posts cash / operator_payable on its own line; a reference counts once,
+    and an overpayment is owed to the operator."""
     it = paid(desk)
     desk.do(paying_out(1_213), caller=PLATFORM)
     rental(desk, refund(it, 1_250))
@@ -821,14 +824,16 @@ def test_operator_pays_back(desk: Desk) -> None:
 def test_operator_money_in_a_currency_without_lines(
     desk: Desk, moved: type[PayOutOperator | RecordOperatorPayment]
 ) -> None:
-    """An operator is paid, and pays, in a currency in which lines are kept."""
+    """An operator is paid, and pays, only in a configured currency."""
     error = refused(desk, moved(OPERATOR, Money("EUR", 1), "out-1"), caller=PLATFORM)
     assert isinstance(error, InvalidInput)
     assert error.violations[0].field == "amount.currency_code"
 
 
 @pytest.mark.parametrize("moved", [PayOutOperator, RecordOperatorPayment])
-def test_money_of_nobody(desk: Desk, moved: type[PayOutOperator | RecordOperatorPayment]) -> None:
-    """An operator that is not registered is not found."""
+def test_money_of_an_unknown_operator(
+    desk: Desk, moved: type[PayOutOperator | RecordOperatorPayment]
+) -> None:
+    """An operator that is not registered is NOT_FOUND."""
     command = moved("nobody", money(1), "out-1")
     assert refused(desk, command, caller=PLATFORM).reason == "OPERATOR_NOT_FOUND"

@@ -1,4 +1,4 @@
-"""Damage that was found late: a fresh authorization that cites the rental, with nothing out."""
+"""Damage found after the return: a new authorization that cites the rental, without an item out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def damage(
     currency: str = CNY,
     accept: tuple[Offer, ...] = (),
 ) -> Authorize:
-    """A charge for damage that was found later."""
+    """A charge for damage found later."""
     return Authorize(
         parent.user_id,
         (Item(product_id, parent.asset_id),),
@@ -56,7 +56,7 @@ def damage(
 
 
 def settled(desk: Desk, user_id: str = "ann", product_id: str = "bike") -> Authorization:
-    """A rental that is over, of an item that is known."""
+    """A settled rental of a known item."""
     accept = (Offer.ZERO,) if user_id == "ann" else ()
     it = rental(desk, authorize(user_id, product_id, "item-1", accept=accept))
     if it.state is State.OFFERED:
@@ -65,7 +65,8 @@ def settled(desk: Desk, user_id: str = "ann", product_id: str = "bike") -> Autho
 
 
 def test_damage_cites_its_parent(desk: Desk) -> None:
-    """A late charge needs a fresh authorization that cites the old one, which takes no more."""
+    """A late charge needs a new authorization that cites the old one, which accepts no more
+    captures."""
     parent = settled(desk)
     assert refused(desk, settle(parent, 100)).metadata == {"state": "SETTLED"}
     it = Books(desk).step(
@@ -76,9 +77,9 @@ def test_damage_cites_its_parent(desk: Desk) -> None:
     assert stored(desk, parent) == parent
 
 
-def test_of_a_damage_charge_nothing_is_out(desk: Desk) -> None:
-    """A damage charge is ACTIVE with custody IN_STATION, is never due or lost, and leaves the item
-    that it names to others."""
+def test_a_damage_charge_has_no_item_out(desk: Desk) -> None:
+    """A damage charge is ACTIVE with custody IN_STATION, is never due or lost, and leaves the named
+    item to others."""
     parent = settled(desk)
     it = rental(desk, damage(parent))
     assert (it.state, it.custody, it.asset_id) == (State.ACTIVE, Custody.IN_STATION, "item-1")
@@ -86,13 +87,13 @@ def test_of_a_damage_charge_nothing_is_out(desk: Desk) -> None:
     other = rental(desk, authorize("ann", "bike", "item-1"))
     assert rental(desk, settle(it, 100)).custody is Custody.IN_STATION
     assert refused(desk, authorize("ben", "umbrella", "item-1")).reason == "ASSET_IN_USE"
-    # Somebody has the item again, and damage to it may still be charged.
+    # Somebody else has the item now; damage to it may still be charged.
     assert rental(desk, damage(parent, 100)).state is State.ACTIVE
     assert stored(desk, other).state is State.ACTIVE
 
 
 def test_damage_asks_for_an_amount(desk: Desk) -> None:
-    """A damage charge asks for what the caller says, or else for the deposit."""
+    """A damage charge asks for the caller's amount, or else for the deposit."""
     books, parent = Books(desk), settled(desk)
     books.news()
     it = books.step(
@@ -102,13 +103,13 @@ def test_damage_asks_for_an_amount(desk: Desk) -> None:
 
 
 def test_damage_is_decided_like_a_rental(desk: Desk) -> None:
-    """The score and the policy divide a damage charge between credit and cash, and a payment holds
-    both parts."""
+    """Score and policy divide a damage charge into credit and cash, and a payment holds both
+    parts."""
     parent = settled(desk, "ben")
     it = rental(desk, damage(parent, 4_001))
     assert (it.state, it.offer) == (State.OFFERED, Offer.REDUCED)
     assert (it.credit_minor, it.cash_minor) == (2_000, 2_001)
-    # The item that it names may be with somebody else.
+    # Somebody else may have the named item.
     rental(desk, authorize("ann", "bike", "item-1"))
     held = Books(desk).step(
         confirm(it),
@@ -120,21 +121,21 @@ def test_damage_is_decided_like_a_rental(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("amount_minor", "currency"), [(0, CNY), (19_901, CNY), (100, "EUR")])
 def test_damage_asks_for_the_deposit_at_most(desk: Desk, amount_minor: int, currency: str) -> None:
-    """A damage charge of nothing, of more than the deposit or in another currency is refused."""
+    """A damage charge of zero, of more than the deposit, or in another currency is refused."""
     error = refused(desk, damage(settled(desk), amount_minor, currency=currency))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].field.startswith("amount.")
 
 
 def test_only_damage_names_an_amount(desk: Desk) -> None:
-    """A rental asks for its deposit: an amount without a parent is refused."""
+    """A rental asks for its deposit: an amount is allowed only with a parent."""
     error = refused(desk, authorize()._replace(amount=Money(CNY, 100)))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].rule == "amount.only_with_parent"
 
 
-def test_of_damage_nothing_is_picked_up(desk: Desk) -> None:
-    """A damage charge that starts at a pick-up is refused."""
+def test_a_damage_charge_has_no_pick_up(desk: Desk) -> None:
+    """A damage charge with start ON_PICKUP is refused."""
     error = refused(desk, damage(settled(desk))._replace(start=Start.ON_PICKUP))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].field == "start"
@@ -143,8 +144,8 @@ def test_of_damage_nothing_is_picked_up(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "command", [lambda it: extend(it, DAY_US), claim_return, lost, settle_usage]
 )
-def test_what_is_not_for_damage(desk: Desk, command: Callable[[Authorization], Command]) -> None:
-    """A damage charge is not extended, claimed as returned, given up as lost or settled by its
+def test_commands_not_for_damage(desk: Desk, command: Callable[[Authorization], Command]) -> None:
+    """A damage charge cannot be extended, claimed as returned, reported lost, or settled by
     usage."""
     it = rental(desk, damage(settled(desk)))
     error = refused(desk, command(it))
@@ -152,8 +153,9 @@ def test_what_is_not_for_damage(desk: Desk, command: Callable[[Authorization], C
     assert stored(desk, it) == it
 
 
-def test_damage_that_nobody_settles(desk: Desk) -> None:
-    """A damage charge that nobody settles or reverses expires after the policy's rental period."""
+def test_an_open_damage_charge_expires(desk: Desk) -> None:
+    """A damage charge that is neither settled nor reversed expires after the policy's rental
+    period."""
     it = rental(desk, damage(settled(desk), 4_000))
     assert it.expire_us == START_US + DAY_US
     after = Books(desk).wake(
@@ -165,8 +167,8 @@ def test_damage_that_nobody_settles(desk: Desk) -> None:
     assert (after.state, after.expire_us, after.wake_us) == (State.EXPIRED, None, None)
 
 
-def test_damage_that_is_settled_in_part(desk: Desk) -> None:
-    """A damage charge of which a part was captured ends SETTLED with that part."""
+def test_damage_captured_in_part_is_settled(desk: Desk) -> None:
+    """A damage charge with a partial capture ends SETTLED with that part."""
     it = rental(desk, damage(settled(desk), 4_000)._replace(rental_period_us=MINUTE_US))
     rental(desk, settle(it, 1_000, final=False))
     after = Books(desk).wake(
@@ -180,7 +182,7 @@ def test_damage_that_is_settled_in_part(desk: Desk) -> None:
 
 
 def test_damage_is_reversed(desk: Desk) -> None:
-    """A damage charge of which nothing was captured can be given back."""
+    """A damage charge without a capture can be reversed."""
     it = rental(desk, damage(settled(desk), 4_000))
     after = Books(desk).step(
         reverse(it), [("line", "available / held", 4_000)], "authorization.reversed"
@@ -188,9 +190,9 @@ def test_damage_is_reversed(desk: Desk) -> None:
     assert after.state is State.REVERSED
 
 
-def test_damage_to_a_rental_that_was_given_back(desk: Desk) -> None:
-    """A rental that was reversed after its item had been out may be cited; one that was never out,
-    as a damage charge itself, may not."""
+def test_damage_to_a_reversed_rental(desk: Desk) -> None:
+    """A reversed rental may be cited if its item had been out; one that was never out, such as a
+    damage charge, may not."""
     out = rental(desk, reverse(rental(desk, authorize())))
     charge = rental(desk, reverse(rental(desk, damage(out, 100))))
     never = rental(desk, reverse(rental(desk, pick_up())))
@@ -199,8 +201,8 @@ def test_damage_to_a_rental_that_was_given_back(desk: Desk) -> None:
         assert (error.reason, error.metadata) == ("PARENT_NEVER_OUT", {"state": "REVERSED"})
 
 
-def test_damage_to_what_goes_on(desk: Desk) -> None:
-    """A parent must be closed, and the same person's and operator's."""
+def test_damage_needs_a_closed_parent(desk: Desk) -> None:
+    """A parent must be closed, and of the same person and operator."""
     parent = rental(desk, authorize("ann", "umbrella"))
     error = refused(desk, damage(parent))
     assert (error.reason, error.metadata) == ("PARENT_OPEN", {"state": "ACTIVE"})

@@ -1,4 +1,5 @@
-"""Groups: several items in one Authorize are held all or none, confirmed and reversed together."""
+"""Groups: the items of one Authorize are held all or none, confirmed together and reversed
+together."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def test_a_group_is_held_together(desk: Desk) -> None:
 
 
 def test_the_decisions_of_a_group_rest_on_the_same_balances(desk: Desk) -> None:
-    """Every item of a group is decided on the line as it stood before any of them was held."""
+    """Every item of a group is decided on the line as it stood before the group's first hold."""
     members(desk, group("ann", BIKE, UMBRELLA))
     with desk.store.engine.connect() as connection:
         decided = connection.execute(
@@ -61,15 +62,15 @@ def test_the_decisions_of_a_group_rest_on_the_same_balances(desk: Desk) -> None:
 
 
 def test_a_group_of_one(desk: Desk) -> None:
-    """A group of one item is answered as a group, and is a rental like any other."""
+    """A group of one item is answered as a group, and is otherwise a rental like any other."""
     answer = desk.do(group("ann", BIKE))
     assert isinstance(answer, Group)
     (it,) = answer.authorizations
     assert (it.state, it.group_id) == (State.ACTIVE, "")
 
 
-def test_the_line_suffices_for_one_but_not_for_both(desk: Desk) -> None:
-    """Where the line does not bear all of a group, none is held."""
+def test_the_line_is_enough_for_one_but_not_for_both(desk: Desk) -> None:
+    """When the line is too small for all of a group, no item is held."""
     for _ in range(2):
         rental(desk, authorize("ann", "bike"))
     books = Books(desk)
@@ -80,8 +81,8 @@ def test_the_line_suffices_for_one_but_not_for_both(desk: Desk) -> None:
     assert rental(desk, authorize("ann", "umbrella", accept=(Offer.ZERO,))).state is State.ACTIVE
 
 
-def test_the_line_suffices_for_a_stricter_offer(desk: Desk) -> None:
-    """Where the line does not bear a group's zero deposit, all get the next offer."""
+def test_the_line_is_enough_for_a_stricter_offer(desk: Desk) -> None:
+    """When the line is too small for a group's zero deposit, all items get the next offer."""
     for _ in range(2):
         rental(desk, authorize("ann", "bike"))
     both = members(desk, group("ann", UMBRELLA, BANK))
@@ -92,7 +93,7 @@ def test_the_line_suffices_for_a_stricter_offer(desk: Desk) -> None:
 
 
 def test_one_item_in_use(desk: Desk) -> None:
-    """Where one item of a group is in use, or named twice, nothing of it is written."""
+    """When one item of a group is in use or named twice, nothing of the group is written."""
     rental(desk, authorize("ben", "umbrella", "u-2", accept=(Offer.ZERO,)))
     before = counts(desk)
     command = group("ann", ("umbrella", "u-1"), ("umbrella", "u-2"))
@@ -114,8 +115,8 @@ def test_one_product_in_another_currency(desk: Desk) -> None:
 def test_mixed_policies_take_the_strictest_offer(
     desk: Desk, order: tuple[tuple[str, str], ...]
 ) -> None:
-    """Where the policies of a group differ, all its items get the strictest offer: at 550 an
-    umbrella needs no deposit, a bike a reduced one, and together both a reduced one."""
+    """When the policies of a group differ, all its items get the strictest offer: at 550 an
+    umbrella needs no deposit, a bike a reduced one, and together both need a reduced one."""
     both = members(desk, group("ben", *order))
     assert {it.offer for it in both} == {Offer.REDUCED}
     assert {(it.product_id, it.credit_minor, it.cash_minor) for it in both} == {
@@ -126,8 +127,8 @@ def test_mixed_policies_take_the_strictest_offer(
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_group_is_confirmed_with_one_payment(desk: Desk, place: int) -> None:
-    """One payment for all cash parts, on any member, holds the whole group; what is too much is
-    owed back on the member that was named."""
+    """One payment for all cash parts, on any member, holds the whole group; an overpayment is owed
+    back on that member."""
     both = members(desk, group("ben", ("bike", "b-1"), ("umbrella", "u-1"), start=Start.ON_PICKUP))
     named = both[place]
     books = Books(desk)
@@ -146,16 +147,17 @@ def test_a_group_is_confirmed_with_one_payment(desk: Desk, place: int) -> None:
 
 
 def test_a_group_paid_too_little(desk: Desk) -> None:
-    """A payment of one cash part of a group is too little, and names the sum that is asked for."""
+    """A payment of one cash part of a group is too small, and the refusal names the sum that is
+    needed."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     error = refused(desk, confirm(both[0]))
     assert isinstance(error, InvalidInput)
     assert "12900" in error.violations[0].description
 
 
-def test_a_group_of_which_one_item_is_gone(desk: Desk) -> None:
-    """Where one item of a group is gone when it is paid, none is held: all are DECLINED, and the
-    payment is owed back."""
+def test_a_group_with_one_item_gone(desk: Desk) -> None:
+    """When one item of a group is gone at the payment, none is held: all members are DECLINED and
+    the payment is owed back."""
     both = members(desk, group("ben", ("bike", "b-1"), ("umbrella", "u-1")))
     rental(desk, authorize("ann", "umbrella", "u-1"))
     books = Books(desk)
@@ -183,7 +185,7 @@ def test_a_group_is_paid_once(desk: Desk) -> None:
 
 
 def test_a_group_lapses_together(desk: Desk) -> None:
-    """The offer of a group ends for all its members when the first of their windows does."""
+    """A group's offer ends for all members with the first of their windows."""
     change_terms(desk, t.policies, "small-item", offer_window_us=10 * MINUTE_US)
     both = members(desk, group("ben", BIKE, UMBRELLA))
     assert {it.expire_us for it in both} == {START_US + 10 * MINUTE_US}
@@ -194,8 +196,8 @@ def test_a_group_lapses_together(desk: Desk) -> None:
     assert line(desk, "ben").held_minor == 0
 
 
-def test_a_confirmation_after_one_member_was_given_up(desk: Desk) -> None:
-    """Who gives one member's offer up confirms the rest of the group."""
+def test_a_confirmation_after_a_member_was_reversed(desk: Desk) -> None:
+    """After one member's offer was reversed, a payment confirms the others."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     rental(desk, reverse(both[0]))
     it = rental(desk, confirm(both[1]))
@@ -203,9 +205,9 @@ def test_a_confirmation_after_one_member_was_given_up(desk: Desk) -> None:
     assert balances(desk, "ben") == (20_000, 17_050, 2_950, 0)
 
 
-def test_the_rest_of_a_group_is_confirmed_under_the_name_of_a_reversed_member(desk: Desk) -> None:
-    """Naming a member that was given up confirms the members still OFFERED; what their cash parts
-    do not need is owed back on the one that was named."""
+def test_a_reversed_members_name_confirms_the_rest(desk: Desk) -> None:
+    """A payment under a reversed member's name confirms the members still OFFERED; any excess is
+    owed back on the named member."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     given_up = rental(desk, reverse(both[0]))
     books = Books(desk)
@@ -223,17 +225,17 @@ def test_the_rest_of_a_group_is_confirmed_under_the_name_of_a_reversed_member(de
     assert stored(desk, both[1]).state is State.ACTIVE
 
 
-def test_the_exact_rest_of_a_group_under_the_name_of_a_reversed_member(desk: Desk) -> None:
-    """A payment of just the cash parts still asked for leaves a reversed member as it is."""
+def test_the_exact_rest_under_a_reversed_members_name(desk: Desk) -> None:
+    """A payment of exactly the open cash parts leaves the reversed member unchanged."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     given_up = rental(desk, reverse(both[0]))
     assert rental(desk, confirm(both[0], 2_950)) == given_up
     assert stored(desk, both[1]).held_minor == 5_900
 
 
-def test_the_rest_of_a_group_that_is_gone(desk: Desk) -> None:
-    """Where what is left of a group cannot be held any more, all that was paid is owed back on the
-    member that was named, although that was given up."""
+def test_the_rest_of_a_group_cannot_be_held(desk: Desk) -> None:
+    """When the rest of a group cannot be held any more, the whole payment is owed back on the named
+    member, although it was reversed."""
     both = members(desk, group("ben", BIKE, ("umbrella", "u-1")))
     rental(desk, reverse(both[0]))
     rental(desk, authorize("ann", "umbrella", "u-1"))
@@ -248,8 +250,8 @@ def test_the_rest_of_a_group_that_is_gone(desk: Desk) -> None:
 
 
 def test_too_little_for_the_rest_of_a_group(desk: Desk) -> None:
-    """A payment under the name of a closed member that is too little for the others came too late:
-    it is owed back, and their offer stands."""
+    """A payment under a closed member's name that is too small for the others counts as late: it is
+    owed back, and their offer stays."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     rental(desk, reverse(both[1]))
     it = Books(desk).step(
@@ -263,7 +265,7 @@ def test_too_little_for_the_rest_of_a_group(desk: Desk) -> None:
 
 @pytest.mark.parametrize("approved", [True, False])
 def test_a_group_is_reviewed_together(desk: Desk, approved: bool) -> None:
-    """The verdict on one member is the verdict on all of its group."""
+    """A verdict on one member applies to its whole group."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     both = members(desk, group("ann", ("bike", "b-1"), ("umbrella", "u-1")))
     assert {it.state for it in both} == {State.REVIEW}
@@ -289,7 +291,8 @@ def test_a_reviewed_group_is_offered_together(desk: Desk) -> None:
 
 
 def watched_group(desk: Desk, *accept: Offer) -> list[Authorization]:
-    """Ann's umbrella and power bank in review, with 10,200 left of her line: too little."""
+    """Ann's umbrella and power bank in review, with 10,200 left of her line, which is too
+    little."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     both = members(desk, group("ann", UMBRELLA, BANK, accept=accept))
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
@@ -299,8 +302,8 @@ def watched_group(desk: Desk, *accept: Offer) -> list[Authorization]:
 
 
 def test_a_reviewed_group_gets_one_stricter_offer(desk: Desk) -> None:
-    """Where the line no longer bears all of a reviewed group, all get the next offer that it bears
-    for them together, each its own parts of it, and one payment confirms them."""
+    """When the line is too small for a reviewed group, all members get the next offer that fits for
+    them together, each with its own parts, and one payment confirms them."""
     both = watched_group(desk)
     books = Books(desk)
     named = rental(desk, review(both[1], approve=True))
@@ -322,8 +325,8 @@ def test_a_reviewed_group_gets_one_stricter_offer(desk: Desk) -> None:
     assert balances(desk) == (50_000, 2_300, 47_700, 0)
 
 
-def test_a_reviewed_group_of_which_the_rest_is_borne(desk: Desk) -> None:
-    """What was given up of a reviewed group asks nothing of the line: the rest is granted."""
+def test_the_rest_of_a_reviewed_group_fits(desk: Desk) -> None:
+    """A reversed member of a reviewed group needs no room on the line: the rest is granted."""
     both = watched_group(desk, Offer.ZERO)
     rental(desk, reverse(both[1]))
     it = rental(desk, review(both[0], approve=True))
@@ -331,8 +334,8 @@ def test_a_reviewed_group_of_which_the_rest_is_borne(desk: Desk) -> None:
 
 
 def test_a_reviewed_group_without_an_accepted_offer(desk: Desk) -> None:
-    """Where the line no longer bears a reviewed group and nothing stricter is accepted, all of it
-    is DECLINED, although the line would bear one of it."""
+    """When the line is too small for a reviewed group and no stricter offer is accepted, all of it
+    is DECLINED, although one member would fit."""
     both = watched_group(desk, Offer.ZERO)
     books = Books(desk)
     rental(desk, review(both[0], approve=True))
@@ -344,7 +347,7 @@ def test_a_reviewed_group_without_an_accepted_offer(desk: Desk) -> None:
 
 
 def test_a_group_is_reversed_by_its_origin(desk: Desk) -> None:
-    """A reverse by the request id of a group gives all of it back."""
+    """A reverse by a group's request id reverses every member."""
     both = members(desk, group("ann", ("bike", "b-1"), UMBRELLA), request_id="r")
     books = Books(desk)
     it = rental(desk, reverse_origin("ann", "r"))
@@ -359,7 +362,7 @@ def test_a_group_is_reversed_by_its_origin(desk: Desk) -> None:
 
 
 def test_a_group_is_reversed_whole_or_not_at_all(desk: Desk) -> None:
-    """Where one member of a group cannot be reversed any more, none is."""
+    """When one member of a group cannot be reversed any more, none is reversed."""
     both = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
     rental(desk, settle(both[1], 100))
     before = counts(desk)
@@ -370,7 +373,7 @@ def test_a_group_is_reversed_whole_or_not_at_all(desk: Desk) -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_the_rest_of_a_group_is_reversed_by_its_origin(desk: Desk, place: int) -> None:
-    """A reverse by the request id of a group leaves a member that was reversed before as it is."""
+    """A reverse by a group's request id leaves a member unchanged that was reversed before."""
     both = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
     alone = rental(desk, reverse(both[place]))
     books = Books(desk)
@@ -383,8 +386,8 @@ def test_the_rest_of_a_group_is_reversed_by_its_origin(desk: Desk, place: int) -
     assert refused(desk, reverse_origin("ann", "r")).metadata == {"state": "REVERSED"}
 
 
-def test_what_lapsed_of_a_group_stays_as_it_is(desk: Desk) -> None:
-    """A reverse by the request id of a group leaves what was not picked up in time EXPIRED."""
+def test_expired_members_stay_expired(desk: Desk) -> None:
+    """A reverse by a group's request id leaves members EXPIRED that were not picked up in time."""
     change_terms(desk, t.policies, "small-item", pickup_window_us=10 * MINUTE_US)
     both = members(desk, group("ann", BIKE, UMBRELLA, start=Start.ON_PICKUP), request_id="r")
     desk.clock.advance(START_US + 10 * MINUTE_US)
@@ -394,8 +397,8 @@ def test_what_lapsed_of_a_group_stays_as_it_is(desk: Desk) -> None:
 
 
 def test_a_captured_member_keeps_its_group(desk: Desk) -> None:
-    """A reverse by the request id of a group is refused where something was captured of one member,
-    whatever became of the others."""
+    """A reverse by a group's request id is refused when one member has a capture, whatever the
+    others' states."""
     bike, umbrella, bank = members(desk, group("ann", BIKE, UMBRELLA, BANK), request_id="r")
     rental(desk, reverse(bike))
     rental(desk, settle(umbrella, 100, final=False))
@@ -403,8 +406,8 @@ def test_a_captured_member_keeps_its_group(desk: Desk) -> None:
     assert stored(desk, bank).state is State.ACTIVE
 
 
-def test_a_group_reversed_before_it_came(desk: Desk) -> None:
-    """A tombstone declines the whole of a late group."""
+def test_a_group_reversed_before_it_arrived(desk: Desk) -> None:
+    """A tombstone declines all of a late group."""
     desk.do(reverse_origin("ann", "r"))
     both = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
     assert {(it.state, it.reasons) for it in both} == {
@@ -421,8 +424,8 @@ def test_a_group_in_one_batch(desk: Desk) -> None:
     assert balances(desk) == (50_000, 50_000, 0, 0)
 
 
-def test_members_go_their_own_ways(desk: Desk) -> None:
-    """Once held, each member of a group is a rental of its own."""
+def test_members_are_independent_once_held(desk: Desk) -> None:
+    """Once held, each member of a group is a rental by itself."""
     bike, umbrella = members(desk, group("ann", BIKE, UMBRELLA))
     assert rental(desk, settle(bike, 500)).state is State.SETTLED
     assert rental(desk, reverse(umbrella)).state is State.REVERSED

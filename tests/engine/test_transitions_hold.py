@@ -1,4 +1,4 @@
-"""Rows of the table of transitions: from the offer to the hold, and its end without a charge."""
+"""Rows of the transition table: from the offer to the hold, and its end without a charge."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_to_active_on_credit(desk: Desk) -> None:
 
 
 def test_to_authorized_on_credit(desk: Desk) -> None:
-    """→ AUTHORIZED on credit posts held / avail; the item stays where it is until picked up."""
+    """→ AUTHORIZED on credit posts held / avail; the item keeps its custody until the pick-up."""
     books = Books(desk)
     it = books.step(pick_up(), [("line", "held / available", 19_900)], "authorization.authorized")
     assert states(it) == (State.AUTHORIZED, Custody.IN_STATION, Collection.NONE)
@@ -95,7 +95,7 @@ def test_to_active_with_cash(
 
 
 def test_to_active_with_too_much_cash(desk: Desk) -> None:
-    """What is paid above the cash part posts cash / refund_payable in the same transaction."""
+    """Money above the cash part posts cash / refund_payable in the same transaction."""
     offered = rental(desk, authorize("ben"))
     books = Books(desk)
     it = books.step(
@@ -107,7 +107,7 @@ def test_to_active_with_too_much_cash(desk: Desk) -> None:
 
 
 def test_to_active_with_too_little_cash(desk: Desk) -> None:
-    """A payment below the cash part is refused, names what is asked for, and changes nothing."""
+    """A payment below the cash part is refused with the amount needed, and changes nothing."""
     offered = rental(desk, authorize("ben"))
     before = counts(desk)
     error = refused(desk, confirm(offered, 9_949))
@@ -137,8 +137,8 @@ def test_payment_late(desk: Desk) -> None:
      State.REVERSED, State.EXPIRED],
 )  # fmt: skip
 def test_payment_twice(desk: Desk, state: State) -> None:
-    """A cash part paid once more, in whatever state, posts cash / refund_payable and changes
-    neither the state nor what is held."""
+    """A second payment of the cash part, in any state, posts cash / refund_payable and changes
+    neither the state nor the hold."""
     it = in_state(desk, state, "zoe")
     held_minor, owed_minor = it.held_minor, it.refund_payable_minor
     books = Books(desk)
@@ -154,9 +154,9 @@ def test_payment_twice(desk: Desk, state: State) -> None:
 @pytest.mark.parametrize(
     ("meanwhile", "reason"), [("line", "LINE_EXHAUSTED"), ("item", "ASSET_IN_USE")]
 )
-def test_payment_in_time_for_what_is_gone(desk: Desk, meanwhile: str, reason: str) -> None:
-    """Where the line or the item is gone meanwhile, a confirmation is DECLINED with the reason,
-    and the money posts cash / refund_payable."""
+def test_payment_when_line_or_item_is_gone(desk: Desk, meanwhile: str, reason: str) -> None:
+    """When the line or the item is gone, a confirmation is DECLINED with the reason, and the money
+    posts cash / refund_payable."""
     offered = rental(desk, authorize("ben", "bike", "bike-7"))
     if meanwhile == "line":
         for n in range(3):
@@ -173,8 +173,8 @@ def test_payment_in_time_for_what_is_gone(desk: Desk, meanwhile: str, reason: st
     assert line(desk, "ben").held_minor == held_minor
 
 
-def test_a_deposit_of_nothing(desk: Desk) -> None:
-    """An offer that asks for no cash is not waited for: it is held at once."""
+def test_a_deposit_of_zero(desk: Desk) -> None:
+    """An offer without a cash part does not wait: it is held at once."""
     change_terms(desk, t.products, "umbrella", deposit_minor=0)
     books = Books(desk)
     it = books.step(authorize("cem", "umbrella"), [], "authorization.active")
@@ -211,7 +211,7 @@ def test_increment_on_credit(desk: Desk) -> None:
 
 
 def test_increment_with_cash(desk: Desk) -> None:
-    """An increment for which the policy asks cash posts held / avail and cash / deposit."""
+    """An increment whose policy asks for cash posts held / avail and cash / deposit."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     books = Books(desk)
     it = books.step(
@@ -227,9 +227,9 @@ def test_increment_with_cash(desk: Desk) -> None:
     assert refused(desk, increment(it, 100, 100)).reason == "PAYMENT_REFERENCE_REUSED"
 
 
-def test_increment_without_its_cash(desk: Desk) -> None:
-    """An increment whose cash part was not paid, or not enough, is refused with DEPOSIT_REQUIRED
-    naming the amount and why, and changes nothing."""
+def test_increment_with_too_little_cash(desk: Desk) -> None:
+    """An increment whose cash part is unpaid, or paid too little, is refused with DEPOSIT_REQUIRED,
+    the amount and the reason, and changes nothing."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     before = counts(desk)
     for command in (increment(it, 2_000), increment(it, 2_000, 999)):
@@ -246,8 +246,8 @@ def test_increment_without_its_cash(desk: Desk) -> None:
 
 
 def test_increment_on_an_exhausted_line(desk: Desk) -> None:
-    """An increment that the line does not bear is refused with LINE_EXHAUSTED, and changes
-    nothing; with cash for the stricter offer it passes."""
+    """An increment too large for the line is refused with LINE_EXHAUSTED and changes nothing; with
+    cash for the stricter offer it passes."""
     it = rental(desk, authorize())
     before = counts(desk)
     error = refused(desk, increment(it, 30_101))
@@ -262,14 +262,14 @@ def test_increment_on_an_exhausted_line(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("amount_minor", "paid_minor"), [(0, None), (100, 0)])
-def test_increment_of_nothing(desk: Desk, amount_minor: int, paid_minor: int | None) -> None:
-    """An increment is more than nothing, and so is its payment."""
+def test_increment_of_zero(desk: Desk, amount_minor: int, paid_minor: int | None) -> None:
+    """An increment and its payment are more than zero."""
     it = rental(desk, authorize())
     assert isinstance(refused(desk, increment(it, amount_minor, paid_minor)), InvalidInput)
 
 
-def test_increment_paid_though_credit_suffices(desk: Desk) -> None:
-    """Cash that an increment did not need is owed back."""
+def test_increment_with_unneeded_cash(desk: Desk) -> None:
+    """Cash that an increment does not need is owed back."""
     it = rental(desk, authorize("ann", "umbrella"))
     it = Books(desk).step(
         increment(it, 100, 30),
@@ -288,7 +288,7 @@ def test_increment_paid_though_credit_suffices(desk: Desk) -> None:
     ],
 )
 def test_decrease(desk: Desk, amount_minor: int, rows: list[Row]) -> None:
-    """A decrease posts avail / held and, once no credit is left, deposit / refund_payable."""
+    """A decrease posts avail / held first, then deposit / refund_payable."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     books = Books(desk)
     it = books.step(decrease(it, amount_minor), rows, "authorization.decreased")
@@ -298,7 +298,7 @@ def test_decrease(desk: Desk, amount_minor: int, rows: list[Row]) -> None:
 
 
 def test_extend(desk: Desk) -> None:
-    """An extension posts nothing and moves the due time: the sweeper comes later."""
+    """An extension posts nothing and moves the due time, and the sweeper's next visit with it."""
     it = rental(desk, authorize())
     books = Books(desk)
     it = books.step(extend(it, DAY_US), [], "authorization.extended")
@@ -368,8 +368,8 @@ def test_authorized_expired(desk: Desk) -> None:
 
 
 def test_event_time_and_ledger_time(desk: Desk) -> None:
-    """What is noticed late, be it by a command that is refused for it, is posted with the instant
-    at which it happened as event time and now as ledger time."""
+    """A step that is noticed late, even by a command that is refused, is posted with its own
+    instant as event time and the present as ledger time."""
     it = rental(desk, pick_up())
     end_us, late_us = START_US + 30 * MINUTE_US, START_US + 9 * DAY_US
     books = Books(desk)
@@ -383,8 +383,8 @@ def test_event_time_and_ledger_time(desk: Desk) -> None:
 # -- tombstones ------------------------------------------------------------------------------
 
 
-def test_reversed_before_it_came(desk: Desk) -> None:
-    """A reverse of an Authorize not seen yet leaves a tombstone: the late one is DECLINED."""
+def test_reversed_before_it_arrived(desk: Desk) -> None:
+    """A reverse of an Authorize not seen yet leaves a tombstone: the late Authorize is DECLINED."""
     books = Books(desk)
     assert desk.do(reverse_origin("ann", "r")) == Tombstone()
     books.expect([])
@@ -394,7 +394,7 @@ def test_reversed_before_it_came(desk: Desk) -> None:
 
 
 def test_reversed_by_its_origin(desk: Desk) -> None:
-    """A reverse by the request id of an Authorize posts what a reverse by name posts."""
+    """A reverse by an Authorize's request id posts the same as a reverse by name."""
     rental(desk, authorize("ann", "bike", "bike-7"), request_id="r")
     it = Books(desk).step(
         reverse_origin("ann", "r"), [("line", "available / held", 19_900)], "authorization.reversed"

@@ -1,4 +1,4 @@
-"""Rows of the table of transitions: the limit, and what a person may take on it."""
+"""Rows of the transition table: the limit, and the holds it allows."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from tests.fakes import MINUTE_US, START_US, Desk
 
 
 def scored(user_id: str, score: float) -> PutUser:
-    """A person with features of this score."""
+    """A person with features of the given score."""
     return PutUser(user_id, pack([score, 0.0]), START_US, True)
 
 
 def test_limit_set(desk: Desk) -> None:
-    """A limit that is set posts avail / limit_control."""
+    """Setting the first limit posts avail / limit_control."""
     books = Books(desk)
     desk.do(scored("zoe", 700), caller=PLATFORM)
     happened = books.news()
@@ -62,7 +62,7 @@ def test_limit_raised(desk: Desk) -> None:
 
 
 def test_limit_cut(desk: Desk) -> None:
-    """A cut posts limit_control / avail for what is available; the rest is pending and taken from
+    """A cut posts limit_control / avail for the available part; the rest is pending and taken from
     each release, in the release's own transaction."""
     one = rental(desk, authorize("ann", "umbrella"))
     two = rental(desk, authorize("ann", "umbrella"))
@@ -104,7 +104,7 @@ def test_limit_cut(desk: Desk) -> None:
 
 
 def test_a_write_off_counts_towards_a_cut(desk: Desk) -> None:
-    """What is written off leaves the limit with it: only the rest of a cut stays pending."""
+    """A write-off lowers the limit by its amount: only the rest of a cut stays pending."""
     it = rental(desk, settle(rental(desk, authorize("ann", "bike")), 19_900))
     desk.do(SetLimit("ann", money(0)), caller=PLATFORM)
     assert balances(desk) == (19_900, 0, 0, 19_900)
@@ -118,7 +118,7 @@ def test_a_write_off_counts_towards_a_cut(desk: Desk) -> None:
 
 
 def test_limit_by_hand(desk: Desk) -> None:
-    """A limit set by hand stays whatever the score, until it is left to the score again."""
+    """A limit set by hand stays for any score, until it is left to the score again."""
     books = Books(desk)
     desk.do(SetLimit("ann", money(7_000)), caller=PLATFORM)
     books.expect([("line", "limit_control / available", 43_000)], "line.limit_set")
@@ -130,8 +130,8 @@ def test_limit_by_hand(desk: Desk) -> None:
     books.expect([("line", "available / limit_control", 23_000)], "user.features_recorded")
 
 
-def test_limit_of_nobody(desk: Desk) -> None:
-    """A limit needs a person, and a currency in which lines are kept."""
+def test_limit_of_an_unknown_person(desk: Desk) -> None:
+    """A limit needs a person and a configured currency."""
     assert refused(desk, SetLimit("ghost", money(1)), caller=PLATFORM).reason == "USER_NOT_FOUND"
     euro = SetLimit("ann", Money("EUR", 1))
     assert refused(desk, euro, caller=PLATFORM).reason == "INVALID_INPUT"
@@ -161,7 +161,7 @@ def test_to_offered(desk: Desk) -> None:
 
 
 def test_to_declined(desk: Desk) -> None:
-    """A decline posts nothing; it is sticky for its request id."""
+    """A decline posts nothing and stays the answer of its request id."""
     books = Books(desk)
     it = books.step(authorize("cem", accept=(Offer.ZERO,)), [], "authorization.declined")
     assert states(it) == (State.DECLINED, Custody.IN_STATION, Collection.NONE)
@@ -169,7 +169,7 @@ def test_to_declined(desk: Desk) -> None:
 
 
 def watch(desk: Desk, user_id: str, standing: Standing = Standing.WATCHED) -> None:
-    """Somebody is watched, or suspended."""
+    """Sets a person to WATCHED or SUSPENDED."""
     desk.do(SetStanding(user_id, standing), caller=PLATFORM)
 
 
@@ -186,7 +186,7 @@ def test_to_review(desk: Desk) -> None:
     assert rental(desk, authorize("ann")).state is State.ACTIVE
 
 
-# -- REVIEW leaves by the verdict ------------------------------------------------------------
+# -- REVIEW ends by the verdict --------------------------------------------------------------
 
 
 def test_review_approved_on_credit(desk: Desk) -> None:
@@ -202,7 +202,7 @@ def test_review_approved_on_credit(desk: Desk) -> None:
 
 
 def test_review_approved_with_cash(desk: Desk) -> None:
-    """An approved review that needs cash is OFFERED with what it asks, for a whole window."""
+    """An approved review that needs cash is OFFERED with its cash part, for a whole window."""
     watch(desk, "ben")
     it = rental(desk, authorize("ben"))
     desk.clock.advance(START_US + 7)
@@ -217,9 +217,9 @@ def test_review_approved_with_cash(desk: Desk) -> None:
     assert it.state is State.ACTIVE
 
 
-def test_an_offer_stands_although_its_person_is_watched(desk: Desk) -> None:
-    """Who is watched only after an offer was made confirms it, or picks up what is held, as one
-    whose review was approved does; only a suspension stops that."""
+def test_an_offer_stays_when_its_person_is_watched(desk: Desk) -> None:
+    """A person who becomes WATCHED after an offer can still confirm it or pick up the hold, as
+    after an approved review; only a suspension prevents that."""
     offer = rental(desk, authorize("ben"))
     held = rental(desk, pick_up("ann", "umbrella"))
     watch(desk, "ben")
@@ -247,7 +247,7 @@ def test_review_declined(desk: Desk) -> None:
 
 
 def reviewed_last(desk: Desk, accept: tuple[Offer, ...]) -> Authorization:
-    """The third of Ann's reviews; the other two were approved, and leave 10,200 of her line."""
+    """The last of Ann's three reviews; the first two were approved and leave 10,200 of her line."""
     watch(desk, "ann")
     waiting = [rental(desk, authorize("ann")) for _ in range(2)]
     last = rental(desk, authorize("ann", "bike", "bike-7", accept=accept))
@@ -261,9 +261,9 @@ def reviewed_last(desk: Desk, accept: tuple[Offer, ...]) -> Authorization:
 EXHAUSTED = ("LINE_EXHAUSTED", "UNDER_REVIEW")
 
 
-def test_review_approved_when_the_line_bears_a_stricter_offer(desk: Desk) -> None:
-    """A review approved after the line was used up meanwhile is OFFERED with the next offer that
-    the line bears, for a whole window, and LINE_EXHAUSTED first; its cash is paid as any other."""
+def test_review_approved_with_a_stricter_offer(desk: Desk) -> None:
+    """When the line is too small at an approval, the review is OFFERED with the next offer that
+    fits, for a whole window, with LINE_EXHAUSTED first; its cash is paid as usual."""
     last = reviewed_last(desk, ())
     books = Books(desk)
     it = books.step(review(last, approve=True), [], "authorization.offered")
@@ -295,8 +295,8 @@ def test_review_approved_when_the_line_bears_a_stricter_offer(desk: Desk) -> Non
 def test_review_approved_with_the_callers_next_offer(
     desk: Desk, accept: tuple[Offer, ...], limit_minor: int, offer: Offer, credit_minor: int
 ) -> None:
-    """The stricter offers of an approved review are tried in the caller's order, up to the last
-    unit of the line."""
+    """The stricter offers of an approved review are tried in the caller's order, to the last unit
+    of the line."""
     last = reviewed_last(desk, accept)
     desk.do(SetLimit("ann", money(limit_minor)), caller=PLATFORM)
     books = Books(desk)
@@ -313,8 +313,8 @@ def test_review_approved_with_the_callers_next_offer(
 def test_review_approved_when_no_accepted_offer_is_left(
     desk: Desk, accept: tuple[Offer, ...], limit_minor: int
 ) -> None:
-    """A review approved when the line bears nothing that the caller accepts is DECLINED:
-    LINE_EXHAUSTED; what was not accepted is never offered."""
+    """When no accepted offer fits on the line at an approval, the review is DECLINED:
+    LINE_EXHAUSTED; an offer that was not accepted is never made."""
     last = reviewed_last(desk, accept)
     desk.do(SetLimit("ann", money(limit_minor)), caller=PLATFORM)
     books = Books(desk)
@@ -331,11 +331,11 @@ def test_review_approved_when_no_accepted_offer_is_left(
         ((Offer.REDUCED,), State.DECLINED, Offer.REDUCED, 9_950),
     ],
 )
-def test_review_of_a_reduced_deposit_that_the_line_no_longer_bears(
+def test_review_of_a_reduced_deposit_on_an_exhausted_line(
     desk: Desk, accept: tuple[Offer, ...], state: State, offer: Offer, cash_minor: int
 ) -> None:
-    """An approval asks no cash with a credit part that the line does not bear: it asks for the
-    whole deposit, where that is accepted."""
+    """An approval never asks for cash with a credit part too large for the line; it asks for the
+    full deposit, where that is accepted."""
     watch(desk, "ben")
     it = rental(desk, authorize("ben", accept=accept))
     assert (it.state, it.offer) == (State.REVIEW, Offer.REDUCED)
@@ -345,8 +345,8 @@ def test_review_of_a_reduced_deposit_that_the_line_no_longer_bears(
     assert it.reasons == (*EXHAUSTED, "SCORE_BELOW_ZERO_DEPOSIT")
 
 
-def test_review_of_a_full_deposit_asks_nothing_of_the_line(desk: Desk) -> None:
-    """A full deposit is offered as it was decided, whatever the line bears by now."""
+def test_review_of_a_full_deposit_needs_no_line(desk: Desk) -> None:
+    """A full deposit is offered as decided, whatever room the line has."""
     watch(desk, "ben")
     it = rental(desk, authorize("ben", accept=(Offer.FULL,)))
     desk.do(SetLimit("ben", money(0)), caller=PLATFORM)
@@ -356,8 +356,8 @@ def test_review_of_a_full_deposit_asks_nothing_of_the_line(desk: Desk) -> None:
 
 
 def test_the_exhausted_line_is_named_once_and_first(desk: Desk) -> None:
-    """A review whose offer was made stricter before, and again at its approval, names the
-    exhausted line once, before all else."""
+    """A review whose offer became stricter twice names the exhausted line once, as the first
+    reason."""
     for _ in range(2):
         rental(desk, authorize("ann"))
     watch(desk, "ann")
@@ -369,7 +369,7 @@ def test_the_exhausted_line_is_named_once_and_first(desk: Desk) -> None:
 
 
 def test_review_of_a_suspended_person_with_an_exhausted_line(desk: Desk) -> None:
-    """Of who is suspended a review is DECLINED as it stands, whatever the line bears."""
+    """The review of a suspended person is DECLINED, whatever room the line has."""
     last = reviewed_last(desk, ())
     watch(desk, "ann", Standing.SUSPENDED)
     it = Books(desk).step(review(last, approve=True), [], "authorization.declined")
@@ -377,7 +377,8 @@ def test_review_of_a_suspended_person_with_an_exhausted_line(desk: Desk) -> None
 
 
 def test_review_of_an_item_in_use_with_an_exhausted_line(desk: Desk) -> None:
-    """Cash may be asked for an item that is in use by now; it is owed back if it still is then."""
+    """A review may ask for cash for an item in use; the cash is owed back if the item is still in
+    use at the payment."""
     last = reviewed_last(desk, ())
     rental(desk, authorize("ben", "umbrella", "bike-7", accept=(Offer.ZERO,)))
     books = Books(desk)
@@ -391,7 +392,7 @@ def test_review_of_an_item_in_use_with_an_exhausted_line(desk: Desk) -> None:
     ("meanwhile", "reason"), [("taken", "ASSET_IN_USE"), ("suspended", "USER_SUSPENDED")]
 )
 def test_review_approved_too_late(desk: Desk, meanwhile: str, reason: str) -> None:
-    """A review approved when the item is in use, or the person suspended, is DECLINED."""
+    """A review that is approved while the item is in use, or the person suspended, is DECLINED."""
     watch(desk, "ann")
     it = rental(desk, authorize("ann", "bike", "bike-7"))
     if meanwhile == "taken":
@@ -404,7 +405,7 @@ def test_review_approved_too_late(desk: Desk, meanwhile: str, reason: str) -> No
 
 
 def test_review_expired(desk: Desk) -> None:
-    """REVIEW → EXPIRED: the sweeper ends what nobody decided, at its instant, without postings."""
+    """REVIEW → EXPIRED: the sweeper ends an undecided review at its instant, without postings."""
     watch(desk, "ann")
     it = rental(desk, authorize("ann"))
     books = Books(desk)
@@ -417,8 +418,8 @@ def test_review_expired(desk: Desk) -> None:
 # -- a suspended person ----------------------------------------------------------------------
 
 
-def test_suspended_takes_nothing_new(desk: Desk) -> None:
-    """A suspended person is declined whatever the score, in any currency and at any operator."""
+def test_suspended_gets_nothing_new(desk: Desk) -> None:
+    """A suspended person is declined for any score, currency and operator."""
     watch(desk, "ann", Standing.SUSPENDED)
     books = Books(desk)
     it = books.step(authorize("ann"), [], "authorization.declined")
@@ -426,7 +427,7 @@ def test_suspended_takes_nothing_new(desk: Desk) -> None:
 
 
 def test_suspended_before_the_confirmation(desk: Desk) -> None:
-    """A payment for the offer of a person suspended meanwhile is owed back: DECLINED."""
+    """A payment for the offer of a person who is now suspended is owed back: DECLINED."""
     offered = rental(desk, authorize("ben"))
     watch(desk, "ben", Standing.SUSPENDED)
     books = Books(desk)
@@ -438,7 +439,7 @@ def test_suspended_before_the_confirmation(desk: Desk) -> None:
 
 
 def test_suspended_before_the_pick_up(desk: Desk) -> None:
-    """A suspended person picks nothing up; the hold is given back at the end of its window."""
+    """A suspended person cannot pick up; the hold is released at the end of its window."""
     it = rental(desk, pick_up())
     watch(desk, "ann", Standing.SUSPENDED)
     error = refused(desk, start(it))
@@ -454,7 +455,8 @@ def test_suspended_before_the_pick_up(desk: Desk) -> None:
 
 
 def test_suspended_while_out(desk: Desk) -> None:
-    """What is open goes on: it is extended, settled and paid, but no more is held."""
+    """A suspended person's open rental goes on: it can be extended, settled and paid, but not
+    incremented."""
     it = rental(desk, authorize())
     watch(desk, "ann", Standing.SUSPENDED)
     assert refused(desk, increment(it, 1)).reason == "USER_SUSPENDED"
@@ -464,14 +466,14 @@ def test_suspended_while_out(desk: Desk) -> None:
 
 
 def test_watched_while_out(desk: Desk) -> None:
-    """No more is held for a watched person without a verdict."""
+    """A watched person's hold is not raised without a verdict."""
     it: Authorization = rental(desk, authorize())
     watch(desk, "ann")
     assert refused(desk, increment(it, 1)).reason == "USER_WATCHED"
 
 
 def test_standing_before_the_first_line(desk: Desk) -> None:
-    """Who is suspended before anything was taken is declined from the first time on."""
+    """A person who is suspended before the first Authorize is declined at once."""
     rental(desk, authorize("new"))
     watch(desk, "new", Standing.SUSPENDED)
     assert rental(desk, authorize("new")).reasons == ("USER_SUSPENDED",)

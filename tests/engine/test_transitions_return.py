@@ -1,4 +1,4 @@
-"""Rows of the table of transitions: the item comes back, or not."""
+"""Rows of the transition table: the item comes back, or not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LOST_US = START_US + 6 * DAY_US + 18 * 15 * MINUTE_US + 1
 
 
 def out(desk: Desk, user_id: str = "ann") -> Authorization:
-    """A bike that is out: Ann's all on credit, Ben's half in cash."""
+    """A rental with the bike out: Ann's all on credit, Ben's half in cash."""
     it = rental(desk, authorize(user_id, "bike", "bike-7"))
     return it if it.state is State.ACTIVE else rental(desk, confirm(it))
 
@@ -63,8 +63,8 @@ def out(desk: Desk, user_id: str = "ann") -> Authorization:
 
 
 def test_capture_on_credit(desk: Desk) -> None:
-    """A capture of r on credit posts drawn / held r, receivable / operator_payable r-f and
-    fee_income f; what is not captured stays held."""
+    """A capture of r on credit with commission f posts drawn / held r, receivable /
+    operator_payable r-f and fee_income f; the rest stays held."""
     it = out(desk)
     books = Books(desk)
     it = books.step(
@@ -81,8 +81,8 @@ def test_capture_on_credit(desk: Desk) -> None:
 
 
 def test_capture_in_cash_first(desk: Desk) -> None:
-    """A capture takes the cash part first: deposit / operator_payable k-f, fee_income f; then the
-    credit part, with the fee floored on the cumulated amount."""
+    """A capture of k in cash with commission f posts deposit / operator_payable k-f, fee_income f
+    first, then the credit part; the commission is rounded down on the sum."""
     it = out(desk, "ben")
     books = Books(desk)
     it = books.step(
@@ -110,7 +110,7 @@ def test_capture_in_cash_first(desk: Desk) -> None:
 
 
 def test_captures_of_one_unit(desk: Desk) -> None:
-    """The fee is floored on the cumulated amount: 3 % of 100 captures of one is 3."""
+    """The commission is rounded down on the sum: 3 % of 100 captures of one is 3."""
     it = out(desk)
     for _ in range(100):
         it = rental(desk, settle(it, 1, final=False))
@@ -122,8 +122,8 @@ def test_captures_of_one_unit(desk: Desk) -> None:
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED])
 def test_to_settled(desk: Desk, state: State) -> None:
-    """→ SETTLED: the final capture, then the rest in the same transaction: avail / held,
-    deposit / refund_payable. Captures come only from ACTIVE, OVERDUE and RETURN_CLAIMED."""
+    """→ SETTLED: the final capture and the release of the rest in one transaction: avail / held,
+    deposit / refund_payable. Captures are allowed only in ACTIVE, OVERDUE and RETURN_CLAIMED."""
     change_terms(desk, t.products, "umbrella", start_fee_minor=500)
     it = in_state(desk, state, "zoe")
     it = Books(desk).step(
@@ -142,7 +142,8 @@ def test_to_settled(desk: Desk, state: State) -> None:
 
 
 def test_settled_after_captures(desk: Desk) -> None:
-    """The last of several captures closes; settling 0 releases what is left without a charge."""
+    """The last of several captures closes the rental; settling 0 releases the rest without a
+    charge."""
     it = rental(desk, settle(out(desk, "ben"), 10_000, final=False))
     books = Books(desk)
     it = books.step(settle(it, 0), [("line", "available / held", 9_900)], "authorization.settled")
@@ -158,7 +159,7 @@ def usage(desk: Desk, it: Authorization, occurred_us: int | None = None) -> Sett
 
 
 def test_settled_by_usage(desk: Desk) -> None:
-    """With the usage the engine computes the fee and returns the arithmetic line by line."""
+    """For a settlement by usage the engine computes the fee and returns its lines."""
     it = out(desk)
     desk.clock.advance(START_US + DAY_US + 16 * MINUTE_US)
     answer = usage(desk, it)
@@ -170,8 +171,8 @@ def test_settled_by_usage(desk: Desk) -> None:
     assert answer.authorization.state is State.SETTLED
 
 
-def test_settled_by_usage_until_the_device_says(desk: Desk) -> None:
-    """The device's time of return ends the usage; it is the event's time, and now the ledger's."""
+def test_settled_by_usage_until_the_devices_time(desk: Desk) -> None:
+    """The device's time of return ends the usage and is the event time; the ledger time is now."""
     it = out(desk)
     desk.clock.advance(START_US + 2 * HOUR_US)
     books = Books(desk)
@@ -183,8 +184,8 @@ def test_settled_by_usage_until_the_device_says(desk: Desk) -> None:
     assert answer.authorization.close_us == START_US + 2 * HOUR_US
 
 
-def test_settled_by_usage_less_what_was_captured(desk: Desk) -> None:
-    """Of the fee for the usage, what was captured before is not captured again."""
+def test_settled_by_usage_less_earlier_captures(desk: Desk) -> None:
+    """A settlement by usage captures the fee less earlier captures."""
     it = rental(desk, settle(out(desk), 200, final=False))
     desk.clock.advance(START_US + 16 * MINUTE_US)
     answer = usage(desk, it)
@@ -193,7 +194,7 @@ def test_settled_by_usage_less_what_was_captured(desk: Desk) -> None:
 
 
 def test_settled_by_usage_within_the_hold(desk: Desk) -> None:
-    """A fee above the hold is captured as far as the hold goes; the arithmetic shows it whole."""
+    """A fee above the hold is captured up to the hold; the lines show the whole fee."""
     change_terms(desk, t.products, "bike", buy_out_minor=30_000, day_cap_minor=25_000)
     it = rental(desk, authorize("ann", "bike"))
     it = rental(desk, extend(it, DAY_US))
@@ -208,7 +209,7 @@ def test_settled_by_usage_within_the_hold(desk: Desk) -> None:
     [START_US - MINUTE_US - 1, START_US + 6 * HOUR_US - 1],
     ids=["more than a minute before the start", "more than a day ago"],
 )
-def test_a_device_is_believed_within_bounds(desk: Desk, occurred_us: int) -> None:
+def test_a_devices_time_is_bounded(desk: Desk, occurred_us: int) -> None:
     """`occurred_at` is at most a minute before the start, and at most 24 hours old."""
     it = rental(desk, extend(out(desk), DAY_US))
     desk.clock.advance(START_US + 30 * HOUR_US)
@@ -232,7 +233,7 @@ def test_active_to_overdue(desk: Desk) -> None:
 
 
 def test_overdue_without_the_sweeper(desk: Desk) -> None:
-    """A call after the due time finds the rental OVERDUE even when the sweeper was not there."""
+    """A call after the due time finds the rental OVERDUE even before the sweeper's visit."""
     it = out(desk)
     desk.clock.advance(START_US + DAY_US)
     it = Books(desk).step(
@@ -248,7 +249,7 @@ def test_overdue_without_the_sweeper(desk: Desk) -> None:
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.OVERDUE])
 def test_to_return_claimed(desk: Desk, state: State) -> None:
-    """ACTIVE, OVERDUE → RETURN_CLAIMED: nothing is posted, and the fee clock stops at receipt."""
+    """ACTIVE, OVERDUE → RETURN_CLAIMED: nothing is posted, and the fee stops at the receipt."""
     it = in_state(desk, state, "zoe")
     it = Books(desk).step(claim_return(it), [], "authorization.return_claimed")
     assert states(it) == (State.RETURN_CLAIMED, Custody.UNKNOWN, Collection.NONE)
@@ -257,7 +258,7 @@ def test_to_return_claimed(desk: Desk, state: State) -> None:
 
 
 def test_return_claimed_settled_by_usage(desk: Desk) -> None:
-    """An operator that settles a claimed return by usage gets the fee at the claim, no more."""
+    """A claimed return settled by usage gives the operator the fee at the claim, no more."""
     it = out(desk)
     desk.clock.advance(START_US + 16 * MINUTE_US)
     it = rental(desk, claim_return(it))
@@ -270,8 +271,8 @@ def test_return_claimed_settled_by_usage(desk: Desk) -> None:
     ("after_us", "state"), [(DAY_US - 1, State.ACTIVE), (DAY_US, State.OVERDUE)]
 )
 def test_return_claimed_to_active_or_overdue(desk: Desk, after_us: int, state: State) -> None:
-    """RETURN_CLAIMED → ACTIVE or OVERDUE, contested in time: nothing is posted, and it is billed
-    as if never claimed."""
+    """RETURN_CLAIMED → ACTIVE or OVERDUE, contested in time: nothing is posted, and the fee runs as
+    without a claim."""
     it = rental(desk, claim_return(out(desk)))
     desk.clock.advance(START_US + after_us)
     it = Books(desk).step(contest(it), [], "authorization.return_contested")
@@ -282,8 +283,8 @@ def test_return_claimed_to_active_or_overdue(desk: Desk, after_us: int, state: S
 
 
 def test_return_claimed_decided_by_silence(desk: Desk) -> None:
-    """A claim that nobody contests is decided for the user at the exact instant: the fee at the
-    claim is captured and the rest released, as of that instant."""
+    """An uncontested claim is decided for the user at the exact instant: the fee at the claim is
+    captured and the rest released, dated at that instant."""
     it = out(desk)
     desk.clock.advance(START_US + 16 * MINUTE_US)
     it = rental(desk, claim_return(it))
@@ -306,7 +307,8 @@ def test_return_claimed_decided_by_silence(desk: Desk) -> None:
 
 
 def test_return_contested_too_late(desk: Desk) -> None:
-    """From the instant of its limit a claim cannot be contested, even before the sweeper came."""
+    """A claim cannot be contested from the instant of its limit on, even before the sweeper's
+    visit."""
     it = rental(desk, claim_return(out(desk)))
     desk.clock.advance(START_US + 48 * HOUR_US)
     assert refused(desk, contest(it)).metadata == {"state": "SETTLED"}
@@ -343,8 +345,8 @@ def test_overdue_to_settled_as_lost(desk: Desk, user_id: str, rows: list[Row]) -
     assert line(desk, user_id).held_minor == 0
 
 
-def test_lost_less_what_was_captured(desk: Desk) -> None:
-    """The loss captures the buy-out cap less what was captured before, and releases the rest."""
+def test_lost_less_earlier_captures(desk: Desk) -> None:
+    """The loss captures the buy-out cap less earlier captures, and releases the rest."""
     change_terms(desk, t.products, "bike", buy_out_minor=10_000)
     it = rental(desk, settle(out(desk), 3_000, final=False))
     desk.clock.advance(START_US + DAY_US)
@@ -362,7 +364,7 @@ def test_lost_less_what_was_captured(desk: Desk) -> None:
 
 
 def test_lost_by_the_operator(desk: Desk) -> None:
-    """An operator may give an overdue item up at once, with the same postings."""
+    """An operator may report an overdue item as lost at once, with the same postings."""
     it = in_state(desk, State.OVERDUE, "zoe")
     it = Books(desk).step(
         lost(it),
@@ -382,7 +384,7 @@ def test_lost_by_the_operator(desk: Desk) -> None:
 
 
 def test_missing_to_sold(desk: Desk) -> None:
-    """An item MISSING for 30 days is SOLD, to the instant; nothing is posted."""
+    """An item MISSING for exactly 30 days is SOLD; nothing is posted."""
     it = missing(desk)
     it = rental(desk, pay(it, 19_900))
     books = Books(desk)
@@ -396,24 +398,24 @@ def test_missing_to_sold(desk: Desk) -> None:
 
 
 def missing(desk: Desk, user_id: str = "ann") -> Authorization:
-    """A bike that was given up as lost on the day when it was due; 199 yuan captured."""
+    """A bike reported as lost on the day it was due; 199 yuan captured."""
     it = out(desk, user_id)
     desk.clock.advance(START_US + DAY_US)
     return rental(desk, lost(it))
 
 
 FOUND_US = START_US + DAY_US + 30 * MINUTE_US
-"""The tariff at this docking is 32 yuan: a day and two intervals."""
+"""The tariff at this return is 32 yuan: a day and two intervals."""
 
 
 def dock(desk: Desk) -> Books:
-    """The instant of docking comes."""
+    """Moves the clock to the instant of the return."""
     desk.clock.advance(FOUND_US)
     return Books(desk)
 
 
-def test_found_and_unpaid(desk: Desk) -> None:
-    """Found while MISSING and unpaid: what exceeds the tariff at docking is lowered."""
+def test_found_while_due(desk: Desk) -> None:
+    """Found while MISSING and due: the excess over the tariff at the return is lowered."""
     it = missing(desk)
     it = dock(desk).step(
         found(it),
@@ -430,7 +432,7 @@ def test_found_and_unpaid(desk: Desk) -> None:
 
 
 def test_found_and_paid(desk: Desk) -> None:
-    """Found while MISSING and paid: what exceeds the tariff at docking is refunded."""
+    """Found while MISSING and paid: the excess over the tariff at the return is refunded."""
     it = rental(desk, pay(missing(desk), 19_900))
     it = dock(desk).step(
         found(it),
@@ -457,9 +459,9 @@ def test_found_and_written_off(desk: Desk) -> None:
     assert (it.forgiven_minor, it.unrecovered_minor) == (16_700, 3_200)
 
 
-def test_found_between(desk: Desk) -> None:
-    """Found while partly due, written off and paid: lowered first, then recovered, then
-    refunded."""
+def test_found_while_due_written_off_and_paid(desk: Desk) -> None:
+    """Found while partly due, written off and paid: the excess is lowered first, then recovered,
+    then refunded."""
     it = rental(desk, pay(missing(desk), 10_000))
     it = rental(desk, dispute(it, 4_000))
     it = rental(desk, approve(rental(desk, propose(it))))
@@ -481,8 +483,9 @@ def test_found_between(desk: Desk) -> None:
     assert (it.fee_minor, it.captured_minor - it.conceded_minor) == (96, 3_200)
 
 
-def test_found_in_cash_and_credit(desk: Desk) -> None:
-    """Found where the deposit was captured: what is due is lowered, the cash is refunded."""
+def test_found_after_cash_and_credit(desk: Desk) -> None:
+    """Found after the deposit was captured: the part that is due is lowered, the cash is
+    refunded."""
     it = missing(desk, "ben")
     it = dock(desk).step(
         found(it),
@@ -499,8 +502,8 @@ def test_found_in_cash_and_credit(desk: Desk) -> None:
 
 
 def test_found_and_disputed(desk: Desk) -> None:
-    """Found while disputed: operator_payable x-f, fee_income f / receivable_disputed x;
-    avail / drawn x; the arbiter decides on the rest."""
+    """Found while disputed: operator_payable x-f, fee_income f / receivable_disputed x; avail /
+    drawn x; the rest waits for the decision."""
     it = rental(desk, dispute(missing(desk), 18_000))
     it = dock(desk).step(
         found(it),
@@ -518,8 +521,8 @@ def test_found_and_disputed(desk: Desk) -> None:
 
 
 def test_found_and_charged_back(desk: Desk) -> None:
-    """Found while charged back: operator_payable x-f, fee_income f / receivable_charged_back x;
-    the person keeps it, and it counts as refunded."""
+    """Found while charged back: operator_payable x-f, fee_income f / receivable_charged_back x; the
+    person keeps the money, and it counts as refunded."""
     it = rental(desk, pay(missing(desk), 19_900))
     it = rental(desk, charge_back(it, 10_000))
     it = dock(desk).step(
@@ -540,7 +543,7 @@ def test_found_and_charged_back(desk: Desk) -> None:
 
 
 def test_found_and_charged_back_in_part(desk: Desk) -> None:
-    """What was charged back beyond what exceeds the tariff is still to be decided."""
+    """A charge-back beyond the excess over the tariff still waits for its decision."""
     it = rental(desk, pay(missing(desk), 19_900))
     it = rental(desk, found(rental(desk, charge_back(it, 19_900))))
     assert (it.charged_back_minor, it.refund_payable_minor) == (19_900 - it.refunded_minor, 0)
@@ -549,7 +552,7 @@ def test_found_and_charged_back_in_part(desk: Desk) -> None:
 
 
 def test_found_and_recovered(desk: Desk) -> None:
-    """Found after what was written off was recovered: the person, who paid it, gets it back."""
+    """Found after a recovery of the write-off: the person who paid it gets it back."""
     it = rental(desk, approve(rental(desk, propose(missing(desk)))))
     it = rental(desk, pay(it, 19_000))
     it = dock(desk).step(
@@ -567,8 +570,8 @@ def test_found_and_recovered(desk: Desk) -> None:
 
 
 def test_found_after_goodwill(desk: Desk) -> None:
-    """Found after Freehold gave the charge up out of goodwill: operator_payable x-f,
-    fee_income f / goodwill x; the operator bears it after all."""
+    """Found after Freehold bore the charge as goodwill: operator_payable x-f, fee_income f /
+    goodwill x; the operator bears the excess instead."""
     it = rental(desk, dispute(missing(desk), 19_000))
     it = rental(desk, decide_dispute(it, user_won=True, goodwill=True))
     it = dock(desk).step(
@@ -587,8 +590,8 @@ def test_found_after_goodwill(desk: Desk) -> None:
 
 
 def test_found_and_paid_elsewhere(desk: Desk) -> None:
-    """Found after the operator was paid: what exceeds the tariff is owed to the person, and can
-    be paid out."""
+    """Found after a payment to the operator: the excess over the tariff is owed to the person and
+    can be paid out."""
     it = rental(desk, pay_elsewhere(missing(desk), 19_900))
     dock(desk)
     it = rental(desk, found(it))
@@ -598,14 +601,14 @@ def test_found_and_paid_elsewhere(desk: Desk) -> None:
 
 
 def test_found_after_a_concession(desk: Desk) -> None:
-    """What the operator gave up before is not given back once more."""
+    """An amount that the operator conceded before is not given back again."""
     it = rental(desk, lower(missing(desk), 17_000))
     it = dock(desk).step(found(it), [], "authorization.found")
     assert (it.due_minor, it.custody) == (2_900, Custody.IN_STATION)
 
 
-def test_found_when_the_device_says(desk: Desk) -> None:
-    """The device's time of docking counts, within its bounds; it is the event's time."""
+def test_found_at_the_devices_time(desk: Desk) -> None:
+    """The device's time of return counts within its bounds and is the event time."""
     it = missing(desk)
     books = dock(desk)
     assert isinstance(refused(desk, found(it, FOUND_US - DAY_US - 1)), InvalidInput)
@@ -615,8 +618,8 @@ def test_found_when_the_device_says(desk: Desk) -> None:
     assert happened.ledger == {("authorization.found", START_US + DAY_US, FOUND_US)}
 
 
-def test_found_is_free_again(desk: Desk) -> None:
-    """A lost item's rental is over: once it is found the item can be rented again."""
+def test_a_found_item_is_free_again(desk: Desk) -> None:
+    """Once a lost item is found, it can be rented again."""
     it = missing(desk)
     rental(desk, found(it))
     assert rental(desk, authorize("cem", "umbrella", "bike-7", accept=(Offer.FULL,))).asset_id == (

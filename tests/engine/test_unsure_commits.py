@@ -19,7 +19,7 @@ from tests.fakes import START_US, CountingIds, Desk, FakeScorer, encode
 
 
 class OtherIds(CountingIds):
-    """Ids of another process."""
+    """Another process's ids."""
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
@@ -31,8 +31,8 @@ def rival(faulty: FaultyStore, shaky: Desk) -> Desk:
     return Desk(faulty, ids=OtherIds())
 
 
-def test_a_conflict_is_decided_anew(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
-    """When another process changed a line first, the batch is decided anew on what is there now."""
+def test_a_conflict_is_decided_again(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
+    """When another process changed a line first, the batch is decided again on the new rows."""
     zero = authorize()
     rental(shaky, zero)
     faulty.plan = [Fault.CONFLICT]
@@ -44,7 +44,7 @@ def test_a_conflict_is_decided_anew(shaky: Desk, faulty: FaultyStore, rival: Des
 
 
 def test_a_conflict_over_an_item(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
-    """When another process took the item first, the batch decided anew is refused."""
+    """When another process took the item first, the second decision is a refusal."""
     faulty.plan = [Fault.CONFLICT]
     faulty.interlude = lambda: rental(rival, authorize(asset_id="bike-7"), request_id="rival")
     (result,) = shaky.apply(shaky.work(authorize(asset_id="bike-7")))
@@ -52,7 +52,7 @@ def test_a_conflict_over_an_item(shaky: Desk, faulty: FaultyStore, rival: Desk) 
 
 
 def test_a_conflict_over_a_request_id(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
-    """When another process applied the same request first, its answer is given."""
+    """When another process applied the same request first, its answer is returned."""
     faulty.plan = [Fault.CONFLICT]
     faulty.interlude = lambda: rental(rival, authorize(), request_id="r")
     (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
@@ -60,8 +60,11 @@ def test_a_conflict_over_a_request_id(shaky: Desk, faulty: FaultyStore, rival: D
     assert counts(shaky)["authorizations"] == 1
 
 
-def test_a_person_registered_meanwhile(shaky: Desk, faulty: FaultyStore, rival: Desk) -> None:
-    """After a conflict the person is assessed anew, on what another process recorded."""
+def test_a_person_registered_during_a_conflict(
+    shaky: Desk, faulty: FaultyStore, rival: Desk
+) -> None:
+    """After a conflict the person is scored again, on the features that another process
+    recorded."""
     faulty.plan = [Fault.CONFLICT]
     zoe = PutUser("zoe", pack([700.0, 0.0]), START_US, True)
     faulty.interlude = lambda: rival.do(zoe, request_id="rival", caller=PLATFORM)
@@ -69,7 +72,7 @@ def test_a_person_registered_meanwhile(shaky: Desk, faulty: FaultyStore, rival: 
     assert (it.state, it.band) == (State.ACTIVE, "A")
 
 
-def test_endless_conflicts_are_given_up(shaky: Desk, faulty: FaultyStore) -> None:
+def test_endless_conflicts_are_unavailable(shaky: Desk, faulty: FaultyStore) -> None:
     """After the bounded number of attempts a conflict is UNAVAILABLE, and nothing is written."""
     before = counts(shaky)
     faulty.plan = [Fault.CONFLICT] * 3
@@ -81,9 +84,9 @@ def test_endless_conflicts_are_given_up(shaky: Desk, faulty: FaultyStore) -> Non
     assert rental(shaky, authorize(), request_id="r").state is State.ACTIVE
 
 
-def test_a_batch_in_conflict_is_taken_apart(shaky: Desk, faulty: FaultyStore) -> None:
-    """A batch that meets conflict after conflict is applied one by one; one that meets them still
-    is refused alone."""
+def test_a_batch_in_conflict_is_split(shaky: Desk, faulty: FaultyStore) -> None:
+    """A batch that meets conflict after conflict is applied one by one; a command that still meets
+    them is refused alone."""
     faulty.plan = [Fault.CONFLICT] * 3 + [Fault.NONE] + [Fault.CONFLICT] * 3
     results = shaky.apply(
         *(shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3))
@@ -98,8 +101,8 @@ def test_a_batch_in_conflict_is_taken_apart(shaky: Desk, faulty: FaultyStore) ->
 
 
 def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> None:
-    """Between two attempts the writer waits for a time by chance, of a bound that doubles up to a
-    longest one; not before the first attempt, and not after the last."""
+    """Between two attempts the writer waits for a random time, whose bound doubles up to a maximum;
+    not before the first attempt, nor after the last."""
     waits: list[float] = []
     draws = iter([0.0, 0.5, 1.0, 1.0, 1.0])
     pauses = ConflictPauses(0.001, 0.004, lambda: next(draws), waits.append)
@@ -121,8 +124,8 @@ def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> No
 def test_a_failed_transaction_writes_nothing(
     shaky: Desk, faulty: FaultyStore, fault: Fault
 ) -> None:
-    """When the database is away or refuses, the answer is UNAVAILABLE, nothing is written, and
-    the same id may be retried."""
+    """When the database is away or refuses, the answer is UNAVAILABLE, nothing is written, and the
+    same id may be retried."""
     before = counts(shaky)
     faulty.plan = [fault]
     (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
@@ -134,8 +137,8 @@ def test_a_failed_transaction_writes_nothing(
 
 @pytest.mark.parametrize("fault", [Fault.AWAY, Fault.FAILED])
 def test_a_failed_batch_is_refused_together(shaky: Desk, faulty: FaultyStore, fault: Fault) -> None:
-    """When the transaction of a batch fails all its commands are UNAVAILABLE after one attempt,
-    nothing of them is written, and retries pass."""
+    """When a batch's transaction fails, all its commands are UNAVAILABLE after one attempt, nothing
+    is written, and retries pass."""
     before = counts(shaky)
     faulty.plan = [fault]
     works = [shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3)]
@@ -147,11 +150,11 @@ def test_a_failed_batch_is_refused_together(shaky: Desk, faulty: FaultyStore, fa
 
 
 @pytest.mark.parametrize(("fault", "written"), [(Fault.LOST, 1), (Fault.UNKNOWN, 0)])
-def test_an_unknown_outcome_is_never_a_failure(
+def test_an_unknown_outcome_is_not_a_failure(
     shaky: Desk, faulty: FaultyStore, fault: Fault, written: int
 ) -> None:
     """When the answer to COMMIT is lost, the answer is UNAVAILABLE with OUTCOME_UNKNOWN; a retry
-    with the same id tells the truth, and there is one effect either way."""
+    with the same id gets the true answer, and there is at most one effect."""
     faulty.plan = [fault]
     (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
     assert isinstance(result, Unavailable)
@@ -166,8 +169,8 @@ def test_an_unknown_outcome_is_never_a_failure(
 
 
 def test_an_unknown_outcome_of_a_batch(shaky: Desk, faulty: FaultyStore) -> None:
-    """When the outcome of a batch is unknown, none of its commands is tried again by the engine,
-    refusals among them are unknown too, and retries tell."""
+    """When a batch's outcome is unknown, the engine tries none of its commands again, its refusals
+    are unknown too, and retries get the true answers."""
     it = rental(shaky, authorize(), request_id="first")
     faulty.plan = [Fault.LOST]
     works = [
@@ -185,7 +188,7 @@ def test_an_unknown_outcome_of_a_batch(shaky: Desk, faulty: FaultyStore) -> None
 
 
 def test_a_lost_answer_after_a_conflict(shaky: Desk, faulty: FaultyStore) -> None:
-    """A second attempt whose outcome is unknown is unknown as well."""
+    """An unknown outcome of a second attempt is unknown too."""
     faulty.plan = [Fault.CONFLICT, Fault.LOST]
     (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
     assert reason(result) == "OUTCOME_UNKNOWN"
@@ -193,8 +196,8 @@ def test_a_lost_answer_after_a_conflict(shaky: Desk, faulty: FaultyStore) -> Non
     assert counts(shaky)["authorizations"] == 1
 
 
-def test_every_trouble_is_logged(shaky: Desk, faulty: FaultyStore) -> None:
-    """What the caller is not told goes to the log."""
+def test_every_fault_is_logged(shaky: Desk, faulty: FaultyStore) -> None:
+    """A fault's detail that the caller does not get is logged."""
     faulty.plan = [Fault.LOST, Fault.FAILED]
     shaky.apply(shaky.work(authorize(), request_id="r"))
     shaky.apply(shaky.work(authorize(), request_id="s"))

@@ -1,4 +1,4 @@
-"""The loop of every worker: portions, pauses, faults, and its end."""
+"""The loop of every worker: portions, pauses, faults and the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def worker(
     interval_s: float = 0.0,
     pause_s: float | None = None,
 ) -> Worker:
-    """A worker whose faults are gathered."""
+    """A worker that collects its faults."""
     return Worker(
         "test",
         work,
@@ -31,7 +31,7 @@ def worker(
 
 
 def test_a_failure_ends_no_worker() -> None:
-    """A defect and a database that is away are logged, a refusal is not, and work goes on."""
+    """A defect and an absent database are logged, a refusal is not, and the worker goes on."""
     faults: list[BaseException] = []
     outcomes: list[BaseException | bool] = [OSError("away"), Unavailable("BUSY", "busy"), True]
     done = 0
@@ -58,9 +58,8 @@ def test_a_failure_ends_no_worker() -> None:
     assert [str(it) for it in faults] == ["away"]
 
 
-def test_what_waits_comes_after_the_pause() -> None:
-    """While more is waiting portions come after the pause, and after the interval when nothing
-    is."""
+def test_pauses_and_intervals() -> None:
+    """While more work is left, portions follow after the pause; else after the interval."""
     left = 4
     emptied = asyncio.Event()
 
@@ -83,7 +82,7 @@ def test_what_waits_comes_after_the_pause() -> None:
 
 
 def test_a_worker_is_started_once() -> None:
-    """A second start is refused; after a stop it can be started again, and a second stop is
+    """A second start is refused; after a stop the worker can start again, and a second stop is
     harmless."""
 
     async def work() -> bool:
@@ -102,7 +101,7 @@ def test_a_worker_is_started_once() -> None:
     asyncio.run(asyncio.wait_for(main(), HANG_S))
 
 
-def test_a_stop_cuts_a_portion_off() -> None:
+def test_a_stop_interrupts_a_portion() -> None:
     """A worker that is stopped within a portion ends at once."""
 
     async def work() -> bool:

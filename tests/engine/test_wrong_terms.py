@@ -1,4 +1,4 @@
-"""A8: one wrong row of one operator's product. Everybody else's calls go on."""
+"""A8: one wrong row of an operator's product; all other calls go on."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ REVISION_2 = (
 
 
 def change(desk: Desk, *statements: str) -> None:
-    """Changes terms by SQL, around the rules; the watch notices."""
+    """Changes terms by SQL, past the rules; the reloader notices."""
     plant(desk.store.engine, *statements)
     desk.engine.terms.follow()
 
 
 def told(desk: Desk) -> list[tuple[TermsKind, tuple[object, ...], bool]]:
-    """What was told of the terms since the last time."""
+    """New reports on the terms."""
     found = [(fault.kind, fault.key, mended) for fault, mended in desk.terms]
     desk.terms.clear()
     return found
 
 
 def others_go_on(desk: Desk) -> None:
-    """City's other products, the other operator's bike and the platform's calls are served."""
+    """Requires that the operator's other products, the other operator's bike and the platform's
+    calls are served."""
     rental(desk, settle(rental(desk, authorize("ann", "umbrella")), 0))
     it = rental(desk, authorize(), caller=OTHER_OPERATOR)
     assert (it.product_id, it.state) == ("bike", State.ACTIVE)
@@ -58,9 +59,9 @@ def others_go_on(desk: Desk) -> None:
 
 @pytest.mark.parametrize("statement", ON_BOTH)
 def test_a8_only_the_wrong_product_is_refused(desk: Desk, statement: str) -> None:
-    """With one product wrong its Authorize is refused as such, alone, in a group, and in a batch
-    whose other calls are answered; the fault is told once, with operator and product, and so is
-    its end, after which the product is rented out again."""
+    """A8: with one product wrong, only its Authorize is refused, alone, in a group, and in a batch
+    whose other calls are answered; the fault and its end are each reported once, with operator and
+    product, and then the product can be rented again."""
     change(desk, statement)
     for _ in range(3):
         error = refused(desk, authorize())
@@ -80,10 +81,8 @@ def test_a8_only_the_wrong_product_is_refused(desk: Desk, statement: str) -> Non
     assert not desk.faults
 
 
-def test_a8_a_wrong_product_is_not_read_again_and_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither calls for a wrong product nor calls on its rentals make the writer read all terms
+def test_a8_a_wrong_product_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A8: neither calls for a wrong product nor calls on its rentals make the writer read all terms
     each time."""
     it = rental(desk, pick_up())
     change(desk, BAD_BIKE)
@@ -104,13 +103,13 @@ def test_a8_a_wrong_product_is_not_read_again_and_again(
         for _ in range(5):
             refused(engine, authorize(), request_id="again")
             refused(engine, settle(it, 10**9), request_id="too-much")
-        # The second process has not seen the row while it was right, so that it looks once.
+        # The second process never saw the row while it was right, so it looks once.
         assert len(reads) <= 1
 
 
 def test_a8_rentals_under_a_good_revision_go_on(desk: Desk) -> None:
-    """Under the good revision before a wrong one rentals go on, also in a process that starts;
-    under a revision that was good when this process read it they go on here."""
+    """A8: rentals under the good revision before a wrong one go on, also in a new process; under a
+    revision that was good when this process read it, they go on in this process."""
     first, second = rental(desk, authorize()), rental(desk, pick_up())
     change(desk, REVISION_2)
     assert refused(desk, authorize()).reason == WRONG
@@ -124,9 +123,9 @@ def test_a8_rentals_under_a_good_revision_go_on(desk: Desk) -> None:
     assert stored(desk, second).state is State.EXPIRED
 
 
-def test_a8_rentals_under_terms_that_nobody_has(desk: Desk) -> None:
-    """A process that starts with the revision of a rental wrong refuses what needs its terms as
-    the product's fault, and does it once the row is right."""
+def test_a8_rentals_under_unreadable_terms(desk: Desk) -> None:
+    """A8: a process that starts with the revision of a rental wrong refuses commands that need its
+    terms, as the product's fault, and serves them once the row is right."""
     it = rental(desk, authorize())
     change(desk, BAD_BIKE)
     started = Desk(desk.store, ids=desk.engine._ids)
@@ -139,8 +138,8 @@ def test_a8_rentals_under_terms_that_nobody_has(desk: Desk) -> None:
 
 
 def test_a8_a_wrong_operator(desk: Desk) -> None:
-    """An operator whose row is gone goes on under the last good one; a process that starts refuses
-    its products and serves everybody else."""
+    """A8: an operator whose row is gone goes on under its last good one; a new process refuses its
+    products and serves all others."""
     rental(desk, authorize("ann", "umbrella"))
     change(desk, "DELETE FROM operators WHERE operator_id = 'city'")
     it = rental(desk, authorize())
@@ -162,8 +161,8 @@ def test_a8_a_wrong_operator(desk: Desk) -> None:
     ],
 )
 def test_a8_wrong_limits(desk: Desk, statement: str) -> None:
-    """While limits make no sense the last good ones count, which is told once; a process that
-    starts without good ones is refused with one line that names the currency and what is wrong."""
+    """A8: while limits are wrong the last good ones count, which is reported once; a process
+    without good ones refuses to start, with one line that names the currency and the fault."""
     change(desk, statement)
     for user_id, limit_minor in (("new-1", 50_000), ("new-2", 50_000)):
         profile = desk.put_user(user_id, 700)
@@ -186,8 +185,8 @@ def test_a8_wrong_limits(desk: Desk, statement: str) -> None:
 
 
 def test_a8_limits_that_fall_as_the_score_rises(desk: Desk) -> None:
-    """Limits may fall as the score rises, as every build let them: they count, a process starts
-    with them, and nothing is told."""
+    """A8: limits may fall as the score rises, as in every earlier build: they count, a process
+    starts with them, and nothing is reported."""
     change(desk, "UPDATE limit_steps SET limit_minor = 10 WHERE from_score = 650")
     Desk(desk.store)
     profile = desk.put_user("new-1", 700)
@@ -196,16 +195,16 @@ def test_a8_limits_that_fall_as_the_score_rises(desk: Desk) -> None:
     assert told(desk) == []
 
 
-def test_a8_what_is_told_is_told_again_after_it_was_right(desk: Desk) -> None:
-    """A fault that comes back is told again, and another one of the same row as well."""
+def test_a8_a_fault_that_comes_back_is_reported_again(desk: Desk) -> None:
+    """A8: a fault that comes back is reported again, and so is another fault of the same row."""
     for statement in (BAD_BIKE, MEND, BAD_BIKE, ON_BOTH[2]):
         change(desk, statement)
         others_go_on(desk)
     assert [mended for _, _, mended in told(desk)] == [False, True, False, False]
 
 
-def test_a8_the_catalog_keeps_what_was_good(desk: Desk) -> None:
-    """The last good terms stand in for what is wrong, and for nothing that is only gone."""
+def test_a8_the_catalog_keeps_the_last_good_terms(desk: Desk) -> None:
+    """A8: the last good terms replace wrong rows, but not rows that are gone."""
     good = desk.store.catalog()
     gone = replace(good, operators={}, revisions={}, limit_steps={})
     assert gone.or_last_good(good) == gone

@@ -1,4 +1,4 @@
-"""Servers of these tests need nothing of what trains models."""
+"""Servers of these tests run without the training libraries."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ STOP_TIMEOUT_S = 30.0
 
 
 def small_model(base: Path) -> Path:
-    """The directory of a small model, in a folder that all processes of a run of tests share.
+    """The directory of a small model, in a folder that all processes of a test run share.
 
-    It is trained once, by whichever process asks first. `base` is the temporary folder of this
-    process; pytest-xdist gives its workers one each, side by side.
+    The first process that asks trains it, once. `base` is the temporary folder of this process;
+    pytest-xdist gives each worker its own, side by side.
     """
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "small"
@@ -82,10 +82,9 @@ def people(folder: Path, count: int) -> list[dict[str, float]]:
 
 
 def environment(*, training: bool = False) -> dict[str, str]:
-    """The environment of a child: only what the server needs, and where its code is.
+    """The environment of a child: only the server's needs, and the path of its code.
 
-    Without `training` the child runs as if the `train` extra were not installed, and starts
-    sooner.
+    Without `training` the child runs as if the `train` extra were not installed, and starts sooner.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     paths = [ROOT, ROOT / "proto"]
@@ -95,7 +94,7 @@ def environment(*, training: bool = False) -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    """The words that run a command of the shell."""
+    """The command line of a shell command."""
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
@@ -120,7 +119,7 @@ class Server:
         )
 
     def _read(self, seconds: float) -> bool:
-        """Takes what the log has within this time; False at its end."""
+        """Reads the log's output within this time; False at its end."""
         assert self.process.stderr is not None
         ready, _, _ = select.select([self.process.stderr], [], [], seconds)
         if not ready:
@@ -130,7 +129,7 @@ class Server:
         return bool(portion)
 
     def drain(self) -> None:
-        """Takes what the log has by now: a server whose log nobody reads stands still."""
+        """Reads the log's output so far, because a server with a full log pipe may have to wait."""
         assert self.process.stderr is not None
         while select.select([self.process.stderr], [], [], 0)[0] and self._read(0):
             pass
@@ -161,7 +160,7 @@ class Server:
         return found
 
     def events(self) -> list[str]:
-        """The events of the log in order; what others print between them is passed over."""
+        """The events of the log in order, without other output between them."""
         lines = self.log.split("\n")[:-1]
         return [json.loads(line)["event"] for line in lines if line.startswith("{")]
 
@@ -183,7 +182,7 @@ class Server:
         return self.process.wait(STOP_TIMEOUT_S)
 
     def close(self) -> None:
-        """Ends the process whatever it does."""
+        """Ends the process in any state."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(STOP_TIMEOUT_S)

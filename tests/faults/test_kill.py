@@ -1,7 +1,7 @@
-"""The server killed and stopped under load: what was acknowledged is there, once.
+"""The server killed and stopped under load: every acknowledged call is stored, once.
 
-The load, the kills and the checker are those of `python -m benchmarks crash`, in small; that they
-find a build which answers too early is shown in `tests/benchmarks/test_crash.py`.
+The load, the kills and the checker are those of `python -m benchmarks crash`, on a small scale;
+`tests/benchmarks/test_crash.py` shows that they find a build which answers too early.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.postgres import Cluster
 from benchmarks.prepared import serve_url
 from benchmarks.processes import free_port
 
-# With this seed PostgreSQL is killed as well.
+# With this seed PostgreSQL is killed too.
 PLAN = Plan(rounds=3, acknowledged=150, clients=2, seed=2)
 
 
@@ -41,9 +41,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[
 def test_kill_under_load_loses_and_doubles_nothing(
     kind: str, victims: set[str], request: pytest.FixtureRequest, tmp_path: Path, model: Path
 ) -> None:
-    """Server or PostgreSQL killed in the middle of the load: every acknowledged call is there.
+    """After the server or PostgreSQL is killed during the load, every acknowledged call is stored.
 
-    Each is there once, with the bytes that were told, and the books verify after every kill.
+    Each is stored once, with the answered bytes, and the books verify after every kill.
     """
     site: Site = request.getfixturevalue(kind)
     outcome = run(PLAN, site, model, tmp_path, lambda _: None)
@@ -60,8 +60,9 @@ def test_kill_under_load_loses_and_doubles_nothing(
     }
 
 
-def test_a_stop_answers_what_was_accepted(tmp_path: Path, model: Path, sqlite: SqliteSite) -> None:
-    """SIGTERM drains: what was committed was answered, the process exits 0 and says so last."""
+def test_a_stop_answers_accepted_calls(tmp_path: Path, model: Path, sqlite: SqliteSite) -> None:
+    """SIGTERM drains: every committed call is answered, and the process logs that last and exits
+    with 0."""
     url, port = sqlite.fresh(tmp_path), free_port()
     with Crowd(jobs(PLAN, sqlite, port), tmp_path) as crowd:
         checker = Checker(crowd.fresh(tmp_path))

@@ -1,4 +1,4 @@
-"""A3: whoever reads the log stands still. Nothing of the server waits for the reader."""
+"""A3: the log's reader stops. No part of the server waits for the reader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PIPE_BYTES = 4_096
 HANG_S = 30.0
 CALL_S = 5.0
 
-# A server that seals at once and whose log has room for few lines beside the pipe's own.
+# A server that seals all the time and whose log buffers few lines beside the pipe.
 SERVER = """
 import dataclasses
 from service import config
@@ -48,7 +48,7 @@ main()
 
 @contextmanager
 def small_pipe() -> Iterator[tuple[int, int]]:
-    """The two ends of a pipe of 4 KiB; whoever closes one of them before puts -1 there."""
+    """The two ends of a pipe of 4 KiB; a test that closes one of them puts -1 in its place."""
     ends = os.pipe()
     fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:
@@ -60,9 +60,9 @@ def small_pipe() -> Iterator[tuple[int, int]]:
 
 
 def fill(write_end: int) -> None:
-    """Fills a pipe to the last byte, as a reader who stands still lets it become.
+    """Fills a pipe to the last byte, as behind a reader that has stopped.
 
-    Over an open file of its own: whether one blocks is a matter of the open file.
+    It uses its own open file, because blocking is a property of the open file.
     """
     own = os.open(f"/proc/self/fd/{write_end}", os.O_WRONLY | os.O_NONBLOCK)
     with suppress(BlockingIOError):
@@ -72,7 +72,7 @@ def fill(write_end: int) -> None:
 
 
 def read_until(read_end: int, event: str) -> list[dict[str, Any]]:
-    """The lines of a log until one with this event has come."""
+    """The lines of a log up to one with this event."""
     data, end = b"", time.monotonic() + HANG_S
     while event.encode() not in data or not data.endswith(b"\n"):
         assert select.select([read_end], [], [], end - time.monotonic())[0], data
@@ -83,9 +83,9 @@ def read_until(read_end: int, event: str) -> list[dict[str, Any]]:
 # -- the stream ------------------------------------------------------------------------------
 
 
-def test_a3_a_full_pipe_keeps_no_writer_waiting() -> None:
-    """While nobody reads, lines are taken at once; once somebody reads, what had room comes in its
-    order, and a line at the place of the dropped ones says how many they were."""
+def test_a3_a_full_pipe_delays_no_writer() -> None:
+    """A3: while the reader is stopped, lines are accepted at once; once it goes on, the buffered
+    lines come in order, and one line in place of the dropped ones has their number."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=2_000))
         fill(writer)
@@ -101,9 +101,9 @@ def test_a3_a_full_pipe_keeps_no_writer_waiting() -> None:
     assert dropped["level"] == "warning"
 
 
-def test_a3_the_count_comes_before_what_came_after_the_gap() -> None:
-    """After a gap the log goes on with the count and then with the lines that came later, without
-    another line being needed to tell the count."""
+def test_a3_the_count_comes_at_the_gap() -> None:
+    """A3: after a gap, the log continues with the number of dropped lines and then the later lines,
+    without waiting for another line."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=100))
         fill(writer)
@@ -119,7 +119,7 @@ def test_a3_the_count_comes_before_what_came_after_the_gap() -> None:
 
 
 def test_a3_the_end_is_bounded() -> None:
-    """The end waits for the reader as long as it is told, and says whether all was written."""
+    """A3: the end waits for the reader for the given time, and returns whether all was written."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=2_000))
         fill(writer)
@@ -127,12 +127,12 @@ def test_a3_the_end_is_bounded() -> None:
         began = time.monotonic()
         assert not stream.finish(0.2)
         assert time.monotonic() - began < CALL_S
-        os.read(reader, 65_536)  # so that the thread does not outlive the test
+        os.read(reader, 65_536)  # so that the thread ends with the test
         stream._thread.join(HANG_S)
 
 
 def test_a3_lines_stay_whole() -> None:
-    """Pieces of a line reach the log as one line, the last one also without its end."""
+    """A3: pieces of a line reach the log as one line, also when the last one has no end."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=2_000))
         print("one", "two", file=stream)
@@ -144,8 +144,8 @@ def test_a3_lines_stay_whole() -> None:
         assert os.read(reader, 65_536) == b"one two\nthree\nfour\n"
 
 
-def test_a3_a_log_that_is_gone_stops_nobody() -> None:
-    """Where the reader has closed the pipe, lines are lost and nothing is raised."""
+def test_a3_a_closed_log_stops_no_process() -> None:
+    """A3: when the reader has closed the pipe, lines are lost and no error is raised."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=2_000))
         os.close(reader)
@@ -154,8 +154,8 @@ def test_a3_a_log_that_is_gone_stops_nobody() -> None:
         assert stream.finish(HANG_S)
 
 
-def test_a3_an_interpreter_ends_although_nobody_reads() -> None:
-    """A process whose log, warnings, prints and failing threads meet a full pipe ends within
+def test_a3_an_interpreter_ends_with_a_full_pipe() -> None:
+    """A3: a process whose log, warnings, prints and failing threads meet a full pipe ends within
     seconds, with its own exit code."""
     words = """
 import sys, threading, warnings
@@ -187,10 +187,10 @@ raise SystemExit("Error: last words")
 # -- the server ------------------------------------------------------------------------------
 
 
-def test_a3_a_server_whose_log_nobody_reads(tmp_path: Path, model: Path) -> None:
-    """A server whose log is a full pipe that nobody reads answers calls and the health check; when
-    the reader goes on, a line says how many were dropped; with the pipe full again, SIGTERM ends
-    it within a few seconds."""
+def test_a3_a_server_with_a_full_log_pipe(tmp_path: Path, model: Path) -> None:
+    """A3: a server whose log is a full pipe answers calls and the health check; when the reader
+    goes on, a line has the number of dropped lines; with the pipe full again, SIGTERM ends it
+    within a few seconds."""
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     _, platform_key = prepare(url)
     assert run("create-seal-key", str(tmp_path / "seal")).returncode == 0
@@ -222,7 +222,7 @@ def test_a3_a_server_whose_log_nobody_reads(tmp_path: Path, model: Path) -> None
                             request_id=f"l-{number}", user_id="ann", limit=limit
                         )
                         platform.set_credit_limit(request)
-                        time.sleep(0.03)  # long enough for a seal, a line of its own
+                        time.sleep(0.03)  # long enough for a seal, which logs a line
                     said = health.Check(health_pb2.HealthCheckRequest(), timeout=CALL_S)
                     assert said.status == health_pb2.HealthCheckResponse.SERVING
 

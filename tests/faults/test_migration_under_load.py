@@ -1,4 +1,4 @@
-"""A migration of the next build runs under servers of this one, which go on answering."""
+"""The next build's migration runs under servers of this build, which go on answering."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ LOADERS = 3
 
 @pytest.fixture
 def database(databases: Databases) -> Iterator[str]:
-    """An empty database, which nobody uses again."""
+    """An empty database for this test only."""
     url = databases.empty()
     yield url
     databases.drop(url)
 
 
 class Load:
-    """Threads that rent and settle at one server until the block is left; no call may fail."""
+    """Threads that rent and settle at one server until the block ends; no call may fail."""
 
     def __init__(self, one: Server, key: str) -> None:
         self.first: dict[str, AuthorizeResponse] = {}
@@ -65,11 +65,11 @@ class Load:
         assert self._raised == []
 
     def wait_for_more(self, rentals: int) -> None:
-        """Waits until so many more rentals are settled."""
+        """Waits until this many more rentals are settled."""
         enough, end = self.settled + rentals, time.monotonic() + HANG_S
         while self.settled < enough:
             assert self._raised == []
-            assert time.monotonic() < end, "the server answers no more"
+            assert time.monotonic() < end, "the server stopped answering"
             time.sleep(0.01)
 
     def _run(self, number: int) -> None:
@@ -113,8 +113,8 @@ def register(one: Server, key: str, model: Path) -> None:
 def test_a_server_answers_while_the_next_builds_migration_runs(
     database: str, model: Path, tmp_path: Path, databases: Databases
 ) -> None:
-    """A server that was started before a migration of the next build, which adds columns, an index,
-    a table and values to lists, answers every call before, during and after it. Another server of
+    """A server that started before the next build's migration, which adds columns, an index, a
+    table and values to lists, answers every call before, during and after it. Another server of
     this build starts on the migrated schema, both go on, and the books verify."""
     operator_key, platform_key = prepare(database)
     with ExitStack() as running:

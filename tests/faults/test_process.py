@@ -1,4 +1,4 @@
-"""The server process: what it refuses to start with, and what its log tells."""
+"""The server process: conditions under which it refuses to start, and its log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def database(tmp_path: Path) -> str:
 
 
 def refused(*arguments: str) -> str:
-    """The text of a server that must not start."""
+    """The output of a server that must not start."""
     done = run("serve", *arguments)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -51,7 +51,7 @@ def refused(*arguments: str) -> str:
 def test_a_second_server_on_the_same_port_is_refused(
     database: str, tmp_path: Path, model: Path
 ) -> None:
-    """A second server on one port exits with an error that names the address; the first goes on."""
+    """A second server on one port exits with an error that has the address; the first goes on."""
     other = f"sqlite:///{shutil.copy(tmp_path / 'freehold.db', tmp_path / 'other.db')}"
     with server(database, model, "127.0.0.1:0") as first:
         address = first.wait_for("serving")["address"]
@@ -63,9 +63,8 @@ def test_a_second_server_on_the_same_port_is_refused(
 
 
 def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path, model: Path) -> None:
-    """A second server on one SQLite file, by whichever path, exits with one line that names it;
-    the first goes on, and so do the commands beside it. A server that was killed keeps nobody
-    away."""
+    """A second server on one SQLite file, by any path, exits with one line that names it; the first
+    goes on, and so do commands beside it. A killed server keeps no lock."""
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -98,8 +97,8 @@ def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path, model: Path
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has batch jobs")
-def test_the_threads_of_a_server_do_not_interrupt_one_another(database: str, model: Path) -> None:
-    """To Linux the loop, the writer and the threads of gRPC are batch jobs."""
+def test_a_servers_threads_do_not_interrupt_each_other(database: str, model: Path) -> None:
+    """For Linux, the threads of the loop, the writer and gRPC are batch jobs."""
     _, platform_key = prepare(database)
     with server(database, model, "127.0.0.1:0") as serving:
         address = str(serving.wait_for("serving")["address"])
@@ -111,13 +110,13 @@ def test_the_threads_of_a_server_do_not_interrupt_one_another(database: str, mod
         threads = [int(task.name) for task in Path(f"/proc/{process}/task").iterdir()]
         batch = {it for it in threads if os.sched_getscheduler(it) == os.SCHED_BATCH}
         assert serving.terminate() == 0
-    # Those of the libraries for numbers started before, and have nothing to do here.
+    # The threads of the numeric libraries started before, and are not used here.
     assert process in batch
     assert len(batch) > 3
 
 
 def test_a_file_that_cannot_be_locked_is_not_served(tmp_path: Path, model: Path) -> None:
-    """Where it cannot be told whether another server has the file, none starts."""
+    """When the lock on the file cannot be checked, no server starts."""
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     assert run("migrate", "--database", url).returncode == 0
     (tmp_path / "freehold.db-server").mkdir()
@@ -126,21 +125,21 @@ def test_a_file_that_cannot_be_locked_is_not_served(tmp_path: Path, model: Path)
 
 
 def test_a_database_without_schema_is_refused(tmp_path: Path, model: Path) -> None:
-    """A database that was not migrated is refused with one line that says what to do."""
+    """A database without migrations is refused with one line that says what to do."""
     url = f"sqlite:///{tmp_path / 'empty.db'}"
     said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
     assert "migrate" in one_line(said)
 
 
 def test_an_unknown_kind_of_database_is_refused(model: Path) -> None:
-    """A database URL of another kind, or none at all, is refused without a traceback."""
+    """A database URL of another kind, or text that is not a URL, is refused without a traceback."""
     for url in ("mysql://localhost/freehold", "not a url"):
         said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
         assert "Error: " in said.splitlines()[-1]
 
 
 def test_a_missing_model_is_refused(database: str, tmp_path: Path) -> None:
-    """A model folder that is not there is refused without a traceback."""
+    """A missing model folder is refused without a traceback."""
     said = refused(
         "--listen", "127.0.0.1:0", "--database", database, "--model", str(tmp_path / "none")
     )
@@ -170,7 +169,7 @@ def flip(path: Path) -> None:
 def test_a_tampered_model_is_refused(
     database: str, model: Path, tmp_path: Path, file: str, damage: Callable[[Path], None]
 ) -> None:
-    """A model folder of which one file was altered, cut or lost is refused with one line."""
+    """A model folder with one changed, truncated or missing file is refused with one line."""
     copy = tmp_path / "model"
     shutil.copytree(model, copy)
     damage(copy / file)
@@ -178,8 +177,8 @@ def test_a_tampered_model_is_refused(
     assert one_line(said).startswith("Error: ")
 
 
-def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> None:
-    """Every log line is a JSON object with time and level; no person and no key is in it."""
+def test_the_log_is_json_without_names(tmp_path: Path, model: Path) -> None:
+    """Every log line is a JSON object with time and level, and contains no person and no key."""
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     keys = prepare(url)
     person = "person-11010519491231002X"
@@ -208,7 +207,7 @@ def test_the_log_is_json_and_tells_nobodys_name(tmp_path: Path, model: Path) -> 
 
 
 def last_event(folder: Path, days: float) -> None:
-    """Something was recorded so many days ago; negative: ahead of the machine's clock."""
+    """A database whose last event is this many days old; negative: ahead of the machine's clock."""
     record_us = int((time.time() - days * 86_400) * 1_000_000)
     with sqlite3.connect(folder / "freehold.db") as connection:
         connection.execute(
@@ -219,11 +218,11 @@ def last_event(folder: Path, days: float) -> None:
     connection.close()
 
 
-def test_a4_no_server_starts_by_a_clock_far_ahead_of_the_database(
+def test_a4_a_clock_far_ahead_of_the_database_stops_the_start(
     database: str, tmp_path: Path, model: Path
 ) -> None:
-    """A server whose clock is ten years ahead of the newest event says so in one line, with what to
-    do, and exits with 1, however often it is started: nothing can be sold by that clock."""
+    """A4: a server whose clock is ten years ahead of the newest event exits with 1 and one line
+    that says what to do, at every start: no item can be sold by that clock."""
     last_event(tmp_path, 3_650)
     for _ in range(2):
         done = run(
@@ -247,7 +246,7 @@ def test_a4_no_server_starts_by_a_clock_far_ahead_of_the_database(
         (20, (), None),
     ],
 )
-def test_a4_the_log_tells_of_a_clock_that_is_wrong_at_the_start(
+def test_a4_the_log_reports_a_wrong_clock_at_the_start(
     database: str,
     tmp_path: Path,
     model: Path,
@@ -255,8 +254,8 @@ def test_a4_the_log_tells_of_a_clock_that_is_wrong_at_the_start(
     options: tuple[str, ...],
     event: str | None,
 ) -> None:
-    """A server whose clock is behind the newest event of the database says so and what to do, and
-    serves; of one that is ahead by less than a month, or vouched for, nothing is said."""
+    """A4: a server whose clock is behind the newest event logs that with the remedy, and serves; a
+    clock less than a month ahead, or with --trust-clock, is not reported."""
     last_event(tmp_path, days)
     with server(database, model, "127.0.0.1:0", *options) as running:
         running.wait_for("serving")
@@ -268,10 +267,9 @@ def test_a4_the_log_tells_of_a_clock_that_is_wrong_at_the_start(
     assert all(round(line["off_s"] / 86_400) == days for line in told)
 
 
-def test_a_clock_that_is_far_ahead_is_told_of(tmp_path: Path, model: Path) -> None:
-    """Times that a client tells ahead of the server are counted in the server's last line; of those
-    more than a minute ahead one line names the operator, the method and by how much, and nobody
-    else."""
+def test_a_clients_clock_far_ahead_is_reported(tmp_path: Path, model: Path) -> None:
+    """Client times ahead of the server are counted in the server's last line; for those more than a
+    minute ahead, one line names the operator, the method and the difference, and no person."""
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     operator_key, platform_key = prepare(url)
     with server(url, model, "127.0.0.1:0") as running:
@@ -305,7 +303,7 @@ def test_a_clock_that_is_far_ahead_is_told_of(tmp_path: Path, model: Path) -> No
     assert "person-1" not in running.log
 
 
-def test_an_interrupt_stops_in_order_too(database: str, model: Path) -> None:
+def test_sigint_drains_too(database: str, model: Path) -> None:
     """SIGINT drains like SIGTERM: exit code 0 and no traceback."""
     import signal
 
@@ -316,8 +314,8 @@ def test_an_interrupt_stops_in_order_too(database: str, model: Path) -> None:
     assert running.lines()[-1]["event"] == "stopped"
 
 
-def test_a_sandbox_says_so(database: str, model: Path) -> None:
-    """A server with a clock of its own says in its first line that it is a sandbox."""
+def test_a_sandbox_is_logged(database: str, model: Path) -> None:
+    """A server with its own clock logs in its first line that it is a sandbox."""
     with server(database, model, "127.0.0.1:0", "--sandbox", "2026-06-01T00:00:00Z") as running:
         assert running.wait_for("serving")["sandbox"] is True
     done = subprocess.run(

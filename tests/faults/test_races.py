@@ -1,8 +1,8 @@
-"""Calls that compete for one thing, sent at one barrier to real server processes.
+"""Calls that compete for one object, sent together to real server processes.
 
-The scenarios are those of `python -m benchmarks races`, in few rounds; that they find a database
-without its guards is shown in `tests/benchmarks/test_races.py`. On PostgreSQL the calls go to two
-servers of one database.
+The scenarios are those of `python -m benchmarks races`, in few rounds;
+`tests/benchmarks/test_races.py` shows that they find a database without its guards. On PostgreSQL
+the calls go to two servers of one database.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDS = 20
 
 
 class Place(NamedTuple):
-    """Servers with their clients, which live on one event loop."""
+    """Servers with their clients, which use one event loop."""
 
     arena: Arena
     clients: Clients
@@ -45,10 +45,10 @@ def place(
 
 
 @pytest.mark.parametrize("name", RACES)
-def test_whoever_wins_the_others_lose(place: Place, name: str) -> None:
-    """Of all who want the same thing at once exactly those get it who can, whoever that is.
+def test_a_race_has_exactly_its_winners(place: Place, name: str) -> None:
+    """When many calls compete for the same object, exactly as many succeed as can.
 
-    The answers and the stored rows say so, and both books verify.
+    The answers and the stored rows agree, and both books verify.
     """
     tally = place.loop.run(race(place.clients, name, ROUNDS, seed=1))
     assert tally.sentences == []

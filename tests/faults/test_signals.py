@@ -1,4 +1,4 @@
-"""A test run that ignores signals tests the same."""
+"""A test run that ignores signals gives the same results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Both send SIGINT or SIGTERM to a process of their own, and wait for its end.
+# Both tests send SIGINT or SIGTERM to their own process, and wait for its end.
 SENDING = "tests/demo/test_server.py::test_interrupted"
 
 
-def test_tests_that_send_signals_pass_where_the_run_ignores_them() -> None:
-    """Tests that stop a process by a signal pass also in a run that was started with signals
-    ignored, as a shell starts it in the background (`nohup make test &`)."""
+def test_signal_tests_pass_where_the_run_ignores_signals() -> None:
+    """Tests that stop a process by a signal also pass in a run that ignores signals, as a shell
+    starts it in the background (`nohup make test &`)."""
     done = subprocess.run(
         ["sh", "-c", "trap '' INT TERM HUP; exec \"$@\"", "sh",
          sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", SENDING],

@@ -1,4 +1,4 @@
-"""Storage that goes away under a real server: what is answered, and what health tells meanwhile."""
+"""Storage that goes away under a real server: the answers, and the reported health."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Shop:
-    """A server with callers who rent, and what each was told."""
+    """A server with callers who rent, and their answers."""
 
     def __init__(self, running: Server, keys: tuple[str, str], stack: ExitStack) -> None:
         self.running = running
@@ -57,7 +57,7 @@ class Shop:
         self.platform.send("PutUsers", PutUsersRequest(request_id="people", users=users))
 
     def rent(self) -> bool:
-        """Whether a fresh Authorize was answered; fails unless a refusal is one to be retried."""
+        """Whether a new Authorize was answered; fails unless a refusal can be retried."""
         self._number += 1
         request_id = f"r-{self._number}"
         request = AuthorizeRequest(
@@ -85,12 +85,12 @@ class Shop:
         assert error.reason in REASONS
 
     def health(self) -> set[int]:
-        """What is told of the server and of its services."""
+        """The health of the server and of its services."""
         requests = [health_pb2.HealthCheckRequest(service=name) for name in SERVICES]
         return {self._health.Check(request, timeout=WAIT_S).status for request in requests}
 
     def until_health(self, wanted: int, within_s: float = WAIT_S) -> None:
-        """Waits until this is told of all of them."""
+        """Waits until all of them report this health."""
         end = time.monotonic() + within_s
         while self.health() != {wanted}:
             assert time.monotonic() < end, self.running.log[-2_000:]
@@ -98,7 +98,7 @@ class Shop:
             time.sleep(0.02)
 
     def refuse_everything(self) -> None:
-        """No call is answered, and health says so."""
+        """Requires that no call is answered and health is NOT_SERVING."""
         for _ in range(20):
             assert not self.rent()
             assert not self.read()
@@ -106,7 +106,7 @@ class Shop:
         self.until_health(NOT_SERVING)
 
     def rent_until_refused(self) -> Callable[[], None]:
-        """Rents in a thread until the first refusal; what is returned waits for that."""
+        """Rents in a thread until the first refusal; returns a function that waits for it."""
         raised: list[BaseException] = []
 
         def go_on() -> None:
@@ -132,7 +132,7 @@ class Shop:
 
 @contextmanager
 def a_shop(url: str, model: Path, *, keys: tuple[str, str] | None = None) -> Iterator[Shop]:
-    """A server on a database that is prepared first unless its keys are given."""
+    """A server on a database; the database is prepared first unless its keys are given."""
     used = keys or prepare(url)
     with ExitStack() as stack:
         running = stack.enter_context(server(url, model, "127.0.0.1:0", *SANDBOX))
@@ -188,12 +188,12 @@ def remove_memory(file: Path, beside: Path) -> None:
     [remove, move, replace, write_over, remove_log, remove_memory],
     ids=lambda it: it.__name__,
 )
-def test_a9_a_database_that_goes_from_its_path_is_not_answered_from(
+def test_a9_a_removed_database_is_not_answered_from(
     attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
 ) -> None:
-    """A9: once the file, its log or its shared memory is removed, moved, replaced or written over
-    under a server at work, every call is UNAVAILABLE, health is NOT_SERVING, and no file is made.
-    """
+    """A9: once the file, its log or its shared memory is removed, moved, replaced or overwritten
+    under a working server, every call is UNAVAILABLE, health is NOT_SERVING, and no file is
+    made."""
     folder = tmp_path / "data"
     folder.mkdir()
     file, beside = folder / "freehold.db", tmp_path / "beside.db"
@@ -219,10 +219,10 @@ def test_a9_a_database_that_goes_from_its_path_is_not_answered_from(
 
 
 @pytest.mark.parametrize("attack", [remove, remove_log, remove_memory], ids=lambda it: it.__name__)
-def test_a9_a_database_that_goes_is_noticed_without_a_call(
+def test_a9_a_removed_database_is_noticed_without_a_call(
     attack: Callable[[Path, Path], None], tmp_path: Path, model: Path
 ) -> None:
-    """A9, A21: with no call at all health tells that the file, its log or its memory has gone."""
+    """A9, A21: without any call, health reports that the file, its log or its memory is gone."""
     file = tmp_path / "freehold.db"
     with a_shop(f"sqlite:///{file}", model) as shop:
         attack(file, file)
@@ -230,10 +230,10 @@ def test_a9_a_database_that_goes_is_noticed_without_a_call(
         assert shop.running.terminate() == 0
 
 
-def test_a9_a_log_that_was_removed_is_written_into_the_database_at_the_stop(
+def test_a9_a_removed_log_is_written_into_the_database_at_the_stop(
     tmp_path: Path, model: Path
 ) -> None:
-    """A9: whatever was answered before the log was removed is in the database after SIGTERM."""
+    """A9: every call answered before the log was removed is in the database after SIGTERM."""
     file = tmp_path / "freehold.db"
     with a_shop(f"sqlite:///{file}", model) as shop:
         wait = shop.rent_until_refused()
@@ -247,8 +247,8 @@ def test_a9_a_log_that_was_removed_is_written_into_the_database_at_the_stop(
 
 
 def test_a9_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Path) -> None:
-    """A9: moved away and back, the file is served again without a restart, and what was answered
-    is there. It may be reached by a symbolic link that leads elsewhere by then."""
+    """A9: a file that is moved away and back is served again without a restart, with every answered
+    call, even when the server's symbolic link has changed."""
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -260,7 +260,7 @@ def test_a9_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Pa
             if round_:
                 shop.refuse_everything()
             else:
-                # Without a single call as well.
+                # Now the same without any call.
                 shop.until_health(NOT_SERVING)
             away.rename(file)
             shop.until_health(SERVING)
@@ -274,9 +274,9 @@ def test_a9_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Pa
     assert verified(f"sqlite:///{file}")
 
 
-def test_a9_what_harms_no_file_stops_nobody(tmp_path: Path, model: Path) -> None:
-    """A9: a new time of the file, a reader and a writer beside the server, and a checkpoint that
-    another program makes are no reason to stop."""
+def test_a9_harmless_changes_stop_no_server(tmp_path: Path, model: Path) -> None:
+    """A9: a new file time, a reader and a writer beside the server, and another program's
+    checkpoint do not stop the server."""
     file = tmp_path / "freehold.db"
     with a_shop(f"sqlite:///{file}", model) as shop:
         for _ in range(3):
@@ -300,14 +300,14 @@ def test_a9_what_harms_no_file_stops_nobody(tmp_path: Path, model: Path) -> None
 
 @pytest.fixture
 def own() -> Iterator[Cluster]:
-    """A PostgreSQL that these tests may stop."""
+    """A PostgreSQL that this test may stop."""
     with Cluster(safe=True) as started:
         yield started
 
 
 def test_a21_health_follows_postgresql(own: Cluster, model: Path) -> None:
-    """A21: PostgreSQL stopped, and health is NOT_SERVING on both servers within seconds, one of
-    which has no calls; PostgreSQL back, and both are SERVING again, calls or not."""
+    """A21: when PostgreSQL stops, health is NOT_SERVING on both servers within seconds, one of them
+    without calls; when it is back, both are SERVING again, with or without calls."""
     url = own.url(own.empty())
     keys = prepare(url)
     with a_shop(url, model, keys=keys) as busy, a_shop(url, model, keys=keys) as idle:
@@ -329,13 +329,13 @@ def test_a21_health_follows_postgresql(own: Cluster, model: Path) -> None:
 
 
 def test_a21_health_follows_a_disk(tmp_path: Path, model: Path) -> None:
-    """A21: a SQLite file that takes no writes but can be read is told as NOT_SERVING for as long as
-    that lasts, and as SERVING when it takes writes again, without a call."""
+    """A21: a SQLite file that can be read but not written is NOT_SERVING while that lasts, and
+    SERVING once it can be written again, without a call."""
     file = tmp_path / "freehold.db"
     with a_shop(f"sqlite:///{file}", model) as shop, ExitStack() as stack:
         assert shop.rent()
         writer = stack.enter_context(closing(sqlite3.connect(file, isolation_level=None)))
-        # A writer that does not end: whoever writes waits for 5 s and is refused, reads go on.
+        # A writer that does not end: other writers wait for 5 s and are refused, reads go on.
         writer.execute("BEGIN IMMEDIATE")
         assert not shop.rent()
         shop.until_health(NOT_SERVING, 1.0)

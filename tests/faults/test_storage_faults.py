@@ -1,9 +1,9 @@
-"""Disks that fill up, fail, forget or turn read-only under the server, and death in mid-write.
+"""Disks that fill up, fail, lose writes or become read-only under the server, and death during a
+write.
 
-What is a fault of the kernel here: ENOSPC is a full tmpfs, and EFBIG a limit on the size of a
-file; EPERM is a file that was made immutable. EIO is put in by strace in the place of the system
-call's own answer, as the kernel gives it when a disk fails. `FREEHOLD_FAULT_POINTS` is the number
-of places at which a fault is tried.
+The kernel's faults: ENOSPC is a full tmpfs, EFBIG a limit on the size of a file, EPERM an immutable
+file. strace injects EIO in place of a system call's result, as the kernel returns it when a disk
+fails. `FREEHOLD_FAULT_POINTS` is the number of places at which a fault is tried.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ LOOP_SET_STATUS, LOOP_GET_STATUS, LOOP_STATUS_BYTES, LOOP_LIMIT = 0x4C04, 0x4C05
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """The server's log of the faults is not written."""
+    """Keeps the server's log of the faults out of the output."""
     with structlog.testing.capture_logs():
         yield
 
 
 def stored_answers(file: Path) -> dict[str, bytes]:
-    """The answer kept for each request of an operator's; fails when one is double."""
+    """The stored answer of each of an operator's requests; fails when an id is stored twice."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
             "SELECT request_id, answer FROM requests WHERE caller = ?", (OPERATOR,)
@@ -76,7 +76,7 @@ def stored_answers(file: Path) -> dict[str, bytes]:
 
 
 class Story:
-    """Calls to one server, one after the other, and what each was told."""
+    """Calls to one server, one after the other, and their answers."""
 
     def __init__(self, callers: Desks, file: Path) -> None:
         self._callers = callers
@@ -117,23 +117,24 @@ class Story:
 
     @property
     def open_calls(self) -> list[str]:
-        """Calls that were never answered."""
+        """Calls without an answer so far."""
         return [request_id for request_id in self._sent if request_id not in self._told]
 
     def retry(self) -> None:
-        """Sends again what was never answered."""
+        """Repeats the calls without an answer."""
         for request_id in self.open_calls:
             self.call(*self._sent[request_id])
 
     def check(self) -> None:
-        """With the fault gone: told is stored, once; "nothing was written" was true; all is told.
+        """After the fault: every answered call is stored once, a call refused as unwritten is not
+        stored, and all get their answers.
 
-        The server needed no help for it.
+        The server must recover without help.
         """
         stored = stored_answers(self._file)
         assert self._told.items() <= stored.items()
         assert not [it for it in self.open_calls if it in stored and it not in self._unknown]
-        # A few connections of the pool may be from when the fault was there.
+        # A few connections of the pool may date from the time of the fault.
         for _ in range(ROUNDS):
             self.retry()
         assert not self.open_calls
@@ -164,7 +165,7 @@ def a_story(folder: Path) -> Iterator[tuple[Story, Desks, Served]]:
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes."""
+    """A file system of this many bytes."""
     folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "freehold-test", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -173,7 +174,7 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Lazily: what a failed test still has open must not keep it here.
+        # Detached lazily, so that files left open by a failed test do not hold it.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
@@ -186,7 +187,7 @@ def fill(ballast: Path) -> None:
 
 
 def until_refused(story: Story, person: str, most: int = 2_000) -> None:
-    """Calls until one is refused; the log has room of its own at first."""
+    """Calls until one is refused; the log has some room at first."""
     for _ in range(most):
         if story.authorize(person) is None:
             return
@@ -194,9 +195,9 @@ def until_refused(story: Story, person: str, most: int = 2_000) -> None:
 
 
 def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
-    """ENOSPC: calls are refused as UNAVAILABLE, nothing is half done, and space ends it.
+    """ENOSPC: calls are UNAVAILABLE, nothing is half written, and free space ends the fault.
 
-    Whoever reads is answered meanwhile, and no restart is needed.
+    Reads are answered meanwhile, and no restart is needed.
     """
     with small_disk(tmp_path / "disk", 4 * MEBIBYTE) as disk, a_story(disk) as parts:
         story, callers, _ = parts
@@ -216,7 +217,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
-    """EFBIG in the middle of a commit: UNAVAILABLE, nothing half done, and room ends it."""
+    """EFBIG during a commit: UNAVAILABLE, nothing half written, and room ends the fault."""
     with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
         person = callers.platform.person(720.0)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -233,7 +234,8 @@ def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
 def test_a_full_database_refuses_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLITE_FULL within a statement: STORAGE_UNAVAILABLE, nothing done, and room ends it."""
+    """SQLITE_FULL within a statement: STORAGE_UNAVAILABLE, nothing written, and room ends the
+    fault."""
     with a_story(tmp_path) as (story, callers, _):
         person = callers.platform.person(720.0)
         pages = [1 << 30]
@@ -246,19 +248,19 @@ def test_a_full_database_refuses_and_recovers(
 
         monkeypatch.setattr(sqlite.SqliteSession, "begin", limited)
         for _ in range(2):
-            pages[0] = 1  # SQLite takes it for the number of pages that there are
+            pages[0] = 1  # SQLite uses it as the present number of pages
             until_refused(story, person)
             pages[0] = 1 << 30
             story.check()
         assert set(story.refusals) == {"STORAGE_UNAVAILABLE"}
 
 
-def test_a_database_made_read_only_refuses_and_recovers(tmp_path: Path) -> None:
-    """A file that nobody may write any more: UNAVAILABLE, nothing half done, until one may."""
+def test_a_read_only_database_refuses_and_recovers(tmp_path: Path) -> None:
+    """A file that cannot be written: UNAVAILABLE, nothing half written, until it can be written."""
     with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
         person = callers.platform.person(720.0)
         assert story.authorize(person) is not None
-        # Not the memory that connections share: the kernel ends a process by SIGBUS for that.
+        # Not the shared memory: the kernel ends a process with SIGBUS for that.
         files = [str(tmp_path / "freehold.db"), str(tmp_path / "freehold.db-wal")]
         words = ["chattr", "+i", *files]
         if shutil.which("chattr") is None or subprocess.run(words, check=False).returncode:
@@ -275,7 +277,7 @@ def test_a_database_made_read_only_refuses_and_recovers(tmp_path: Path) -> None:
 
 
 def database_files(file: Path) -> list[str]:
-    """The words that make strace look at a database's files only."""
+    """strace's arguments for a database's files only."""
     words = []
     for suffix in ("", "-wal", "-shm"):
         words += ["-P", f"{file}{suffix}"]
@@ -291,7 +293,7 @@ def need_strace() -> str:
 
 @contextmanager
 def failing(file: Path, fault: str, log: Path) -> Iterator[None]:
-    """System calls of this process on a database fail as told, until the block is left."""
+    """This process's system calls on a database fail as specified until the block ends."""
     words = [need_strace(), "-f", "-p", str(os.getpid()), "-o", str(log), *database_files(file)]
     process = subprocess.Popen(
         [*words, "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"],
@@ -322,7 +324,7 @@ FAULTS = (
 
 
 def fault_points(count: int) -> list[tuple[str, int, bool]]:
-    """Faults in turn: the system call and its error, the how-many-th, whether it stays."""
+    """Faults in turn: the system call, its error, its number, and whether it lasts."""
     chance = random.Random(SEED)
     points = []
     for number in range(count):
@@ -335,11 +337,11 @@ def fault_points(count: int) -> list[tuple[str, int, bool]]:
 def test_a_failing_disk_never_gets_an_ok_without_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever write, sync or read of the database fails, an OK has its row and an error none.
+    """When any write, sync or read of the database fails, an OK has its row and an error has none.
 
-    Errors are UNAVAILABLE, and the server goes on by itself when the disk is well again.
+    Errors are UNAVAILABLE, and the server recovers by itself with the disk.
     """
-    # So that checkpoints fail as well.
+    # So that checkpoints fail too.
     monkeypatch.setattr(sqlite, "LIMITS", checkpointing(40))
     hit = 0
     with a_story(tmp_path) as (story, callers, _):
@@ -357,7 +359,7 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
     assert set(story.refusals) == REASONS
 
 
-# -- a sync that failed, and what the disk then has ---------------------------------------------
+# -- a failed sync and its lost pages -----------------------------------------------------------
 
 CHILD = "import sys; from tests.faults.test_storage_faults import act; act(*sys.argv[1:])"
 MIGRATION = """
@@ -368,18 +370,18 @@ change_schema(sys.argv[2])
 
 
 def checkpointing(pages: int) -> Limits:
-    """Limits under which the log is copied back when it has so many pages."""
+    """Limits under which a checkpoint comes after this many pages."""
     return replace(LIMITS, sqlite=replace(LIMITS.sqlite, checkpoint_pages=pages))
 
 
 def act(what: str, file: str) -> None:
-    """What a child does to a database; it says what it was told, as soon as it is told.
+    """A child's work on a database; it prints each answer at once.
 
     It waits for a line before each try.
     """
     engine = open_database(f"sqlite:///{file}")
     desk = Desk(SqlStore(engine), ids=RandomIds())
-    # As in a server: readers, so that the log stays when the writer's connection ends.
+    # As in a server: readers, so that the log stays when the writer's connection closes.
     reader = engine.connect()
     reader.rollback()
     if what == "again":
@@ -400,7 +402,7 @@ def act(what: str, file: str) -> None:
 
 
 def change_schema(file: str) -> None:
-    """What `freehold migrate` does."""
+    """Runs `freehold migrate`."""
     engine = open_database(f"sqlite:///{file}", create=True)
     migrate(engine)
     install_defaults(engine)
@@ -419,7 +421,7 @@ def command_of(what: str, desk: Desk) -> Any:
 
 @contextmanager
 def child(what: str, file: Path, *words: str, code: str = CHILD) -> Iterator[subprocess.Popen[str]]:
-    """A child at work, by itself or under another program; gone with the block."""
+    """A child at work, alone or under another program; ended with the block."""
     process = subprocess.Popen(
         [*words, sys.executable, "-c", code, what, str(file)],
         stdin=subprocess.PIPE,
@@ -436,7 +438,7 @@ def child(what: str, file: Path, *words: str, code: str = CHILD) -> Iterator[sub
 
 
 def ask(process: subprocess.Popen[str]) -> list[str]:
-    """Lets a child try; what it says then, in words."""
+    """Lets a child try once; returns the words that it prints."""
     assert process.stdin is not None
     process.stdin.write("try\n")
     process.stdin.flush()
@@ -444,13 +446,13 @@ def ask(process: subprocess.Popen[str]) -> list[str]:
 
 
 def heard(process: subprocess.Popen[str]) -> list[str]:
-    """The next line of a child in words; none when it is gone."""
+    """The words of the child's next line; none when it has ended."""
     assert process.stdout is not None
     return process.stdout.readline().split()
 
 
 def prepared(folder: Path) -> Path:
-    """A database with one person, who rents one item; closed in order."""
+    """A database with one person, who rents one item; closed properly."""
     file = folder / "freehold.db"
     desk = Desk(new_database(f"sqlite:///{file}"), ids=RandomIds())
     desk.put_user("ann", 720)
@@ -460,7 +462,7 @@ def prepared(folder: Path) -> Path:
 
 
 def last_block(path: str) -> int:
-    """The block of its disk in which a file's last block is, for root to ask."""
+    """The block on its disk of a file's last block, found as root."""
     with open(path, "rb") as file:
         blocks = os.fstat(file.fileno()).st_blocks * 512 // BLOCK_BYTES
         return max(
@@ -472,11 +474,11 @@ def last_block(path: str) -> int:
 
 
 class BrokenDisk:
-    """A disk that can break down and be well again, with a file system of its own; for root.
+    """A disk with its own file system that can break and be repaired; as root.
 
-    While it is broken, the device is too short, and the kernel's block layer refuses with EIO what
-    goes to or comes from the database. What the kernel could not write it forgets when the file
-    system is taken out, as in a power cut, and not before.
+    While it is broken the device is too short, and the kernel's block layer returns EIO for the
+    database's blocks. The kernel forgets unwritten pages when the file system is unmounted, as in a
+    power cut, and not before.
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -492,9 +494,9 @@ class BrokenDisk:
         self._device = self._run("losetup", "--find", "--show", str(image))
         stack.callback(self._run, "losetup", "--detach", self._device)
         self._in()
-        # Lazily: what a failed test still has open must not keep it here.
+        # Detached lazily, so that files left open by a failed test do not hold it.
         stack.callback(self._run, "umount", "--lazy", str(self.folder))
-        # What the file system needs for itself, and this file, are in the part that stays well.
+        # The file system's own blocks and this file are in the part that never breaks.
         with (self.folder / "first").open("wb") as file:
             file.write(bytes(2 * MEBIBYTE))
             os.fsync(file.fileno())
@@ -512,7 +514,7 @@ class BrokenDisk:
         subprocess.run(["umount", str(self.folder)], check=True)
 
     def _limit(self, size: int) -> None:
-        """How many bytes the device has; 0 for all of its image."""
+        """Limits the device to this many bytes; 0 for all of its image."""
         with open(self._device, "rb") as device:
             status = bytearray(LOOP_STATUS_BYTES)
             fcntl.ioctl(device, LOOP_GET_STATUS, status)
@@ -520,12 +522,13 @@ class BrokenDisk:
             fcntl.ioctl(device, LOOP_SET_STATUS, status)
 
     def break_down(self, *, only_new: bool = False) -> None:
-        """From now on it takes and gives nothing of the database, or nothing of new blocks."""
+        """From now on the device accepts and returns nothing of the database, or only no new
+        blocks."""
         if not only_new:
             self._limit(MEBIBYTE)
             return
         os.sync()
-        # In a process of its own: whoever closes a file lets go of all locks on it.
+        # In its own process, because closing a file releases all locks on it.
         code = "import sys; from tests.faults.test_storage_faults import last_block; "
         code += "print(max(map(last_block, sys.argv[1:])))"
         files = [str(path) for path in self.folder.glob("freehold.db*")]
@@ -535,17 +538,17 @@ class BrokenDisk:
         self._limit((int(found.stdout) + 1) * BLOCK_BYTES)
 
     def repair(self) -> None:
-        """It is well again."""
+        """Repairs the device."""
         self._limit(0)
 
     def power_cut(self) -> None:
-        """Only what it has is left."""
+        """Keeps only what the device has."""
         self._out()
         self._in()
 
 
 def check_told(file: Path, told: dict[str, bytes]) -> None:
-    """After a power cut: what was told is stored, and the database is sound."""
+    """After a power cut: every answered call is stored, and the database is intact."""
     assert told.items() <= stored_answers(file).items()
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -555,12 +558,12 @@ def check_told(file: Path, told: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_what_a_failed_sync_forgot_is_not_taken_for_kept(tmp_path: Path, restarted: bool) -> None:
-    """After a sync that failed, an answer still means that the row survives a power cut.
+def test_lost_pages_of_a_failed_sync_are_not_answered_from(tmp_path: Path, restarted: bool) -> None:
+    """After a failed sync, an answer still means that the row survives a power cut.
 
-    The kernel forgets what it could not sync, shows it to all who read until then, and says with
-    the next sync that all is well. Neither the same process nor one that was started after it
-    answers from what only the kernel's memory has.
+    The kernel forgets pages that it could not sync, shows them to readers until then, and reports
+    success at the next sync. Neither this process nor one started later may answer from pages that
+    only the kernel's memory has.
     """
     with ExitStack() as stack:
         disk = BrokenDisk(tmp_path, stack)
@@ -582,10 +585,10 @@ def test_what_a_failed_sync_forgot_is_not_taken_for_kept(tmp_path: Path, restart
         check_told(file, {told[1]: bytes.fromhex(told[2])})
 
 
-def test_a_checkpoint_that_failed_is_made_again(tmp_path: Path) -> None:
-    """When the file cannot grow but the log has room, no answer is lost with the log's next round.
+def test_a_failed_checkpoint_is_repeated(tmp_path: Path) -> None:
+    """When the file cannot grow but the log has room, no answer is lost when the log is reused.
 
-    SQLite's own checkpoints hide that they failed, and the log is then written over.
+    SQLite's own checkpoints hide their failure, and then the log is overwritten.
     """
     told: dict[str, bytes] = {}
     said: list[str] = []
@@ -605,7 +608,7 @@ def test_a_checkpoint_that_failed_is_made_again(tmp_path: Path) -> None:
             rent(60)
             assert set(said) == {"told"}
             disk.break_down(only_new=True)
-            # Blocks that had been given back may come first.
+            # Blocks that were released may come first.
             while "STORAGE_UNAVAILABLE" not in said and len(said) < 600:
                 rent(1)
             assert "STORAGE_UNAVAILABLE" in said
@@ -627,7 +630,7 @@ DEATHS = max(2, POINTS // 4)
 
 
 def places(calls: int) -> list[int]:
-    """Where to die, spread over so many system calls; everywhere if there are points enough."""
+    """The system calls at which to die, spread evenly; all of them if there are points enough."""
     if calls <= DEATHS:
         return list(range(1, calls + 1))
     chance = random.Random(SEED)
@@ -635,7 +638,7 @@ def places(calls: int) -> list[int]:
 
 
 def run(what: str, file: Path, log: Path, inject: str, code: str = CHILD) -> list[str]:
-    """A child under strace, with one try; what it was told before it ended."""
+    """Runs a child under strace with one try; returns its output before it ended."""
     words = [need_strace(), "-f", "-o", str(log), *database_files(file), "-e", f"trace={WRITES}"]
     if inject:
         words += ["-e", f"inject={WRITES}:{inject}"]
@@ -646,13 +649,14 @@ def run(what: str, file: Path, log: Path, inject: str, code: str = CHILD) -> lis
 
 
 def counted(log: Path) -> int:
-    """The system calls that strace saw."""
+    """The number of system calls that strace saw."""
     return sum("(" in line for line in log.read_text("utf-8").splitlines())
 
 
 @pytest.mark.parametrize("what", ["authorize", "settle"])
 def test_death_at_any_system_call_leaves_all_or_nothing(what: str, tmp_path: Path) -> None:
-    """Killed at whichever system call of one call, all of it is there or nothing, and told if told.
+    """After death at any system call of one call, all of it is stored or nothing, and all if
+    answered.
 
     The same request then gets the one answer, and the books verify.
     """
@@ -686,7 +690,7 @@ def test_death_at_any_system_call_leaves_all_or_nothing(what: str, tmp_path: Pat
 
 
 def test_death_at_any_system_call_of_a_migration(tmp_path: Path) -> None:
-    """Killed at whichever system call of migrate, running it again makes the same database."""
+    """After death at any system call of migrate, running it again makes the same database."""
     file, log = tmp_path / "freehold.db", tmp_path / "strace"
     run("migrate", file, log, "", MIGRATION)
     calls, whole = counted(log), schema(file)

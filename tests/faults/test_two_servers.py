@@ -38,7 +38,7 @@ def database(cluster: Cluster) -> Iterator[str]:
 
 
 def at_once(*actions: Callable[[], None]) -> None:
-    """Runs every action in a thread of its own, all beginning together."""
+    """Runs every action in its own thread, all starting together."""
     together = threading.Barrier(len(actions), timeout=HANG_S)
     raised: list[BaseException] = []
 
@@ -58,8 +58,8 @@ def at_once(*actions: Callable[[], None]) -> None:
 
 
 def test_two_servers_on_one_database(database: str, model: Path) -> None:
-    """A request sent to two servers at once, and again to either, has one effect and one answer;
-    what one server wrote the other knows; a server that is killed takes nothing with it."""
+    """A request sent to two servers at once, and repeated at either, has one effect and one answer;
+    each server knows the other's rows; a killed server loses nothing."""
     operator_key, platform_key = prepare(database)
     with (
         server(database, model, "127.0.0.1:0", *SANDBOX) as first,

@@ -1,4 +1,4 @@
-"""A8: one wrong row of one operator's product, beside a real server."""
+"""A8: one wrong row of an operator's product, beside a real server."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def key_of(url: str, *words: str) -> str:
 
 
 class Shop:
-    """An operator who rents out and takes back at once."""
+    """An operator who rents and settles at once."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._number = 0
 
     def rent(self, product_id: str) -> str:
-        """The reason of a refusal; empty when the item was rented out, and came back."""
+        """The reason of a refusal; empty when the item was rented and settled."""
         self._number += 1
         name = f"{id(self)}-{self._number}"
         asked = AuthorizeRequest(request_id=name, user_id="ann", product_id=product_id)
@@ -53,7 +53,7 @@ class Shop:
         return ""
 
     def until(self, product_id: str, reason: str) -> None:
-        """Rents until it is answered so; that takes little longer than the watch's interval."""
+        """Rents until this result; it takes little longer than the reloader's interval."""
         end = time.monotonic() + 3 * LIMITS.catalog_interval_s
         while self.rent(product_id) != reason:
             assert time.monotonic() < end
@@ -61,10 +61,10 @@ class Shop:
 
 
 def test_a8_a_wrong_row_beside_a_server(url: str, model: Path) -> None:
-    """Beside a server one operator's bike is made to name a policy that is not there: that product
-    is refused, everything else is answered, the fault is in the log once, with operator and
-    product. A server started meanwhile serves the same way, without a traceback. Once the row is
-    right the product is rented out again within the watch's interval."""
+    """A8: when one operator's bike names a missing policy beside a server, only that product is
+    refused, and the log has the fault once, with operator and product. A server that starts
+    meanwhile serves the same way, without a traceback. Once the row is right, the product can be
+    rented within the reloader's interval."""
     city, harbour = (key_of(url, "operator", "create-key", it) for it in ("city", "harbour"))
     platform_key = key_of(url, "platform", "create-key")
     database = open_database(url)
@@ -112,8 +112,8 @@ def test_a8_a_wrong_row_beside_a_server(url: str, model: Path) -> None:
     database.dispose()
 
 
-def test_a8_no_server_starts_without_sound_limits(databases: Databases, model: Path) -> None:
-    """A server that finds no sound limits exits with one line that names the row."""
+def test_a8_no_server_starts_without_valid_limits(databases: Databases, model: Path) -> None:
+    """A8: a server without valid limits exits with one line that names the row."""
     url = databases.new()
     database = open_database(url)
     plant(

@@ -1,4 +1,4 @@
-"""The shipped data, and the small model that all tests share."""
+"""The shipped data, and the small model that all these tests share."""
 
 from __future__ import annotations
 

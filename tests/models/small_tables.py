@@ -1,4 +1,5 @@
-"""Small tables as people bring them, and models of them: trained for real, or fitted in place."""
+"""Small tables as customers bring them, and models of them: trained for real, or fitted in
+memory."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Table(NamedTuple):
 
 
 def table(rows: int = 600, seed: int = 0) -> Table:
-    """Rows without a blank; b is 0, 1 or 2."""
+    """Rows without blanks; b is 0, 1 or 2."""
     generator = np.random.default_rng(seed)
     a = np.round(generator.normal(size=rows), 2)
     b = generator.integers(0, 3, rows).astype(np.float64)
@@ -34,7 +35,7 @@ def table(rows: int = 600, seed: int = 0) -> Table:
 
 
 def tree(features: list[dict[str, Any]], *, late: bool = False, **recipe: Any) -> dict[str, Any]:
-    """The spec of such a table as a TOML file's tree; `late` adds a time column."""
+    """The spec of such a table as the tree of a TOML file; `late` adds a time column."""
     time = {"time": {"column": "t", "oot_from": "late"}} if late else {}
     return {
         "data": {"path": "table.csv", "format": "csv"},
@@ -56,7 +57,7 @@ NULLABLE_B = {**B, "missing": "nan"}
 
 
 class Trained(NamedTuple):
-    """A model trained from a file, its figures, and itself as a server has it."""
+    """A model trained from a file, its figures, and its scorer as a server loads it."""
 
     metrics: dict[str, Any]
     scorer: ModelScorer
@@ -87,7 +88,7 @@ def trained(
 def fitted(
     raw: Floats, label: Labels, features: list[dict[str, Any]], **recipe: Any
 ) -> ModelScorer:
-    """The scorer of one fit on all rows, without a file: as served, but for its calibration."""
+    """The scorer of one fit on all rows, without a file: as served, except for the calibration."""
     the_spec = spec.parse(tree(features, **recipe), path=Path("spec.toml"), sha256="")
     state = fits.State(raw, label, the_spec, np.empty(0, dtype=np.int64))
     sample = fits.sample_of(state, np.arange(label.shape[0]))
@@ -127,12 +128,12 @@ def fitted(
 
 
 def largest_tree(scorer: ModelScorer) -> int:
-    """Splits of the model's largest tree."""
+    """The number of splits of the model's largest tree."""
     return max(len(each.feature) for each in tables.parse(scorer.manifest.model_text))
 
 
 def row(*values: float) -> bytes:
-    """Raw values as the engine hands them over."""
+    """Raw values as the engine gives them."""
     return np.array(values, dtype="<f8").tobytes()
 
 

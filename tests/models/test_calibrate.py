@@ -8,7 +8,7 @@ from models.errors import TrainingError
 
 
 def test_platt_recovers_the_line_that_made_the_labels() -> None:
-    """On labels drawn with log-odds 0.7 m - 1.3, Platt finds 0.7 and -1.3."""
+    """From labels drawn with log-odds 0.7 m - 1.3, Platt finds 0.7 and -1.3."""
     generator = np.random.default_rng(1)
     margin = generator.normal(size=400_000)
     label = (generator.random(400_000) < calibrate.sigmoid(0.7 * margin - 1.3)).astype(np.int8)
@@ -18,7 +18,7 @@ def test_platt_recovers_the_line_that_made_the_labels() -> None:
 
 
 def test_platt_solves_its_likelihood_equations() -> None:
-    """At the fit the mean PD is the bad rate, and the residuals have no slope left."""
+    """At the fit, the mean PD is the bad rate, and the residuals have no slope."""
     generator = np.random.default_rng(2)
     margin = generator.normal(3.0, 5.0, size=2_000)
     label = (generator.random(2_000) < 0.5 + 0.1 * np.tanh(margin)).astype(np.int8)

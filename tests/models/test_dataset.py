@@ -13,7 +13,7 @@ FOLDS_OF_SEED_0 = [2, 0, 1, 1, 2, 2, 0, 0, 1, 0]
 
 
 def people(folder: Path, text: str, **feature: object) -> spec.Spec:
-    """A spec for a little file of people."""
+    """The spec of a small file of people."""
     (folder / "people.csv").write_text(text, encoding="utf-8")
     tree = {
         "data": {"path": "people.csv", "format": "csv"},
@@ -39,8 +39,8 @@ def test_shipped_set_is_the_known_one(shipped_data: dataset.Dataset) -> None:
     assert shipped_data.sha256.startswith("a0f0ab49d6326671")
 
 
-def test_altered_file_is_refused(shipped_spec: spec.Spec) -> None:
-    """A file whose content has another sha256 than the spec's is not read."""
+def test_a_changed_file_is_refused(shipped_spec: spec.Spec) -> None:
+    """A file with another sha256 than the spec's is not read."""
     data = dataclasses.replace(shipped_spec.data, sha256="0" * 64)
     with pytest.raises(DatasetError, match="sha256"):
         dataset.load(dataclasses.replace(shipped_spec, data=data))
@@ -56,7 +56,7 @@ def test_folds_are_stratified(shipped_data: dataset.Dataset) -> None:
 
 
 def test_folds_are_stable() -> None:
-    """A seed's folds are fixed for ever: a library update cannot move the hold-out."""
+    """A seed's folds never change: a library update cannot move the hold-out."""
     label = np.array([1, 0, 0, 1, 0, 0, 1, 0, 0, 0], dtype=np.int8)
     assert dataset.stratified_folds(label, 3, 0).tolist() == FOLDS_OF_SEED_0
     assert dataset.stratified_folds(label, 3, 1).tolist() != FOLDS_OF_SEED_0
@@ -65,15 +65,15 @@ def test_folds_are_stable() -> None:
 def test_holdout_is_fold_0_of_the_first_seed(
     shipped_data: dataset.Dataset, shipped_spec: spec.Spec
 ) -> None:
-    """Where time is unknown the hold-out is fold 0 of the first seed: 6,000 people."""
+    """Without a time column the hold-out is fold 0 of the first seed: 6,000 people."""
     holdout = dataset.holdout_indices(shipped_data, shipped_spec)
     fold = dataset.stratified_folds(shipped_data.label, 5, 0)
     assert np.array_equal(holdout, np.flatnonzero(fold == 0))
     assert holdout.shape == (6_000,)
 
 
-def test_holdout_follows_time_where_it_is_known(tmp_path: Path) -> None:
-    """With a time column the hold-out is what comes at or after oot_from."""
+def test_holdout_follows_the_time_column(tmp_path: Path) -> None:
+    """With a time column the hold-out is every row at or after oot_from."""
     the_spec = people(tmp_path, "id,bad,x,month\na,1,1,2024-01\nb,0,2,2024-03\nc,0,3,2024-02\n")
     the_spec = dataclasses.replace(the_spec, time=spec.Time("month", "2024-02"))
     assert dataset.holdout_indices(dataset.load(the_spec), the_spec).tolist() == [1, 2]
@@ -104,22 +104,22 @@ def test_other_labels_are_counted_and_dropped(tmp_path: Path) -> None:
         ("id,bad,x\na,1,1\nb,0,2\n", {"missing": "nan"}, "no row lacks a value"),
     ],
 )
-def test_data_that_do_not_fit_are_refused(
+def test_data_that_do_not_match_the_spec_are_refused(
     tmp_path: Path, text: str, feature: dict[str, object], match: str
 ) -> None:
-    """Data that do not fit their spec are refused with the column and the row."""
+    """Data that do not match their spec are refused with the column and the row."""
     with pytest.raises(DatasetError, match=match):
         dataset.load(people(tmp_path, text, **feature))
 
 
 def test_missing_values_are_kept_where_allowed(tmp_path: Path) -> None:
-    """A blank cell becomes NaN in a column that may miss values."""
+    """A blank cell becomes NaN in a column that may have missing values."""
     data = dataset.load(people(tmp_path, "id,bad,x\na,1,NA\nb,0,2\n", missing="nan"))
     assert np.isnan(data.raw[0, 0])
     assert data.raw[1, 0] == 2.0
 
 
-def test_absent_file_is_a_dataset_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_dataset_error(tmp_path: Path) -> None:
     """A data file that is not there is a DatasetError."""
     the_spec = people(tmp_path, "")
     the_spec.data.path.unlink()

@@ -1,4 +1,4 @@
-"""The rows that a model answers for, as small tables of real people's kind show them."""
+"""The rows that a model answers for, shown on small tables."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def with_blanks(rows: Any) -> small_tables.Table:
 # -- M1: a missing value must never get the best score ----------------------------------------
 
 
-def test_m1_case_1_blanks_that_only_the_late_rows_have_cannot_be_scored(tmp_path: Path) -> None:
-    """Where every blank lies in the out-of-time part, a row without b is refused by name."""
+def test_m1_case_1_blanks_only_in_the_late_rows_cannot_be_scored(tmp_path: Path) -> None:
+    """M1: when all blanks lie in the out-of-time part, a row without b is refused, and the reason
+    names b."""
     late = np.arange(600) >= 450
     it = trained(tmp_path, with_blanks(slice(560, 600)), [A, NULLABLE_B], late=late)
     assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
@@ -62,7 +63,8 @@ def test_m1_case_1_blanks_that_only_the_late_rows_have_cannot_be_scored(tmp_path
 
 
 def test_m1_case_1_one_blank_of_600_cannot_be_scored(tmp_path: Path) -> None:
-    """One blank teaches nothing: it is left out of the fit, warned of, and refused by name."""
+    """M1: a single blank is left out of the fit, reported as a warning, and refused with its
+    column's name."""
     it = trained(tmp_path, with_blanks(7), [A, NULLABLE_B])
     assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
     assert isinstance(verdict(it.scorer, 0.1, 0.0), Scored)
@@ -72,7 +74,7 @@ def test_m1_case_1_one_blank_of_600_cannot_be_scored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("blanks", [120, 60, 50])
 def test_m1_case_1_enough_blanks_score_as_lightgbm_does(blanks: int) -> None:
-    """With 50 blanks or more, good and bad, the margin of a blank is LightGBM's to the bit."""
+    """M1: with 50 blanks or more, good and bad, the margin of a blank equals LightGBM's exactly."""
     it = with_blanks(slice(0, blanks))
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, NULLABLE_B])
     booster = lightgbm.Booster(model_str=scorer.manifest.model_text)
@@ -91,8 +93,8 @@ def test_m1_case_1_enough_blanks_score_as_lightgbm_does(blanks: int) -> None:
 def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
     rows: int, bad: int, leaf: int, allowed: bool
 ) -> None:
-    """A column may be missing if at least 50 rows, and as many as the smallest leaf has, lack it,
-    5 of them bad and 5 good; rows whose blank does not count are left out of the fit."""
+    """M1: a column may be missing when at least 50 rows, and as many as the smallest leaf has, lack
+    it, 5 of them bad and 5 good; other rows with a blank are left out of the fit."""
     raw = np.ones((400, 1))
     raw[:rows] = NAN
     label = np.zeros(400, dtype=np.int8)
@@ -104,9 +106,9 @@ def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
     assert (learned.trained[0].missing, learned.trained[0].missing_bad) == (rows, bad)
 
 
-def test_m1_rows_left_out_for_one_blank_take_another_columns_blanks_with_them() -> None:
-    """A column whose blanks suffice only together with rows that are left out may not be missing
-    either."""
+def test_m1_rows_left_out_for_one_blank_do_not_count_for_another() -> None:
+    """M1: a column whose blanks suffice only together with rows that are left out may not be
+    missing either."""
     raw = np.ones((600, 2))
     raw[:60, 0] = NAN
     raw[:20, 1] = NAN
@@ -119,7 +121,7 @@ def test_m1_rows_left_out_for_one_blank_take_another_columns_blanks_with_them() 
 
 
 def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
-    """Where every bad row has a rare blank nothing can be fitted, and the error says so."""
+    """M1: when every bad row has a rare blank, no model can be fitted, and the error says so."""
     raw = np.ones((400, 1))
     raw[:30] = NAN
     label = (np.arange(400) < 30).astype(np.int8)
@@ -128,9 +130,9 @@ def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
         domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
 
 
-def test_m1_a_split_that_knows_no_blank_forbids_it() -> None:
-    """Whatever the counts say: a column that the model's text reads anywhere without a direction
-    for NaN may not be missing."""
+def test_m1_a_split_without_a_direction_for_blanks_forbids_them() -> None:
+    """M1: whatever the counts, a column may not be missing when any split of the model's text has
+    no direction for its NaN."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, B])
     blind = tables.blind_columns(tables.parse(scorer.manifest.model_text))
@@ -149,8 +151,8 @@ def test_m1_a_split_that_knows_no_blank_forbids_it() -> None:
     assert refused(frozenset()) == {}
 
 
-def test_m1_blanks_are_known_however_few_they_are_in_a_large_table() -> None:
-    """LightGBM looks at every row for missing values, not at a sample of 200,000 rows."""
+def test_m1_few_blanks_in_a_large_table_are_seen() -> None:
+    """M1: LightGBM looks for missing values in every row, not in a sample of 200,000 rows."""
     generator = np.random.default_rng(3)
     raw = generator.normal(size=(260_000, 2))
     label = (generator.random(260_000) < 1.0 / (1.0 + np.exp(-raw.sum(axis=1)))).astype(np.int8)
@@ -160,8 +162,8 @@ def test_m1_blanks_are_known_however_few_they_are_in_a_large_table() -> None:
 
 
 def test_m1_a_model_directory_of_schema_1_is_served_and_refuses_the_blank() -> None:
-    """A directory that an earlier build wrote loads, scores the same, and no longer gives a blank
-    the best score."""
+    """M1: a directory of an earlier build loads and gives the same scores, but no longer gives a
+    blank the best score."""
     scorer = ModelScorer.load(SCHEMA_1)
     best, worst = verdict(scorer, 0.1, 0.0), verdict(scorer, 0.1, 2.0)
     assert isinstance(best, Scored)
@@ -171,16 +173,16 @@ def test_m1_a_model_directory_of_schema_1_is_served_and_refuses_the_blank() -> N
     assert reasons(scorer, 0.1, 2.0) == ("B", "A")
     # The build that wrote it answered 602 here.
     assert verdict(scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
-    # The text of a model that sees raw columns as they are tells how far they went.
+    # The text of a model on raw columns has their trained ranges.
     assert verdict(scorer, 0.1, 99.0) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
     assert verdict(scorer, 0.1, 3.0) == worst._replace(extrapolated=("b",))
 
 
-# -- M2: reasons must never vanish in silence -------------------------------------------------
+# -- M2: reasons never vanish silently --------------------------------------------------------
 
 
-def test_m2_case_2_four_blanks_leave_everybody_elses_reasons(tmp_path: Path) -> None:
-    """With 4 blanks of 600 the four rows cannot be scored, and everybody else has reasons."""
+def test_m2_case_2_four_blanks_do_not_affect_other_rows_reasons(tmp_path: Path) -> None:
+    """M2: with 4 blanks of 600, the four rows cannot be scored, and every other row has reasons."""
     it = trained(tmp_path, with_blanks([3, 99, 400, 500]), [A, NULLABLE_B])
     assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
     assert reasons(it.scorer, 1.0, 2.0) == ("B", "A")
@@ -188,8 +190,8 @@ def test_m2_case_2_four_blanks_leave_everybody_elses_reasons(tmp_path: Path) -> 
     assert it.metrics["model"]["unscorable"]["by_seed"] == [4]
 
 
-def test_m2_case_2_with_120_blanks_everybody_has_reasons(tmp_path: Path) -> None:
-    """With 120 blanks of 600 everybody is scored and has reasons, a blank's owner too."""
+def test_m2_case_2_with_120_blanks_every_row_has_reasons(tmp_path: Path) -> None:
+    """M2: with 120 blanks of 600, every row is scored and has reasons, rows with a blank too."""
     it = trained(tmp_path, with_blanks(slice(0, 600, 5)), [A, NULLABLE_B])
     assert it.scorer.reasons_from == "tables"
     assert reasons(it.scorer, 1.0, 2.0) == ("B", "A")
@@ -206,8 +208,8 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def test_m2_deep_trees_have_reasons(deep: Trained) -> None:
-    """A model whose trees do not fit into tables has reasons all the same, from LightGBM's
-    TreeSHAP; the manifest, the warnings and the scorer say so."""
+    """M2: a model whose trees do not fit into tables has reasons from LightGBM's TreeSHAP; the
+    manifest, the warnings and the scorer report that."""
     assert small_tables.largest_tree(deep.scorer) > tables.NODES
     assert deep.scorer.reasons_from == "treeshap"
     assert deep.scorer.manifest.document["reasons"]["from"] == "treeshap"
@@ -217,9 +219,9 @@ def test_m2_deep_trees_have_reasons(deep: Trained) -> None:
     assert reasons(deep.scorer, 1.5, NAN) != ()
 
 
-def test_m2_reasons_that_take_long_are_found_beside_the_calls(deep: Trained) -> None:
-    """A call explains rows until its time is over, at least one; the others are told to be pending,
-    are explained in a thread of their own, and have their reasons at the next call."""
+def test_m2_slow_reasons_are_found_beside_the_calls(deep: Trained) -> None:
+    """M2: a call explains rows until its time is over, at least one; the others are pending, are
+    explained in a thread of their own, and have their reasons at the next call."""
     served = ModelScorer(deep.scorer.manifest)
     served.bound_reasons(0.0)
     rows = [row(a, b) for a in (1.5, 1.0, 0.5) for b in (2.0, 1.0, NAN)]
@@ -237,8 +239,8 @@ def test_m2_reasons_that_take_long_are_found_beside_the_calls(deep: Trained) -> 
     assert everything.score_with_reasons(rows, 951) == expected
 
 
-def test_m2_columns_without_a_reason_group_are_told() -> None:
-    """A model that can name no reason says so, instead of empty lists that nobody notices."""
+def test_m2_columns_without_a_reason_group_are_reported() -> None:
+    """M2: a model that can give no reasons says so, instead of returning empty lists."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [{"name": "a"}, {"name": "b"}])
     assert scorer.reasons_from == "nothing"
@@ -247,10 +249,10 @@ def test_m2_columns_without_a_reason_group_are_told() -> None:
     assert warning.startswith("2 of 2 columns have no reason_group")
 
 
-def test_the_report_shows_what_cannot_be_scored_and_who_would_gain_by_a_blank(
+def test_the_report_shows_unscorable_rows_and_gains_by_a_blank(
     deep: Trained,
 ) -> None:
-    """The printed report leads with the warnings and has each column's refusals and blanks."""
+    """The printed report begins with the warnings, and has each column's refusals and blanks."""
     console = Console(file=io.StringIO(), width=160)
     report.print_metrics(deep.metrics, console)
     assert isinstance(console.file, io.StringIO)
@@ -260,11 +262,11 @@ def test_the_report_shows_what_cannot_be_scored_and_who_would_gain_by_a_blank(
         assert expected in text
 
 
-# -- the domain: values unlike those of the training -------------------------------------------
+# -- the domain: values outside the training ---------------------------------------------------
 
 
-def test_case_15_a_code_that_training_did_not_see_cannot_be_scored() -> None:
-    """Of a code, the values seen in training are scored, and no other is: 99, or one in a gap."""
+def test_case_15_an_unseen_code_cannot_be_scored() -> None:
+    """Codes seen in training are scored, and no other: neither 99 nor one in a gap."""
     it = table()
     it.b[it.b == 1.0] = 5.0
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "type": "code"}])
@@ -275,9 +277,9 @@ def test_case_15_a_code_that_training_did_not_see_cannot_be_scored() -> None:
     assert verdict(scorer, 0.1, 2.5) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
 
 
-def test_case_16_numbers_far_outside_the_training_cannot_be_scored() -> None:
-    """Without declared bounds, age -5 and income 1e300 are refused by name; the training maximum
-    plus 1 is scored as the maximum, and marked."""
+def test_case_16_numbers_far_outside_the_training_range_cannot_be_scored() -> None:
+    """Without declared bounds, age -5 and income 1e300 are refused with their column's name; the
+    training maximum plus 1 is scored as the maximum, and marked."""
     generator = np.random.default_rng(5)
     age = generator.integers(18, 80, 800).astype(np.float64)
     income = np.round(generator.lognormal(10, 0.5, 800))
@@ -304,8 +306,8 @@ def test_case_16_numbers_far_outside_the_training_cannot_be_scored() -> None:
 def test_a_number_is_scored_up_to_one_training_range_beyond_its_ends(
     value: float, expected: str
 ) -> None:
-    """Trained from 10 to 20, a number counts as the nearest trained value from 0 to 30, and never
-    below 0 where no training row was."""
+    """Trained from 10 to 20, a number from 0 to 30 counts as the nearest trained value; one below 0
+    is refused when no training row is below 0."""
     it = table()
     b = 10.0 + 5.0 * it.b
     scorer = fitted(np.column_stack((it.a, b)), it.y, [A, B])
@@ -319,8 +321,9 @@ def test_a_number_is_scored_up_to_one_training_range_beyond_its_ends(
         assert answer.extrapolated == (("b",) if expected else ())
 
 
-def test_a_number_trained_below_zero_reaches_further_below() -> None:
-    """Where training has negative values, one range below its least is still scored, and marked."""
+def test_a_number_trained_below_zero_may_be_lower() -> None:
+    """When training has negative values, a value down to one range below the minimum is scored, and
+    marked."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b - 1.0)), it.y, [A, B])
     answer = verdict(scorer, 0.1, -3.0)
@@ -329,9 +332,9 @@ def test_a_number_trained_below_zero_reaches_further_below() -> None:
     assert verdict(scorer, 0.1, -3.1) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
 
 
-def test_declared_bounds_stand_instead_of_the_trained_ones() -> None:
-    """Inside declared bounds a number is scored as it is, outside it is refused; an end that is
-    not declared follows the training."""
+def test_declared_bounds_replace_the_trained_ones() -> None:
+    """A number inside declared bounds is scored as it is, and one outside is refused; an end
+    without a declared bound follows the training."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "max": 50.0}])
     assert margin(scorer, 0.1, 50.0) == margin(scorer, 0.1, 2.0)
@@ -342,9 +345,9 @@ def test_declared_bounds_stand_instead_of_the_trained_ones() -> None:
     assert verdict(scorer, 0.1, -0.5) == Unscorable("FEATURE_OUT_OF_RANGE", "b")
 
 
-def test_a_special_value_is_no_part_of_a_numbers_range() -> None:
-    """A special value that training saw is scored as it is; the values between it and the ordinary
-    ones are not taken for trained ones."""
+def test_a_special_value_does_not_widen_a_numbers_range() -> None:
+    """A special value seen in training is scored as it is; values between it and the ordinary ones
+    do not count as trained."""
     it = table()
     it.b[:120] = -9.0
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "special": [-9, -8]}])
@@ -356,7 +359,8 @@ def test_a_special_value_is_no_part_of_a_numbers_range() -> None:
 
 
 def test_a_hold_out_unlike_the_training_is_an_error_before_the_first_fit(tmp_path: Path) -> None:
-    """More than 5 % of the hold-out refused for one column's value stops the training, by name."""
+    """When more than 5 % of the hold-out are refused for one column's value, training stops with
+    the column's name."""
     it, late = table(), np.arange(600) >= 500
     it.b[590:] = 40.0
     with pytest.raises(TrainingError, match=r"b: 10 of 100 hold-out rows .* declare min and max"):
@@ -365,8 +369,8 @@ def test_a_hold_out_unlike_the_training_is_an_error_before_the_first_fit(tmp_pat
 
 
 def test_a_few_refused_rows_of_the_hold_out_are_a_warning(tmp_path: Path) -> None:
-    """Above half a per cent refused for one column's value is a warning with the counts, and
-    marked rows are counted beside them."""
+    """When more than 0.5 % are refused for one column's value, a warning has the counts, with those
+    of marked rows."""
     it, late = table(), np.arange(600) >= 400
     it.b[597:] = 40.0
     it.b[590:597] = 3.0
@@ -377,9 +381,9 @@ def test_a_few_refused_rows_of_the_hold_out_are_a_warning(tmp_path: Path) -> Non
     assert made.metrics["holdout"]["unscorable"] == 3
 
 
-def test_golden_rows_hold_each_kind_of_value() -> None:
-    """Golden rows have a blank in the nullable column, each special value that training saw and
-    both ends of each domain."""
+def test_golden_rows_have_each_kind_of_value() -> None:
+    """Golden rows have a blank in the nullable column, each special value seen in training, and
+    both ends of each range."""
     it = table()
     it.b[:120] = NAN
     it.b[120:200] = -9.0
@@ -392,9 +396,9 @@ def test_golden_rows_hold_each_kind_of_value() -> None:
 
 
 def test_a_derived_column_without_a_value_refuses_the_row() -> None:
-    """A row that lacks nothing, and of which the derive function makes no value, is refused by the
-    derived column's name; where something is missing, the raw column that is missing is named if
-    the model does not know the NaN that follows."""
+    """A complete row without a value of a derived column is refused with the derived column's name;
+    a row with a missing value, with the raw column's name if the model does not know the resulting
+    NaN."""
     it = table()
     both = [{**A, "missing": "nan"}, NULLABLE_B]
     the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
@@ -418,8 +422,8 @@ def test_a_derived_column_without_a_value_refuses_the_row() -> None:
         assert admitted.derived.shape == (4 - len(refused), 2)
 
 
-def test_everybody_may_lack_something() -> None:
-    """Where every training row has some blank, none of them rare, everybody is scored."""
+def test_every_row_may_lack_a_value() -> None:
+    """When every training row has some blank, none of them rare, every row is scored."""
     it, some = table(), np.random.default_rng(8).permutation(600)
     it.a[some[:300]] = it.b[some[300:]] = NAN
     both = [{**A, "missing": "nan"}, NULLABLE_B]
@@ -429,9 +433,9 @@ def test_everybody_may_lack_something() -> None:
         assert margin(scorer, *values) == booster.predict([values], raw_score=True)[0]
 
 
-def test_a_special_value_that_training_did_not_see_cannot_be_scored() -> None:
-    """A declared special value is scored only where training has seen it, also where it lies
-    between the trained or the declared bounds of the ordinary values."""
+def test_an_unseen_special_value_cannot_be_scored() -> None:
+    """A declared special value is scored only when training has seen it, also when it lies between
+    the bounds of the ordinary values."""
     it = table()
     b = np.where(it.b == 0.0, -20.0, it.b)
     for declared in ({}, {"min": -20.0, "max": 9.0}):
@@ -442,15 +446,15 @@ def test_a_special_value_that_training_did_not_see_cannot_be_scored() -> None:
 
 
 def test_a_column_without_any_value_is_named_before_the_first_fit() -> None:
-    """A column that no training row has is an error that names it."""
+    """A column without any value in training is an error that names it."""
     it = table()
     it.b[:] = NAN
     with pytest.raises(DatasetError, match="b: no training row has a value; leave the column out"):
         fitted(np.column_stack((it.a, it.b)), it.y, [A, NULLABLE_B])
 
 
-def test_a_hold_out_without_a_class_is_an_error_before_the_first_fit(tmp_path: Path) -> None:
-    """Where no bad hold-out row can be scored, training stops and names the column."""
+def test_a_hold_out_without_bad_rows_is_an_error_before_the_first_fit(tmp_path: Path) -> None:
+    """When no bad hold-out row can be scored, training stops and names the column."""
     it, late = table(), np.arange(600) >= 560
     it.b[560:] = np.where(it.y[560:] == 1, NAN, it.b[560:])
     with pytest.raises(TrainingError, match=r"no bad one can be scored; \d+ lack a value of b"):
@@ -458,8 +462,8 @@ def test_a_hold_out_without_a_class_is_an_error_before_the_first_fit(tmp_path: P
 
 
 def test_values_around_lightgbms_zero_go_the_same_way() -> None:
-    """At every threshold, and one step either side of it, tables and LightGBM agree to the bit;
-    LightGBM takes what is within 1e-35 of 0 for 0."""
+    """At every threshold, and one step to either side, tables and LightGBM agree exactly; LightGBM
+    treats values within 1e-35 of 0 as 0."""
     generator = np.random.default_rng(4)
     raw = generator.integers(-3, 4, (700, 2)).astype(np.float64)
     label = (raw[:, 0] - raw[:, 1] ** 2 + generator.normal(size=700) > -2).astype(np.int8)
@@ -481,8 +485,8 @@ def test_values_around_lightgbms_zero_go_the_same_way() -> None:
     assert np.array(margins).tobytes() == expected.tobytes()
 
 
-def test_the_figures_of_an_earlier_build_are_printed() -> None:
-    """The report prints a metrics.json of manifest schema 1 as well."""
+def test_an_earlier_builds_figures_are_printed() -> None:
+    """The report prints a metrics.json of manifest schema 1 too."""
     console = Console(file=io.StringIO(), width=120)
     report.print_metrics(json.loads((SCHEMA_1 / "metrics.json").read_text()), console)
     assert isinstance(console.file, io.StringIO)
@@ -499,12 +503,12 @@ def test_the_figures_of_an_earlier_build_are_printed() -> None:
     blanks=st.lists(st.sampled_from([0.0, 0.0, 0.05, 0.2, 0.5]), min_size=3, max_size=3),
     zeros=st.booleans(),
 )
-def test_tables_and_lightgbm_agree_wherever_a_row_is_let_through(
+def test_tables_and_lightgbm_agree_on_every_accepted_row(
     seed: int, depth: int, blanks: list[float], zeros: bool
 ) -> None:
-    """Random models of depth 1 to 8, with blanks and without: whatever row is admitted, a blank
-    anywhere included, has LightGBM's margin to the bit, from tables where trees have at most seven
-    splits; and reasons that agree with its TreeSHAP within 1e-9."""
+    """For random models of depth 1 to 8, with or without blanks, every accepted row has LightGBM's
+    exact margin, from tables where trees have at most seven splits, and reasons that agree with
+    TreeSHAP within 1e-9."""
     generator = np.random.default_rng(seed)
     rows = 700
     raw = np.round(generator.normal(size=(rows, 3)), 1)
@@ -525,7 +529,7 @@ def test_tables_and_lightgbm_agree_wherever_a_row_is_let_through(
     answers = scorer.score_with_reasons([each.tobytes() for each in asked], 951)
     scored = np.array([isinstance(answer, Scored) for answer, _ in answers])
     allowed = [t.nullable for t in scorer.manifest.trained]
-    # Whatever has a blank that training did not teach is refused.
+    # A row with a blank that training did not teach is refused.
     assert not scored[np.isnan(asked[:, [not a for a in allowed]]).any(axis=1)].any()
     assert scored.any()
     trained_rows = [(t.low, t.high) for t in scorer.manifest.trained]

@@ -13,7 +13,7 @@ from models.errors import TrainingError
 
 def sample(n: int = 4_000) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(5)
-    log_odds = np.round(generator.normal(-1.3, 1.0, size=n), 1)  # rounded: ties
+    log_odds = np.round(generator.normal(-1.3, 1.0, size=n), 1)  # rounded, so that there are ties
     label = (generator.random(n) < calibrate.sigmoid(log_odds)).astype(np.int8)
     return label, log_odds
 
@@ -26,7 +26,7 @@ def test_auc_and_ks_agree_with_scikit_learn() -> None:
     assert evaluate.ks(label, risk) == pytest.approx(np.max(tpr - fpr), abs=1e-12)
 
 
-def test_ece_equals_a_computed_by_hand() -> None:
+def test_ece_by_hand() -> None:
     """Twenty rows in ten bins of two: the mean of the bins' gaps."""
     pd = np.arange(1, 21) / 40  # bins (1/40, 2/40), (3/40, 4/40), ...; mean PD (4 b + 3) / 80
     label = np.zeros(20, dtype=np.int8)
@@ -37,13 +37,13 @@ def test_ece_equals_a_computed_by_hand() -> None:
 
 
 def test_ece_of_ties_follows_the_order_of_rows() -> None:
-    """Equal PDs keep their order, so that bins are the same on every machine."""
+    """Equal PDs keep their order, so the bins are the same on every machine."""
     label = np.array([1] * 10 + [0] * 10, dtype=np.int8)
     assert evaluate.ece(label, np.full(20, 0.5)) == pytest.approx(0.5)
 
 
-def test_noise_floor_is_what_a_perfect_model_shows() -> None:
-    """The ECE of labels drawn from the PDs lies about the floor, and falls with more rows."""
+def test_noise_floor_is_a_perfect_models_ece() -> None:
+    """The ECE of labels drawn from the PDs is near the floor, and falls with more rows."""
     label, log_odds = sample(20_000)
     pd = calibrate.sigmoid(log_odds)
     floor = evaluate.ece_noise_floor(pd)
@@ -63,7 +63,7 @@ def test_calibration_line_of_true_log_odds_is_the_diagonal() -> None:
 
 
 def test_delong_interval_agrees_with_the_bootstrap() -> None:
-    """DeLong's interval is as wide as that of resampled rows."""
+    """DeLong's interval is as wide as the bootstrap's."""
     label, risk = sample(2_000)
     estimate = evaluate.auc_delong(label, risk)
     generator = np.random.default_rng(3)
@@ -83,7 +83,7 @@ def test_paired_gain_by_hand() -> None:
 
 
 def test_intervals_of_rates() -> None:
-    """Wilson, Newcombe and Katz on published or hand-computed numbers."""
+    """Wilson, Newcombe and Katz intervals equal published or hand-computed numbers."""
     rate = evaluate.wilson(81, 263)
     assert (round(rate.low, 4), round(rate.high, 4)) == (0.2553, 0.3662)
     gap = evaluate.rate_difference(56, 70, 48, 80)
@@ -98,7 +98,8 @@ def test_intervals_of_rates() -> None:
 
 
 def test_binned_logistic_learns_a_curve() -> None:
-    """Quantile bins let the baseline see a U that a straight line would miss; NaN is a bin."""
+    """With quantile bins the baseline finds a U that a straight line misses; NaN has its own
+    bin."""
     generator = np.random.default_rng(4)
     x = generator.normal(size=(4_000, 2))
     label = (generator.random(4_000) < calibrate.sigmoid(2 * x[:, 0] ** 2 - 2)).astype(np.int8)

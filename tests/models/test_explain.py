@@ -28,7 +28,7 @@ def test_contributions_equal_treeshap(small_directory: Path, shipped_data: datas
 
 @pytest.mark.parametrize("leaves", [2, 4, 8])
 def test_contributions_hold_for_any_shape_of_tree(leaves: int) -> None:
-    """Paths that ask one column twice, and columns without a group, are exact as well."""
+    """Paths that split twice on one column, and columns without a group, are exact too."""
     generator = np.random.default_rng(leaves)
     x = generator.normal(size=(2_000, 3))
     y = (np.sin(3 * x[:, 0]) + x[:, 1] * x[:, 2] > 0).astype(int)
@@ -53,7 +53,7 @@ def test_contributions_hold_for_any_shape_of_tree(leaves: int) -> None:
 def test_reasons_are_the_largest_sums_of_treeshap(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
-    """Reasons are the groups of the largest positive sums of LightGBM's SHAP values, in order."""
+    """Reasons are the groups with the largest positive sums of LightGBM's SHAP values, in order."""
     read = manifest.read(small_directory)
     groups = [d.reason_group for d in read.derived]
     names = sorted({g for g in groups if g is not None})
@@ -77,10 +77,10 @@ def test_reasons_are_the_largest_sums_of_treeshap(
         assert len(why) == 4 or (sums > 1e-9).sum() <= len(why)
 
 
-def test_reasons_are_the_worst_groups_first(
+def test_reasons_name_the_worst_groups_first(
     scorer: ModelScorer, shipped_data: dataset.Dataset
 ) -> None:
-    """A person months late is told so first; nobody gets more than four codes or one twice."""
+    """A payment months late is the first reason; no row gets more than four codes or one twice."""
     row = shipped_data.raw[0].copy()
     row[1:7] = 4.0
     rows = [row.tobytes(), b"", *(r.tobytes() for r in shipped_data.raw[:50])]

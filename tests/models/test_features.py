@@ -19,8 +19,8 @@ ROW = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=70))
-def test_a_row_alone_has_the_bits_it_has_in_a_batch(rows: list[tuple[float, ...]]) -> None:
-    """Derived columns of a row do not depend, not even in the last bit, on its company."""
+def test_a_row_alone_equals_the_row_in_a_batch(rows: list[tuple[float, ...]]) -> None:
+    """A row's derived columns do not depend on the other rows, not even in the last bit."""
     raw = np.array(rows)
     together = taiwan.derive(raw)
     assert np.isfinite(together).all()
@@ -36,10 +36,10 @@ def test_memory_layout_does_not_matter(shipped_data: dataset.Dataset) -> None:
     assert taiwan.derive(np.repeat(raw, 2, axis=0)[::2]).tobytes() == expected
 
 
-def test_derived_columns_mean_what_their_names_say(
+def test_derived_columns_equal_their_definitions(
     shipped_data: dataset.Dataset, shipped_spec: spec.Spec
 ) -> None:
-    """Each derived column equals its definition, computed the plain way."""
+    """Each derived column equals its definition, computed plainly."""
     raw = shipped_data.raw
     limit, status, bill, paid = raw[:, 0], raw[:, 1:7], raw[:, 7:13], raw[:, 13:19]
     late = np.maximum(status, 0)
@@ -76,8 +76,9 @@ def test_derived_columns_mean_what_their_names_say(
         np.testing.assert_allclose(derived[:, names.index(name)], values, rtol=1e-12, atol=1e-9)
 
 
-def test_source_hash_covers_the_module_without_running_it() -> None:
-    """The hash is that of the derive function's module, and needs no such function in it."""
+def test_the_source_hash_runs_no_code() -> None:
+    """The hash is that of the derive function's module file, and does not need the function to
+    exist."""
     digest = features.source_sha256("models.data.taiwan:derive")
     assert digest == features.source_sha256("models.data.taiwan:anything")
     assert digest != features.source_sha256("models.features:apply")
@@ -85,12 +86,12 @@ def test_source_hash_covers_the_module_without_running_it() -> None:
 
 @pytest.mark.parametrize("name", ["no.such.module:f", "models.data.taiwan:missing", "math:pi"])
 def test_functions_that_cannot_be_used_are_derive_errors(name: str) -> None:
-    """A derive function that is absent or not callable is refused."""
+    """A missing or uncallable derive function is refused."""
     with pytest.raises(DeriveError):
         features.resolve(name)
 
 
 def test_wrong_shape_is_a_derive_error() -> None:
-    """A derive function that returns another number of columns than the spec names is refused."""
+    """A derive function with another number of columns than the spec is refused."""
     with pytest.raises(DeriveError, match="2 columns"):
         features.apply(features.resolve(None), np.ones((4, 3)), 2)

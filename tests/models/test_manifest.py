@@ -22,12 +22,12 @@ from models.scorer import ModelScorer
 
 @pytest.fixture
 def directory(small_directory: Path, tmp_path: Path) -> Path:
-    """A copy of the small model that a test may spoil."""
+    """A copy of the small model for a test to change."""
     return Path(shutil.copytree(small_directory, tmp_path / "model"))
 
 
 def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: bool) -> None:
-    """Change the manifest; `forge` makes its model id agree with the change."""
+    """Changes the manifest; `forge` makes its model id match the change."""
     path = directory / manifest.MANIFEST
     document = json.loads(path.read_text())
     change(document)
@@ -37,7 +37,7 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: 
 
 
 def test_directory_holds_text_only(small_directory: Path) -> None:
-    """A model directory is three text files, none of which can be executed or unpickled."""
+    """A model directory is three text files; none can be executed or unpickled."""
     assert sorted(p.name for p in small_directory.iterdir()) == [
         "manifest.json",
         "metrics.json",
@@ -47,8 +47,8 @@ def test_directory_holds_text_only(small_directory: Path) -> None:
         path.read_text(encoding="utf-8")
 
 
-def test_manifest_says_what_the_model_is(small_directory: Path) -> None:
-    """Outcome, horizon, population, base rate, schema and provenance stand in the manifest."""
+def test_manifest_describes_the_model(small_directory: Path) -> None:
+    """The manifest has outcome, horizon, population, base rate, schema and provenance."""
     read = manifest.read(small_directory)
     assert read.outcome == "card_default_next_month"
     assert 0.1 < read.base_rate < 0.4
@@ -61,7 +61,7 @@ def test_manifest_says_what_the_model_is(small_directory: Path) -> None:
         assert read.document[key]
 
 
-def test_time_is_no_part_of_the_id(directory: Path) -> None:
+def test_the_id_does_not_depend_on_time(directory: Path) -> None:
     """The model id does not depend on when the model was trained."""
     before = manifest.read(directory).model_id
     edit(directory, lambda d: d.update(created_at="2001-01-01T00:00:00+00:00"), forge=False)
@@ -69,10 +69,10 @@ def test_time_is_no_part_of_the_id(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.txt", "metrics.json"])
-def test_altered_files_are_refused_before_parsing(
+def test_changed_files_are_refused_before_parsing(
     directory: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One changed byte of the model or its metrics is found before LightGBM sees anything."""
+    """One changed byte of the model or its metrics is found before LightGBM reads it."""
     path = directory / name
     text = path.read_text()
     position = next(i for i in range(len(text) // 2, len(text)) if text[i] in "12345678")
@@ -96,10 +96,10 @@ def test_altered_files_are_refused_before_parsing(
         lambda d: d["training_ids"]["sha256"].pop(),
     ],
 )
-def test_altered_manifest_is_refused(
+def test_a_changed_manifest_is_refused(
     directory: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    """Any change of the manifest breaks its model id."""
+    """Any change of the manifest makes its model id wrong."""
     edit(directory, change, forge=False)
     with pytest.raises(TamperedError, match="does not hash"):
         manifest.read(directory)
@@ -123,10 +123,10 @@ def test_altered_manifest_is_refused(
         (lambda d: d["derive"].update(function="no.such:f"), IncompatibleError),
     ],
 )
-def test_forged_manifest_is_refused(
+def test_a_forged_manifest_is_refused(
     directory: Path, change: Callable[[dict[str, Any]], object], error: type[ModelError]
 ) -> None:
-    """A change that also forges the model id is still caught by schema, scale or golden rows."""
+    """A change with a matching model id is still found by schema, scale or golden rows."""
     edit(directory, change, forge=True)
     with pytest.raises(error):
         ModelScorer.load(directory)
@@ -141,7 +141,7 @@ def test_expected_id_is_enforced(small_directory: Path) -> None:
 
 
 def test_incomplete_directories_are_refused(directory: Path, tmp_path: Path) -> None:
-    """An absent directory, an absent file and broken JSON are typed errors."""
+    """A missing directory, a missing file and broken JSON are typed errors."""
     with pytest.raises(ModelDirectoryError):
         manifest.read(tmp_path / "none")
     (directory / "model.txt").unlink()
@@ -155,7 +155,7 @@ def test_incomplete_directories_are_refused(directory: Path, tmp_path: Path) -> 
 def test_training_ids_and_holdout_are_disjoint(
     small_directory: Path, small_spec_path: Path
 ) -> None:
-    """The manifest knows everyone the model was fitted on, and nobody of the hold-out."""
+    """The manifest lists everyone the model was fitted on, and none of the hold-out."""
     read = manifest.read(small_directory)
     the_spec = spec.load(small_spec_path)
     data = dataset.load(the_spec)
@@ -165,15 +165,15 @@ def test_training_ids_and_holdout_are_disjoint(
         assert manifest.is_training_id(read, row_id) == (i not in holdout)
 
 
-def test_golden_rows_are_nobodys(small_directory: Path, small_spec_path: Path) -> None:
-    """Golden rows are mixed from several people: none is a row of the data."""
+def test_golden_rows_are_no_real_person(small_directory: Path, small_spec_path: Path) -> None:
+    """Golden rows mix the values of several people: none is a row of the data."""
     people = {row.tobytes() for row in dataset.load(spec.load(small_spec_path)).raw}
     for golden in manifest.read(small_directory).golden:
         assert np.array(golden.raw).tobytes() not in people
 
 
 def test_reference_histograms_count_every_training_row(small_directory: Path) -> None:
-    """Ordinary, special and missing counts of each raw feature add up to the training rows."""
+    """For each raw feature, ordinary, special and missing counts add up to the training rows."""
     read = manifest.read(small_directory)
     for column in read.document["reference"]:
         counted = sum(column["counts"]) + sum(column["special"].values()) + column["missing"]

@@ -21,19 +21,19 @@ def test_scale_anchors(odds: int, score: int) -> None:
 
 
 def test_calibration_is_part_of_the_scale() -> None:
-    """The scale takes the log-odds after Platt, not the bare margin."""
+    """The scale uses the log-odds after Platt, not the raw margin."""
     scale = scorecard.scale(Platt(a=0.5, b=-1.0))
     assert scale.score((1.0 - math.log(8)) / 0.5) == 650
 
 
 def test_scores_are_clipped() -> None:
-    """No margin, however large, leaves 350 to 950."""
+    """Every margin, however large, gives a score from 350 to 950."""
     assert UNCALIBRATED.score(1e300) == 350
     assert UNCALIBRATED.score(-1e300) == 950
 
 
 def test_halves_round_to_even() -> None:
-    """A score half way between two whole numbers becomes the even one."""
+    """A score half way between two whole numbers is rounded to the even one."""
     scale = Scale(a=-1.0, b=0.0)
     assert [scale.score(-v) for v in (600.5, 601.5, 602.5)] == [600, 602, 602]
 
@@ -44,7 +44,7 @@ def test_halves_round_to_even() -> None:
      (550, "D"), (549, "E"), (350, "E")],
 )  # fmt: skip
 def test_lower_bounds_of_bands_are_inclusive(score: int, band: str) -> None:
-    """A begins at 700, B at 650, C at 600, D at 550; below is E."""
+    """A begins at 700, B at 650, C at 600, D at 550; a lower score is E."""
     assert scorecard.band(score) == band
 
 

@@ -24,13 +24,13 @@ def changed(row: np.ndarray, position: int, value: float) -> bytes:
 def test_raw_lightgbm_is_the_oracle(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
-    """Served margins equal Booster.predict's on the derived columns, bit for bit."""
+    """Served margins equal Booster.predict's on the derived columns exactly."""
     booster = lightgbm.Booster(model_file=str(small_directory / "model.txt"))
     raw = shipped_data.raw[:5_000]
     expected = np.asarray(booster.predict(taiwan.derive(raw), raw_score=True, num_threads=1))
     answers = scorer.score([row.tobytes() for row in raw])
     scored = np.array([isinstance(a, Scored) for a in answers])
-    # 1,000 training rows have not seen every code of the others.
+    # 1,000 training rows do not have every code of the other rows.
     assert 4_800 < scored.sum() < 5_000
     margins = [a.margin for a in answers if isinstance(a, Scored)]
     assert np.array(margins).tobytes() == expected[scored].tobytes()
@@ -41,16 +41,17 @@ def test_raw_lightgbm_is_the_oracle(
 def test_a_row_alone_scores_as_in_a_batch(
     scorer: ModelScorer, shipped_data: dataset.Dataset, picked: list[int]
 ) -> None:
-    """Company changes no bit of a row's margin, nor its score."""
+    """Other rows change neither a row's margin, in no bit, nor its score."""
     rows = [shipped_data.raw[i].tobytes() for i in picked]
     together = scorer.score(rows)
     assert together == [scorer.score([row])[0] for row in rows]
 
 
-def test_batches_of_every_size_give_the_bits_of_one_row(
+def test_batches_of_every_size_equal_single_rows(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
-    """Alone and in batches of 1 to 70: LightGBM's margin, the same score, the same reasons."""
+    """Alone and in batches of 1 to 70 a row has LightGBM's margin, the same score, and the same
+    reasons."""
     booster = lightgbm.Booster(model_file=str(small_directory / "model.txt"))
     everyone = shipped_data.raw[:3_000]
     answers = scorer.score([row.tobytes() for row in everyone])
@@ -69,10 +70,10 @@ def test_batches_of_every_size_give_the_bits_of_one_row(
         start += size
 
 
-def test_score_is_the_scale_of_the_margin(
+def test_the_score_follows_from_the_margin(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
-    """Score, band and PD follow from the margin by the manifest's scale and Platt."""
+    """Score, band and PD follow from the margin by the manifest's scale and Platt's line."""
     read = manifest.read(small_directory)
     answers = scorer.score([row.tobytes() for row in shipped_data.raw[:200]])
     assert sum(isinstance(answer, Scored) for answer in answers) > 190
@@ -86,11 +87,11 @@ def test_score_is_the_scale_of_the_margin(
         assert answer.band == scorecard.band(answer.score)
 
 
-def test_rows_that_cannot_be_scored_say_why_and_disturb_nobody(
+def test_rows_that_cannot_be_scored_give_a_reason_and_affect_no_others(
     scorer: ModelScorer, shipped_data: dataset.Dataset
 ) -> None:
-    """Missing, infinite, out-of-domain, fractional, unseen and malformed values each get their code
-    and the column's name; a missing value is named before a wrong one."""
+    """A missing, infinite, out-of-domain, fractional, unseen or malformed value gives its code and
+    its column's name; a missing value is named before a wrong one."""
     row = shipped_data.raw[0]
     good = row.tobytes()
     missing = Unscorable("MISSING_FEATURE", "PAY_3")
@@ -122,8 +123,8 @@ def test_rows_that_cannot_be_scored_say_why_and_disturb_nobody(
     assert scorer.score([b"x", changed(row, 3, math.nan)])[1] == missing
 
 
-def test_scorer_names_what_it_serves(scorer: ModelScorer, small_directory: Path) -> None:
-    """Model id, scale version, outcome and raw names are those of the manifest."""
+def test_scorer_names_its_model(scorer: ModelScorer, small_directory: Path) -> None:
+    """Model id, scale version, outcome and raw names are the manifest's."""
     read = manifest.read(small_directory)
     assert scorer.model_id == read.model_id
     assert scorer.scale_version == scorecard.VERSION
@@ -135,7 +136,7 @@ def test_scorer_names_what_it_serves(scorer: ModelScorer, small_directory: Path)
 def test_fitted_model_respects_the_monotone_signs(
     scorer: ModelScorer, small_directory: Path, shipped_data: dataset.Dataset
 ) -> None:
-    """Moving one constrained derived column never moves the margin against its sign."""
+    """A change of one constrained derived column never moves the margin against its sign."""
     read = manifest.read(small_directory)
     booster = lightgbm.Booster(model_str=read.model_text)
     x = taiwan.derive(shipped_data.raw[:60])
@@ -151,7 +152,8 @@ def test_fitted_model_respects_the_monotone_signs(
 
 @pytest.mark.parametrize("leaves", [2, 5, 8])
 def test_tables_equal_lightgbm_on_any_shallow_trees(leaves: int) -> None:
-    """Look-up tables give LightGBM's bits for trees of up to seven splits, of any shape."""
+    """Look-up tables give LightGBM's exact margins for trees of up to seven splits, of any
+    shape."""
     generator = np.random.default_rng(leaves)
     x = np.round(generator.normal(size=(3_000, 5)), 1)
     y = (x[:, 0] * x[:, 1] + generator.normal(size=3_000) > 0).astype(int)
@@ -167,7 +169,7 @@ def test_tables_equal_lightgbm_on_any_shallow_trees(leaves: int) -> None:
 
 @pytest.mark.parametrize("trees", [1, 2, 9, 500])
 def test_trees_are_added_in_their_order(trees: int) -> None:
-    """Whatever the number of columns, each is added up from the first tree to the last."""
+    """For any number of columns, trees are added from the first to the last."""
     generator = np.random.default_rng(trees)
     wide = generator.normal(size=(trees, 512)) * 10.0 ** generator.integers(-8, 8, (trees, 512))
     expected = []
@@ -182,8 +184,8 @@ def test_trees_are_added_in_their_order(trees: int) -> None:
 
 
 def test_deep_trees_do_not_fit_and_unknown_splits_are_refused() -> None:
-    """Trees of more than seven splits do not fit into tables; zero taken for a missing value and
-    categorical splits, which no model here has, are refused."""
+    """Trees of more than seven splits do not fit into tables; splits that treat zero as missing,
+    and categorical splits, are refused, because no model here has them."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(2_000, 3))
     x[:, 2] = generator.integers(0, 9, 2_000)

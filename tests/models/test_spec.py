@@ -43,7 +43,7 @@ def parse(tree: dict[str, Any]) -> spec.Spec:
 
 
 def changed(place: str, value: object) -> dict[str, Any]:
-    """The minimal spec with one dotted key set; None removes it."""
+    """The minimal spec with one dotted key changed; None removes it."""
     tree = copy.deepcopy(tomllib.loads(MINIMAL))
     target: Any = tree
     *way, last = place.split(".")
@@ -57,7 +57,7 @@ def changed(place: str, value: object) -> dict[str, Any]:
 
 
 def test_minimal_spec_uses_raw_columns_as_they_are() -> None:
-    """Without a derive function the model sees the input columns with their own directions."""
+    """Without a derive function the model uses the input columns with their own directions."""
     parsed = parse(tomllib.loads(MINIMAL))
     assert parsed.raw_names == ("income",)
     assert [(d.name, d.monotone) for d in parsed.derived] == [("income", -1)]
@@ -101,7 +101,7 @@ def test_minimal_spec_uses_raw_columns_as_they_are() -> None:
     ],
 )
 def test_wrong_specs_are_refused_by_key(place: str, value: object, key: str) -> None:
-    """A missing, unknown, mistyped or contradictory key is an error that names it."""
+    """A missing, unknown, mistyped or contradictory key is an error that names the key."""
     with pytest.raises(SpecError) as caught:
         parse(changed(place, value))
     assert caught.value.key == key
@@ -116,7 +116,7 @@ def test_bounds_must_not_cross() -> None:
 
 
 def test_unreadable_files_are_spec_errors(tmp_path: Path) -> None:
-    """A file that is absent or is not TOML is a SpecError naming the file."""
+    """A missing file, or one that is not TOML, is a SpecError that names the file."""
     with pytest.raises(SpecError, match="cannot be read"):
         spec.load(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("= 1", encoding="utf-8")
@@ -125,7 +125,7 @@ def test_unreadable_files_are_spec_errors(tmp_path: Path) -> None:
 
 
 def test_protected_columns_are_not_inputs(shipped_spec: spec.Spec) -> None:
-    """Sex, education, marriage and age are in no column that the model sees."""
+    """Sex, education, marriage and age are in none of the model's columns."""
     protected = {"SEX", "EDUCATION", "MARRIAGE", "AGE"}
     assert {f.name for f in shipped_spec.protected} == protected
     assert not protected & set(shipped_spec.raw_names)

@@ -19,10 +19,10 @@ from models import errors, manifest, parallel, report, train
 from models.errors import ModelError, SpecError, TrainingError
 
 
-def test_same_inputs_give_the_same_model_id_whatever_the_jobs(
+def test_the_model_id_does_not_depend_on_jobs(
     small_spec_path: Path, small_directory: Path, tmp_path: Path
 ) -> None:
-    """One process or two: the same model id, the same model text, the same figures."""
+    """One process and two give the same model id, model text and figures."""
     alone = train.train(small_spec_path, tmp_path / "alone", progress=False, jobs=1)
     assert alone["model_id"] == manifest.read(small_directory).model_id
     assert (tmp_path / "alone" / "model.txt").read_bytes() == (
@@ -30,8 +30,8 @@ def test_same_inputs_give_the_same_model_id_whatever_the_jobs(
     ).read_bytes()
 
 
-def test_metrics_hold_every_promised_figure(small_directory: Path) -> None:
-    """Figures of the model, of the baseline, of the gain and of the served model are all there."""
+def test_metrics_have_every_figure(small_directory: Path) -> None:
+    """The metrics have the figures of the model, the baseline, the gain, and the served model."""
     metrics = json.loads((small_directory / "metrics.json").read_text())
     for key in ("model", "model_seeds_3_3"):
         for name in ("auc", "brier", "ks"):
@@ -65,7 +65,7 @@ def test_report_prints_every_table(small_directory: Path) -> None:
 
 
 def test_a_wrong_spec_writes_nothing(tmp_path: Path) -> None:
-    """Training on a spec that is not valid raises and leaves no directory."""
+    """Training on an invalid spec raises an error and leaves no directory."""
     (tmp_path / "spec.toml").write_text("[data]\n")
     with pytest.raises(SpecError):
         train.train(tmp_path / "spec.toml", tmp_path / "out", progress=False)
@@ -73,7 +73,7 @@ def test_a_wrong_spec_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_workers_return_results_under_their_index() -> None:
-    """Each result comes with the index of its task, from more tasks than workers."""
+    """Each result comes with its task's index, also with more tasks than workers."""
     assert sorted(parallel.run(os.path.join, "a", ["b", "c", "d"], jobs=2)) == [
         (0, "a/b"), (1, "a/c"), (2, "a/d"),
     ]  # fmt: skip
@@ -81,13 +81,13 @@ def test_workers_return_results_under_their_index() -> None:
 
 
 def test_a_workers_exception_is_raised_here() -> None:
-    """What the work raises reaches the caller as itself."""
+    """An error in a worker reaches the caller unchanged."""
     with pytest.raises(ZeroDivisionError):
         list(parallel.run(divmod, 1, [1, 0], jobs=1))
 
 
 def test_a_dead_worker_is_an_error_not_a_hang() -> None:
-    """A worker that is killed ends the run with a TrainingError."""
+    """A worker that is killed ends the training with a TrainingError."""
     with pytest.raises(TrainingError, match="died"):
         list(parallel.run(operator.call, os._exit, [3], jobs=1))
 
@@ -114,7 +114,7 @@ def _alive(pid: int) -> bool:
 def test_an_interrupt_leaves_no_process(
     small_spec_path: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    """Interrupted, or even killed, a training leaves no worker behind and no model."""
+    """An interrupted or killed training leaves no worker and no model."""
     longer = tmp_path / "longer.toml"
     longer.write_text(small_spec_path.read_text().replace("trees = 30", "trees = 9000"))
     shutil.copy(small_spec_path.with_name("small.csv"), tmp_path)
@@ -146,7 +146,7 @@ def test_an_interrupt_leaves_no_process(
         parent.wait()
 
 
-def test_errors_are_one_tree() -> None:
-    """Whatever the package raises on purpose is a ModelError."""
+def test_all_errors_are_model_errors() -> None:
+    """Every error that the package raises on purpose is a ModelError."""
     raised = [e for e in vars(errors).values() if isinstance(e, type)]
     assert all(issubclass(e, ModelError) for e in raised)

@@ -59,7 +59,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant; `killed_by` is the first test that failed, empty if none did."""
+    """A mutant's result; `killed_by` is the first test that failed, empty if none did."""
 
     name: str
     breaks: str
@@ -76,8 +76,8 @@ def load() -> list[Mutant]:
 
 
 def run_tests(root: Path, tests: tuple[str, ...]) -> str:
-    """Runs tests until the first fails; its name, or nothing when all pass."""
-    # Bytecode of the real tree must not be taken for that of the broken one.
+    """Runs tests until the first fails; returns its name, or an empty string when all pass."""
+    # Bytecode of the original tree must not be used for the changed one.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(root), str(root / "proto")])
     try:
@@ -109,7 +109,7 @@ def try_out(mutant: Mutant) -> Outcome:
 
 
 def copy_project(target: Path) -> None:
-    """Copies what the tests need, without what they made."""
+    """Copies what the tests need, without their output."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():

@@ -1,4 +1,4 @@
-"""The list of mutants stays fit to be run."""
+"""The list of mutants can be run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.mutants.run import ROOT, Mutant, load
 MUTANTS = load()
 
 
-def test_there_are_at_least_twelve_and_each_has_a_name_of_its_own() -> None:
+def test_there_are_at_least_twelve_mutants_with_their_own_names() -> None:
     """At least twelve guards are broken one at a time, each under its own name."""
     names = [mutant.name for mutant in MUTANTS]
     assert len(names) >= 12
@@ -20,7 +20,7 @@ def test_there_are_at_least_twelve_and_each_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
 def test_every_mutant_can_be_applied(mutant: Mutant, tmp_path: Path) -> None:
-    """A mutant changes one place of one file, which compiles, and names tests that exist."""
+    """A mutant changes one place of one file, which still compiles, and names existing tests."""
     target = tmp_path / mutant.file
     target.parent.mkdir(parents=True)
     target.write_text((ROOT / mutant.file).read_text(encoding="utf-8"), encoding="utf-8")

@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compiled(root: Path, out: Path) -> descriptor_pb2.FileDescriptorSet:
-    """What protoc makes of the contract with this include root alone."""
+    """protoc's output for the contract, with only this include root."""
     words = ["protoc", f"--proto_path={root}", f"--proto_path={KNOWN}", "--include_imports"]
     assert protoc.main([*words, f"--descriptor_set_out={out}", *contract(root)]) == 0
     return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
@@ -53,15 +53,15 @@ def test_the_checkout_is_a_complete_include_root(tmp_path: Path) -> None:
 
 
 def test_the_wheel_is_a_complete_include_root(tmp_path: Path, wheel: Path) -> None:
-    """The folder into which the wheel is installed is an include root as complete as the
-    checkout's, and the licence of the rules is in it."""
+    """The folder into which the wheel is installed is a complete include root too, with the licence
+    of the rules."""
     assert compiled(wheel, tmp_path / "one") == compiled(PROTO, tmp_path / "two")
     assert (wheel / "buf/validate/ATTRIBUTION.md").is_file()
     assert list(wheel.glob("freehold-*.dist-info/licenses/LICENSE"))
 
 
 @pytest.mark.parametrize("words", [("build",), ("lint",)])
-def test_buf_asks_no_registry(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_buf_needs_no_registry(tmp_path: Path, words: tuple[str, ...]) -> None:
     """buf builds and lints `proto/` with an empty cache and without a network."""
     buf = Path(sys.executable).with_name("buf")
     nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
@@ -72,10 +72,10 @@ def test_buf_asks_no_registry(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_rules_are_those_that_are_enforced(tmp_path: Path) -> None:
-    """The committed rules are those of the installed protovalidate, but for the names that other
-    languages' packages have."""
-    # The package tells its rules by no public name; a version without this one is looked at anew.
+def test_the_committed_rules_are_the_enforced_ones(tmp_path: Path) -> None:
+    """The committed rules equal those of the installed protovalidate, except for the names of other
+    languages' packages."""
+    # The package has no public name for its rules; check this again with a new version.
     from protovalidate._gen.buf.validate import validate_pb
 
     (ours,) = [it for it in compiled(PROTO, tmp_path / "set").file if it.name == RULES]
@@ -87,7 +87,7 @@ def test_the_rules_are_those_that_are_enforced(tmp_path: Path) -> None:
 
 
 def test_the_origin_of_the_rules_is_named() -> None:
-    """The attribution names the licence, the version that is installed, and the file's hash."""
+    """The attribution has the licence, the installed version, and the file's hash."""
     text = (PROTO / "buf/validate/ATTRIBUTION.md").read_text()
     digest = hashlib.sha256((PROTO / RULES).read_bytes()).hexdigest()
     assert f"`{digest}`" in text

@@ -18,19 +18,19 @@ REPORT = RailReport("u-1", "0" * 20, TransferState.FAILED, "INSUFFICIENT_FUNDS")
 
 
 def read(body: bytes, signature: str, secret: bytes, now_s: int) -> RailReport:
-    """A report whose signature may be five minutes old."""
+    """A reader that accepts signatures up to five minutes old."""
     return callbacks.read_report(body, signature, secret, now_s, TOLERANCE_S)
 
 
-def test_a_signed_report_is_read_as_it_was_written() -> None:
-    """A report that the rail signed is believed word for word."""
+def test_a_signed_report_is_read_unchanged() -> None:
+    """A report that the rail signed is read word for word."""
     body = write_report(REPORT)
     assert read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S) == REPORT
 
 
 @pytest.mark.parametrize("off_s", [-TOLERANCE_S, TOLERANCE_S])
 def test_a_signature_counts_for_five_minutes(off_s: int) -> None:
-    """A signature five minutes old, or as much ahead, is still believed; a second more is not."""
+    """A signature up to five minutes old or ahead is accepted; one second more is refused."""
     body = write_report(REPORT)
     assert read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S + off_s) == REPORT
     beyond = off_s + (1 if off_s > 0 else -1)
@@ -53,7 +53,7 @@ def test_a_signature_counts_for_five_minutes(off_s: int) -> None:
         ),
     ],
 )
-def test_nobody_else_is_believed(signature: str, reason: str) -> None:
+def test_other_signatures_are_refused(signature: str, reason: str) -> None:
     """A signature that is malformed, by another secret, or over another body or time is refused."""
     with pytest.raises(Unauthenticated) as refused:
         read(write_report(REPORT), signature, SECRET, NOW_S)
@@ -76,19 +76,19 @@ def test_nobody_else_is_believed(signature: str, reason: str) -> None:
         json.dumps({"user_id": "u", "transfer_id": "t", "state": "FAILED", "detail": 1}).encode(),
     ],
 )
-def test_a_signed_body_that_is_no_report_is_refused(body: bytes) -> None:
-    """What the rail signed but is not a report is INVALID_ARGUMENT, whatever it is."""
+def test_a_signed_body_must_be_a_report(body: bytes) -> None:
+    """A signed body that is not a report is INVALID_ARGUMENT, whatever it contains."""
     with pytest.raises(InvalidInput):
         read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S)
 
 
-def test_the_rails_words_are_made_storable() -> None:
-    """What cannot be stored or shown of the rail's own words is replaced, not refused."""
+def test_the_rails_text_is_made_storable() -> None:
+    """Characters of the rail's text that cannot be stored or shown are replaced, not refused."""
     body = b'{"user_id": "u", "transfer_id": "t", "state": "FAILED", "detail": "a\\ud83d\\u0000b"}'
     assert read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail == "a??b"
 
 
-def test_the_rails_words_are_cut() -> None:
-    """Of the rail's own words at most 200 characters are kept."""
+def test_the_rails_text_is_cut() -> None:
+    """At most 200 characters of the rail's text are kept."""
     body = write_report(REPORT._replace(detail="x" * 1_000))
     assert read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail == "x" * 200

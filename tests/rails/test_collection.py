@@ -1,4 +1,4 @@
-"""What is due is debited through the payment rail, over the wire, until it is paid."""
+"""An amount that is due is debited through the payment rail, over the wire, until it is paid."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Street:
         return f"r-{next(self.numbers)}"
 
     def settled(self, amount_minor: int = 500, user_id: str = "ann") -> Authorization:
-        """A rental that was settled on credit, for somebody who scores 700."""
+        """A rental that was settled on credit, for a person who scores 700."""
         user = User(user_id=user_id, features={"score": 700}, scoring_consent=True)
         user.as_of.FromMicroseconds(START_US)
         self.platform.put_users(PutUsersRequest(request_id=self.fresh(), users=[user]))
@@ -69,13 +69,13 @@ class Street:
         ).authorization
 
     def after_days(self, days: float) -> None:
-        """So long after the beginning."""
+        """Moves the clock to this long after the start."""
         request = AdvanceClockRequest()
         request.now.FromMicroseconds(self.start_us + int(days * DAY_US))
         self.platform.advance_clock(request)
 
     def now(self, rental: Authorization) -> Authorization:
-        """The rental as it stands."""
+        """The present state of the rental."""
         return self.operator.get_authorization(
             GetAuthorizationRequest(name=rental.name)
         ).authorization
@@ -85,7 +85,7 @@ class Street:
         return list(self.platform.list_transfers(ListTransfersRequest(user_id=user_id)).transfers)
 
     def events(self) -> list[tuple[str, int]]:
-        """What happened in collection, and on which day."""
+        """The collection events, with their days."""
         with self.served.store.engine.connect() as connection:
             rows = connection.execute(
                 select(t.outbox.c.transition, t.outbox.c.event_us).order_by(t.outbox.c.sequence)
@@ -108,15 +108,16 @@ def cny(amount_minor: int) -> Money:
 
 @pytest.fixture
 def street(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Street]:
-    """A street whose rail behaves as the test's parameter says; without one it pays always."""
+    """A street whose rail has the test's behaviour; by default it always pays."""
     behaviour = getattr(request, "param", ALWAYS)
     with serving(tmp_path, rail=behaviour) as served:
         yield Street(served)
         assert verify_books(served.store.engine).fault is None
 
 
-def test_what_is_due_is_debited(street: Street) -> None:
-    """What was settled on credit is debited an hour later; said twice by the rail, paid once."""
+def test_a_due_amount_is_debited(street: Street) -> None:
+    """An amount settled on credit is debited an hour later; a success that the rail reports twice
+    is paid once."""
     rental = street.settled()
     street.after_days(HOUR)
     assert street.now(rental).collection == Authorization.COLLECTION_PAID
@@ -127,9 +128,9 @@ def test_what_is_due_is_debited(street: Street) -> None:
 
 
 @pytest.mark.parametrize("street", [NEVER], indirect=True)
-def test_the_ladder_is_climbed_to_its_end(street: Street) -> None:
-    """A debit that fails is asked for again on the published days, with reminders and changes of
-    the delinquency range as events, and never after the last rung."""
+def test_dunning_runs_to_its_end(street: Street) -> None:
+    """A failed debit is requested again on the published days, with reminders and changes of the
+    delinquency range as events, and never after the last dunning step."""
     rental = street.settled()
     days = sorted({it.after_us / DAY_US for it in LADDER})
     for day in [*days, 200, 400]:
@@ -147,7 +148,7 @@ def test_the_ladder_is_climbed_to_its_end(street: Street) -> None:
 
 @pytest.mark.parametrize("street", [NEVER], indirect=True)
 def test_after_a_long_outage_one_debit_is_enough(street: Street) -> None:
-    """Whoever was not asked for a month is asked once, and told once."""
+    """After a month's outage a person is debited once and reminded once."""
     street.settled()
     street.after_days(30.5)
     names = [name for name, _ in street.events()]
@@ -155,9 +156,9 @@ def test_after_a_long_outage_one_debit_is_enough(street: Street) -> None:
 
 
 @pytest.mark.parametrize("street", [LATE], indirect=True)
-def test_a_debit_that_succeeds_late_is_no_second_debit(street: Street) -> None:
-    """A rail says that a debit failed, the ladder asks again, and the rail says that both have
-    succeeded: one pays, the other is owed back, and nobody is asked for more."""
+def test_a_late_success_is_no_second_payment(street: Street) -> None:
+    """When a debit fails, dunning requests another, and then both succeed, one pays, the other is
+    owed back, and nothing more is debited."""
     rental = street.settled(800)
     for day in (HOUR, 3):
         street.after_days(day)
@@ -177,8 +178,8 @@ def test_a_debit_that_succeeds_late_is_no_second_debit(street: Street) -> None:
     assert (now.due, now.refund_payable) == (cny(0), cny(800))
 
 
-def test_who_has_paid_is_not_debited(street: Street) -> None:
-    """What was paid before its debit is not debited."""
+def test_a_paid_amount_is_not_debited(street: Street) -> None:
+    """An amount that was paid before its debit is not debited."""
     rental = street.settled()
     street.platform.record_payment(
         RecordPaymentRequest(
@@ -194,7 +195,7 @@ def test_who_has_paid_is_not_debited(street: Street) -> None:
 
 @pytest.mark.parametrize("street", [NEVER], indirect=True)
 def test_a_payout_that_fails_is_owed_again(street: Street) -> None:
-    """What the rail cannot pay out is owed to the person again."""
+    """A payout that the rail cannot make is owed to the person again."""
     rental = street.settled()
     street.platform.record_payment(
         RecordPaymentRequest(
@@ -212,9 +213,9 @@ def test_a_payout_that_fails_is_owed_again(street: Street) -> None:
     assert street.now(rental).refund_payable == cny(200)
 
 
-def test_the_rails_last_word_stands(tmp_path: Path) -> None:
-    """The same report again answers the same, another one after the last word is refused, and an
-    unsigned one is not believed."""
+def test_the_rails_final_result_stays(tmp_path: Path) -> None:
+    """The same report gets the same answer, another one after the final result is refused, and an
+    unsigned one is refused."""
     with serving(tmp_path) as served:
         street = Street(served)
         rental = street.settled()
@@ -250,7 +251,7 @@ def test_the_rails_last_word_stands(tmp_path: Path) -> None:
 
 def test_a_signed_success_after_the_failure_counts(tmp_path: Path) -> None:
     """R1 over the wire: FAILED, then SUCCEEDED, then both again are answered alike once the success
-    is there; the first debit pays 800, and the second, which succeeds too, is owed back."""
+    is stored; the first debit pays 800, and the second, which succeeds too, is owed back."""
     with serving(tmp_path) as served:
         street = Street(served)
         rental = street.settled(800)

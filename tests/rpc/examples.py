@@ -43,7 +43,8 @@ READS: dict[str, dict[str, Any]] = {
     "ListReviews": {"page_size": 10, "page_token": "0" * 20},
     "AdvanceClock": {"now": NOW},
 }
-"""Every field of the methods that have no request id."""
+"""A method's fields besides the request id and the authorization's name and version, for each form
+of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
     "GetAuthorization": {"name"},
     "GetCreditProfile": {"user_id"},
@@ -87,7 +88,7 @@ def examples(method: str) -> list[Any]:
 
 
 def example(method: str) -> Message:
-    """A message of the first form that a method takes."""
+    """A message for the first form of a method."""
     sample: Message = examples(method)[0]
     return sample
 
@@ -105,7 +106,7 @@ def _example(method: str, parts: dict[str, Any]) -> Message:
 
 
 def named(method: str, name: str) -> Any:
-    """An example about this authorization, whatever its version."""
+    """An example that names this authorization, with any version."""
     request: Any = example(method)
     if method in FOLLOWING:
         request.ClearField("expected_version")

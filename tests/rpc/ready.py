@@ -1,4 +1,4 @@
-"""Authorizations in every state, made over the wire, each of a person of its own."""
+"""For every method that changes something, a call that succeeds, with the objects that it needs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def offered(desk: Desks) -> A:
 
 
 def under_review(desk: Desks) -> A:
-    """REVIEW: of somebody who is watched."""
+    """REVIEW: of a watched person."""
     user_id = desk.platform.person()
     desk.platform.call("SetStanding", user_id=user_id, standing=credit.STANDING_WATCHED)
     return desk.operator.authorize(user_id, "bike")
 
 
 def authorized(desk: Desks) -> A:
-    """AUTHORIZED: to be picked up."""
+    """AUTHORIZED: not picked up yet."""
     return desk.operator.authorize(desk.platform.person(), "bike", start=ON_PICKUP)
 
 
 def active(desk: Desks) -> A:
-    """ACTIVE: a bike without any cash, on a line that bears one more umbrella."""
+    """ACTIVE: a bike without any cash, on a line with room for one more umbrella."""
     return desk.operator.authorize(desk.platform.person(), "bike")
 
 
@@ -63,13 +63,13 @@ def paid(desk: Desks) -> A:
 
 
 def missing(desk: Desks) -> A:
-    """SETTLED as lost: the item may still be found."""
+    """SETTLED as lost: the item can still be found."""
     it: A = desk.operator.call("ReportLost", name=overdue(desk).name).authorization
     return it
 
 
 def declined(desk: Desks) -> A:
-    """DECLINED: no accepted offer is left."""
+    """DECLINED: no accepted offer fits."""
     return desk.operator.authorize(desk.platform.person(550), "bike", accept_offers=[OFFER_ZERO])
 
 
@@ -99,7 +99,7 @@ IN_STATE = {
     A.STATE_REVERSED: reversed_again,
     A.STATE_EXPIRED: expired,
 }
-"""How to come to a state, each time with a person of its own."""
+"""A function for each state, which makes an authorization in it for a new person."""
 
 
 def disputed(desk: Desks) -> A:
@@ -122,7 +122,7 @@ def charged_back(desk: Desks) -> A:
 
 
 def proposed(desk: Desks) -> A:
-    """SETTLED: the colleague proposed a write-off, so that the platform's own key may agree."""
+    """A write-off proposed by the colleague, so that the platform's own key can approve it."""
     it: A = desk.colleague.call("ProposeWriteOff", name=settled(desk).name).authorization
     return it
 

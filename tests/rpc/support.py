@@ -1,4 +1,4 @@
-"""What the tests over the wire share: raw calls by name, refusals taken apart, rentals made."""
+"""Shared by the tests over the wire: raw calls by name, refusals taken apart, rentals."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ T = TypeVar("T")
 
 START_S = START_US // 1_000_000
 TIMEOUT_S = 30.0
-"""How long a test waits for anything; reached only when something is wrong."""
+"""The longest wait of a test; reached only when something is wrong."""
 NOWHERE = f"users/nobody/authorizations/{'0' * 20}"
 BIKE_MINOR = 19_900
 UMBRELLA_MINOR = 5_900
 
 
 class Rpc(NamedTuple):
-    """One method of the contract, as the descriptors have it."""
+    """One method of the contract, from its descriptor."""
 
     service: str
     name: str
@@ -112,7 +112,7 @@ OPERATOR_RPCS = tuple(
 )
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
 SHARED_RPCS = ("ClaimReturn",)
-"""What both operators and the platform may call."""
+"""Methods of both operators and the platform."""
 MUTATIONS = tuple(
     name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
 )
@@ -126,11 +126,11 @@ FOLLOWING = tuple(
 
 EVERY = sorted(RPCS)
 OPERATORS_FOLLOWING = tuple(name for name in FOLLOWING if name in OPERATOR_RPCS)
-"""Of the methods that change an authorization, those of operators."""
+"""The operators' methods among those that change an authorization."""
 
 
 class Refused(Exception):
-    """A call that did not end with OK: its status, taken apart."""
+    """The status of a call that did not end with OK, taken apart."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(f"{error.code()}: {error.details()}")
@@ -154,7 +154,7 @@ class Refused(Exception):
 
     @property
     def info(self) -> ErrorInfo:
-        """The ErrorInfo that every refusal of Freehold carries; checked for its shape."""
+        """The ErrorInfo that every refusal of Freehold has; its form is checked."""
         info: ErrorInfo | None = self._detail(ErrorInfo)
         assert info is not None, f"no ErrorInfo: {self}"
         assert info.domain == "freehold"
@@ -171,7 +171,7 @@ class Refused(Exception):
 
     @property
     def fields(self) -> set[str]:
-        """Paths of the fields that were named as wrong."""
+        """Paths of the fields in the violations."""
         bad: BadRequest | None = self._detail(BadRequest)
         assert bad is not None, f"no BadRequest: {self}"
         assert all(it.reason and it.description for it in bad.field_violations)
@@ -179,13 +179,13 @@ class Refused(Exception):
 
     @property
     def retry_s(self) -> float | None:
-        """When a retry may help, if it may."""
+        """The delay after which a retry may help; None without one."""
         retry: RetryInfo | None = self._detail(RetryInfo)
         return None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9
 
 
 class Caller:
-    """Somebody with a key (or without one) and a connection."""
+    """A client with a key (or without one) and a connection."""
 
     _numbers = itertools.count(1)
 
@@ -233,7 +233,7 @@ class Caller:
         raise AssertionError(f"{name} was not refused: {request!r}")
 
     def call(self, method: str, **parts: Any) -> Any:
-        """The response of a method; its request by parts, with a fresh request id."""
+        """The response of a method; its request is made from fields, with a fresh request id."""
         request: Any = RPCS[method].request(**parts)
         if method in MUTATIONS and not request.request_id:
             request.request_id = self.fresh()
@@ -243,7 +243,7 @@ class Caller:
         """An id that no test used before."""
         return f"{prefix}-{next(self._numbers)}"
 
-    # -- the calls, with what a test does not care about filled in ---------------------------
+    # -- the calls, with defaults for the fields that a test ignores -------------------------
 
     def authorize(
         self, user_id: str, product_id: str = "bike", *, request_id: str = "", **parts: Any
@@ -345,7 +345,7 @@ class Desks(NamedTuple):
     colleague: Caller
 
     def caller_for(self, name: str) -> Caller:
-        """Whoever has the scope for a method."""
+        """The caller with the scope for a method."""
         return self.operator if name in OPERATOR_RPCS else self.platform
 
 
@@ -364,7 +364,7 @@ def desks(served: Served) -> Iterator[Desks]:
 
 
 def advance(desk: Desks, seconds: float) -> AdvanceClockResponse:
-    """Moves the clock by so many seconds, of a server whose clock can be moved."""
+    """Moves the clock of a sandbox server by this many seconds."""
     request = AdvanceClockRequest()
     request.now.FromMicroseconds(desk.served.clock.now_us() + round(seconds * 1_000_000))
     return AdvanceClockResponse.FromString(desk.platform.send("AdvanceClock", request))
@@ -376,7 +376,7 @@ def set_name(method: str, request: Any, name: str) -> None:
 
 
 def violated(caller: Caller, method: str, request: Message | bytes) -> set[str]:
-    """The fields that a call was refused for."""
+    """The fields in the violations of a refused call."""
     refusal = caller.refused(method, request)
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.reason == "INVALID_INPUT"
@@ -389,14 +389,14 @@ def yuan(amount_minor: int) -> Money:
 
 
 def user_with(user_id: str, score: float, *, consent: bool = True, as_of_s: int = START_S) -> User:
-    """A person whom the fake model gives this score."""
+    """A person with this score from the fake model."""
     user = User(user_id=user_id, features={"score": score}, scoring_consent=consent)
     user.as_of.seconds = as_of_s
     return user
 
 
 def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:
-    """What each task gave, or how it was refused; all start at one barrier, each in a thread."""
+    """Each task's result or refusal; all start at one barrier, each in a thread."""
     barrier = threading.Barrier(len(tasks))
     results: list[T | Refused | BaseException] = [AssertionError("never ran")] * len(tasks)
 
@@ -421,7 +421,7 @@ def together(tasks: Sequence[Callable[[], T]]) -> list[T | Refused]:
 
 
 def outcome(call: Callable[[], T]) -> T | Refused:
-    """What a call gave, or how it was refused."""
+    """A call's result or its refusal."""
     try:
         return call()
     except Refused as error:
@@ -429,7 +429,7 @@ def outcome(call: Callable[[], T]) -> T | Refused:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Waits for a condition; fails when it does not come."""
+    """Waits for a condition; fails when it stays false."""
     end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, f"never: {what}"
@@ -437,7 +437,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class GatedScorer(FakeScorer):
-    """Waits at a gate while it is closed, and so keeps the writer busy; tells when it is there."""
+    """Waits while its gate is closed, and so keeps the writer busy; reports when it waits."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -458,7 +458,7 @@ def serving_parts(
     limits: Limits | None = None,
     store_of: Callable[[SqlStore], SqlStore] = lambda store: store,
 ) -> Iterator[Served]:
-    """Like `fakes.serving`, with a scorer and a store of the test's own."""
+    """Like `fakes.serving`, with the test's own scorer and store."""
     store = store_of(new_database(f"sqlite:///{folder / 'freehold.db'}"))
     keys = [new_key() for _ in range(3)]
     for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):

@@ -1,4 +1,4 @@
-"""The contract's table of bad input, over the wire, for every method that it applies to."""
+"""The contract's table of bad input, over the wire, for every method."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WELL_KNOWN = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 class Leaf(NamedTuple):
-    """One scalar of an example: its path, its kind, and how to give it another value."""
+    """One scalar of an example: its path, its kind, and a way to change it."""
 
     method: str
     form: int
@@ -74,7 +74,8 @@ def _owner(message: Any, steps: tuple[tuple[str, int | None], ...]) -> Any:
 
 
 def leaves(method: str) -> Iterator[Leaf]:
-    """Every scalar of a method's examples, Timestamp and Duration counted as one, maps left out."""
+    """Every scalar of a method's examples; Timestamp and Duration count as one, maps are left
+    out."""
     for form, sample in enumerate(examples(method)):
         yield from _leaves((method, form), sample, (), "")
 
@@ -123,17 +124,17 @@ BAD: dict[int, tuple[Any, ...]] = {
     FieldDescriptor.TYPE_MESSAGE: (-1, -(2**63)),
 }
 TOO_MUCH = (10**12 + 1, 2**63 - 1)
-# Amounts that may be nothing: a settlement of zero closes, a limit of zero stops somebody.
+# Amounts that may be zero: a settlement of zero closes, a limit of zero stops a person.
 MAY_BE_ZERO = {"SettleAuthorization", "SetCreditLimit", "SetProvision"}
 DECIDING = {"verdict", "outcome", "standing"}
-# Any Timestamp will do, and what is none is seen when it is read, after the rules.
+# Any Timestamp passes the rules; an invalid one is found when it is read, after the rules.
 CHECKED_LATER = {"known_at", "happened_at"}
-# The longest of each duration.
+# The longest valid duration of each field.
 LONGEST_S = {"pickup_window": 604_800, "rental_period": 31_622_400, "duration": 31_622_400}
 
 
 def bad_values(leaf: Leaf) -> tuple[Any, ...]:
-    """Values that are out of form or range for a leaf; none for what cannot be wrong."""
+    """Values of wrong form or range for a leaf; none where every value is valid."""
     bad = BAD.get(leaf.kind, ())
     name = leaf.path.rpartition(".")[2]
     match name:
@@ -177,7 +178,7 @@ def leaves_of(method: str) -> list[Leaf]:
 
 
 def by_the_rules(request: Message) -> set[str]:
-    """The fields that the server's own check of a message names, without the server around it."""
+    """The fields that the server's own check of a message names, called without a server."""
     try:
         parse(type(request), request.SerializeToString())
     except InvalidInput as error:
@@ -186,7 +187,8 @@ def by_the_rules(request: Message) -> set[str]:
 
 
 def seen_when_read(leaf: Leaf) -> bool:
-    """Whether the contract has no rule for a leaf's form, which is seen when the field is read."""
+    """Whether the contract has no rule for a leaf's form, so that a wrong one is found when the
+    field is read."""
     return leaf.path in CHECKED_LATER or (leaf.method, leaf.path) == (
         "ListAuthorizations", "page_token",
     )  # fmt: skip
@@ -194,7 +196,7 @@ def seen_when_read(leaf: Leaf) -> bool:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_bad_value_names_its_field(method: str) -> None:
-    """A value out of form or range breaks a rule of the contract at exactly its field."""
+    """A value of wrong form or range breaks a rule of the contract at exactly its field."""
     wrong = {}
     for leaf in leaves_of(method):
         for value in () if seen_when_read(leaf) else bad_values(leaf):
@@ -209,7 +211,7 @@ def test_bad_value_names_its_field(method: str) -> None:
 @pytest.mark.parametrize("method", EVERY)
 def test_bad_field_is_refused_by_the_server(desk: Desks, method: str) -> None:
     """Over the wire, each field with a bad value is INVALID_ARGUMENT with a violation at exactly
-    this field; so is each bad value that is seen only when the message is read."""
+    this field, also for values that are found only when the message is read."""
     caller = desk.caller_for(method)
     for leaf in leaves_of(method):
         bad = bad_values(leaf)
@@ -221,7 +223,7 @@ def test_bad_field_is_refused_by_the_server(desk: Desks, method: str) -> None:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
-    """When every field is bad, every field is named, each by its own path."""
+    """When every field is bad, every field is named by its own path."""
     for form, request in enumerate(examples(method)):
         expected: set[str] = set()
         for leaf in LEAVES:
@@ -231,7 +233,7 @@ def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
                 continue
             value = bad_values(leaf)[0]
             if leaf.kind == FieldDescriptor.TYPE_ENUM:
-                value = 99 + len(expected)  # none twice, which would be a further fault
+                value = 99 + len(expected)  # no offer twice, which is another violation
             if leaf.kind == FieldDescriptor.TYPE_STRING:
                 value = "\0" * 300
             leaf.put(request, value)
@@ -241,12 +243,13 @@ def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
 
 
 def test_only_flags_have_no_rule() -> None:
-    """Every field of every request has an input rule, except booleans, which cannot be wrong."""
+    """Every field of every request has an input rule, except booleans, for which every value is
+    valid."""
     assert {leaf.kind for leaf in LEAVES if not bad_values(leaf)} == {FieldDescriptor.TYPE_BOOL}
 
 
 def test_every_field_has_an_example() -> None:
-    """The examples of a method have every field that its message has."""
+    """A method's examples have every field of its message."""
     for method in EVERY:
         declared = {field.name for field in RPCS[method].request.DESCRIPTOR.fields}
         shown = {field.name for it in examples(method) for field, _ in it.ListFields()}
@@ -254,7 +257,7 @@ def test_every_field_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_empty_message_names_what_is_required(desk: Desks, method: str) -> None:
+def test_an_empty_message_names_its_required_fields(desk: Desks, method: str) -> None:
     """An empty message is refused with a violation for each required field."""
     if required(method):
         assert violated(desk.caller_for(method), method, b"") == required(method)
@@ -264,7 +267,7 @@ def test_empty_message_names_what_is_required(desk: Desks, method: str) -> None:
 
 @pytest.mark.parametrize("method", [name for name in EVERY if required(name)])
 def test_missing_field_is_named(desk: Desks, method: str) -> None:
-    """A single required field left out is the single field that is named."""
+    """A single missing field is the only field that is named."""
     for field in sorted(required(method)):
         request = example(method)
         request.ClearField({"target": "name", "charge": "amount"}.get(field, field))
@@ -274,7 +277,7 @@ def test_missing_field_is_named(desk: Desks, method: str) -> None:
 @pytest.mark.parametrize("field", ["user_id", "authorize_request_id"])
 @pytest.mark.parametrize("value", ["", "a\0b", "x" * 65])
 def test_origin_fields_are_named(desk: Desks, field: str, value: str) -> None:
-    """A bad field of a reversal's origin is named with its path from the request."""
+    """A bad field of a reversal's origin is named with its path from the request on."""
     origin = ReverseAuthorizationRequest.Origin(user_id="u", authorize_request_id="r")
     setattr(origin, field, value)
     request = ReverseAuthorizationRequest(request_id="r", origin=origin)
@@ -300,22 +303,22 @@ def test_offers_are_taken_once_and_never_unspecified(desk: Desks) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_features_are_finite(desk: Desks, value: float) -> None:
-    """NaN and infinities are refused with the path of the feature."""
+    """NaN and infinities are refused with the feature's path."""
     request = PutUsersRequest(request_id="r", users=[user_with("a", 600), user_with("b", value)])
     assert violated(desk.platform, "PutUsers", request) == {"users[1].features['score']"}
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 65, "é", "two words"])
-def test_feature_names_have_a_form(desk: Desks, name: str) -> None:
-    """A feature's name out of form is refused with its path."""
+def test_feature_names_are_checked(desk: Desks, name: str) -> None:
+    """A feature's name of wrong form is refused with its path."""
     user = user_with("a", 600)
     user.features[name] = 1.0
     request = PutUsersRequest(request_id="r", users=[user])
     assert violated(desk.platform, "PutUsers", request) == {f"users[0].features[{name!r}]"}
 
 
-def test_unknown_features_and_double_people_are_named_together(desk: Desks) -> None:
-    """Features that the model does not know and people named twice are refused, all at once."""
+def test_unknown_features_and_repeated_people_are_named_together(desk: Desks) -> None:
+    """Unknown features and repeated people are refused together, each named."""
     strange = user_with("a", 600)
     strange.features["height"] = 1.0
     request = PutUsersRequest(request_id="r", users=[strange, user_with("a", 600)])
@@ -333,7 +336,7 @@ def test_bulk_has_a_size(desk: Desks) -> None:
 
 
 def test_as_of_is_required_of_each_person(desk: Desks) -> None:
-    """A person without the instant of the features is refused with the person's place."""
+    """A person without the instant of the features is refused with the person's index."""
     request = PutUsersRequest(request_id="r", users=[user_with("a", 600), User(user_id="b")])
     assert violated(desk.platform, "PutUsers", request) == {"users[1].as_of"}
 
@@ -363,7 +366,7 @@ def malformed(caller: Caller, method: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_junk_is_malformed(desk: Desks, method: str) -> None:
-    """Bytes that are no protobuf message are INVALID_ARGUMENT, never INTERNAL."""
+    """Bytes that are not a protobuf message are INVALID_ARGUMENT, never INTERNAL."""
     for body in JUNK.values():
         malformed(desk.caller_for(method), method, body)
 
@@ -379,7 +382,7 @@ NOT_UTF8 = (
 
 @pytest.mark.parametrize("method", EVERY)
 def test_bad_utf8_is_malformed(desk: Desks, method: str) -> None:
-    """A string that is not UTF-8 is INVALID_ARGUMENT in whichever field it stands."""
+    """A string that is not UTF-8 is INVALID_ARGUMENT in every field."""
     for leaf in leaves_of(method):
         if leaf.kind != FieldDescriptor.TYPE_STRING:
             continue
@@ -394,8 +397,8 @@ def test_bad_utf8_is_malformed(desk: Desks, method: str) -> None:
         malformed(desk.caller_for(method), method, body.replace(b"MARKER", NOT_UTF8[0]))
 
 
-def test_unknown_fields_are_let_through(desk: Desks) -> None:
-    """Fields that this server does not know yet do not break a call."""
+def test_unknown_fields_are_accepted(desk: Desks) -> None:
+    """Fields that this server does not know do not fail a call."""
     user_id = desk.platform.person()
     request = AuthorizeRequest(
         request_id=desk.operator.fresh(), user_id=user_id, product_id="umbrella"
@@ -406,19 +409,19 @@ def test_unknown_fields_are_let_through(desk: Desks) -> None:
 @pytest.mark.parametrize("method", EVERY)
 def test_a_message_above_its_limit_is_refused(desk: Desks, method: str) -> None:
     """A message above the service's limit (64 KiB, bulk 4 MiB) is RESOURCE_EXHAUSTED."""
-    # An unknown field of bytes, so that nothing but its size is wrong.
+    # An unknown field of bytes, so that only the size is wrong.
     limit = 4 * MIB if method == "PutUsers" else 64 * KIB
     caller = desk.caller_for(method)
     refusal = caller.refused(method, padded(example(method), limit + 1))
     assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    if method != "PutUsers":  # the bulk limit is the transport's own, which has no details
+    if method != "PutUsers":  # the bulk limit is the transport's, whose refusal has no details
         assert refusal.reason == "MESSAGE_TOO_LARGE"
     result = outcome(lambda: caller.send(method, padded(example(method), limit)))
     assert isinstance(result, bytes) or result.code is not grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def padded(message: Message, size: int) -> bytes:
-    """A message's bytes with an unknown field that makes them exactly this long."""
+    """A message's bytes with an unknown field that brings them to exactly this length."""
     body = message.SerializeToString()
     head = b"\xc2\x3e"  # field 1000, bytes
     for length_bytes in range(1, 6):
@@ -437,7 +440,8 @@ def padded(message: Message, size: int) -> bytes:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_five_mebibytes_are_refused(desk: Desks, method: str) -> None:
-    """A message of 5 MiB is RESOURCE_EXHAUSTED everywhere, and the connection goes on."""
+    """A message of 5 MiB is RESOURCE_EXHAUSTED for every method, and the connection stays
+    usable."""
     caller = desk.caller_for(method)
     refusal = caller.refused(method, padded(example(method), 5 * MIB))
     assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -473,13 +477,13 @@ def test_unknown_currency_is_named(desk: Desks, method: str, field: str) -> None
     getattr(request, field).currency_code = "XTS"
     caller = desk.caller_for(method)
     assert violated(caller, method, request) == {f"{field}.currency_code"}
-    # Not stored: the same id with the right currency goes through.
+    # Not stored: the same id with the right currency passes.
     getattr(request, field).CopyFrom(right)
     caller.send(method, request)
 
 
 def test_amount_above_the_hold_is_named(desk: Desks) -> None:
-    """A capture above the hold is refused at its field, and a smaller one goes through."""
+    """A capture above the hold is refused at its field, and a smaller one passes."""
     rental = desk.operator.authorize(desk.platform.person(), "bike")
     request = SettleAuthorizationRequest(
         request_id=desk.operator.fresh(), name=rental.name, amount=yuan(BIKE_MINOR + 1)
@@ -489,8 +493,8 @@ def test_amount_above_the_hold_is_named(desk: Desks) -> None:
     desk.operator.send("SettleAuthorization", request)
 
 
-def test_a_payment_of_nothing_is_named(desk: Desks) -> None:
-    """A payment of zero, and one below the deposit asked, are refused at the amount."""
+def test_a_payment_of_zero_is_named(desk: Desks) -> None:
+    """A payment of zero, or below the deposit asked for, is refused at the amount."""
     offered = desk.operator.authorize(desk.platform.person(550), "bike")
     assert offered.state == Authorization.STATE_OFFERED
     for paid_minor in (0, offered.deposit_asked.amount_minor - 1):

@@ -1,4 +1,4 @@
-"""Every method of the contract as an operator and the platform meet it."""
+"""Every method of the contract, called by an operator or the platform."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ON_PICKUP = AuthorizeRequest.START_ON_PICKUP
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Desks]:
-    """A server of the test's own, for its clock and its counts."""
+    """This test's own server, for its clock and counts."""
     with serving(tmp_path) as served, desks(served) as callers:
         yield callers
 
@@ -64,7 +64,8 @@ def own(tmp_path: Path) -> Iterator[Desks]:
 
 
 def test_the_common_rental_is_two_calls(desk: Desks) -> None:
-    """Authorize answers ACTIVE with the item out, and SettleAuthorization closes and releases."""
+    """Authorize answers ACTIVE with the item out; SettleAuthorization closes the rental and
+    releases the rest."""
     user_id = desk.platform.person()
     active = desk.operator.authorize(user_id, "bike", asset_id="bike-77")
     assert (active.state, active.custody) == (A.STATE_ACTIVE, A.CUSTODY_OUT)
@@ -87,7 +88,7 @@ def test_the_common_rental_is_two_calls(desk: Desks) -> None:
 
 
 def test_an_immediate_hold_never_lapses(own: Desks) -> None:
-    """An ACTIVE authorization does not expire: it falls overdue, and the hold stays."""
+    """An ACTIVE authorization does not expire: it becomes overdue, and the hold stays."""
     active = own.operator.authorize(own.platform.person(), "bike")
     assert active.due_time.seconds - active.start_time.seconds == 24 * 3_600
     assert advance(own, 24 * 3_600 - 1).woken == 0
@@ -100,8 +101,8 @@ def test_an_immediate_hold_never_lapses(own: Desks) -> None:
     assert own.operator.settle(active.name, 100).state == A.STATE_SETTLED
 
 
-def test_nothing_taken_is_reversed(desk: Desks) -> None:
-    """ReverseAuthorization gives the whole hold back and charges nothing."""
+def test_a_hold_is_reversed(desk: Desks) -> None:
+    """ReverseAuthorization releases the whole hold without a charge."""
     user_id = desk.platform.person()
     active = desk.operator.authorize(user_id, "bike")
     back = desk.operator.reverse(active.name)
@@ -122,7 +123,7 @@ def test_several_captures_and_a_final_one(desk: Desks) -> None:
 
 
 def test_the_whole_hold_can_be_captured(desk: Desks) -> None:
-    """A capture of all that is held closes without a rest."""
+    """A capture of the whole hold closes the rental, with nothing to release."""
     active = desk.operator.authorize(desk.platform.person(), "bike")
     done = desk.operator.settle(active.name, BIKE_MINOR)
     assert (done.state, done.due) == (A.STATE_SETTLED, yuan(BIKE_MINOR))
@@ -147,8 +148,8 @@ def test_a_pick_up_starts_the_rental(desk: Desks) -> None:
         desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
 
 
-def test_the_pick_up_window_is_the_shorter_one(desk: Desks) -> None:
-    """A pick-up window shorter than the policy's holds; a longer one is cut to the policy's."""
+def test_the_shorter_pick_up_window_counts(desk: Desks) -> None:
+    """A pick-up window shorter than the policy's is kept; a longer one is cut to the policy's."""
     for asked_s, given_s in ((90, 90), (7 * 86_400, 30 * 60)):
         request = AuthorizeRequest(start=ON_PICKUP)
         request.pickup_window.seconds = asked_s
@@ -158,7 +159,7 @@ def test_the_pick_up_window_is_the_shorter_one(desk: Desks) -> None:
         assert held.expire_time.seconds - held.create_time.seconds == given_s
 
 
-def test_another_item_is_not_handed_out(desk: Desks) -> None:
+def test_another_item_cannot_be_picked_up(desk: Desks) -> None:
     """StartRental with an item other than the authorized one is refused at its field."""
     held = desk.operator.authorize(
         desk.platform.person(), "bike", start=ON_PICKUP, asset_id=desk.operator.fresh("asset")
@@ -170,7 +171,7 @@ def test_another_item_is_not_handed_out(desk: Desks) -> None:
 
 
 def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
-    """AdvanceClock expires offers and unpicked holds at their instant and counts them."""
+    """AdvanceClock expires offers and unpicked holds at their instants and counts them."""
     keeper, waiting, asker = (own.platform.person(score) for score in (620, 620, 550))
     active = own.operator.authorize(keeper, "umbrella", asset_id="umbrella-1")
     held = own.operator.authorize(waiting, "bike", start=ON_PICKUP, asset_id="bike-1")
@@ -202,7 +203,7 @@ def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
 
 
 def test_a_reduced_offer_is_confirmed(desk: Desks) -> None:
-    """A reduced offer asks for half in cash, and its confirmation holds both parts."""
+    """A reduced offer asks for half in cash; its confirmation holds both parts."""
     user_id = desk.platform.person(510)
     offered = desk.operator.authorize(user_id, "bike")
     assert (offered.state, offered.offer) == (A.STATE_OFFERED, OFFER_REDUCED)
@@ -220,7 +221,7 @@ def test_a_reduced_offer_is_confirmed(desk: Desks) -> None:
 
 
 def test_an_offer_for_pick_up_is_confirmed_to_authorized(desk: Desks) -> None:
-    """An offer for a later pick-up becomes AUTHORIZED with a deadline, then ACTIVE."""
+    """A confirmed offer with a later pick-up is AUTHORIZED with a deadline, then ACTIVE."""
     offered = desk.operator.authorize(desk.platform.person(400), "umbrella", start=ON_PICKUP)
     assert offered.offer == OFFER_FULL
     held = desk.operator.confirm(offered.name, UMBRELLA_MINOR)
@@ -230,7 +231,7 @@ def test_an_offer_for_pick_up_is_confirmed_to_authorized(desk: Desks) -> None:
 
 
 def test_a_late_payment_is_owed_back(own: Desks) -> None:
-    """A payment for an expired offer, and a second one for a held one, are owed to the user."""
+    """A payment for an expired offer, and a second payment for a held one, are owed to the user."""
     offered = own.operator.authorize(own.platform.person(550), "bike")
     advance(own, 3_600)
     late = own.operator.confirm(offered.name, 9_950)
@@ -243,7 +244,7 @@ def test_a_late_payment_is_owed_back(own: Desks) -> None:
     assert own.platform.verify().verified
 
 
-def test_who_cannot_be_scored_is_asked_for_the_full_deposit(desk: Desks) -> None:
+def test_without_a_score_the_full_deposit_is_asked(desk: Desks) -> None:
     """Without features or consent the offer is the full deposit with its own reason."""
     stranger = desk.operator.authorize(desk.operator.fresh("stranger"), "bike")
     assert (stranger.offer, list(stranger.reasons)) == (OFFER_FULL, ["NO_FEATURES"])
@@ -254,7 +255,7 @@ def test_who_cannot_be_scored_is_asked_for_the_full_deposit(desk: Desks) -> None
     assert stranger.deposit_asked == private.deposit_asked == yuan(BIKE_MINOR)
 
 
-def test_features_grow_too_old(own: Desks) -> None:
+def test_features_that_are_too_old(own: Desks) -> None:
     """Features older than the policy allows are not scored."""
     user_id = own.platform.person(700)
     advance(own, 401 * 86_400)
@@ -262,11 +263,11 @@ def test_features_grow_too_old(own: Desks) -> None:
     assert (stale.offer, list(stale.reasons)) == (OFFER_FULL, ["FEATURES_STALE"])
 
 
-# -- what operators do not learn -----------------------------------------------------------
+# -- values hidden from operators ----------------------------------------------------------
 
 
-def test_an_operator_learns_a_band_and_no_score() -> None:
-    """The authorization has no field for a score or for anything of the person's line."""
+def test_an_operator_gets_a_band_and_no_score() -> None:
+    """The authorization has no field for a score or for the person's line."""
     fields = {field.name for field in Authorization.DESCRIPTOR.fields}
     assert not [name for name in fields if "limit" in name or "available" in name]
     assert {name for name in fields if "score" in name} == {"score_band"}
@@ -281,7 +282,7 @@ def test_an_operator_learns_a_band_and_no_score() -> None:
 
 
 def test_an_exhausted_line_reveals_no_amount(own: Desks) -> None:
-    """Two people whose lines differ get the same answer when the line does not suffice."""
+    """Two people with different lines get the same answer when the line is too small."""
     answers = []
     for score, others in ((620, "bike"), (660, "bike")):  # limits 300 and 500 yuan
         user_id = own.platform.person(score)
@@ -290,7 +291,7 @@ def test_an_exhausted_line_reveals_no_amount(own: Desks) -> None:
             own.other.authorize(user_id, others)
         answer = own.operator.authorize(user_id, "bike")
         assert list(answer.reasons) == ["LINE_EXHAUSTED"]
-        # The next offer that the line bears is taken inside the same transaction.
+        # The next offer that fits on the line is made within the same transaction.
         assert (answer.offer, answer.state) == (OFFER_REDUCED, A.STATE_OFFERED)
         for field in ("name", "request_id", "decision_id", "score_band"):
             answer.ClearField(field)
@@ -298,8 +299,8 @@ def test_an_exhausted_line_reveals_no_amount(own: Desks) -> None:
     assert answers[0] == answers[1]
 
 
-def test_no_accepted_offer_left_is_a_decline(desk: Desks) -> None:
-    """When the line does not suffice and no other offer is accepted the answer is DECLINED."""
+def test_without_another_accepted_offer_it_is_a_decline(desk: Desks) -> None:
+    """When the line is too small and no other offer is accepted, the answer is DECLINED."""
     user_id = desk.platform.person(600)
     desk.other.authorize(user_id, "bike")
     declined = desk.operator.authorize(user_id, "bike", accept_offers=[OFFER_ZERO])
@@ -308,8 +309,8 @@ def test_no_accepted_offer_left_is_a_decline(desk: Desks) -> None:
     assert declined.held == declined.deposit_asked == yuan(0)
 
 
-def test_a_confirmation_that_the_line_does_not_bear_is_owed_back(desk: Desks) -> None:
-    """An offer whose credit part no longer fits is DECLINED, and what was paid is owed back."""
+def test_a_confirmation_without_room_on_the_line_is_owed_back(desk: Desks) -> None:
+    """A confirmation whose credit part no longer fits is DECLINED, and its payment owed back."""
     user_id = desk.platform.person(500)  # 100 yuan
     first = desk.operator.authorize(user_id, "bike")
     second = desk.other.authorize(user_id, "bike")
@@ -319,13 +320,13 @@ def test_a_confirmation_that_the_line_does_not_bear_is_owed_back(desk: Desks) ->
     assert (declined.refund_payable, declined.held) == (yuan(10_000), yuan(0))
     assert declined.collection == A.COLLECTION_REFUND_PENDING
     assert desk.other.get(second.name) == declined
-    # It can be given back at once.
+    # It can be paid out at once.
     paid_out = desk.platform.call("PayOutRefund", name=second.name, amount=yuan(10_000))
     assert paid_out.authorization.refund_payable == yuan(0)
 
 
 def test_a_confirmation_for_an_item_that_is_gone_is_owed_back(desk: Desks) -> None:
-    """An offer whose item went to somebody else is DECLINED, and what was paid is owed back."""
+    """A confirmation whose item somebody else has is DECLINED, and its payment owed back."""
     asset_id = desk.operator.fresh("asset")
     offered = desk.operator.authorize(desk.platform.person(550), "bike", asset_id=asset_id)
     desk.operator.authorize(desk.platform.person(), "bike", asset_id=asset_id)
@@ -346,7 +347,7 @@ def by_origin(desk: Desks, user_id: str, origin_id: str) -> ReverseAuthorization
 
 
 def test_reversed_by_the_request_id_of_its_authorize(desk: Desks) -> None:
-    """A reversal may name the Authorize call instead of the authorization."""
+    """A reversal may name the Authorize's request id instead of the authorization."""
     rental = desk.operator.authorize(desk.platform.person(), "bike")
     user_id = rental.name.split("/")[1]
     answer = by_origin(desk, user_id, rental.request_id)
@@ -357,7 +358,7 @@ def test_reversed_by_the_request_id_of_its_authorize(desk: Desks) -> None:
 
 
 def test_a_tombstone_stops_a_late_authorize(desk: Desks) -> None:
-    """A reversal that comes before its Authorize makes the late Authorize a decline."""
+    """A reversal before its Authorize makes the late Authorize a decline."""
     user_id, late_id = desk.platform.person(), desk.operator.fresh("late")
     for _ in range(2):
         answer = by_origin(desk, user_id, late_id)
@@ -378,7 +379,7 @@ def names(page: ListAuthorizationsResponse) -> list[str]:
 
 
 def test_pages_are_stable_under_inserts(own: Desks) -> None:
-    """Pages give every authorization once, the oldest first, whatever is added meanwhile."""
+    """Pages have every authorization once, the oldest first, whatever is added meanwhile."""
     made = [own.operator.authorize(own.platform.person(), "umbrella").name for _ in range(7)]
     first = own.operator.page(page_size=3)
     assert names(first) == made[:3]
@@ -392,8 +393,8 @@ def test_pages_are_stable_under_inserts(own: Desks) -> None:
     assert own.operator.page(page_size=3, page_token=first.next_page_token) == second
 
 
-def test_a_page_that_ends_exactly_has_no_next(own: Desks) -> None:
-    """A last page that is full has no token, and the default size is fifty."""
+def test_a_full_last_page_has_no_token(own: Desks) -> None:
+    """A full last page has no token, and the default size is fifty."""
     user_ids = [own.operator.fresh("stranger") for _ in range(51)]
     made = [own.operator.authorize(user_id, "umbrella").name for user_id in user_ids]
     whole = own.operator.page(page_size=51)
@@ -405,7 +406,7 @@ def test_a_page_that_ends_exactly_has_no_next(own: Desks) -> None:
 
 
 def test_lists_are_filtered(desk: Desks) -> None:
-    """A list can be of one person, of one state, or of both."""
+    """A list can be restricted to one person, one state, or both."""
     user_id = desk.platform.person(700)
     one = desk.operator.authorize(user_id, "umbrella")
     two = desk.operator.authorize(user_id, "bike")
@@ -417,8 +418,8 @@ def test_lists_are_filtered(desk: Desks) -> None:
     assert names(desk.operator.page(user_id=user_id, state=A.STATE_EXPIRED)) == []
 
 
-def test_a_token_belongs_to_its_query(desk: Desks) -> None:
-    """A page token sent with other filters, or a made-up one, is refused at its field."""
+def test_a_token_is_for_its_query_only(desk: Desks) -> None:
+    """A page token with other filters, or an invented one, is refused at its field."""
     user_id = desk.platform.person(700)
     for _ in range(2):
         desk.operator.authorize(user_id, "umbrella")
@@ -441,8 +442,8 @@ def test_a_token_belongs_to_its_query(desk: Desks) -> None:
         assert refusal.value.fields == {"page_token"}
 
 
-def test_a_token_gives_no_other_operators_page(desk: Desks) -> None:
-    """A page token of one operator shows another operator only its own authorizations."""
+def test_a_token_shows_no_other_operators_page(desk: Desks) -> None:
+    """A page token of one operator gives another operator only its own authorizations."""
     user_id = desk.platform.person(700)
     for _ in range(3):
         desk.operator.authorize(user_id, "umbrella")
@@ -454,7 +455,7 @@ def test_a_token_gives_no_other_operators_page(desk: Desks) -> None:
 
 
 def test_people_get_limits_from_their_scores(desk: Desks) -> None:
-    """PutUsers answers one profile for each person, in order, with the limit of the score."""
+    """PutUsers answers one profile for each person, in order, with the limit by the score."""
     scores = {700: 50_000, 600: 30_000, 550: 20_000, 500: 10_000, 499: 0}
     users = [user_with(desk.platform.fresh("person"), score) for score in scores]
     profiles = desk.platform.put(*users)
@@ -470,8 +471,8 @@ def test_people_get_limits_from_their_scores(desk: Desks) -> None:
     assert profiles[2].score_band == SCORE_BAND_D
 
 
-def test_a_cut_waits_for_the_holds(desk: Desks) -> None:
-    """A limit cut below what is held is pending and taken from the release."""
+def test_a_cut_waits_for_holds(desk: Desks) -> None:
+    """A limit cut below what is held stays pending and takes from the release."""
     user_id = desk.platform.person(600)
     rental = desk.operator.authorize(user_id, "bike")
     (cut,) = desk.platform.put(user_with(user_id, 400))
@@ -483,9 +484,9 @@ def test_a_cut_waits_for_the_holds(desk: Desks) -> None:
     assert after.limit == after.available == after.cut_pending == yuan(0)
 
 
-def test_who_may_not_be_scored_has_a_profile_without_a_score(desk: Desks) -> None:
-    """Without consent or without a usable value the profile says why there is no score, and for
-    which feature; a value that was not sent is told from one that the person does not have."""
+def test_a_profile_without_a_score_gives_the_reason(desk: Desks) -> None:
+    """Without consent or a usable value, the profile has the reason and the feature; a value that
+    was not sent differs from one that the person does not have."""
     private = user_with(desk.platform.fresh("person"), 700, consent=False)
     silent = user_with(desk.platform.fresh("person"), 700)
     silent.features.clear()
@@ -506,15 +507,16 @@ def test_who_may_not_be_scored_has_a_profile_without_a_score(desk: Desks) -> Non
 
 
 def test_a_bulk_of_a_thousand(desk: Desks) -> None:
-    """A thousand people go in one call."""
+    """One call takes a thousand people."""
     prefix = desk.platform.fresh("bulk")
     profiles = desk.platform.put(*[user_with(f"{prefix}-{n}", 600) for n in range(1000)])
     assert len(profiles) == 1000
     assert desk.platform.profile(f"{prefix}-999").limit == yuan(30_000)
 
 
-def test_a_bulk_is_taken_up_where_it_stopped(desk: Desks) -> None:
-    """PutUsers again with the same id adds those still missing and changes nobody else."""
+def test_a_bulk_call_continues_where_it_stopped(desk: Desks) -> None:
+    """A repeated PutUsers with the same id adds the people still missing and changes no one
+    else."""
     prefix, request_id = desk.platform.fresh("bulk"), desk.platform.fresh("put")
     users = [user_with(f"{prefix}-{n}", 600) for n in range(5)]
     part = desk.platform.put(*users, request_id=request_id)
@@ -535,7 +537,7 @@ def test_a_bulk_is_taken_up_where_it_stopped(desk: Desks) -> None:
 
 
 def test_payments_free_the_line(desk: Desks) -> None:
-    """A payment in part frees as much of the line; what is too much is owed back."""
+    """A partial payment frees as much of the line; an overpayment is owed back."""
     user_id = desk.platform.person()
     name = desk.operator.settle(desk.operator.authorize(user_id, "bike").name, 1_000).name
     part = desk.platform.pay(name, 400)
@@ -552,7 +554,7 @@ def test_payments_free_the_line(desk: Desks) -> None:
 
 
 def test_the_books_are_verified(own: Desks) -> None:
-    """VerifyBooks counts lines, entries and authorizations and finds nothing wrong."""
+    """VerifyBooks counts lines, entries and authorizations, and finds no fault."""
     empty = own.platform.verify()
     assert (empty.verified, empty.lines, empty.entries) == (True, 0, 0)
     assert not empty.HasField("fault")
@@ -565,7 +567,8 @@ def test_the_books_are_verified(own: Desks) -> None:
 
 
 def test_a_wrong_row_is_named(own: Desks) -> None:
-    """VerifyBooks names the rule and the row when a stored balance is not what the entries say."""
+    """VerifyBooks names the rule and the row when a stored balance is not the sum of its
+    entries."""
     user_id = own.platform.person()
     with own.served.store.engine.connect().execution_options(writes=True) as connection:
         connection.exec_driver_sql(
@@ -581,7 +584,7 @@ def test_a_wrong_row_is_named(own: Desks) -> None:
 
 
 def replayable(desk: Desks) -> Iterator[tuple[str, Message]]:
-    """A call of every method that changes something, ready to be sent."""
+    """A call of every method that changes something."""
     for method in MUTATIONS:
         yield method, passing(desk, method)
     origin = ReverseAuthorizationRequest.Origin(
@@ -593,8 +596,8 @@ def replayable(desk: Desks) -> Iterator[tuple[str, Message]]:
     )
 
 
-def test_a_replay_is_the_first_answer_byte_for_byte(own: Desks) -> None:
-    """A call sent again gets the first answer's bytes, also when the world has moved on."""
+def test_a_repeat_gets_the_first_answer_byte_for_byte(own: Desks) -> None:
+    """A repeated call gets the first answer's bytes, also after later changes."""
     first = []
     for method, request in replayable(own):
         answer = own.caller_for(method).send(method, request)
@@ -610,8 +613,8 @@ def test_a_replay_is_the_first_answer_byte_for_byte(own: Desks) -> None:
     assert own.platform.verify() == books
 
 
-def test_a_replay_needs_no_canonical_bytes(desk: Desks) -> None:
-    """The same request with its fields in another order is the same request."""
+def test_a_repeat_needs_no_canonical_bytes(desk: Desks) -> None:
+    """The same request with its fields in another order is a repeat."""
     request = AuthorizeRequest(
         request_id=desk.operator.fresh(), user_id=desk.platform.person(), product_id="umbrella"
     )
@@ -625,7 +628,7 @@ def test_a_replay_needs_no_canonical_bytes(desk: Desks) -> None:
 
 
 def test_health_is_serving_for_every_service(desk: Desks) -> None:
-    """Health checks need no key and say SERVING for the server and each service."""
+    """Health checks need no key and report SERVING for the server and each service."""
     with desk.served.channel() as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", *{rpc.service for rpc in RPCS.values()}):
@@ -637,7 +640,7 @@ def test_health_is_serving_for_every_service(desk: Desks) -> None:
 
 
 def test_health_watchers_see_the_drain(tmp_path: Path) -> None:
-    """Who watches the health sees NOT_SERVING before the connection ends."""
+    """A watcher of the health sees NOT_SERVING before the connection ends."""
     seen: list[int] = []
     told = threading.Event()
 
@@ -672,7 +675,7 @@ def reflected(desk: Desks) -> set[str]:
         return {it.name for it in answer.list_services_response.service}
 
 
-def test_reflection_lists_what_is_served(desk: Desks) -> None:
+def test_reflection_lists_the_services(desk: Desks) -> None:
     """Reflection lists the services of the contract, health and itself."""
     assert reflected(desk) == {
         *{rpc.service for rpc in RPCS.values()},
@@ -682,7 +685,7 @@ def test_reflection_lists_what_is_served(desk: Desks) -> None:
 
 
 def test_a_real_clock_cannot_be_moved(tmp_path: Path) -> None:
-    """With the machine's clock there is no SandboxService, and offers expire by themselves."""
+    """With the machine's clock there is no SandboxService, and offers expire by time."""
     with serving(tmp_path, clock=SystemClock()) as served, desks(served) as desk:
         refusal = desk.platform.refused("AdvanceClock", example("AdvanceClock"))
         assert refusal.code is grpc.StatusCode.UNIMPLEMENTED

@@ -1,4 +1,4 @@
-"""After a capture: what is lowered, refunded, disputed, charged back, written off, paid out."""
+"""After a capture: lowering, refunds, disputes, charge-backs, write-offs, payouts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NOTHING = yuan(0)
 
 
 def user_of(rental: A) -> str:
-    """Whose rental it is."""
+    """The rental's person."""
     return str(rental.name.split("/")[1])
 
 
 def owed(desk: Desks, operator_id: str = "city") -> int:
-    """What the operator is owed, in fen."""
+    """The amount that the operator is owed, in fen."""
     answer: GetOperatorBalanceResponse = desk.platform.call(
         "GetOperatorBalance", operator_id=operator_id
     )
@@ -37,7 +37,7 @@ def owed(desk: Desks, operator_id: str = "city") -> int:
 
 
 def test_a_charge_is_lowered(desk: Desks) -> None:
-    """LowerCharge takes an amount off what is due, and the fee on it off the fee."""
+    """LowerCharge reduces what is due, and the commission with it."""
     rental = ready.settled(desk)
     assert rental.fee == yuan(30)
     before = owed(desk)
@@ -49,7 +49,7 @@ def test_a_charge_is_lowered(desk: Desks) -> None:
 
 
 def test_a_charge_is_refunded(desk: Desks) -> None:
-    """RefundCharge owes back to the user what was paid."""
+    """RefundCharge owes a paid amount back to the user."""
     rental = ready.paid(desk)
     after = desk.operator.call("RefundCharge", name=rental.name, amount=yuan(250)).authorization
     assert (after.refunded, after.refund_payable, after.paid) == (
@@ -62,8 +62,8 @@ def test_a_charge_is_refunded(desk: Desks) -> None:
     assert (done.refund_payable, done.collection) == (NOTHING, A.COLLECTION_REFUNDED)
 
 
-def test_what_the_operator_was_paid_is_no_longer_due(desk: Desks) -> None:
-    """RecordPaidElsewhere frees the line, and the operator is owed as much less."""
+def test_a_payment_to_the_operator_is_no_longer_due(desk: Desks) -> None:
+    """RecordPaidElsewhere frees the line and reduces what the operator is owed."""
     rental, before = ready.settled(desk), owed(desk)
     parts = {"payment_reference": desk.operator.fresh("cash"), "amount": yuan(1_000)}
     after = desk.operator.call("RecordPaidElsewhere", name=rental.name, **parts).authorization
@@ -75,8 +75,8 @@ def test_what_the_operator_was_paid_is_no_longer_due(desk: Desks) -> None:
     assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
 
 
-def test_amounts_that_are_nothing_are_absent(desk: Desks) -> None:
-    """What did not happen to a charge is absent from the authorization."""
+def test_zero_amounts_are_absent(desk: Desks) -> None:
+    """Amounts of a charge that are zero are absent from the authorization."""
     rental = ready.settled(desk)
     names = (
         "paid",
@@ -111,7 +111,7 @@ def test_a_dispute(
     conceded_minor: int,
     fee_minor: int,
 ) -> None:
-    """What is disputed is not due; the arbiter makes it due again, or the operator or Freehold
+    """A disputed amount is not due; the decision makes it due again, or the operator or Freehold
     bears it."""
     rental, before = ready.settled(desk), owed(desk)
     open_ = desk.platform.call("OpenDispute", name=rental.name, amount=yuan(400)).authorization
@@ -138,7 +138,7 @@ def test_a_dispute(
     ],
 )
 def test_a_charge_back(desk: Desks, outcome: int, refunded_minor: int, conceded_minor: int) -> None:
-    """A payment that the bank took back is disputed until it is overturned or stands."""
+    """A payment that the bank took back is disputed until it is overturned or confirmed."""
     rental = ready.paid(desk)
     parts = {"payment_reference": desk.platform.fresh("back"), "amount": yuan(400)}
     taken = desk.platform.call("RecordChargeBack", name=rental.name, **parts).authorization
@@ -148,7 +148,7 @@ def test_a_charge_back(desk: Desks, outcome: int, refunded_minor: int, conceded_
     assert not after.HasField("charged_back")
     assert after.refunded.amount_minor == refunded_minor
     assert after.conceded.amount_minor == conceded_minor
-    # The bank has given it to the user already: nothing is owed.
+    # The bank has paid it back to the user already: nothing is owed.
     assert after.refund_payable == NOTHING
     assert desk.platform.profile(user_of(rental)).charged_back == NOTHING
 
@@ -157,7 +157,7 @@ def test_a_charge_back(desk: Desks, outcome: int, refunded_minor: int, conceded_
 
 
 def test_a_provision_is_set(desk: Desks) -> None:
-    """SetProvision answers with what is set aside, and takes it back again."""
+    """SetProvision answers with the provision, and can lower it again."""
     rental = ready.settled(desk)
     for amount_minor in (700, 0):
         answer = desk.platform.call("SetProvision", name=rental.name, amount=yuan(amount_minor))
@@ -165,7 +165,7 @@ def test_a_provision_is_set(desk: Desks) -> None:
         assert answer.authorization.due == yuan(1_000)
 
 
-def test_a_write_off_takes_two_people(desk: Desks) -> None:
+def test_a_write_off_needs_two_keys(desk: Desks) -> None:
     """A write-off is proposed with one key and approved with another."""
     rental = ready.settled(desk)
     with pytest.raises(Refused) as refusal:
@@ -182,7 +182,7 @@ def test_a_write_off_takes_two_people(desk: Desks) -> None:
     assert (after.due, after.written_off) == (NOTHING, yuan(1_000))
     assert after.collection == A.COLLECTION_WRITTEN_OFF
     assert not after.HasField("write_off_proposed")
-    # The loss is Freehold's, and the person's limit is gone with it.
+    # Freehold bears the loss, and the person's limit is lower by it.
     assert owed(desk) == before
     profile = desk.platform.profile(user_of(rental))
     assert (profile.drawn, profile.limit) == (NOTHING, yuan(29_000))
@@ -190,7 +190,7 @@ def test_a_write_off_takes_two_people(desk: Desks) -> None:
 
 
 def test_a_recovery_after_a_write_off(desk: Desks) -> None:
-    """A payment after a write-off is taken, and what is too much is owed back."""
+    """A payment after a write-off is accepted, and an overpayment is owed back."""
     rental = ready.settled(desk)
     desk.platform.call("ProposeWriteOff", name=rental.name)
     desk.colleague.call("ApproveWriteOff", name=rental.name)
@@ -201,8 +201,8 @@ def test_a_recovery_after_a_write_off(desk: Desks) -> None:
 # -- paying out ----------------------------------------------------------------------------
 
 
-def test_an_operator_is_paid_what_it_is_owed(desk: Desks) -> None:
-    """PayOutOperator pays at most what is owed, and answers with what is left."""
+def test_an_operator_is_paid(desk: Desks) -> None:
+    """PayOutOperator pays at most what is owed, and answers with the rest."""
     ready.settled(desk)
     whole = owed(desk)
     assert whole > 0
@@ -226,9 +226,9 @@ def test_an_operator_is_paid_what_it_is_owed(desk: Desks) -> None:
     assert owed(desk) == 5
 
 
-def test_an_operator_may_owe(desk: Desks) -> None:
-    """After a refund of what was paid out to it an operator's balance is negative, until it has
-    paid that back."""
+def test_an_operator_may_owe_money(desk: Desks) -> None:
+    """After a refund of an amount paid out to it, an operator's balance is negative until the
+    operator pays it back."""
     rental = desk.other.authorize(desk.platform.person(), "bike")
     desk.other.settle(rental.name, 1_000)
     desk.platform.call(
@@ -251,7 +251,7 @@ def test_an_operator_may_owe(desk: Desks) -> None:
 
 
 def test_a_payout_is_recorded_once(desk: Desks) -> None:
-    """A payout reported again under another request id is ALREADY_EXISTS."""
+    """A repeated payout under another request id is ALREADY_EXISTS."""
     ready.settled(desk)
     parts = {"operator_id": "city", "amount": yuan(1), "payment_reference": "once"}
     desk.platform.call("PayOutOperator", **parts)
@@ -261,7 +261,7 @@ def test_a_payout_is_recorded_once(desk: Desks) -> None:
     assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
 
 
-def test_the_books_are_right_after_all_this(desk: Desks) -> None:
-    """The books verify after every call that this file has made."""
+def test_the_books_verify_after_all_this(desk: Desks) -> None:
+    """The books verify after all calls of this file."""
     books = desk.platform.verify()
     assert books.verified, books

@@ -1,4 +1,4 @@
-"""The edges that a plausible caller meets and a careful one exploits."""
+"""Edge cases that an ordinary caller meets and an attacker uses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def desk(tmp_path: Path) -> Iterator[Desks]:
 
 @pytest.mark.parametrize("after", ["\ud800", "a\0b", "x" * 100, "zz"])
 def test_a_forged_token_is_refused(desk: Desks, after: str) -> None:
-    """A page token whose id is no authorization's id is refused at its field."""
+    """A page token that contains no authorization's id is refused at its field."""
     token = base64.urlsafe_b64encode(json.dumps([after, "", 0]).encode()).decode()
     result = outcome(lambda: desk.operator.page(page_token=token))
     assert isinstance(result, Refused)
@@ -65,7 +65,7 @@ def test_a_token_with_a_nul_is_refused(desk: Desks) -> None:
 
 @pytest.mark.parametrize("people", [100, 200, 1000])
 def test_many_bad_fields_are_still_invalid_argument(desk: Desks, people: int) -> None:
-    """However many fields are bad, the answer is INVALID_ARGUMENT that names the first of them."""
+    """With any number of bad fields, the answer is INVALID_ARGUMENT with the first of them."""
     request = PutUsersRequest(request_id="r", users=[user_with("é", 600) for _ in range(people)])
     refusal = desk.platform.refused("PutUsers", request)
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -80,9 +80,9 @@ def test_a_long_bad_name_is_still_invalid_argument(desk: Desks) -> None:
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_features_of_the_future_are_taken_as_of_now(desk: Desks) -> None:
-    """Features as of an instant that is still to come, by however much, are taken as of the
-    server's now; sent again, they get the same answer."""
+def test_features_of_the_future_count_as_of_now(desk: Desks) -> None:
+    """Features as of any future instant count as of the server's now; repeated, they get the same
+    answer."""
     user, request_id = user_with("seer", 600, as_of_s=4_102_444_800), desk.platform.fresh()
     (profile,) = desk.platform.put(user, request_id=request_id)
     assert profile.as_of.ToMicroseconds() == desk.served.clock.now_us()
@@ -92,8 +92,8 @@ def test_features_of_the_future_are_taken_as_of_now(desk: Desks) -> None:
 
 
 @pytest.mark.parametrize("nanos", [-1, 10**9, 2**31 - 1])
-def test_times_are_well_formed(desk: Desks, nanos: int) -> None:
-    """A Timestamp or Duration whose nanos are out of range is refused at its field."""
+def test_invalid_times_are_refused(desk: Desks, nanos: int) -> None:
+    """A Timestamp or Duration with nanos out of range is refused at its field."""
     user = user_with("a", 600)
     user.as_of.nanos = nanos
     refusal = desk.platform.refused("PutUsers", PutUsersRequest(request_id="r", users=[user]))
@@ -104,7 +104,7 @@ def test_times_are_well_formed(desk: Desks, nanos: int) -> None:
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_pick_up_window_is_never_nothing(desk: Desks) -> None:
+def test_a_pick_up_window_is_at_least_a_second(desk: Desks) -> None:
     """A pick-up window of less than a second is refused at its field."""
     request = AuthorizeRequest(request_id="r", user_id="u", product_id="bike")
     request.pickup_window.nanos = 1
@@ -125,7 +125,7 @@ def test_a_database_that_is_away_is_unavailable_for_reads(desk: Desks) -> None:
 
 
 def test_the_log_of_a_fault_has_no_key_and_no_person() -> None:
-    """A fault's log line has the traceback without the values of its variables."""
+    """A fault's log line has the traceback, without the values of its variables."""
     done = subprocess.run(
         [sys.executable, "-c", FAULT_WITH_A_KEY],
         capture_output=True,
@@ -139,7 +139,7 @@ def test_the_log_of_a_fault_has_no_key_and_no_person() -> None:
 
 
 def test_two_registrations_of_one_person_in_a_batch(tmp_path: Path) -> None:
-    """Each registration's limit follows from the features that it brought."""
+    """Each registration's limit follows from its own features."""
     engine = Desk(new_database(f"sqlite:///{tmp_path / 'a.db'}"))
     works = [
         engine.work(
@@ -155,15 +155,15 @@ def test_two_registrations_of_one_person_in_a_batch(tmp_path: Path) -> None:
     engine.store.close()
 
 
-def test_a_request_id_of_a_bulk_is_not_used_for_other_people(desk: Desks) -> None:
+def test_a_used_bulk_id_with_other_people_is_refused(desk: Desks) -> None:
     """PutUsers under a used request id with other people is ALREADY_EXISTS."""
     desk.platform.put(user_with("a", 600), request_id="same")
     result = outcome(lambda: desk.platform.put(user_with("b", 600), request_id="same"))
     assert isinstance(result, Refused)
 
 
-def test_a_stop_refuses_as_unavailable(tmp_path: Path) -> None:
-    """Calls that meet the stop of the server are UNAVAILABLE, never CANCELLED."""
+def test_calls_during_a_stop_are_unavailable(tmp_path: Path) -> None:
+    """Calls during the server's stop are UNAVAILABLE, never CANCELLED."""
     codes: list[grpc.StatusCode] = []
     under_way = threading.Barrier(17)
     with serving(tmp_path, limits=Limits(notice_s=2.0)) as served, desks(served) as callers:

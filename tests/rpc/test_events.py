@@ -20,7 +20,7 @@ from service.rpc.convert import encode_authorization
 from service.rpc.mutations import Mutation
 from service.rpc.stored import read_answer, read_payload
 from tests.fakes import OPERATOR, serving
-from tests.rpc.examples import ready
+from tests.rpc.examples import passing
 from tests.rpc.support import Desks, desks
 
 ROWS: dict[str, Mutation] = {
@@ -99,7 +99,7 @@ def test_every_method_with_authorizations_is_put_together() -> None:
 def told_by(desk: Desks, method: str) -> list[pb.Authorization]:
     """Calls a method; the authorizations that it answers with, as they are read after it."""
     caller = desk.caller_for(method)
-    answer: Any = ROWS[method].response.FromString(caller.send(method, ready(desk, method)))
+    answer: Any = ROWS[method].response.FromString(caller.send(method, passing(desk, method)))
     them = answer.authorizations if method == "AuthorizeGroup" else [answer.authorization]
     return [desk.operator.call("GetAuthorization", name=it.name).authorization for it in them]
 

@@ -1,4 +1,4 @@
-"""Random and mutated messages, seeded: never UNKNOWN, never INTERNAL, never a hang."""
+"""Random and mutated messages from seeds: never UNKNOWN, never INTERNAL, never a hang."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ DOUBLES = (0.0, -0.0, 1.0, 600.0, float("nan"), float("inf"), float("-inf"), 1e3
 
 
 def fill(message: Any, chance: random.Random) -> None:
-    """Gives fields random values of their types, the odd ones more often than not."""
+    """Gives fields random values of their types, mostly unusual ones."""
     for field in message.DESCRIPTOR.fields:
         if chance.random() < 0.3:
             continue
@@ -86,7 +86,7 @@ def fill(message: Any, chance: random.Random) -> None:
 
 
 def value(field: Any, chance: random.Random) -> Any:
-    """A value that the field's type can carry."""
+    """A value that the field's type allows."""
     if field.type == F.TYPE_STRING:
         return chance.choice(STRINGS)
     if field.type == F.TYPE_BYTES:
@@ -102,7 +102,7 @@ def value(field: Any, chance: random.Random) -> Any:
 
 
 def mutate(body: bytes, chance: random.Random) -> bytes:
-    """Flips, cuts, repeats and inserts bytes."""
+    """Changes, cuts, repeats and inserts bytes."""
     data = bytearray(body or b"\n\x01a")
     for _ in range(chance.randrange(1, 5)):
         place = chance.randrange(len(data) + 1)
@@ -122,7 +122,7 @@ def mutate(body: bytes, chance: random.Random) -> bytes:
 
 
 def bodies(count: int, seed: int) -> list[tuple[str, bytes]]:
-    """Methods with bodies: filled at random, or good ones mutated, or nothing but noise."""
+    """Methods with bodies: random fields, mutated valid messages, or random bytes."""
     chance = random.Random(seed)
     made: list[tuple[str, bytes]] = []
     for _ in range(count):
@@ -141,7 +141,7 @@ def bodies(count: int, seed: int) -> list[tuple[str, bytes]]:
 
 
 def check_in_process(made: Sequence[tuple[str, bytes]]) -> Counter[str]:
-    """Parses each body; anything but a message or an InvalidInput is raised."""
+    """Parses each body; raises anything that is not a message or an InvalidInput."""
     seen: Counter[str] = Counter()
     refused: list[InvalidInput] = []
     for name, body in made:
@@ -157,7 +157,7 @@ def check_in_process(made: Sequence[tuple[str, bytes]]) -> Counter[str]:
 
 
 def check_over_the_wire(desk: Desks, made: Sequence[tuple[str, bytes]]) -> Counter[grpc.StatusCode]:
-    """Sends each body with the right key; every refusal has its ErrorInfo."""
+    """Sends each body with the right key; every refusal must have its ErrorInfo."""
     seen: Counter[grpc.StatusCode] = Counter()
     for name, body in made:
         result = outcome(partial(desk.caller_for(name).send, name, body))
@@ -186,25 +186,26 @@ BUGS = {
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 2))
 def test_any_bytes_are_a_message_or_invalid(seed: int) -> None:
-    """Whatever the bytes are, parsing them gives a message or INVALID_ARGUMENT."""
+    """Any bytes parse to a message or to INVALID_ARGUMENT."""
     seen = check_in_process(bodies(IN_PROCESS, seed))
     assert set(seen) == {"OK", "INVALID_INPUT", "MALFORMED_MESSAGE"}
 
 
 def test_any_bytes_over_the_wire_are_answered(desk: Desks) -> None:
-    """Whatever is sent, the answer is OK or a refusal with its reason, and the books verify."""
+    """Any bytes over the wire are answered with OK or a refusal with its reason, and the books
+    verify."""
     seen = check_over_the_wire(desk, bodies(OVER_THE_WIRE, SEED))
     assert seen[grpc.StatusCode.INVALID_ARGUMENT] > seen[grpc.StatusCode.OK] > 0
     assert desk.platform.verify().verified
 
 
 def plausible(desk: Desks, names: list[str], chance: random.Random) -> tuple[str, Message]:
-    """A well-formed call about few people, items, payments and request ids, so that they meet."""
+    """A valid call about few people, items, payments and request ids, so that calls compete."""
 
     def pick(prefix: str, count: int) -> str:
         return f"{prefix}-{chance.randrange(count)}"
 
-    # Half of the calls begin or go on with rentals, so that the others find something.
+    # Half of the calls begin or continue rentals, so that the other half has rentals to use.
     method = chance.choice(RENTING if chance.random() < 0.5 else PLAUSIBLE)
     request: Any = RPCS[method].request()
     fields = request.DESCRIPTOR.fields_by_name
@@ -278,13 +279,13 @@ def plausible(desk: Desks, names: list[str], chance: random.Random) -> tuple[str
 
 
 RENTING = ("Authorize", "SettleAuthorization", "ConfirmAuthorization", "StartRental")
-# Reading all of the books, and a rail's signature, are matters of their own.
+# Reading the whole books, and a rail's signature, have their own tests.
 PEOPLE = 12
 PLAUSIBLE = sorted(set(NAMES) - {"VerifyBooks", "ReportTransfer"})
 
 
 def some_money(chance: random.Random) -> Money:
-    """An amount that is about right, or far too much, or in another currency."""
+    """An amount that is about right, far too large, or in another currency."""
     return Money(
         currency_code=chance.choices(("CNY", "USD"), (20, 1))[0],
         amount_minor=chance.choice((0, 1, 1, 1, 99, 150, 2_950, 9_950, 19_900, 19_901, 10**12)),
@@ -292,7 +293,7 @@ def some_money(chance: random.Random) -> Money:
 
 
 def granted(method: str, answer: bytes) -> list[str]:
-    """The names of what an Authorize or AuthorizeGroup gave."""
+    """The names in the answer of Authorize or AuthorizeGroup."""
     if method == "Authorize":
         return [AuthorizeResponse.FromString(answer).authorization.name]
     if method == "AuthorizeGroup":
@@ -301,7 +302,8 @@ def granted(method: str, answer: bytes) -> list[str]:
 
 
 def test_any_order_of_calls_keeps_the_books(desk: Desks) -> None:
-    """Calls in any order from several clients end in OK or a reasoned refusal; the books verify."""
+    """Calls in any order from several clients end with OK or a refusal with its reason; the books
+    verify."""
 
     done: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Several items of one person: all of them or none."""
+"""Several items for one person: all or none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def group(caller: Caller, user_id: str, *items: dict[str, str], **parts: Any) ->
 
 
 def test_a_group_is_granted_in_the_order_of_its_items(desk: Desks) -> None:
-    """Each item has its own authorization, in the items' order, with the group in common."""
+    """Each item has its own authorization, in the items' order, with a common group id."""
     user_id, asset_id = desk.platform.person(), desk.operator.fresh("asset")
     bike, umbrella = group(desk.operator, user_id, {**BIKE, "asset_id": asset_id}, UMBRELLA)
     assert (bike.product_id, bike.asset_id, bike.held) == ("bike", asset_id, yuan(BIKE_MINOR))
@@ -35,19 +35,19 @@ def test_a_group_is_granted_in_the_order_of_its_items(desk: Desks) -> None:
     assert bike.group == umbrella.group
     assert bike.name != umbrella.name
     assert desk.platform.profile(user_id).held == yuan(BIKE_MINOR + UMBRELLA_MINOR)
-    # Each goes its own way.
+    # The members are settled separately.
     assert desk.operator.settle(umbrella.name, 100).state == A.STATE_SETTLED
     assert desk.operator.get(bike.name) == bike
 
 
 def test_a_group_of_one_is_a_rental(desk: Desks) -> None:
-    """A group of one item is answered as a group, and bound to nothing."""
+    """A group of one item is answered as a group, and has no group id."""
     (only,) = group(desk.operator, desk.platform.person(), UMBRELLA)
     assert (only.state, only.group) == (A.STATE_ACTIVE, "")
 
 
 def test_a_group_gets_the_strictest_offer_of_its_items(desk: Desks) -> None:
-    """At a score that waives the umbrella's deposit and halves the bike's, both are halved."""
+    """At a score that gives the umbrella zero deposit and the bike half, both get half."""
     bike, umbrella = group(desk.operator, desk.platform.person(560), BIKE, UMBRELLA)
     assert bike.offer == umbrella.offer == OFFER_REDUCED
     assert (bike.state, umbrella.state) == (A.STATE_OFFERED, A.STATE_OFFERED)
@@ -55,7 +55,7 @@ def test_a_group_gets_the_strictest_offer_of_its_items(desk: Desks) -> None:
 
 
 def test_a_group_beyond_the_line_is_declined_as_a_whole(desk: Desks) -> None:
-    """When the line does not bear all of the items, none is held."""
+    """When the line is too small for all items, no item is held."""
     user_id = desk.platform.person(600)  # 300 yuan
     declined = group(desk.operator, user_id, BIKE, BIKE, accept_offers=[OFFER_ZERO])
     assert [it.state for it in declined] == [A.STATE_DECLINED] * 2
@@ -63,8 +63,8 @@ def test_a_group_beyond_the_line_is_declined_as_a_whole(desk: Desks) -> None:
     assert desk.platform.profile(user_id).held == yuan(0)
 
 
-def test_an_item_in_use_stops_the_group(desk: Desks) -> None:
-    """When one of the items is in an open rental nothing is authorized."""
+def test_an_item_in_use_refuses_the_group(desk: Desks) -> None:
+    """When one item is in an open rental, nothing is authorized."""
     user_id, asset_id = desk.platform.person(), desk.operator.fresh("asset")
     desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
     with pytest.raises(Refused) as refusal:
@@ -73,8 +73,8 @@ def test_an_item_in_use_stops_the_group(desk: Desks) -> None:
     assert list(desk.operator.page(user_id=user_id).authorizations) == []
 
 
-def test_the_items_of_a_group_are_named_once(desk: Desks) -> None:
-    """An item named twice, and more than twenty items, are refused at the items."""
+def test_a_groups_items_are_checked(desk: Desks) -> None:
+    """A repeated item, or more than twenty items, is refused at the items."""
     user_id, asset_id = desk.platform.person(), desk.operator.fresh("asset")
     twice = [{**UMBRELLA, "asset_id": asset_id}] * 2
     for items in (twice, [UMBRELLA] * 21):
@@ -86,7 +86,7 @@ def test_the_items_of_a_group_are_named_once(desk: Desks) -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_one_payment_confirms_the_group(desk: Desks, place: int) -> None:
-    """A group's offer is confirmed by naming any of it, with all the cash parts together."""
+    """A group's offer is confirmed under any member's name, with the sum of all cash parts."""
     user_id = desk.platform.person(560)
     offered = group(desk.operator, user_id, BIKE, UMBRELLA)
     with pytest.raises(Refused) as refusal:
@@ -101,8 +101,8 @@ def test_one_payment_confirms_the_group(desk: Desks, place: int) -> None:
     assert desk.platform.profile(user_id).deposit == yuan(12_900)
 
 
-def test_a_group_that_the_line_no_longer_bears_is_declined(desk: Desks) -> None:
-    """When the line is gone meanwhile, the whole group is declined and the payment owed back."""
+def test_a_group_without_room_on_the_line_is_declined(desk: Desks) -> None:
+    """When the line no longer has room, the whole group is declined and the payment owed back."""
     user_id = desk.platform.person(560)  # 200 yuan
     offered = group(desk.operator, user_id, BIKE, UMBRELLA)
     desk.other.authorize(user_id, "power-bank")
@@ -114,7 +114,7 @@ def test_a_group_that_the_line_no_longer_bears_is_declined(desk: Desks) -> None:
 
 
 def test_a_group_is_reversed_by_its_origin(desk: Desks) -> None:
-    """A reversal by the request id of an AuthorizeGroup gives all of it back."""
+    """A reversal by the request id of an AuthorizeGroup reverses all of it."""
     user_id, request_id = desk.platform.person(), desk.operator.fresh("origin")
     made = group(desk.operator, user_id, BIKE, UMBRELLA, request_id=request_id)
     origin = {"user_id": user_id, "authorize_request_id": request_id}
@@ -125,7 +125,7 @@ def test_a_group_is_reversed_by_its_origin(desk: Desks) -> None:
 
 
 def test_a_tombstone_stops_a_late_group(desk: Desks) -> None:
-    """A reversal that comes before its AuthorizeGroup declines all of the late group."""
+    """A reversal before its AuthorizeGroup declines all of the late group."""
     user_id, late_id = desk.platform.person(), desk.operator.fresh("late")
     origin = {"user_id": user_id, "authorize_request_id": late_id}
     assert desk.operator.call("ReverseAuthorization", origin=origin).tombstone
@@ -135,7 +135,7 @@ def test_a_tombstone_stops_a_late_group(desk: Desks) -> None:
 
 
 def test_one_verdict_for_the_group(desk: Desks) -> None:
-    """A verdict on one authorization of a group under review is the verdict on all."""
+    """A verdict on one member of a group under review applies to all."""
     user_id = desk.platform.person()
     desk.platform.call("SetStanding", user_id=user_id, standing=STANDING_WATCHED)
     waiting = group(desk.operator, user_id, BIKE, UMBRELLA, start=AuthorizeRequest.START_ON_PICKUP)

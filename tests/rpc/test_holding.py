@@ -1,4 +1,4 @@
-"""The hold while the rental goes on: more, less, longer; and a rental that cites another."""
+"""Changes of a hold during the rental, and rentals that cite another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAY_S = 24 * 3_600
 
 
 def test_an_increment_holds_more(desk: Desks) -> None:
-    """An increment within the line and the policy is held on credit."""
+    """An increment allowed by line and policy is held on credit."""
     rental = ready.active(desk)
     more = desk.operator.call("IncrementAuthorization", name=rental.name, amount=yuan(5_000))
     after = more.authorization
@@ -27,8 +27,8 @@ def test_an_increment_holds_more(desk: Desks) -> None:
     assert desk.operator.settle(rental.name, BIKE_MINOR + 5_000).due == yuan(BIKE_MINOR + 5_000)
 
 
-def test_an_increment_beyond_the_line_is_exhausted(desk: Desks) -> None:
-    """An increment that the line does not bear is RESOURCE_EXHAUSTED, and changes nothing."""
+def test_an_increment_without_room_is_exhausted(desk: Desks) -> None:
+    """An increment too large for the line is RESOURCE_EXHAUSTED and changes nothing."""
     rental = ready.active(desk)
     with pytest.raises(Refused) as caught:
         desk.operator.call("IncrementAuthorization", name=rental.name, amount=yuan(10_101))
@@ -39,9 +39,9 @@ def test_an_increment_beyond_the_line_is_exhausted(desk: Desks) -> None:
     assert desk.operator.get(rental.name) == rental
 
 
-def test_an_increment_that_needs_cash_says_how_much(desk: Desks) -> None:
-    """Where the policy asks for cash, an increment without it is refused with the amount, and
-    goes through with it; what is too much is owed back."""
+def test_an_increment_that_needs_cash_gives_the_amount(desk: Desks) -> None:
+    """When the policy asks for cash, an increment without it is refused with the amount, and passes
+    with it; an overpayment is owed back."""
     offered = desk.operator.authorize(desk.platform.person(550), "bike")
     rental = desk.operator.confirm(offered.name, 9_950)
     asked = {"name": rental.name, "amount": yuan(1_001), "request_id": desk.operator.fresh()}
@@ -60,8 +60,8 @@ def test_an_increment_that_needs_cash_says_how_much(desk: Desks) -> None:
     assert after.refund_payable == yuan(9)
 
 
-def test_a_payment_for_an_increment_comes_whole(desk: Desks) -> None:
-    """A payment's amount without its reference, and the reverse, are refused at what is missing."""
+def test_a_payment_needs_amount_and_reference(desk: Desks) -> None:
+    """A payment's amount without its reference, or the reverse, is refused at the missing field."""
     name = ready.active(desk).name
     for parts, missing in (
         ({"paid": yuan(5)}, "payment_reference"),
@@ -77,7 +77,7 @@ def test_a_payment_for_an_increment_comes_whole(desk: Desks) -> None:
 
 
 def test_a_decrease_releases_the_credit_part_first(desk: Desks) -> None:
-    """A decrease gives the credit part back to the line, and then cash to the user."""
+    """A decrease releases the credit part to the line first, then cash to the user."""
     user_id = desk.platform.person(550)
     rental = desk.operator.confirm(desk.operator.authorize(user_id, "bike").name, 9_950)
     less = desk.operator.call("DecreaseAuthorization", name=rental.name, amount=yuan(10_000))
@@ -95,8 +95,8 @@ def test_a_decrease_releases_the_credit_part_first(desk: Desks) -> None:
 # -- longer --------------------------------------------------------------------------------
 
 
-def test_a_rental_period_is_the_shorter_one(desk: Desks) -> None:
-    """A rental period shorter than the policy's holds; a longer one is cut to the policy's."""
+def test_the_shorter_rental_period_counts(desk: Desks) -> None:
+    """A rental period shorter than the policy's is kept; a longer one is cut to the policy's."""
     for asked_s, given_s in ((600, 600), (30 * DAY_S, DAY_S)):
         rental = desk.operator.authorize(
             desk.platform.person(), "bike", rental_period=Duration(seconds=asked_s)
@@ -105,7 +105,7 @@ def test_a_rental_period_is_the_shorter_one(desk: Desks) -> None:
 
 
 def test_an_extension_moves_the_due_time(desk: Desks) -> None:
-    """ExtendRental answers with the due time moved by the duration."""
+    """ExtendRental moves the due time by the duration and returns it."""
     rental = ready.active(desk)
     longer = Duration(seconds=5_400)
     after = desk.operator.call("ExtendRental", name=rental.name, duration=longer).authorization
@@ -113,8 +113,8 @@ def test_an_extension_moves_the_due_time(desk: Desks) -> None:
     assert (after.state, after.lost_time) == (A.STATE_ACTIVE, rental.lost_time)
 
 
-def test_an_extension_ends_being_overdue(desk: Desks) -> None:
-    """An OVERDUE rental whose new due time lies ahead is ACTIVE again, and falls due again."""
+def test_an_extension_makes_an_overdue_rental_active(desk: Desks) -> None:
+    """An OVERDUE rental whose new due time lies ahead is ACTIVE, and becomes overdue again."""
     rental = ready.overdue(desk)
     assert rental.state == A.STATE_OVERDUE
     hour = Duration(seconds=3_600)
@@ -139,8 +139,8 @@ def test_an_extension_has_bounds(desk: Desks, seconds: int) -> None:
 
 
 def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
-    """A late charge is a fresh authorization that cites the settled rental: held with nothing
-    out, until its own expiry."""
+    """A late charge is a new authorization that cites the settled rental: held without an item out,
+    until its own expiry."""
     rental = ready.settled(desk)
     user_id = rental.name.split("/")[1]
     charge = desk.operator.authorize(user_id, "umbrella", parent=rental.name)
@@ -151,7 +151,7 @@ def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
     assert desk.operator.settle(charge.name, UMBRELLA_MINOR).parent == rental.name
 
 
-def test_a_rental_that_goes_on_is_not_cited(desk: Desks) -> None:
+def test_an_open_rental_is_not_cited(desk: Desks) -> None:
     """A damage charge that cites an open rental is FAILED_PRECONDITION with that rental's state."""
     rental = ready.active(desk)
     with pytest.raises(Refused) as refusal:
@@ -161,7 +161,7 @@ def test_a_rental_that_goes_on_is_not_cited(desk: Desks) -> None:
     assert refusal.value.info.metadata["state"] == "ACTIVE"
 
 
-def test_somebody_elses_rental_is_not_cited(desk: Desks) -> None:
+def test_another_persons_rental_is_not_cited(desk: Desks) -> None:
     """A damage charge that cites another person's rental is refused at the parent."""
     rental = ready.settled(desk)
     with pytest.raises(Refused) as refusal:

@@ -1,4 +1,4 @@
-"""A flood of made-up keys: it slows neither the server's own work nor callers with good keys."""
+"""A flood of invented keys slows neither the server's own work nor callers with good keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIMITS = Limits(
     unknown_key_lookups=PoolLimits(threads=1, max_waiting=WAITING),
     catalog_interval_s=0.01,
 )
-"""Good keys are looked up with every call, as they are every few seconds in a server."""
+"""Good keys are looked up with every call here; in a server, every few seconds."""
 
 
 def bearer(key: str) -> tuple[tuple[str, str], ...]:
@@ -45,7 +45,7 @@ def bearer(key: str) -> tuple[tuple[str, str], ...]:
 
 
 class SlowLookups:
-    """Look-ups of unknown keys wait at a gate; each is counted."""
+    """Look-ups of unknown keys wait at a gate, and each is counted."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate = threading.Event()
@@ -63,7 +63,7 @@ class SlowLookups:
 
 @contextmanager
 def flooded(caller: Caller, keys: Sequence[str], slow: SlowLookups) -> Iterator[list[object]]:
-    """Calls with made-up keys that wait for their answers, which are collected at the end."""
+    """Calls with invented keys that wait for their answers, which are collected at the end."""
     answers: list[object] = []
 
     def call(key: str) -> None:
@@ -79,11 +79,12 @@ def flooded(caller: Caller, keys: Sequence[str], slow: SlowLookups) -> Iterator[
             slow.gate.set()
 
 
-def test_d7_a_flood_of_made_up_keys_slows_nobody_else(
+def test_d7_a_flood_of_invented_keys_slows_no_other_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While made-up keys flood slow look-ups, a bounded number waits and the rest is refused with
-    RESOURCE_EXHAUSTED and a delay; good keys are answered, and the server's own reads go on."""
+    """D7: while invented keys cause slow look-ups, a bounded number waits, and the rest is refused
+    with RESOURCE_EXHAUSTED and a delay; good keys are answered, and the server's own reads go
+    on."""
     slow, looks = SlowLookups(monkeypatch), Counter[str]()
 
     follow = Terms.follow
@@ -95,11 +96,11 @@ def test_d7_a_flood_of_made_up_keys_slows_nobody_else(
     monkeypatch.setattr(Terms, "follow", counted)
     with serving(tmp_path, limits=LIMITS) as served, desks(served) as desk:
         slow.good |= {hash_key(served.operator_key), hash_key(served.platform_key)}
-        desk.operator.page()  # the key has been good before
+        desk.operator.page()  # this key was good before
         made_up = [f"fh_made-up-{number}" for number in range(FLOOD)]
         with flooded(desk.other, made_up, slow) as answers:
             refused_at_once = FLOOD - WAITING - 1
-            until(lambda: len(answers) == refused_at_once, "what cannot wait is refused")
+            until(lambda: len(answers) == refused_at_once, "keys without a place are refused")
             for answer in list(answers):
                 assert isinstance(answer, Refused)
                 assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -111,15 +112,15 @@ def test_d7_a_flood_of_made_up_keys_slows_nobody_else(
                 desk.operator.page()
             until(lambda: looks["catalog"] > before + 3, "the server's own reads go on")
             assert len(answers) == refused_at_once
-        until(lambda: len(answers) == FLOOD, "what waited is answered")
+        until(lambda: len(answers) == FLOOD, "waiting keys are answered")
         codes = Counter(it.code for it in answers if isinstance(it, Refused))
         assert codes[grpc.StatusCode.UNAUTHENTICATED] == WAITING + 1
 
 
-def test_d7_an_unknown_key_is_looked_up_once_in_a_while(
+def test_d7_an_unknown_key_is_looked_up_once_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls with one unknown key share one look-up, and those after it need none for a while."""
+    """D7: calls with one unknown key share one look-up, and later ones need none for a while."""
     slow = SlowLookups(monkeypatch)
     with serving(tmp_path, limits=LIMITS) as served, desks(served) as desk:
         with flooded(desk.other, ["fh_made-up"] * 20, slow) as answers:
@@ -131,15 +132,15 @@ def test_d7_an_unknown_key_is_looked_up_once_in_a_while(
         assert slow.counts[hash_key("fh_made-up")] == 1
 
 
-def test_d7_a_key_made_after_it_was_refused_serves_soon(tmp_path: Path) -> None:
-    """A key that was tried before it was made is refused for `unknown_s` at most."""
+def test_d7_a_key_made_after_its_refusal_works_soon(tmp_path: Path) -> None:
+    """D7: a key that was tried before it was made is refused for at most `unknown_s`."""
     limits = Limits(keys=KeyLimits(unknown_s=0.2))
     with serving(tmp_path, limits=limits) as served:
         caller = Caller(served.address, "fh_made-later")
         try:
             assert isinstance(outcome(caller.page), Refused)
             admin.add_key(served.store.engine, "fh_made-later", "city", START_US)
-            until(lambda: not isinstance(outcome(caller.page), Refused), "the key serves")
+            until(lambda: not isinstance(outcome(caller.page), Refused), "the key works")
         finally:
             caller.close()
 
@@ -150,7 +151,7 @@ SOMEBODY = Principal("city", OPERATOR_SCOPES, "key-1")
 
 
 class Ring:
-    """A ring whose keys are good if they begin with g; it remembers three of each kind."""
+    """A key ring whose keys are good if they begin with g; it remembers three of each kind."""
 
     def __init__(
         self, find: Callable[[str], Principal | None] | None = None, **limits: float
@@ -174,7 +175,7 @@ class Ring:
         return self._find(self._names[key_hash])
 
     async def ask(self, key: str) -> Principal | None:
-        """The caller with this key; None for an unknown one."""
+        """The caller of this key; None for an unknown key."""
         known = self.ring.known(bearer(key))
         try:
             return known or await self.ring.principal(bearer(key))
@@ -183,7 +184,7 @@ class Ring:
 
 
 def run(ring: Ring, *keys: str) -> list[Principal | None]:
-    """What these keys get, one after the other."""
+    """The results of these keys, one after the other."""
 
     async def main() -> list[Principal | None]:
         return [await ring.ask(key) for key in keys]
@@ -191,8 +192,9 @@ def run(ring: Ring, *keys: str) -> list[Principal | None]:
     return asyncio.run(main())
 
 
-def test_d7_made_up_keys_push_no_good_key_out() -> None:
-    """However many unknown keys come, a good key that was looked up is not looked up again."""
+def test_d7_invented_keys_replace_no_good_key() -> None:
+    """D7: after any number of unknown keys, a good key that was looked up is not looked up
+    again."""
     ring = Ring()
     run(ring, "g1", *(f"b{n}" for n in range(9)), "g1")
     assert ring.looked_up.count("g1") == 1
@@ -200,7 +202,7 @@ def test_d7_made_up_keys_push_no_good_key_out() -> None:
 
 @pytest.mark.parametrize("kind", ["g", "b"])
 def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
-    """A full memory forgets its oldest answer for a new one, and nothing else."""
+    """D7: a full memory forgets only its oldest answer for a new one."""
     ring = Ring()
     run(ring, *(f"{kind}{n}" for n in range(4)))
     ring.looked_up.clear()
@@ -208,9 +210,9 @@ def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
     assert ring.looked_up == [f"{kind}0"]
 
 
-def test_d7_refusals_are_held_back_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the refusals in one second some go out at once, and so do those for which there is no
-    place; the others are held back. A good key is not."""
+def test_d7_many_refusals_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D7: of the refusals in one second, some go out at once, and so do those without a place to
+    wait; the others are delayed. A good key is never delayed."""
     ring = Ring(refusals_a_second=2, max_held_back=3, hold_back_s=30.0)
     seconds = [1.0]
     monkeypatch.setattr(keys_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
@@ -232,8 +234,9 @@ def test_d7_refusals_are_held_back_where_they_are_many(monkeypatch: pytest.Monke
     asyncio.run(main())
 
 
-def test_d7_a_look_up_that_failed_is_not_remembered() -> None:
-    """When the database is away a key is neither good nor unknown: the next call looks it up."""
+def test_d7_a_failed_look_up_is_not_remembered() -> None:
+    """D7: when the database is away, a key is neither good nor unknown: the next call looks it
+    up."""
 
     def away(_name: str) -> Principal | None:
         if len(ring.looked_up) == 1:
@@ -251,7 +254,7 @@ def test_d7_a_look_up_that_failed_is_not_remembered() -> None:
 
 
 def default_pool_uses(source: str) -> list[int]:
-    """The lines of a module that hand work to the event loop's default pool."""
+    """The lines of a module that give work to the event loop's default pool."""
     lines = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Name | ast.Attribute | ast.alias):
@@ -270,7 +273,7 @@ def default_pool_uses(source: str) -> list[int]:
 
 
 def test_d7_no_work_goes_to_the_default_pool() -> None:
-    """No module of the server hands work to the event loop's default pool, which all work would
+    """D7: no module of the server gives work to the event loop's default pool, which all work would
     share without a bound."""
     folder = Path(service.__file__).parent
     found = {
@@ -292,10 +295,10 @@ def test_d7_no_work_goes_to_the_default_pool() -> None:
     ],
 )
 def test_d7_work_for_the_default_pool_is_found(source: str) -> None:
-    """Each way to hand work to the default pool is found."""
+    """D7: each way of giving work to the default pool is found."""
     assert default_pool_uses(source)
 
 
-def test_d7_work_for_a_pool_of_its_own_is_not_found() -> None:
-    """Work for a pool of its own, and a plain look-up of an address, are no finding."""
+def test_d7_work_for_its_own_pool_is_allowed() -> None:
+    """D7: work for its own pool, and a plain look-up of an address, are not reported."""
     assert default_pool_uses("loop.run_in_executor(pool, f)\nsocket.getaddrinfo('h', 1)") == []

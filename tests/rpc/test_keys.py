@@ -1,4 +1,4 @@
-"""Who may call: keys, and the scope that each method needs."""
+"""Access: keys, and the scope that each method needs."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ BAD_KEYS = {
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_without_a_good_key_nobody_is_served(desk: Desks, method: str) -> None:
-    """No key, a malformed one and an unknown one are UNAUTHENTICATED, whatever the message."""
+def test_without_a_good_key_every_call_is_refused(desk: Desks, method: str) -> None:
+    """A missing, malformed or unknown key is UNAUTHENTICATED, for any message."""
     for bad, (metadata, reason) in BAD_KEYS.items():
         for body in (example(method), b"\xff"):
             refusal = desk.operator.refused(method, body, metadata=metadata)
@@ -47,8 +47,8 @@ def test_without_a_good_key_nobody_is_served(desk: Desks, method: str) -> None:
             assert refusal.reason == reason, bad
 
 
-def test_a_revoked_key_ends(desk: Desks) -> None:
-    """A revoked key is UNAUTHENTICATED within the time that keys are believed."""
+def test_a_revoked_key_stops_working(desk: Desks) -> None:
+    """A revoked key is UNAUTHENTICATED after at most the time for which keys are cached."""
     key = "fh_to-be-revoked"
     engine = desk.served.store.engine
     admin.add_key(engine, key, "city", START_US)
@@ -72,7 +72,7 @@ def test_a_revoked_key_ends(desk: Desks) -> None:
 
 @pytest.fixture(scope="module")
 def lacking(desk: Desks) -> Iterator[Callable[[str], Caller]]:
-    """Makes callers whose key has every scope except one."""
+    """Makes callers whose keys have every scope except one."""
     engine, made = desk.served.store.engine, list[Caller]()
 
     def make(scope: str) -> Caller:
@@ -93,10 +93,10 @@ def lacking(desk: Desks) -> Iterator[Callable[[str], Caller]]:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_a_key_serves_only_its_scope(
+def test_a_key_is_limited_to_its_scopes(
     desk: Desks, method: str, lacking: Callable[[str], Caller]
 ) -> None:
-    """A key without a method's scope, and one of the wrong kind, is denied naming the scope."""
+    """A key without a method's scope, or of the wrong kind, is denied with the scope's name."""
     needed = scope(method)
     wrong = [lacking(needed)]
     if method not in SHARED_RPCS:

@@ -1,4 +1,4 @@
-"""The books over the wire: entries, balances as of past instants, the proof and its seals."""
+"""The books over the wire: entries, balances at past instants, verification and seals."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def page(desk: Desks, user_id: str, **parts: object) -> ListEntriesResponse:
 
 
 def verify(desk: Desks, *witnesses: SealWitness) -> VerifyBooksResponse:
-    """A verification with what was noted of seals."""
+    """A verification with noted seals."""
     answer: VerifyBooksResponse = desk.platform.call("VerifyBooks", witnesses=witnesses)
     return answer
 
@@ -86,7 +86,7 @@ def amounts(it: LineAt) -> dict[str, int]:
 
 
 def test_a_line_as_it_was_known(desk: Desks) -> None:
-    """The balances at any past instant are those that were stored then."""
+    """The balances known at any past instant are those stored then."""
     user_id = desk.platform.person()
     seen = []
 
@@ -125,7 +125,8 @@ def test_a_line_as_it_was_known(desk: Desks) -> None:
 
 
 def test_a_line_as_it_happened(desk: Desks) -> None:
-    """What was reported late counts from when it happened, and is known from when it was told."""
+    """A step that was reported late counts from its own instant, and is known from its report
+    on."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     begun_us = desk.served.clock.now_us()
@@ -149,9 +150,9 @@ def test_a_line_as_it_happened(desk: Desks) -> None:
     assert amounts(both) == held
 
 
-def test_a_line_that_never_stood_like_this(desk: Desks) -> None:
-    """Where what happened early was told late, after something that happened later, the line as it
-    happened never stood in the books: it says so, and only then may a balance be negative."""
+def test_a_line_that_was_rearranged(desk: Desks) -> None:
+    """When an early step was reported after a later one, the line as it happened was never stored:
+    it is marked as rearranged, and only then a balance may be negative."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     docked = at(desk.served.clock.now_us() + 600_000_000)
@@ -177,8 +178,8 @@ def test_a_line_that_never_stood_like_this(desk: Desks) -> None:
         }  # fmt: skip
 
 
-def test_a_line_that_is_not_there(desk: Desks) -> None:
-    """Nobody's line, and a line in another currency, are not found."""
+def test_a_missing_line(desk: Desks) -> None:
+    """The line of an unknown person, or in another currency, is NOT_FOUND."""
     user_id = desk.platform.person()
     for user, currency in (("nobody", "CNY"), (user_id, "USD")):
         request = GetLineAtRequest(user_id=user, currency_code=currency)
@@ -190,7 +191,7 @@ def test_a_line_that_is_not_there(desk: Desks) -> None:
 
 
 def test_entries_come_page_by_page(desk: Desks) -> None:
-    """Every entry comes once and in order, whatever the size of the pages."""
+    """Every entry comes once and in order, for any page size."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     desk.operator.settle(name, 1_000)
@@ -208,9 +209,9 @@ def test_entries_come_page_by_page(desk: Desks) -> None:
     assert list(page(desk, "nobody").entries) == []
 
 
-def test_an_entry_says_all_of_itself(desk: Desks) -> None:
+def test_an_entry_is_complete(desk: Desks) -> None:
     """An entry has its accounts, its amount, the balances after, both times, and its link with the
-    format of that."""
+    link's format."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     desk.operator.settle(name, 1_000)
@@ -233,7 +234,8 @@ def test_an_entry_says_all_of_itself(desk: Desks) -> None:
 
 
 def test_a_server_with_a_key_seals(sealing: Desks) -> None:
-    """A server with a key seals what changes, checks its seals, and tells the last to note."""
+    """A server with a key seals every change, checks its seals, and returns the last one for
+    noting."""
     name = sealing.operator.authorize(sealing.platform.person(), "bike").name
     sealing.operator.settle(name, 100)
     until = time.monotonic() + 30
@@ -253,15 +255,15 @@ def test_a_server_with_a_key_seals(sealing: Desks) -> None:
 
 
 def test_a_server_without_a_key_does_not_seal(desk: Desks) -> None:
-    """Without a key there are no seals and no signatures, and the books verify all the same."""
+    """Without a key there are no seals or signatures, and the books still verify."""
     desk.operator.authorize(desk.platform.person(), "bike")
     found = verify(desk)
     assert (found.verified, found.seals, found.signatures) == (True, 0, 0)
     assert not found.HasField("last_seal")
 
 
-def test_a_stopped_server_leaves_nothing_unsealed(tmp_path: Path) -> None:
-    """What was answered before the server stopped is under its last seal."""
+def test_a_stopped_server_has_sealed_everything(tmp_path: Path) -> None:
+    """Every call that was answered before the server stopped is under its last seal."""
     limits = Limits(seal_interval_s=3_600.0)
     with (
         serving(tmp_path, limits=limits, seal_key=KEY) as served,
@@ -276,8 +278,8 @@ def test_a_stopped_server_leaves_nothing_unsealed(tmp_path: Path) -> None:
     assert sealed == 2
 
 
-def test_operators_read_no_books(desk: Desks) -> None:
-    """The books are the platform's: an operator's key lacks the scope."""
+def test_operators_cannot_read_the_books(desk: Desks) -> None:
+    """Only the platform reads the books: an operator's key lacks the scope."""
     for method, request, scope in (
         ("GetLineAt", GetLineAtRequest(user_id="u", currency_code="CNY"), "books.read"),
         ("ListEntries", ListEntriesRequest(user_id="u", currency_code="CNY"), "books.read"),

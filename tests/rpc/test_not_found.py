@@ -1,4 +1,4 @@
-"""What is another's, and what is not there."""
+"""Objects of other callers, and objects that do not exist."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.rpc.support import (
 def check_unknown(
     caller: Caller, method: str, mine: Authorization, request_of: Callable[[str], Message]
 ) -> None:
-    """Refused as NOT_FOUND, byte for byte like an authorization that never was."""
+    """Requires NOT_FOUND, byte for byte the same as for an authorization that never existed."""
     user_id, id_of_mine = mine.name.split("/")[1::2]
     refusals = []
     for name in (mine.name, f"users/{user_id}/authorizations/{'v' * 20}"):
@@ -59,14 +59,16 @@ def check_unknown(
 
 @pytest.mark.parametrize("method", ["GetAuthorization", *OPERATORS_FOLLOWING])
 def test_anothers_authorization_does_not_exist(desk: Desks, method: str) -> None:
-    """Another operator's authorization is NOT_FOUND, byte for byte like one that never was."""
+    """Another operator's authorization is NOT_FOUND, byte for byte the same as one that never
+    existed."""
     mine = behind(desk, method)
     check_unknown(desk.other, method, mine, lambda name: named(method, name))
     assert desk.operator.get(mine.name) == mine
 
 
-def test_anothers_rental_cannot_be_cited(desk: Desks) -> None:
-    """A damage charge that cites another operator's rental is NOT_FOUND like one never made."""
+def test_another_operators_rental_cannot_be_cited(desk: Desks) -> None:
+    """A damage charge that cites another operator's rental is NOT_FOUND, as for a rental that never
+    existed."""
     mine = ready.settled(desk)
 
     def citing(name: str) -> Message:
@@ -76,8 +78,8 @@ def test_anothers_rental_cannot_be_cited(desk: Desks) -> None:
     check_unknown(desk.other, "Authorize", mine, citing)
 
 
-def test_anothers_request_id_is_not_reached(desk: Desks) -> None:
-    """A reversal by another operator's request id answers as if it had never been used."""
+def test_another_operators_request_id_is_not_found(desk: Desks) -> None:
+    """A reversal by another operator's request id is answered as for an unused id."""
     user_id = desk.platform.person()
     mine = desk.operator.authorize(user_id, "umbrella", request_id=desk.operator.fresh("mine"))
     answers = []
@@ -89,8 +91,8 @@ def test_anothers_request_id_is_not_reached(desk: Desks) -> None:
     assert desk.operator.get(mine.name).state == Authorization.STATE_ACTIVE
 
 
-def test_anothers_rentals_are_not_listed(desk: Desks) -> None:
-    """A list holds only the caller's own authorizations, also when it asks for a person."""
+def test_another_operators_rentals_are_not_listed(desk: Desks) -> None:
+    """A list has only the caller's own authorizations, also when it is restricted to a person."""
     user_id = desk.platform.person(700)
     desk.operator.authorize(user_id, "umbrella")
     assert len(desk.operator.page(user_id=user_id).authorizations) == 1
@@ -162,17 +164,17 @@ def test_anothers_rentals_are_not_listed(desk: Desks) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_not_found(
+def test_missing_objects_are_not_found(
     desk: Desks, caller: str, method: str, request_message: Message, reason: str
 ) -> None:
-    """A product, person or authorization that is not there is NOT_FOUND with its kind."""
+    """A missing product, person or authorization is NOT_FOUND with its kind."""
     who: Caller = getattr(desk, caller)
     refusal = who.refused(method, request_message)
     assert refusal.code is grpc.StatusCode.NOT_FOUND
     assert refusal.reason == reason
 
 
-def test_a_persons_name_must_fit_the_authorization(desk: Desks) -> None:
+def test_an_authorization_under_another_person_is_not_found(desk: Desks) -> None:
     """An authorization named under another person is not found."""
     name = desk.operator.authorize(desk.platform.person(), "umbrella").name
     moved = f"users/{desk.platform.person()}/authorizations/{name.rpartition('/')[2]}"

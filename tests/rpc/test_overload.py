@@ -1,4 +1,4 @@
-"""Too many calls, too little time, a server that stops, a defect: what the caller is told."""
+"""Overload, short deadlines, a stopping server, a defect: the caller's answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TELLTALES = ("hunter2", "postgresql", "11010519491231002X", "Traceback", "SELECT
 
 
 class Background:
-    """Calls that wait for their answer in threads of their own."""
+    """Calls that wait for their answers in their own threads."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -66,7 +66,7 @@ class Background:
         self._threads.append(thread)
 
     def join(self) -> list[bytes | Refused]:
-        """Everything that was answered."""
+        """All answers."""
         for thread in self._threads:
             thread.join(TIMEOUT_S)
         assert len(self.results) == len(self._threads)
@@ -75,7 +75,7 @@ class Background:
 
 @contextmanager
 def closed(scorer: GatedScorer) -> Iterator[Background]:
-    """A gate that is closed inside the block and open again after it, however it ends."""
+    """A gate that is closed within the block and opened after it, also on an error."""
     background = Background()
     scorer.entered.clear()
     scorer.gate.clear()
@@ -93,8 +93,8 @@ def rental(caller: Caller, user_id: str) -> AuthorizeRequest:
 # -- the queue -----------------------------------------------------------------------------
 
 
-def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
-    """When the queue is full a call is RESOURCE_EXHAUSTED with RetryInfo, and not stored."""
+def test_a_full_queue_gives_a_delay(tmp_path: Path) -> None:
+    """With a full queue a call is RESOURCE_EXHAUSTED with RetryInfo, and is not stored."""
     scorer = GatedScorer()
     limits = Limits(commit=CommitLimits(max_queue=2, max_batch=1))
     with (
@@ -114,7 +114,7 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
             assert refusal.reason == "QUEUE_FULL"
             assert refusal.retry_s is not None
             assert 0 < refusal.retry_s < 60
-            # Reads need no place in the queue.
+            # Reads do not use the queue.
             assert not desk.operator.page().authorizations
         assert all(isinstance(it, bytes) for it in waiting.results)
         desk.operator.send("Authorize", requests[3])
@@ -125,8 +125,8 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", sorted(RPCS))
-def test_a_deadline_too_near_is_refused_before_the_write(tmp_path: Path, method: str) -> None:
-    """With too little time left every call is DEADLINE_EXCEEDED."""
+def test_a_short_deadline_is_refused_before_the_write(tmp_path: Path, method: str) -> None:
+    """With too little time left, every call is DEADLINE_EXCEEDED."""
     limits = Limits(min_time_left_s=2 * TIMEOUT_S)
     with serving(tmp_path, limits=limits) as served, desks(served) as desk:
         refusal = desk.caller_for(method).refused(method, example(method), timeout=TIMEOUT_S)
@@ -134,8 +134,9 @@ def test_a_deadline_too_near_is_refused_before_the_write(tmp_path: Path, method:
         assert refusal.reason == "DEADLINE_TOO_NEAR"
 
 
-def test_nothing_is_written_when_the_deadline_is_too_near(tmp_path: Path) -> None:
-    """A call refused for its deadline left nothing, and a retry with the same id is the first."""
+def test_a_call_refused_for_its_deadline_writes_nothing(tmp_path: Path) -> None:
+    """A call that was refused for its deadline wrote nothing, and a retry with its id is the first
+    call."""
     limits = Limits(min_time_left_s=TIMEOUT_S)
     with serving(tmp_path, limits=limits) as served, desks(served) as desk:
         patient = 4 * TIMEOUT_S
@@ -153,8 +154,8 @@ def test_nothing_is_written_when_the_deadline_is_too_near(tmp_path: Path) -> Non
         assert AuthorizeResponse.FromString(answer).authorization.version == 1
 
 
-def test_a_call_whose_time_ran_out_in_the_queue_is_not_written(tmp_path: Path) -> None:
-    """When the deadline passes in the queue nothing is written, and a retry starts afresh."""
+def test_a_call_that_expires_in_the_queue_is_not_written(tmp_path: Path) -> None:
+    """When the deadline passes in the queue, nothing is written, and a retry is a first call."""
     scorer, short_s = GatedScorer(), 0.5
     with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
         request = rental(desk.operator, desk.platform.person())
@@ -163,7 +164,7 @@ def test_a_call_whose_time_ran_out_in_the_queue_is_not_written(tmp_path: Path) -
             refusal = desk.operator.refused("Authorize", request, timeout=short_s)
             assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
             if scorer.entered.wait(1):
-                # The server knows the deadline as an instant not later than this one.
+                # The server's deadline is an instant not later than this one.
                 end = time.monotonic() + short_s
                 until(lambda: time.monotonic() > end, "the deadline")
         if scorer.entered.is_set():
@@ -176,8 +177,8 @@ def test_a_call_whose_time_ran_out_in_the_queue_is_not_written(tmp_path: Path) -
         assert desk.operator.send("Authorize", request) == first
 
 
-def test_a_caller_who_hangs_up_finds_the_answer_later(tmp_path: Path) -> None:
-    """A call cancelled while it is being decided is decided once; a retry gives that answer."""
+def test_a_caller_that_hangs_up_gets_the_answer_later(tmp_path: Path) -> None:
+    """A call that is cancelled during its decision is decided once; a retry gets that answer."""
     scorer = GatedScorer()
     with serving_parts(tmp_path, scorer=scorer) as served, desks(served) as desk:
         request = rental(desk.operator, desk.platform.person())
@@ -197,7 +198,7 @@ def test_a_caller_who_hangs_up_finds_the_answer_later(tmp_path: Path) -> None:
 # -- stopping ------------------------------------------------------------------------------
 
 
-def test_while_shutting_down_calls_are_unavailable(tmp_path: Path) -> None:
+def test_calls_during_the_shutdown_are_unavailable(tmp_path: Path) -> None:
     """Once the writer is closed every call that changes something is UNAVAILABLE."""
     with serving(tmp_path) as served, desks(served) as desk:
         user_id = desk.platform.person()
@@ -213,8 +214,8 @@ def test_while_shutting_down_calls_are_unavailable(tmp_path: Path) -> None:
         assert desk.operator.get(name).state == pb.Authorization.STATE_ACTIVE
 
 
-def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
-    """A stop answers the calls under way, the queued ones too, and takes no new ones."""
+def test_calls_under_way_are_answered_at_a_stop(tmp_path: Path) -> None:
+    """A stop answers the calls under way, queued ones too, and accepts no new ones."""
     scorer, limits = GatedScorer(), Limits(commit=CommitLimits(max_batch=1))
     with (
         serving_parts(tmp_path, scorer=scorer, limits=limits) as served,
@@ -231,7 +232,7 @@ def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
 
             def refused() -> bool:
                 result = outcome(desk.platform.verify)
-                # gRPC itself cancels a call that meets the very moment of the stop.
+                # gRPC itself cancels a call that arrives at the very moment of the stop.
                 codes = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
                 return isinstance(result, Refused) and result.code in codes
 
@@ -251,7 +252,7 @@ def test_calls_under_way_finish_when_the_server_stops(tmp_path: Path) -> None:
 
 
 class BrokenScorer(FakeScorer):
-    """Fails as long as it is told to, with a text that nobody may see."""
+    """Fails on request, with a text that callers must not see."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -263,7 +264,7 @@ class BrokenScorer(FakeScorer):
 
 
 class BrokenStore(SqlStore):
-    """Fails as long as it is told to, in writes and in reads."""
+    """Fails on request, in writes and reads."""
 
     broken = False
 
@@ -283,7 +284,7 @@ class BrokenStore(SqlStore):
 
 
 def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) -> None:
-    """INTERNAL with an id and nothing else, and the id stands in the log."""
+    """Requires INTERNAL with nothing but an id, and that id in the log."""
     assert refusal.code is grpc.StatusCode.INTERNAL
     fault_id = refusal.info.metadata["fault_id"]
     assert refusal.reason == "INTERNAL"
@@ -296,8 +297,8 @@ def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) ->
     assert [it for it in logged if it.get("fault_id") == fault_id]
 
 
-def test_a_defect_in_the_model_is_an_id_and_no_more(tmp_path: Path) -> None:
-    """A model that fails is INTERNAL with a fault id that the log has; the next call works."""
+def test_a_defect_in_the_model_gives_only_an_id(tmp_path: Path) -> None:
+    """A model that fails is INTERNAL with a fault id that is in the log; the next call works."""
     scorer = BrokenScorer()
     with (
         structlog.testing.capture_logs() as logged,
@@ -316,8 +317,8 @@ def test_a_defect_in_the_model_is_an_id_and_no_more(tmp_path: Path) -> None:
         assert desk.platform.verify().verified
 
 
-def test_a_defect_in_the_store_is_an_id_and_no_more(tmp_path: Path) -> None:
-    """A store that fails is INTERNAL with a fault id for writes and reads; the next call works."""
+def test_a_defect_in_the_store_gives_only_an_id(tmp_path: Path) -> None:
+    """A store that fails is INTERNAL with a fault id, for writes and reads; the next call works."""
     stores: list[BrokenStore] = []
 
     def broken(store: SqlStore) -> SqlStore:
@@ -345,7 +346,7 @@ def test_a_defect_in_the_store_is_an_id_and_no_more(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
-    """While another process holds the database a write is UNAVAILABLE, and free to retry."""
+    """While another process locks the database, a write is UNAVAILABLE and can be retried."""
     with serving(tmp_path) as served, desks(served) as desk:
         request = rental(desk.operator, desk.platform.person())
         with writing(served.store.engine):

@@ -1,4 +1,4 @@
-"""Limits by hand, standing, and reviews."""
+"""Limits by hand, standings and reviews."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stand(desk: Desks, user_id: str, standing: int) -> CreditLine:
 
 
 def test_a_limit_is_fixed_by_hand(desk: Desks) -> None:
-    """A limit set by hand stays when newer features come, until it is left to the score again."""
+    """A limit set by hand stays after newer features, until it is left to the score again."""
     user_id = desk.platform.person(600)
     line = desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(12_345)).line
     assert (line.limit, line.available, line.limit_fixed) == (yuan(12_345), yuan(12_345), True)
@@ -52,8 +52,8 @@ def test_a_limit_is_fixed_by_hand(desk: Desks) -> None:
     assert desk.platform.profile(user_id) == profile
 
 
-def test_a_limit_cut_by_hand_waits_for_the_holds(desk: Desks) -> None:
-    """A limit below what is held takes what is available, and the rest from the release."""
+def test_a_limit_cut_by_hand_waits_for_holds(desk: Desks) -> None:
+    """A limit below what is held takes the available part now, and the rest from the release."""
     user_id = desk.platform.person(600)
     rental = desk.operator.authorize(user_id, "bike")
     line = desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(0)).line
@@ -63,8 +63,8 @@ def test_a_limit_cut_by_hand_waits_for_the_holds(desk: Desks) -> None:
     assert desk.platform.profile(user_id).limit == yuan(0)
 
 
-def test_no_lines_are_kept_in_an_unknown_currency(desk: Desks) -> None:
-    """A limit in a currency without lines is refused at its currency."""
+def test_a_limit_needs_a_configured_currency(desk: Desks) -> None:
+    """A limit in a currency that is not configured is refused at its currency."""
     user_id = desk.platform.person()
     limit = yuan(1)
     limit.currency_code = "XTS"
@@ -76,8 +76,8 @@ def test_no_lines_are_kept_in_an_unknown_currency(desk: Desks) -> None:
 # -- standing ------------------------------------------------------------------------------
 
 
-def test_a_suspended_person_takes_nothing(desk: Desks) -> None:
-    """Whoever is suspended is declined and picks nothing up; what is open goes on."""
+def test_a_suspended_person_gets_nothing_new(desk: Desks) -> None:
+    """A suspended person is declined and cannot pick up; open rentals go on."""
     user_id = desk.platform.person()
     open_ = desk.operator.authorize(user_id, "umbrella")
     held = desk.operator.authorize(user_id, "umbrella", start=AuthorizeRequest.START_ON_PICKUP)
@@ -98,8 +98,8 @@ def test_a_suspended_person_takes_nothing(desk: Desks) -> None:
     assert desk.operator.start(held.name).state == A.STATE_ACTIVE
 
 
-def test_money_of_somebody_suspended_meanwhile_is_owed_back(desk: Desks) -> None:
-    """A confirmation by somebody who was suspended meanwhile is DECLINED and owed back."""
+def test_money_of_a_person_now_suspended_is_owed_back(desk: Desks) -> None:
+    """A confirmation by a person who is now suspended is DECLINED, and the payment owed back."""
     offered = ready.offered(desk)
     stand(desk, offered.name.split("/")[1], STANDING_SUSPENDED)
     declined = desk.operator.confirm(offered.name, 9_950)
@@ -111,7 +111,7 @@ def test_money_of_somebody_suspended_meanwhile_is_owed_back(desk: Desks) -> None
 
 
 def test_a_watched_person_is_reviewed(desk: Desks) -> None:
-    """Whoever is watched gets REVIEW; the approval holds what the engine had decided."""
+    """A watched person gets REVIEW; the approval holds as the engine had decided."""
     user_id = desk.platform.person()
     stand(desk, user_id, STANDING_WATCHED)
     waiting = desk.operator.authorize(user_id, "bike")
@@ -132,15 +132,15 @@ def test_an_approved_offer_asks_for_its_cash(desk: Desks) -> None:
 
 
 def test_a_declined_review_is_an_answer(desk: Desks) -> None:
-    """The refusal of a review is DECLINED with its reason."""
+    """A declined review is DECLINED with its reason."""
     waiting = ready.under_review(desk)
     after = desk.platform.call("ResolveReview", name=waiting.name, verdict=DECLINED).authorization
     assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "REVIEW_DECLINED")
 
 
-def test_an_approval_that_the_line_no_longer_bears_asks_for_more_cash(desk: Desks) -> None:
-    """An approval for which the line is gone meanwhile is OFFERED with the next offer that the
-    caller accepts, and DECLINED where there is none; neither holds anything."""
+def test_an_approval_without_room_asks_for_more_cash(desk: Desks) -> None:
+    """An approval when the line has no more room is OFFERED with the next offer that the caller
+    accepts, or DECLINED without one; neither holds anything."""
     user_id = desk.platform.person()
     stand(desk, user_id, STANDING_WATCHED)
     waiting = desk.operator.authorize(user_id, "bike")
@@ -154,8 +154,8 @@ def test_an_approval_that_the_line_no_longer_bears_asks_for_more_cash(desk: Desk
     assert desk.platform.profile(user_id).held == yuan(0)
 
 
-def test_a_review_ends_by_itself(desk: Desks) -> None:
-    """A review that nobody decides expires after a day."""
+def test_an_undecided_review_expires(desk: Desks) -> None:
+    """A review without a verdict expires after a day."""
     waiting = ready.under_review(desk)
     assert waiting.expire_time.seconds - waiting.create_time.seconds == 24 * 3_600
     advance(desk, 24 * 3_600)

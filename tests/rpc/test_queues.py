@@ -1,4 +1,4 @@
-"""What the platform looks through across people: reviews that wait, and transfers by state."""
+"""The platform's lists across people: open reviews, and transfers by state."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.rpc.support import Desks, desks, yuan
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Desks]:
-    """A server of the test's own, for what is on it."""
+    """This test's own server, for its own rows."""
     with serving(tmp_path) as served, desks(served) as callers:
         yield callers
 
 
 def reviews(desk: Desks, **parts: object) -> tuple[list[str], str]:
-    """The names on a page of what waits for a verdict, and the token of the next."""
+    """The names on a page of open reviews, and the token of the next page."""
     page = desk.platform.call("ListReviews", **parts)
     return [it.name for it in page.authorizations], page.next_page_token
 
 
 def transfers(desk: Desks, **parts: object) -> tuple[list[str], str]:
-    """The authorizations on a page of transfers, and the token of the next."""
+    """The authorizations on a page of transfers, and the token of the next page."""
     page = desk.platform.call("ListTransfers", **parts)
     return [it.authorization for it in page.transfers], page.next_page_token
 
 
-def test_reviews_wait_in_their_order(own: Desks) -> None:
-    """All that waits for a verdict comes once, the oldest first, and is gone with its verdict."""
+def test_open_reviews_are_listed_in_order(own: Desks) -> None:
+    """Every open review comes once, the oldest first, and is gone after its verdict."""
     assert reviews(own) == ([], "")
     waiting = [ready.under_review(own).name for _ in range(3)]
     ready.active(own)
@@ -45,8 +45,8 @@ def test_reviews_wait_in_their_order(own: Desks) -> None:
     assert reviews(own) == (waiting[2:], "")
 
 
-def test_transfers_of_everybody_by_state(own: Desks) -> None:
-    """Transfers come once, the oldest first: everybody's or a person's, in any state or in one."""
+def test_transfers_are_listed_by_person_and_state(own: Desks) -> None:
+    """Transfers come once, the oldest first: of all people or of one, in all states or in one."""
     paid_out = []
     for _ in range(3):
         rental = ready.paid(own)

@@ -1,4 +1,5 @@
-"""A request id means one request: the same again, or refused naming what differs."""
+"""A request id means one request: a repeat gets its answer, and any other request is refused with
+the difference."""
 
 from __future__ import annotations
 
@@ -69,12 +70,12 @@ def changed(desk: Desks, method: str, request: Any, field: str) -> Message:
 
 
 def other_has(message: Any, field: str) -> bool:
-    """Whether the field is among those that are set."""
+    """Whether the field is set."""
     return field in {it.name for it, _ in message.ListFields()}
 
 
 def put_another(message: Any, field: str, value: Any) -> None:
-    """Puts a value other than the present one: the example's, or one beside it."""
+    """Gives a field another value: the example's, or a value next to it."""
     kind = message.DESCRIPTOR.fields_by_name[field]
     if kind.is_repeated:
         getattr(message, field).extend(value)
@@ -104,7 +105,7 @@ def signed(amount_minor: int) -> SignedMoney:
     ],
 )
 def test_same_id_other_body_names_the_field(desk: Desks, method: str, field: str) -> None:
-    """A request id sent again with another body is ALREADY_EXISTS naming the field."""
+    """A repeated request id with another body is ALREADY_EXISTS, and the field is named."""
     caller, request = desk.caller_for(method), passing(desk, method)
     if method == "IncrementAuthorization" and field in ("paid", "payment_reference"):
         request.paid.CopyFrom(yuan(5))
@@ -116,17 +117,17 @@ def test_same_id_other_body_names_the_field(desk: Desks, method: str, field: str
     told = refusal.info.metadata["field"]
     oneof = RPCS[method].request.DESCRIPTOR.fields_by_name[field].containing_oneof
     if oneof is not None:
-        # Where there is another of a choice, the one that is gone differs as well.
+        # In a oneof, setting another field also removes the present one, which differs too.
         assert told in {it.name for it in oneof.fields}
     else:
-        # People are kept one by one, so that what differs is named within the person.
+        # People are stored one by one, so the difference is named within the person.
         assert told == ("users[0].features" if field == "users" else field)
     assert told in refusal.message
     assert caller.send(method, request) == first
 
 
 def test_same_id_other_method_is_refused(desk: Desks) -> None:
-    """A request id that was used for another method is ALREADY_EXISTS naming the method."""
+    """A request id of another method's call is ALREADY_EXISTS, and the method is named."""
     rental = desk.operator.authorize(desk.platform.person(), "umbrella")
     for method in (it for it in OPERATORS_FOLLOWING if it != "ClaimReturn"):
         request = named(method, rental.name)
@@ -138,7 +139,7 @@ def test_same_id_other_method_is_refused(desk: Desks) -> None:
 
 
 def test_same_person_other_features_names_the_field(desk: Desks) -> None:
-    """People put again under the same request id with other features are ALREADY_EXISTS."""
+    """A person repeated under the same request id with other features is ALREADY_EXISTS."""
     user = user_with(desk.platform.fresh("person"), 600)
     request_id = desk.platform.fresh()
     desk.platform.put(user, request_id=request_id)
@@ -151,7 +152,7 @@ def test_same_person_other_features_names_the_field(desk: Desks) -> None:
 
 
 class Narrower(FakeScorer):
-    """A later model, which has no use for the second feature."""
+    """A later model, which does not use the second feature."""
 
     model_id = "narrower"
     raw_names = ("score",)  # type: ignore[assignment]
@@ -180,8 +181,8 @@ def another(served: Served, scorer: Scorer) -> Iterator[Caller]:
 
 
 def test_a_retry_under_another_model_gets_the_first_answer(tmp_path: Path) -> None:
-    """People put again under the same request id, when the model served by now does not know all
-    of their features, get the first answer; under another id they are refused."""
+    """People repeated under the same request id get the first answer, even when the present model
+    does not know all their features; under another id they are refused."""
     user = user_with("ann", 600)
     user.features["other"] = 1.0
     request = PutUsersRequest(request_id="r", users=[user])
@@ -193,7 +194,7 @@ def test_a_retry_under_another_model_gets_the_first_answer(tmp_path: Path) -> No
             refusal = later.refused("PutUsers", request)
             assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
             assert "users[0].features['other']" in refusal.message
-        # What was refused has left no trace.
+        # The refused call has left no row.
         assert desk.platform.send("PutUsers", request) != first
 
 

@@ -1,4 +1,4 @@
-"""A rule that was tightened between a call and its retry does not change the retry's answer."""
+"""A rule that became stricter between a call and its retry does not change the retry's answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tighten = Callable[[], None]
 
 @pytest.fixture
 def tighten(monkeypatch: pytest.MonkeyPatch) -> Tighten:
-    """From its call on the contract's rules refuse every message."""
+    """Makes the contract's rules refuse every message from now on."""
 
     def refuse(kind: type[Message], body: bytes) -> Message:
         raise InvalidInput.of("user_id", "user_id.tightened", "no value is allowed any more")
@@ -32,17 +32,17 @@ def tighten(monkeypatch: pytest.MonkeyPatch) -> Tighten:
 
 
 def refused_today(desk: Desks, method: str, request: Message) -> bool:
-    """Whether today's rules refuse a request."""
+    """Whether the present rules refuse a request."""
     refusal = desk.caller_for(method).refused(method, request)
     return refusal.code is grpc.StatusCode.INVALID_ARGUMENT and refusal.fields == {"user_id"}
 
 
 @pytest.mark.parametrize("method", MUTATIONS)
-def test_a_retry_gets_its_answer_although_the_rules_were_tightened(
+def test_a_retry_gets_its_answer_under_stricter_rules(
     desk: Desks, tighten: Tighten, method: str
 ) -> None:
-    """A request id that was answered gets the stored bytes when today's rules refuse the request;
-    a request id that is new is refused."""
+    """A request id that was answered gets the stored bytes even when the present rules refuse the
+    request; a new request id is refused."""
     caller, request = desk.caller_for(method), passing(desk, method)
     other: Any = RPCS[method].request.FromString(request.SerializeToString())
     other.request_id = caller.fresh("another")
@@ -53,11 +53,9 @@ def test_a_retry_gets_its_answer_although_the_rules_were_tightened(
 
 
 @pytest.mark.parametrize("method", MUTATIONS)
-def test_a_retry_that_differs_is_refused_as_ever(
-    desk: Desks, tighten: Tighten, method: str
-) -> None:
-    """A request id that came with another method's request is ALREADY_EXISTS, whether or not
-    today's rules allow the request."""
+def test_a_different_retry_is_refused(desk: Desks, tighten: Tighten, method: str) -> None:
+    """A request id of another method's request is ALREADY_EXISTS, whether or not the present rules
+    allow the request."""
     caller = desk.caller_for(method)
     wanted = "PutUsers" if caller is desk.platform else "Authorize"
     if method == wanted:
@@ -83,11 +81,10 @@ def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
     assert refusal.info.metadata["field"] == "amount"
 
 
-def test_a_retry_is_answered_where_a_value_is_refused_on_its_way(
+def test_a_retry_is_answered_under_stricter_reading(
     desk: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same holds for rules that stand beside the contract, where a message becomes a
-    command."""
+    """The same holds for rules outside the contract, where a message becomes a command."""
     request = passing(desk, "SettleAuthorization")
     first = desk.operator.send("SettleAuthorization", request)
 
@@ -101,8 +98,8 @@ def test_a_retry_is_answered_where_a_value_is_refused_on_its_way(
 
 
 def test_who_calls_is_checked_before_the_retry(desk: Desks, tighten: Tighten) -> None:
-    """Another operator with the same request id is refused like everybody, and a key without the
-    scope learns nothing."""
+    """Another operator with the same request id is refused like any caller, and a key without the
+    scope gets no stored answer."""
     request = passing(desk, "Authorize")
     desk.operator.send("Authorize", request)
     tighten()
@@ -113,7 +110,8 @@ def test_who_calls_is_checked_before_the_retry(desk: Desks, tighten: Tighten) ->
 def test_a_reversal_that_came_first_is_no_answer_to_an_authorize(
     desk: Desks, tighten: Tighten
 ) -> None:
-    """An Authorize that was reversed before it arrived was never answered: today's rules count."""
+    """An Authorize that was reversed before it arrived was never answered: the present rules
+    count."""
     request = passing(desk, "Authorize")
     origin = {"user_id": request.user_id, "authorize_request_id": request.request_id}
     assert desk.operator.call("ReverseAuthorization", origin=origin).tombstone
@@ -121,8 +119,8 @@ def test_a_reversal_that_came_first_is_no_answer_to_an_authorize(
     assert refused_today(desk, "Authorize", request)
 
 
-def test_a_request_id_that_no_database_keeps_is_refused(desk: Desks, tighten: Tighten) -> None:
-    """A request id with NUL in it, or none at all, is looked up nowhere."""
+def test_an_invalid_request_id_is_not_looked_up(desk: Desks, tighten: Tighten) -> None:
+    """A request id with NUL in it, or an empty one, is not looked up."""
     request = AuthorizeRequest(user_id="ann", product_id="bike", request_id="r-\0")
     tighten()
     assert refused_today(desk, "Authorize", request)
@@ -140,8 +138,8 @@ def people(desk: Desks, *names: str) -> PutUsersRequest:
     return PutUsersRequest(request_id=desk.platform.fresh("put"), users=users)
 
 
-def test_a_bulk_call_is_answered_as_it_was(desk: Desks, tighten: Tighten) -> None:
-    """A bulk call gets the profiles of then, in the order of its people."""
+def test_a_bulk_call_gets_its_first_answer(desk: Desks, tighten: Tighten) -> None:
+    """A repeated bulk call gets the profiles of the first, in the order of its people."""
     request = people(desk, "bulk-b", "bulk-a")
     first = desk.platform.send("PutUsers", request)
     desk.platform.put(user_with("bulk-a", 720.0, as_of_s=START_US // 1_000_000 + 1))
@@ -150,7 +148,7 @@ def test_a_bulk_call_is_answered_as_it_was(desk: Desks, tighten: Tighten) -> Non
 
 
 def test_other_people_in_a_bulk_call_are_named(desk: Desks, tighten: Tighten) -> None:
-    """A bulk call under the same id with other people or other features is ALREADY_EXISTS."""
+    """A bulk call under the same id with other people or features is ALREADY_EXISTS."""
     request = people(desk, "bulk-c")
     desk.platform.send("PutUsers", request)
     tighten()
@@ -165,9 +163,9 @@ def test_other_people_in_a_bulk_call_are_named(desk: Desks, tighten: Tighten) ->
     assert told.info.metadata["field"] == "users"
 
 
-def test_a_bulk_call_that_was_not_finished_is_new(desk: Desks, tighten: Tighten) -> None:
-    """A bulk call of which only some people were put is refused by today's rules: the others are
-    new to them."""
+def test_an_unfinished_bulk_call_is_new(desk: Desks, tighten: Tighten) -> None:
+    """A bulk call of which only some people were stored is refused by the present rules, because
+    the others are new to them."""
     request = people(desk, "bulk-e", "bulk-f")
     desk.platform.send("PutUsers", request)
     with desk.served.store.engine.begin() as connection:
@@ -178,13 +176,13 @@ def test_a_bulk_call_that_was_not_finished_is_new(desk: Desks, tighten: Tighten)
     assert refused_today(desk, "PutUsers", request)
 
 
-# -- what it costs -------------------------------------------------------------------------------
+# -- the cost ------------------------------------------------------------------------------------
 
 
-def test_a_call_that_is_accepted_is_not_looked_up_here(
+def test_an_accepted_call_is_not_looked_up_before_the_batch(
     desk: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a refusal makes the server look for a first answer apart from the batch."""
+    """The server looks for a first answer outside the batch only after a refusal."""
     asked: list[str] = []
     records = Retries.records
 

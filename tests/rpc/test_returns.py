@@ -1,4 +1,4 @@
-"""Claimed returns, items given up as lost, and what is found again."""
+"""Claimed returns, lost items, and found items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY_S = 24 * HOUR_S
 
 @pytest.mark.parametrize("who", ["operator", "platform"])
 def test_a_return_is_claimed(desk: Desks, who: str) -> None:
-    """ClaimReturn, by the operator or by the platform for the user's app, stops the fee clock."""
+    """ClaimReturn, by the operator or by the platform for the user's app, stops the fee."""
     rental = ready.active(desk)
     advance(desk, HOUR_S)
     caller: Caller = getattr(desk, who)
@@ -33,7 +33,7 @@ def test_a_return_is_claimed(desk: Desks, who: str) -> None:
 
 
 def test_two_claims_of_one_return(desk: Desks) -> None:
-    """Whoever claims a return second is told that it is claimed."""
+    """A second claim of a return is refused with the state RETURN_CLAIMED."""
     rental = ready.active(desk)
     desk.platform.call("ClaimReturn", name=rental.name)
     with pytest.raises(Refused) as refusal:
@@ -41,8 +41,8 @@ def test_two_claims_of_one_return(desk: Desks) -> None:
     assert refusal.value.info.metadata["state"] == "RETURN_CLAIMED"
 
 
-def test_a_claim_caps_what_can_be_charged(desk: Desks) -> None:
-    """While a return is claimed an amount above the fee at the claim is refused."""
+def test_a_claim_limits_the_charge(desk: Desks) -> None:
+    """While a return is claimed, an amount above the fee at the claim is refused."""
     rental = ready.claimed(desk)
     with pytest.raises(Refused) as refusal:
         desk.operator.settle(rental.name, 151)
@@ -50,7 +50,7 @@ def test_a_claim_caps_what_can_be_charged(desk: Desks) -> None:
     assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_contested_return_is_billed_as_if_never_claimed(desk: Desks) -> None:
+def test_a_contested_return_counts_as_never_claimed(desk: Desks) -> None:
     """ContestReturn with evidence makes the rental go on, and the fee covers the whole time."""
     rental = ready.claimed(desk)
     advance(desk, HOUR_S)
@@ -64,7 +64,7 @@ def test_a_contested_return_is_billed_as_if_never_claimed(desk: Desks) -> None:
 
 
 def test_silence_accepts_a_claim(desk: Desks) -> None:
-    """A claim that nobody contests in time settles the rental with the fee at the claim."""
+    """A claim that is not contested in time settles the rental with the fee at the claim."""
     rental = ready.claimed(desk)
     advance(desk, 48 * HOUR_S)
     after = desk.operator.get(rental.name)
@@ -77,7 +77,7 @@ def test_silence_accepts_a_claim(desk: Desks) -> None:
 
 
 def test_a_lost_item_is_bought_out(desk: Desks) -> None:
-    """ReportLost captures the buy-out cap and leaves the item MISSING for thirty days."""
+    """ReportLost captures the buy-out cap and makes the item MISSING for thirty days."""
     rental = ready.missing(desk)
     assert (rental.state, rental.custody) == (A.STATE_SETTLED, A.CUSTODY_MISSING)
     assert rental.captured == yuan(BIKE_MINOR)
@@ -100,8 +100,8 @@ def test_time_alone_loses_an_item(desk: Desks) -> None:
     assert 6 * DAY_S < rental.lost_time.seconds - rental.start_time.seconds < 7 * DAY_S
 
 
-def test_what_was_charged_too_much_for_a_found_item_is_lowered(desk: Desks) -> None:
-    """ReportFound lowers what is due to the fee at docking."""
+def test_the_charge_of_a_found_item_is_lowered(desk: Desks) -> None:
+    """ReportFound lowers what is due to the fee at the return."""
     rental = ready.missing(desk)
     advance(desk, HOUR_S)
     docked = Timestamp(seconds=rental.start_time.seconds + HOUR_S)
@@ -113,8 +113,8 @@ def test_what_was_charged_too_much_for_a_found_item_is_lowered(desk: Desks) -> N
     assert not found.HasField("sold_time")
 
 
-def test_what_was_paid_too_much_for_a_found_item_is_refunded(desk: Desks) -> None:
-    """ReportFound owes back what was paid beyond the fee at docking."""
+def test_the_payment_of_a_found_item_is_refunded(desk: Desks) -> None:
+    """ReportFound owes back the payment beyond the fee at the return."""
     rental = ready.missing(desk)
     desk.platform.pay(rental.name, BIKE_MINOR)
     docked = Timestamp(seconds=rental.start_time.seconds + 1)
@@ -123,9 +123,9 @@ def test_what_was_paid_too_much_for_a_found_item_is_refunded(desk: Desks) -> Non
     assert found.collection == A.COLLECTION_REFUND_PENDING
 
 
-def test_nothing_is_found_before_it_went_out(desk: Desks) -> None:
-    """ReportFound with an instant more than a minute before the start is refused at its field; one
-    that is still to come is taken as now."""
+def test_an_item_is_found_after_its_start(desk: Desks) -> None:
+    """ReportFound with an instant more than a minute before the start is refused at its field; a
+    future instant counts as now."""
     rental = ready.missing(desk)
     early = Timestamp(seconds=rental.start_time.seconds - 61)
     with pytest.raises(Refused) as refusal:

@@ -1,4 +1,4 @@
-"""What is charged: an amount with its bill, or the fee for the usage line by line."""
+"""Charges: an amount with its bill, or the fee for the usage line by line."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def settle(desk: Desks, name: str, **parts: Any) -> SettleAuthorizationResponse:
 
 
 def at(desk: Desks, seconds: int) -> Timestamp:
-    """The present, or so many seconds from it."""
+    """The present, or an instant this many seconds from it."""
     moment = Timestamp()
     moment.FromMicroseconds(desk.served.clock.now_us() + seconds * 1_000_000)
     return moment
 
 
 def shown(fee: Fee) -> list[tuple[str, int, int, int]]:
-    """A fee's lines as they read."""
+    """A fee's lines as text."""
     return [
         (
             L.Item.Name(it.item)[len("ITEM_") :],
@@ -51,7 +51,7 @@ def shown(fee: Fee) -> list[tuple[str, int, int, int]]:
 
 
 def test_usage_is_billed_line_by_line(desk: Desks) -> None:
-    """A settlement by usage captures the tariff's fee and answers with its arithmetic."""
+    """A settlement by usage captures the tariff's fee and returns its lines."""
     rental = ready.active(desk)
     advance(desk, HOUR_S + 60)
     answer = settle(desk, rental.name, usage={})
@@ -62,7 +62,7 @@ def test_usage_is_billed_line_by_line(desk: Desks) -> None:
 
 
 def test_a_reduction_is_negative(desk: Desks) -> None:
-    """What the day cap takes off is a line of its own, with a negative amount."""
+    """The reduction by the day cap is its own line, with a negative amount."""
     rental = ready.active(desk)
     advance(desk, 12 * HOUR_S)
     fee = settle(desk, rental.name, usage={}).fee
@@ -75,7 +75,7 @@ def test_a_reduction_is_negative(desk: Desks) -> None:
 
 
 @pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
-def test_usage_ends_when_the_device_says(desk: Desks, field: str) -> None:
+def test_usage_ends_at_the_devices_time(desk: Desks, field: str) -> None:
     """Usage is billed until its end time, or else until `occurred_at`, or else until now."""
     rental = ready.active(desk)
     advance(desk, 3 * HOUR_S)
@@ -83,14 +83,14 @@ def test_usage_ends_when_the_device_says(desk: Desks, field: str) -> None:
 
 
 def ending(field: str, moment: Timestamp) -> dict[str, Any]:
-    """A charge for the usage until a moment that stands in this field."""
+    """A charge for the usage until the instant in this field."""
     if field == "usage.end_time":
         return {"usage": {"end_time": moment}}
     return {"usage": {}, "occurred_at": moment}
 
 
-def test_what_was_captured_before_is_taken_off_the_fee(desk: Desks) -> None:
-    """A fee is captured less what was captured before; the arithmetic shows all of it."""
+def test_earlier_captures_reduce_the_fee(desk: Desks) -> None:
+    """A fee is captured less earlier captures; the lines show all of it."""
     rental = ready.active(desk)
     desk.operator.settle(rental.name, 400, final=False)
     advance(desk, HOUR_S)
@@ -100,13 +100,13 @@ def test_what_was_captured_before_is_taken_off_the_fee(desk: Desks) -> None:
 
 
 def test_an_amount_has_no_fee(desk: Desks) -> None:
-    """A settlement by amount answers without arithmetic."""
+    """A settlement by amount answers without fee lines."""
     assert not settle(desk, ready.active(desk).name, amount=yuan(5)).HasField("fee")
 
 
 @pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
 def test_usage_ends_within_a_day(desk: Desks, field: str) -> None:
-    """A usage that ended more than a day ago is refused at the field that says so."""
+    """A usage that ended more than a day ago is refused at the field with its end."""
     rental = desk.operator.authorize(desk.platform.person(), "umbrella")
     advance(desk, 48 * HOUR_S)
     with pytest.raises(Refused) as refusal:
@@ -117,9 +117,9 @@ def test_usage_ends_within_a_day(desk: Desks, field: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0.005, 10, 2_000_000_000])
 @pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
-def test_usage_that_ends_ahead_ends_now(desk: Desks, field: str, seconds: float) -> None:
-    """A usage that ends later than the server's now is billed until now, however far ahead the
-    device's clock is."""
+def test_usage_with_a_future_end_ends_now(desk: Desks, field: str, seconds: float) -> None:
+    """A usage that ends after the server's now is billed until now, however far ahead the device's
+    clock is."""
     rental = ready.active(desk)
     advance(desk, 3 * HOUR_S)
     moment = Timestamp()
@@ -129,9 +129,9 @@ def test_usage_that_ends_ahead_ends_now(desk: Desks, field: str, seconds: float)
     assert answer.authorization.state == A.STATE_SETTLED
 
 
-def test_nothing_occurs_more_than_a_minute_before_the_start(desk: Desks) -> None:
-    """An amount for what occurred up to a minute before the start is taken, and refused at
-    `occurred_at` for what occurred earlier."""
+def test_occurred_at_is_at_most_a_minute_before_the_start(desk: Desks) -> None:
+    """An amount with an `occurred_at` up to a minute before the start is accepted; an earlier one
+    is refused at `occurred_at`."""
     rental = ready.active(desk)
     advance(desk, 60)
     with pytest.raises(Refused) as refusal:
@@ -141,7 +141,7 @@ def test_nothing_occurs_more_than_a_minute_before_the_start(desk: Desks) -> None
 
 
 def test_usage_has_one_end(desk: Desks) -> None:
-    """An end time and an `occurred_at` that differ are refused; the same instant twice is fine."""
+    """An end time and an `occurred_at` that differ are refused; equal ones are accepted."""
     rental = ready.active(desk)
     advance(desk, HOUR_S)
     now, before = at(desk, 0), at(desk, -60)
@@ -161,7 +161,7 @@ def item(description: str, amount_minor: int, currency: str = "CNY") -> dict[str
 
 
 def test_a_bill_adds_up(desk: Desks) -> None:
-    """Line items, reductions among them, go with an amount that they add up to."""
+    """Line items, also negative ones, are accepted when they add up to the amount."""
     bill = [item("Two hours", 800), item("Zurück im Bahnhof, Rabatt", -300)]
     answer = settle(desk, ready.active(desk).name, amount=yuan(500), line_items=bill)
     assert answer.authorization.captured == yuan(500)
@@ -187,8 +187,8 @@ def test_a_wrong_bill_is_refused(desk: Desks, parts: dict[str, Any], field: str)
     assert desk.operator.get(rental.name) == rental
 
 
-def test_a_settlement_says_what_to_charge(desk: Desks) -> None:
-    """A settlement that says neither an amount nor usage is refused."""
+def test_a_settlement_needs_an_amount_or_usage(desk: Desks) -> None:
+    """A settlement with neither an amount nor usage is refused."""
     rental = ready.active(desk)
     with pytest.raises(Refused) as refusal:
         settle(desk, rental.name)

@@ -1,4 +1,4 @@
-"""Which call is allowed when: states, versions, and what there is nothing of."""
+"""Allowed states and versions of each call, and calls with nothing to act on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     # No cash was asked for, so that a confirmation is for offers only.
     "ConfirmAuthorization": {"OFFERED"},
 }
-"""In which states a rental that no cash was asked for takes a call."""
+"""The states in which a rental without a cash part accepts a call."""
 
 
 def test_the_table_has_every_call() -> None:
@@ -39,7 +39,7 @@ def test_the_table_has_every_call() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(ready.IN_STATE), ids=Authorization.State.Name)
-def test_illegal_transition_tells_the_state(desk: Desks, state: Authorization.State) -> None:
+def test_a_forbidden_call_reports_the_state(desk: Desks, state: Authorization.State) -> None:
     """A call that the state does not allow is FAILED_PRECONDITION with the current state."""
     rental = ready.IN_STATE[state](desk)
     assert rental.state == state
@@ -67,8 +67,8 @@ def test_illegal_transition_tells_the_state(desk: Desks, state: Authorization.St
         ("ReportFound", "NOT_MISSING"),
     ],
 )
-def test_what_there_is_nothing_of_tells_the_state(desk: Desks, method: str, reason: str) -> None:
-    """A call for which there is nothing is FAILED_PRECONDITION with its reason and the state."""
+def test_nothing_to_act_on_reports_the_state(desk: Desks, method: str, reason: str) -> None:
+    """A call with nothing to act on is FAILED_PRECONDITION with its reason and the state."""
     rental = ready.settled(desk, 0)
     request = named(method, rental.name)
     request.request_id = desk.operator.fresh()
@@ -95,10 +95,10 @@ def test_what_there_is_nothing_of_tells_the_state(desk: Desks, method: str, reas
         ("PayOutRefund", ready.paid, 1),
     ],
 )
-def test_too_much_is_named(
+def test_an_amount_above_the_maximum_is_named(
     desk: Desks, method: str, behind: Callable[[Desks], Authorization], too_much_minor: int
 ) -> None:
-    """More than there is of what a call is about is refused at its amount, and not stored."""
+    """An amount above the call's maximum is refused at its field, and is not stored."""
     rental, caller = behind(desk), desk.caller_for(method)
     request: Any = RPCS[method].request(request_id=caller.fresh(), amount=yuan(too_much_minor))
     request.name = rental.name
@@ -111,7 +111,7 @@ def test_too_much_is_named(
         caller.send(method, request)
 
 
-def test_a_refused_transition_is_not_stored(desk: Desks) -> None:
+def test_a_call_refused_for_its_state_is_not_stored(desk: Desks) -> None:
     """A call refused for its state may be sent again with the same id once the state allows it."""
     rental = ready.authorized(desk)
     request_id = desk.operator.fresh()
@@ -148,7 +148,7 @@ def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
     """An expected version that is not the present one is ABORTED with both versions."""
     request, caller = passing(desk, method), desk.caller_for(method)
     name = request.authorization if method == "RecordPayment" else request.name
-    advance(desk, 0)  # what time brings is done, so that no version comes of it any more
+    advance(desk, 0)  # the timers have run, so they make no further version
     before = desk.operator.get(name)
     request.expected_version = 70
     refusal = caller.refused(method, request)
@@ -156,13 +156,13 @@ def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
     assert refusal.reason == "VERSION_MISMATCH"
     assert refusal.info.metadata == {"expected_version": "70", "version": str(before.version)}
     assert desk.operator.get(name) == before
-    # Not stored: the same id goes through with the right version.
+    # Not stored: the same id passes with the right version.
     request.expected_version = before.version
     caller.send(method, request)
     assert desk.operator.get(name).version == before.version + 1
 
 
-def test_an_item_in_use_is_refused_and_free_to_retry(desk: Desks) -> None:
+def test_an_item_in_use_is_refused_and_can_be_retried(desk: Desks) -> None:
     """An item in an open rental is FAILED_PRECONDITION until that rental closes."""
     asset_id = desk.operator.fresh("asset")
     rental = desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
@@ -178,7 +178,7 @@ def test_an_item_in_use_is_refused_and_free_to_retry(desk: Desks) -> None:
 
 
 def test_a_payment_is_recorded_once(desk: Desks) -> None:
-    """A payment reference used again under another request id is ALREADY_EXISTS."""
+    """A payment reference repeated under another request id is ALREADY_EXISTS."""
     rental = ready.active(desk)
     desk.operator.settle(rental.name, 1000)
     reference = desk.platform.fresh("pay")

@@ -1,4 +1,4 @@
-"""The answers that are kept for retries, as the verifier reads them."""
+"""The answers stored for retries, as the verifier reads them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.rpc.support import MUTATIONS, RPCS, desks
 from tests.storage.book import attack
 
 
-def test_kept_answers_are_about_what_was_asked(tmp_path: Path) -> None:
-    """Of every method the kept answer is about what its request is about; put in the place of
-    another's, or cut, it is a fault."""
+def test_stored_answers_match_their_requests(tmp_path: Path) -> None:
+    """For every method, the stored answer is about its request's authorization; another request's
+    answer, or a truncated one, is a fault."""
     with serving(tmp_path) as served, desks(served) as desk:
         for method in sorted(MUTATIONS):
             desk.caller_for(method).send(method, passing(desk, method))
@@ -88,8 +88,8 @@ def test_a_release_completes_the_list_of_methods() -> None:
 def test_answers_of_a_removed_method_keep_the_books_verifiable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database with an answer of a method that was removed verifies while its response is read,
-    and a wrong answer of that method is still found."""
+    """A database with a removed method's answer verifies while its response is read, and a wrong
+    answer of that method is still found."""
     with serving(tmp_path) as served, desks(served) as desk:
         desk.operator.send("Authorize", passing(desk, "Authorize"))
     file = tmp_path / "freehold.db"
@@ -112,7 +112,7 @@ def test_answers_of_a_removed_method_keep_the_books_verifiable(
 
 
 @pytest.mark.parametrize("method", sorted({*MUTATIONS, "Sing"}))
-def test_what_is_no_answer(method: str) -> None:
-    """Bytes that are no message, and an answer of no method, are not read."""
+def test_unreadable_answers(method: str) -> None:
+    """Bytes that are not a message, and an answer without a method, are not read."""
     with pytest.raises(ValueError, match="no"):
         read_answer(method, b"\xff")

@@ -1,4 +1,4 @@
-"""A book in which everything happens, seals over it, and an attacker who has the file."""
+"""A book with every transition and with seals, and an attacker who has its file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TABLES = [table.name for table in t.metadata.sorted_tables]
 
 
 def live(desk: Desk) -> None:
-    """Every transition that posts takes place at least once, and some rentals stay open."""
+    """Posts every transition at least once, and leaves some rentals open."""
     for user_id, score in (("ann", 700), ("ben", 550), ("cem", 700)):
         desk.put_user(user_id, score)
     for user_id in ("ann", "cem"):
@@ -57,7 +57,7 @@ def live(desk: Desk) -> None:
 
 
 def _collected(desk: Desk) -> None:
-    """Ann's first rental: captured twice, and then everything that collection knows."""
+    """Ann's first rental: captured twice, then every step of collection."""
     it = rental(desk, authorize(asset_id="x-1"))
     it = rental(desk, settle(it, 700, final=False))
     it = rental(desk, settle(it, 2_150))
@@ -92,15 +92,16 @@ def _collected(desk: Desk) -> None:
     for state in (TransferState.SUCCEEDED, TransferState.RETURNED):
         desk.do(acts.told(acts.transfers(desk, it)[-1], state), caller=PLATFORM)
     rental(desk, acts.pay_out(it, 250), caller=PLATFORM)
-    acts.woken(desk, it, desk.clock.now_us() + 4 * acts.DAY_US)  # the ladder's first debit
+    acts.woken(desk, it, desk.clock.now_us() + 4 * acts.DAY_US)  # dunning's first debit
     debit = acts.transfers(desk, it)[-1]
-    for state in (TransferState.FAILED, TransferState.SUCCEEDED):  # which the rail says at last
+    for state in (TransferState.FAILED, TransferState.SUCCEEDED):  # a late success
         desk.do(acts.told(debit, state), caller=PLATFORM)
-    rental(desk, settle(rental(desk, authorize()), 900))  # and a second, which stays due
+    rental(desk, settle(rental(desk, authorize()), 900))  # a second debit, which stays due
 
 
 def _held(desk: Desk) -> None:
-    """Rentals that come to nothing, and one that goes on; a cut of the limit that must wait."""
+    """Rentals that end without a charge, and one that goes on; a cut of the limit that must
+    wait."""
     rental(desk, reverse(rental(desk, authorize())))
     lapsing = rental(desk, pick_up(asset_id="x-2"))
     open_one = rental(desk, pick_up(product_id="umbrella"), caller=OTHER_OPERATOR)
@@ -114,7 +115,7 @@ def _held(desk: Desk) -> None:
 
 
 def _in_cash(desk: Desk) -> None:
-    """Ben's deposits: paid too much, too late, in vain, and for two things at once."""
+    """Ben's deposits: overpaid, late, in vain, and for two items at once."""
     rental(desk, confirm(rental(desk, authorize("ben", asset_id="x-3")), 10_000, reference="d-1"))
     late = rental(desk, authorize("ben"))
     acts.woken(desk, late, desk.clock.now_us() + acts.HOUR_US)
@@ -131,7 +132,7 @@ def _in_cash(desk: Desk) -> None:
 
 
 def _lost(desk: Desk) -> None:
-    """Ann's last rentals: a claimed return, and one that is lost, written off, paid and found."""
+    """Ann's last rentals: a claimed return, and a lost one that is written off, paid and found."""
     claimed = rental(desk, acts.claim_return(rental(desk, authorize())))
     acts.woken(desk, claimed, desk.clock.now_us() + 48 * acts.HOUR_US)
     it = rental(desk, authorize())
@@ -153,7 +154,8 @@ def _lost(desk: Desk) -> None:
 
 
 def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[SealRecord]:
-    """Seals until nothing is waiting, on PostgreSQL also for others to end; the seals."""
+    """Seals until nothing is left, on PostgreSQL also past transactions under way; returns the
+    seals."""
     made: list[SealRecord] = []
 
     async def run() -> None:
@@ -178,16 +180,16 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
 
 
 def witness(it: SealRecord) -> Witness:
-    """What an outsider notes of a seal."""
+    """An outsider's note of a seal."""
     return Witness(it.number, it.digest)
 
 
-# -- the file, and who has it -------------------------------------------------------------------
+# -- the file and its server --------------------------------------------------------------------
 
 
 @contextmanager
 def at(file: Path) -> Iterator[Desk]:
-    """An engine on the file, and the file closed after it."""
+    """An engine on the file, which is closed afterwards."""
     desk = Desk(SqlStore(open_database(f"sqlite:///{file}")))
     try:
         yield desk
@@ -198,7 +200,7 @@ def at(file: Path) -> Iterator[Desk]:
 def verified(
     file: Path, keys: SealKeys | None = KEYS, witnesses: Sequence[Witness] = ()
 ) -> Verification:
-    """What a verification of the file says."""
+    """The verification's result for the file."""
     engine = open_database(f"sqlite:///{file}")
     try:
         return verify_books(engine, keys, witnesses, read_payload=read_payload)
@@ -208,7 +210,7 @@ def verified(
 
 @contextmanager
 def attack(file: Path) -> Iterator[sqlite3.Connection]:
-    """The file in the hands of somebody whom neither triggers nor CHECKs stop."""
+    """The file in the hands of an attacker, without triggers and CHECKs."""
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA ignore_check_constraints=ON")
     triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
@@ -222,19 +224,20 @@ def attack(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tamper(file: Path, *statements: str) -> None:
-    """Changes rows by plain SQL; each statement changes something."""
+    """Changes rows by plain SQL; each statement must change something."""
     with attack(file) as connection:
         for statement in statements:
             assert connection.execute(statement).rowcount >= 1, statement
 
 
 def forget_answers(file: Path) -> None:
-    """Leaves out what a desk answers: it is not the contract's, which the shell reads as well."""
+    """Deletes the stored answers: the tests' engine encodes them in another form than the
+    contract's."""
     tamper(file, "DELETE FROM requests", "UPDATE authorizations SET request_id=''")
 
 
 def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
-    """Computes every link of a line anew, and its head, as whoever has the file can."""
+    """Computes every link of a line anew, and its head, as an attacker with the file can."""
     where = "WHERE user_id = ? AND currency = ?"
     key = (user_id, currency)
     with attack(file) as connection:
@@ -249,7 +252,7 @@ def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
 
 
 def reseal(file: Path, sign: Signer | None = None) -> None:
-    """Makes every seal anew over the heads as they are: with a key, or with the old signatures."""
+    """Makes every seal anew over the present heads: with a key, or with the old signatures."""
     with attack(file) as connection:
         previous = b""
         for row in connection.execute("SELECT * FROM seals ORDER BY number").fetchall():
@@ -267,7 +270,7 @@ def reseal(file: Path, sign: Signer | None = None) -> None:
 
 
 def restore(file: Path, older: Path, *, leave: Sequence[str] = ()) -> None:
-    """Puts the rows of an older copy into every table but these."""
+    """Puts the rows of an older copy into every table except these."""
     with attack(file) as connection:
         connection.commit()
         connection.execute("ATTACH ? AS older", (str(older),))
@@ -280,7 +283,7 @@ def restore(file: Path, older: Path, *, leave: Sequence[str] = ()) -> None:
 
 
 def copy_of(file: Path, name: str) -> Path:
-    """A copy beside the file, which nobody has open."""
+    """A copy beside the file, which no process has open."""
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -288,9 +291,9 @@ def copy_of(file: Path, name: str) -> Path:
 
 
 def multiply(file: Path, times: int) -> None:
-    """As many people with the same lives, under other names."""
+    """Adds this many people with the same rentals under other names."""
     own: dict[str, dict[str, str]] = {
-        "lines": {"subject_key": "x''"},  # nobody's name is in a chain
+        "lines": {"subject_key": "x''"},  # the chain does not contain the person's name
         "entries": {},
         "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
         "users": {},

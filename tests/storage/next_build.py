@@ -1,4 +1,4 @@
-"""The schema of a build after this one: this build's migrations, and one that a test writes."""
+"""The schema of a later build: this build's migrations, and one written by a test."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ op.create_table("later", sa.Column("later_id", sa.BigInteger(), primary_key=True
 """A migration that only adds: columns, an index, a table."""
 
 CLOSES = f'op.execute("INSERT INTO compatibility (oldest_build) VALUES ({NUMBER})")'
-"""A migration after which this build may not run any more."""
+"""A migration after which this build may no longer run."""
 
 
 @contextmanager
 def changeable(databases: Databases) -> Iterator[str]:
-    """The URL of a fresh database whose schema may be changed: nobody uses it again."""
+    """The URL of a fresh database for this test only, whose schema may be changed."""
     if isinstance(databases, PostgresDatabases):
         name = databases.cluster.fresh()
         yield databases.cluster.url(name)
@@ -50,7 +50,7 @@ def changeable(databases: Databases) -> Iterator[str]:
 
 
 def widens(table: str, check: str, alternative: str) -> str:
-    """A migration that lets a CHECK of this build allow one thing more."""
+    """A migration that lets a CHECK of this build allow one more value."""
     name = f"ck_{table}_{check}"
     (before,) = [
         str(it.sqltext)
@@ -92,9 +92,9 @@ def upgrade() -> None:
 def migrate_as_next_build(
     engine: Engine, folder: Path, body: str, waits: LockWaits = LOCK_WAITS
 ) -> None:
-    """Migrates a database as the next build would, whose newest migration has this body.
+    """Migrates a database as the next build would, with this body of its newest migration.
 
-    `folder` is an empty one that the test owns.
+    `folder` is an empty folder that the test owns.
     """
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)

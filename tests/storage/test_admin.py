@@ -1,4 +1,4 @@
-"""What is set up from the shell: operators, products, keys."""
+"""Setting up from the shell: operators, products, keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.fakes import OPERATOR, START_US
 
 @pytest.mark.parametrize("operator_id", ["a", "0", "city-bikes-2", "a" * 63, "a-", "a--b"])
 def test_an_operators_id(store: SqlStore, operator_id: str) -> None:
-    """An operator's id is lower-case letters, digits and hyphens, 63 at most."""
+    """An operator's id has lower-case letters, digits and hyphens, at most 63."""
     admin.create_operator(store.engine, operator_id, "Name", 0, START_US)
     assert operator_id in store.catalog().operators
 
@@ -39,7 +39,7 @@ def test_an_operators_id(store: SqlStore, operator_id: str) -> None:
     "operator_id",
     ["", "A", "a" * 64, "-a", "a_b", "a b", "a\n", "ä", "a/b", "a.b", PLATFORM],
 )
-def test_no_operators_id(store: SqlStore, operator_id: str) -> None:
+def test_a_wrong_operators_id(store: SqlStore, operator_id: str) -> None:
     """Any other id is refused, and so is the platform's own name."""
     with pytest.raises(InvalidInput) as refused:
         admin.create_operator(store.engine, operator_id, "Name", 0, START_US)
@@ -48,7 +48,7 @@ def test_no_operators_id(store: SqlStore, operator_id: str) -> None:
 
 
 def test_an_operator_is_created_once(store: SqlStore) -> None:
-    """An operator that exists is refused and stays as it is."""
+    """Creating an operator that exists is refused and changes nothing."""
     with pytest.raises(admin.OperatorExists) as refused:
         admin.create_operator(store.engine, OPERATOR, "Other name", 1, START_US)
     assert refused.value.metadata == {"operator": OPERATOR}
@@ -56,8 +56,8 @@ def test_an_operator_is_created_once(store: SqlStore) -> None:
 
 
 def test_an_operator_is_created_once_for_a_request_id(store: SqlStore) -> None:
-    """Creating an operator again with the same request id and content succeeds and changes
-    nothing; with other content it is refused, naming what differs."""
+    """Creating an operator again with the same request id and content succeeds and changes nothing;
+    other content is refused, and the refusal names the difference."""
     for _ in range(2):
         admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
     assert store.catalog().operators["new"].fee_bp == 250
@@ -69,10 +69,10 @@ def test_an_operator_is_created_once_for_a_request_id(store: SqlStore) -> None:
     assert refused.value.metadata == {"field": "method"}
 
 
-def test_a_retry_is_answered_although_ids_must_look_otherwise(
+def test_a_retry_is_answered_before_new_rules_for_ids(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator's registration sent again is done, although today its id would be refused."""
+    """A repeated registration of an operator succeeds even when its id would be refused today."""
     admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
     monkeypatch.setattr(admin, "OPERATOR_ID", re.compile("[0-9]+"))
     admin.create_operator(store.engine, "new", "New", 250, START_US, request_id="a-1")
@@ -82,8 +82,8 @@ def test_a_retry_is_answered_although_ids_must_look_otherwise(
 
 @pytest.mark.parametrize("operator_id", [OPERATOR, None])
 def test_a_request_id_makes_one_key(store: SqlStore, operator_id: str | None) -> None:
-    """A key made again with the same request id replaces the first, which may never have been
-    seen; one made without a request id stands beside it."""
+    """A key made again with the same request id replaces the first, which may not have arrived; one
+    made without a request id is an additional key."""
     lost, shown, other = new_key(), new_key(), new_key()
     admin.add_key(store.engine, other, operator_id, START_US)
     admin.add_key(store.engine, lost, operator_id, START_US, request_id="k-1")
@@ -106,7 +106,7 @@ def test_an_operator_starts_with_the_default_products(store: SqlStore) -> None:
 
 
 def test_the_defaults_are_written_once(store: SqlStore) -> None:
-    """Installing the defaults again changes neither limits nor policies, even changed ones."""
+    """Installing the defaults again does not change limits or policies, even edited ones."""
     with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
         connection.execute(t.limit_steps.update().values(limit_minor=1))
         connection.execute(t.policies.update().values(zero_from_score=900))
@@ -116,7 +116,7 @@ def test_the_defaults_are_written_once(store: SqlStore) -> None:
     assert {step.limit_minor for step in before.limit_steps["CNY"]} == {1}
 
 
-def test_a_key_is_known_by_its_hash(store: SqlStore) -> None:
+def test_keys_have_the_scopes_of_their_owner(store: SqlStore) -> None:
     """An operator's key may work with authorizations, the platform's with everything else."""
     operators, platforms = new_key(), new_key()
     admin.add_key(store.engine, operators, OPERATOR, START_US)
@@ -134,7 +134,7 @@ def test_a_key_is_known_by_its_hash(store: SqlStore) -> None:
 
 
 def test_a_key_with_a_removed_scope_goes_on(store: SqlStore) -> None:
-    """A key that was made with a scope which no build knows any more serves its other scopes."""
+    """A key with a removed scope keeps its other scopes."""
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
     with writing(store.engine) as connection:
@@ -144,8 +144,8 @@ def test_a_key_with_a_removed_scope_goes_on(store: SqlStore) -> None:
     assert found.scopes == {Scope.AUTHORIZATIONS_READ}
 
 
-def test_keys_say_which_scopes_they_have(store: SqlStore) -> None:
-    """The list of keys has each key's owner and scopes, the platform's keys first, and no key."""
+def test_the_list_of_keys_has_their_scopes(store: SqlStore) -> None:
+    """The list of keys has each key's owner and scopes, the platform's first, and no key's text."""
     keys = [new_key() for _ in range(3)]
     for at, (key, owner) in enumerate(zip(keys, (OPERATOR, None, OPERATOR), strict=True)):
         admin.add_key(store.engine, key, owner, START_US + at)
@@ -171,15 +171,15 @@ def test_keys_say_which_scopes_they_have(store: SqlStore) -> None:
     assert (second.scopes.granted, second.revoke_us) == (OPERATOR_SCOPES, START_US + 9)
 
 
-def test_a_key_of_nobody(store: SqlStore) -> None:
-    """A key for an operator that is not there is refused."""
+def test_a_key_of_an_unknown_operator(store: SqlStore) -> None:
+    """A key for an operator that does not exist is refused."""
     with pytest.raises(NotFound):
         admin.add_key(store.engine, new_key(), "nobody", START_US)
 
 
 def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
-    """A key that was revoked opens nothing, stays on record, and cannot be revoked again; other
-    keys of the operator go on."""
+    """A revoked key gives no access, stays on record, and cannot be revoked again; the operator's
+    other keys go on."""
     gone, stays = new_key(), new_key()
     for key in (gone, stays):
         admin.add_key(store.engine, key, OPERATOR, START_US)
@@ -196,7 +196,7 @@ def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
 
 
 def test_a_keys_text_is_nowhere_in_the_file(file: Path) -> None:
-    """Keys are hashed at rest: no byte of the database's files spells a key."""
+    """Keys are stored as hashes: no byte sequence of the database's files is a key."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
@@ -214,8 +214,8 @@ def test_a_keys_text_is_nowhere_in_the_file(file: Path) -> None:
 
 
 def test_a_key_is_revoked_once_for_a_request_id(store: SqlStore) -> None:
-    """A revocation sent again after an unknown outcome is done already; the same request id for
-    another key is refused."""
+    """A repeated revocation with the same request id succeeds; the same id for another key is
+    refused."""
     keys = [new_key(), new_key()]
     for key in keys:
         admin.add_key(store.engine, key, None, START_US)

@@ -1,4 +1,4 @@
-"""Backups of a database in use, and restores: whole, proved, and never over something else."""
+"""Backups of a database in use, and restores: complete, verified, and never over other files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def url_of(path: Path) -> str:
 
 
 def rent(desk: Desk, user_id: str, number: int) -> list[str]:
-    """Two rentals in one transaction, and the end of the first; ids of what was acknowledged."""
+    """Makes two rentals in one transaction and ends the first; returns the acknowledged ids."""
     works = [
         desk.work(authorize(user_id, "umbrella", f"umbrella-{number}-{part}"))
         for part in ("a", "b")
@@ -51,7 +51,7 @@ def rent(desk: Desk, user_id: str, number: int) -> list[str]:
 
 
 def people_who_rented(url: str) -> Desk:
-    """An engine on a database, and some history in it."""
+    """An engine on a database with some history."""
     desk = Desk(SqlStore(open_database(url)))
     for user_id in PEOPLE:
         desk.put_user(user_id, 720)
@@ -62,14 +62,14 @@ def people_who_rented(url: str) -> Desk:
 
 @pytest.fixture
 def busy(file: Path) -> Iterator[Desk]:
-    """People who have rented, and may go on."""
+    """An engine with people who have rented and can rent again."""
     desk = people_who_rented(url_of(file))
     yield desk
     desk.store.close()
 
 
 class Writer:
-    """Rents in a thread until told to stop, and keeps what was acknowledged."""
+    """Rents in a thread until it is stopped, and keeps the acknowledged ids."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -94,7 +94,7 @@ class Writer:
                 self._wake.notify_all()
 
     def wait_for_more(self, count: int) -> None:
-        """Returns once so many more calls were acknowledged."""
+        """Returns once this many more calls were acknowledged."""
         with self._wake:
             goal = len(self.acknowledged) + count
             assert self._wake.wait_for(
@@ -105,7 +105,7 @@ class Writer:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Renting inside the block; ended with it."""
+        """Rents while the block runs."""
         self._thread.start()
         try:
             yield
@@ -129,7 +129,7 @@ def content(path: Path) -> list[str]:
 
 
 def products(path: Path) -> list[tuple[object, ...]]:
-    """All products, with texts that are none as they are."""
+    """All products, with empty texts as stored."""
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = bytes
         return connection.execute("SELECT * FROM products ORDER BY rowid").fetchall()
@@ -146,9 +146,10 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_backup_under_load_is_one_moment(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A backup taken while others write has all that was answered before, and whole transactions.
+    """A backup taken during writes has every call that was answered before it, and only whole
+    transactions.
 
-    Its books verify, and the writer goes on while it is made.
+    Its books verify, and the writer goes on meanwhile.
     """
     writer = Writer(busy)
     during = 0
@@ -162,15 +163,15 @@ def test_a_backup_under_load_is_one_moment(busy: Desk, file: Path, tmp_path: Pat
             assert before <= kept
             assert made.books.fault is None
             assert made.books.lines == len(PEOPLE)
-            # Each transaction of the writer holds two requests: both are there, or neither.
+            # Each transaction of the writer has two requests: a backup has both or neither.
             assert (len(kept) - len(PEOPLE)) % 2 == 0
     assert during > 0
     writer_ids = set(writer.acknowledged)
     assert stored_requests(tmp_path / "4.db") - writer_ids <= stored_requests(tmp_path / "0.db")
 
 
-def test_a_backup_has_what_only_the_log_has(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """What was committed and is still in the write-ahead log is in the backup, which needs none."""
+def test_a_backup_has_the_logs_commits(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A backup has the commits that are still in the write-ahead log, and needs no log itself."""
     with closing(sqlite3.connect(f"file:{file}?immutable=1", uri=True)) as without_log:
         assert without_log.execute("SELECT count(*) FROM authorizations").fetchone() == (0,)
     made = back_up(url_of(file), tmp_path / "backup.db")
@@ -182,8 +183,8 @@ def test_a_backup_has_what_only_the_log_has(busy: Desk, file: Path, tmp_path: Pa
     assert made.path.stat().st_mode & 0o077 == 0
 
 
-def test_a_backup_takes_nobodys_place(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A file, a link or a sum of the backup's name is left as it is, and the backup refused."""
+def test_a_backup_replaces_no_file(busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A backup is refused, and changes nothing, when a file, a link or a sum has its name."""
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "sum.sha256").write_text("mine")
@@ -195,7 +196,7 @@ def test_a_backup_takes_nobodys_place(busy: Desk, file: Path, tmp_path: Path) ->
 
 
 def test_wrong_books_make_no_backup(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A database whose books are wrong is not backed up: the row is named and no file is left."""
+    """A database with wrong books is not backed up: the row is named and no file is left."""
     plant(file)
     with pytest.raises(BackupRefused, match="BALANCE_STORED at lines/person-0/CNY") as caught:
         back_up(url_of(file), tmp_path / "backup.db")
@@ -204,7 +205,7 @@ def test_wrong_books_make_no_backup(busy: Desk, file: Path, tmp_path: Path) -> N
 
 
 def plant(path: Path) -> None:
-    """A balance that the entries do not add up to."""
+    """Stores a balance that is not the sum of the entries."""
     with closing(sqlite3.connect(path)) as connection:
         changed = connection.execute(
             "UPDATE lines SET limit_minor = limit_minor + 1, available_minor = available_minor + 1 "
@@ -215,10 +216,9 @@ def plant(path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["nothing", "a text", "no schema", "a broken page"])
-def test_what_is_no_database_makes_no_backup(
-    what: str, busy: Desk, file: Path, tmp_path: Path
-) -> None:
-    """A missing, foreign, empty or damaged database is refused; none is made, and no file left."""
+def test_only_a_database_is_backed_up(what: str, busy: Desk, file: Path, tmp_path: Path) -> None:
+    """A missing, foreign, empty or damaged database is refused; none is created, and no file is
+    left."""
     folder, source = tmp_path / "to", tmp_path / "source.db"
     folder.mkdir()
     match what:
@@ -254,7 +254,7 @@ def overwrite(path: Path, offset: int, data: bytes) -> None:
 
 
 def test_a_backup_needs_a_folder(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A backup into a folder that is not there is refused."""
+    """A backup into a missing folder is refused."""
     assert refusal(lambda: back_up(url_of(file), tmp_path / "none" / "b.db")) == "NOT_WRITABLE"
 
 
@@ -265,8 +265,8 @@ def test_only_a_file_can_be_backed_up(tmp_path: Path) -> None:
 
 
 def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A database with a row of terms that makes no sense, or that names a row which is not there,
-    is backed up and restored as it is; the backup names the table and the row that dangles."""
+    """A8: a database with a row of terms that is wrong, or refers to a missing row, is backed up
+    and restored unchanged; the backup names the dangling row and its table."""
     for number, spoiled in enumerate((BAD_POLICY, *ON_BOTH, *ON_SQLITE)):
         source = url_of(tmp_path / f"source-{number}.db")
         restore(back_up(url_of(file), tmp_path / f"sound-{number}.db").path, source)
@@ -289,8 +289,10 @@ def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: 
         assert all("products" in it for it in made.warnings)
 
 
-def test_a8_a_key_of_nobody_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """An API key of an operator who is not there is told of without the key's hash."""
+def test_a8_a_key_of_an_unknown_operator_is_no_damage(
+    busy: Desk, file: Path, tmp_path: Path
+) -> None:
+    """A8: an API key of a missing operator is reported without the key's hash."""
     hashed = "0" * 64
     plant_terms(
         busy.store.engine,
@@ -310,7 +312,7 @@ def made(busy: Desk, file: Path, tmp_path: Path) -> Backup:
 
 
 def test_a_round_trip_changes_nothing(made: Backup, file: Path, tmp_path: Path) -> None:
-    """A restored database holds what the backed up one held, row by row, and its books verify."""
+    """A restored database has the same rows as the backed up one, and its books verify."""
     target = tmp_path / "restored.db"
     assert restore(made.path, url_of(target)) == made.books
     assert names(tmp_path) == {"backups", "restored.db"}
@@ -318,7 +320,7 @@ def test_a_round_trip_changes_nothing(made: Backup, file: Path, tmp_path: Path) 
 
 
 def test_a_restored_database_serves(made: Backup, busy: Desk, tmp_path: Path) -> None:
-    """A restored database goes on: it replays what it knows and takes what is new."""
+    """A restored database goes on: it answers retries and takes new calls."""
     target = tmp_path / "restored.db"
     restore(made.path, url_of(target))
     store = SqlStore(open_database(url_of(target)))
@@ -337,15 +339,15 @@ def test_a_restored_database_serves(made: Backup, busy: Desk, tmp_path: Path) ->
 
 
 class LaterIds(CountingIds):
-    """Ids that the backed up database has not."""
+    """Ids that the backed up database does not have."""
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
 
 
 @pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
-def test_a_restore_takes_nobodys_place(beside: str, made: Backup, tmp_path: Path) -> None:
-    """A database that is there, or what SQLite left beside one, is not touched by a restore."""
+def test_a_restore_replaces_no_file(beside: str, made: Backup, tmp_path: Path) -> None:
+    """A restore does not touch an existing database, nor SQLite's files beside one."""
     target, left = tmp_path / "target.db", tmp_path / f"target.db{beside}"
     left.write_text("mine")
     assert refusal(lambda: restore(made.path, url_of(target))) == "FILE_EXISTS"
@@ -354,7 +356,7 @@ def test_a_restore_takes_nobodys_place(beside: str, made: Backup, tmp_path: Path
 
 
 def test_a_flipped_byte_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup in which one byte was altered, wherever it is, is refused, and nothing is left."""
+    """A backup with one changed byte, at any place, is refused, and no file is left."""
     whole = made.path.read_bytes()
     for offset in range(0, len(whole), len(whole) // 20):
         overwrite(made.path, offset, bytes([whole[offset] ^ 1]))
@@ -367,20 +369,20 @@ def test_a_flipped_byte_is_refused(made: Backup, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 100, 4_096, -4_096, -1])
 def test_a_truncated_backup_is_refused(kept: int, made: Backup, tmp_path: Path) -> None:
-    """A backup that was cut is refused: by its sum, or by its inside if the sum was made anew."""
+    """A truncated backup is refused: by its sum, or by its content when the sum was made anew."""
     cut = made.path.read_bytes()[:kept]
     made.path.write_bytes(cut)
     url = url_of(tmp_path / "target.db")
     assert refusal(lambda: restore(made.path, url)) == "BACKUP_DAMAGED"
     anew = hashlib.sha256(cut).hexdigest()
     reason = refusal(lambda: restore(made.path, url, sha256=anew))
-    # A file of no bytes is a database of no tables.
+    # A file without bytes is a database without tables.
     assert reason == ("BACKUP_DAMAGED" if cut else "SCHEMA_NOT_CURRENT")
     assert names(tmp_path) == {"backups"}
 
 
 def test_a_planted_balance_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup whose books are wrong is refused although its sum is right."""
+    """A backup with wrong books is refused although its sum is right."""
     plant(made.path)
     anew = hashlib.sha256(made.path.read_bytes()).hexdigest()
     url = url_of(tmp_path / "target.db")
@@ -389,7 +391,7 @@ def test_a_planted_balance_is_refused(made: Backup, tmp_path: Path) -> None:
 
 
 def test_a_backup_needs_its_sum(made: Backup, tmp_path: Path) -> None:
-    """Without FILE.sha256 a restore asks for the sum; with the right one given it takes place."""
+    """Without FILE.sha256 a restore asks for the sum; with the right sum given, it runs."""
     (made.path.parent / "backup.db.sha256").unlink()
     url = url_of(tmp_path / "target.db")
     assert refusal(lambda: restore(made.path, url)) == "NO_SUM"
@@ -398,7 +400,7 @@ def test_a_backup_needs_its_sum(made: Backup, tmp_path: Path) -> None:
 
 
 def test_another_schema_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup of another version's schema is refused, and the text says what to do."""
+    """A backup with another version's schema is refused, and the message says what to do."""
     with closing(sqlite3.connect(made.path)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0000'")
         connection.commit()
@@ -407,10 +409,10 @@ def test_another_schema_is_refused(made: Backup, tmp_path: Path) -> None:
     assert refusal(lambda: restore(made.path, url, sha256=anew)) == "SCHEMA_NOT_CURRENT"
 
 
-def test_what_fails_after_the_restore_is_taken_away(
+def test_a_failed_restore_leaves_no_database(
     made: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the restored database cannot be proved in its place, it does not stay there."""
+    """A restored database that cannot be verified in its place is removed."""
     target = tmp_path / "target.db"
     link = os.link
 
@@ -427,8 +429,8 @@ def test_what_fails_after_the_restore_is_taken_away(
 
 
 def test_a_backup_of_an_earlier_build_is_brought_up_to_date(tmp_path: Path) -> None:
-    """A backup with an earlier schema restores: what it holds is there, in the current schema, and
-    proved; the backup is left as it is."""
+    """A backup with an earlier schema is restored and verified in the current schema, with its
+    content; the backup file stays unchanged."""
     backup, target = tmp_path / "earlier.db", tmp_path / "target.db"
     earlier_database(url_of(backup), "6882bc2")
     whole = backup.read_bytes()
@@ -443,7 +445,7 @@ def test_a_backup_of_an_earlier_build_is_brought_up_to_date(tmp_path: Path) -> N
 
 
 def test_a_backup_of_a_later_build_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup with a schema that is for later builds only is refused, and nothing is left."""
+    """A backup whose schema is only for later builds is refused, and no file is left."""
     with closing(sqlite3.connect(made.path, isolation_level=None)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.execute("INSERT INTO compatibility (oldest_build) VALUES (9999)")

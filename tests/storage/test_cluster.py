@@ -1,4 +1,4 @@
-"""The PostgreSQL that the tests run on: it starts by itself, and never outlives them."""
+"""The tests' PostgreSQL starts by itself and never outlives them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def gone(process: int) -> bool:
     except ProcessLookupError:
         return True
     state = Path(f"/proc/{process}/stat")
-    # Ended, and not yet fetched by whoever inherited it.
+    # The process has ended, but its parent has not collected it yet.
     return state.exists() and state.read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_server_ends_with_the_tests(how: signal.Signals) -> None:
-    """However a test run ends, its server ends with it, and its folder is removed."""
+    """In whatever way a test run ends, its server ends with it, and its folder is removed."""
     run = subprocess.Popen(
         [sys.executable, "-c", TEST_RUN],
         stdin=subprocess.PIPE,
@@ -56,7 +56,7 @@ def test_the_server_ends_with_the_tests(how: signal.Signals) -> None:
     assert run.stdout is not None
     folder, number = run.stdout.readline().split()
     assert not gone(int(number))
-    # As the terminal does it: to all of them at once.
+    # As from the terminal: to the whole group at once.
     os.killpg(run.pid, how)
     run.communicate(timeout=HANG_S)
     end = time.monotonic() + HANG_S
@@ -77,10 +77,10 @@ def test_it_does_not_run_as_root(cluster: Cluster) -> None:
     assert Path(name).stat().st_uid == (os.geteuid() or postgres.NOBODY)
 
 
-def test_its_programs_are_copied_where_its_user_cannot_reach_them(
+def test_its_programs_are_copied_to_an_open_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """When the environment lies in a closed folder PostgreSQL runs from a copy."""
+    """PostgreSQL runs from a copy when the environment lies in a closed folder."""
     monkeypatch.delenv("FREEHOLD_POSTGRES", raising=False)
     monkeypatch.setattr(postgres, "_as_nobody", lambda: {"user": postgres.NOBODY})
     monkeypatch.setattr(postgres, "_for_all", lambda folder: False)
@@ -90,8 +90,8 @@ def test_its_programs_are_copied_where_its_user_cannot_reach_them(
     assert b"PostgreSQL" in version.stdout
 
 
-def test_databases_are_apart(cluster: Cluster) -> None:
-    """A fresh database has the schema, and nothing of what others wrote."""
+def test_databases_are_separate(cluster: Cluster) -> None:
+    """A fresh database has the schema and no other test's rows."""
     names = [cluster.fresh(), cluster.fresh()]
     for name in names:
         with psycopg.connect(cluster.dsn(name)) as connection:
@@ -100,8 +100,8 @@ def test_databases_are_apart(cluster: Cluster) -> None:
         cluster.drop(name)
 
 
-def test_a_killed_server_keeps_what_was_committed(tmp_path: Path) -> None:
-    """A server that was killed and started again has what was committed before."""
+def test_a_killed_server_keeps_its_commits(tmp_path: Path) -> None:
+    """A server that was killed and started again has every commit from before."""
     with Cluster(safe=True) as own:
         name = own.empty()
         with psycopg.connect(own.dsn(name)) as connection:
@@ -117,7 +117,7 @@ def test_a_killed_server_keeps_what_was_committed(tmp_path: Path) -> None:
 
 
 def test_a_lent_database_comes_back_clean(cluster: Cluster) -> None:
-    """A database that was lent is the next one's as if it were fresh: rows, numbers and all."""
+    """A returned database is like a fresh one: without rows, and with sequences reset."""
     name = cluster.lend()
     with psycopg.connect(cluster.dsn(name)) as connection:
         before = contents(connection)
@@ -146,7 +146,7 @@ def contents(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
 
 
 def test_a_lent_database_with_other_tables_is_not_lent_again(cluster: Cluster) -> None:
-    """A database whose tables a test has changed is removed."""
+    """A database whose tables a test has changed is dropped."""
     name = cluster.lend()
     with psycopg.connect(cluster.dsn(name)) as connection:
         connection.execute("CREATE TABLE extra (number integer)")

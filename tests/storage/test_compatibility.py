@@ -1,4 +1,4 @@
-"""Builds and schemas of different ages: which build may run on which schema."""
+"""Builds and schemas of different ages: which builds may run on which schemas."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def engine(url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def expanded(engine: Engine, tmp_path: Path) -> Engine:
-    """The same after the next build's migration, which only adds."""
+    """The fresh database after the next build's migration, which only adds."""
     migrate_as_next_build(engine, tmp_path / "next", ADDS)
     return engine
 
 
 def typed(url: str, *words: str) -> Result:
-    """A command of the shell on a database."""
+    """Runs a command of the shell on a database."""
     runner = CliRunner(env={"FREEHOLD_DATABASE": None})
     return runner.invoke(cli, [*words, "--database", url], input="fh_key\n")
 
@@ -86,18 +86,19 @@ def test_a_build_has_the_number_of_its_newest_migration() -> None:
 def test_a_schema_names_the_oldest_build_that_may_run_on_it(
     revision: str | None, oldest_build: int | None, schema: Schema
 ) -> None:
-    """This build runs on its own schema, and on a later one that names a build no later than it."""
+    """This build runs on its own schema, and on a later one whose oldest allowed build is this one
+    or earlier."""
     assert compare_schema(revision, oldest_build) is schema
 
 
-def test_a_fresh_schema_admits_every_build_that_asks(engine: Engine) -> None:
-    """The schema of this build names build 6 as the oldest: the first that looks."""
+def test_a_fresh_schema_allows_every_build_that_checks(engine: Engine) -> None:
+    """The schema of this build names build 6 as the oldest: the first build that checks."""
     with engine.connect() as connection:
         assert oldest_build_of(connection) == 6
 
 
 def test_the_largest_number_counts(engine: Engine) -> None:
-    """Of several rows the largest names the oldest build, in whatever order they came."""
+    """The largest of several rows names the oldest build, in any order of the rows."""
     with writing(engine) as connection:
         for number in (9, 7):
             connection.execute(text(f"INSERT INTO compatibility (oldest_build) VALUES ({number})"))
@@ -108,7 +109,7 @@ def test_the_largest_number_counts(engine: Engine) -> None:
 def test_every_command_runs_on_a_schema_that_only_grew(
     expanded: Engine, url: str, command: str
 ) -> None:
-    """After a later build's migration that only added, each command of this build does its work."""
+    """After a later build's migration that only adds, each command of this build works."""
     assert schema_of(expanded) is Schema.NEWER
     words = ["nobody" if word == "city" else word for word in COMMANDS[command]]
     if command == "operator create-key":
@@ -125,7 +126,8 @@ def test_a_revoked_key_stays_revoked_on_a_schema_that_only_grew(expanded: Engine
 
 
 def test_migrate_leaves_a_newer_schema_alone(expanded: Engine, url: str) -> None:
-    """`freehold migrate` of an older build says that there is nothing to migrate, and succeeds."""
+    """`freehold migrate` of an older build reports that there is nothing to migrate, and
+    succeeds."""
     done = typed(url, "migrate")
     assert (done.exit_code, done.output.splitlines()) == (
         0,
@@ -136,17 +138,17 @@ def test_migrate_leaves_a_newer_schema_alone(expanded: Engine, url: str) -> None
 
 
 def test_the_engine_works_on_a_schema_that_only_grew(expanded: Engine, desk: Desk) -> None:
-    """This build rents and settles on the schema of a later one, and its books verify."""
+    """This build rents and settles on a later build's schema, and its books verify."""
     desk.put_user("ann", 700)
     it = rental(desk, settle(rental(desk, authorize()), 350))
     assert it.captured_minor == 350
     assert verify_books(expanded).fault is None
 
 
-def test_a_new_column_of_entries_leaves_their_links_alone(
+def test_a_new_column_of_entries_keeps_their_links(
     engine: Engine, desk: Desk, tmp_path: Path
 ) -> None:
-    """Entries that were written before a later build added a column verify after it."""
+    """Entries from before a later build's new column verify after it."""
     desk.put_user("ann", 700)
     rental(desk, authorize())
     migrate_as_next_build(engine, tmp_path / "next", ADDS)
@@ -155,8 +157,8 @@ def test_a_new_column_of_entries_leaves_their_links_alone(
     assert verify_books(engine).fault is None
 
 
-def test_a_backup_of_a_schema_that_only_grew_is_proved(file: Path, tmp_path: Path) -> None:
-    """This build backs up a database of a later build's schema, and restores it as it is."""
+def test_a_backup_of_a_schema_that_only_grew_is_verified(file: Path, tmp_path: Path) -> None:
+    """This build backs up a database with a later build's schema, and restores it unchanged."""
     url, target = f"sqlite:///{file}", f"sqlite:///{tmp_path / 'target.db'}"
     opened = open_database(url)
     migrate_as_next_build(opened, tmp_path / "next", ADDS)
@@ -169,7 +171,7 @@ def test_a_backup_of_a_schema_that_only_grew_is_proved(file: Path, tmp_path: Pat
 
 
 def test_no_backup_is_made_of_a_schema_that_excludes_this_build(file: Path, tmp_path: Path) -> None:
-    """A copy whose schema is for later builds only is not proved, and not kept."""
+    """A copy whose schema is only for later builds is neither verified nor kept."""
     opened = open_database(f"sqlite:///{file}")
     migrate_as_next_build(opened, tmp_path / "next", ADDS + CLOSES)
     opened.dispose()
@@ -183,7 +185,7 @@ def test_every_command_stops_on_a_schema_that_excludes_its_build(
     engine: Engine, url: str, tmp_path: Path, command: str
 ) -> None:
     """After a migration that raises the oldest build, each command of this build stops with one
-    line, which names both numbers and changes nothing."""
+    line that has both numbers, and changes nothing."""
     migrate_as_next_build(engine, tmp_path / "next", ADDS + CLOSES)
     done = typed(url, *COMMANDS[command])
     assert done.exit_code == 1

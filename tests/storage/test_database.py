@@ -1,4 +1,4 @@
-"""Opening a database: the settings that durability rests on."""
+"""Opening a database: the settings for durability."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def either(url: str) -> Iterator[Engine]:
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5_000)],
 )
 def test_every_connection_is_durable(database: Engine, pragma: str, value: object) -> None:
-    """Every connection of the pool writes ahead and syncs in full, those opened later too."""
+    """Every connection of the pool uses write-ahead logging and full syncs, later ones too."""
     with ExitStack() as stack:
         connections = [stack.enter_context(database.connect()) for _ in range(4)]
         for connection in connections:
@@ -50,7 +50,7 @@ def test_every_connection_is_durable(database: Engine, pragma: str, value: objec
 
 
 def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:
-    """A transaction that writes locks before it reads; one that reads lets others write."""
+    """A writing transaction locks before it reads; a reading one lets others write."""
     rival = sqlite3.connect(file, timeout=0, isolation_level=None)
     with database.connect() as reader, reader.begin():
         reader.execute(COUNT)
@@ -62,8 +62,8 @@ def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:
     rival.close()
 
 
-def test_leaving_the_block_commits(either: Engine) -> None:
-    """A writing block commits at its end, and rolls back when it raises."""
+def test_a_block_commits_at_its_end(either: Engine) -> None:
+    """A writing block commits at its end, and rolls back on an error."""
     with writing(either) as connection:
         connection.exec_driver_sql(INSERT)
     with pytest.raises(ZeroDivisionError), writing(either) as connection:
@@ -72,8 +72,8 @@ def test_leaving_the_block_commits(either: Engine) -> None:
         assert connection.scalar(COUNT) == 1
 
 
-def test_a_reader_sees_one_state(either: Engine) -> None:
-    """A reading block sees the same state to its end, whatever is written meanwhile."""
+def test_a_reading_block_sees_one_state(either: Engine) -> None:
+    """A reading block sees the same state to its end, whatever others write."""
     with reading(either) as reader, reading_all(either, 10) as streaming:
         assert reader.scalar(COUNT) == streaming.scalar(ROWS) == 0
         with writing(either) as connection:
@@ -84,13 +84,13 @@ def test_a_reader_sees_one_state(either: Engine) -> None:
 
 
 def test_other_databases_are_refused() -> None:
-    """A database that is neither SQLite nor PostgreSQL is refused."""
+    """Only SQLite and PostgreSQL databases are accepted."""
     with pytest.raises(ValueError, match="unsupported database: mysql"):
         open_database("mysql://localhost/x")
 
 
-def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A file in a folder that is not there is an error at the first use."""
+def test_a_file_in_a_missing_folder(tmp_path: Path) -> None:
+    """A file in a missing folder is an error at the first use."""
     engine = open_database(f"sqlite:///{tmp_path / 'no' / 'such.db'}")
     with pytest.raises(OperationalError):
         engine.connect()

@@ -1,4 +1,5 @@
-"""Backups of PostgreSQL: one snapshot, proved, by its own tools, and into an empty database."""
+"""Backups of PostgreSQL: one verified snapshot, made with PostgreSQL's own tools, restored into an
+empty database."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ MAJORS = ["pinned", *sorted({OLDEST, *OTHERS} - {major_of_pinned()})]
 
 @pytest.fixture(scope="module", params=MAJORS)
 def cluster(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Cluster]:
-    """The PostgreSQL of all tests, and one of each other major version that this machine has."""
+    """The tests' PostgreSQL, and one of each other major version on this machine."""
     if request.param == "pinned":
         yield cluster
         return
@@ -74,7 +75,7 @@ def target(cluster: Cluster) -> str:
 
 @pytest.fixture
 def busy(source: str) -> Iterator[Desk]:
-    """People who have rented, and may go on."""
+    """People who have rented and can rent again."""
     desk = people_who_rented(source)
     yield desk
     desk.store.close()
@@ -110,7 +111,7 @@ def relations(url: str) -> int:
 
 
 def plant(url: str) -> None:
-    """A balance that the entries do not add up to."""
+    """Stores a balance that is not the sum of the entries."""
     change = (
         "UPDATE lines SET limit_minor = limit_minor + 1, available_minor = available_minor + 1 "
         "WHERE user_id = 'person-0'"
@@ -122,9 +123,10 @@ def plant(url: str) -> None:
 def test_a_dump_under_load_is_one_moment(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A dump taken while others write has all that was answered before, and whole transactions.
+    """A dump taken during writes has every call that was answered before it, and only whole
+    transactions.
 
-    Restored, it holds what the verification of its snapshot saw, and its books verify.
+    Once restored, it has exactly what the verification of its snapshot saw, and its books verify.
     """
     writer = Writer(busy)
     with writer.at_work():
@@ -136,14 +138,14 @@ def test_a_dump_under_load_is_one_moment(
     assert restore(made.path, target, postgres_bin=programs) == made.books
     kept = stored_requests(target)
     assert before <= kept <= stored_requests(source)
-    # Each transaction of the writer holds two requests: both are there, or neither.
+    # Each transaction of the writer has two requests: a dump has both or neither.
     assert (len(kept) - len(PEOPLE)) % 2 == 0
 
 
 def test_a_round_trip_changes_nothing(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A restored database holds what the backed up one held, row by row, and serves."""
+    """A restored database has the same rows as the backed up one, and serves calls."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     assert names(tmp_path) == {"books.dump", "books.dump.sha256"}
     restore(made.path, target, postgres_bin=programs)
@@ -154,7 +156,7 @@ def test_a_round_trip_changes_nothing(
 
 
 def test_wrong_books_make_no_dump(busy: Desk, source: str, programs: Path, tmp_path: Path) -> None:
-    """A database whose books are wrong is not backed up: the row is named and no file is left."""
+    """A database with wrong books is not backed up: the row is named and no file is left."""
     plant(source)
     with pytest.raises(BackupRefused, match="BALANCE_STORED at lines/person-0/CNY"):
         back_up(source, tmp_path / "books.dump", postgres_bin=programs)
@@ -164,7 +166,7 @@ def test_wrong_books_make_no_dump(busy: Desk, source: str, programs: Path, tmp_p
 def test_a_damaged_dump_is_refused(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A dump that was altered or cut is refused before the database is touched."""
+    """A changed or truncated dump is refused before the database is touched."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     whole = made.path.read_bytes()
     overwrite(made.path, len(whole) // 2, bytes([whole[len(whole) // 2] ^ 1]))
@@ -174,10 +176,10 @@ def test_a_damaged_dump_is_refused(
     assert relations(target) == 0
 
 
-def test_half_a_dump_restores_nothing(
+def test_a_truncated_dump_restores_nothing(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A cut dump whose sum was made anew fails as a whole: the database stays empty."""
+    """A truncated dump whose sum was made anew fails completely: the database stays empty."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     cut = made.path.read_bytes()[: made.path.stat().st_size * 2 // 3]
     made.path.write_bytes(cut)
@@ -191,7 +193,7 @@ def test_half_a_dump_restores_nothing(
 def test_a_wrong_balance_in_a_dump_is_named(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A restore of wrong books says that they must not be served from, and names the row."""
+    """A restore of wrong books reports that they must not be served, and names the row."""
     plant(source)
     dump = tmp_path / "by-hand.dump"
     address = busy.store.engine.url.render_as_string().replace("+psycopg", "")
@@ -205,7 +207,7 @@ def test_a_wrong_balance_in_a_dump_is_named(
 def test_a_restore_needs_an_empty_database(
     busy: Desk, source: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A database with tables in it is not touched by a restore."""
+    """A restore does not touch a database that has tables."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     before = content(source)
     assert (
@@ -217,7 +219,8 @@ def test_a_restore_needs_an_empty_database(
 def test_the_password_is_on_no_command_line(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """The password of the URL reaches PostgreSQL's tools, but not by words that all may read."""
+    """PostgreSQL's tools get the URL's password, but not on their command line, which everyone may
+    read."""
     folder, seen = tmp_path / "bin", tmp_path / "seen"
     folder.mkdir()
     for name in ("pg_dump", "pg_restore"):
@@ -248,7 +251,7 @@ def test_the_password_is_on_no_command_line(
 def test_a_failing_tool_leaves_nothing(
     failing: str, busy: Desk, source: str, programs: Path, tmp_path: Path
 ) -> None:
-    """When one of PostgreSQL's tools fails, its own line is passed on and no file is left."""
+    """When one of PostgreSQL's tools fails, its own line is shown and no file is left."""
     folder, to = tmp_path / "bin", tmp_path / "to"
     folder.mkdir()
     to.mkdir()
@@ -267,7 +270,7 @@ def test_a_failing_tool_leaves_nothing(
 
 
 def test_a_missing_tool_is_named(source: str, tmp_path: Path) -> None:
-    """Without PostgreSQL's tools the refusal says where they were looked for."""
+    """Without PostgreSQL's tools, the refusal names the places where they were searched."""
     with pytest.raises(BackupRefused, match=f"are needed.*none in {tmp_path}: give --postgres-bin"):
         back_up(source, tmp_path / "books.dump", postgres_bin=tmp_path)
     assert names(tmp_path) == set()
@@ -276,8 +279,8 @@ def test_a_missing_tool_is_named(source: str, tmp_path: Path) -> None:
 def test_a_dump_of_an_earlier_build_is_brought_up_to_date(
     cluster: Cluster, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A dump with an earlier schema restores: what it holds is there, in the current schema, and
-    proved."""
+    """A dump with an earlier schema is restored and verified in the current schema, with its
+    content."""
     url, backup = cluster.url(cluster.empty()), tmp_path / "earlier.dump"
     earlier_database(url, "6882bc2")
     address = url.replace("+psycopg", "")
@@ -302,19 +305,19 @@ def test_a20_the_tools_of_the_servers_version_are_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without --postgres-bin the tools of the server's own version are taken, also where those
-    of other versions come first in PATH; the dump restores."""
+    """A20: without --postgres-bin the tools of the server's own version are used, even when other
+    versions come first in PATH; the dump restores."""
     folders = [*OTHERS.values(), pinned_programs(), programs]
     monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), os.environ["PATH"]]))
     made = back_up(source, tmp_path / "books.dump")
     assert restore(made.path, target) == made.books
 
 
-def test_a20_options_that_older_tools_do_not_know_are_not_handed_over(
+def test_a20_tools_get_only_options_they_know(
     busy: Desk, source: str, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the connection's options the tools are told those of the URL and how long to wait,
-    and no default of the driver's own library ("invalid connection option")."""
+    """A20: PostgreSQL's tools get the URL's options and the time limit, but not the defaults of the
+    driver's own library ("invalid connection option")."""
     folder, seen = tmp_path / "bin", tmp_path / "seen"
     folder.mkdir()
     for name in ("pg_dump", "pg_restore"):
@@ -332,7 +335,7 @@ def test_a20_options_that_older_tools_do_not_know_are_not_handed_over(
 
 
 def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRefused:
-    """What a restore said."""
+    """The restore's output."""
     try:
         return restore(backup, url, postgres_bin=programs)
     except BackupRefused as refused:
@@ -342,8 +345,8 @@ def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRef
 def test_a20_a_backup_of_an_older_server_restores_into_a_newer_one(
     busy: Desk, source: str, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
-    in one line that says so, and stays empty."""
+    """A20: a dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
+    with one line that says so, and stays empty."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     mine = int(major_of(programs))
     for major, folder in {**OTHERS, major_of_pinned(): pinned_programs()}.items():
@@ -363,8 +366,8 @@ def test_a20_a_backup_of_an_older_server_restores_into_a_newer_one(
 def test_a20_tools_of_another_version_are_refused(
     source: str, programs: Path, tmp_path: Path
 ) -> None:
-    """Tools of another major version than the server's are not used; the refusal says which
-    are needed, which were found and where."""
+    """A20: tools of another major version than the server's are not used; the refusal says which
+    are needed, and which were found where."""
     (tmp_path / "any").touch()
     for number in (14, 19):
         for name in ("pg_dump", "pg_restore"):
@@ -380,12 +383,12 @@ def test_a20_tools_of_another_version_are_refused(
     assert names(tmp_path) == {"pg_dump", "pg_restore", "any"}
 
 
-def test_a8_a_row_that_no_restore_could_bring_back(
+def test_a8_a_dangling_row_is_reported_before_the_dump(
     busy: Desk, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A row that names one which is not there, around the database's key, is told of in one line
-    before a backup is made that could not be restored; where the key is gone too, the backup is
-    made, warns of the row, and can be restored."""
+    """A8: a row that refers to a missing one, despite the database's key, stops a backup with one
+    line, because a restore would fail; without the key, the backup is made with a warning and can
+    be restored."""
     engine, url = busy.store.engine, busy.store.engine.url.render_as_string(hide_password=False)
     plant_terms(engine, BAD_POLICY)
     row = "products: city [a-z-]+ 1 names nothing 1 of policies, which is not there"

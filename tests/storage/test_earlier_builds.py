@@ -1,7 +1,7 @@
-"""Databases that earlier builds wrote: what they hold goes on working.
+"""Databases of earlier builds keep working.
 
-`earlier/BUILD.db.xz` is a SQLite database that the build itself made, `earlier/BUILD.sql.xz` a
-script of PostgreSQL 15 with one. Nobody makes them anew.
+`earlier/BUILD.db.xz` is a SQLite database made by that build, `earlier/BUILD.sql.xz` a script of
+PostgreSQL 15 with one. They are never made anew.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BUILDS = ("6882bc2",)
 
 
 def earlier_database(url: str, build: str) -> None:
-    """Puts the database of an earlier build where an empty one is, or a SQLite file is to be."""
+    """Puts an earlier build's database into an empty PostgreSQL database, or into a SQLite file."""
     if url.startswith("sqlite:///"):
         content = lzma.decompress((EARLIER / f"{build}.db.xz").read_bytes())
         Path(url.removeprefix("sqlite:///")).write_bytes(content)
@@ -50,13 +50,13 @@ def earlier_database(url: str, build: str) -> None:
 
 @pytest.fixture(scope="module", params=KINDS)
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """Fresh databases, for the whole file."""
+    """Fresh databases for all tests of this file."""
     return databases_of(request)
 
 
 @pytest.fixture(params=BUILDS)
 def desk(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    """This build's engine on the migrated database of an earlier one."""
+    """This build's engine on an earlier build's database, migrated."""
     url = databases.empty()
     earlier_database(url, request.param)
     engine = open_database(url)
@@ -71,7 +71,7 @@ def desk(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Desk]
 
 
 def test_the_books_of_an_earlier_build_verify(desk: Desk) -> None:
-    """The chains and both books of an earlier build are verified after the migration."""
+    """After the migration, the chains and both books of an earlier build verify."""
     found = verify_books(desk.store.engine)
     assert (found.fault, found.authorizations) == (None, 3)
 
@@ -122,7 +122,7 @@ def test_a_retry_of_a_call_to_an_earlier_build_gets_its_answer(desk: Desk) -> No
 
 
 def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> None:
-    """A debit of which an earlier build recorded the failure succeeds late, like any other."""
+    """A debit that failed under an earlier build may still succeed late."""
     with desk.store.engine.connect() as connection:
         query = text("SELECT authorization_id FROM transfers WHERE state = 'FAILED'")
         authorization_id = connection.execute(query).scalar_one()
@@ -135,9 +135,9 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
     assert verify_books(desk.store.engine).fault is None
 
 
-def test_d9_a_score_of_an_earlier_build_is_not_kept(desk: Desk) -> None:
-    """A person whom an earlier build registered has no score on record until newer features come,
-    and then the one that the limit rests on."""
+def test_d9_an_earlier_builds_score_is_not_kept(desk: Desk) -> None:
+    """D9: a person registered by an earlier build has no score on record until newer features
+    arrive; then it is the score that the limit rests on."""
     it = read_profile(desk.store, "ann", "CNY")
     assert (it.score, it.unscorable_reason, it.model_id) == (None, SCORE_NOT_KEPT, "")
     assert it.limit_basis is LimitBasis.NOT_KEPT
@@ -150,7 +150,7 @@ def test_d9_a_score_of_an_earlier_build_is_not_kept(desk: Desk) -> None:
 
 
 def test_people_and_lines_of_an_earlier_build_go_on(desk: Desk) -> None:
-    """A person whom an earlier build registered rents with the features on record."""
+    """A person registered by an earlier build rents with the features on record."""
     before = balances(desk, "ann")
     it = rental(desk, authorize("ann", "bike"), request_id="anew")
     assert (it.offer, it.band) == ("ZERO", "A")
@@ -162,8 +162,8 @@ FORMATS = text("SELECT link_format, link FROM entries WHERE user_id = 'ann' ORDE
 
 
 def test_a_line_has_links_of_two_formats(desk: Desk) -> None:
-    """New entries follow on the links of an earlier build in a later format, the old links stay as
-    they are, and the line verifies."""
+    """New entries follow an earlier build's links in a later format, the old links stay, and the
+    line verifies."""
     with desk.store.engine.connect() as connection:
         before = connection.execute(FORMATS).all()
     rental(desk, authorize("ann", "bike"), request_id="anew")
@@ -175,11 +175,9 @@ def test_a_line_has_links_of_two_formats(desk: Desk) -> None:
     assert verify_books(desk.store.engine).fault is None
 
 
-def test_an_earlier_server_beside_goes_on_with_the_line(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Entries of a server of the build before, which writes format 1 and does not say so, may
-    stand between entries of this build."""
+def test_an_earlier_server_continues_the_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of an earlier build's server, which writes format 1 without saying so, may stand
+    between entries of this build."""
     rental(desk, authorize("ann", "bike"), request_id="this-build")
     with monkeypatch.context() as earlier:
         earlier.setattr("service.domain.ledger.LINK_FORMAT", 1)

@@ -1,4 +1,4 @@
-"""Migrations that were released do not change: databases are where they left them."""
+"""Released migrations never change, because databases were made with them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ RELEASED = {
     "0008_kept_score.py": "7d67bdcca2ef182bb5f7da6db2d35bcf",
     "0009_events_tell_all.py": "06d76ff2872b279af23682a224bd49c3",
 }
-"""Half of the SHA-256 of each migration's file: a new migration adds a line, and none changes."""
+"""Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
+changes."""
 
 
 @pytest.mark.parametrize("name", sorted(RELEASED))
-def test_a_released_migration_is_as_it_was(name: str) -> None:
-    """The file of a released migration is there and has not changed by a byte: what is to change
-    in the schema is a new revision."""
+def test_a_released_migration_is_unchanged(name: str) -> None:
+    """The file of a released migration exists and has not changed by a byte: a change of the schema
+    is a new revision."""
     found = hashlib.sha256((VERSIONS / name).read_bytes()).hexdigest()[:32]
     assert found == RELEASED[name], f"{name} was released and is frozen: add a new revision"
 
 
 def test_every_migration_is_listed() -> None:
-    """A new migration is added to the list above, so that it is frozen from its first commit on."""
+    """A new migration is added to the list above, so it is frozen from its first commit on."""
     assert {path.name for path in VERSIONS.glob("*.py")} == set(RELEASED)

@@ -1,4 +1,4 @@
-"""Two servers on one PostgreSQL commit in the wrong order: no event, no row of a list is lost."""
+"""Two servers on one PostgreSQL commit in the wrong order: readers miss no event and no row."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LateIds(CountingIds):
 
 @dataclass
 class Server:
-    """A server whose next commit can be held back."""
+    """A server whose next commit can be delayed."""
 
     desk: Desk
     held: bool = False
@@ -65,7 +65,7 @@ def name(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(params=["behind", "ahead"])
 def servers(cluster: Cluster, name: str, request: pytest.FixtureRequest) -> Iterator[list[Server]]:
-    """Two servers on one database; the clock of the first is behind, or ahead of the second's."""
+    """Two servers on one database; the clock of the first is behind or ahead of the second's."""
     made = []
     for ids in (CountingIds(), LateIds()):
         store = HeldStore(open_database(cluster.url(name)))
@@ -79,7 +79,7 @@ def servers(cluster: Cluster, name: str, request: pytest.FixtureRequest) -> Iter
 
 
 class HeldStore(SqlStore):
-    """A store whose next commit of a batch waits, with all that the batch wrote."""
+    """A store whose next batch waits before its commit."""
 
     server: Server
 
@@ -100,7 +100,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def hold(server: Server, pool: ThreadPoolExecutor, act: Callable[[], object]) -> Future[object]:
-    """Lets a server do something up to its commit."""
+    """Runs a call on a server up to its commit."""
     server.held = True
     running = pool.submit(act)
     assert server.reached.wait(HANG_S)
@@ -112,7 +112,7 @@ Read = Callable[[Lists, Place, int], Page[Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """A list that clients read again and again, and a call that adds a row to it."""
+    """A list that clients read repeatedly, and a call that adds a row to it."""
 
     read: Read
     prepare: Callable[[Desk, str], object]
@@ -169,14 +169,14 @@ PEOPLE = ("slow", "one", "two", "three")
 
 
 def prepared(servers: list[Server], case: Case) -> dict[str, Any]:
-    """What is to be there before rows are added, by person."""
+    """The rows' preconditions, by person."""
     slow, quick = (server.desk for server in servers)
-    slow._requests = count(1_000_000)  # no request id of the other's
+    slow._requests = count(1_000_000)  # not a request id of the other server's
     return {it: case.prepare(slow if it == "slow" else quick, it) for it in PEOPLE}
 
 
 def all_pages(case: Case, lists: Lists, size: int, after: Place = START) -> list[str]:
-    """The people of all rows behind a place."""
+    """The people of all rows after a place."""
     found: list[str] = []
     while True:
         page = case.read(lists, after, size)
@@ -187,11 +187,12 @@ def all_pages(case: Case, lists: Lists, size: int, after: Place = START) -> list
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_row_that_is_committed_late_is_on_a_later_page(
+def test_a_late_commit_is_on_a_later_page(
     servers: list[Server], pool: ThreadPoolExecutor, case: Case
 ) -> None:
-    """A page waits for a transaction that took its number before the page's last row, whatever id
-    that server made; each row comes once, and whoever goes on from an early page misses none."""
+    """A page waits for a transaction that took its number before the page's last row, whatever that
+    server's ids; each row comes once, and a reader that continues from an early page misses
+    none."""
     slow, quick = (server.desk for server in servers)
     before = prepared(servers, case)
     lists = lists_of(quick.store)
@@ -215,10 +216,11 @@ def test_a_row_that_is_committed_late_is_on_a_later_page(
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_row_that_began_after_a_page_is_on_a_later_page(
+def test_a_row_of_a_slow_clock_is_on_a_later_page(
     servers: list[Server], pool: ThreadPoolExecutor, case: Case
 ) -> None:
-    """A row of a server whose clock is behind, made after a page was given, comes after it."""
+    """A row of a server whose clock is behind, made after a page was read, comes after that
+    page."""
     slow, quick = (server.desk for server in servers)
     before = prepared(servers, case)
     lists = lists_of(slow.store)
@@ -231,9 +233,9 @@ def test_a_row_that_began_after_a_page_is_on_a_later_page(
     assert all_pages(case, lists, 10, page.last)[-1] == "slow"
 
 
-def test_a_token_of_the_build_before_misses_no_row(servers: list[Server]) -> None:
-    """A token that names only an id goes on with every row that was numbered since, and in the
-    order of ids among those of before."""
+def test_an_earlier_builds_token_misses_no_row(servers: list[Server]) -> None:
+    """A token with only an id continues with every row numbered since, and with earlier rows in the
+    order of ids."""
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     quick = servers[1].desk
@@ -250,8 +252,8 @@ def test_a_token_of_the_build_before_misses_no_row(servers: list[Server]) -> Non
     assert [row.authorization_id for row in rest] == old[1:]
 
 
-def test_a_server_of_the_build_before_numbers_its_rows(servers: list[Server]) -> None:
-    """A row that was inserted without a number gets one, and stands behind those before it."""
+def test_an_earlier_builds_server_numbers_its_rows(servers: list[Server]) -> None:
+    """A row inserted without a number gets one, and stands after earlier rows."""
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     slow, quick = (server.desk for server in servers)
@@ -261,10 +263,8 @@ def test_a_server_of_the_build_before_numbers_its_rows(servers: list[Server]) ->
     assert all_pages(case, lists_of(quick.store), 1) == ["one", "slow"]
 
 
-def test_an_event_that_is_committed_late_is_sealed(
-    servers: list[Server], pool: ThreadPoolExecutor
-) -> None:
-    """Events behind one that may still come are left for later, and none is passed over."""
+def test_a_late_committed_event_is_sealed(servers: list[Server], pool: ThreadPoolExecutor) -> None:
+    """Events after a number that may still be committed are left for later, and none is skipped."""
     slow, quick = (server.desk for server in servers)
     prepared(servers, CASES["ListAuthorizations"])
     seals = SqlSealStore(quick.store.engine, Horizon(quick.store.engine, lambda _: None))
@@ -284,8 +284,8 @@ def test_an_event_that_is_committed_late_is_sealed(
 def test_events_are_read_up_to_a_mark_while_others_write(
     servers: list[Server], pool: ThreadPoolExecutor
 ) -> None:
-    """Writers that never all rest do not keep a reader from going on: what was numbered before the
-    oldest of them began is there once those have ended that were under way."""
+    """Overlapping writers do not stop a reader: once the transactions end that were under way,
+    every number from before the oldest one's start can be read."""
     slow, quick = (server.desk for server in servers)
     prepared(servers, CASES["ListAuthorizations"])
     horizon = Horizon(quick.store.engine, lambda _: None)
@@ -305,12 +305,12 @@ def test_events_are_read_up_to_a_mark_while_others_write(
     assert horizon.look().events > reached
 
 
-# -- who keeps readers waiting, and who does not -------------------------------------------------
+# -- transactions that delay readers -------------------------------------------------------------
 
 
 @pytest.fixture
 def session(cluster: Cluster, name: str) -> Iterator[psycopg.Connection[Any]]:
-    """A session of somebody else, in whose transaction anything may happen."""
+    """Another client's session with a transaction."""
     with psycopg.connect(cluster.dsn(name), application_name="stuck") as opened:
         yield opened
         opened.rollback()
@@ -319,12 +319,12 @@ def session(cluster: Cluster, name: str) -> Iterator[psycopg.Connection[Any]]:
 WRITE = "UPDATE authorizations SET version = version WHERE false"
 
 
-def test_a_writer_that_hangs_is_named(
+def test_a_hanging_writer_is_named(
     servers: list[Server], session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a transaction that writes to a list does not end, pages up to what was reached are
-    given, the last page is given, and a page beyond is refused as unavailable after a bounded wait;
-    the log names the process again and again."""
+    """While a transaction that writes to a list does not end, pages up to the reached place and the
+    last page are given; a later page is UNAVAILABLE after a bounded wait; the log repeatedly names
+    the process."""
     monkeypatch.setattr(h, "LOG_AFTER_S", SHORT_S)
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
@@ -358,11 +358,11 @@ def test_a_writer_that_hangs_is_named(
         "SELECT pg_current_xact_id()",
     ],
 )
-def test_others_keep_nobody_waiting(
+def test_other_transactions_delay_no_reader(
     servers: list[Server], session: psycopg.Connection[Any], statement: str
 ) -> None:
-    """A long transaction that only reads or locks, or writes to other tables, keeps no reader
-    waiting."""
+    """A long transaction that only reads or locks, or writes to other tables, does not delay a
+    reader."""
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     quick = servers[1].desk
@@ -372,8 +372,8 @@ def test_others_keep_nobody_waiting(
     assert all_pages(case, lists_of(quick.store, wait_s=0.0), 1) == ["one", "two"]
 
 
-def test_another_database_keeps_nobody_waiting(cluster: Cluster, servers: list[Server]) -> None:
-    """A transaction that writes to the same table of another database keeps no reader waiting."""
+def test_another_database_delays_no_reader(cluster: Cluster, servers: list[Server]) -> None:
+    """A transaction that writes to the same table of another database does not delay a reader."""
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     quick = servers[1].desk
@@ -386,10 +386,10 @@ def test_another_database_keeps_nobody_waiting(cluster: Cluster, servers: list[S
     cluster.drop(other)
 
 
-def test_numbers_of_a_transaction_that_was_rolled_back_are_passed_over(
+def test_numbers_of_a_rolled_back_transaction_are_skipped(
     servers: list[Server], session: psycopg.Connection[Any]
 ) -> None:
-    """A number that no row got is a gap for ever, and nobody waits for it."""
+    """A number of a rolled back transaction stays a gap, and no reader waits for it."""
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     quick = servers[1].desk
@@ -402,7 +402,7 @@ def test_numbers_of_a_transaction_that_was_rolled_back_are_passed_over(
 
 
 def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transaction that was prepared, and neither committed nor rolled back, is under way."""
+    """A prepared transaction, neither committed nor rolled back, counts as under way."""
     monkeypatch.setattr(h, "LOG_AFTER_S", 0.0)
     with Cluster(settings={"max_prepared_transactions": "2"}) as cluster:
         desk = Desk(SqlStore(open_database(cluster.url(cluster.fresh()))))
@@ -423,8 +423,8 @@ def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.Monk
         desk.store.close()
 
 
-def test_sqlite_waits_for_nobody(file: Any) -> None:
-    """On SQLite rows appear in the order of their numbers: everything can be read at once."""
+def test_sqlite_readers_never_wait(file: Any) -> None:
+    """On SQLite rows appear in the order of their numbers: every row can be read at once."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     horizon = Horizon(store.engine, lambda _: None)
     assert horizon.look() == (h.EVERYTHING, h.EVERYTHING)
@@ -432,8 +432,8 @@ def test_sqlite_waits_for_nobody(file: Any) -> None:
     store.close()
 
 
-def test_rows_of_sqlite_come_once_while_the_clock_stands_still(file: Any) -> None:
-    """On SQLite a row that is added between two pages is on a later one, also in a sandbox whose
+def test_sqlite_rows_come_once_while_the_clock_stands_still(file: Any) -> None:
+    """On SQLite a row that is added between two pages is on a later page, even when a sandbox's
     clock stands still."""
     desk = Desk(SqlStore(open_database(f"sqlite:///{file}")), ids=RandomIds())
     lists, case, after = lists_of(desk.store), CASES["ListAuthorizations"], START
@@ -451,6 +451,6 @@ def test_rows_of_sqlite_come_once_while_the_clock_stands_still(file: Any) -> Non
 
 
 @pytest.mark.parametrize("place", [START, Place(0, "0" * 20), Place(7, "v" * 20)])
-def test_a_place_is_read_as_it_was_written(place: Place) -> None:
-    """The text of a place leads back to it."""
+def test_a_place_survives_its_text(place: Place) -> None:
+    """A place's text reads back as the same place."""
     assert Place.read(str(place)) == place

@@ -1,4 +1,4 @@
-"""Back to a moment on PostgreSQL, with its own tools, in the words that an operator types."""
+"""Recovery of PostgreSQL to a point in time, with its own tools and an operator's commands."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ STOP = "pg_ctl stop --wait --mode=immediate --pgdata={restored}"
 
 
 class Shell:
-    """Types commands as the user who owns the database's files."""
+    """Runs commands as the user who owns the database's files."""
 
     def __init__(self, owner: Path, programs: Path, **names: Path) -> None:
         self._names = {name: str(path) for name, path in names.items()}
@@ -69,7 +69,7 @@ class Shell:
         )
 
     def __call__(self, words: str, **names: str) -> None:
-        """Runs a script; fails with what it said."""
+        """Runs a script; fails with its output."""
         done = subprocess.run(
             ["sh", "-e", "-c", words.format(**self._names, **names)],
             stdin=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ class Shell:
 
 @contextmanager
 def recovered(shell: Shell, moment: str) -> Iterator[None]:
-    """The server of the restored files; stopped with the block."""
+    """The recovered server; stopped at the end of the block."""
     try:
         shell(RECOVERY, moment=moment)
         yield
@@ -103,7 +103,7 @@ def until_promoted(dsn: str) -> None:
 
 
 def until_archived(cluster: Cluster) -> None:
-    """What was committed up to now is in the archive."""
+    """Waits until every commit so far is in the archive."""
     # An empty segment would not be switched, nor archived.
     cluster.admin.execute("SELECT pg_logical_emit_message(true, 'freehold', 'archive this')")
     (row,) = cluster.admin.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchall()
@@ -115,9 +115,9 @@ def until_archived(cluster: Cluster) -> None:
 
 
 def test_the_books_come_back_as_of_a_moment(programs: Path) -> None:
-    """From a base backup and archived WAL the database comes back exactly as of a moment.
+    """From a base backup and archived WAL, the database returns exactly to its state at a moment.
 
-    The base backup is taken while a server writes; the original is lost; the books verify.
+    The base backup is taken during writes; the original is lost; the books verify.
     """
     with Cluster(programs=programs) as cluster:
         folder = cluster.data.parent
@@ -137,7 +137,7 @@ def test_the_books_come_back_as_of_a_moment(programs: Path) -> None:
             writer.wait_for_more(20)
             shell(BASE_BACKUP)
             writer.wait_for_more(20)
-        # Nobody writes at the moment itself, so that what belongs before it is known.
+        # No writes happen at the moment itself, so the expected state is known.
         (row,) = cluster.admin.execute("SELECT clock_timestamp()::text").fetchall()
         before = stored_requests(cluster.url(name))
         later = Writer(desk)
@@ -159,7 +159,7 @@ def test_the_books_come_back_as_of_a_moment(programs: Path) -> None:
             assert books.authorizations > len(writer.acknowledged) // 2
 
 
-def test_a_moment_that_the_archive_does_not_reach_is_refused(programs: Path) -> None:
+def test_a_moment_after_the_archives_end_is_refused(programs: Path) -> None:
     """When the archive ends before the moment, the recovery fails instead of stopping short."""
     with Cluster(programs=programs) as cluster:
         folder = cluster.data.parent

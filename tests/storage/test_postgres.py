@@ -1,4 +1,5 @@
-"""What only PostgreSQL does: lost answers to COMMIT, conflicts between sessions, bounded waits."""
+"""Behaviour of PostgreSQL only: lost answers to COMMIT, conflicts between sessions, bounded
+waits."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ POLL_S = 0.01
 
 
 class OtherIds(CountingIds):
-    """Ids of another process."""
+    """Another process's ids."""
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
@@ -63,7 +64,7 @@ def name(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def store(cluster: Cluster, name: str) -> Iterator[SqlStore]:
-    """A store on it."""
+    """A store on that database."""
     opened = SqlStore(open_database(cluster.url(name)))
     yield opened
     opened.close()
@@ -71,7 +72,7 @@ def store(cluster: Cluster, name: str) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def desk(store: SqlStore) -> Iterator[Desk]:
-    """An engine on it, where Ann scores 700 and Ben 550; at the end the books verify."""
+    """An engine on that store, where Ann scores 700 and Ben 550; at the end the books verify."""
     made = Desk(store)
     made.put_user("ann", 700)
     made.put_user("ben", 550)
@@ -81,7 +82,7 @@ def desk(store: SqlStore) -> Iterator[Desk]:
 
 @pytest.fixture
 def wire(cluster: Cluster, tmp_path: Path) -> Iterator[Wire]:
-    """A line to the server that can be cut."""
+    """A connection to the server that can be cut."""
     made = Wire(cluster.folder, tmp_path)
     yield made
     made.close()
@@ -99,14 +100,14 @@ def remote(wire: Wire, cluster: Cluster, name: str) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Cluster]:
-    """A server of these tests' own, which they may kill; it syncs, and can have standbys."""
+    """A server for these tests only, which they may kill; it syncs, and can have standbys."""
     with Cluster(safe=True, settings={"wal_level": "replica", "max_wal_senders": "2"}) as started:
         yield started
 
 
 @pytest.fixture
 def doomed(own: Cluster) -> Iterator[Desk]:
-    """An engine on it; Ann scores 700."""
+    """An engine on that server; Ann scores 700."""
     made = Desk(SqlStore(open_database(own.url(own.fresh()))))
     made.put_user("ann", 700)
     yield made
@@ -115,15 +116,15 @@ def doomed(own: Cluster) -> Iterator[Desk]:
 
 
 def until(what: Callable[[], object]) -> None:
-    """Waits until something is so."""
+    """Waits until a condition holds."""
     end = time.monotonic() + HANG_S
     while not what():
-        assert time.monotonic() < end, "it never became so"
+        assert time.monotonic() < end, "the condition never held"
         time.sleep(POLL_S)
 
 
 def sessions(cluster: Cluster, where: str = "true") -> list[int]:
-    """The server's processes that serve Freehold."""
+    """Freehold's sessions on the server."""
     found = cluster.admin.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'freehold' AND " + where
     )
@@ -131,7 +132,7 @@ def sessions(cluster: Cluster, where: str = "true") -> list[int]:
 
 
 def writing_session(store: SqlStore) -> int:
-    """The server's process behind a store's writing connection."""
+    """The server's process of a store's writing connection."""
     driver: Any = store._writing_session().driver
     return int(driver.info.backend_pid)
 
@@ -139,9 +140,9 @@ def writing_session(store: SqlStore) -> int:
 # -- the answer to COMMIT --------------------------------------------------------------------------
 
 
-def test_an_answer_that_is_lost_after_the_commit(remote: Desk, wire: Wire) -> None:
-    """A COMMIT that took place, and whose answer did not arrive, is unknown; the same id tells the
-    truth, and there is one effect."""
+def test_a_lost_answer_after_the_commit(remote: Desk, wire: Wire) -> None:
+    """A COMMIT that took place but whose answer was lost is unknown; a retry with the same id gets
+    the true answer, and there is one effect."""
     wire.at_commit = Wire.cut_answer
     (result,) = remote.apply(remote.work(authorize(), request_id="r"))
     assert reason(result) == "OUTCOME_UNKNOWN"
@@ -153,7 +154,7 @@ def test_an_answer_that_is_lost_after_the_commit(remote: Desk, wire: Wire) -> No
 
 
 def terminate(cluster: Cluster) -> None:
-    """Ends every session of Freehold, and waits until they are gone."""
+    """Ends every session of Freehold and waits until they are gone."""
     cluster.admin.execute(
         "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
         " WHERE application_name = 'freehold'"
@@ -161,11 +162,9 @@ def terminate(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "terminated"])
-def test_a_commit_that_does_not_arrive(
-    remote: Desk, wire: Wire, cluster: Cluster, how: str
-) -> None:
-    """A COMMIT that the server never took is unknown as well, whether the line was cut or the
-    session ended; nothing is written, and the retry is carried out."""
+def test_a_lost_commit(remote: Desk, wire: Wire, cluster: Cluster, how: str) -> None:
+    """A COMMIT that never reached the server is unknown too, whether the connection was cut or the
+    session ended; nothing is written, and the retry is applied."""
     before = counts(remote)
     wire.at_commit = Wire.cut if how == "cut" else lambda _: terminate(cluster)
     (result,) = remote.apply(remote.work(authorize(), request_id="r"))
@@ -179,15 +178,15 @@ def test_a_commit_that_does_not_arrive(
 
 @pytest.fixture
 def own_wire(own: Cluster, tmp_path: Path) -> Iterator[Wire]:
-    """A line to the server that may be killed."""
+    """A connection to the server that may be killed."""
     made = Wire(own.folder, tmp_path)
     yield made
     made.close()
 
 
 def test_a_server_that_dies_at_the_commit(own: Cluster, own_wire: Wire) -> None:
-    """A server killed when COMMIT arrives leaves the outcome unknown; started again it has all
-    that was answered, nothing of the other, and takes the retry."""
+    """When the server is killed as COMMIT arrives, the outcome is unknown; after its restart it has
+    every answered call, nothing of this one, and takes the retry."""
     desk = Desk(SqlStore(open_database(own.url(own.fresh(), own_wire.folder))))
     desk.put_user("ann", 700)
     first = rental(desk, authorize(), request_id="first")
@@ -206,21 +205,21 @@ def test_a_server_that_dies_at_the_commit(own: Cluster, own_wire: Wire) -> None:
 
 
 def renamed(it: Line, user_id: str) -> Line:
-    """Somebody else's line that is otherwise the same."""
+    """The same line under another user's name."""
     it.user_id = user_id
     return it
 
 
 def write_and_stumble(transaction: SqlTransaction, changes: Rows) -> None:
-    """A caller that does not notice that a statement failed."""
+    """A caller that ignores a failed statement."""
     transaction.write(changes)
     with suppress(psycopg.errors.DivisionByZero):
         transaction.cursor.execute("SELECT 1 / 0")
 
 
 def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
-    """PostgreSQL answers COMMIT with ROLLBACK after a statement failed that nobody noticed: that
-    is a failure, nothing is written, and the next transaction goes well."""
+    """When PostgreSQL answers COMMIT with ROLLBACK after an ignored failure, that is a failure:
+    nothing is written, and the next transaction works."""
     store = desk.store
     zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
     with pytest.raises(StorageFailed, match="ROLLBACK"), store.begin() as transaction:
@@ -229,9 +228,9 @@ def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
     rental(desk, authorize())
 
 
-def test_a_commit_that_no_standby_confirmed(own: Cluster, doomed: Desk) -> None:
-    """A COMMIT whose wait for its synchronous standby was cut off is unknown, though PostgreSQL
-    answers it with success and a warning."""
+def test_a_commit_without_its_standbys_answer(own: Cluster, doomed: Desk) -> None:
+    """A COMMIT whose wait for the synchronous standby was cancelled is unknown, although PostgreSQL
+    answers with success and a warning."""
     own.admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     own.admin.execute("SELECT pg_reload_conf()")
     until(lambda: own.admin.execute("SHOW synchronous_standby_names").fetchall() == [("nobody",)])
@@ -255,13 +254,13 @@ def test_a_commit_that_no_standby_confirmed(own: Cluster, doomed: Desk) -> None:
     assert balances(doomed) == (50_000, 30_100, 19_900, 0)
 
 
-# -- the server goes and comes ---------------------------------------------------------------------
+# -- an outage of the server -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_server_that_comes_back(own: Cluster, doomed: Desk, how: str) -> None:
-    """While the server is away calls are refused as UNAVAILABLE and reads fail; when it is back
-    reads work at once, and calls at the second try at the latest."""
+def test_a_server_that_returns(own: Cluster, doomed: Desk, how: str) -> None:
+    """While the server is away, calls are UNAVAILABLE and reads fail; when it is back, reads work
+    at once, and calls at the second try at the latest."""
     first = rental(doomed, authorize(), request_id="r")
     own.stop() if how == "stop" else own.kill()
     for _ in range(3):
@@ -275,9 +274,8 @@ def test_a_server_that_comes_back(own: Cluster, doomed: Desk, how: str) -> None:
     assert counts(doomed)["authorizations"] == 1
 
 
-def test_a_restart_that_nobody_noticed(own: Cluster, doomed: Desk) -> None:
-    """After a restart between two calls the first is refused as UNAVAILABLE at worst, and the next
-    works."""
+def test_an_unnoticed_restart(own: Cluster, doomed: Desk) -> None:
+    """After a restart between two calls, at worst the first is UNAVAILABLE, and the next works."""
     own.stop()
     own.start()
     (result,) = doomed.apply(doomed.work(authorize(), request_id="r"))
@@ -286,24 +284,24 @@ def test_a_restart_that_nobody_noticed(own: Cluster, doomed: Desk) -> None:
     assert counts(doomed)["authorizations"] == 1
 
 
-# -- the server stands still -----------------------------------------------------------------------
+# -- a stopped server ------------------------------------------------------------------------------
 
 ANSWER_S = 0.5
-# All that is left to try after one answer did not come: a session that is begun anew (the driver
-# waits for at least two seconds), and a pause of this machine.
+# The time left after one missing answer: a new session (the driver waits for at least two seconds),
+# and a pause of this machine.
 BOUNDED_S = 8.0
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for less long than by default."""
+    """Waits less long for answers than by default."""
     postgres = replace(LIMITS.postgres, answer_s=ANSWER_S, connect_s=2)
     monkeypatch.setattr(settings, "LIMITS", replace(LIMITS, postgres=postgres))
 
 
 @contextmanager
 def standing_still(*processes: int) -> Iterator[None]:
-    """Processes that do nothing, and look alive to the network."""
+    """Processes that are stopped but still look alive to the network."""
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     try:
@@ -322,10 +320,9 @@ def bounded(seconds: float = BOUNDED_S) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_session_that_stands_still(cluster: Cluster, name: str) -> None:
-    """A call whose session does not answer is refused as UNAVAILABLE in bounded time with nothing
-    written, and the next works on another session; what the first had locked is refused to others
-    until it ends, which it does by itself once it goes on."""
+def test_a_stopped_session(cluster: Cluster, name: str) -> None:
+    """A call whose session does not answer is UNAVAILABLE in bounded time with nothing written, and
+    the next works on another session; the stopped one's locks stay until it goes on and ends."""
     desk = hasty(cluster, name, "-c lock_timeout=50")
     desk.put_user("ann", 700)
     with standing_still(writing_session(desk.store)):
@@ -354,9 +351,9 @@ def test_a_session_that_stands_still(cluster: Cluster, name: str) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_commit_that_stands_still(cluster: Cluster, name: str, wire: Wire) -> None:
-    """A COMMIT that reached a session which stands still is unknown in bounded time; it takes place
-    when the session goes on, and the same id then tells the truth."""
+def test_a_stopped_commit(cluster: Cluster, name: str, wire: Wire) -> None:
+    """A COMMIT that reached a stopped session is unknown in bounded time; it takes place when the
+    session goes on, and then a retry with the same id gets the true answer."""
     desk = Desk(SqlStore(open_database(cluster.url(name, wire.folder))))
     desk.put_user("ann", 700)
     pid = writing_session(desk.store)
@@ -375,9 +372,9 @@ def test_a_commit_that_stands_still(cluster: Cluster, name: str, wire: Wire) -> 
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_stands_still(own: Cluster, doomed: Desk) -> None:
-    """While the whole server stands still calls are refused as UNAVAILABLE and reads fail, in
-    bounded time each; when it goes on both work at once."""
+def test_a_stopped_server(own: Cluster, doomed: Desk) -> None:
+    """While the whole server is stopped, calls are UNAVAILABLE and reads fail, each in bounded
+    time; when it goes on, both work at once."""
     first = rental(doomed, authorize(), request_id="r")
     assert own._server is not None
     with standing_still(own._server.pid, *children(own._server.pid)):
@@ -393,9 +390,9 @@ def test_a_server_that_stands_still(own: Cluster, doomed: Desk) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_may_take_its_time(cluster: Cluster, name: str) -> None:
-    """A migration and a read of everything may take longer than an answer to a call, and whoever
-    has their connection afterwards waits no longer than ever."""
+def test_long_work_has_a_longer_bound(cluster: Cluster, name: str) -> None:
+    """A migration and a full read may take longer than the answer to a call, and the next user of
+    their connection has the usual bound."""
     engine = open_database(cluster.url(name))
     slow, pid = text("SELECT pg_sleep(1)"), text("SELECT pg_backend_pid()")
     with writing(engine) as connection:
@@ -428,7 +425,7 @@ def shaky(cluster: Cluster, name: str) -> Iterator[Desk]:
 
 
 def transactions(desk: Desk) -> int:
-    """How many transactions the engine has begun."""
+    """The number of transactions that the engine has begun."""
     assert isinstance(desk.store, FaultyStore)
     return desk.store.transactions
 
@@ -450,11 +447,11 @@ CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON requests
 
 @pytest.mark.parametrize("when", ["IMMEDIATE", "DEFERRED"])
 @pytest.mark.parametrize("code", ["40001", "40P01"])
-def test_what_postgresql_asks_to_try_again(
+def test_conflicts_of_postgresql_are_tried_again(
     shaky: Desk, cluster: Cluster, name: str, code: str, when: str
 ) -> None:
-    """A serialization failure or a deadlock, in a statement or at COMMIT, is tried again within
-    the call, with one effect."""
+    """A serialization failure or a deadlock, in a statement or at COMMIT, is tried again within the
+    call, with one effect."""
     with psycopg.connect(cluster.dsn(name)) as connection:
         connection.execute(FAIL_ONCE.format(code=code, when=when).encode())
     it = rental(shaky, authorize(), request_id="r")
@@ -464,7 +461,7 @@ def test_what_postgresql_asks_to_try_again(
 
 
 def test_a_deadlock_is_tried_again(cluster: Cluster, name: str, shaky: Desk) -> None:
-    """A batch that PostgreSQL chooses to end a deadlock with is decided again and carried out."""
+    """A batch that PostgreSQL ends to resolve a deadlock is decided again and applied."""
     url = make_url(cluster.url(name)).update_query_dict({"options": "-c deadlock_timeout=2s"})
     store = FaultyStore(open_database(url.render_as_string(hide_password=False)))
     desk = Desk(store, ids=OtherIds())
@@ -484,13 +481,13 @@ def test_a_deadlock_is_tried_again(cluster: Cluster, name: str, shaky: Desk) -> 
         results = desk.apply(desk.work(authorize("ann")), desk.work(authorize("ben")))
         crossing.join(HANG_S)
     assert [reason(result) for result in results] == ["", ""]
-    # More than one, if ours got at Ann's line again before the rival woke up.
+    # More than one, if this batch locked Ann's line again before the rival woke up.
     assert store.transactions >= 2
     store.close()
 
 
 def test_a_version_that_changed_under_a_lock(shaky: Desk, store: SqlStore) -> None:
-    """A row that another session changed while a batch waited for it is read as it was left."""
+    """A row that another session changed while a batch waited for it is read in its new state."""
     rival = Desk(store, ids=OtherIds())
     rental(rival, authorize(product_id="umbrella"), request_id="rival")
     rental(shaky, authorize(product_id="umbrella"), request_id="ours")
@@ -502,8 +499,8 @@ def test_a_version_that_changed_under_a_lock(shaky: Desk, store: SqlStore) -> No
 
 
 def test_every_session_has_its_bounds(store: SqlStore) -> None:
-    """Sessions that write and sessions that read have the bounds and the durability of one place,
-    and write at READ COMMITTED, whatever the server's default."""
+    """Writing and reading sessions get their bounds and durability from one place, and write at
+    READ COMMITTED, whatever the server's default."""
     with store.begin() as transaction:
         cursor: Any = transaction.cursor
         found = {}
@@ -532,15 +529,15 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
 
 
 def hasty(cluster: Cluster, name: str, options: str) -> Desk:
-    """An engine whose sessions wait less."""
+    """An engine whose sessions wait less long."""
     url = make_url(cluster.url(name)).update_query_dict({"options": options})
     store = SqlStore(open_database(url.render_as_string(hide_password=False)))
     return Desk(store, ids=OtherIds())
 
 
-def test_a_lock_that_is_not_given_up(cluster: Cluster, name: str, desk: Desk) -> None:
-    """A line that another session keeps locked for too long is a refusal before the write; when it
-    is free the call passes."""
+def test_a_lock_that_is_held_too_long(cluster: Cluster, name: str, desk: Desk) -> None:
+    """When another session locks a line for too long, the call is refused before the write; once it
+    is free, the call passes."""
     other = hasty(cluster, name, "-c lock_timeout=50")
     with psycopg.connect(cluster.dsn(name)) as rival:
         rival.execute("SELECT 1 FROM lines WHERE user_id = 'ann' FOR UPDATE")
@@ -551,9 +548,9 @@ def test_a_lock_that_is_not_given_up(cluster: Cluster, name: str, desk: Desk) ->
     other.store.close()
 
 
-def test_a_process_that_stands_still(cluster: Cluster, name: str, desk: Desk) -> None:
-    """A transaction that is left standing is ended by the server, so that others get at its rows;
-    what it does afterwards fails and writes nothing."""
+def test_an_idle_transaction_is_ended(cluster: Cluster, name: str, desk: Desk) -> None:
+    """The server ends a transaction that is left idle, so that others can use its rows; its later
+    statements fail and write nothing."""
     other = hasty(cluster, name, "-c idle_in_transaction_session_timeout=50")
     pid = writing_session(other.store)
     zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
@@ -571,38 +568,38 @@ def test_a_process_that_stands_still(cluster: Cluster, name: str, desk: Desk) ->
 
 
 def test_scoring_holds_no_transaction_open(desk: Desk, cluster: Cluster) -> None:
-    """After the features are read, and until the batch begins, no transaction is open."""
+    """No transaction is open between the read of the features and the start of the batch."""
     assert set(desk.store.features(["ann", "ben"])) == {"ann", "ben"}
     pid = writing_session(desk.store)
     until(lambda: sessions(cluster, f"pid = {pid} AND state = 'idle'"))
     assert not sessions(cluster, "state LIKE 'idle in%'")
 
 
-# -- what reaches the log --------------------------------------------------------------------------
+# -- the log ---------------------------------------------------------------------------------------
 
 SECRET = "anna.secret"
 
 
 def told(error: BaseException) -> str:
-    """Everything that a log can say of an error."""
+    """All text of an error that a log may contain."""
     return "".join(traceback.format_exception(error))
 
 
 def negative(desk: Desk) -> Rows:
-    """A line that breaks a CHECK."""
+    """A line that violates a CHECK."""
     it = line(desk)
     it.user_id, it.held_minor = SECRET, -5
     return changed(LINES, {(SECRET, "CNY"): it})
 
 
 def taken(desk: Desk) -> Rows:
-    """A line that is there already."""
+    """A line that exists already."""
     desk.put_user(SECRET, 700)
     return changed(LINES, {(SECRET, "CNY"): line(desk, SECRET)})
 
 
 def too_long(desk: Desk) -> Rows:
-    """A line whose key does not fit."""
+    """A line whose key is too long."""
     it = line(desk)
     it.user_id = SECRET * 40
     return changed(LINES, {(it.user_id, "CNY"): it})
@@ -625,7 +622,7 @@ def with_nul(desk: Desk) -> Rows:
     ],
 )
 def test_no_row_is_quoted(desk: Desk, make: Callable[[Desk], Rows], kind: type[Exception]) -> None:
-    """What PostgreSQL says of a refused row, which it quotes, does not get into our errors."""
+    """PostgreSQL quotes a refused row in its message; our errors do not."""
     changes = make(desk)
     with pytest.raises(kind) as caught, desk.store.begin() as transaction:
         transaction.write(changes)
@@ -633,7 +630,7 @@ def test_no_row_is_quoted(desk: Desk, make: Callable[[Desk], Rows], kind: type[E
 
 
 def test_a_failed_read_quotes_nothing(desk: Desk) -> None:
-    """A read that PostgreSQL refuses is a failure that names its code and quotes nothing."""
+    """A read that PostgreSQL refuses is a failure with the error code and without quoted values."""
     with pytest.raises(StorageFailed) as caught, reading(desk.store.engine) as connection:
         connection.execute(text(f"SELECT CAST('{SECRET}' AS integer)"))
     assert SECRET not in told(caught.value)
@@ -651,7 +648,7 @@ GROWING = (
 
 
 def fill(connection: Connection, *, analyze: bool = True) -> None:
-    """Many rows in every table that grows, with keys in no order."""
+    """Adds many rows to every table that grows, with keys in no order."""
     for table in GROWING:
         connection.execute(table.insert(), row_of(table))
         columns = ", ".join(
@@ -670,7 +667,7 @@ def fill(connection: Connection, *, analyze: bool = True) -> None:
 
 
 def scans(connection: Connection, sql: str, parameters: Any) -> list[str]:
-    """The tables that a statement's plan reads as a whole."""
+    """The tables that a statement's plan reads in full."""
     (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).one()
     found, nodes = [], [plan[0]["Plan"]]
     while nodes:
@@ -681,13 +678,13 @@ def scans(connection: Connection, sql: str, parameters: Any) -> list[str]:
     return found
 
 
-def test_nothing_that_a_call_runs_reads_a_whole_table(store: SqlStore) -> None:
-    """On large tables no statement of any command, of the sweeper's search, of lists, gets or key
-    lookups reads a table as a whole."""
+def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
+    """On large tables no statement of any command, the sweeper's search, lists, gets or key lookups
+    reads a table in full."""
     ran: dict[str, Any] = {}
 
     class Watched(psycopg.Cursor[Any]):
-        """Remembers what it runs."""
+        """Records the statements it runs."""
 
         def execute(self, query: Any, params: Any = None, **options: Any) -> Watched:
             if isinstance(query, str) and query.startswith(READS):
@@ -715,8 +712,8 @@ def test_nothing_that_a_call_runs_reads_a_whole_table(store: SqlStore) -> None:
 
 
 def test_a_long_read_streams_one_state(desk: Desk) -> None:
-    """A long read takes portions from a cursor of the server, sees one state whatever is written
-    meanwhile, and may take as long as it needs."""
+    """A long read takes portions from a server-side cursor, sees one state whatever others write,
+    and may take as long as it needs."""
     for n in range(10):
         desk.put_user(f"user-{n}", 700)
     with reading_all(desk.store.engine, 3) as connection:
@@ -724,7 +721,7 @@ def test_a_long_read_streams_one_state(desk: Desk) -> None:
         first = next(rows)
         asked = "SELECT (SELECT count(*) FROM pg_cursors), current_setting('statement_timeout')"
         ((cursors, bound),) = connection.execute(text(asked))
-        # Its own, and that of the lines.
+        # Its own lock, and the lines' one.
         assert (cursors, bound) == (2, "0")
         desk.put_user("zoe", 700)
         assert [row[0] for row in (first, *rows)] == sorted(
@@ -738,8 +735,8 @@ def test_a_long_read_streams_one_state(desk: Desk) -> None:
 
 
 def test_verify_sees_one_state(desk: Desk) -> None:
-    """Books are verified in one state of the database while others go on writing, and a row
-    changed by hand is found."""
+    """Books are verified in one state of the database while others write, and a row changed by hand
+    is found."""
     rental(desk, authorize(), request_id="r")
     stop, written = threading.Event(), threading.Event()
     rival = Desk(SqlStore(desk.store.engine), ids=OtherIds())
@@ -775,8 +772,8 @@ def test_verify_sees_one_state(desk: Desk) -> None:
 # -- migrations ------------------------------------------------------------------------------------
 
 
-def test_two_migrate_at_once(cluster: Cluster) -> None:
-    """Of two that migrate one database at the same time one waits for the other; both succeed."""
+def test_two_migrations_at_once(cluster: Cluster) -> None:
+    """When two processes migrate one database at once, one waits for the other; both succeed."""
     empty = cluster.empty()
     engines = [open_database(cluster.url(empty)) for _ in range(2)]
     together = threading.Barrier(2, timeout=HANG_S)
@@ -802,7 +799,7 @@ def test_two_migrate_at_once(cluster: Cluster) -> None:
 
 
 def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> None:
-    """A connection whose COMMIT went wrong is not used again."""
+    """A connection whose COMMIT failed is not used again."""
     before = remote.store._writer
     changes = changed(LINES, {("zoe", "CNY"): renamed(line(remote), "zoe")})
     wire.at_commit = Wire.cut
@@ -813,11 +810,11 @@ def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> No
     assert remote.store._writer is None
 
 
-def test_a_session_that_stays_in_autocommit_is_let_go(
+def test_a_session_stuck_in_autocommit_is_dropped(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that cannot be taken out of autocommit after a read is not written on: the read is
-    refused, and the next batch has another session."""
+    """A session that cannot leave autocommit after a read is never written to: the read is refused,
+    and the next batch has another session."""
     store = desk.store
     stuck = store._writing_session().driver
     autocommit: Any = Session.autocommit

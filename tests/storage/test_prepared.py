@@ -1,4 +1,5 @@
-"""D2: on PostgreSQL the statements of batches and of reads stay prepared, with plans by indexes."""
+"""D2: on PostgreSQL the statements of batches and reads stay prepared, with plans that use
+indexes."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def store(cluster: Cluster) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def desk(store: SqlStore) -> Desk:
-    """An engine on it, where Ann scores 700, Ben 550 and Cem 450."""
+    """An engine on that store, where Ann scores 700, Ben 550 and Cem 450."""
     made = Desk(store, ids=RandomIds())
     for user_id, score in (("ann", 700), ("ben", 550), ("cem", 450)):
         made.put_user(user_id, score)
@@ -57,7 +58,7 @@ def desk(store: SqlStore) -> Desk:
 
 
 def session(store: SqlStore) -> Any:
-    """The driver's connection that batches are written on."""
+    """The driver's connection for batches."""
     return store._writing_session().driver
 
 
@@ -71,7 +72,7 @@ def prepared(connection: Any) -> list[Any]:
 
 
 def asked(connection: Any, query: str) -> list[Any]:
-    """What a query answers, asked in no transaction and not prepared."""
+    """A query's answer, without a transaction and not prepared."""
     connection.autocommit = True
     found = connection.execute(query, prepare=False).fetchall()
     connection.autocommit = False
@@ -79,7 +80,7 @@ def asked(connection: Any, query: str) -> list[Any]:
 
 
 class Ran:
-    """The texts that the writer's cursor was handed, with how often."""
+    """The texts that the writer's cursor ran, and how often."""
 
     def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         self.texts: dict[str, int] = {}
@@ -94,7 +95,7 @@ class Ran:
 
 
 def rounds(desk: Desk, number: int) -> None:
-    """Batches of any size between 1 and 64: people, rentals, and what is settled."""
+    """Batches of 1 to 64 commands: registrations, rentals and settlements."""
     chance, names = random.Random(SEED), iter(range(10_000))
     for _ in range(number):
         people = [f"u-{next(names)}" for _ in range(chance.randint(1, 32))]
@@ -112,8 +113,8 @@ def rounds(desk: Desk, number: int) -> None:
 def test_d2_every_statement_of_a_batch_is_prepared_after_75_rounds(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After 75 rounds of batches of mixed sizes PostgreSQL holds each statement that the writer
-    ran, once."""
+    """D2: after 75 rounds of batches of mixed sizes, PostgreSQL holds each statement that the
+    writer ran, once."""
     desk.store._drop_writer()
     ran = Ran(desk, monkeypatch)
     rounds(desk, ROUNDS)
@@ -123,9 +124,9 @@ def test_d2_every_statement_of_a_batch_is_prepared_after_75_rounds(
     assert len(held) == len({sql for _, sql, _ in held}) == len(texts)
 
 
-def test_d2_a_batch_that_begins_anew_keeps_its_statements(desk: Desk) -> None:
-    """A transaction that ends without a write, so that more lines are locked, ends no prepared
-    statement."""
+def test_d2_a_batch_that_starts_again_keeps_its_statements(desk: Desk) -> None:
+    """D2: a transaction that ends without a write, to lock more lines, keeps all prepared
+    statements."""
     assert reason(desk.apply(desk.work(pick_up("ann", "umbrella", "bike-7")))[0]) == ""
     desk.clock.advance(START_US + 30 * MINUTE_US)
     before = prepared(session(desk.store))
@@ -136,8 +137,8 @@ def test_d2_a_batch_that_begins_anew_keeps_its_statements(desk: Desk) -> None:
 def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rollback, at which the driver forgets what it has prepared, costs each statement one
-    preparation: all that the next batch runs is prepared when it is done."""
+    """D2: after a rollback, at which the driver forgets its prepared statements, each statement is
+    prepared once more: all of them by the end of the next batch."""
     rounds(desk, 1)
     line = {("zoe", "CNY"): Line("zoe", "CNY")}
     with pytest.raises(Conflict), desk.store.begin() as transaction:
@@ -172,8 +173,8 @@ READS: dict[str, Callable[[SqlStore], object]] = {
 
 @pytest.mark.parametrize("name", READS)
 def test_d2_reads_keep_their_statements(store: SqlStore, name: str) -> None:
-    """What is read again and again is prepared on the pool's connection, and stays so when the
-    connection goes back."""
+    """D2: a repeated read is prepared on the pool's connection, and stays prepared when the
+    connection returns to the pool."""
     for _ in range(10):
         READS[name](store)
     with store.engine.connect() as connection:
@@ -182,7 +183,7 @@ def test_d2_reads_keep_their_statements(store: SqlStore, name: str) -> None:
 
 
 def rows_read(desk: Desk) -> int:
-    """How many rows of the tables that grow the writer has read so far."""
+    """The number of rows of growing tables that the writer has read so far."""
     asked(session(desk.store), "SELECT pg_stat_force_next_flush()")
     names = ", ".join(f"'{table.name}'" for table in GROWING)
     query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
@@ -190,9 +191,9 @@ def rows_read(desk: Desk) -> int:
         return int(connection.scalar(text(f"{query} WHERE relname IN ({names})")) or 0)
 
 
-def test_d2_statements_prepared_on_small_tables_go_by_indexes_on_large_ones(desk: Desk) -> None:
-    """A statement that was prepared while its tables were small reads none of them as a whole when
-    they have grown to 20,000 rows, whether PostgreSQL has counted these or not."""
+def test_d2_statements_prepared_on_small_tables_use_indexes_on_large_ones(desk: Desk) -> None:
+    """D2: a statement prepared while its tables were small reads none of them in full at 20,000
+    rows, with or without PostgreSQL's statistics."""
     rounds(desk, 3)
     with desk.store.engine.begin() as connection:
         fill(connection, analyze=False)
@@ -229,14 +230,13 @@ def plain(cluster: Cluster) -> Iterator[Any]:
 
 @given(rows=ROWS)
 def test_d2_arrays_carry_every_value(plain: Any, rows: list[tuple[Any, ...]]) -> None:
-    """Texts, bytes, numbers and booleans, and none at all, arrive as they were handed over, row by
-    row and in their order."""
+    """D2: texts, bytes, numbers, booleans and NULL arrive unchanged, row by row and in order."""
     columns: list[Column[Any]] = [Column(f"c{n}", kind) for n, kind in enumerate(KINDS)]
     plain.execute(*ArraysStatement("", "", columns).bound(rows))
     assert plain.fetchall() == rows
 
 
 def test_d2_a_column_of_another_type() -> None:
-    """A column of a type that no array is known for is refused when statements are made."""
+    """D2: a column of a type without a known array is refused when statements are made."""
     with pytest.raises(TypeError, match="no array is known"):
         ArraysStatement("", "", [Column("share", Double())])

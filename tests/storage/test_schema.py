@@ -1,4 +1,4 @@
-"""The schema: what migrations make, and the invariants that the database itself keeps."""
+"""The schema: the tables that migrations make, and the database's own invariants."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ TABLES = t.metadata.sorted_tables
 
 @pytest.fixture(scope="module", params=KINDS)
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """Fresh databases, for the whole file."""
+    """Fresh databases for all tests of this file."""
     return databases_of(request)
 
 
 @pytest.fixture(scope="module")
 def database(databases: Databases) -> Iterator[Engine]:
-    """A migrated database, in which no test leaves anything."""
+    """A migrated database in which no test leaves rows."""
     url = databases.new()
     engine = open_database(url)
     yield engine
@@ -83,7 +83,7 @@ def test_migrations_make_the_tables(database: Engine) -> None:
         assert compare_metadata(context, t.metadata) == []
 
 
-# What the database itself says of a table's columns and indexes.
+# The database's own description of a table's columns and indexes.
 SAID = {
     "sqlite": (
         'SELECT cid, name, type, "notnull", dflt_value, pk FROM pragma_table_info(:name)',
@@ -109,8 +109,8 @@ def said(engine: Engine, name: str) -> set[tuple[Any, ...]]:
 
 
 def test_migrations_make_the_constraints(database: Engine, empty: Engine) -> None:
-    """Columns, checks, keys and indexes of the migrated tables are those of the declared ones, by
-    name and text."""
+    """Columns, checks, keys and indexes of the migrated tables equal the declared ones, by name and
+    text."""
     t.metadata.create_all(empty)
     ours, theirs = inspect(database), inspect(empty)
     for name in (table.name for table in TABLES):
@@ -122,14 +122,14 @@ def test_migrations_make_the_constraints(database: Engine, empty: Engine) -> Non
 
 
 def test_migrating_twice_changes_nothing(database: Engine) -> None:
-    """Migrating a current database leaves it as it is."""
+    """Migrating a current database changes nothing."""
     assert is_current(database)
     migrate(database)
     assert is_current(database)
 
 
 def test_an_empty_database_is_not_current(empty: Engine) -> None:
-    """A database without migrations is seen to be behind."""
+    """A database without migrations counts as behind."""
     assert not is_current(empty)
     migrate(empty)
     assert is_current(empty)
@@ -149,9 +149,9 @@ def bring(engine: Engine, move: Callable[[Config, str], None], revision: str) ->
         move(config, revision)
 
 
-def test_transfers_of_before_keep_their_words(empty: Engine) -> None:
-    """A transfer that was written before the earlier word was kept has none, and an older server
-    goes on writing beside."""
+def test_earlier_transfers_keep_their_results(empty: Engine) -> None:
+    """A transfer from before the column of earlier results has none, and an older server beside
+    goes on writing."""
     bring(empty, command.upgrade, "0002")
     with writing(empty) as connection:
         connection.execute(text(OLD_TRANSFER.format("before")))
@@ -180,9 +180,10 @@ OLD_LIMIT = """UPDATE lines SET limit_minor = 7, available_minor = 7, limit_fixe
     WHERE user_id = '{}'"""
 
 
-def test_d9_scores_of_an_earlier_build_are_not_kept(empty: Engine) -> None:
-    """A person registered by an earlier build has the reason SCORE_NOT_KEPT and no score, before
-    and beside the migration, until newer features come; a limit fixed there rests on no score."""
+def test_d9_an_earlier_builds_scores_are_not_kept(empty: Engine) -> None:
+    """D9: a person registered by an earlier build has the reason SCORE_NOT_KEPT and no score,
+    before and beside the migration, until newer features arrive; a limit fixed there rests on no
+    score."""
     bring(empty, command.upgrade, "0005")
     with writing(empty) as connection:
         for name in ("before", "fixed"):
@@ -243,7 +244,7 @@ VALID: dict[str, dict[str, Any]] = {
 
 
 def row_of(table: Table, **changes: Any) -> dict[str, Any]:
-    """A row that the table takes, with changes."""
+    """A valid row of the table, with changes."""
     row: dict[str, Any] = {}
     for column in table.columns:
         if column.nullable:
@@ -261,14 +262,14 @@ def row_of(table: Table, **changes: Any) -> dict[str, Any]:
 
 
 def _placed(row: dict[str, Any]) -> int:
-    """What an authorization's other amounts say that came in."""
+    """The amounts that must follow an authorization's received money."""
     more = ("paid_out", "held_cash", "refund_payable", "captured", "paid", "recovered")
     less = ("elsewhere", "captured_credit", "refunded")
     return int(sum(row[f"{it}_minor"] for it in more) - sum(row[f"{it}_minor"] for it in less))
 
 
 def refusal(connection: Connection, table: Table, **changes: Any) -> str:
-    """What the database says to a row."""
+    """The database's answer to a row."""
     with pytest.raises(IntegrityError) as refused:
         connection.execute(table.insert(), row_of(table, **changes))
     return str(refused.value.orig)
@@ -415,7 +416,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 def test_a_broken_rule_is_refused(
     database: Engine, name: str, rule: str, changes: dict[str, Any]
 ) -> None:
-    """The database takes a valid row, and refuses one that breaks a rule by the rule's name."""
+    """The database accepts a valid row, and refuses one that violates a rule by the rule's name."""
     table = t.metadata.tables[name]
     with writing(database) as connection:
         with_parents(connection, table)
@@ -424,14 +425,14 @@ def test_a_broken_rule_is_refused(
     with database.connect() as connection:
         named = set(re.findall(rf"ck_{name}_(\w+)", refusal(connection, table, **changes)))
     if rule.endswith("_not_negative"):
-        # Another rule may see the same negative amount first.
+        # Another rule may find the same negative amount first.
         assert named
     else:
         assert named == {rule}
 
 
 def test_every_rule_of_the_tables_has_its_test() -> None:
-    """No CHECK is declared that the list above does not break."""
+    """Every declared CHECK is violated by a row of the list above."""
     declared = {
         (table.name, str(check.name).removeprefix(f"ck_{table.name}_"))
         for table in TABLES
@@ -450,11 +451,11 @@ def test_every_rule_of_the_tables_has_its_test() -> None:
         ("api_keys", {"operator_id": "nobody"}),
     ],
 )
-def test_a8_terms_refer_to_what_is_there(
+def test_a8_terms_refer_to_existing_rows(
     database: Engine, name: str, changes: dict[str, Any]
 ) -> None:
-    """A product of an operator or under a policy that is not there is refused, and so is a key;
-    what is referred to cannot be deleted."""
+    """A8: a product of a missing operator or policy is refused, and so is such a key; a row that
+    others refer to cannot be deleted."""
     table = t.metadata.tables[name]
     with database.connect() as connection:
         with_parents(connection, table)
@@ -464,8 +465,8 @@ def test_a8_terms_refer_to_what_is_there(
             connection.execute(t.metadata.tables[referred].delete())
 
 
-def test_every_state_that_waits_or_is_out_may_hold(database: Engine) -> None:
-    """A hold may stand in AUTHORIZED with an end, and in ACTIVE, OVERDUE and RETURN_CLAIMED."""
+def test_states_that_may_hold(database: Engine) -> None:
+    """A hold is allowed in AUTHORIZED with an end, and in ACTIVE, OVERDUE and RETURN_CLAIMED."""
     table = t.authorizations
     with database.connect() as connection:
         for state in ("AUTHORIZED", "ACTIVE", "OVERDUE", "RETURN_CLAIMED"):
@@ -475,9 +476,9 @@ def test_every_state_that_waits_or_is_out_may_hold(database: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
-def test_a_key_is_taken_once(database: Engine, name: str) -> None:
-    """A second row with the same key is refused: one request id a caller, one open rental an item,
-    one record a payment reference."""
+def test_a_key_is_unique(database: Engine, name: str) -> None:
+    """A second row with the same key is refused: one request id for a caller, one open rental for
+    an item, one record for a payment reference."""
     table = t.metadata.tables[name]
     with database.connect() as connection:
         with_parents(connection, table)
@@ -498,13 +499,13 @@ def test_a_key_is_taken_once(database: Engine, name: str) -> None:
         ("feature_snapshots", {"user_id", "version"}),
     ],
 )
-def test_what_identifies_a_row(name: str, key: set[str]) -> None:
-    """The keys are what the rules of single use rest on."""
+def test_the_keys_of_rows(name: str, key: set[str]) -> None:
+    """The primary keys are those on which the rules of single use rest."""
     assert {column.name for column in t.metadata.tables[name].primary_key} == key
 
 
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
-def test_nothing_mandatory_is_left_out(database: Engine, name: str) -> None:
+def test_mandatory_values(database: Engine, name: str) -> None:
     """A row without a mandatory value is refused."""
     table = t.metadata.tables[name]
     given = ("sequence", "change")  # numbered by the database
@@ -516,8 +517,8 @@ def test_nothing_mandatory_is_left_out(database: Engine, name: str) -> None:
         assert re.search("NOT NULL constraint failed|null value in column", refused), column
 
 
-def test_the_checks_bite_outside_the_code_too(file: Path) -> None:
-    """Whoever writes to the file by hand meets the same rules."""
+def test_the_checks_apply_to_other_programs(file: Path) -> None:
+    """A program that writes to the file directly meets the same rules."""
     with sqlite3.connect(file) as connection, pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         connection.execute("INSERT INTO limit_steps VALUES ('CNY', 1, -1)")
     connection.close()

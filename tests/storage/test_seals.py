@@ -1,4 +1,4 @@
-"""What seals rest on: keys outside the database, tables to which rows are only added."""
+"""The basis of seals: keys outside the database, and append-only tables."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ DIGEST = bytes(range(32))
 # -- keys ---------------------------------------------------------------------------------------
 
 
-def test_a_key_signs_what_its_public_key_verifies(tmp_path: Path) -> None:
-    """What the private key signs the public key verifies, and nothing else."""
+def test_a_signature_verifies_with_its_public_key_only(tmp_path: Path) -> None:
+    """A private key's signature verifies with its public key and no other."""
     key_id = create_seal_key(tmp_path / "seal.key")
     key = load_seal_key(tmp_path / "seal.key")
     public = load_public_keys([tmp_path / "seal.key.pub"])
@@ -50,15 +50,15 @@ def test_a_key_signs_what_its_public_key_verifies(tmp_path: Path) -> None:
     assert not public.verify("0" * 16, DIGEST, signature)
 
 
-def test_a_private_key_is_its_owners_alone(tmp_path: Path) -> None:
-    """The private key's file can be read by its owner alone, whatever the umask."""
+def test_only_the_owner_reads_a_private_key(tmp_path: Path) -> None:
+    """The private key's file can be read only by its owner, whatever the umask."""
     before = os.umask(0)
     try:
         create_seal_key(tmp_path / "seal.key")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "seal.key").stat().st_mode) == 0o600
-    (tmp_path / "seal.key").chmod(0o640)  # as a group of services needs it
+    (tmp_path / "seal.key").chmod(0o640)  # readable by a group, as a group of services needs it
     load_seal_key(tmp_path / "seal.key")
     (tmp_path / "seal.key").chmod(0o604)
     with pytest.raises(SealKeyUnusable, match="everybody"):
@@ -66,7 +66,7 @@ def test_a_private_key_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_no_key_is_overwritten(tmp_path: Path) -> None:
-    """A key that is there stays: seals by it could never be verified again."""
+    """An existing key is not overwritten: its seals could never be verified again."""
     create_seal_key(tmp_path / "seal.key")
     before = (tmp_path / "seal.key").read_bytes()
     with pytest.raises(SealKeyUnusable, match=r"seal\.key"):
@@ -74,8 +74,9 @@ def test_no_key_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "seal.key").read_bytes() == before
 
 
-def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
-    """Missing files, other contents and other kinds of keys are refused by name."""
+def test_a_wrong_key_file_is_refused(tmp_path: Path) -> None:
+    """Missing files, other contents and other kinds of keys are refused, and the refusal names the
+    file."""
     other = generate_private_key(65_537, 2_048)
     private = other.private_bytes(
         serialization.Encoding.PEM,
@@ -110,7 +111,7 @@ def book(desk: Desk) -> Desk:
 
 
 @pytest.mark.parametrize("table", KEPT, ids=[table.name for table in KEPT])
-def test_nothing_is_changed_or_removed(book: Desk, table: Table) -> None:
+def test_entries_and_seals_are_append_only(book: Desk, table: Table) -> None:
     """The database refuses to change or remove an entry or a seal, in every column."""
     columns = [column.name for column in table.columns if column.name != "user_id"]
     statements = [f"UPDATE {table.name} SET {name} = {name}" for name in columns]
@@ -125,8 +126,8 @@ def test_nothing_is_changed_or_removed(book: Desk, table: Table) -> None:
             connection.execute(text(statement))
 
 
-def test_a_person_may_get_another_name(book: Desk) -> None:
-    """The person's id is in no link and no digest, so that whoever is erased can lose it."""
+def test_a_persons_id_may_be_replaced(book: Desk) -> None:
+    """No link or digest contains the person's id, so it can be erased."""
     links = text("SELECT link FROM entries WHERE user_id = :who ORDER BY sequence")
     with writing(book.store.engine) as connection:
         before = connection.execute(links, {"who": "ann"}).all()
@@ -137,8 +138,8 @@ def test_a_person_may_get_another_name(book: Desk) -> None:
         assert connection.execute(links, {"who": "ann"}).all() == []
 
 
-def test_the_refusal_is_a_broken_rule(book: Desk) -> None:
-    """A statement of the server that changed an entry would be a defect, and no conflict."""
+def test_a_changed_entry_is_a_broken_rule(book: Desk) -> None:
+    """A statement of the server that changes an entry counts as a defect, not as a conflict."""
     with pytest.raises(InvariantBroken), book.store.begin() as transaction:
         transaction.cursor.execute("DELETE FROM entries")
 
@@ -147,18 +148,18 @@ def test_the_refusal_is_a_broken_rule(book: Desk) -> None:
 
 
 def invoke(*words: str) -> Result:
-    """One command, in this process."""
+    """Runs one command in this process."""
     return CliRunner(env={"FREEHOLD_DATABASE": None}).invoke(cli, words)
 
 
 def said(result: Result) -> Sequence[str]:
-    """The lines of a command that went well."""
+    """The output lines of a command that succeeded."""
     assert result.exit_code == 0, result.output
     return result.output.splitlines()
 
 
 def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> None:
-    """An auditor with the public key and a noted seal sees whether anything sealed was touched."""
+    """With the public key and a noted seal, an auditor finds any change of sealed entries."""
     key, file = tmp_path / "seal.key", tmp_path / "book.db"
     url = f"sqlite:///{file}"
     (made,) = said(invoke("create-seal-key", str(key)))
@@ -189,7 +190,7 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
 
 
 def test_an_unknown_key_is_named(tmp_path: Path) -> None:
-    """Seals by a key whose public key was not given are a fault, and it says which key."""
+    """Seals by a key whose public key was not given are a fault that names the key."""
     key, file = tmp_path / "other.key", tmp_path / "book.db"
     create_seal_key(key)
     new_database(f"sqlite:///{file}").close()
@@ -203,15 +204,15 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", ["1", "x:00", "1:xyz", ":"])
-def test_a_witness_has_a_form(tmp_path: Path, bad: str) -> None:
-    """What is not NUMBER:DIGEST is refused by the option's name."""
+def test_a_witness_is_checked(tmp_path: Path, bad: str) -> None:
+    """A witness that is not NUMBER:DIGEST is refused, and the refusal names the option."""
     done = invoke("verify", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--witness", bad)
     assert done.exit_code == 2
     assert "--witness" in done.output
 
 
-def test_any_tool_can_check_a_signature(tmp_path: Path) -> None:
-    """Key and signature are plain Ed25519 in PEM: another tool comes to the same."""
+def test_another_tool_checks_a_signature(tmp_path: Path) -> None:
+    """Key and signature are plain Ed25519 in PEM: another tool gets the same result."""
     key = tmp_path / "seal.key"
     create_seal_key(key)
     (tmp_path / "digest").write_bytes(DIGEST)

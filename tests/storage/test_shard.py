@@ -1,4 +1,4 @@
-"""Sharding: which table goes where, what Citus is told, and what happens without it."""
+"""Sharding: each table's place, the statements for Citus, and the refusals without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.postgres import Cluster
 TABLES = t.metadata.sorted_tables
 SPREAD = {**dict.fromkeys(s.BY_USER, "user_id"), **s.BY_CALLER}
 
-# As much of Citus as the statements touch; it refuses a key without the column, and triggers.
+# The parts of Citus that the statements use; it refuses a key without the column, and triggers.
 STAND_IN = """
 CREATE TABLE pg_dist_partition (logicalrelid regclass PRIMARY KEY, by text, beside text);
 CREATE FUNCTION create_reference_table(name regclass) RETURNS void LANGUAGE sql AS $$
@@ -55,20 +55,20 @@ def database(cluster: Cluster) -> Iterator[Engine]:
 
 
 def test_every_table_is_in_one_group() -> None:
-    """Every table is spread by person, by caller, or stands everywhere: one of them."""
+    """Every table is distributed by person, distributed by caller, or copied everywhere."""
     groups = [*s.BY_USER, *s.BY_CALLER, *s.EVERYWHERE]
     assert sorted(groups) == sorted(table.name for table in TABLES)
 
 
-def test_who_has_a_person_is_spread_by_person() -> None:
-    """Every table with a person in it is spread by person, but for the named exceptions."""
+def test_tables_with_people_are_distributed_by_person() -> None:
+    """Every table with a person column is distributed by person, except the named ones."""
     persons = {table.name for table in TABLES if "user_id" in table.columns}
     assert persons - set(s.BY_USER) == {"requests", "payments", "open_items"}
     assert {name for name in s.BY_USER if "user_id" not in t.metadata.tables[name].columns} == set()
 
 
 def unique_keys(table: Table) -> list[set[str]]:
-    """The columns of every key that a table keeps unique."""
+    """The columns of every unique key of a table."""
     keys = [
         {column.name for column in constraint.columns}
         for constraint in table.constraints
@@ -78,25 +78,25 @@ def unique_keys(table: Table) -> list[set[str]]:
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_every_unique_key_has_the_column(name: str) -> None:
-    """Every unique key of a table contains the column that it is spread by, as Citus demands; the
-    outbox's does so once it is widened."""
+def test_every_unique_key_has_the_distribution_column(name: str) -> None:
+    """Every unique key of a table contains its distribution column, as Citus demands; the outbox's
+    does once it is widened."""
     table = t.metadata.tables[name]
     keys = [set(s.WIDENED[name])] if name in s.WIDENED else unique_keys(table)
     assert keys
     assert all(SPREAD[name] in key for key in keys)
 
 
-def test_what_is_widened_keeps_its_key() -> None:
-    """A widened key contains what was unique before, which comes from a sequence."""
+def test_a_widened_key_contains_the_old_one() -> None:
+    """A widened key contains the columns that were unique before, which come from a sequence."""
     for name, columns in s.WIDENED.items():
         (key,) = unique_keys(t.metadata.tables[name])
         assert key < set(columns)
         assert key == {"sequence"}
 
 
-def test_what_citus_is_told() -> None:
-    """People's tables stand beside each other, callers' tables beside each other, and the catalog
+def test_the_statements_for_citus() -> None:
+    """People's tables are colocated, callers' tables are colocated, and the catalog is copied
     everywhere."""
     assert s.statements("users") == [
         "SELECT create_distributed_table('users', 'user_id', colocate_with => 'none')"
@@ -119,9 +119,9 @@ def test_what_citus_is_told() -> None:
         s.statements("alembic_version")
 
 
-def test_everything_is_spread_once(database: Engine) -> None:
-    """PostgreSQL takes the statements, no table is refused for its keys, and a second run finds
-    nothing to do."""
+def test_each_table_is_distributed_once(database: Engine) -> None:
+    """PostgreSQL accepts the statements and every table's keys; a second run finds nothing to
+    do."""
     with writing(database) as connection:
         connection.execute(text(STAND_IN))
     with writing(database) as connection:
@@ -135,8 +135,8 @@ def test_everything_is_spread_once(database: Engine) -> None:
     assert {name: by for name, by in spread.items() if by is not None} == SPREAD
 
 
-def test_without_citus_it_is_refused(databases: Databases) -> None:
-    """Without Citus, on SQLite above all, sharding is refused by name and changes nothing."""
+def test_sharding_without_citus_is_refused(databases: Databases) -> None:
+    """Without Citus, and always on SQLite, sharding is refused by name and changes nothing."""
     engine = open_database(url := databases.new())
     with pytest.raises(s.ShardingUnavailable) as refused:
         s.shard(engine)
@@ -146,9 +146,8 @@ def test_without_citus_it_is_refused(databases: Databases) -> None:
     databases.drop(url)
 
 
-def test_the_shell_says_why_not(url: str) -> None:
-    """`freehold migrate --shard` brings the schema up to date, and says in words why it cannot
-    spread it."""
+def test_the_shell_explains_the_refusal(url: str) -> None:
+    """`freehold migrate --shard` migrates the schema and explains why it cannot distribute it."""
     done = CliRunner().invoke(cli, ["migrate", "--shard", "--database", url])
     assert isinstance(done.exception, s.ShardingUnavailable)
     assert "database is up to date" not in done.output

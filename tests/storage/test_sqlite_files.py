@@ -1,4 +1,4 @@
-"""The files that are open, and what happens to their paths meanwhile."""
+"""The open files of a database, and changes of their paths."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def files(file: Path, other: sqlite3.Connection) -> OpenFiles:
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a9_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: str) -> None:
-    """A9: whichever file is moved away is missed, and not missed any more when it is back."""
+    """A9: each file that is moved away is missed, until it is back."""
     path = Path(f"{file}{suffix}")
     for _ in range(2):
         path.rename(file.with_name("away"))
         for _ in range(2):
             with pytest.raises(FileGone, match=str(file)):
                 files.check_all()
-            # From then on the quick look is a thorough one.
+            # From then on the quick check is a thorough one.
             with pytest.raises(FileGone):
                 files.check()
         file.with_name("away").rename(path)
@@ -65,21 +65,22 @@ def test_a9_a_copy_is_another_file(files: OpenFiles, file: Path, suffix: str) ->
         files.check_all()
 
 
-def test_a9_a_file_written_over_in_its_place_is_seen(files: OpenFiles, file: Path) -> None:
-    """A9: other content in the same file is seen by the quick look; a touch is nothing."""
+def test_a9_a_file_overwritten_in_place_is_seen(files: OpenFiles, file: Path) -> None:
+    """A9: the quick check finds other content in the same file; a new timestamp alone is no
+    change."""
     whole = file.read_bytes()
     os.utime(file)
     files.check()
     file.write_bytes(whole[:28] + b"\xff" + whole[29:])
     with pytest.raises(FileGone, match="written over"):
         files.check()
-    # Whoever puts it back has repaired it.
+    # The content is put back as a repair.
     file.write_bytes(whole)
     files.check()
 
 
-def test_a9_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> None:
-    """A9: the first commit into a new log, which gives the log its salts, hides nothing."""
+def test_a9_a_file_overwritten_after_the_first_commit_is_seen(file: Path) -> None:
+    """A9: the first commit into a new log, which gives the log its salts, hides no change."""
     engine = open_database(f"sqlite:///{file}")
     older = file.read_bytes()
     for name in ("first", "second"):
@@ -91,11 +92,11 @@ def test_a9_a_file_written_over_after_the_first_commit_is_seen(file: Path) -> No
     engine.dispose()
 
 
-def test_a9_a_checkpoint_amid_a_look_is_no_stranger(
+def test_a9_a_checkpoint_during_a_check_is_no_change(
     files: OpenFiles, file: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A9: a whole checkpoint between the two things that a look reads is not taken for a stranger,
-    neither by that look nor by the next."""
+    """A9: a whole checkpoint between the two reads of a check is no foreign change, for this check
+    and the next."""
     read = os.pread
 
     def grow() -> None:
@@ -119,10 +120,10 @@ def test_a9_a_checkpoint_amid_a_look_is_no_stranger(
         files.check()
 
 
-def test_a9_checkpoints_are_no_strangers(
+def test_a9_checkpoints_are_no_change(
     files: OpenFiles, file: Path, other: sqlite3.Connection
 ) -> None:
-    """A9: while others write and make checkpoints, at any moment, no look fails."""
+    """A9: while others write and make checkpoints at any moment, no check fails."""
     done = threading.Event()
     failed: list[BaseException] = []
 
@@ -150,7 +151,8 @@ def test_a9_checkpoints_are_no_strangers(
 
 
 def test_a9_the_log_may_go_with_the_last_connection(file: Path) -> None:
-    """When nobody has the database open, log and memory go, and others are made with the next."""
+    """A9: when the last connection closes, log and shared memory are removed; the next connection
+    makes new ones."""
     engine = open_database(f"sqlite:///{file}")
     for _ in range(3):
         with writing(engine) as connection:
@@ -160,7 +162,7 @@ def test_a9_the_log_may_go_with_the_last_connection(file: Path) -> None:
 
 
 def test_a9_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
-    """A9: a symbolic link that leads elsewhere later changes nothing."""
+    """A9: a symbolic link that changes later has no effect."""
     link = tmp_path / "link"
     link.symlink_to(file)
     engine = open_database(f"sqlite:///{link}")
@@ -175,8 +177,8 @@ def test_a9_the_path_is_resolved_once(file: Path, tmp_path: Path) -> None:
         assert set(connection.execute("SELECT name FROM operators")) == {("second",)}
 
 
-def test_a9_no_file_is_made_by_looking(tmp_path: Path) -> None:
-    """A9: a database that is not there is made only for whoever asks for one."""
+def test_a9_a_check_creates_no_file(tmp_path: Path) -> None:
+    """A9: a missing database is created only by an open that asks for it."""
     file = tmp_path / "freehold.db"
     engine = open_database(f"sqlite:///{file}")
     with pytest.raises(StorageFailed), reading(engine) as connection:
@@ -190,9 +192,9 @@ def test_a9_no_file_is_made_by_looking(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -> None:
-    """A9: a file that goes after the look and before the end of COMMIT leaves the outcome unknown;
-    one that went before is refused, and what was to be committed is not there when it is back."""
+def test_a9_a_commit_into_a_removed_file_is_unknown(file: Path, suffix: str) -> None:
+    """A9: when a file goes between the check and the end of COMMIT, the outcome is unknown; when it
+    went before the check, the commit is refused and its rows are not in the file later."""
     engine = open_database(f"sqlite:///{file}")
     path, away = Path(f"{file}{suffix}"), file.with_name("away")
 
@@ -202,7 +204,7 @@ def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -
             connection.exec_driver_sql("UPDATE operators SET name = ?", (name,))
             driver = connection.connection.driver_connection
             if at_commit:
-                # SQLite asks this when COMMIT begins: the look before it is over.
+                # SQLite asks this when COMMIT begins, after the check.
                 driver.set_trace_callback(  # type: ignore[union-attr]
                     lambda statement: act() if statement == "COMMIT" else None
                 )
@@ -219,7 +221,7 @@ def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -
     with pytest.raises(FileGone):
         change("after", lambda: None, at_commit=False)
     away.rename(path)
-    # Nobody holds the lock of a transaction that was refused.
+    # The refused transaction holds no lock.
     with closing(sqlite3.connect(file, isolation_level=None, timeout=0)) as rival:
         rival.execute("BEGIN IMMEDIATE")
     with reading(engine) as connection:
@@ -229,9 +231,9 @@ def test_a9_a_commit_into_a_file_that_went_is_unknown(file: Path, suffix: str) -
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a9_a_read_from_a_file_that_went_is_refused(file: Path, suffix: str) -> None:
-    """A9: whichever file is moved away, each read is refused from the first on, and none has an
-    outcome that is unknown; reads are answered when it is back."""
+def test_a9_a_read_from_a_removed_file_is_refused(file: Path, suffix: str) -> None:
+    """A9: while any file is away, each read is refused, never with an unknown outcome; reads work
+    when it is back."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     Desk(store).put_user("ann", 700)
     known = store.person("ann", "CNY")
@@ -245,9 +247,8 @@ def test_a9_a_read_from_a_file_that_went_is_refused(file: Path, suffix: str) -> 
     store.close()
 
 
-def test_a9_a_file_that_goes_while_it_is_read(file: Path) -> None:
-    """A9: where the file goes while it is read, the read is refused, and nobody is told that an
-    outcome is unknown."""
+def test_a9_a_file_that_goes_during_a_read(file: Path) -> None:
+    """A9: when the file goes during a read, the read is refused, not with an unknown outcome."""
     engine = open_database(f"sqlite:///{file}")
     path, away = Path(f"{file}-wal"), file.with_name("away")
 
@@ -262,11 +263,11 @@ def test_a9_a_file_that_goes_while_it_is_read(file: Path) -> None:
     engine.dispose()
 
 
-def test_a9_a_look_at_a_path_tells_what_the_system_tells(
+def test_a9_a_files_status_equals_the_systems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Device, inode, time and size of a file are those of `os.stat`, by either way to ask; of a
-    path that leads nowhere nothing is told."""
+    """A9: device, inode, time and size of a file equal those of `os.stat`, in both ways of asking;
+    a path without a file has none."""
     for name, content in (("empty", b""), ("of some \u4e2d\u6587", b"x" * 5_000)):
         path = tmp_path / name
         path.write_bytes(content)

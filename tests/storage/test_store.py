@@ -1,4 +1,4 @@
-"""The store: conflicts, failures, plans of its statements, reads."""
+"""The store: conflicts, failures, query plans, reads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from tests.rows import changed, read
 
 
 def stale_line(desk: Desk) -> Rows:
-    """A line that had another version than the one that was read."""
+    """A line whose version changed after the read."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
     read = line.copy()
@@ -62,49 +62,48 @@ def stale_line(desk: Desk) -> Rows:
 
 
 def stale_authorization(desk: Desk) -> Rows:
-    """An authorization that had another version than the one that was read."""
+    """An authorization whose version changed after the read."""
     it = rental(desk, authorize())
     key = (it.user_id, it.authorization_id)
     return changed(AUTHORIZATIONS, {key: it._replace(version=8)}, {key: it._replace(version=7)})
 
 
 def stale_user(desk: Desk) -> Rows:
-    """A person whose features were replaced meanwhile."""
+    """A person whose features were replaced after the read."""
     with desk.store.begin() as transaction:
         user = read(transaction, USERS, ["ann"])["ann"]
     return changed(USERS, {"ann": user}, {"ann": user._replace(feature_version=9)})
 
 
 def freed_item(desk: Desk) -> Rows:
-    """An item that somebody else has freed meanwhile."""
+    """An item that another process freed after the read."""
     key = (OPERATOR, "bike-7")
     return changed(OPEN_ITEMS, {key: None}, {key: OpenItem(*key, "ann", "a-1")})
 
 
 def taken_item(desk: Desk) -> Rows:
-    """An item that somebody else has taken meanwhile."""
+    """An item that another process took after the read."""
     rental(desk, authorize(asset_id="bike-7"))
     key = (OPERATOR, "bike-7")
     return changed(OPEN_ITEMS, {key: OpenItem(*key, "ann", "a-1")})
 
 
 def new_line(desk: Desk) -> Rows:
-    """A line that somebody else has opened meanwhile."""
+    """A line that another process opened after the read."""
     line = desk.store.line("ann", "CNY")
     assert line is not None
     return changed(LINES, {("ann", "CNY"): line})
 
 
 def taken_request(desk: Desk) -> Rows:
-    """A request id that somebody else has used meanwhile."""
+    """A request id that another process used after the read."""
     rental(desk, authorize(), request_id="r")
     record = RequestRecord(OPERATOR, "r", "Settle", b"", b"", "ann", "", START_US)
     return changed(REQUESTS, {(OPERATOR, "r"): record})
 
 
 def taken_after_another(desk: Desk) -> Rows:
-    """A request id that somebody else has used meanwhile, behind a free one: the statement fails
-    when it is half done."""
+    """A used request id after a free one: the statement fails in its middle."""
     changes = taken_request(desk)
     (record,) = changes.changed[REQUESTS].values()
     changes.changed[REQUESTS][OPERATOR, "q"] = record._replace(request_id="q")
@@ -112,7 +111,7 @@ def taken_after_another(desk: Desk) -> Rows:
 
 
 def used_tombstone(desk: Desk) -> Rows:
-    """A tombstone that a late Authorize has replaced meanwhile."""
+    """A tombstone that a late Authorize replaced after the read."""
     desk.do(reverse_origin("ann", "r"))
     with desk.store.begin() as transaction:
         base = read(transaction, REQUESTS, [(OPERATOR, "r")])
@@ -126,7 +125,7 @@ def used_tombstone(desk: Desk) -> Rows:
     [stale_line, stale_authorization, stale_user, freed_item, taken_item, new_line, taken_request,
      taken_after_another, used_tombstone],
 )  # fmt: skip
-def test_what_changed_meanwhile_is_a_conflict(desk: Desk, make: Callable[[Desk], Rows]) -> None:
+def test_a_changed_row_is_a_conflict(desk: Desk, make: Callable[[Desk], Rows]) -> None:
     """A row that changed since it was read, or a key that was taken, is a conflict, and nothing of
     the batch is written."""
     desk.put_user("ann", 700)
@@ -149,7 +148,7 @@ def write_and_fail(transaction: SqlTransaction, changes: Rows) -> None:
 
 
 def test_an_error_in_the_block_rolls_back(desk: Desk) -> None:
-    """An exception of the caller passes through and nothing is written."""
+    """The caller's error passes through, and nothing is written."""
     desk.put_user("ann", 700)
     line = desk.store.line("ann", "CNY")
     assert line is not None
@@ -163,7 +162,7 @@ def test_an_error_in_the_block_rolls_back(desk: Desk) -> None:
 
 
 def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
-    """When another process keeps the lock no transaction is begun; afterwards all goes on."""
+    """While another process holds the lock, no transaction begins; afterwards all works."""
     engine = open_database(f"sqlite:///{file}")
     event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout=0"))
     store = SqlStore(engine)
@@ -178,7 +177,7 @@ def test_a_locked_database_is_a_failure_before_the_write(file: Path) -> None:
     store.close()
 
 
-# -- what a failed statement or COMMIT means -------------------------------------------------
+# -- meanings of a failed statement or COMMIT ------------------------------------------------
 
 
 class Refusal(sqlite3.OperationalError):
@@ -191,7 +190,7 @@ class Refusal(sqlite3.OperationalError):
 
 
 class FakeSession:
-    """A session whose transactions begin and end as told."""
+    """A session whose transactions begin and end as scripted."""
 
     driver = None
 
@@ -208,27 +207,27 @@ class FakeSession:
         self.gone = gone
 
     def begin(self) -> Any:
-        """A cursor on which no statement is run, or raises as told."""
+        """A cursor on which no statement is run; or raises the scripted error."""
         if self.at_begin is not None:
             raise self.at_begin
 
     def commit(self) -> None:
-        """Raises as told."""
+        """Raises the scripted error."""
         if self.at_commit is not None:
             raise self.at_commit
 
     def rollback(self) -> None:
-        """Counts, and raises as told."""
+        """Counts, and raises the scripted error."""
         self.rolled_back += 1
         if self.at_rollback is not None:
             raise self.at_rollback
 
     def reading_once(self) -> Any:
-        """Nothing is read."""
+        """Reads nothing."""
 
 
 class FakeConnection:
-    """A connection that counts how often it is given up."""
+    """A connection that counts its invalidations."""
 
     def __init__(self) -> None:
         self.invalidated = 0
@@ -242,20 +241,20 @@ class FakeConnection:
 
 
 class FakeEngine:
-    """As much of an engine as a store needs to be made."""
+    """The parts of an engine that a store needs."""
 
     def __init__(self, dialect: Any) -> None:
         self.dialect = dialect
 
 
 def scripted(backend: str, session: FakeSession) -> SqlStore:
-    """A store of one backend on a session that does as told."""
+    """A store of one backend on a scripted session."""
     dialect: Any
     if backend == "postgresql":
         dialect = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
     else:
         dialect = pysqlite.dialect()
-    dialect.dbapi = sqlite3  # stands in for psycopg as well: it has the same tree of errors
+    dialect.dbapi = sqlite3  # replaces psycopg too: the same tree of errors
     made = SqlStore(cast(Engine, FakeEngine(dialect)))
     made._writer, made._session = cast(Connection, FakeConnection()), session
     return made
@@ -275,11 +274,11 @@ def scripted(backend: str, session: FakeSession) -> SqlStore:
         ("postgresql", Refusal("40P01"), Conflict),
     ],
 )
-def test_a_commit_without_an_answer_is_unknown(
+def test_a_commit_that_fails_is_unknown(
     backend: str, at_commit: Exception, meaning: type[Exception]
 ) -> None:
-    """A failed COMMIT is unknown, except where the database says for certain that it was rolled
-    back: SQLite's refusal, and PostgreSQL's serialization failure and deadlock."""
+    """A failed COMMIT is unknown, except where the database is certain that it rolled back:
+    SQLite's refusal, and PostgreSQL's serialization failure and deadlock."""
     session = FakeSession(at_commit=at_commit)
     fake = scripted(backend, session)
     with pytest.raises(meaning), fake.begin():
@@ -301,8 +300,8 @@ def test_a_commit_without_an_answer_is_unknown(
     ],
 )
 def test_a_failed_statement_wrote_nothing(in_block: Exception, meaning: type[Exception]) -> None:
-    """A statement that fails before COMMIT is a conflict, a failure of the database or a defect of
-    ours, never unknown."""
+    """A statement that fails before COMMIT is a conflict, a failure of the database or a defect,
+    never unknown."""
     session = FakeSession()
     fake = scripted("postgresql", session)
     with pytest.raises(meaning), fake.begin():
@@ -311,16 +310,16 @@ def test_a_failed_statement_wrote_nothing(in_block: Exception, meaning: type[Exc
 
 
 def test_a_failure_on_a_lost_connection_is_no_defect() -> None:
-    """Whatever a driver raises on a connection that is lost, the database is away; the statement
-    is not called wrong."""
+    """Any driver error on a lost connection means that the database is away, not that the
+    statement is wrong."""
     fake = scripted("postgresql", FakeSession(gone=True))
     with pytest.raises(StorageFailed), fake.begin():
         raise sqlite3.ProgrammingError
     assert fake._writer is None
 
 
-def test_a_connection_that_cannot_roll_back_is_thrown_away() -> None:
-    """When even the rollback fails the connection is invalidated and not used again."""
+def test_a_connection_that_cannot_roll_back_is_dropped() -> None:
+    """When the rollback fails too, the connection is invalidated and not used again."""
     fake = scripted("postgresql", FakeSession(at_rollback=Refusal()))
     connection: Any = fake._writer
     with pytest.raises(StorageFailed), fake.begin():
@@ -329,8 +328,8 @@ def test_a_connection_that_cannot_roll_back_is_thrown_away() -> None:
     assert fake._writer is None
 
 
-def test_a_transaction_that_cannot_be_begun() -> None:
-    """A connection on which nothing can be begun is a failure, and is not used again."""
+def test_a_transaction_that_cannot_begin() -> None:
+    """A connection that cannot begin a transaction is a failure, and is not used again."""
     fake = scripted("postgresql", FakeSession(at_begin=Refusal()))
     with pytest.raises(StorageFailed), fake.begin():
         pytest.fail("the block must not be entered")
@@ -341,7 +340,7 @@ def test_a_transaction_that_cannot_be_begun() -> None:
 
 TABLES = tuple(t.metadata.tables)
 READS = ("SELECT", "WITH", "UPDATE", "DELETE")
-# An index of the few transfers that have not ended: reading all of it, in order, is its purpose.
+# The index has only the few transfers without an end: the query reads all of it, in order.
 OPEN = "USING INDEX ix_transfers_change_us"
 
 
@@ -351,7 +350,7 @@ TIES = re.compile(r"FOR (RIGHT|LAST \d+|LAST) (PART|TERMS?) OF ORDER BY")
 def whole_tables(connection: Connection, sql: str, parameters: tuple[Any, ...] = ()) -> list[str]:
     """The steps of a statement's plan that read a whole table or sort by hand.
 
-    What an index has in order but for those of one instant, a batch's at most, may be sorted.
+    Sorting the rows of one instant, at most a batch's, is allowed.
     """
     plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
     steps = [str(row[3]) for row in plan]
@@ -365,14 +364,14 @@ def whole_tables(connection: Connection, sql: str, parameters: tuple[Any, ...] =
 
 @pytest.fixture
 def plans(file: Path) -> Iterator[SqlStore]:
-    """A store whose plans are looked at; test_postgres.py looks at PostgreSQL's."""
+    """A store whose query plans are checked; test_postgres.py checks PostgreSQL's."""
     opened = SqlStore(open_database(f"sqlite:///{file}"))
     yield opened
     opened.close()
 
 
-def test_a_scan_is_seen(plans: SqlStore) -> None:
-    """The check below knows a scan and a sort when it meets them."""
+def test_a_scan_is_found(plans: SqlStore) -> None:
+    """The check below finds a scan and a sort."""
     with plans.engine.connect() as connection:
         assert whole_tables(connection, "SELECT * FROM lines WHERE currency = 'CNY'")
         assert whole_tables(connection, "SELECT * FROM lines WHERE user_id = 'a' ORDER BY version")
@@ -392,7 +391,7 @@ def test_statements_are_compiled_once_for_each_kind_of_database(
 
 
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
-    """No select of the hot path reads a whole table, whatever the number of keys."""
+    """No SELECT of the hot path reads a whole table, for any number of keys."""
     statements = statements_of(plans.engine)
     selects = {"features": statements.features, "lapsed": statements.lapsed}
     for table, of in statements.tables.items():
@@ -407,9 +406,9 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
                 assert whole_tables(connection, sql, tuple(parameters)) == [], name
 
 
-def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
-    """No statement of any command, of the sweeper's search, of lists, gets or key lookups scans a
-    table or sorts what an index could give."""
+def test_no_statement_of_a_call_reads_a_whole_table(file: Path) -> None:
+    """No statement of any command, the sweeper's search, lists, gets or key lookups scans a table,
+    or sorts rows that an index has in order."""
     ran: list[str] = []
     engine = open_database(f"sqlite:///{file}")
     event.listen(engine, "connect", lambda c, _: c.set_trace_callback(ran.append))
@@ -434,7 +433,7 @@ def test_nothing_that_a_call_runs_reads_a_whole_table(file: Path) -> None:
 
 
 def everything(desk: Desk) -> None:
-    """Every statement that a command or a read may run, at least once."""
+    """Runs every statement of commands and reads at least once."""
     it = rental(desk, authorize(asset_id="bike-7"))
     rental(desk, pay(rental(desk, settle(it, 200)), 100))
     desk.store.unsent_transfers(START_US, 10)
@@ -476,7 +475,8 @@ def everything(desk: Desk) -> None:
 
 
 def test_a_batch_reads_by_keys(desk: Desk) -> None:
-    """What is not there is left out; no keys, no rows; odd characters are plain characters."""
+    """Missing rows are left out, no keys give no rows, and special characters are plain
+    characters."""
     odd = 'a"b\\c[%_]\u2028\N{ROCKET}'
     desk.put_user(odd, 700)
     with desk.store.begin() as transaction:
@@ -488,9 +488,9 @@ def test_a_batch_reads_by_keys(desk: Desk) -> None:
     assert desk.store.features([odd])[odd].raw is not None
 
 
-def test_those_to_wake_come_the_earliest_first(desk: Desk) -> None:
-    """Whose time has come is named in the order of the times, at most as many as asked for, and
-    from a place on if asked."""
+def test_due_wake_ups_are_ordered_by_time(desk: Desk) -> None:
+    """Due authorizations are returned in the order of their times, at most as many as requested,
+    and from a place on if one is given."""
     ends = []
     for n, minutes in enumerate((5, 0, 9)):
         desk.clock.advance(START_US + sum((5, 0, 9)[: n + 1]) * MINUTE_US)
@@ -505,9 +505,9 @@ def test_those_to_wake_come_the_earliest_first(desk: Desk) -> None:
     assert behind == [names[1:], names[2:], []]
 
 
-def test_lists_are_an_operators_own(desk: Desk) -> None:
-    """A list has an operator's authorizations in the order of their arrival, page by page, for a
-    person or a state if asked."""
+def test_lists_belong_to_an_operator(desk: Desk) -> None:
+    """A list has an operator's authorizations in the order of arrival, page by page, by person or
+    state if requested."""
     desk.put_user("ann", 700)
     ours = [rental(desk, authorize(who, "umbrella")) for who in ("ann", "new", "ann")]
     theirs = rental(desk, authorize(product_id="umbrella"), caller=OTHER_OPERATOR)
@@ -536,7 +536,7 @@ def test_lists_are_an_operators_own(desk: Desk) -> None:
 
 
 def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
-    """The catalog holds operators, their products in the latest revision, and limits from the
+    """The catalog has the operators, their products in the latest revision, and the limits from the
     highest score down."""
     with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
         connection.exec_driver_sql(
@@ -555,7 +555,7 @@ def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
 
 
 def test_schemas_are_kept_once(store: SqlStore) -> None:
-    """The order of raw values is recorded under its id, once; an unknown id has none."""
+    """The order of raw values is stored once under its id; an unknown id has none."""
     store.save_feature_schema("s-1", ["a", "b"])
     store.save_feature_schema("s-1", ["a", "b"])
     assert store.feature_names("s-1") == ("a", "b")

@@ -1,4 +1,4 @@
-"""A8: one row of the terms makes no sense. Every other row counts as before."""
+"""A8: one row of the terms is wrong. Every other row counts as before."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BIKE = (OPERATOR, "bike")
 
 
 def without(catalog: Catalog, *keys: tuple[object, ...]) -> dict[tuple[str, str, int], object]:
-    """The revisions of a catalog but some."""
+    """The revisions of a catalog except some."""
     return {key: it for key, it in catalog.revisions.items() if key not in keys}
 
 
-def test_a8_a_wrong_product_spoils_no_other(store: SqlStore) -> None:
-    """Whatever makes no sense in a product's row, that product is refused and a fault with its
-    name; all others are read as before, and so it is once its row is right again."""
+def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
+    """A8: with any wrong value in a product's row, that product is a fault with its name; all
+    others are read as before, and so is the product once its row is right."""
     sound = store.catalog()
     assert (sound.refused, sound.faults) == (frozenset(), ())
     before = rows(store.engine, "products")
@@ -55,8 +55,8 @@ def test_a8_a_wrong_product_spoils_no_other(store: SqlStore) -> None:
 
 
 def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
-    """A wrong latest revision is refused, not replaced by the one before it, under which rentals go
-    on; a wrong older one leaves the latest alone."""
+    """A8: a wrong latest revision is refused and not replaced by an earlier one, whose rentals go
+    on; a wrong earlier one does not affect the latest."""
     copied = (
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
@@ -78,9 +78,9 @@ def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
     assert [fault.key for fault in read.faults] == [(*BIKE, 1)]
 
 
-def test_a8_a_wrong_policy_spoils_its_products(store: SqlStore) -> None:
-    """A policy that makes no sense is a fault, and so is every product under it; products under
-    other policies are read."""
+def test_a8_a_wrong_policy_affects_its_products(store: SqlStore) -> None:
+    """A8: a wrong policy is a fault, and so is every product under it; products under other
+    policies are read."""
     plant(store.engine, "UPDATE policies SET claim_window_us = 9000000000000000000"
           " WHERE policy_id = 'bike'")  # fmt: skip
     read = store.catalog()
@@ -93,8 +93,8 @@ def test_a8_a_wrong_policy_spoils_its_products(store: SqlStore) -> None:
     assert (OPERATOR, "umbrella") in read.products
 
 
-def test_a8_an_operator_that_is_gone(store: SqlStore) -> None:
-    """An operator that has products and is not there itself is a fault."""
+def test_a8_a_missing_operator(store: SqlStore) -> None:
+    """A8: a missing operator that has products is a fault."""
     plant(store.engine, "DELETE FROM operators WHERE operator_id = 'city'")
     read = store.catalog()
     assert [(fault.kind, fault.key) for fault in read.faults] == [(TermsKind.OPERATOR, (OPERATOR,))]
@@ -108,8 +108,8 @@ def test_a8_an_operator_that_is_gone(store: SqlStore) -> None:
     ],
 )
 def test_a8_wrong_limits(store: SqlStore, change: str) -> None:
-    """Where one limit makes no sense, or falls as the score rises, there are none in its currency,
-    and those of other currencies are read."""
+    """A8: with one wrong limit, or limits that fall as the score rises, a currency has no limits;
+    other currencies' limits are read."""
     plant(store.engine, "INSERT INTO limit_steps VALUES ('EUR', 500, 1)", change)
     read = store.catalog()
     (fault,) = read.faults
@@ -118,8 +118,9 @@ def test_a8_wrong_limits(store: SqlStore, change: str) -> None:
     assert set(read.limit_steps) == {"EUR"}
 
 
-def test_a8_numbers_that_are_texts(file: Path) -> None:
-    """SQLite keeps a text where a number belongs: such limits, fees and cut-offs are faults."""
+def test_a8_texts_in_place_of_numbers(file: Path) -> None:
+    """A8: SQLite stores a text where a number belongs: such limits, commissions and cut-offs are
+    faults."""
     engine = open_database(f"sqlite:///{file}")
     plant(
         engine,
@@ -141,7 +142,7 @@ def test_a8_numbers_that_are_texts(file: Path) -> None:
 
 @pytest.fixture
 def before(databases: Databases) -> Iterator[Engine]:
-    """A database as the build before left it, with an operator and a key."""
+    """A database of the previous build, with an operator and a key."""
     url = databases.empty()
     engine = open_database(url, create=True)
     with writing(engine) as connection:
@@ -158,7 +159,7 @@ def before(databases: Databases) -> Iterator[Engine]:
 
 
 def test_a8_migrating_keeps_every_row(before: Engine) -> None:
-    """The migration that lets terms refer to what is there keeps all that is there."""
+    """A8: the migration that lets terms refer to existing rows keeps all rows."""
     tables = ("operators", "policies", "products", "api_keys", "limit_steps")
     kept = {table: rows(before, table) for table in tables}
     migrate(before)
@@ -176,8 +177,8 @@ def test_a8_migrating_keeps_every_row(before: Engine) -> None:
     ],
 )
 def test_a8_migrating_names_the_wrong_row(before: Engine, statement: str, said: str) -> None:
-    """A row that the new rules refuse is named in one line that says what to do, and nothing is
-    changed; once the row is right the migration goes on."""
+    """A8: one line names a row that the new rules refuse and says what to do, and nothing is
+    changed; once the row is right, the migration goes on."""
     products = rows(before, "products")
     with writing(before) as connection:
         connection.exec_driver_sql(statement)

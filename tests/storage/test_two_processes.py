@@ -1,4 +1,4 @@
-"""Two engines with connections of their own on one PostgreSQL database, as two processes have."""
+"""Two engines with their own connections on one PostgreSQL database, as two processes have."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ZERO = (Offer.ZERO,)
 
 
 class OtherIds(CountingIds):
-    """Ids of the other process."""
+    """The other process's ids."""
 
     def new(self, now_us: int) -> str:
         return "v" + super().new(now_us)[1:]
@@ -67,12 +67,12 @@ def name(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def desks(cluster: Cluster, name: str) -> Iterator[tuple[Desk, Desk]]:
-    """Two engines on one database; at the end no session was in a deadlock and the books verify."""
+    """Two engines on one database; at the end there was no deadlock, and the books verify."""
     made = (
         Desk(SqlStore(open_database(cluster.url(name)))),
         Desk(SqlStore(open_database(cluster.url(name))), ids=OtherIds()),
     )
-    # Request ids are the callers', who are others here and there unless the test says which.
+    # Request ids belong to callers, and the callers differ unless the test says otherwise.
     made[1]._requests = itertools.count(1_000_000)
     yield made
     assert verify_books(made[0].store.engine).fault is None
@@ -83,7 +83,7 @@ def desks(cluster: Cluster, name: str) -> Iterator[tuple[Desk, Desk]]:
 
 
 def at_once(*actions: Callable[[], None]) -> None:
-    """Runs every action in a thread of its own, all beginning together; raises what one raised."""
+    """Runs every action in its own thread, all at once; raises their first error."""
     together = threading.Barrier(len(actions), timeout=HANG_S)
     raised: list[BaseException] = []
 
@@ -105,7 +105,7 @@ def at_once(*actions: Callable[[], None]) -> None:
 
 
 def race(desks: tuple[Desk, Desk], *batches: list[Work]) -> list[list[Result]]:
-    """The results of one batch an engine, begun together."""
+    """The results of one batch for each engine, started together."""
     results: list[list[Result]] = [[], []]
 
     def apply(place: int) -> Callable[[], None]:
@@ -132,12 +132,12 @@ def test_one_request_id_at_two_processes(desks: tuple[Desk, Desk]) -> None:
     assert balances(desks[0]) == (50_000, 10_200, 39_800, 0)
 
 
-def test_a_line_is_used_to_its_end_and_not_beyond(desks: tuple[Desk, Desk]) -> None:
-    """However two processes race for one line, as many holds as fit are granted, and no more."""
+def test_a_line_is_used_exactly_to_its_end(desks: tuple[Desk, Desk]) -> None:
+    """When two processes compete for one line, exactly as many holds are granted as fit."""
     deposit_minor = 1_000
     with desks[0].store.engine.begin() as connection:
         connection.execute(t.products.update().values(deposit_minor=deposit_minor))
-    # Engines that know the products as they are now.
+    # Engines with the present products.
     racing = (Desk(desks[0].store), Desk(desks[1].store, ids=OtherIds()))
     racing[0].put_user("ann", 700)
     granted = []
@@ -159,8 +159,8 @@ def test_a_line_is_used_to_its_end_and_not_beyond(desks: tuple[Desk, Desk]) -> N
     assert balances(desks[0]) == (50_000, 0, 50_000, 0)
 
 
-def test_one_item_for_two_people(desks: tuple[Desk, Desk]) -> None:
-    """An item that two people ask two processes for is given to one of them; the other is told."""
+def test_one_item_at_two_processes(desks: tuple[Desk, Desk]) -> None:
+    """When two people ask two processes for one item, one gets it and the other is refused."""
     for user_id in ("ann", "zoe"):
         desks[0].put_user(user_id, 700)
     for n in range(ROUNDS):
@@ -179,8 +179,7 @@ def test_one_item_for_two_people(desks: tuple[Desk, Desk]) -> None:
 
 
 def test_the_first_use_of_a_person(desks: tuple[Desk, Desk]) -> None:
-    """A person whom nobody knew, and who comes to two processes at once, has one line, and both
-    calls count."""
+    """A new person who comes to two processes at once gets one line, and both calls count."""
     for n in range(ROUNDS):
         works = [[desk.work(authorize(f"new-{n}", "umbrella"))] for desk in desks]
         results = race(desks, *works)
@@ -188,9 +187,9 @@ def test_the_first_use_of_a_person(desks: tuple[Desk, Desk]) -> None:
     assert counts(desks[0])["authorizations"] == 2 * ROUNDS
 
 
-def test_a_person_is_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
-    """Two registrations of one person at once leave one person with two versions of features and
-    one line with one limit."""
+def test_a_person_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
+    """Two registrations of one person at once leave two versions of features, and one line with one
+    limit."""
     for n in range(ROUNDS):
         put = PutUser(f"new-{n}", pack([700.0, 0.0]), START_US, True)
         works = [[desk.work(put, caller=PLATFORM)] for desk in desks]
@@ -202,9 +201,9 @@ def test_a_person_is_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
         assert known[f"new-{n}"].feature_version == 2
 
 
-def test_batches_that_cross(desks: tuple[Desk, Desk]) -> None:
-    """Batches of the same people, new ones among them, the same request ids and the same items in
-    opposite orders do not block each other for good: all are answered, without a deadlock."""
+def test_crossing_batches(desks: tuple[Desk, Desk]) -> None:
+    """Batches with the same people (new ones too), request ids and items in opposite orders are all
+    answered, without a deadlock."""
     people = [f"user-{n}" for n in range(16)]
     for user_id in people[::2]:
         desks[0].put_user(user_id, 700)
@@ -226,7 +225,7 @@ def test_batches_that_cross(desks: tuple[Desk, Desk]) -> None:
 
 
 def test_settle_and_reverse_at_once(desks: tuple[Desk, Desk]) -> None:
-    """Of a return at one process and an undoing at the other exactly one takes place."""
+    """When one process settles and another reverses a rental, exactly one succeeds."""
     desks[0].put_user("ann", 700)
     for _ in range(ROUNDS):
         it = rental(desks[0], authorize(product_id="umbrella"))
@@ -237,9 +236,9 @@ def test_settle_and_reverse_at_once(desks: tuple[Desk, Desk]) -> None:
     assert line(desks[0]).held_minor == 0
 
 
-def test_a_late_success_and_the_next_hand_in_at_once(desks: tuple[Desk, Desk]) -> None:
-    """A debit succeeds late at one process while the next is handed in at the other: either that is
-    cancelled and not handed in, or it stays under way; what both bring in is kept to the cent."""
+def test_a_late_success_and_the_next_debit_at_once(desks: tuple[Desk, Desk]) -> None:
+    """When one process reports a debit's late success while another hands in the next debit, that
+    debit is either cancelled and not handed in, or stays under way; the sums are exact."""
     desks[0].put_user("ann", 700)
     for _ in range(ROUNDS):
         it = rental(desks[0], settle(rental(desks[0], authorize(product_id="umbrella")), 800))
@@ -275,7 +274,7 @@ def test_a_late_success_and_the_next_hand_in_at_once(desks: tuple[Desk, Desk]) -
 
 
 def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
-    """Two sweepers at once end everything that has lapsed, each authorization once."""
+    """Two sweepers at once end every lapsed hold exactly once."""
     desks[0].put_user("ann", 700)
     for n in range(30):
         rental(desks[0], authorize(f"new-{n}"))
@@ -304,8 +303,8 @@ def test_sweepers_of_two_processes(desks: tuple[Desk, Desk]) -> None:
 
 
 def test_payouts_and_folding(desks: tuple[Desk, Desk]) -> None:
-    """While one process folds what an operator is owed the other pays it, and what is owed is
-    neither lost nor paid twice."""
+    """When one process folds an operator's payable while another pays it out, nothing is lost or
+    paid twice."""
     desks[0].put_user("ann", 700)
     for n in range(ROUNDS):
         for desk in desks:

@@ -1,4 +1,4 @@
-"""Verifying the books: sound ones pass, and every planted fault is found at its row."""
+"""Verifying the books: correct ones pass, and every planted fault is found at its row."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.storage.book import (
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealRecord]]:
-    """A folder with a sealed book, and with the same before Ann's last payment; the seals."""
+    """A folder with a sealed book, and with the same book before Ann's last payment; the seals."""
     folder = tmp_path_factory.mktemp("lived")
     file = folder / "book.db"
     new_database(f"sqlite:///{file}").close()
@@ -72,8 +72,8 @@ def seals(lived: tuple[Path, list[SealRecord]]) -> list[SealRecord]:
 
 
 class Where(dict[str, object]):
-    """What the planted faults call the rows of the book: `{lowered}` is the sequence of Ann's
-    first entry of that transition, `{one}` her first authorization, `{open}` her open one."""
+    """Names for rows of the book: `{lowered}` is the sequence of Ann's first entry of that
+    transition, `{one}` her first authorization, `{open}` her open one."""
 
     def __init__(self, file: Path) -> None:
         connection = sqlite3.connect(file)
@@ -110,11 +110,11 @@ class Where(dict[str, object]):
         connection.close()
 
 
-# -- sound books --------------------------------------------------------------------------------
+# -- correct books ------------------------------------------------------------------------------
 
 
-def test_sound_books_pass(books: Path, seals: list[SealRecord]) -> None:
-    """Sound books have no fault, and the verification says how much it looked at."""
+def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
+    """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
     assert (found.lines, found.authorizations) == (5, 16)
@@ -124,8 +124,7 @@ def test_sound_books_pass(books: Path, seals: list[SealRecord]) -> None:
 
 
 def test_everything_that_posts_is_in_the_book(books: Path, file: Path) -> None:
-    """The book of these tests, and one with each call on an authorization, verify and have every
-    transition that may post and every account."""
+    """The book of these tests has every transition that may post, and every account."""
     with at(file) as desk:
         for method, call in ON_AUTHORIZATION.items():
             desk.do(call.command(call.before(desk, method)))
@@ -139,12 +138,12 @@ def test_everything_that_posts_is_in_the_book(books: Path, file: Path) -> None:
 
 
 def test_empty_books_pass(file: Path) -> None:
-    """A database in which nothing happened is sound."""
+    """An empty database has correct books."""
     assert verified(file) == Verification(0, 0, 0, None)
 
 
-def test_books_pass_on_both_databases(desk: Desk) -> None:
-    """Sound books are sound on PostgreSQL as well, seals included."""
+def test_correct_books_pass_on_both_databases(desk: Desk) -> None:
+    """Correct books pass on PostgreSQL too, with their seals."""
     live(desk)
     seals = seal(desk, max_heads=2)
     noted = [witness(it) for it in seals]
@@ -166,16 +165,16 @@ def test_many_people_pass(desk: Desk) -> None:
 
 def test_memory_is_bounded_by_a_portion(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times as many people take no more memory to verify."""
-    monkeypatch.setattr(columns, "BLOCK_VALUES", 1_024)  # of which a few people are many
+    monkeypatch.setattr(columns, "BLOCK_VALUES", 1_024)  # A few of the people have many rows.
     multiply(books, 200)
-    peak_bytes(books)  # what is kept for later is there now
+    peak_bytes(books)  # Objects that are kept for later exist now.
     few = peak_bytes(books)
     multiply(books, 2)
     assert peak_bytes(books) < 1.1 * few
 
 
 def peak_bytes(file: Path) -> int:
-    """The most memory that a verification of sound books had allocated at once."""
+    """The peak memory of a verification of correct books."""
     engine = open_database(f"sqlite:///{file}")
     tracemalloc.start()
     try:
@@ -213,11 +212,11 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} amount_minor=amount_minor+1 {AT}{{provisioned}}",),
         "LINK", "entries/ann/CNY/{provisioned}",
     ),
-    "an amount of nothing": (
+    "an amount of zero": (
         (f"{E} amount_minor=0 {AT}{{reversed}}",),
         "AMOUNT_NOT_POSITIVE", "entries/ann/CNY/{reversed}",
     ),
-    "an entry of nobody's time": (
+    "another event time": (
         (f"{E} event_us=event_us-1 {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
     ),
     "a link": (
@@ -226,7 +225,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a link's format": (
         (f"{E} link_format=1 {AT}{{reversed}}",), "LINK", "entries/ann/CNY/{reversed}",
     ),
-    "a format of links that nobody knows": (
+    "an unknown link format": (
         (f"{E} link_format=9 {AT}{{reversed}}",), "LINK_FORMAT", "entries/ann/CNY/{reversed}",
     ),
     "a missing entry": (
@@ -312,7 +311,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
                             "outbox")),
         "SUBJECT", "lines/zoe/CNY",
     ),
-    "a cut that waits for nothing": (
+    "a pending cut of an available amount": (
         (f"{L} cut_pending_minor=1 {ANN}",), "CUT_PENDING", ANN_LINE,
     ),
     "limit and available": (
@@ -380,17 +379,17 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} state='REVERSED', custody='IN_STATION', close_us=1 {OPEN}",),
         "STATE_AND_AMOUNTS", STAYS,
     ),
-    "a proposal by nobody": (
+    "a proposal without a proposer": (
         (f"{A} write_off_minor=1 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
-    "a proposal of nothing": (
+    "a proposal of zero": (
         (f"{A} write_off_by='key-1' {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
     "a proposal where nothing is due": (
         (f"{A} write_off_by='key-1', write_off_minor=1 WHERE authorization_id='{{lost}}'",),
         "STATE_AND_AMOUNTS", "users/ann/authorizations/{lost}",
     ),
-    "a rung of no ladder": (
+    "an unknown dunning step": (
         (f"{A} rung=99 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
     ),
     "an item that is out and in": (
@@ -440,30 +439,30 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("UPDATE payments SET kind='OPERATOR_PAYOUT' WHERE kind='OPERATOR_PAYMENT'",),
         "PAYMENTS", "lines/operators/city/CNY",
     ),
-    "a debit nobody paid": (
+    "a debit without its payment": (
         (("UPDATE payments SET payment_reference='other'"
          " WHERE payment_reference='transfers/{debit}'"),),
         "TRANSFER_WITHOUT_PAYMENT", "transfers/ann/{debit}",
     ),
-    "an earlier word that was never said": (
+    "an earlier result without an event": (
         ("UPDATE transfers SET earlier_state='CANCELLED' WHERE transfer_id='{debit}'",),
         "TRANSFER", FIRST,
     ),
-    "an earlier word of another instant": (
+    "an earlier result at another instant": (
         ("UPDATE transfers SET earlier_us=earlier_us+1 WHERE transfer_id='{debit}'",),
         "TRANSFER", FIRST,
     ),
-    "an earlier word that is gone": (
+    "an earlier result that is gone": (
         (("UPDATE transfers SET earlier_state=NULL, earlier_detail=NULL, earlier_us=NULL"
          " WHERE transfer_id='{debit}'"),),
         "TRANSFER", FIRST,
     ),
-    "a debit that succeeded and nobody says so any more": (
+    "a debit whose success is gone": (
         (("UPDATE transfers SET state='FAILED', change_us=earlier_us"
          " WHERE transfer_id='{debit}'"),),
         "TRANSFER", "transfers/ann/{debit}",
     ),
-    "a payout with an earlier word": (
+    "a payout with an earlier result": (
         (("UPDATE transfers SET earlier_state='FAILED', earlier_detail='', earlier_us=1"
          " WHERE kind='PAYOUT' AND state='RETURNED'"),),
         "TRANSFER", "transfers/ann/{returned}",
@@ -477,7 +476,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
          TRANSFER.format(kind="PAYOUT", amount=50, state="REQUESTED")),
         "TRANSFER", FIRST,
     ),
-    "a debit under way that nobody asked for": (
+    "a debit under way without a request": (
         (TRANSFER.format(kind="DEBIT", amount=5, state="SENT"),), "TRANSFER", FIRST,
     ),
     "a debit that failed and was never asked for": (
@@ -486,10 +485,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a debit awaited that is not under way": (
         (f"{A} debiting_minor=5 {ONE}",), "TRANSFER", FIRST,
     ),
-    "a standing that nobody set": (
+    "a standing without an event": (
         (f"{L} standing='WATCHED' {ANN}",), "SET_BY_NOBODY", ANN_LINE,
     ),
-    "a limit that nobody fixed": (
+    "a fixed limit without an event": (
         (f"{L} limit_fixed=1 WHERE user_id='dan'",), "SET_BY_NOBODY", "lines/dan/CNY",
     ),
     "an event that is gone": (
@@ -505,7 +504,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
           " (99999, 'authorization.overdue', 'ann', '{one}', 1, 1, 1, '', x'')"),),
         "EVENT", "outbox/99999",
     ),
-    "an event of nothing": (
+    "an event of no authorization": (
         (("INSERT INTO outbox VALUES"
           " (99999, 'authorization.overdue', 'ann', 'ghost', 1, 1, 1, '', x'')"),),
         "EVENT", "outbox/99999",
@@ -554,14 +553,14 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a rental that ended later": (
         (f"{A} close_us=close_us+1 {ONE}",), "EVENTS_TELL", FIRST,
     ),
-    "a ladder begun anew": (
+    "dunning begun anew": (
         (f"{A} rung=0 {ONE}",), "EVENTS_TELL", FIRST,
     ),
-    "what an operator is owed": (
+    "an operator's payable": (
         ("UPDATE operator_payables SET amount_minor=amount_minor+1 WHERE operator_id='city'",),
         "OPERATOR_PAYABLE", "operator_payables/city/CNY",
     ),
-    "what an operator is owed gone": (
+    "a missing operator's payable": (
         ("DELETE FROM operator_payables WHERE operator_id='city'",),
         "OPERATOR_PAYABLE", "operator_payables/city/CNY",
     ),
@@ -569,7 +568,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} amount_minor=amount_minor-1 WHERE user_id='operators/city'",),
         "LINK", "entries/operators/city/CNY/1",
     ),
-    "a request of nothing": (
+    "a request of no authorization": (
         ("INSERT INTO requests VALUES ('city','x','Settle',x'00',x'00','ann','ghost',1)",),
         "REFERENCE", "requests/city/x",
     ),
@@ -584,7 +583,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a later due time": (
         (f"{A} due_us=due_us+1, wake_us=wake_us+1 {OPEN}",), "EVENTS_TELL", STAYS,
     ),
-    "a claim that nobody made": (
+    "a claim without an event": (
         (f"{A} claim_us=start_us {ONE}",), "EVENTS_TELL", "users/ann/authorizations/{one}",
     ),
     "an event of another kind": (
@@ -599,7 +598,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("UPDATE decisions SET product_id='umbrella' WHERE decision_id='{decision}'",),
         "REFERENCE", "users/dan/authorizations/{dans}",
     ),
-    "another offer than was decided": (
+    "another offer than decided": (
         (f"{A} offer='ZERO' WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
     ),
     "terms that are not there": (
@@ -609,16 +608,16 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a person who is gone": (
         ("DELETE FROM users WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
     ),
-    "a payment of nothing": (
+    "a payment of no authorization": (
         ("INSERT INTO payments VALUES ('city','x','PAYMENT','zoe','ghost',1,'CNY',1)",),
         "REFERENCE", "payments/city/x",
     ),
-    "a transfer of nothing": (
+    "a transfer of no authorization": (
         (("INSERT INTO transfers VALUES"
          " ('zoe','x','ghost','DEBIT',1,'CNY','SENT','',1,1,NULL,NULL,NULL,0)"),),
         "REFERENCE", "transfers/zoe/x",
     ),
-    "an item nobody holds": (
+    "an item that no rental holds": (
         ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}')",),
         "OPEN_ITEM", "open_items/city/x-9",
     ),
@@ -639,7 +638,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} state='LIMBO' {ONE}",), "UNREADABLE", FIRST,
     ),
 }  # fmt: skip
-"""What is changed, and as what it is found."""
+"""The change, the rule that finds it, and the row."""
 
 FORGED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a hold released that never was": (
@@ -656,7 +655,7 @@ FORGED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "an entry of another authorization": (
         (f"{E} authorization_id='{{one}}' {AT}{{reversed}}",), "SEALED_HEAD", "sealed",
     ),
-    "a fee booked as the operator's": (
+    "a commission booked as the operator's": (
         (f"{E} credit='operator_payable' {AT}{{after_captured}}+1",), "SEALED_HEAD", "sealed",
     ),
     "another instant": (
@@ -666,11 +665,11 @@ FORGED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} link_format=1 {AT}{{reversed}}",), "SEALED_HEAD", "sealed",
     ),
 }  # fmt: skip
-"""The same by somebody who computes all links and heads anew."""
+"""The same by an attacker who computes all links and heads anew."""
 
 
 def _first_seal(file: Path) -> str:
-    """The entry of Ann whose link was sealed first."""
+    """Ann's entry whose link was sealed first."""
     with attack(file) as connection:
         (version,) = connection.execute(
             "SELECT version FROM sealed_heads WHERE user_id='ann' ORDER BY number"
@@ -687,7 +686,7 @@ def _where(file: Path) -> Where:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(books: Path, name: str) -> None:
-    """A file changed by hand is seen to be changed, by the rule that is broken and the row."""
+    """A file changed by hand is found, with the broken rule and the row."""
     statements, rule, row = PLANTED[name]
     where = _where(books)
     tamper(books, *(statement.format(**where) for statement in statements))
@@ -699,7 +698,7 @@ def test_a_planted_fault_is_found(books: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_chain_is_found(books: Path, name: str) -> None:
-    """A chain whose links were all made anew is found by what it says, or by its seals."""
+    """A chain whose links were all made anew is found by its content or by its seals."""
     statements, rule, row = FORGED[name]
     where = _where(books)
     tamper(books, *(statement.format(**where) for statement in statements))
@@ -710,12 +709,12 @@ def test_a_forged_chain_is_found(books: Path, name: str) -> None:
     assert (fault.rule, fault.row) == (rule, expected), fault
 
 
-# -- answers that are kept ----------------------------------------------------------------------
+# -- stored answers -----------------------------------------------------------------------------
 
 
 def test_every_stored_answer_is_read(books: Path) -> None:
-    """An answer that is kept for retries must be one of its method, about what its request is
-    about; the first that is not is named."""
+    """A stored answer must belong to its method and to its request's authorization; the first that
+    does not is named."""
     with attack(books) as connection:
         found = connection.execute(
             "SELECT caller, request_id, method, answer, user_id, authorization_id FROM requests"
@@ -725,7 +724,7 @@ def test_every_stored_answer_is_read(books: Path) -> None:
     caller, request_id, *first = found[0][:4]
 
     def fault(found: str | ValueError | None) -> tuple[str, str] | None:
-        """What the verifier says where a reader finds this in the first answer."""
+        """The verifier's fault when the reader finds this in the first answer."""
 
         def read(method: str, answer: bytes) -> str | None:
             if [method, answer] != first:
@@ -761,7 +760,7 @@ _EARLIER = (
     "UPDATE outbox SET event_us=event_us-1 WHERE user_id='ann' AND transition LIKE '%.reversed'",
     f"{A} close_us=close_us-1 WHERE user_id='ann' AND state='REVERSED'",
 )
-"""What else tells when Ann's rental was reversed."""
+"""The other rows that have the instant of the reverse of Ann's rental."""
 
 
 def _rewritten_and_resealed(file: Path) -> None:
@@ -778,7 +777,7 @@ def _rewritten_and_resealed(file: Path) -> None:
 
 
 def _chained_elsewhere(file: Path) -> None:
-    """The second seal follows on nothing, with a digest and a signature for it."""
+    """The second seal has no predecessor, but a digest and a signature for that."""
     with attack(file) as connection:
         connection.execute("CREATE TABLE kept AS SELECT * FROM seals WHERE number<>2")
         connection.execute("DELETE FROM seals WHERE number<>2")
@@ -831,12 +830,12 @@ SEALS: dict[str, tuple[SealAttack, str, str]] = {
         "TAIL_CUT", "lines/zoe/CNY",
     ),
 }  # fmt: skip
-"""What is done to the seals, and as what it is found by somebody with a witness of the last."""
+"""The attack on the seals, and the fault for a reader with a witness of the last seal."""
 
 
 @pytest.mark.parametrize("name", SEALS)
 def test_a_touched_seal_is_found(books: Path, seals: list[SealRecord], name: str) -> None:
-    """Seals can be neither removed nor edited nor made anew without the key."""
+    """Seals cannot be removed, edited, or made anew without the key."""
     act, rule, row = SEALS[name]
     with attack(books) as connection:
         (ann,) = connection.execute(
@@ -852,17 +851,18 @@ def test_a_touched_seal_is_found(books: Path, seals: list[SealRecord], name: str
 def test_a_tail_cut_off_everywhere_is_found_by_its_seal(
     books: Path, lived: tuple[Path, list[SealRecord]]
 ) -> None:
-    """Books put back to what they were before the last payment are sound but for the seal."""
+    """Books put back to before the last payment are correct except for the seal."""
     restore(books, lived[0] / "older.db", leave=UNSEALED)
     fault = verified(books).fault
     assert fault is not None
     assert (fault.rule, fault.row) == ("TAIL_CUT", ANN_LINE)
 
 
-def test_seals_cut_off_as_well_are_missed_by_a_witness(
+def test_removed_seals_are_found_by_a_witness(
     books: Path, lived: tuple[Path, list[SealRecord]]
 ) -> None:
-    """Books put back with their seals are sound in themselves; who noted a seal misses it."""
+    """Books put back together with their seals are correct in themselves; a noted seal reveals the
+    change."""
     folder, seals = lived
     restore(books, folder / "older.db")
     assert verified(books).fault is None
@@ -872,7 +872,7 @@ def test_seals_cut_off_as_well_are_missed_by_a_witness(
 
 
 def test_a_rewritten_chain_is_found_by_its_seals_alone(books: Path) -> None:
-    """A chain made anew is sound in itself; what it was is told by the seals over it."""
+    """A chain made anew is correct in itself; only its seals reveal the change."""
     where = _where(books)
     tamper(books, f"{E} event_us=event_us-1 {AT}{where['reversed']}", *_EARLIER)
     relink(books)
@@ -890,7 +890,7 @@ def test_a_rewritten_chain_is_found_by_its_seals_alone(books: Path) -> None:
 
 
 def test_a_stolen_key_is_found_by_a_witness(books: Path, seals: list[SealRecord]) -> None:
-    """Who has the key as well can make every seal anew, but not what others have noted."""
+    """An attacker with the key can make every seal anew, but not the witnesses."""
     _rewritten_and_resealed(books)
     reseal(books, KEY)
     assert verified(books).fault is None
@@ -899,8 +899,9 @@ def test_a_stolen_key_is_found_by_a_witness(books: Path, seals: list[SealRecord]
     assert (fault.rule, fault.row) == ("SEAL_WITNESS", f"seals/{seals[-1].number}")
 
 
-def test_signatures_need_a_key(books: Path) -> None:
-    """Without public keys the digests are checked and the signatures are not; it says so."""
+def test_signatures_need_a_public_key(books: Path) -> None:
+    """Without public keys the digests are checked but not the signatures, and the output says
+    so."""
     tamper(books, "UPDATE seals SET signature=zeroblob(64)")
     found = verified(books, None)
     assert (found.fault, found.signatures) == (None, 0)
@@ -908,8 +909,8 @@ def test_signatures_need_a_key(books: Path) -> None:
     assert verified(books, PublicKeys([])).fault is not None
 
 
-def test_a_witness_of_a_seal_that_never_was(books: Path) -> None:
-    """A witness of a seal that is not there is a fault, whatever the books say."""
+def test_a_witness_of_a_missing_seal(books: Path) -> None:
+    """A witness of a seal that does not exist is a fault, whatever the books contain."""
     fault = verified(books, KEYS, [Witness(99, b"\x00" * 32)]).fault
     assert fault is not None
     assert (fault.rule, fault.row) == ("SEAL_MISSING", "seals/99")
@@ -930,8 +931,8 @@ def test_the_first_fault_is_named(books: Path) -> None:
     assert (found.fault.row, found.lines) == (ANN_LINE, 1)
 
 
-def test_every_rule_is_planted() -> None:
-    """There is no rule of the verifier that no test has seen broken."""
+def test_every_rule_has_a_planted_fault() -> None:
+    """Every rule of the verifier is broken by a test."""
     rules: set[str] = set()
     for file in Path(str(rules_of_books.__file__)).parent.glob("*.py"):
         source = file.read_text(encoding="utf-8")

@@ -58,13 +58,13 @@ GROWN: list[tuple[Table, dict[str, Any], dict[str, Any]]] = [
     (t.entries, {"credit": "reserve", "debit": "held"}, {"credit": "pocket"}),
     (t.transfers, {"kind": "LOAN"}, {"kind": "GIFT"}),
 ]
-"""Rows that only the next build allows, beside rows that nobody does."""
+"""Rows that only the next build allows, beside rows that no build allows."""
 
 
 @pytest.mark.parametrize("case", range(len(GROWN)))
 def test_a_list_grows(engine: Engine, tmp_path: Path, case: int) -> None:
-    """A value that the database refuses is taken after a migration that adds it to its list, and
-    what is in no list is refused as before."""
+    """A value that the database refuses is accepted after a migration adds it to its list; values
+    in no list are still refused."""
     table, added, unknown = GROWN[case]
     with engine.connect() as connection:
         assert "ck_" in refusal(connection, table, **added)
@@ -76,7 +76,7 @@ def test_a_list_grows(engine: Engine, tmp_path: Path, case: int) -> None:
 
 
 def place_of(engine: Engine, table: str) -> object:
-    """Where a table's rows are, which changes when the table is made anew."""
+    """The place of a table's rows, which changes when the table is rebuilt."""
     query = {
         "sqlite": f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'",
         "postgresql": f"SELECT pg_relation_filenode('{table}'::regclass)",
@@ -85,8 +85,8 @@ def place_of(engine: Engine, table: str) -> object:
         return connection.exec_driver_sql(query).scalar_one()
 
 
-def test_no_table_is_made_anew(engine: Engine, tmp_path: Path) -> None:
-    """The rows stay where they are, and SQLite finds nothing wrong in the file."""
+def test_no_table_is_rebuilt(engine: Engine, tmp_path: Path) -> None:
+    """The rows stay where they are, and SQLite's integrity check passes."""
     names = ("authorizations", "entries", "transfers")
     before = [place_of(engine, name) for name in names]
     migrate_as_next_build(engine, tmp_path / "next", WIDENS)
@@ -97,8 +97,8 @@ def test_no_table_is_made_anew(engine: Engine, tmp_path: Path) -> None:
             assert connection.exec_driver_sql("PRAGMA writable_schema").scalar_one() == 0
 
 
-def test_an_open_connection_goes_by_the_wider_list(engine: Engine, tmp_path: Path) -> None:
-    """A server that was there before the list grew goes on with its connections, and its books
+def test_an_open_connection_uses_the_longer_list(engine: Engine, tmp_path: Path) -> None:
+    """A server that started before the list grew goes on with its connections, and its books
     verify."""
     desk = Desk(SqlStore(engine))
     desk.put_user("ann", 700)
@@ -119,7 +119,8 @@ def test_an_open_connection_goes_by_the_wider_list(engine: Engine, tmp_path: Pat
     ],
 )
 def test_a_list_never_shrinks(engine: Engine, given: tuple[str, ...], said: str) -> None:
-    """A rule that would refuse what was allowed is refused itself, since no row is read for it."""
+    """A rule that would refuse a value allowed so far is refused itself, because no row is checked
+    against it."""
     with pytest.raises(ValueError, match=said), writing(engine) as connection:
         widen(connection, *given)
     assert refused_standing(engine, "RESTING")
@@ -135,8 +136,8 @@ def refused_standing(engine: Engine, standing: str) -> bool:
         return False
 
 
-def test_what_is_widened_must_be_there(engine: Engine) -> None:
-    """A CHECK that the table does not have, or has in other words, is an error, and stays."""
+def test_a_widened_check_must_exist(engine: Engine) -> None:
+    """A missing CHECK, or one with another text, is an error and stays unchanged."""
     other = "standing = 'NORMAL'"
     for given in (
         ("lines", "ck_lines_nothing", STANDINGS, MORE),
@@ -148,8 +149,9 @@ def test_what_is_widened_must_be_there(engine: Engine) -> None:
     assert not refused_standing(engine, "NORMAL")
 
 
-def test_what_is_undone_leaves_the_list_as_it_was(engine: Engine) -> None:
-    """A migration that fails after a list grew leaves the list as it was, for every connection."""
+def test_a_failed_migration_leaves_the_list_unchanged(engine: Engine) -> None:
+    """When a migration fails after a list grew, the list is the old one again, for every
+    connection."""
     with engine.connect().execution_options(writes=True) as connection:
         widen(connection, *STANDING, STANDINGS, MORE)
         connection.execute(t.lines.insert(), row_of(t.lines, standing="RESTING"))
@@ -161,8 +163,8 @@ def test_what_is_undone_leaves_the_list_as_it_was(engine: Engine) -> None:
     assert refused_standing(engine, "SLEEPING")
 
 
-def test_a_rule_that_the_database_does_not_understand_fails(engine: Engine) -> None:
-    """A condition that is no SQL fails within the migration, which changes nothing."""
+def test_an_invalid_rule_fails(engine: Engine) -> None:
+    """A condition that is not SQL fails within the migration, which changes nothing."""
     with pytest.raises(DBAPIError), writing(engine) as connection:
         widen(connection, *STANDING, STANDINGS, f"{STANDINGS} OR standing = = 'RESTING'")
     assert refused_standing(engine, "RESTING")
@@ -176,7 +178,7 @@ QUICK = LockWaits(wait_ms=100, pause_s=0.05, tries=200)
 
 @pytest.fixture
 def used(cluster: Cluster) -> Iterator[Engine]:
-    """A PostgreSQL database whose entries somebody reads for long."""
+    """A PostgreSQL database whose entries are being read for a long time."""
     name = cluster.fresh()
     opened = open_database(cluster.url(name))
     yield opened
@@ -187,8 +189,8 @@ def used(cluster: Cluster) -> Iterator[Engine]:
 def test_servers_go_on_while_a_migration_waits_for_a_long_read(
     used: Engine, tmp_path: Path
 ) -> None:
-    """A migration that cannot have a table lets others read and write between its tries, and is
-    done when the long read has ended."""
+    """A migration that cannot lock a table lets others read and write between its tries, and
+    finishes when the long read has ended."""
     with ThreadPoolExecutor(1) as thread:
         with used.connect() as reader:
             reader.execute(text("SELECT count(*) FROM entries")).all()
@@ -208,7 +210,7 @@ def test_servers_go_on_while_a_migration_waits_for_a_long_read(
 
 
 def test_a_migration_gives_up_while_a_table_is_in_use(used: Engine, tmp_path: Path) -> None:
-    """A migration that never gets a table to itself is refused, and changes nothing."""
+    """A migration that never gets its lock on a table is refused and changes nothing."""
     with used.connect() as reader:
         reader.execute(text("SELECT count(*) FROM entries")).all()
         few = LockWaits(wait_ms=50, pause_s=0.01, tries=3)
