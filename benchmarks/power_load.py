@@ -35,7 +35,7 @@ from service.domain.authorization import Authorization, Start, State
 from service.domain.errors import FreeholdError, InternalFault, Unavailable
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.calls import Answer, BytesOf, Group, Settled, Work
+from service.engine.calls import Answer, Group, Payloads, Settled, Work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import (
@@ -249,7 +249,7 @@ class Customers:
         request_id = f"request-{next(self._numbers)}"
         body = repr(command).encode()
 
-        def encode(answer: Answer, _bytes_of: BytesOf) -> bytes:
+        def encode(answer: Answer, _payloads: Payloads) -> bytes:
             self._answers[request_id] = answer
             return repr(answer).encode()
 

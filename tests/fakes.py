@@ -20,7 +20,7 @@ from service.app import App, Parts
 from service.clock import Clock, SandboxClock
 from service.config import Limits
 from service.domain.access import PLATFORM, new_key
-from service.engine.calls import Answer, BytesOf, Work
+from service.engine.calls import Answer, Payloads, Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.engine import Engine, Result
@@ -181,7 +181,7 @@ class Desk:
         name = request_id if request_id is not None else f"request-{next(self._requests)}"
         content = repr(command).encode() if body is None else body
 
-        def keep(answer: Answer, _bytes_of: BytesOf) -> bytes:
+        def keep(answer: Answer, _payloads: Payloads) -> bytes:
             self.answers[name] = answer
             return encode(answer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,13 +99,14 @@ Answer = (
     | Folded
     | Acknowledged
 )
-BytesOf = Callable[[Authorization], bytes]
-"""The bytes of an authorization of an answer, which its event shares with it."""
-Encode = Callable[[Answer, BytesOf], bytes]
+Payloads = Mapping[tuple[str, int], bytes]
+"""The encoded authorizations of a command's events, by authorization id and version; the answer
+shares their bytes."""
+Encode = Callable[[Answer, Payloads], bytes]
 """Makes the bytes of an answer."""
 
 
-def without_bytes(_answer: Answer, _bytes_of: BytesOf) -> bytes:
+def without_bytes(_answer: Answer, _payloads: Payloads) -> bytes:
     """No bytes: the answer to what nobody is told of."""
     return b""
 

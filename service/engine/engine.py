@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol
 
 from service.bounds import bounded
@@ -44,7 +43,6 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.posting import bytes_of
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.records.transfers import LATER_WORDS, TransferState
 from service.engine.rows import Keys, Rows, Wish
@@ -54,6 +52,7 @@ from service.engine.tables import (
     DECISIONS,
     LINES,
     OPEN_ITEMS,
+    OUTBOX,
     PAYMENTS,
     REQUESTS,
     TRANSFERS,
@@ -351,9 +350,10 @@ class Engine:
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
             return decided
-        known = partial(bytes_of, decided.draft, context)
+        events = decided.draft.get(OUTBOX, ())
+        payloads = {(it.authorization_id, it.authorization_version): it.payload for it in events}
         try:
-            answer = work.encode(decided.answer, known)
+            answer = work.encode(decided.answer, payloads)
         except Exception as error:
             return self._refused(error)
         if work.request_id:

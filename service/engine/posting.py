@@ -140,17 +140,6 @@ def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) ->
     return result
 
 
-def bytes_of(draft: Draft, context: Context, it: Authorization) -> bytes:
-    """The bytes of an authorization: those of its event, where a step of the draft came to it."""
-    for event in draft[OUTBOX]:
-        if (
-            event.authorization_version == it.version
-            and event.authorization_id == it.authorization_id
-        ):
-            return event.payload
-    return context.encode(it)
-
-
 def _transfer(it: Authorization, transfer: Transfer, context: Context) -> TransferRecord:
     return TransferRecord(
         user_id=it.user_id,

@@ -21,16 +21,17 @@ from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.calls import Answer, BytesOf, Group, Paid, Profile, Settled, Tombstone
+from service.engine.calls import Answer, Group, Paid, Payloads, Profile, Settled, Tombstone
 from service.rpc.convert import (
     BANDS,
     FEE_ITEMS,
     LIMIT_BASES,
     STANDINGS,
+    encode_authorization,
     timestamp,
 )
 
-Writer = Callable[[Any, Answer, BytesOf], bytes]
+Writer = Callable[[Any, Answer, Payloads], bytes]
 """Makes the bytes of a response, by its type, from an answer."""
 
 T = TypeVar("T")
@@ -40,6 +41,11 @@ def _require(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
         raise InvariantBroken("the answer has another type than the method's")
     return answer
+
+
+def _bytes(it: Authorization, payloads: Payloads) -> bytes:
+    """An authorization's bytes: those of its event, if the answered command has one for it."""
+    return payloads.get((it.authorization_id, it.version)) or encode_authorization(it)
 
 
 @cache
@@ -58,26 +64,28 @@ def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
     return b"".join([*map(placed, authorizations), rest.SerializeToString()])
 
 
-def write_authorized(_response: type[Message], answer: Answer, bytes_of: BytesOf) -> bytes:
+def write_authorized(_response: type[Message], answer: Answer, payloads: Payloads) -> bytes:
     """An authorization, in the `authorization` that nearly every response has."""
-    return placed(bytes_of(_require(Authorization, answer)))
+    return placed(_bytes(_require(Authorization, answer), payloads))
 
 
 def write_group(
-    response: type[calls.AuthorizeGroupResponse], answer: Answer, bytes_of: BytesOf
+    response: type[calls.AuthorizeGroupResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
     """Authorizations in the order of the items."""
-    return all_placed(map(bytes_of, _require(Group, answer).authorizations), response())
+    return all_placed(
+        [_bytes(it, payloads) for it in _require(Group, answer).authorizations], response()
+    )
 
 
 def write_settled(
-    response: type[calls.SettleAuthorizationResponse], answer: Answer, bytes_of: BytesOf
+    response: type[calls.SettleAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
     """An authorization with the fee for its usage, if there is one."""
     settled, rest = _require(Settled, answer), response()
     if settled.fee is not None:
         _write_fee(settled.fee, settled.authorization.currency, rest.fee)
-    return all_placed([bytes_of(settled.authorization)], rest)
+    return all_placed([_bytes(settled.authorization, payloads)], rest)
 
 
 def _write_fee(fee: Fee, currency: str, message: calls.Fee) -> None:
@@ -96,27 +104,27 @@ def _signed(currency: str, amount_minor: int) -> types.SignedMoney:
 
 
 def write_reversed(
-    response: type[calls.ReverseAuthorizationResponse], answer: Answer, bytes_of: BytesOf
+    response: type[calls.ReverseAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
     """Writes the reversed authorization, or a tombstone if there was none."""
     if isinstance(answer, Tombstone):
         return response(tombstone=True).SerializeToString()
-    return write_authorized(response, answer, bytes_of)
+    return write_authorized(response, answer, payloads)
 
 
 def write_provisioned(
-    response: type[collection.SetProvisionResponse], answer: Answer, bytes_of: BytesOf
+    response: type[collection.SetProvisionResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
     """Writes an authorization with its provision for loss."""
     found = _require(Authorization, answer)
     amount = types.Money(currency_code=found.currency, amount_minor=found.provisioned_minor)
-    return all_placed([bytes_of(found)], response(provisioned=amount))
+    return all_placed([_bytes(found, payloads)], response(provisioned=amount))
 
 
 def write_paid(
     response: type[collection.PayOutOperatorResponse | collection.RecordOperatorPaymentResponse],
     answer: Answer,
-    _bytes_of: BytesOf,
+    _payloads: Payloads,
 ) -> bytes:
     """Writes the amount of a payment to or from an operator, and the balance after it."""
     paid = _require(Paid, answer)
@@ -129,7 +137,7 @@ def write_paid(
 def write_line(
     response: type[credit.SetCreditLimitResponse | credit.SetStandingResponse],
     answer: Answer,
-    _bytes_of: BytesOf,
+    _payloads: Payloads,
 ) -> bytes:
     """Writes a person's line."""
     message = response()
@@ -174,7 +182,7 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     message.limit_basis = LIMIT_BASES[profile.limit_basis]
 
 
-def encode_profile(answer: Answer, _bytes_of: BytesOf) -> bytes:
+def encode_profile(answer: Answer, _payloads: Payloads) -> bytes:
     """The bytes of a CreditProfile."""
     message = credit.CreditProfile()
     write_profile(answer, message)

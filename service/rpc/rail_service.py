@@ -14,7 +14,7 @@ from service.clock import Clock
 from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import TransferKind
 from service.domain.errors import InvariantBroken, Unavailable
-from service.engine.calls import Answer, BytesOf, Work
+from service.engine.calls import Answer, Payloads, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.reads import ListReader
@@ -52,7 +52,7 @@ def transfer_message(it: TransferRecord) -> pb.Transfer:
     )
 
 
-def _encode(answer: Answer, _bytes_of: BytesOf) -> bytes:
+def _encode(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, TransferRecord):
         raise InvariantBroken("the answer has another type than the method's")
     return pb.ReportTransferResponse(transfer=transfer_message(answer)).SerializeToString()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
@@ -113,6 +113,9 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
         session.answer_s = answer_s
 
 
+Found = TypeVar("Found")
+
+
 class Session(Protocol):
     """The connection for writing batches, used without SQLAlchemy.
 
@@ -139,8 +142,9 @@ class Session(Protocol):
         """Rolls the transaction back; raises the driver's error."""
         ...
 
-    def reading_once(self) -> AbstractContextManager[DBAPICursor]:
-        """A cursor for single reads, without a transaction."""
+    def read(self, fetch: Callable[[DBAPICursor], Found]) -> Found:
+        """The result of `fetch`, whose single reads have no transaction; raises the driver's
+        error."""
         ...
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -135,6 +134,9 @@ def commit_checked(session: Any, warnings: deque[str]) -> None:
         raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
 
 
+Found = TypeVar("Found")
+
+
 class PostgresSession:
     """The connection for writing batches, used through the driver."""
 
@@ -160,9 +162,8 @@ class PostgresSession:
         """Commits; raises StorageFailed, OutcomeUnknown, or the driver's error."""
         commit_checked(self.driver, self._warnings)
 
-    @contextmanager
-    def reading_once(self) -> Iterator[Any]:
-        """A cursor for single reads, without a transaction.
+    def read(self, fetch: Callable[[Any], Found]) -> Found:
+        """The result of `fetch`, whose single reads have no transaction.
 
         A transaction would have to end before scoring, and a rollback makes the driver forget its
         prepared statements.
@@ -170,7 +171,7 @@ class PostgresSession:
         session = self.driver
         session.autocommit = True
         try:
-            yield session.cursor()
+            return fetch(session.cursor())
         finally:
             # If this fails, the caller drops the session: its next writes must not be committed
             # statement by statement.

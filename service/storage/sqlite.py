@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +30,9 @@ sqlite3.register_adapter(bytes, bytearray)
 sqlite3.register_adapter(bool, int)
 # Held while a SQLite file is opened or closed in this process.
 SQLITE_FILES = RLock()
+
+
+Found = TypeVar("Found")
 
 
 class SqliteDatabase:
@@ -130,10 +133,9 @@ class SqliteSession:
         """Commits; raises FileGone, FileGoneSince, or the driver's error."""
         self._database.commit(self.driver)
 
-    @contextmanager
-    def reading_once(self) -> Iterator[Any]:
-        """A cursor for single statements that read, in no transaction."""
-        yield self.driver.cursor()
+    def read(self, fetch: Callable[[Any], Found]) -> Found:
+        """The result of `fetch`, whose single reads have no transaction."""
+        return fetch(self.driver.cursor())
 
 
 def open_sqlite(url: URL, *, create: bool) -> Engine:

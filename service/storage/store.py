@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -194,8 +195,9 @@ class SqlStore:
         the first one commits.
         """
         try:
-            with self._writing_session().reading_once() as cursor:
-                found = self._statements.features.fetch(cursor, [(key,) for key in keys])
+            session = self._writing_session()
+            fetch = partial(self._statements.features.fetch, keys=[(key,) for key in keys])
+            found = session.read(fetch)
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
             raise StorageFailed("the database refused to read") from telling(error)

@@ -19,9 +19,9 @@ from service.engine.calls import (
     Acknowledged,
     Answer,
     AuthorizationCommand,
-    BytesOf,
     Group,
     Paid,
+    Payloads,
     Profile,
     Settled,
     Tombstone,
@@ -287,7 +287,7 @@ class Model:
         body = repr(command).encode()
         grouped = isinstance(command, c.Authorize) and command.grouped
 
-        def keep(answer: Answer, _bytes_of: BytesOf) -> bytes:
+        def keep(answer: Answer, _payloads: Payloads) -> bytes:
             self._captured[name] = answer
             return encode(answer)
 

@@ -12,7 +12,7 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault
 from service.domain.policy import Offer
-from service.engine.calls import Answer, BytesOf
+from service.engine.calls import Answer, Payloads
 from service.engine.engine import BatchSplit, EngineStatistics, Result
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import OpenBulk, PutUser, Wake
@@ -96,7 +96,7 @@ def test_a_refused_command_writes_nothing(desk: Desk) -> None:
     assert after["outbox"] == before["outbox"] + 1
 
 
-def broken(_answer: Answer, _bytes_of: BytesOf) -> bytes:
+def broken(_answer: Answer, _payloads: Payloads) -> bytes:
     """An encoder that fails."""
     raise KeyError("the caller must not see this")
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.authorization import Authorization, Start
-from service.engine.calls import Answer, BytesOf, Group, Settled, own_work
+from service.engine.calls import Answer, Group, Payloads, Settled, own_work
 from service.engine.operations import Authorize, Command, Item, Wake
 from service.storage import schema as t
 from tests.engine.calls import authorize, pick_up, rental, settle
@@ -55,10 +55,12 @@ def test_an_authorization_is_encoded_once(
         encoded.append(encode(it))
         return encoded[-1]
 
-    def answering(answer: Answer, bytes_of: BytesOf) -> bytes:
+    def answering(answer: Answer, shared: Payloads) -> bytes:
         whole = answer.authorization if isinstance(answer, Settled) else answer
         them = whole.authorizations if isinstance(whole, Group) else [whole]
-        given.extend(bytes_of(it) for it in them if isinstance(it, Authorization))
+        given.extend(
+            shared[it.authorization_id, it.version] for it in them if isinstance(it, Authorization)
+        )
         return b"answer"
 
     monkeypatch.setattr(desk.engine, "_encode", counting)

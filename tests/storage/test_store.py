@@ -222,7 +222,7 @@ class FakeSession:
         if self.at_rollback is not None:
             raise self.at_rollback
 
-    def reading_once(self) -> Any:
+    def read(self, fetch: Any) -> Any:
         """Reads nothing."""
 
 

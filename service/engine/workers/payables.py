@@ -8,7 +8,7 @@ The worker merges a bounded portion in each transaction.
 from __future__ import annotations
 
 from service.domain.errors import InvariantBroken
-from service.engine.calls import Answer, BytesOf, Folded, own_work
+from service.engine.calls import Answer, Folded, Payloads, own_work
 from service.engine.group_commit import Committer
 from service.engine.operations import FoldPayable
 from service.engine.pool import Pool
@@ -17,7 +17,7 @@ from service.engine.ports import PayableKey, Store
 MORE = b"more"
 
 
-def _more(answer: Answer, _bytes_of: BytesOf) -> bytes:
+def _more(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, Folded):
         raise InvariantBroken("the answer has another type than the method's")
     return MORE if answer.more else b""

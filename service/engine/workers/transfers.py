@@ -6,7 +6,7 @@ import secrets
 
 from service.clock import Clock
 from service.domain.errors import FreeholdError, InvariantBroken
-from service.engine.calls import Answer, BytesOf, own_work
+from service.engine.calls import Answer, Payloads, own_work
 from service.engine.engine import FaultLog
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
@@ -16,7 +16,7 @@ from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.workers.scan import Scan
 
 
-def _state(answer: Answer, _bytes_of: BytesOf) -> bytes:
+def _state(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, TransferRecord):
         raise InvariantBroken("the answer has another type than the method's")
     return answer.state.encode()
