@@ -163,8 +163,8 @@ def commands() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database with two operators, in one file."""
-    # Here and below, so that a part of the server that cannot be imported fails the tests of it,
-    # and not all tests.
+    # Imported here and below, so that a part of the server that cannot be imported fails only its
+    # own tests.
     from tests.fakes import new_database
 
     path = tmp_path_factory.mktemp("template") / "freehold.db"

@@ -1,8 +1,8 @@
 """An operation that stands in one place stands in all of them.
 
-Each list that these tests compare is written by hand: a new operation fails the test that names
-what is missing. Each test imports what it compares, so that a name that cannot be imported fails
-tests as well, and not the collection of all tests.
+Each list that these tests compare is written by hand: a new operation fails the test that names the
+missing place. Each test imports its lists itself, so that a missing name fails that test and not
+the collection of all tests.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def posts_nothing() -> set[Transition]:
 
 
 def none_left(missing: Set[str], why: str) -> None:
-    """Fails with the names of what is missing."""
+    """Fails with the missing names."""
     assert not missing, "; ".join(f"{name} {why}" for name in sorted(missing))
 
 
@@ -81,7 +81,7 @@ def test_the_wire_has_every_method_of_the_contract() -> None:
 
 
 def test_the_list_of_operations_is_current() -> None:
-    """The list of operations has the row of every file beside it."""
+    """The list of operations has the row of every file in its folder."""
     from service.engine import generate
 
     assert generate.LIST.read_text(encoding="utf-8") == generate.text(), "run `make stubs`"
@@ -104,8 +104,9 @@ def test_every_act_is_a_method() -> None:
     none_left(set(acts()) - contract(), "is no method in proto/freehold/v1")
 
 
-def test_every_transition_that_the_code_names_is_there() -> None:
-    """What a file of the service calls a transition has a name in `domain/transitions.py`."""
+def test_every_transition_in_the_code_has_a_name() -> None:
+    """Every transition that a file of the service mentions has a name in
+    `domain/transitions.py`."""
     from service.domain.transitions import Transition
 
     named = {
@@ -117,7 +118,7 @@ def test_every_transition_that_the_code_names_is_there() -> None:
 
 
 def test_the_books_expect_every_transition() -> None:
-    """The books know which postings a transition may have, or that it has none."""
+    """The books know the postings of each transition, or that it has none."""
     from service.books.expectations import EFFECTS
     from service.domain.transitions import Transition
 
@@ -125,7 +126,7 @@ def test_the_books_expect_every_transition() -> None:
     none_left(set(Transition) - told, "is not in EFFECTS of service/books/expectations.py")
 
 
-def test_every_command_on_an_authorization_has_a_plain_rule() -> None:
+def test_every_command_on_an_authorization_has_a_reference_rule() -> None:
     """The reference has a rule for every command on an authorization."""
     from service.engine.calls import AuthorizationCommand
     from service.engine.operations import OPERATIONS
@@ -137,7 +138,7 @@ def test_every_command_on_an_authorization_has_a_plain_rule() -> None:
 
 
 def test_every_operation_comes_at_random() -> None:
-    """The random model calls every operation, or says why it does not."""
+    """The random model calls every operation, or has a reason why not."""
     from service.engine.operations import OPERATIONS
     from tests.engine.chance import FITS, OTHERS
 

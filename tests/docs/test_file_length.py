@@ -15,7 +15,7 @@ NOT_BY_HAND = re.compile(r"_pb2(_grpc)?\.py$|/migrations/versions/")
 
 
 def by_hand(root: Path) -> list[str]:
-    """Python files below the folders that people write, by their path from `root`."""
+    """Hand-written Python files below the folders, by their path from `root`."""
     paths = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
     names = sorted(path.relative_to(root).as_posix() for path in paths)
     return [name for name in names if not NOT_BY_HAND.search(name)]
@@ -27,7 +27,7 @@ def lines_of(path: Path) -> int:
 
 
 def too_long(root: Path) -> list[str]:
-    """A sentence about each file with more than `MOST_LINES` lines."""
+    """A sentence for each file with more than `MOST_LINES` lines."""
     counts = {name: lines_of(root / name) for name in by_hand(root)}
     return [
         f"{name} has {lines} lines, {MOST_LINES} are allowed: split it by subject"
@@ -37,7 +37,7 @@ def too_long(root: Path) -> list[str]:
 
 
 def test_no_file_is_too_long() -> None:
-    """A file that people write has at most 500 lines, tests and migrations apart."""
+    """A hand-written file has at most 500 lines, except tests and migrations."""
     names = by_hand(ROOT)
     assert {name.split("/")[0] for name in names} == set(FOLDERS)
     assert too_long(ROOT) == []

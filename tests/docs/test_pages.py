@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_WORDS = 1_500
 """Words of README.md outside tables and code."""
 MADE = (".freehold/",)
-"""Folders that a command makes, so that a checkout lacks them."""
+"""Folders that a command makes, so a checkout lacks them."""
 
 CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE_SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
@@ -29,7 +29,7 @@ TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 
 
 def is_own(page: Path) -> bool:
-    """Whether a page is the project's, and not of a folder that a tool made."""
+    """Whether a page belongs to the project and not to a folder made by a tool."""
     folders = page.relative_to(ROOT).parts[:-1]
     return not any(it.startswith(".") or it in ("build", "dist") for it in folders)
 
@@ -56,7 +56,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken_links(text: str, page: Path) -> list[str]:
-    """The relative links of a page's text that lead nowhere."""
+    """The relative links of a page's text without a target."""
     broken = []
     for link in LINK.findall(prose(text) + "\n".join(re.findall(r"^\|.*$", text, re.MULTILINE))):
         if re.match("[a-z]+:", link):
@@ -100,7 +100,7 @@ def targets() -> frozenset[str]:
 
 
 def unknown_of(command: click.Command, words: list[str]) -> str | None:
-    """The first word that is no subcommand or option of a command; None if all are known.
+    """The first word that is not a subcommand or option of a command; None if all are known.
 
     Words in capitals stand for a value or for any command.
     """
@@ -188,7 +188,7 @@ def test_an_unknown_command_is_named(text: str, unknown: list[str]) -> None:
 
 
 def test_a_broken_link_is_named() -> None:
-    """A link to a missing file or heading is reported; links to the web are not looked at."""
+    """A link to a missing file or heading is reported; links to the web are not checked."""
     text = "[a](gone.md) [b](README.md#gone) [c](https://example.com/gone) [d](#glossary)"
     assert broken_links(text, ROOT / "README.md") == ["gone.md", "README.md#gone"]
 
@@ -199,7 +199,7 @@ def test_a_missing_path_is_named() -> None:
     assert missing_paths(text, ROOT / "service" / "README.md") == ["service/gone.py"]
 
 
-def test_tables_and_code_are_no_prose() -> None:
+def test_tables_and_code_do_not_count() -> None:
     """The count of words leaves out tables and code blocks, and nothing else."""
     text = (
         "# One\n\ntwo `three`\n\n| four | five |\n|---|---|\n\n```sh\nsix seven\n```\n\n- eight\n"

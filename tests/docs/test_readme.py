@@ -1,4 +1,4 @@
-"""The README's blocks run as they are pasted, and its map is complete."""
+"""The README's blocks run as pasted, and its map is complete."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def quickstart() -> str:
 
 
 def transcript() -> str:
-    """The output that the README promises, in the block after the quickstart."""
+    """The output in the README's block after the quickstart."""
     language, text = BLOCKS[QUICKSTART + 1]
     assert language == "text"
     return str(text)
 
 
 def own_terms() -> str:
-    """The README's SQL for terms of one's own."""
+    """The README's SQL for an operator's own terms."""
     (text,) = (text for language, text in BLOCKS if language == "sql")
     return str(text)
 
@@ -134,7 +134,7 @@ def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -
 
 
 def test_the_sql_for_own_terms_adds_a_revision(store: SqlStore) -> None:
-    """The README's SQL gives the operator's umbrella a sound new revision with its own deposit and
+    """The README's SQL gives the operator's umbrella a valid new revision with its own deposit and
     buy-out cap, and changes no other term."""
     before = store.catalog()
     with writing(store.engine) as connection:

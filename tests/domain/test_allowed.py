@@ -22,11 +22,11 @@ PAIRS = [(call, state) for call in ON_AUTHORIZATION.values() for state in State]
 LEGAL = [(call, state) for call, state in PAIRS if state in call.states]
 ILLEGAL = [(call, state) for call, state in PAIRS if state not in call.states]
 UNTOUCHED = frozenset({"ReverseAuthorization"})
-"""What is besides allowed only before the first capture."""
+"""Acts that are allowed only before the first capture."""
 
 
 def in_state(state: State, method: str) -> Authorization:
-    """An authorization in any state whose amounts would allow the command, whatever the state."""
+    """An authorization in the state, with amounts that allow the command."""
     it = REDUCED._replace(
         state=state,
         start_us=NOW_US,
@@ -59,7 +59,7 @@ def named(it: object) -> str:
     return it.method if isinstance(it, CallOnAuthorization) else str(it)
 
 
-def test_the_table_is_the_specifications() -> None:
+def test_the_code_and_the_specification_have_the_same_table() -> None:
     """The code allows each call in the states in which the specification allows it."""
     allowed = {name: act.states for name, act in ACTS.items()}
     assert allowed == {name: call.states for name, call in ON_AUTHORIZATION.items()}

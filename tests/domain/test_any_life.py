@@ -177,13 +177,13 @@ def _find(life: Life, n: int) -> Step:
 
 
 def _ruled(call: CallOnAuthorization) -> Act:
-    """The rule of a call, on a life as it is now."""
+    """The rule of a call on a life in its present state."""
     return lambda life, n: call.rule(life.it, n, life.now_us)
 
 
 ACTS: dict[str, Act] = {
     **{method: _ruled(call) for method, call in ON_AUTHORIZATION.items()},
-    # These depend on the line, or must be remembered.
+    # These depend on the line, or their amounts must be remembered.
     "ConfirmAuthorization": _confirm,
     "IncrementAuthorization": _increment,
     "RecordPaidElsewhere": _elsewhere,

@@ -541,8 +541,8 @@ class Model:
         require(dict(moved), dict(expected), "entries")
 
     def _check_events(self) -> set[RentalKey]:
-        """Every step has its event, which tells of the rental and its operator; returns which
-        rentals have one."""
+        """Requires an event for every step, with the rental and its operator; returns the rentals
+        with events."""
         found: Counter[tuple[Any, ...]] = Counter()
         for row in self._read(
             "SELECT sequence, user_id, authorization_id, transition, event_us,"
@@ -560,7 +560,7 @@ class Model:
     def _check_payload(
         self, user_id: str, of: str, version: int, operator_id: str, payload: bytes
     ) -> None:
-        """A rental's event has the rental in it, a person's event nothing."""
+        """Requires that a rental's event contains the rental, and a person's event nothing."""
         if not of:
             require((operator_id, payload), ("", b""), "payload", user_id)
             return

@@ -25,7 +25,7 @@ PRICED = [
     for method in ON_AUTHORIZATION
     if {"amount", "paid"} & set(RPCS[method].request.DESCRIPTOR.fields_by_name)
 ]
-"""The calls that name an amount."""
+"""The calls with an amount."""
 
 
 @pytest.mark.parametrize("state", State)
@@ -47,7 +47,7 @@ def test_forbidden_pairs_change_nothing(desk: Desk, state: State) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_legal_pairs_pass_or_say_what_is_missing(desk: Desk, state: State) -> None:
+def test_allowed_pairs_pass_or_give_another_reason(desk: Desk, state: State) -> None:
     """In each state, every command that the table allows passes, or is refused for its amounts or
     custody with that reason and changes nothing."""
     for method, call in ON_AUTHORIZATION.items():
@@ -64,7 +64,7 @@ def test_legal_pairs_pass_or_say_what_is_missing(desk: Desk, state: State) -> No
 
 
 @pytest.mark.parametrize("method", ON_AUTHORIZATION)
-def test_every_command_passes_where_it_should(desk: Desk, method: str) -> None:
+def test_every_command_passes_once(desk: Desk, method: str) -> None:
     """Each command makes the next version; a repeat gets the first answer's bytes and writes
     nothing, and another body is refused."""
     call = ON_AUTHORIZATION[method]
@@ -81,7 +81,7 @@ def test_every_command_passes_where_it_should(desk: Desk, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ON_AUTHORIZATION)
-def test_every_command_knows_whose_and_which_version(desk: Desk, method: str) -> None:
+def test_every_command_checks_operator_and_version(desk: Desk, method: str) -> None:
     """Each command is refused for another operator as NOT_FOUND, and for a stale version with both
     versions; neither changes anything."""
     call = ON_AUTHORIZATION[method]

@@ -27,7 +27,7 @@ def payloads(desk: Desk) -> list[bytes]:
 
 
 def command_of(desk: Desk, kind: str) -> Command:
-    """One command of a kind; before an end the clock is where time has brought a step."""
+    """One command of a kind; for an end, the clock stands where a timer is due."""
     if kind == "one step":
         return authorize("ben")
     if kind == "a group":
@@ -44,7 +44,7 @@ def command_of(desk: Desk, kind: str) -> Command:
 def test_an_authorization_is_encoded_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, steps: int, told: int
 ) -> None:
-    """Each step of a command is encoded once, and an answer is given the bytes of its event."""
+    """Each step of a command is encoded once, and an answer has the bytes of its event."""
     for user_id in ("ann", "ben"):
         desk.put_user(user_id, 700)
     command = command_of(desk, kind)

@@ -1,4 +1,4 @@
-"""The list of operations is written from the files of the operations."""
+"""The list of operations is generated from the operations' files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of operations with one file, and the list of it."""
+    """A folder with one operation's file, and the list of it."""
     monkeypatch.setattr(generate, "OPERATIONS", tmp_path)
     monkeypatch.setattr(generate, "LIST", tmp_path / "__init__.py")
     (tmp_path / "rent.py").write_text(ROW)
@@ -35,7 +35,7 @@ def test_a_file_gives_its_row_and_its_types(folder: Path) -> None:
 def test_a_list_that_lacks_a_file_is_not_current(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check passes right after the list was written, and fails once a file was added."""
+    """The check passes right after the list was written, and fails after a file was added."""
     monkeypatch.setattr("sys.argv", ["generate", "--check"])
     assert generate.main() == 0
     (folder / "return.py").write_text(ROW.replace("Rent", "Return").replace("RENT", "RETURN"))
@@ -45,7 +45,8 @@ def test_a_list_that_lacks_a_file_is_not_current(
 
 @pytest.mark.parametrize("rows", [0, 2])
 def test_a_file_without_exactly_one_row_is_refused(folder: Path, rows: int) -> None:
-    """A file of an operation has one row: none, or two, end the program with the file's name."""
+    """An operation's file has one row: without one, or with two, the program ends with the file's
+    name."""
     (folder / "rent.py").write_text("RENT = Operation(Rent, keys, decide)\n" * rows)
     with pytest.raises(SystemExit, match=rf"rent\.py: one row .* is expected, {rows} are there"):
         generate.text()

@@ -1,4 +1,4 @@
-"""A call that changes something, told once for all tests that go over every call."""
+"""A call that changes something, defined once for all tests that go over every call."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from tests.rpc.support import Desks, yuan
 
 OUT = frozenset({State.ACTIVE, State.OVERDUE, State.RETURN_CLAIMED})
 CHARGED = OUT | {State.SETTLED}
-"""Where something may have been captured."""
+"""States in which something may have been captured."""
 TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
-"""Where money may have come in: what is owed back is paid out there, and charged back."""
+"""States in which money may have been received: there an amount owed back is paid out, and a
+payment is charged back."""
 
 SAME_LINE = "changes one authorization by its version, as the calls of the race `captures` do"
-"""Why a call needs no race of its own."""
+"""The reason why a call needs no race of its own."""
 
 Parts = dict[str, Any]
 """Fields of a message."""
@@ -31,7 +32,7 @@ REPORTED: Parts = {"payment_reference": "pay-1", "amount": yuan(100)}
 
 
 def fills_nothing(_desk: Desks, _request: Any) -> None:
-    """Leaves a request as it is."""
+    """Leaves a request unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,5 +79,5 @@ class CallOnAuthorization(Call):
 def then(
     state: State, follow: Callable[[Desk, Authorization], Authorization] = lambda _desk, it: it
 ) -> Callable[[Desk, str], Authorization]:
-    """Makes an authorization of a new person in a state, and does something with it."""
+    """Makes an authorization of a new person in a state, and applies an act to it."""
     return lambda desk, user_id: follow(desk, in_state(desk, state, user_id))

@@ -1,4 +1,4 @@
-"""Calls after a capture: what is paid, lowered, disputed, refunded, charged back, written off."""
+"""Calls after a capture: payments, lowering, disputes, refunds, charge-backs, write-offs."""
 
 from __future__ import annotations
 

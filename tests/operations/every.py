@@ -1,4 +1,4 @@
-"""Every call that changes something: those that each file of this folder has in `CALLS`.
+"""Every call that changes something: the `CALLS` of each file of this folder.
 
 A new call comes with one file here, which has the call and its own tests.
 """

@@ -1,4 +1,4 @@
-"""Calls from the offer to the settlement: what is held, and how the item comes back."""
+"""Calls from the offer to the settlement: the hold, and the item's return."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ASKED: Parts = {
 
 
 def _confirmed(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """What the engine makes of a confirmation: both parts are held, or the money is owed back."""
+    """Confirms as the engine does: both parts are held, or the money is owed back."""
     hold.require_asked(it)
     if it.state is State.OFFERED:
         paid_minor = it.cash_minor + amount_minor
@@ -113,7 +113,7 @@ CALLS = (
         parts=(PAID,),
         fill=_pays_the_deposit,
         race="offer",
-        # A cash part that comes late or twice is owed back: a review leaves by the verdict alone.
+        # A cash part that comes late or twice is owed back; only a verdict ends a review.
         states=frozenset(State) - {State.REVIEW},
         rule=_confirmed,
         command=lambda it: confirm(it, 2_950, reference=f"any-{it.user_id}"),

@@ -1,5 +1,5 @@
-"""Messages of every method: well-formed ones with every field set and nothing behind them, and
-ones that go through."""
+"""Messages of every method: valid ones with every field set, whose objects do not exist, and ones
+that succeed."""
 
 from __future__ import annotations
 
@@ -70,19 +70,19 @@ SCOPES_OF_READS: dict[str, str] = {
 
 
 def required(method: str) -> set[str]:
-    """The fields that a message of a method must have."""
+    """The required fields of a method's message."""
     if method in CALLS:
         return {"request_id", *CALLS[method].required}
     return REQUIRED_OF_READS.get(method, set())
 
 
 def scope(method: str) -> str:
-    """The scope that a key must have for a method."""
+    """The scope that a method needs."""
     return CALLS[method].scope if method in CALLS else SCOPES_OF_READS[method]
 
 
 def examples(method: str) -> list[Any]:
-    """A message of each form that a method takes."""
+    """A message for each form of a method."""
     forms = CALLS[method].parts if method in CALLS else (READS[method],)
     return [_example(method, parts) for parts in forms]
 
@@ -115,13 +115,13 @@ def named(method: str, name: str) -> Any:
 
 
 def behind(desk: Desks, method: str) -> Authorization:
-    """A new authorization on which a method can be called."""
+    """A new authorization for which a method can be called."""
     call = ON_AUTHORIZATION.get(method)
     return ready.active(desk) if call is None else call.behind(desk)
 
 
 def passing(desk: Desks, method: str) -> Any:
-    """A request that goes through when sent, and leaves out what is optional."""
+    """A request that succeeds, without optional fields."""
     caller = desk.caller_for(method)
     request: Any = RPCS[method].request(request_id=caller.fresh())
     if method in FOLLOWING:

@@ -1,4 +1,4 @@
-"""Events of authorizations, and the answers that are put together around the same bytes."""
+"""Events of authorizations, and the answers composed around the same bytes."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
 def test_a_response_is_put_together_as_it_would_be_serialized(
     method: str, them: list[Authorization]
 ) -> None:
-    """A response that is put together around encoded authorizations has the bytes that its message
-    is serialized to."""
+    """A response composed around encoded authorizations has the same bytes as its serialized
+    message."""
     it = ROWS[method]
     for answer in _answers(method, them):
         made = it.write(it.response, answer, {})
@@ -87,8 +87,8 @@ def test_a_response_is_put_together_as_it_would_be_serialized(
         assert [part.SerializeToString() for part in told] == [*map(encode_authorization, held)]
 
 
-def test_every_method_with_authorizations_is_put_together() -> None:
-    """Whatever response has an authorization is put together around its bytes."""
+def test_every_response_with_authorizations_is_composed() -> None:
+    """Every response with an authorization is composed around the authorization's bytes."""
     fields = {name: it.response.DESCRIPTOR.fields_by_name for name, it in ROWS.items()}
     assert (
         sorted(name for name, has in fields.items() if {"authorization", "authorizations"} & {*has})
@@ -97,7 +97,7 @@ def test_every_method_with_authorizations_is_put_together() -> None:
 
 
 def told_by(desk: Desks, method: str) -> list[pb.Authorization]:
-    """Calls a method; the authorizations that it answers with, as they are read after it."""
+    """Calls a method; returns the authorizations of its answer, as read afterwards."""
     caller = desk.caller_for(method)
     answer: Any = ROWS[method].response.FromString(caller.send(method, passing(desk, method)))
     them = answer.authorizations if method == "AuthorizeGroup" else [answer.authorization]
@@ -105,8 +105,8 @@ def told_by(desk: Desks, method: str) -> list[pb.Authorization]:
 
 
 def test_an_event_is_rebuilt_from_its_row_alone(tmp_path: Path) -> None:
-    """The row of an event has the operator and the authorization as it was read when the event was
-    its newest, whatever the method; its bytes are those of the stored answer."""
+    """The row of an event has the operator, and the authorization as it was read while the event
+    was its newest, for every method; its bytes are those in the stored answer."""
     with serving(tmp_path) as served, desks(served) as desk:
         told = [it for method in ABOUT for it in told_by(desk, method)]
     with sqlite3.connect(tmp_path / "freehold.db") as connection:

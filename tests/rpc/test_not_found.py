@@ -58,7 +58,7 @@ def check_unknown(
 
 
 @pytest.mark.parametrize("method", ["GetAuthorization", *OPERATORS_FOLLOWING])
-def test_anothers_authorization_does_not_exist(desk: Desks, method: str) -> None:
+def test_another_operators_authorization_does_not_exist(desk: Desks, method: str) -> None:
     """Another operator's authorization is NOT_FOUND, byte for byte the same as one that never
     existed."""
     mine = behind(desk, method)

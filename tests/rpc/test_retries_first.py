@@ -97,7 +97,7 @@ def test_a_retry_is_answered_under_stricter_reading(
     assert desk.operator.refused("SettleAuthorization", request).fields == {"amount"}
 
 
-def test_who_calls_is_checked_before_the_retry(desk: Desks, tighten: Tighten) -> None:
+def test_access_is_checked_before_the_retry(desk: Desks, tighten: Tighten) -> None:
     """Another operator with the same request id is refused like any caller, and a key without the
     scope gets no stored answer."""
     request = passing(desk, "Authorize")
@@ -107,9 +107,7 @@ def test_who_calls_is_checked_before_the_retry(desk: Desks, tighten: Tighten) ->
     assert desk.platform.refused("Authorize", request).code is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_a_reversal_that_came_first_is_no_answer_to_an_authorize(
-    desk: Desks, tighten: Tighten
-) -> None:
+def test_a_tombstone_is_no_answer_to_an_authorize(desk: Desks, tighten: Tighten) -> None:
     """An Authorize that was reversed before it arrived was never answered: the present rules
     count."""
     request = passing(desk, "Authorize")

@@ -26,7 +26,7 @@ from tests.rpc.support import (
 S = Authorization
 ALLOWED: dict[str, set[str]] = {
     **{method: {str(it) for it in call.states} for method, call in ON_AUTHORIZATION.items()},
-    # No cash was asked for, so that a confirmation is for offers only.
+    # These rentals have no cash part, so only an offer can be confirmed.
     "ConfirmAuthorization": {"OFFERED"},
 }
 """The states in which a rental without a cash part accepts a call."""

@@ -58,20 +58,19 @@ RELEASED = {
     "ResolveReview", "ReverseAuthorization", "SetCreditLimit", "SetProvision", "SetStanding",
     "SettleAuthorization", "StartRental",
 }  # fmt: skip
-"""Every method whose answers a released build kept; names are only ever added."""
+"""Every method whose answers a released build stored; names are only ever added."""
 RELEASE = "0.1.0"
-"""The version for which RELEASED was completed."""
+"""The version up to which RELEASED is complete."""
 
 
-def test_answers_of_every_method_that_ever_was_are_read() -> None:
-    """The answers that are read are those of the methods that there are, and of each that was
-    released and removed since."""
+def test_answers_of_every_released_method_are_read() -> None:
+    """Answers of all present methods, and of every released and removed one, can be read."""
     assert RELEASED - set(MUTATIONS) == set(stored.REMOVED)
     assert set(MUTATIONS).isdisjoint(stored.REMOVED)
 
 
-def test_no_answer_of_the_contract_belongs_to_a_method_that_is_forgotten() -> None:
-    """A response in the contract is that of a method, or of one that was removed."""
+def test_every_response_of_the_contract_belongs_to_a_known_method() -> None:
+    """Every response in the contract belongs to a method, or to a removed one."""
     files = {rpc.response.DESCRIPTOR.file for rpc in RPCS.values()}
     kept = {name for file in files for name in file.message_types_by_name}
     responses = {name for name in kept if name.endswith("Response")}
@@ -80,7 +79,7 @@ def test_no_answer_of_the_contract_belongs_to_a_method_that_is_forgotten() -> No
 
 
 def test_a_release_completes_the_list_of_methods() -> None:
-    """A new version adds its new methods to RELEASED, and then stands in RELEASE."""
+    """A new version adds its new methods to RELEASED and its number to RELEASE."""
     missing = sorted(set(MUTATIONS) - RELEASED)
     assert version("freehold") == RELEASE, f"add {missing} to RELEASED, then change RELEASE"
 

@@ -306,7 +306,7 @@ def multiply(file: Path, times: int) -> None:
             " ELSE {n} || payment_reference END"
         },
         "open_items": {"asset_id": "{n} || asset_id"},
-        # A payload has its person's name in it.
+        # A payload contains its person's name.
         "outbox": {"sequence": "NULL", "operator_id": "''", "payload": "x''"},
     }
     people = f"(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})"

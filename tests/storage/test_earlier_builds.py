@@ -77,13 +77,13 @@ def test_the_books_of_an_earlier_build_verify(desk: Desk) -> None:
 
 
 def test_events_of_an_earlier_build_are_without_a_payload(desk: Desk) -> None:
-    """Events that an earlier build wrote, also after the migration, have no operator and no
-    payload; a later step of the same authorization has both, and the books verify."""
+    """An earlier build's events have no operator and no payload, also after the migration; a later
+    step of the same authorization has both, and the books verify."""
     engine = desk.store.engine
     with engine.begin() as connection:
         query = text("SELECT operator_id, payload FROM outbox")
         assert {(it[0], bytes(it[1])) for it in connection.execute(query)} == {("", b"")}
-        # As a server of that build writes, which knows of no more columns.
+        # As an earlier build's server writes, which knows no further columns.
         newest = text("SELECT max(sequence) FROM outbox WHERE authorization_id <> ''")
         written = {"sequence": connection.execute(newest).scalar_one()}
         names = "transition, user_id, authorization_id, authorization_version, event_us, record_us"
@@ -105,7 +105,7 @@ def test_events_of_an_earlier_build_are_without_a_payload(desk: Desk) -> None:
 
 
 def listed(desk: Desk, user_id: str) -> list[Authorization]:
-    """The authorizations of a person."""
+    """A person's authorizations."""
     lists = lists_of(desk.store)
     page = lists.authorizations(OPERATOR, user_id=user_id, after=START, size=9, state=None)
     return page.rows

@@ -237,7 +237,7 @@ class FakeConnection:
         self.invalidated += 1
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
 
 class FakeEngine:

@@ -123,7 +123,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     assert found.last_seal == witness(seals[-1])
 
 
-def test_everything_that_posts_is_in_the_book(books: Path, file: Path) -> None:
+def test_the_book_has_every_transition_that_posts(books: Path, file: Path) -> None:
     """The book of these tests has every transition that may post, and every account."""
     with at(file) as desk:
         for method, call in ON_AUTHORIZATION.items():
