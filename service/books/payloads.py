@@ -1,7 +1,7 @@
-"""The payloads of events: each comes with its operator, and the newest tells what is stored.
+"""Checks the payloads of events: each has its operator, and the newest one fits the stored row.
 
-Of an authorization's newest event all of `TOLD` is compared. The payloads of earlier events are not
-read. Events that earlier builds wrote have no operator and no payload.
+All of `TOLD` is compared for an authorization's newest event. The payloads of earlier events are
+not read. Events of earlier builds have no operator and no payload.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from service.storage import schema as t
 from service.storage.schema.columns import NoBytes
 
 TOGETHER = 1_000
-"""Events that are fetched together."""
+"""The number of events fetched together."""
 
 TOLD = ("name", "version", "state", "held_credit", "held_cash", "captured", "due", "refund_payable")
 Told = tuple[str, int, str, int, int, int, int, int]
-"""What a payload says of its authorization, in the order of `TOLD`; amounts in minor units."""
+"""The values of a payload's authorization, in the order of `TOLD`; amounts in minor units."""
 ReadPayload = Callable[[bytes], Told]
-"""Reads the payload of an event; raises ValueError for what is no authorization."""
+"""A function that reads the payload of an event; raises ValueError if it is no authorization."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
-"""The conditions for a column of people."""
+"""A function that gives the conditions on a column of user ids."""
 
 
 def wrong_payload(
     connection: Connection, people: People, read_payload: ReadPayload | None
 ) -> BookFault | None:
-    """The event with the smallest number whose payload or operator is wrong.
+    """The first event with a wrong payload or operator, or None.
 
-    Without `read_payload` no payload is read; only whether one is there is looked at.
+    Without `read_payload`, payloads are not read; only their presence is checked.
     """
     first: tuple[int, BookFault] | None = None
     query = _query(people, newest=read_payload is not None)
@@ -50,8 +50,10 @@ def wrong_payload(
 
 
 def _query(people: People, *, newest: bool) -> Select[Any]:
-    """Events whose operator is wrong, or who have only one of operator and payload; with `newest`
-    also those with the newest payload of an authorization, with what is stored of it."""
+    """Selects events with a wrong operator, or with only one of operator and payload.
+
+    With `newest`, also selects the newest payload of each authorization, with the stored values.
+    """
     o, a = t.outbox.c, t.authorizations.c
     own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
     named, filled = o.operator_id != "", o.payload != NoBytes()
@@ -82,7 +84,7 @@ def _query(people: People, *, newest: bool) -> Select[Any]:
 
 
 def _differing(read_payload: ReadPayload, payload: bytes, stored: Sequence[object]) -> str:
-    """The first of `TOLD` that the payload tells otherwise than it is stored; else empty."""
+    """The first value of `TOLD` that differs between payload and row; empty if none does."""
     try:
         told = read_payload(payload)
     except ValueError as error:

@@ -37,7 +37,7 @@ Raises ValueError if the bytes are no answer of the method.
 
 
 class Readers(NamedTuple):
-    """What reads the messages that are kept in rows; None: they are not read."""
+    """The functions that read stored messages; None means that they are not read."""
 
     answer: ReadAnswer | None = None
     payload: ReadPayload | None = None

@@ -95,8 +95,7 @@ def verify_books(
 
 
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
-    """The first fault of all parts: people, operators' balances, references, stored answers or
-    events' payloads."""
+    """The first fault of all parts: people, balances, references, answers or payloads."""
     for part in parts:
         if part.fault is not None:
             return part.fault

@@ -1,4 +1,4 @@
-"""An authorization: its three states, its amounts, and the steps that it takes.
+"""An authorization: its states, its amounts, and its steps.
 
     OFFERED ──confirm──▶ AUTHORIZED ──start──▶ ACTIVE ◀──▶ OVERDUE ──settle──▶ SETTLED
        │        REVIEW       │                   │  ▲        │  ▲
@@ -6,10 +6,10 @@
        └──expire / reverse───┴──────reverse──────┤  RETURN_CLAIMED
                   └──▶ DECLINED                  └──▶ EXPIRED / REVERSED
 
-Every function of this and the neighbouring files (`hold`, `settlement`, `collection`,
-`timers`) is pure: it takes an authorization and gives a new one with the postings that belong to
-the step; nothing reads a clock or a database. Amounts are minor units of the authorization's
-currency, times microseconds since the epoch, UTC.
+Every function of this file and of `hold`, `settlement`, `collection` and `timers` is pure: it takes
+an authorization and returns a new one with the postings of the step. No function reads a clock or a
+database. Amounts are minor units of the authorization's currency; times are microseconds since the
+epoch, UTC.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
 class Act(NamedTuple):
     """A call on an authorization, and the states in which it is allowed.
 
-    The rule of each call in `hold`, `settlement` and `collection` stands under its act. Amounts and
-    custody may forbid the call besides.
+    The rule of each call is below its act, in `hold`, `settlement` and `collection`. Amounts and
+    custody may still forbid the call.
     """
 
     call: str

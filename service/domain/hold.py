@@ -128,7 +128,7 @@ def declined(authorization: Authorization, reason: str, paid_minor: int, now_us:
 
 
 CONFIRM = Act("ConfirmAuthorization", frozenset(State) - {State.REVIEW})
-"""An offer paid too late, or paid twice: the money is owed back, the state stays."""
+"""A payment that comes too late or twice is owed back, and the state stays."""
 
 
 def require_asked(authorization: Authorization) -> None:

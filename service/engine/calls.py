@@ -100,14 +100,13 @@ Answer = (
     | Acknowledged
 )
 Payloads = Mapping[tuple[str, int], bytes]
-"""The encoded authorizations of a command's events, by authorization id and version; the answer
-shares their bytes."""
+"""A command's encoded authorizations, by id and version, which its events and answer share."""
 Encode = Callable[[Answer, Payloads], bytes]
-"""Makes the bytes of an answer."""
+"""A function that encodes an answer."""
 
 
 def without_bytes(_answer: Answer, _payloads: Payloads) -> bytes:
-    """No bytes: the answer to what nobody is told of."""
+    """The empty answer of a command without a caller."""
     return b""
 
 

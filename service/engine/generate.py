@@ -1,10 +1,10 @@
 """Writes the list of operations from the files of `operations/`, or checks that it is current.
 
     python service/engine/generate.py           write operations/__init__.py
-    python service/engine/generate.py --check   fail when the committed one differs
+    python service/engine/generate.py --check   fail if the committed list differs
 
-A file has one row, `NAME = Operation(…)`, and the command that the row is about. No file of the
-engine is imported for this, since none can be while the list is not current.
+Each file has one row, `NAME = Operation(…)`, and its command. This program imports no file of the
+engine, because the import fails while the list is not current.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Listed(NamedTuple):
-    """A file of an operation: its name, its row, and the types that it gives to others."""
+    """A file of an operation: its name, its row, and its public types."""
 
     file: str
     row: str
@@ -55,13 +55,11 @@ class Listed(NamedTuple):
 
 
 def listed(path: Path) -> Listed:
-    """The operation of a file. Ends the program when it has none, or more than one."""
+    """The operation in a file. Ends the program if there is none, or more than one."""
     body = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
     rows = [name for it in body for name in _rows(it)]
     if len(rows) != 1:
-        raise SystemExit(
-            f"{path}: one row NAME = Operation(...) is expected, {len(rows)} are there"
-        )
+        raise SystemExit(f"{path}: it must have one row NAME = Operation(...), but has {len(rows)}")
     types = [it.name for it in body if isinstance(it, ast.ClassDef) and it.name[0] != "_"]
     return Listed(path.stem, rows[0], sorted(types))
 
@@ -73,7 +71,7 @@ def _rows(it: ast.stmt) -> Iterator[str]:
 
 
 def text() -> str:
-    """The list, as it must stand in the file."""
+    """The current text of the list's file."""
     found = [listed(path) for path in sorted(OPERATIONS.glob("[!_]*.py"))]
     return TEXT.format(
         imports="\n".join(line for it in found for line in _import(it)),
@@ -91,7 +89,7 @@ def _exported(found: list[Listed]) -> Iterator[str]:
 def _import(it: Listed) -> Iterator[str]:
     names = [it.row, *it.types]
     line = f"from {PACKAGE}.{it.file} import {', '.join(names)}"
-    if len(line) <= 100:  # what fits in a line, as ruff formats it
+    if len(line) <= 100:  # ruff keeps it on one line
         yield line
     else:
         yield f"from {PACKAGE}.{it.file} import ("
@@ -100,14 +98,14 @@ def _import(it: Listed) -> Iterator[str]:
 
 
 def main() -> int:
-    """Writes the list; with --check only says whether it is current."""
+    """Writes the list; with --check only compares it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with the committed list")
     if not parser.parse_args().check:
         LIST.write_text(text(), encoding="utf-8")
         return 0
     if LIST.read_text(encoding="utf-8") != text():
-        print(f"{LIST}: not current, run `make stubs`", file=sys.stderr)
+        print(f"{LIST} is not current: run `make stubs`", file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,7 @@
-"""The engine's answers, as the bytes of the responses of the contract.
+"""Encodes the engine's answers as responses of the contract.
 
-An authorization is encoded once, for its event and for every answer that it is in. A response is
-put together around these bytes: they are its field number 1, and its other fields follow.
+An authorization is encoded once, for its event and for every answer that contains it. A response is
+composed of these bytes, as its field number 1, and of its other fields.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from service.rpc.convert import (
 )
 
 Writer = Callable[[Any, Answer, Payloads], bytes]
-"""Makes the bytes of a response, by its type, from an answer."""
+"""A function that encodes an answer as a response of this type."""
 
 T = TypeVar("T")
 
@@ -50,12 +50,12 @@ def _bytes(it: Authorization, payloads: Payloads) -> bytes:
 
 @cache
 def _head(length: int) -> bytes:
-    """The bytes that make so many others the field number 1 of a message."""
+    """The bytes before a field number 1 of this length."""
     return BytesValue(value=bytes(length)).SerializeToString()[:-length]
 
 
 def placed(authorization: bytes) -> bytes:
-    """An authorization's bytes as the field of a response."""
+    """An authorization's bytes as field number 1 of a response."""
     return _head(len(authorization)) + authorization
 
 
@@ -65,14 +65,14 @@ def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
 
 
 def write_authorized(_response: type[Message], answer: Answer, payloads: Payloads) -> bytes:
-    """An authorization, in the `authorization` that nearly every response has."""
+    """Encodes an authorization as the field `authorization`, which nearly every response has."""
     return placed(_bytes(_require(Authorization, answer), payloads))
 
 
 def write_group(
     response: type[calls.AuthorizeGroupResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Authorizations in the order of the items."""
+    """Encodes authorizations in the order of the items."""
     return all_placed(
         [_bytes(it, payloads) for it in _require(Group, answer).authorizations], response()
     )
@@ -81,7 +81,7 @@ def write_group(
 def write_settled(
     response: type[calls.SettleAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """An authorization with the fee for its usage, if there is one."""
+    """Encodes an authorization, and the fee of its usage, if any."""
     settled, rest = _require(Settled, answer), response()
     if settled.fee is not None:
         _write_fee(settled.fee, settled.authorization.currency, rest.fee)
@@ -106,7 +106,7 @@ def _signed(currency: str, amount_minor: int) -> types.SignedMoney:
 def write_reversed(
     response: type[calls.ReverseAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Writes the reversed authorization, or a tombstone if there was none."""
+    """Encodes the reversed authorization, or a tombstone if there was none."""
     if isinstance(answer, Tombstone):
         return response(tombstone=True).SerializeToString()
     return write_authorized(response, answer, payloads)
@@ -115,7 +115,7 @@ def write_reversed(
 def write_provisioned(
     response: type[collection.SetProvisionResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Writes an authorization with its provision for loss."""
+    """Encodes an authorization with its provision for loss."""
     found = _require(Authorization, answer)
     amount = types.Money(currency_code=found.currency, amount_minor=found.provisioned_minor)
     return all_placed([_bytes(found, payloads)], response(provisioned=amount))
@@ -126,7 +126,7 @@ def write_paid(
     answer: Answer,
     _payloads: Payloads,
 ) -> bytes:
-    """Writes the amount of a payment to or from an operator, and the balance after it."""
+    """Encodes the amount of a payment to or from an operator, and the balance after it."""
     paid = _require(Paid, answer)
     return response(
         paid=types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor),
@@ -139,7 +139,7 @@ def write_line(
     answer: Answer,
     _payloads: Payloads,
 ) -> bytes:
-    """Writes a person's line."""
+    """Encodes a person's line."""
     message = response()
     _write_line(_require(Line, answer), message.line)
     return message.SerializeToString()

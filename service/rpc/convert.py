@@ -96,7 +96,10 @@ _AMOUNTS = (
 
 @cache
 def _blank(currency: str) -> bytes:
-    """An authorization with every amount 0; reading it costs a quarter of making seven amounts."""
+    """The bytes of an authorization with every amount 0.
+
+    Parsing them costs a quarter of making seven amounts.
+    """
     blank = pb.Authorization()
     for name in _AMOUNTS:
         getattr(blank, name).currency_code = currency
@@ -109,7 +112,7 @@ def _write_time(message: Timestamp, instant: int) -> None:
 
 
 def encode_authorization(it: Authorization) -> bytes:
-    """The bytes of an authorization as callers see it: in answers, and in events."""
+    """The bytes of an authorization as callers see it, in answers and in events."""
     message = pb.Authorization.FromString(_blank(it.currency))
     message.request_id = it.request_id
     message.product_id = it.product_id

@@ -1,4 +1,4 @@
-"""Reads stored answers and the payloads of events, for the verifier.
+"""Reads stored messages (answers and payloads of events), for the verifier.
 
 An answer is kept as long as its authorization, and may outlive its method. A change that removes a
 method keeps its response message in the contract, and adds both to `REMOVED`.
@@ -46,15 +46,15 @@ def read_answer(method: str, answer: bytes) -> str | None:
 
 
 def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int]:
-    """An authorization's name, version and state, and its amounts in minor units: held on credit,
-    held in cash, captured, due and owed back; from an event's payload.
+    """The values of an event's payload: name, version, state, and amounts in minor units.
 
-    Raises ValueError for bytes that are no authorization.
+    The amounts are held on credit, held in cash, captured, due, and owed back. Raises ValueError if
+    the bytes are no authorization.
     """
     try:
         it = Authorization.FromString(payload)
     except DecodeError as error:
-        raise ValueError("no authorization") from error
+        raise ValueError("the bytes are not an authorization") from error
     return (
         it.name,
         it.version,

@@ -8,10 +8,10 @@ from service.domain.transitions import Transition
 
 
 class Event(NamedTuple):
-    """Something that happened, for the outbox; written in the same transaction.
+    """An event of the outbox, written in the same transaction as its change.
 
-    `payload` is the authorization as it stood after the step, encoded as callers see it. It and
-    the operator are empty where something happened to a person, and in rows of earlier builds.
+    `payload` is the authorization after the step, encoded as callers see it. Payload and operator
+    are empty for events of people, and in rows of earlier builds.
     """
 
     transition: Transition

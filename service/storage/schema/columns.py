@@ -65,7 +65,7 @@ def arrival_column() -> Column[int]:
 
 
 class NoBytes(ColumnElement[bytes]):
-    """Bytes of which there are none, as a column's default: the text '' is none on SQLite."""
+    """Empty bytes, as a column's default; SQLite would store '' as a text."""
 
     inherit_cache = True
 

@@ -26,7 +26,7 @@ _TYPES: dict[type, TypeEngine[Any]] = {
 
 
 Default = str | ColumnElement[Any]
-"""The value of a column in rows that were written before it was there."""
+"""The value of a column in rows written before the column existed."""
 
 
 def _column(
