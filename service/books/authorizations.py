@@ -25,6 +25,7 @@ from service.books.portion import (
     Stage,
 )
 from service.books.replay import Replay
+from service.books.texts import empty
 from service.domain.access import PLATFORM
 from service.domain.authorization import (
     CHARGED,
@@ -253,7 +254,7 @@ def _check_state(it: Columns, found: Check) -> None:
     """Custody, amounts and times fit the state."""
     state = it["state"]
     # A late charge for damage: no item of its own, so nothing is out, due or lost.
-    charge = np.array([parent != "" for parent in it["parent_id"]], dtype=bool)
+    charge = ~empty(it["parent_id"])
 
     def say(detail: str) -> Callable[[int], str]:
         return lambda index: f"{list(STATES)[state[index]]}: {detail}"
@@ -291,7 +292,7 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     in_hand = np.maximum(rail, owed_back) - it["charged_back_minor"]
     chargeable_back = np.minimum(in_hand, it["received_minor"] - it["charged_back_minor"])
     proposed = it["write_off_minor"]
-    by_somebody = np.array([by != "" for by in it["write_off_by"]], dtype=bool)
+    by_somebody = ~empty(it["write_off_by"])
     settled = state == STATES[State.SETTLED]
     negative = np.zeros(it.count, dtype=bool)
     for name in e.AMOUNTS:

@@ -103,10 +103,19 @@ def _typed(column: Column[Any]) -> ColumnElement[bool]:
 
 
 class Columns(dict[str, Any]):
-    """The columns of some rows by name: texts and bytes as tuples, all others as arrays."""
+    """The columns of some rows by their names: sequences of texts and bytes, arrays of the others.
+
+    Where rows came in groups, each group's names are kept once, and `sizes` says how many rows
+    each group has.
+    """
 
     count = 0
     rows: Sequence[Row] = ()
+    sizes: Sequence[int] | None = None
+
+    def spread(self, found: Array) -> Array:
+        """For each row what was found for its names."""
+        return found if self.sizes is None else np.repeat(found, self.sizes)
 
 
 class Unreadable(NamedTuple):
@@ -272,7 +281,7 @@ class Stream:
         self.nobodys: Found | None = None
         """A row of no person, which comes after all others."""
         self._block = BLOCK_VALUES // len(query.selected_columns)
-        self._cursor = Cursor(connection, fields.table.name, query)
+        self._cursor = Cursor(connection, f"{fields.table.name}_{id(self)}", query)
         self.close = self._cursor.close
 
     def fill(self) -> None:
@@ -312,8 +321,11 @@ class Stream:
         return taken
 
 
-def portions(streams: Sequence[Stream]) -> Iterator[list[list[Row]]]:
-    """The rows of all streams, some people at a time; no person is in two portions."""
+def portions(streams: Sequence[Stream]) -> Iterator[tuple[str | None, list[list[Row]]]]:
+    """The rows of all streams, of some people after others; no person is in two portions.
+
+    With each portion comes the person before whom it ends; None after the last one.
+    """
     while True:
         for stream in streams:
             stream.fill()
@@ -331,7 +343,7 @@ def portions(streams: Sequence[Stream]) -> Iterator[list[list[Row]]]:
                 if user_id == until:
                     stream.more()
             continue
-        yield [stream.before(until) for stream in streams]
+        yield until, [stream.before(until) for stream in streams]
 
 
 class Counts(Stream):

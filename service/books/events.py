@@ -12,6 +12,7 @@ from service.books.authorizations import Check, of_transitions
 from service.books.columns import Columns, Maybe, last_of
 from service.books.faults import Array, Faults, Found, Place
 from service.books.portion import MISSING, NONE, STANDINGS, TRANSITIONS, Portion, Stage
+from service.books.texts import empty
 from service.domain.authorization import CLOSED, State
 from service.domain.dunning import LADDER, Rung
 from service.domain.ledger import Standing
@@ -138,7 +139,7 @@ class Story:
         last, there = self._last(_TELLS_STATE[transition])
         state = transition[last] if len(transition) else last
         tell("state", there & _AFTER[state, it["state"]])
-        charge = np.array([parent != "" for parent in it["parent_id"]], dtype=bool)
+        charge = ~empty(it["parent_id"])
         start = self._instant(_BEGINS[transition], self._event_us)
         start = Maybe(np.where(charge, 0, start.values), start.there & ~charge)
         tell("start_us", it["start_us"].same(start))

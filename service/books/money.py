@@ -23,6 +23,7 @@ from service.books.portion import (
     Stage,
 )
 from service.books.replay import Replay
+from service.books.texts import empty
 from service.domain.access import PLATFORM
 from service.domain.authorization import TransferKind
 from service.domain.transitions import Transition as T
@@ -237,8 +238,7 @@ class Recorded:
         calls = calls - self._succeeded
         kept = self._requests()
         # A group's calls are kept once for all of it; where no request made it, none are kept.
-        asked = zip(it["request_id"], it["group_id"], strict=True)
-        single = np.array([bool(request) and not group for request, group in asked], dtype=bool)
+        single = ~empty(it["request_id"]) & empty(it["group_id"])
         found.note(
             "REQUESTS", single & ((kept < calls - lost) | (kept > calls)),
             lambda i: f"{calls[i]} calls by the events, {kept[i]} kept",

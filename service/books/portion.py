@@ -5,10 +5,10 @@ Codes are places in sorted lists of the people, of their lines, and of their aut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum, StrEnum
 from itertools import product, repeat
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -74,6 +74,7 @@ STATES = codes_of(State)
 CUSTODIES = codes_of(Custody)
 STANDINGS = codes_of(Standing)
 OFFERS = codes_of(Offer)
+ACCEPTED = AcceptedOffers()
 PAYMENT_KINDS = codes_of(PaymentKind)
 TRANSFER_KINDS = codes_of(TransferKind)
 TRANSFER_STATES = codes_of(TransferState)
@@ -90,7 +91,8 @@ def authorization_name(user_id: str, authorization_id: str) -> str:
     return f"users/{user_id}/authorizations/{authorization_id}"
 
 
-def _among(*names: str, kind: Kind) -> dict[str, Kind | Codes]:
+def among(*names: str, kind: Kind) -> dict[str, Kind | Codes]:
+    """Columns that are all read in the same way."""
     return dict.fromkeys(names, kind)
 
 
@@ -99,13 +101,13 @@ LINES = Fields(
     {
         "user_id": TEXT,
         "currency": TEXT,
-        **_among("limit_minor", "available_minor", "held_minor", "drawn_minor", kind=AMOUNT),
-        **_among("cut_pending_minor", "receivable_minor", "disputed_minor", kind=AMOUNT),
-        **_among("charged_back_minor", "deposit_minor", "refund_payable_minor", kind=AMOUNT),
+        **among("limit_minor", "available_minor", "held_minor", "drawn_minor", kind=AMOUNT),
+        **among("cut_pending_minor", "receivable_minor", "disputed_minor", kind=AMOUNT),
+        **among("charged_back_minor", "deposit_minor", "refund_payable_minor", kind=AMOUNT),
         "standing": STANDINGS,
         "limit_fixed": Kind.TRUTH,
         "ledger_us": NUMBER,
-        **_among("subject_key", "subject", "head", kind=BYTES),
+        **among("subject_key", "subject", "head", kind=BYTES),
         "version": NUMBER,
     },
     _named("lines/{}/{}", 0, 1),
@@ -126,13 +128,13 @@ ENTRY_COUNTS = Fields(
 ENTRIES = Fields(
     t.entries,
     {
-        # The fields that a link covers, in its order; the currency precedes them.
-        **_among("sequence", "transaction_sequence", kind=NUMBER),
+        # What a link covers, in its order; the currency comes before it.
+        **among("sequence", "transaction_sequence", kind=NUMBER),
         "owner": TEXT,
         "kind": KINDS,
         "amount_minor": AMOUNT,
-        **_among("debit_after_minor", "credit_after_minor", kind=MAYBE),
-        **_among("event_us", "ledger_us", kind=NUMBER),
+        **among("debit_after_minor", "credit_after_minor", kind=MAYBE),
+        **among("event_us", "ledger_us", kind=NUMBER),
         "link": BYTES,
         "link_format": NUMBER,
     },
@@ -147,44 +149,44 @@ HEADS = Fields(
 AUTHORIZATIONS = Fields(
     t.authorizations,
     {
-        **_among("user_id", "authorization_id", "operator_id", "request_id", kind=TEXT),
-        **_among("parent_id", "group_id", "currency", kind=TEXT),
-        "accept_offers": AcceptedOffers(),
+        **among("user_id", "authorization_id", "operator_id", "request_id", kind=TEXT),
+        **among("parent_id", "group_id", "currency", kind=TEXT),
+        "accept_offers": ACCEPTED,
         "start": codes_of(Start),
         "offer": or_absent(OFFERS),
         "state": STATES,
         "custody": CUSTODIES,
         "fee_bp": Kind.SHARE,
         "rental_period_us": NUMBER,
-        **_among("credit_minor", "cash_minor", kind=AMOUNT),
-        **_among("expire_us", "start_us", "due_us", "lost_us", "claim_us", kind=MAYBE),
-        **_among("claim_until_us", "close_us", "sold_us", "wake_us", kind=MAYBE),
-        **_among("held_credit_minor", "held_cash_minor", "captured_minor", kind=AMOUNT),
-        **_among("captured_credit_minor", "conceded_minor", "fee_minor", kind=AMOUNT),
-        **_among("paid_minor", "lowered_minor", "disputed_minor", kind=AMOUNT),
-        **_among("charged_back_minor", "refunded_minor", "refund_payable_minor", kind=AMOUNT),
-        **_among("provisioned_minor", "written_off_minor", "recovered_minor", kind=AMOUNT),
-        **_among("forgiven_minor", "received_minor", "elsewhere_minor", kind=AMOUNT),
-        **_among("paid_out_minor", "debiting_minor", "write_off_minor", kind=AMOUNT),
+        **among("credit_minor", "cash_minor", kind=AMOUNT),
+        **among("expire_us", "start_us", "due_us", "lost_us", "claim_us", kind=MAYBE),
+        **among("claim_until_us", "close_us", "sold_us", "wake_us", kind=MAYBE),
+        **among("held_credit_minor", "held_cash_minor", "captured_minor", kind=AMOUNT),
+        **among("captured_credit_minor", "conceded_minor", "fee_minor", kind=AMOUNT),
+        **among("paid_minor", "lowered_minor", "disputed_minor", kind=AMOUNT),
+        **among("charged_back_minor", "refunded_minor", "refund_payable_minor", kind=AMOUNT),
+        **among("provisioned_minor", "written_off_minor", "recovered_minor", kind=AMOUNT),
+        **among("forgiven_minor", "received_minor", "elsewhere_minor", kind=AMOUNT),
+        **among("paid_out_minor", "debiting_minor", "write_off_minor", kind=AMOUNT),
         "write_off_by": TEXT,
-        **_among("rung", "version", kind=NUMBER),
+        **among("rung", "version", kind=NUMBER),
     },
     _named("users/{}/authorizations/{}", 0, 1),
 )
 EVENTS = Fields(
     t.outbox,
     {
-        **_among("user_id", "authorization_id", kind=TEXT),
-        **_among("authorization_version", "sequence", kind=NUMBER),
+        **among("user_id", "authorization_id", kind=TEXT),
+        **among("authorization_version", "sequence", kind=NUMBER),
         "transition": TRANSITIONS,
-        **_among("event_us", "record_us", kind=NUMBER),
+        **among("event_us", "record_us", kind=NUMBER),
     },
     _named("outbox/{}", 3),
 )
 PAYMENTS = Fields(
     t.payments,
     {
-        **_among("user_id", "authorization_id", "caller", "payment_reference", kind=TEXT),
+        **among("user_id", "authorization_id", "caller", "payment_reference", kind=TEXT),
         "kind": PAYMENT_KINDS,
         "amount_minor": AMOUNT,
         "currency": TEXT,
@@ -194,12 +196,12 @@ PAYMENTS = Fields(
 TRANSFERS = Fields(
     t.transfers,
     {
-        **_among("user_id", "transfer_id", "authorization_id", kind=TEXT),
+        **among("user_id", "transfer_id", "authorization_id", kind=TEXT),
         "kind": TRANSFER_KINDS,
         "amount_minor": AMOUNT,
         "currency": TEXT,
         "state": TRANSFER_STATES,
-        **_among("request_us", "change_us", kind=NUMBER),
+        **among("request_us", "change_us", kind=NUMBER),
         "earlier_state": or_absent(TRANSFER_STATES),
         "earlier_us": MAYBE,
     },
@@ -212,12 +214,26 @@ REQUESTS = Fields(
 )
 
 
+LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
+"""The text of a link after the currency: the fields of ENTRIES, each on a line of its own; two of
+them are several of the entry's, with line feeds between them."""
+LINK_HEADS: Final = {1: b"", 2: b"2\n"}
+"""The text of a link, by its format, before the currency."""
+_LINKED: Final = slice(0, 9)
+_FORMAT: Final = 10
+
+Line = tuple[str, str]
+"""A line by its person and its currency."""
+Entries = tuple[Columns, Array]
+"""Entries, and the line of each."""
+
+
 class Portion(NamedTuple):
     """The rows of some people, and the places of the rows that they name."""
 
     people: Sequence[str]
-    lines_of: Sequence[tuple[str, str]]
-    """Each line that has a row, entries or sealed heads, by person and currency."""
+    lines_of: Sequence[Line]
+    """Each line of which there is a row, entries or sealed heads, by person and currency."""
     line_person: Array
     line_row: Array
     """The place of each line in `lines`; MISSING if the line itself does not exist."""
@@ -244,7 +260,7 @@ class Portion(NamedTuple):
         places = np.array(found, dtype=np.int64)
         nothing = np.flatnonzero(places == MISSING)
         places[[at for at in nothing if names[at] == ""]] = NONE
-        return places
+        return rows.spread(places)
 
     def owners(self) -> tuple[Array, Array]:
         """The authorization that each entry names: its place, NONE or MISSING.
@@ -278,7 +294,8 @@ class Portion(NamedTuple):
     def people_of(self, rows: Columns) -> Array:
         """The person of each row, by place."""
         codes = {user_id: place for place, user_id in enumerate(self.people)}
-        return np.array([codes[user_id] for user_id in rows["user_id"]], dtype=np.int64)
+        found = np.array([codes[user_id] for user_id in rows["user_id"]], dtype=np.int64)
+        return rows.spread(found)
 
     def authorization_name(self, place: int) -> str:
         """The name of an authorization."""
@@ -306,8 +323,29 @@ def portion_of(
         wrong += [(fields, it) for it in bad]
         if fields is ENTRY_COUNTS and bad:
             raise bad[0].found
+
+    def entries(line: Array, lines_of: Sequence[Line], people: Sequence[str]) -> Entries:
+        return _entries(fetch(len(line)), line, lines_of, people, faults)
+
+    portion = join({row[0] for rows in taken for row in rows}, columns, entries)
+    person = {user_id: place for place, user_id in enumerate(portion.people)}
+    line = {key: place for place, key in enumerate(portion.lines_of)}
+    for fields, it in wrong:
+        faults.add(_place(fields, it, person, line), it.found)
+    return portion
+
+
+def join(
+    users: Iterable[str],
+    columns: Sequence[Columns],
+    read_entries: Callable[[Array, Sequence[Line], Sequence[str]], Entries],
+) -> Portion:
+    """The columns of all tables, in the order of FIELDS, with the places that they name.
+
+    `read_entries` is told the line of each entry, all lines and all people.
+    """
     lines, counts, heads, authorizations, payments, transfers, events, requests = columns
-    people = sorted({row[0] for rows in taken for row in rows})
+    people = sorted(users)
     person = {user_id: place for place, user_id in enumerate(people)}
     keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
     lines_of = sorted(set().union(*keyed))
@@ -317,11 +355,8 @@ def portion_of(
     )
     line_row = np.full(len(lines_of), MISSING, dtype=np.int64)
     line_row[of_lines] = np.arange(lines.count)
-    entry_line = np.repeat(of_entries, counts["count"])
-    entries, entry_line = _entries(fetch(len(entry_line)), entry_line, lines_of, person, faults)
+    entries, entry_line = read_entries(np.repeat(of_entries, counts["count"]), lines_of, people)
     keys = list(zip(authorizations["user_id"], authorizations["authorization_id"], strict=True))
-    for fields, it in wrong:
-        faults.add(_place(fields, it, person, line), it.found)
     return Portion(
         people,
         lines_of,
@@ -345,13 +380,14 @@ def portion_of(
 def _entries(
     rows: list[Row],
     line: Array,
-    lines_of: Sequence[tuple[str, str]],
-    person: dict[str, int],
+    lines_of: Sequence[Line],
+    people: Sequence[str],
     faults: Faults,
-) -> tuple[Columns, Array]:
-    """The readable entries as columns, with the line of each."""
+) -> Entries:
+    """Entries as columns with the line of each, without those that cannot be read."""
     entries, wrong = read(ENTRIES, rows)
     if wrong:
+        person = {user_id: place for place, user_id in enumerate(people)}
         bad = {id(it.row): it for it in wrong}
         for row, of in zip(rows, line, strict=True):
             it = bad.get(id(row))
@@ -361,6 +397,12 @@ def _entries(
                 place = (person[lines_of[of][0]], Stage.LINES, int(of), sequence, 0)
                 faults.add(place, Found("UNREADABLE", name, it.found.fault.detail))
         line = line[[id(row) not in bad for row in rows]]
+    entries["text"] = [
+        LINK_HEADS.get(row[_FORMAT], b"")
+        + lines_of[of][1].encode()
+        + (LINK_TEXT % row[_LINKED]).encode()
+        for row, of in zip(entries.rows, line.tolist(), strict=True)
+    ]
     rest, entries["credit"] = np.divmod(entries["kind"], len(ACCOUNTS))
     rest, entries["debit"] = np.divmod(rest, len(ACCOUNTS))
     entries["transition"], entries["book"] = np.divmod(rest, len(BOOKS))

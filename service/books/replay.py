@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from operator import eq, ne
-from typing import Final
 
 import numpy as np
 
-from service.books.columns import Columns, Row, add_up
+from service.books.columns import Columns, add_up
 from service.books.faults import Array, Faults, Found, Place
 from service.books.portion import (
     ACCOUNTS,
     BOOKS,
     LAST,
+    LINK_HEADS,
     MISSING,
     Portion,
     Stage,
@@ -27,16 +27,6 @@ from service.books.portion import (
 )
 from service.domain.hash_chain import NO_LINK, subject_of
 from service.domain.ledger import LINE_COLUMNS, Account, book_of
-
-LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
-"""The text of a link after the currency: the fields of ENTRIES, each on a line of its own.
-
-Two of them hold several fields of the entry, separated by line feeds.
-"""
-LINK_HEADS: Final = {1: b"", 2: b"2\n"}
-"""The text of a link, by its format, between the person's subject and the currency."""
-_LINKED: Final = slice(0, 9)
-_LINK, _FORMAT = 9, 10
 
 _ACCOUNT_NAMES = list(ACCOUNTS)
 _BOOK_OF = np.array([BOOKS[str(book_of(account))] for account in Account], dtype=np.int64)
@@ -205,20 +195,16 @@ class Replay:
             self.note(first + 1, "BALANCE_NEGATIVE", negative[side::2], detail(side))
 
     def _check_links(self) -> None:
-        """Checks each link: it is the hash of the previous link, the subject and the entry."""
-        portion, rows = self._portion, self._it.rows
-        wrong = np.zeros(self._it.count, dtype=bool)
+        """Each link is the hash over the link before it, the person's subject and the entry."""
+        portion, it = self._portion, self._it
+        wrong = np.zeros(it.count, dtype=bool)
         begins = np.flatnonzero(self.first).tolist()
-        for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
-            line = self._line[begin]
-            stored = portion.line_row[line]
+        for begin, end in zip(begins, [*begins[1:], it.count], strict=True):
+            stored = portion.line_row[self._line[begin]]
             if stored >= 0:
-                subject, currency = portion.lines["subject"][stored], portion.lines_of[line][1]
-                heads = {
-                    number: subject + head + currency.encode()
-                    for number, head in LINK_HEADS.items()
-                }
-                for index in _unlinked(heads, rows[begin:end]):
+                subject = portion.lines["subject"][stored]
+                links, texts = it["link"][begin:end], it["text"][begin:end]
+                for index in _unlinked(subject, links, texts):
                     wrong[begin + index] = True
         formats = self._it["link_format"]
         unknown = ~np.isin(formats, list(LINK_HEADS))
@@ -349,14 +335,13 @@ def _subject(user_id: str, key: bytes) -> bytes | None:
         return None  # no key has such a length
 
 
-def _unlinked(heads: dict[int, bytes], rows: Sequence[Row]) -> list[int]:
-    """The entries of a line with wrong links; `heads` are the texts' beginnings by format."""
-    sha256, text, linked = hashlib.sha256, LINK_TEXT, _LINKED
-    links = [row[_LINK] for row in rows]
+def _unlinked(subject: bytes, links: Sequence[bytes], texts: Sequence[bytes]) -> list[int]:
+    """The entries of a line whose links do not follow from the link before and their texts."""
+    sha256 = hashlib.sha256
+    before = [NO_LINK, *links[:-1]]
     made = [
-        sha256(before + heads.get(row[_FORMAT], NO_LINK) + (text % row[linked]).encode()).digest()
-        for before, row in zip([NO_LINK, *links], rows, strict=False)
+        sha256(link + subject + text).digest() for link, text in zip(before, texts, strict=True)
     ]
-    if made == links:
+    if made == list(links):
         return []
     return [index for index, pair in enumerate(zip(made, links, strict=True)) if ne(*pair)]

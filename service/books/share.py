@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
@@ -15,16 +15,20 @@ from service.books.authorizations import Attribution
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
 from service.books.faults import Faults, Found
+from service.books.groups import BODIES, Body, Groups, Trial, check_types, portion_of_groups
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
 from service.books.references import REFERENCES
 from service.books.replay import Replay
 from service.books.seals import Start
+from service.books.texts import Doubt
 from service.domain.verification import BookFault
+from service.engine.ports import StorageFailed
 from service.storage import schema as t
 from service.storage.admin import ADMIN
 
+EACH_VALUE: Mapping[str, Body] = {}
 REPORT_TRANSFER = "ReportTransfer"
 ANSWERS = 1_000
 """The number of stored answers fetched together."""
@@ -90,6 +94,35 @@ class _Counts:
         self.alone: set[str] = set()
         """Tables with a row of these people that names a missing authorization."""
 
+    def look_at(self, people: Portion, faults: Faults) -> None:
+        """Notes the faults of a portion, and counts up to the first."""
+        self._check(people, faults)
+        last = faults.place[0] if faults.place else len(people.people)
+        person = people.line_person
+        self.lines += int(((person <= last) & (people.line_row >= 0)).sum())
+        self.entries += int((person[people.entry_line] <= last).sum())
+        self.authorizations += int((people.authorization_person <= last).sum())
+
+    def _check(self, people: Portion, faults: Faults) -> None:
+        replay = Replay(people, faults)
+        replay.check()
+        moved = Attribution(people, replay)
+        moved.add(self.payable)
+        authorizations.check(people, moved, faults)
+        story = Story(people)
+        story.check(moved.written_off, faults)
+        recorded = Recorded(people, moved, faults)
+        recorded.check(replay, story)
+        self.alone |= recorded.alone
+
+    def add(self, other: _Counts) -> None:
+        """Adds what was counted of other people."""
+        self.lines += other.lines
+        self.entries += other.entries
+        self.authorizations += other.authorizations
+        self.payable.update(other.payable)
+        self.alone |= other.alone
+
     def part(self, fault: BookFault | None = None) -> Part:
         return Part(self.lines, self.entries, self.authorizations, self.payable, fault)
 
@@ -97,14 +130,10 @@ class _Counts:
 def verify_share(connection: Connection, share: Share, readers: Readers) -> Part:
     """Verifies a share; stops at its first fault."""
     counts = _Counts()
-    with ExitStack() as stack:
-        try:
-            entries = Cursor(connection, "entries_of_people", _entries(connection, share))
-            stack.callback(entries.close)
-            for taken in portions(_streams(connection, share, stack)):
-                _verify_people(taken, entries, counts)
-        except Found as found:
-            return counts.part(found.fault)
+    try:
+        _verify_people(connection, share, counts)
+    except Found as found:
+        return counts.part(found.fault)
     part = counts.part()
     broken = tuple(_broken(connection, share, counts.alone))
     if broken:
@@ -127,21 +156,69 @@ _ORDERS = {
 }
 
 
-def _streams(connection: Connection, share: Share, stack: ExitStack) -> list[Stream]:
-    """Streams of all tables of people, in the order of FIELDS; open until the stack ends."""
-    streams = []
+def _verify_people(connection: Connection, share: Share, counts: _Counts) -> None:
+    """Looks at people in bulk, and value by value at those of whom there is doubt; raises Found at
+    the first fault."""
+    low = share.low
+    for until, sound in _in_bulk(connection, share):
+        if sound is None:
+            high = share.high if until is None else until
+            _verify_doubted(connection, share._replace(low=low, high=high), counts)
+        else:
+            counts.add(sound)
+        low = until
+
+
+def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None, _Counts | None]]:
+    """For each portion the person before whom it ends, None for the last one, and its counts; None
+    where there is doubt whether it is sound."""
+    try:
+        check_types(connection, share.people)
+        with ExitStack() as stack:
+            for until, taken in portions(_streams(connection, share, stack, BODIES)):
+                try:
+                    found = _Counts()
+                    found.look_at(portion_of_groups(taken), Trial())
+                except Doubt:
+                    yield until, None
+                else:
+                    yield until, found
+    except (Doubt, Found, StorageFailed):
+        # A stream ended early: SQLite makes no text of every value.
+        yield None, None
+
+
+def _verify_doubted(connection: Connection, share: Share, counts: _Counts) -> None:
+    """Looks at people value by value; raises Found at the first fault."""
+    with ExitStack() as stack:
+        entries = Cursor(connection, "entries_of_people", _entries(connection, share))
+        stack.callback(entries.close)
+        for _, taken in portions(_streams(connection, share, stack)):
+            faults = Faults()
+            counts.look_at(portion_of(taken, entries.fetch, faults), faults)
+            faults.raise_first()
+
+
+def _streams(
+    connection: Connection, share: Share, stack: ExitStack, bodies: Mapping[str, Body] = EACH_VALUE
+) -> list[Stream]:
+    """All tables that belong to people, side by side, in the order of FIELDS; open until the stack
+    is left. Those of `bodies` come in groups."""
+    streams: list[Stream] = []
     for fields in FIELDS:
-        c, kind = fields.table.c, Stream
-        if fields is portion.REQUESTS:
-            query = _requests()
+        c, conditions = fields.table.c, share.people(fields.table.c.user_id)
+        body = bodies.get(fields.table.name)
+        if body is not None:
+            streams.append(Groups(connection, body, body.query(connection).where(*conditions)))
+        elif fields is portion.REQUESTS:
+            streams.append(Stream(connection, fields, _requests().where(*conditions)))
         elif fields is portion.ENTRY_COUNTS:
-            query, kind = _entry_counts(), Counts
+            streams.append(Counts(connection, fields, _entry_counts().where(*conditions)))
         else:
             order = (c[name] for name in _ORDERS[fields.table.name])
-            query = fields.query(connection).order_by(*order)
-        stream = kind(connection, fields, query.where(*share.people(c.user_id)))
-        stack.callback(stream.close)
-        streams.append(stream)
+            query = fields.query(connection).where(*conditions).order_by(*order)
+            streams.append(Stream(connection, fields, query))
+        stack.callback(streams[-1].close)
     return streams
 
 
@@ -177,33 +254,6 @@ def _requests() -> Select[Any]:
     calls = func.sum(case((r.method != REPORT_TRANSFER, 1), else_=0)).label("count")
     known = r.authorization_id != ""
     return select(*about, calls, true()).where(known).group_by(*about).order_by(*about)
-
-
-def _verify_people(taken: list[list[Row]], entries: Cursor, counts: _Counts) -> None:
-    """Verifies one portion; raises Found at its first fault."""
-    faults = Faults()
-    people = portion_of(taken, entries.fetch, faults)
-    _check(people, faults, counts)
-    last = faults.place[0] if faults.place else len(people.people)
-    person = people.line_person
-    counts.lines += int(((person <= last) & (people.line_row >= 0)).sum())
-    counts.entries += int((person[people.entry_line] <= last).sum())
-    counts.authorizations += int((people.authorization_person <= last).sum())
-    faults.raise_first()
-
-
-def _check(people: Portion, faults: Faults, counts: _Counts) -> None:
-    """Notes the faults of a portion."""
-    replay = Replay(people, faults)
-    replay.check()
-    moved = Attribution(people, replay)
-    moved.add(counts.payable)
-    authorizations.check(people, moved, faults)
-    story = Story(people)
-    story.check(moved.written_off, faults)
-    recorded = Recorded(people, moved, faults)
-    recorded.check(replay, story)
-    counts.alone |= recorded.alone
 
 
 # -- rows that name each other, and kept answers ------------------------------------------------

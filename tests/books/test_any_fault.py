@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import Boolean, LargeBinary, String
 
-from service.books import columns
+from service.books import columns, groups
 from service.books.verify import verify_books
 from service.domain.verification import BookFault
 from service.storage import schema as t
@@ -156,4 +156,5 @@ def test_any_forged_change_is_found_as_by_a_replay(
 ) -> None:
     """The same holds when all links are made anew, and when people come in many small portions."""
     monkeypatch.setattr(columns, "BLOCK_VALUES", 60)
+    monkeypatch.setattr(groups, "PORTION_BYTES", 1)
     assert tried(book, tmp_path, seed + 1_000, links=True) == []

@@ -36,14 +36,19 @@ FACTS: dict[str, dict[str, str]] = {
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
-         "EVENT_ROWS", "LINES", "DEPOSITS", "BY_HAND", "AUTHORIZATIONS", "TRANSFER_ROWS"),
+         "EVENT_ROWS", "LINES", "DEPOSITS", "BY_HAND", "AUTHORIZATIONS", "TRANSFER_ROWS",
+         "_FORMAT"),
         METHOD,
     ),
     "books/processes.py": {
         "WORTH_SHARING": SHELL, "BEGIN_S": SHELL, "MOST_PROCESSES": SHELL, "PORTION": STATEMENT,
         "START_S": SHELL,
     },
+    "books/groups.py": {
+        "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
+    },
     "books/share.py": {"ANSWERS": METHOD},
+    "books/texts.py": {"LONGEST": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
     "domain/hash_chain.py": {

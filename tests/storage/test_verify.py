@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service import books as rules_of_books
-from service.books import columns, expectations
+from service.books import columns, expectations, groups
 from service.books.verify import verify_books
 from service.domain.ledger import Account
 from service.domain.verification import Verification, Witness
@@ -166,6 +166,7 @@ def test_many_people_pass(desk: Desk) -> None:
 def test_memory_is_bounded_by_a_portion(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times as many people take no more memory to verify."""
     monkeypatch.setattr(columns, "BLOCK_VALUES", 1_024)  # A few of the people have many rows.
+    monkeypatch.setattr(groups, "PORTION_BYTES", 16_384)
     multiply(books, 200)
     peak_bytes(books)  # Objects that are kept for later exist now.
     few = peak_bytes(books)
