@@ -48,5 +48,5 @@ def test_a_file_without_exactly_one_row_is_refused(folder: Path, rows: int) -> N
     """An operation's file has one row: without one, or with two, the program ends with the file's
     name."""
     (folder / "rent.py").write_text("RENT = Operation(Rent, keys, decide)\n" * rows)
-    with pytest.raises(SystemExit, match=rf"rent\.py: one row .* is expected, {rows} are there"):
+    with pytest.raises(SystemExit, match=rf"rent\.py: it must have one row .*, but has {rows}"):
         generate.text()
