@@ -19,6 +19,7 @@ from service.storage.database import open_database, telling
 from service.storage.migrate import (
     COMPATIBILITY_TABLE,
     OLDEST_BUILD,
+    REVISION_TABLE,
     Schema,
     build_number,
     compare_schema,
@@ -29,7 +30,6 @@ from service.storage.schema import metadata
 from service.storage.sqlite_files import address, has_log, read_from_disk
 
 MAX_SAID = 300
-REVISION_TABLE = "alembic_version"
 
 
 class DatabaseUnusable(FreeholdError):

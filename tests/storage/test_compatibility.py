@@ -63,10 +63,13 @@ def typed(url: str, *words: str) -> Result:
 
 
 def test_a_build_has_the_number_of_its_newest_migration() -> None:
-    """Migrations are numbered from 0001 without a gap, and the last number is the build's."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    """Migrations are numbered from 0001 without a gap, each file's name begins with its number,
+    and the last number is the build's."""
+    scripts = list(ScriptDirectory.from_config(_config()).walk_revisions())
     numbers = sorted(script.revision for script in scripts)
     assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
+    assert all(Path(it.path).name.startswith(f"{it.revision}_") for it in scripts)
+    assert scripts[0].revision == head_revision()
     assert build_number() == len(numbers)
 
 
