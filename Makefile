@@ -3,6 +3,9 @@
 PYTHON ?= python3
 # Modules are compiled at their first import, so that pip need not compile all.
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+# And kept, also where the environment forbids it: otherwise each process of the tests would compile
+# all that it imports again, which takes longer than most of them run.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test coverage check stubs clean
 
