@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,8 @@ _STOP_LIMIT_S = 30.0
 _ROOT = Path(__file__).resolve().parent.parent
 _CPU_CLOCK = 2  # Linux's clock of a process: the CPU time of its threads
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+# How a process of this checkout is started.
+start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
 
 
 def two_cores() -> tuple[int, int]:
@@ -57,7 +59,8 @@ def spawn(
         if core is not None:
             os.sched_setaffinity(0, {core})
         module = () if arguments[0].startswith("-") else ("-m",)
-        return subprocess.Popen(
+        begin = start if module and checkout == _ROOT else subprocess.Popen
+        return begin(
             [sys.executable, *module, *arguments], env=environment(checkout), cwd=checkout, **pipes
         )
     finally:

@@ -201,6 +201,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def forked_servers() -> Iterator[None]:
+    """Lets the servers and clients that benchmarks start be forked with everything imported."""
+    # Here, since most tests start no process.
+    from benchmarks import processes
+    from tests.shell import Forked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "start", Forked)
+        yield
+
+
+@pytest.fixture(scope="module")
 def without_training() -> Iterator[None]:
     """Makes children run as if the `train` extra were not installed, so that they start sooner."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Commands of `freehold`, each in its own process, which is forked with all imports done.
+"""Programs, each in its own process, which is forked with all imports done.
 
 An interpreter that starts and imports SQLAlchemy, gRPC and LightGBM takes up to a second of CPU,
 which matters in few tests. Those start `python -m service.cli` themselves.
@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Mapping
-from multiprocessing import forkserver, get_context
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from multiprocessing import current_process, forkserver, get_context, reduction
 from pathlib import Path
+from runpy import run_module
+from types import TracebackType
+from typing import IO, Any, Self
 
 from service.cli import main
 
@@ -26,25 +32,28 @@ STREAMS = (
     ("stderr", os.O_WRONLY | os.O_CREAT),
 )
 
-_FORKS = get_context("forkserver")
 # Importing these starts no thread and opens no connection.
-_FORKS.set_forkserver_preload(
-    [
-        "lightgbm",
-        "psycopg",
-        "pytest",
-        "models.scorer",
-        "service.app",
-        "service.rpc.health_client",
-        "service.rpc.server",
-        "service.rpc.stored",
-        "service.storage.backup",
-        "service.storage.shard",
-        "service.storage.verify",
-        "tests.shell",
-        "uvloop",
-    ]
-)
+PRELOADED = [
+    "alembic.command",
+    "benchmarks.crash_client",
+    "benchmarks.load",
+    "lightgbm",
+    "models.scorer",
+    "psycopg",
+    "pytest",
+    "service.app",
+    "service.books.processes",
+    "service.rpc.health_client",
+    "service.rpc.server",
+    "service.rpc.stored",
+    "service.storage.backup",
+    "service.storage.shard",
+    "tests.shell",
+    "uvloop",
+]
+
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload(PRELOADED)
 
 
 def freehold(
@@ -71,6 +80,164 @@ def freehold(
     return subprocess.CompletedProcess(["freehold", *words], code, stdout, stderr)
 
 
+class Forked:
+    """A process as `subprocess.Popen` starts it, of `python -m MODULE WORDS`; forked instead.
+
+    It takes what this project's tests give to Popen, and does with it what Popen does.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+    ) -> None:
+        if words[:2] != [sys.executable, "-m"]:
+            raise ValueError(f"no module of this Python's: {words}")
+        with ExitStack() as ends:
+            to_child = _Ends(ends, stdin, writes=True)
+            out, error = (_Ends(ends, it, writes=False) for it in (stdout, stderr))
+            files = tuple(map(_File, (to_child.given, out.given, error.given)))
+            self.stdin, self.stdout, self.stderr = to_child.kept, out.kept, error.kept
+            self.args = words
+            # A child inherits the cores of the thread that starts it, which forks do not know.
+            cores = os.sched_getaffinity(0)
+            self._process = _FORKS.Process(
+                target=_become, args=(words[2:], dict(env), cwd, files, cores), daemon=True
+            )
+            self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, once it has ended; that of a signal is negative."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The exit code, once it has ended."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for the end; raises TimeoutExpired."""
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired(list(self.args), timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, if it has not ended."""
+        if self._process.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, given: bytes = b"") -> tuple[bytes, bytes]:
+        """Writes to its input, closes that, and reads both outputs to their ends."""
+        read: list[list[bytes]] = [[b""], [b""]]
+        files = [(self.stdout, read[0]), (self.stderr, read[1])]
+        readers = [
+            threading.Thread(target=lambda file=file, to=to: to.append(file.read()))
+            for file, to in files
+            if file is not None
+        ]
+        for reader in readers:
+            reader.start()
+        if self.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.stdin.write(given)
+                self.stdin.close()
+        for reader in readers:
+            reader.join()
+        self.wait()
+        return read[0][-1], read[1][-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in (self.stdin, self.stdout, self.stderr):
+            if file is not None:
+                with suppress(BrokenPipeError):
+                    file.close()
+        self.wait()
+
+
+class _Ends:
+    """Both ends of one stream of a child: the number that it is given, and what is kept here."""
+
+    def __init__(self, ends: ExitStack, how: int | IO[Any] | None, *, writes: bool) -> None:
+        self.kept: Any = None
+        match how:
+            case subprocess.PIPE:
+                reads_from, writes_to = os.pipe()
+                given, kept = (reads_from, writes_to) if writes else (writes_to, reads_from)
+                self.kept = os.fdopen(kept, "wb" if writes else "rb")
+                ends.callback(os.close, given)
+                self.given = given
+            case subprocess.DEVNULL | None:
+                self.given = os.open(os.devnull, os.O_RDWR)
+                ends.callback(os.close, self.given)
+            case int():
+                self.given = how
+            case _:
+                self.given = how.fileno()
+
+
+class _File:
+    """An open file on its way to a forked process, where it becomes a number of its own."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (reduction.DupFd(self._number),)
+
+
+def _received(sent: Any) -> int:
+    number: int = sent.detach()
+    return number
+
+
+def _become(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    files: tuple[int, ...],
+    cores: set[int],
+) -> None:
+    """The forked process: its own streams and environment, then the module."""
+    os.sched_setaffinity(0, cores)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    for file in files:
+        if file > 2:
+            os.close(file)
+    # A daemon of multiprocessing, as which it ends with the tests, may have no children.
+    current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    module, *arguments = words
+    _run_as(
+        lambda: run_module(module, run_name="__main__", alter_sys=True), arguments, environment, cwd
+    )
+
+
 def stop() -> None:
     """Ends the process that forks, and waits for it, so that a run's CPU time counts it."""
     forkserver._forkserver._stop()  # type: ignore[attr-defined]
@@ -82,6 +249,16 @@ def _run(words: tuple[str, ...], environment: Mapping[str, str], folder: Path, c
         opened = os.open(folder / name, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    _run_as(main, words, environment, cwd)
+
+
+def _run_as(
+    program: Callable[[], object],
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+) -> None:
+    """Runs a program as a process that was started anew would, and ends the process."""
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", errors="backslashreplace", closefd=False)
@@ -91,7 +268,7 @@ def _run(words: tuple[str, ...], environment: Mapping[str, str], folder: Path, c
     sys.argv = ["freehold", *words]
     code: str | int | None = 0
     try:
-        main()
+        program()
     except SystemExit as end:
         code = end.code
         if isinstance(code, str):

@@ -1,4 +1,4 @@
-"""Servers of these tests run without the training libraries."""
+"""Servers of these tests run without the training libraries, and are forked."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import pytest
 
 
 @pytest.fixture(scope="module", autouse=True)
-def servers(without_training: None) -> None:
+def servers(without_training: None, forked_servers: None) -> None:
     """The processes that a module starts run without the `train` extra."""

@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import models
 from models import dataset, spec, train
-from tests.shell import freehold
+from tests.shell import Forked, freehold
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -70,15 +71,19 @@ def _train_small(folder: Path) -> None:
     train.train(path, folder / "model", progress=False, jobs=2)
 
 
-def people(folder: Path, count: int) -> list[dict[str, float]]:
-    """Raw features of real people of the small data set, by name."""
+@cache
+def _people(folder: Path) -> list[dict[str, float]]:
     small = spec.load(folder.parent / "small.toml")
-    data = dataset.load(small)
     names = small.raw_names
     return [
         {name: float(number) for name, number in zip(names, row, strict=True) if number == number}
-        for row in data.raw[:count]
+        for row in dataset.load(small).raw
     ]
+
+
+def people(folder: Path, count: int) -> list[dict[str, float]]:
+    """Raw features of real people of the small data set, by name."""
+    return [dict(it) for it in _people(folder)[:count]]
 
 
 def environment(*, training: bool = False) -> dict[str, str]:
@@ -109,7 +114,7 @@ class Server:
     def __init__(self, database: str, model: Path, listen: str, *options: str) -> None:
         words = command("serve", "--listen", listen, "--database", database)
         self.log = ""
-        self.process = subprocess.Popen(
+        self.process = Forked(
             [*words, "--model", str(model), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
