@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 from freehold.client import FreeholdError
@@ -14,7 +13,7 @@ from rich.console import Console
 from models.errors import ModelError
 from service.demo.population import SeenInTraining
 from service.demo.run import SPEC, DemoFailed, Options, run
-from service.demo.server import ServerFailed
+from service.demo.server import ServerFailed, interrupt
 
 _EXISTING_DIR = click.Path(exists=True, file_okay=False, path_type=Path)
 _INTERRUPTED = 130
@@ -60,7 +59,7 @@ def main(
     """Run the demo; the exit code is 0 only if the books verify and nothing differs."""
     # A shell starts background jobs with SIGINT ignored; the demo must stop there too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH)
@@ -81,10 +80,6 @@ def main(
         raise click.ClickException(
             f"a call failed: {first}{notes}; see {out}/server.log"
         ) from group
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "service.cli")
@@ -204,6 +204,11 @@ class Server:
     def log_tail(self) -> str:
         """The end of the server's log, to be shown with a failure."""
         return _tail(self._read_log())
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Handles a signal as Ctrl-C is handled."""
+    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -124,9 +124,8 @@ def test_interrupted(script: Path, number: signal.Signals) -> None:
     program = f"""
 import signal, sys, time
 from pathlib import Path
-from service.demo.__main__ import _interrupt
-from service.demo.server import Server
-signal.signal(signal.SIGTERM, _interrupt)
+from service.demo.server import Server, interrupt
+signal.signal(signal.SIGTERM, interrupt)
 folder = Path({str(script.parent)!r})
 with Server(folder / "db", folder / "model", folder / "server.log", "t",
             command=({sys.executable!r}, {str(script)!r}, "good")):

@@ -39,7 +39,7 @@ def command(trained: tuple[Path, Path], out: Path, *more: str) -> list[str]:
 
 def small_day(trained: tuple[Path, Path], out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(trained, out, "--rentals", "200", "--people", "100", "--seed", "3"),
+        command(trained, out, "--rentals", "100", "--people", "60", "--seed", "3"),
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -57,12 +57,12 @@ def test_small_day(trained: tuple[Path, Path], tmp_path: Path) -> None:
         done = small_day(trained, out)
         assert done.returncode == 0, done.stdout + done.stderr
         report = json.loads((out / "report.json").read_text())
-        assert (report["people"], report["authorizations"], report["seed"]) == (100, 200, 3)
+        assert (report["people"], report["authorizations"], report["seed"]) == (60, 100, 3)
         assert report["books_verified"] is True
-        assert report["books"]["authorizations"] == 200
-        assert sum(report["by_end_state"].values()) == 200
+        assert report["books"]["authorizations"] == 100
+        assert sum(report["by_end_state"].values()) == 100
         assert report["by_end_state"]["STILL_OPEN"] == 0
-        assert sum(report["by_decision"].values()) == 200
+        assert sum(report["by_decision"].values()) == 100
         assert report["batch_mean"] >= 1
         assert str(out / "report.json") in done.stdout.split()[-8:]
         assert left_behind(str(out)) == []
