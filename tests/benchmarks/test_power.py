@@ -544,25 +544,36 @@ def test_a_run_that_proves_nothing_is_refused(tmp_path: Path) -> None:
         power_states.make_recording(tmp_path / "x", "FULL", batches=2, sessions=1, seed=1)
 
 
-@pytest.mark.usefixtures("recordings")
-def test_the_command_gives_table_and_json(tmp_path: Path) -> None:
+def test_the_command_gives_table_and_json(
+    tmp_path: Path, recordings: dict[str, Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One command records, rebuilds and judges; its JSON has both settings' figures."""
+    recorded = []
+
+    def record(folder: Path, setting: str, *, batches: int, sessions: int, seed: int) -> Recording:
+        """The recording of the other tests, which the same arguments have made."""
+        recorded.append((folder.name, setting, batches, sessions, seed))
+        return recordings[setting]
+
+    monkeypatch.setattr(power, "make_recording", record)
     out = tmp_path / "power.json"
     arguments = (
-        "power --states 30 --control-states 25 --deaths 2 --batches 24 --sessions 2 --workers 2"
+        f"power --states 30 --control-states 25 --deaths 1 --batches {BATCHES} --sessions 2 "
+        "--seed 5 --workers 1"
     )
     result = CliRunner().invoke(
         main, [*arguments.split(), "--folder", str(tmp_path / "work"), "--json", str(out)]
     )
     assert result.exit_code == 0, result.output
+    assert recorded == [(it, it, BATCHES, 2, 5) for it in power_load.SYNCHRONOUS]
     content = json.loads(out.read_text())
     assert content["name"] == "power"
     assert content["ratio"] == 1.0
-    assert content["deaths"]["count"] == 2
+    assert content["deaths"]["count"] == 1
     found = {it["name"]: it for it in content["experiments"]}
     assert found["FULL"]["states"] == 30
     assert found["FULL"]["lost_states"] == 0
     assert found["NORMAL"]["lost_states"] > 0
     assert found["NORMAL"]["changes"]["torn"] > 0
-    assert content["recordings"]["FULL"]["batches"] == 24
+    assert content["recordings"]["FULL"]["batches"] == BATCHES
     assert "disks that lost one" in result.output

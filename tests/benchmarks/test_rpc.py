@@ -195,8 +195,9 @@ def test_two_builds_are_measured_in_turn(
 
     Here the other build is this one, which prepares once for both.
     """
-    out = tmp_path / "rpc.json"
-    once = prepared.prepare_beside(_ROOT, tmp_path / "once", model, 120, 1)
+    out, once_in = tmp_path / "rpc.json", tmp_path / "once"
+    once_in.mkdir()
+    once = prepared.prepare(once_in, model, 120, 1)
     assert len(once.users) == 120
     answer = tmp_path / "answer.bin"
     answer.write_bytes(echo.canned_answer().SerializeToString())

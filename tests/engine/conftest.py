@@ -26,9 +26,7 @@ def store(url: str, databases: Databases) -> Iterator[SqlStore]:
 def desk(store: SqlStore) -> Iterator[Desk]:
     """An engine on a fresh database, where Ann scores 700, Ben 550 and Cem 450."""
     made = Desk(store)
-    made.put_user("ann", 700)
-    made.put_user("ben", 550)
-    made.put_user("cem", 450)
+    made.put_users(ann=700, ben=550, cem=450)
     yield made
     assert verify_books(store.engine, read_payload=read_payload).fault is None
 
