@@ -12,13 +12,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import grpc
-
-from service.app import App, Parts
 from service.clock import Clock, SandboxClock
-from service.config import Limits
 from service.domain.access import PLATFORM, new_key
 from service.engine.calls import Answer, Payloads, Work
 from service.engine.catalog import TermsFault
@@ -30,7 +26,6 @@ from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import Scorer
 from service.engine.scoring import Assessor
 from service.ids import Ids
-from service.rails.simulated import Behaviour, SimulatedRail
 from service.rpc.convert import encode_authorization
 from service.signing import SealKey
 from service.storage import admin
@@ -39,6 +34,13 @@ from service.storage.horizon import Horizon, Notice
 from service.storage.lists import Lists
 from service.storage.migrate import migrate
 from service.storage.store import SqlStore
+
+if TYPE_CHECKING:
+    import grpc
+
+    from service.app import App
+    from service.config import Limits
+    from service.rails.simulated import Behaviour
 
 START_US = 1_780_272_000_000_000
 """2026-06-01T00:00:00Z, where the tests' clocks begin."""
@@ -236,6 +238,8 @@ class Served(NamedTuple):
 
     def channel(self) -> grpc.Channel:
         """A fresh channel to the server."""
+        import grpc
+
         return grpc.insecure_channel(self.address)
 
 
@@ -253,6 +257,11 @@ def serving(
 
     With a behaviour it has a simulated payment rail whose secret is `RAIL_SECRET`.
     """
+    # Here, since children that only need a desk start much sooner without.
+    from service.app import App, Parts
+    from service.config import Limits
+    from service.rails.simulated import SimulatedRail
+
     store = new_database(f"sqlite:///{folder / 'freehold.db'}")
     keys = [new_key() for _ in range(3)]
     for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):

@@ -18,6 +18,7 @@ from service.storage.store import SqlStore
 from tests.fakes import OPERATOR
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON_PATH = (ROOT / "tests" / "without_training", ROOT, ROOT / "proto")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -70,7 +71,7 @@ def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.Compl
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'proto'}",
+            "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)),
             "PYTHONDONTWRITEBYTECODE": "1",
             **given,
         },

@@ -21,7 +21,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +31,14 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
 
 from service.books.verify import verify_books
-from service.config import LIMITS, Limits
-from service.domain.errors import Unavailable
-from service.engine.reads import START
 from service.ids import RandomIds
 from service.storage import sqlite
-from service.storage.admin import install_defaults
 from service.storage.database import open_database
-from service.storage.migrate import is_current, migrate
+from service.storage.migrate import is_current
 from service.storage.store import SqlStore
-from tests.engine.calls import authorize, settle
-from tests.fakes import OPERATOR, Desk, Served, lists_of, new_database, serving
+from tests.engine.calls import authorize
+from tests.fakes import OPERATOR, Desk, Served, new_database, serving
+from tests.faults.disk_child import BLOCK_BYTES, change_schema, checkpointing, command_of
 from tests.rpc.support import Desks, Refused, desks
 
 POINTS = int(os.environ.get("FREEHOLD_FAULT_POINTS", "12"))
@@ -53,8 +49,7 @@ WAIT_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = (ROOT, ROOT / "proto")
 MEBIBYTE = 1 << 20
-# linux/fs.h, linux/loop.h
-FIBMAP, BLOCK_BYTES = 1, 4_096
+# linux/loop.h
 LOOP_SET_STATUS, LOOP_GET_STATUS, LOOP_STATUS_BYTES, LOOP_LIMIT = 0x4C04, 0x4C05, 232, slice(32, 40)
 
 
@@ -361,62 +356,8 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
 
 # -- a failed sync and its lost pages -----------------------------------------------------------
 
-CHILD = "import sys; from tests.faults.test_storage_faults import act; act(*sys.argv[1:])"
-MIGRATION = """
-import sys
-from tests.faults.test_storage_faults import change_schema
-change_schema(sys.argv[2])
-"""
-
-
-def checkpointing(pages: int) -> Limits:
-    """Limits under which a checkpoint comes after this many pages."""
-    return replace(LIMITS, sqlite=replace(LIMITS.sqlite, checkpoint_pages=pages))
-
-
-def act(what: str, file: str) -> None:
-    """A child's work on a database; it prints each answer at once.
-
-    It waits for a line before each try.
-    """
-    engine = open_database(f"sqlite:///{file}")
-    desk = Desk(SqlStore(engine), ids=RandomIds())
-    # As in a server: readers, so that the log stays when the writer's connection closes.
-    reader = engine.connect()
-    reader.rollback()
-    if what == "again":
-        desk.apply(desk.work(authorize("ann", "umbrella", "umbrella-2"), request_id="first"))
-    if what == "many":
-        vars(sqlite)["LIMITS"] = checkpointing(200)
-    print("ready", flush=True)
-    number = 0
-    while sys.stdin.readline():
-        number += what == "many"
-        name = f"{what}-{number}"
-        (result,) = desk.apply(desk.work(command_of(what, desk), request_id=name, body=b""))
-        if isinstance(result, bytes):
-            print("told", name, result.hex(), flush=True)
-        else:
-            assert isinstance(result, Unavailable), result
-            print(result.reason, flush=True)
-
-
-def change_schema(file: str) -> None:
-    """Runs `freehold migrate`."""
-    engine = open_database(f"sqlite:///{file}", create=True)
-    migrate(engine)
-    install_defaults(engine)
-    engine.dispose()
-
-
-def command_of(what: str, desk: Desk) -> Any:
-    """The command of a child by name."""
-    if what != "settle":
-        return authorize("ann", "umbrella")
-    page = lists_of(desk.store).authorizations(
-        OPERATOR, after=START, size=1, user_id="ann", state=None
-    )
-    return settle(page.rows[0], 300)
+CHILD = "import sys; from tests.faults.disk_child import act; act(*sys.argv[1:])"
+MIGRATION = "import sys; from tests.faults.disk_child import change_schema as c; c(sys.argv[2])"
 
 
 @contextmanager
@@ -459,18 +400,6 @@ def prepared(folder: Path) -> Path:
     desk.do(authorize("ann", "umbrella", "umbrella-0"), request_id="before")
     desk.store.close()
     return file
-
-
-def last_block(path: str) -> int:
-    """The block on its disk of a file's last block, found as root."""
-    with open(path, "rb") as file:
-        blocks = os.fstat(file.fileno()).st_blocks * 512 // BLOCK_BYTES
-        return max(
-            int.from_bytes(
-                fcntl.ioctl(file, FIBMAP, place.to_bytes(4, sys.byteorder)), sys.byteorder
-            )
-            for place in range(blocks)
-        )
 
 
 class BrokenDisk:
@@ -529,7 +458,7 @@ class BrokenDisk:
             return
         os.sync()
         # In its own process, because closing a file releases all locks on it.
-        code = "import sys; from tests.faults.test_storage_faults import last_block; "
+        code = "import sys; from tests.faults.disk_child import last_block; "
         code += "print(max(map(last_block, sys.argv[1:])))"
         files = [str(path) for path in self.folder.glob("freehold.db*")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH))}
