@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _GRACE_SECONDS = 5.0
+# How workers are started.
+CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 
 
 def run(
@@ -34,12 +37,11 @@ def run(
     """
     if not tasks:
         return
-    context = multiprocessing.get_context("spawn")
     workers: dict[Connection, BaseProcess] = {}
     try:
         for _ in range(max(1, min(jobs, len(tasks)))):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+            ours, theirs = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
             process.start()
             theirs.close()
             workers[ours] = process

@@ -14,14 +14,17 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import current_process, forkserver, get_context, reduction
 from pathlib import Path
 from runpy import run_module
 from types import TracebackType
 from typing import IO, Any, Self
 
+import pytest
+
+from models import parallel
 from service.cli import main
 
 TIMEOUT_S = 120.0
@@ -39,6 +42,7 @@ PRELOADED = [
     "benchmarks.load",
     "lightgbm",
     "models.scorer",
+    "models.train",
     "psycopg",
     "pytest",
     "service.app",
@@ -48,6 +52,7 @@ PRELOADED = [
     "service.rpc.stored",
     "service.storage.backup",
     "service.storage.shard",
+    "sklearn.linear_model",
     "tests.shell",
     "uvloop",
 ]
@@ -236,6 +241,17 @@ def _become(
     _run_as(
         lambda: run_module(module, run_name="__main__", alter_sys=True), arguments, environment, cwd
     )
+
+
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Lets the workers of a training be forked, by the process that forks programs.
+
+    It has used neither LightGBM nor OpenMP, which would not survive that.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "CONTEXT", _FORKS)
+        yield
 
 
 def stop() -> None:

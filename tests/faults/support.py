@@ -21,7 +21,7 @@ from typing import Any
 
 import models
 from models import dataset, spec, train
-from tests.shell import Forked, freehold
+from tests.shell import Forked, forked_workers, freehold
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -68,7 +68,8 @@ def _train_small(folder: Path) -> None:
         assert count == 1, pattern
     path = folder / "small.toml"
     path.write_text(text, encoding="utf-8")
-    train.train(path, folder / "model", progress=False, jobs=2)
+    with forked_workers():
+        train.train(path, folder / "model", progress=False, jobs=2)
 
 
 @cache

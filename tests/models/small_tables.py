@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models import fits, golden, manifest, scorecard, spec, tables, train
 from models.calibrate import Platt
 from models.scorer import ModelScorer
+from tests.shell import forked_workers
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -81,7 +82,8 @@ def trained(
     (folder / "spec.toml").write_text(
         _toml(tree(features, late=late is not None, **recipe)), encoding="utf-8"
     )
-    metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=1)
+    with forked_workers():
+        metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=1)
     return Trained(metrics, ModelScorer.load(folder / "model"))
 
 
