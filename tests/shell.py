@@ -57,8 +57,9 @@ PRELOADED = [
     "uvloop",
 ]
 
-_FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(PRELOADED)
+FORKS = get_context("forkserver")
+"""Starts processes by forking one that has imported all of the above."""
+FORKS.set_forkserver_preload(PRELOADED)
 
 
 def freehold(
@@ -72,7 +73,7 @@ def freehold(
         folder = Path(name)
         given = stdin.encode() if isinstance(stdin, str) else stdin
         (folder / "stdin").write_bytes(given)
-        process = _FORKS.Process(target=_run, args=(words, dict(environment), folder, cwd))
+        process = FORKS.Process(target=_run, args=(words, dict(environment), folder, cwd))
         process.start()
         process.join(TIMEOUT_S)
         if process.exitcode is None:
@@ -111,7 +112,7 @@ class Forked:
             self.args = words
             # A child inherits the cores of the thread that starts it, which forks do not know.
             cores = os.sched_getaffinity(0)
-            self._process = _FORKS.Process(
+            self._process = FORKS.Process(
                 target=_become, args=(words[2:], dict(env), cwd, files, cores), daemon=True
             )
             self._process.start()
@@ -250,7 +251,7 @@ def forked_workers() -> Iterator[None]:
     It has used neither LightGBM nor OpenMP, which would not survive that.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "CONTEXT", _FORKS)
+        patch.setattr(parallel, "CONTEXT", FORKS)
         yield
 
 

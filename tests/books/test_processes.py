@@ -22,6 +22,7 @@ from service.storage.backup import back_up
 from service.storage.database import open_database, reading
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
+from tests.shell import FORKS
 from tests.storage.book import at, attack, live, multiply, tamper
 
 PEOPLE = 12
@@ -33,6 +34,12 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small books are divided like large ones, for any number of cores."""
     monkeypatch.setattr(processes, "WORTH_SHARING", 1)
     monkeypatch.setattr(processes, "_cores", lambda: 2)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other processes are forked with all imports done; tests without this start new ones."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: FORKS)
 
 
 @contextmanager
@@ -57,6 +64,7 @@ def renting(desk: Desk) -> Iterator[list[BaseException]]:
         thread.join()
 
 
+@pytest.mark.usefixtures("forked")
 def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
     """Operators' payables equal the sums of all processes' shares, however much is written
     meanwhile."""
@@ -74,6 +82,7 @@ def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
     assert sorted(set(seen)) == seen, "each verification saw more than the one before"
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_first_fault_is_named_whichever_process_finds_it(file: Path) -> None:
     """With faults in several shares, that of the first person is named."""
     with at(file) as desk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,11 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from service.demo import run as demo
+from service.demo import server
+from service.demo.run import Options
 from tests.demo.test_server import left_behind
+from tests.shell import Forked, freehold
 
 WITHOUT_TRAINING = str(Path(__file__).parents[1] / "without_training")
 ENVIRONMENT = {
@@ -48,14 +56,40 @@ def small_day(trained: tuple[Path, Path], out: Path) -> subprocess.CompletedProc
     )
 
 
-def test_small_day(trained: tuple[Path, Path], tmp_path: Path) -> None:
+def small_day_with_forks(
+    trained: tuple[Path, Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same day in this process; its server and commands are forked with all imports done."""
+    spec, model = trained
+    environment = {**os.environ, **ENVIRONMENT}
+
+    def run(words: Sequence[str]) -> str:
+        done = freehold(*words, environment=environment, cwd=Path.cwd())
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(words: list[str], *, start_new_session: bool, **streams: Any) -> Forked:
+        assert start_new_session
+        return Forked(words, env=environment, cwd=Path.cwd(), **streams)
+
+    monkeypatch.setattr(server, "_run", run)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    options = Options(out, seed=3, rentals=100, people=60, model=model, spec=spec)
+    demo.run(options, Console(file=io.StringIO()))
+
+
+def test_small_day(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A small day ends with verified books, a report, and no process left; the same seed gives
     exactly the same day."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    done = small_day(trained, one)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(one / "report.json") in done.stdout.split()[-8:]
+    small_day_with_forks(trained, two, monkeypatch)
     reports = []
-    for name in ("one", "two"):
-        out = tmp_path / name
-        done = small_day(trained, out)
-        assert done.returncode == 0, done.stdout + done.stderr
+    for out in (one, two):
         report = json.loads((out / "report.json").read_text())
         assert (report["people"], report["authorizations"], report["seed"]) == (60, 100, 3)
         assert report["books_verified"] is True
@@ -64,7 +98,6 @@ def test_small_day(trained: tuple[Path, Path], tmp_path: Path) -> None:
         assert report["by_end_state"]["STILL_OPEN"] == 0
         assert sum(report["by_decision"].values()) == 100
         assert report["batch_mean"] >= 1
-        assert str(out / "report.json") in done.stdout.split()[-8:]
         assert left_behind(str(out)) == []
         reports.append(report)
     for key in ("by_category_and_offer", "by_end_state", "waived_minor", "economics", "cutoffs"):
@@ -88,7 +121,7 @@ def test_interrupted_in_the_middle(trained: tuple[Path, Path], tmp_path: Path) -
             if log.exists() and '"serving"' in log.read_text():
                 break
             time.sleep(0.05)
-        time.sleep(2)
+        time.sleep(0.5)
         assert len(left_behind(str(out))) == 2, "demo and server"
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
