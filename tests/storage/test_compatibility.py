@@ -11,11 +11,13 @@ from alembic.script import ScriptDirectory
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
+import service
 from service.books.verify import verify_books
 from service.cli import cli
 from service.storage.backup import back_up, restore
 from service.storage.database import open_database, writing
 from service.storage.migrate import (
+    MIGRATIONS,
     Schema,
     _config,
     build_number,
@@ -32,6 +34,8 @@ from tests.conftest import Databases
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
 from tests.storage.next_build import ADDS, CLOSES, NUMBER, changeable, migrate_as_next_build
+
+SERVICE = Path(service.__file__).parent
 
 
 @pytest.fixture
@@ -71,6 +75,18 @@ def test_a_build_has_the_number_of_its_newest_migration() -> None:
     assert all(Path(it.path).name.startswith(f"{it.revision}_") for it in scripts)
     assert scripts[0].revision == head_revision()
     assert build_number() == len(numbers)
+
+
+def test_only_a_migration_imports_alembic() -> None:
+    """No module of the service imports Alembic at its top, except the migrations: a server and most
+    commands start without it."""
+    found = {
+        path.relative_to(SERVICE).as_posix()
+        for path in SERVICE.rglob("*.py")
+        if not path.is_relative_to(MIGRATIONS)
+        and re.search("^(from|import) alembic", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize(
