@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -414,8 +415,10 @@ def _take_turns() -> None:
 
     gRPC's threads, the loop and the writer wake one another several times a call. On Linux a batch
     thread that wakes does not interrupt the running thread; it runs next. If all threads share a
-    core, that saves many switches.
+    core, that saves many switches. For the same reason a thread keeps the interpreter's lock for
+    10 ms if another one asks for it, instead of 5 ms: the writer decides a whole batch in one turn.
     """
+    sys.setswitchinterval(0.010)
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # the system may not allow it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from service.domain.policy import Offer
+
 
 class Decision(NamedTuple):
     """All inputs and results of a decision, enough to repeat it.
@@ -34,7 +36,7 @@ class Decision(NamedTuple):
     line_held_minor: int
     line_drawn_minor: int
     line_version: int
-    offer: str | None
+    offer: Offer | None
     reasons: tuple[str, ...]
     build: str
     unscorable_feature: str
