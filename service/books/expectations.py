@@ -170,6 +170,10 @@ EFFECTS: Final[dict[T, Effects]] = {
         (A.ALLOWANCE, A.RECEIVABLE): _moves(written_off_minor=1, due_minor=-1),
         (A.LIMIT_CONTROL, A.DRAWN): (),
     },
+    T.CHARGE_FORGIVEN: {
+        (A.GOODWILL, A.RECEIVABLE): _moves(lowered_minor=1, due_minor=-1),
+        **_REPAID,
+    },
 }
 """The postings that each transition may have; a transition not listed here has none."""
 

@@ -327,3 +327,24 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
         Posting(Account.LIMIT_CONTROL, Account.DRAWN, amount_minor),
     )
     return step(written, postings, Transition.WRITTEN_OFF, now_us)
+
+
+FORGIVE_CHARGE = Act("ForgiveCharge", CHARGED)
+
+
+def forgive(it: Authorization, now_us: int) -> Step:
+    """Freehold bears the whole due amount, which counts as lowered; the operator keeps its share.
+
+    A disputed amount stays disputed, and may be forgiven once it is due again. Raises IllegalState
+    if nothing is due.
+    """
+    require(it, FORGIVE_CHARGE)
+    amount_minor = it.due_minor
+    if amount_minor == 0:
+        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    forgiven = it._replace(lowered_minor=it.lowered_minor + amount_minor)
+    postings = (
+        Posting(Account.GOODWILL, Account.RECEIVABLE, amount_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
+    )
+    return step(forgiven, postings, Transition.CHARGE_FORGIVEN, now_us)

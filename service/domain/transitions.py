@@ -51,6 +51,7 @@ class Transition(StrEnum):
     PROVISIONED = "collection.provisioned"
     WRITE_OFF_PROPOSED = "collection.write_off_proposed"
     WRITTEN_OFF = "collection.written_off"
+    CHARGE_FORGIVEN = "collection.charge_forgiven"
     DEBIT_REQUESTED = "collection.debit_requested"
     DEBIT_AWAITED = "collection.debit_awaited"
     DEBIT_CANCELLED = "collection.debit_cancelled"

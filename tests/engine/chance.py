@@ -68,6 +68,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPaidElsewhere": (3, due),
     "LowerCharge": (4, due),
+    "ForgiveCharge": (2, due),
     "RefundCharge": (4, refundable),
     "PayOutRefund": (5, payable_out),
     "OpenDispute": (4, due),
@@ -106,7 +107,8 @@ OF_PLATFORM = frozenset(
     }
 )
 COLLECTING = frozenset(
-    {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "OpenDispute", "ProposeWriteOff"}
+    {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "ForgiveCharge", "OpenDispute"}
+    | {"ProposeWriteOff"}
 )
 """Commands that reduce what is due before dunning debits it a second time."""
 CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
@@ -469,6 +471,8 @@ class Chance:
             case "ApproveWriteOff":
                 other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
                 return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
+            case "ForgiveCharge":
+                return c.ForgiveCharge(*name, **more)
             case "Reverse":
                 return c.Reverse(*name, **more)
             case "ClaimReturn":

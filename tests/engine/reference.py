@@ -890,6 +890,20 @@ class Reference(Books):
             lowered=it["lowered"] + amount,
         )
 
+    def _forgive(self, caller: str, it: Row, command: c.ForgiveCharge, now_us: int) -> None:
+        required(it, *CHARGED)
+        amount = due(it)
+        if amount == 0:
+            raise Refused("NOTHING_DUE")
+        self.step(
+            it,
+            "collection.charge_forgiven",
+            now_us,
+            ("goodwill", "receivable", amount),
+            ("available", "drawn", amount),
+            lowered=it["lowered"] + amount,
+        )
+
     def _refund(self, caller: str, it: Row, command: c.RefundCharge, now_us: int) -> None:
         amount = minor(command.amount)
         required(it, *CHARGED)
@@ -1226,6 +1240,7 @@ RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.RecordPayment: Reference._record_payment,
     c.RecordPaidElsewhere: Reference._paid_elsewhere,
     c.LowerCharge: Reference._lower,
+    c.ForgiveCharge: Reference._forgive,
     c.RefundCharge: Reference._refund,
     c.PayOutRefund: Reference._pay_out,
     c.OpenDispute: Reference._open_dispute,

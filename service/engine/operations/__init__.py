@@ -13,6 +13,7 @@ from service.engine.operations.contest_return import CONTEST_RETURN, ContestRetu
 from service.engine.operations.decrease import DECREASE, Decrease
 from service.engine.operations.extend import EXTEND, Extend
 from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
+from service.engine.operations.forgive_charge import FORGIVE_CHARGE, ForgiveCharge
 from service.engine.operations.increment import INCREMENT, Increment
 from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
 from service.engine.operations.open_bulk import OPEN_BULK, OpenBulk
@@ -57,6 +58,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     DECREASE,
     EXTEND,
     FOLD_PAYABLE,
+    FORGIVE_CHARGE,
     INCREMENT,
     LOWER_CHARGE,
     OPEN_BULK,
@@ -104,6 +106,7 @@ __all__ = [
     "Decrease",
     "Extend",
     "FoldPayable",
+    "ForgiveCharge",
     "Increment",
     "Item",
     "LowerCharge",
