@@ -24,7 +24,7 @@ coverage: .venv/.installed-dev
 	.venv/bin/python -m coverage report --include='service/engine/*'
 	.venv/bin/python -m coverage report --include='service/books/*'
 
-# House rules: style, types, imports between rooms, the contract, and generated code.
+# House rules: style, types, imports between folders, the contract, and generated code.
 check: .venv/.installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -281,7 +281,7 @@ def _states(
         for experiment, number in wanted:
             yield experiment, bench.state(experiment, number)
         return
-    # Not by fork, because this process shows its progress from a thread.
+    # Workers are not forked, because this process shows its progress from a thread.
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start, (recordings, seed, folder)
     ) as pool:

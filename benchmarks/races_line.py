@@ -114,7 +114,8 @@ async def group(r: Round) -> None:
 
 
 async def suspension(r: Round) -> None:
-    """A suspension counts whatever is held at the same moment, and later calls are declined.
+    """A suspension takes effect although holds are placed at the same moment, and later calls are
+    declined.
 
     The standing is part of the line's row, which every hold writes, but it makes no entry that
     would change the line's version: the two calls go to different servers.

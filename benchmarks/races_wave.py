@@ -1,8 +1,8 @@
 """Rounds side by side: prepared together, raced in heats, and their rows read together.
 
 A wave prepares all of its rounds, and then runs them in heats, one after another. The rounds of a
-heat start at one barrier; each is a race by itself, whose calls are sent next to one another, but
-the servers get all of them at once, so each round's calls are in the way of the others'.
+heat start at one barrier; each is a race by itself, whose calls are sent next to one another. But
+the servers get the calls of all rounds at once, so the rounds also hinder each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _ONE_CLOCK = 0.7
 
 
 class _Turns:
-    """The heats of a wave, one after another, once all of its rounds have come to the turn."""
+    """The heats of a wave. They run one after another, as soon as all rounds of the wave have
+    reached the turn."""
 
     def __init__(self, heats: Sequence[int]) -> None:
         self._all = asyncio.Barrier(sum(heats))

@@ -2,8 +2,8 @@
 
 The same load generator sends the same messages, alternately in one run, to a bare ``grpc.aio`` echo
 and to Freehold. Both servers are pinned to one core, the generator to another. Every Authorize has
-its own request id, item and person; the people have real features, in a database file on disk.
-Afterwards the rows in that file are counted: fewer rows than calls answered with OK fail the
+its own request id, item and person; the people have real features, and the database is a file on
+disk. Afterwards the rows in that file are counted: fewer rows than calls answered with OK fail the
 benchmark, and so does a run in which most calls held nothing.
 
 The database is prepared once: migrated, with an operator and its products, and all people loaded by
@@ -191,8 +191,8 @@ def _as_json(level: Level) -> dict[str, Any]:
 def _measure(
     console: Console, work: Path, own: Path, plan: Plan, given: Path | None
 ) -> list[Level]:
-    """Every level; `given` is the model of both builds. With None each build has its own, this one
-    `own`."""
+    """Measures every level. `given` is the model of both builds; if it is None, this build has the
+    model `own`, and the other build its own."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip

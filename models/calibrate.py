@@ -1,10 +1,10 @@
 """Platt scaling: one slope and one intercept on the margin.
 
-Two numbers keep the order of people strictly, and cannot reach a PD of 0 or 1; steps fitted
-freely (isotonic regression) do neither.
-Source: J. Platt, "Probabilistic outputs for support vector machines", 1999; the fit is Newton's
-method as in Lin, Lin and Weng, "A note on Platt's probabilistic outputs", 2007, without their
-smoothed targets, which matter only for samples of a few dozen.
+With two numbers the order of people stays exactly the same, and no PD is 0 or 1. Freely fitted
+steps (isotonic regression) guarantee neither. Source: J. Platt, "Probabilistic outputs for support
+vector machines", 1999; the fit is Newton's method as in Lin, Lin and Weng, "A note on Platt's
+probabilistic outputs", 2007, without their smoothed targets, which matter only for samples of a few
+dozen.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
         h11, h10, h00 = float(np.dot(w * z, z)), float(np.dot(w, z)), float(np.sum(w))
         det = h11 * h00 - h10 * h10
         if not det > 0.0 or abs(slope) > 1e3:
-            raise TrainingError("Platt: the margins separate the classes")
+            raise TrainingError(
+                "Platt: the margins separate good and bad rows completely, so no slope fits"
+            )
         d1, d0 = (h00 * g1 - h10 * g0) / det, (h11 * g0 - h10 * g1) / det
         step = 1.0
         while (tried := _loss(z, y, slope - step * d1, intercept - step * d0)) > loss:

@@ -1,4 +1,4 @@
-"""Reasons for a score: exact SHAP values, summed by reason group, by table look-up.
+"""Reasons for a score: exact SHAP values, summed by reason group and looked up in tables.
 
 A leaf's contribution to a column's SHAP value depends only on which columns of its path point to
 the leaf. In a tree of at most seven comparisons this follows from the seven bits that

@@ -88,7 +88,7 @@ class Sample(NamedTuple):
 
 
 def sample_of(state: State, rows: dataset.Indices) -> Sample:
-    """Those of these rows that the fit can score: it learns from no others.
+    """The rows, of these, that the fit can score; it learns from no other rows.
 
     A complete row without a derived value is left out too.
     """

@@ -162,7 +162,7 @@ def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
         )
     stored_id = document.get("model_id")
     if model_id(document) != stored_id:
-        raise TamperedError(f"{MANIFEST}: its content does not hash to its model id")
+        raise TamperedError(f"{MANIFEST}: the hash of its content is not its model id")
     if expected_id is not None and stored_id != expected_id:
         raise TamperedError(f"{MANIFEST}: model id is {stored_id}, expected {expected_id}")
     try:
@@ -209,11 +209,11 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
     platt = Platt(*(float.fromhex(document["platt"][k]) for k in ("a", "b")))
     stored_scale = Scale(*(float.fromhex(scale[k]) for k in ("a", "b")))
     if stored_scale != scorecard.scale(platt):
-        raise TamperedError("scale: a and b do not follow from platt")
+        raise TamperedError("scale: a and b are not those that follow from platt")
     training = document["training_ids"]
     hashes = training["sha256"]
     if any(not _SHA256.fullmatch(h) for h in hashes):
-        raise ModelDirectoryError("training_ids: has something that is not a sha256")
+        raise ModelDirectoryError("training_ids: has a value that is not a sha256")
     label = document["label"]
     return Manifest(
         model_id=document["model_id"],

@@ -134,7 +134,7 @@ def _baseline(state: fits.State, results: Results, seeds: Sequence[int]) -> dict
     for seed in seeds:
         fold = dataset.stratified_folds(label, count, seed)
         for k in range(count):
-            # Only the rows that the model scores: it may accept fewer blanks than the baseline.
+            # Only rows with a margin: the model may accept fewer blanks than the baseline does.
             scored = ~np.isnan(results[fits.Task("fold", seed, k)].margin)
             pd = results[fits.Task("baseline", seed, k)].margin[scored]
             y = label[fold == k][scored]

@@ -1,8 +1,8 @@
 """A few worker processes that end with their parent's work, in whatever way it ends.
 
-Not the standard pools: the executor of concurrent.futures waits for running tasks on an interrupt,
-and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned, not
-forked, because OpenMP, which LightGBM uses, does not survive a fork.
+The standard pools are not used: the executor of concurrent.futures waits for running tasks on an
+interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned,
+not forked, because OpenMP, which LightGBM uses, does not survive a fork.
 """
 
 from __future__ import annotations

@@ -225,10 +225,12 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
     if label.column == id_column:
         raise SpecError("id.column", "is the label's column")
     if time is not None and time.column in taken:
-        raise SpecError("time.column", f"is also {taken[time.column]}")
+        raise SpecError("time.column", f"names the same column as {taken[time.column]}")
     for index, feature in enumerate(features):
         if feature.name in taken:
-            raise SpecError(f"feature[{index}].name", f"is also {taken[feature.name]}")
+            raise SpecError(
+                f"feature[{index}].name", f"names the same column as {taken[feature.name]}"
+            )
     function, derived = _derive(top, features)
     return Spec(
         path=path,
@@ -279,7 +281,7 @@ def _label(top: TomlTable) -> Label:
             raise SpecError(f"label.{name}", "must not be empty")
     both = sorted(set(bad) & set(good))
     if both:
-        raise SpecError("label.good", f"shares {both[0]!r} with label.bad")
+        raise SpecError("label.good", f"has the value {both[0]!r}, which label.bad has too")
     return Label(
         column=table.text("column"),
         bad=bad,
@@ -314,18 +316,18 @@ def _feature(index: int, item: object) -> Feature:
     low = table.number("min", -math.inf, math.inf, -math.inf)
     high = table.number("max", -math.inf, math.inf, math.inf)
     if low > high:
-        raise SpecError(table.at("max"), "is below min")
+        raise SpecError(table.at("max"), "must not be below min")
     groups = tuple(float(v) for v in table.list_of("groups", (int, float), []))
     if groups and role != "protected":
-        raise SpecError(table.at("groups"), "belongs to a protected column")
+        raise SpecError(table.at("groups"), "is allowed only for a protected column")
     if list(groups) != sorted(groups):
-        raise SpecError(table.at("groups"), "must ascend")
+        raise SpecError(table.at("groups"), "must be in ascending order")
     names = tuple(table.list_of("group_names", str, []))
     if (groups or names) and len(names) != len(groups) + 1:
         raise SpecError(table.at("group_names"), f"must name {len(groups) + 1} groups")
     monotone = table.integer("monotone", -1, 1, 0)
     if monotone and role != "input":
-        raise SpecError(table.at("monotone"), "belongs to an input column")
+        raise SpecError(table.at("monotone"), "is allowed only for an input column")
     missing = table.choice("missing", MISSING, "reject")
     absent = table.choice("absent", ABSENT, "reject")
     if absent == "missing" and missing != "nan":
@@ -370,7 +372,7 @@ def _derive(
     table = TomlTable("derive", top.value["derive"], _KEYS["derive"])
     function = table.text("function")
     if not _FUNCTION.fullmatch(function):
-        raise SpecError("derive.function", "must read package.module:function")
+        raise SpecError("derive.function", "must have the form package.module:function")
     items = table.get("column", ...)
     if not isinstance(items, list) or not items:
         raise SpecError("derive.column", "must be a non-empty array of tables")
@@ -406,7 +408,7 @@ def _validation(top: TomlTable) -> Validation:
         if any(not 0 <= s < 2**31 for s in values):
             raise SpecError(f"validation.{name}", "must be from 0 to 2147483647")
     if set(seeds) & set(extra):
-        raise SpecError("validation.extra_seeds", "repeats a headline seed")
+        raise SpecError("validation.extra_seeds", "has a seed that validation.seeds has too")
     return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
 
 

@@ -2,8 +2,8 @@
 
 A tree of depth 3 has at most seven comparisons; their outcomes, as seven bits, index a row of 128
 entries computed when the model is loaded. The entries are the tree's leaf values here, and its
-exact SHAP values in `models.explain`. LightGBM adds the trees in their order, and so does this: the
-margins equal its own to the last bit, at less cost.
+exact SHAP values in `models.explain`. LightGBM adds the trees in their order, and so does this
+module: the margins equal LightGBM's to the last bit, at less cost.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def column_bounds(model_text: str) -> list[tuple[float, float]]:
     """
     found = re.search("^feature_infos=(.*)$", model_text, re.MULTILINE)
     if found is None:
-        raise IncompatibleError("the model's text does not say how its columns were spread")
+        raise IncompatibleError("the model's text does not have the bounds of its columns")
     bounds = []
     for info in found[1].split():
         low, colon, high = info.strip("[]").partition(":")

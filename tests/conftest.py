@@ -139,9 +139,9 @@ class PostgresDatabases:
 def heard_by_children() -> Iterator[None]:
     """Makes signals stop the processes that tests start, even when the run ignores them.
 
-    A run in the background, or with `nohup`, ignores SIGINT, and its children inherit that, but not
-    a handler: with a handler that does nothing, the run goes on and its children can be stopped. No
-    test sends SIGHUP, so it stays ignored.
+    A run in the background, or with `nohup`, ignores SIGINT. Its children inherit an ignored
+    signal, but not a handler. With a handler that does nothing, the run goes on and its children
+    can be stopped. No test sends SIGHUP, so it stays ignored.
     """
     ignored = [it for it in (SIGINT, SIGTERM) if getsignal(it) is SIG_IGN]
     for number in ignored:

@@ -1,7 +1,7 @@
 """Programs, each in its own process, which is forked with all imports done.
 
-An interpreter that starts and imports SQLAlchemy, gRPC and LightGBM takes up to a second of CPU,
-which matters in few tests. Those start `python -m service.cli` themselves.
+An interpreter that starts and imports SQLAlchemy, gRPC and LightGBM takes up to a second of CPU.
+The few tests that are about this start run `python -m service.cli` themselves.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def freehold(
 class Forked:
     """A process as `subprocess.Popen` starts it, of `python -m MODULE WORDS`; forked instead.
 
-    It takes what this project's tests give to Popen, and does with it what Popen does.
+    It takes the arguments that this project's tests pass to Popen, and treats them as Popen does.
     """
 
     def __init__(

@@ -14,7 +14,8 @@ generated from the contract.
 A call that changes something carries a `request_id`, so that sending the same request again is
 always safe. The client does so by itself. gRPC's own retry policy (`SERVICE_CONFIG`) resends after
 UNAVAILABLE. The client resends after RESOURCE_EXHAUSTED if the server's google.rpc.RetryInfo says
-when. Both are bounded in number and by the call's deadline. Any other failure is a `FreeholdError`.
+when. Both kinds of retries are bounded in number and by the call's deadline. Any other failure is a
+`FreeholdError`.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def parse_error(error: grpc.RpcError) -> FreeholdError:
 
 
 def _status(metadata: Any) -> Status:
-    """The status among the trailing metadata, or an empty one."""
+    """The Status in the trailing metadata; an empty one if it is absent or damaged."""
     for key, value in metadata or ():
         if key == _DETAILS_KEY:
             try:

@@ -65,12 +65,12 @@ _EFFECT, _CHANGED, _SIGNS = _effects()
 
 
 def of_states(states: frozenset[State] | set[State]) -> Array:
-    """For the code of each state, whether it is one of these."""
+    """For the code of each state, whether the state is one of these."""
     return np.array([state in states for state in State], dtype=bool)
 
 
 def of_transitions(transitions: Any) -> Array:
-    """For the code of each transition, whether it is one of these."""
+    """For the code of each transition, whether the transition is one of these."""
     return np.array([transition in transitions for transition in T], dtype=bool)
 
 

@@ -52,7 +52,7 @@ class Kind(Enum):
 
 
 class Maybe(NamedTuple):
-    """A column of numbers that may be absent: 0 where they are."""
+    """A column of numbers that may be absent; an absent number is 0."""
 
     values: Array
     there: Array
@@ -114,7 +114,7 @@ class Columns(dict[str, Any]):
     sizes: Sequence[int] | None = None
 
     def spread(self, found: Array) -> Array:
-        """For each row what was found for its names."""
+        """For each row, the value that was found for the names of its group."""
         return found if self.sizes is None else np.repeat(found, self.sizes)
 
 
@@ -155,7 +155,7 @@ def _one(fields: Fields) -> Callable[[Row], Unreadable | None]:
     """A function that returns the fault of an unreadable row, or None."""
 
     def look(row: Row) -> Unreadable | None:
-        stored = Found("UNREADABLE", fields.stored(row), "of another type")
+        stored = Found("UNREADABLE", fields.stored(row), "has a value of another type")
         if not row[-1]:
             return Unreadable(row, stored)
         for kind, value in zip(fields.columns.values(), row, strict=False):
@@ -198,7 +198,7 @@ def _read(kind: Kind | Codes, column: tuple[Any, ...]) -> Any:
 
 
 def _numbers(column: Sequence[Any], largest: int) -> Array:
-    """An array of 64 bits; of Python's integers where sums might not fit."""
+    """An array of 64-bit numbers, or of Python's integers if sums might not fit."""
     if not column:
         return np.zeros(0, dtype=np.int64)
     found = np.array(column)
@@ -263,7 +263,7 @@ class Cursor:
         try:
             yield
         except self._driver.Error as error:
-            raise StorageFailed("the database refused to read") from telling(error)
+            raise StorageFailed("the database refused the read") from telling(error)
 
     def close(self) -> None:
         """Closes the result."""
@@ -306,7 +306,9 @@ class Stream:
         """The rows before the first row without a person; SQLite sorts such rows last."""
         end = next(place for place, row in enumerate(fresh) if not isinstance(row[0], str))
         self.ended = True
-        self.nobodys = Found("UNREADABLE", self.fields.stored(fresh[end]), "of another type")
+        self.nobodys = Found(
+            "UNREADABLE", self.fields.stored(fresh[end]), "has a value of another type"
+        )
         if not end:
             raise self.nobodys
         return fresh[:end]
@@ -372,7 +374,11 @@ def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Row]:
     for row in connection.exec_driver_sql(sql):
         if not all(map(isinstance, row, types)):
             keys = [str(value) for value, at in zip(row, columns, strict=True) if at.primary_key]
-            raise Found("UNREADABLE", "/".join([columns[0].table.name, *keys]), "of another type")
+            raise Found(
+                "UNREADABLE",
+                "/".join([columns[0].table.name, *keys]),
+                "has a value of another type",
+            )
         yield tuple(row)
 
 

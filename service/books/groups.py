@@ -2,7 +2,7 @@
 
 Entries, authorizations and events are most of the books. A group is the entries of a line, the
 authorizations of a person, or the events of an authorization; its rows arrive as one text. The
-rules stand apart and are the same for portions that were read value by value.
+rules are in other files, and are the same for portions that were read value by value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LINK_TEXT: Final = len("X''") + 2 * _LINK_BYTES
 
 class Body(NamedTuple):
     """A table that is read in groups: the names of a group, and the columns of its rows in their
-    order. `made` are columns that the database makes into something else first."""
+    order. `made` are columns that the database converts first."""
 
     fields: Fields
     names: tuple[str, ...]
@@ -126,7 +126,7 @@ class Groups(Stream):
             self.more()
 
     def more(self) -> None:
-        """Fetches some groups more; few where they are large."""
+        """Fetches some more groups; only a few if they are large."""
         fresh = self._cursor.fetch(self._chunk)
         self.ended = len(fresh) < self._chunk
         if fresh:
@@ -138,7 +138,7 @@ class Groups(Stream):
         self.rows += fresh
 
     def before(self, user_id: str | None) -> list[Row]:
-        """Takes the groups of the people before one; None: all."""
+        """Takes the groups of the people before `user_id`; None takes all."""
         taken = super().before(user_id)
         self._size -= _size(taken)
         return taken
@@ -161,7 +161,8 @@ def _size(rows: Sequence[Row]) -> int:
 
 
 class Trial(Faults):
-    """The faults of a portion in which there should be none: another reader names the first."""
+    """Raises Doubt at any fault: the portion is expected to be sound, and if it is not, another
+    reader names the first fault."""
 
     def note(self, rule: str, wrong: Array, *_: Any, **__: Any) -> None:
         """Raises Doubt where any row is wrong."""
@@ -272,7 +273,7 @@ def _entries(groups: Sequence[Row]) -> tuple[Columns, Columns]:
 
 
 def _links(text: str, count: int) -> list[bytes]:
-    """The links that follow each other in a text."""
+    """The links in a text that consists of links only."""
     if not text.isascii() or len(text) != count * _LINK_TEXT:
         raise Doubt
     links = np.frombuffer(text.encode(), dtype=np.uint8).reshape(count, _LINK_TEXT)
@@ -287,8 +288,8 @@ def _links(text: str, count: int) -> list[bytes]:
 
 
 def _add_texts(rows: Rows, found: Columns) -> None:
-    """Adds the text of each link, and the owner of each entry: both are parts of what the fields
-    come to when each stands on a line of its own, without quotes."""
+    """Adds the text that each link covers, and the owner of each entry. Both are cut out of the
+    entry's fields, written without quotes and one a line."""
     # Nothing but a number that is absent follows a comma like this.
     lines = rows.raw.replace(b",null", b",None").translate(_LINES, b'["')
     found["text"] = lines.split(b"\0")[:-1]

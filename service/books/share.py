@@ -36,7 +36,7 @@ ANSWERS = 1_000
 ReadAnswer = Callable[[str, bytes], str | None]
 """A function that reads a method's stored answer and returns its resource, or None if it has none.
 
-Raises ValueError if the bytes are no answer of the method.
+Raises ValueError if the bytes are not an answer of the method.
 """
 
 
@@ -157,7 +157,7 @@ _ORDERS = {
 
 
 def _verify_people(connection: Connection, share: Share, counts: _Counts) -> None:
-    """Looks at people in bulk, and value by value at those of whom there is doubt; raises Found at
+    """Verifies people in bulk, and value by value those whose rows are in doubt. Raises Found at
     the first fault."""
     low = share.low
     for until, sound in _in_bulk(connection, share):
@@ -170,8 +170,8 @@ def _verify_people(connection: Connection, share: Share, counts: _Counts) -> Non
 
 
 def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None, _Counts | None]]:
-    """For each portion the person before whom it ends, None for the last one, and its counts; None
-    where there is doubt whether it is sound."""
+    """For each portion, the person before whom it ends (None for the last portion) and its counts.
+    The counts are None if it is in doubt whether the portion is sound."""
     try:
         check_types(connection, share.people)
         with ExitStack() as stack:
@@ -189,7 +189,7 @@ def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None,
 
 
 def _verify_doubted(connection: Connection, share: Share, counts: _Counts) -> None:
-    """Looks at people value by value; raises Found at the first fault."""
+    """Verifies people value by value; raises Found at the first fault."""
     with ExitStack() as stack:
         entries = Cursor(connection, "entries_of_people", _entries(connection, share))
         stack.callback(entries.close)
@@ -203,7 +203,7 @@ def _streams(
     connection: Connection, share: Share, stack: ExitStack, bodies: Mapping[str, Body] = EACH_VALUE
 ) -> list[Stream]:
     """All tables that belong to people, side by side, in the order of FIELDS; open until the stack
-    is left. Those of `bodies` come in groups."""
+    is left. The tables in `bodies` are read in groups."""
     streams: list[Stream] = []
     for fields in FIELDS:
         c, conditions = fields.table.c, share.people(fields.table.c.user_id)
@@ -310,15 +310,15 @@ def _check_answers(rows: Sequence[Row], read_answer: ReadAnswer) -> None:
         try:
             about = read_answer(method, answer)
         except ValueError as error:
-            raise Found("ANSWER", _request(key), f"no answer of {method}") from error
+            raise Found("ANSWER", _request(key), f"is not an answer of {method}") from error
         except TypeError as error:
-            raise Found("UNREADABLE", _request(key), "of another type") from error
+            raise Found("UNREADABLE", _request(key), "has a value of another type") from error
         if authorization_id:
             if about == f"users/{user_id}/authorizations/{authorization_id}":
                 continue
         elif about is None or about == f"users/{user_id}":
             continue
-        raise Found("ANSWER", _request(key), f"about {about}, which the request was not")
+        raise Found("ANSWER", _request(key), f"is about {about}, but its request was not")
 
 
 def _request(key: Sequence[str]) -> str:

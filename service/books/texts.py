@@ -1,9 +1,9 @@
 """Rows that arrive as text, many at a time, and the columns in them.
 
 A database makes one JSON array of a row, and one text of the arrays of a group; a driver then hands
-over one value where there were hundreds, which is most of what reading costs. The columns are cut
-out of the text in bulk. Only text as it stands in sound books is understood: whatever else comes
-raises Doubt, and is read value by value instead.
+over one value instead of hundreds. Handing values over is most of the cost of reading. The columns
+are cut out of the text in bulk. Only text of the form that sound books have is understood. Any
+other text raises Doubt, and its rows are read value by value instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST = 16
 
 
 class Doubt(Exception):
-    """Something is not as in sound books; reading value by value tells what."""
+    """A text does not have the form that sound books have; reading value by value shows why."""
 
 
 # -- made by the database -------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class Rows:
         return found
 
     def _digit(self, ends: Array, digits: Array) -> Array:
-        """The numbers of one digit before these ends; 0 where there is none."""
+        """The numbers whose one digit stands before these ends; 0 if there is no digit."""
         found: Array = self._codes[ends - 1].astype(np.int64) - ord("0")
         if not digits.all():
             found[digits == 0] = 0
@@ -161,7 +161,7 @@ class Rows:
         return found
 
     def _eight(self, ends: Array, digits: Array) -> Array:
-        """The numbers that at most eight characters before these ends are."""
+        """The numbers whose digits, at most eight, stand before these ends."""
         word: Array = (self._words[ends - 8] & _KEPT[digits]) | _ZEROS[digits]
         if not (((word & _HIGH) | (((word + _SIX) & _HIGH) >> _FOUR)) == _DIGITS).all():
             raise Doubt
@@ -202,7 +202,7 @@ def cut(text: str, starts: Array, ends: Array) -> list[str]:
 
 
 class Names:
-    """Columns of names side by side, whose combinations are few: each is looked up once."""
+    """Columns of names side by side. They have few combinations, and each is looked up once."""
 
     def __init__(self, columns: Mapping[str, Codes]) -> None:
         self.columns = columns
@@ -210,7 +210,7 @@ class Names:
         self._codes: list[tuple[int, ...]] = []
 
     def read(self, rows: Rows, place: int) -> dict[str, Array]:
-        """The codes of the columns, of which the first stands at a place."""
+        """The codes of the columns; `place` is the place of the first column."""
         starts, _ = rows.bounds(place)
         _, ends = rows.bounds(place + len(self.columns) - 1)
         parts = cut(rows.text, starts, ends)
@@ -241,7 +241,7 @@ Reader = tuple[str, int, Kind | Names]
 
 
 def readers(columns: Mapping[str, Kind | Codes]) -> list[Reader]:
-    """How the fields of a row are read that has these columns."""
+    """The readers of the fields of a row with these columns."""
     found: list[Reader] = []
     side_by_side: dict[str, Codes] = {}
     for place, (name, kind) in enumerate(columns.items()):
@@ -259,7 +259,7 @@ _LARGEST: Final = {Kind.NUMBER: LARGEST, Kind.SHARE: LARGEST_SHARE}
 
 
 def read(rows: Rows, columns: Sequence[Reader]) -> dict[str, Any]:
-    """The columns of the rows; raises Doubt for what does not stand in sound books."""
+    """The columns of the rows; raises Doubt for text that sound books do not have."""
     found: dict[str, Any] = {}
     for name, place, kind in columns:
         if isinstance(kind, Names):
@@ -275,5 +275,5 @@ def read(rows: Rows, columns: Sequence[Reader]) -> dict[str, Any]:
 
 
 def spread(values: Sequence[str], sizes: Sequence[int]) -> list[str]:
-    """Each value as often as its group has rows."""
+    """The values, each repeated once for each row of its group."""
     return list(chain.from_iterable(map(repeat, values, sizes)))

@@ -121,7 +121,7 @@ def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
     for key in sorted(payable):
         if payable[key]:
             name = "/".join(("operator_payables", *key))
-            raise Found("OPERATOR_PAYABLE", name, f"entries come to {payable[key]} more")
+            raise Found("OPERATOR_PAYABLE", name, f"the entries sum to {payable[key]} more")
 
 
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:

@@ -364,7 +364,7 @@ def _rail(
         secret = secret_file.read_bytes().strip()
         if len(secret) < SECRET_BYTES:
             raise click.BadParameter(
-                f"the file has less than {SECRET_BYTES} bytes", param_hint="--rail-secret"
+                f"the file has fewer than {SECRET_BYTES} bytes", param_hint="--rail-secret"
             )
     elif simulated:
         secret = os.urandom(32)

@@ -138,7 +138,7 @@ def break_even_abandonment(as_run: World, everyone_stays: World) -> float | None
 def break_even_loss_factor(as_run: World, free: World) -> float | None:
     """The multiple of its own loss at which `free` earns as much as `as_run`.
 
-    None if it has no loss. Below 1 it already earns less.
+    None if it has no loss. A factor below 1 means that `free` already earns less.
     """
     if free.loss_minor <= 0:
         return None

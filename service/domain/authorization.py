@@ -204,7 +204,7 @@ class Authorization(NamedTuple):
 
     @property
     def due_minor(self) -> int:
-        """The amount captured on credit, and not paid, lowered, disputed or written off."""
+        """The amount captured on credit that is not paid, lowered, disputed or written off."""
         return (
             self.captured_credit_minor
             - self.paid_minor
@@ -215,7 +215,8 @@ class Authorization(NamedTuple):
 
     @property
     def refundable_minor(self) -> int:
-        """The amount captured and paid, before or after a write-off, and not given back."""
+        """The amount captured and paid (before or after a write-off), less the amount given
+        back."""
         cash_minor = self.captured_minor - self.captured_credit_minor
         return cash_minor + self.paid_minor + self.recovered_minor - self.refunded_minor
 
@@ -229,7 +230,7 @@ class Authorization(NamedTuple):
 
     @property
     def in_hand_minor(self) -> int:
-        """The amount that came by the rail, and neither went out nor is charged back.
+        """The amount that came by the rail and has neither gone out nor been charged back.
 
         It includes money that was paid to the operator and is owed back now.
         """
@@ -250,7 +251,7 @@ class Authorization(NamedTuple):
 
     @property
     def unrecovered_minor(self) -> int:
-        """The amount written off, and neither recovered nor forgiven."""
+        """The amount written off that is neither recovered nor forgiven."""
         return self.written_off_minor - self.recovered_minor - self.forgiven_minor
 
     @property

@@ -144,7 +144,7 @@ def debit_succeeded(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def debit_succeeded_late(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The payment rail reports that a debit succeeded which it had reported as failed.
+    """The payment rail reports the success of a debit that it had reported as failed.
 
     It is a payment like any other. If another debit is under way by now, it stays under way.
     """

@@ -79,10 +79,10 @@ class ArrivalRate:
 
 
 class Crowd:
-    """The number of callers: the most calls that were here at once recently.
+    """The number of callers: the largest number of calls that were present at once recently.
 
-    Recently means at the last answers and at those before. A caller that is away for one batch
-    still counts for the next one; a caller that has left soon does not.
+    Recently means when the last batch was answered, or the one before it. A caller that is away for
+    one batch still counts for the next one; a caller that has left soon does not.
     """
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ def brought_up(
     while timers.is_due(current, context.now_us):
         step = timers.advance(current, product_of(current, context), context.now_us)
         if step is None:
-            raise InvariantBroken("a timer was due, and no step followed")
+            raise InvariantBroken("a timer was due but made no step")
         current = apply(draft, step, line, rows, context)
     return current
 
@@ -74,7 +74,7 @@ def product_of(authorization: Authorization, context: Context) -> Product:
     if product is None and any(fault.key == key for fault in context.catalog.faults):
         raise ProductMisconfigured(authorization.product_id)
     if product is None:
-        raise InvariantBroken("the product's revision of an authorization is missing")
+        raise InvariantBroken("the product revision of an authorization is missing")
     return product
 
 

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 def _require(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
-        raise InvariantBroken("the answer has another type than the method's")
+        raise InvariantBroken("the answer is not of the method's type")
     return answer
 
 

@@ -87,11 +87,11 @@ def _paid_if_any(call: Call[pb.IncrementAuthorizationRequest]) -> Money | None:
     paid = message.HasField("paid")
     if paid and not message.payment_reference:
         raise InvalidInput.of(
-            "payment_reference", "payment_reference.with_paid", "is required with paid"
+            "payment_reference", "payment_reference.with_paid", "is required if paid is given"
         )
     if message.payment_reference and not paid:
         raise InvalidInput.of(
-            "paid", "paid.with_payment_reference", "is required with payment_reference"
+            "paid", "paid.with_payment_reference", "is required if payment_reference is given"
         )
     return convert.money(message.paid) if paid else None
 

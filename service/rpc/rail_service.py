@@ -54,7 +54,7 @@ def transfer_message(it: TransferRecord) -> pb.Transfer:
 
 def _encode(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, TransferRecord):
-        raise InvariantBroken("the answer has another type than the method's")
+        raise InvariantBroken("the answer is not of the method's type")
     return pb.ReportTransferResponse(transfer=transfer_message(answer)).SerializeToString()
 
 

@@ -32,7 +32,7 @@ _BULK = credit_service.PUT_USERS
 def read_answer(method: str, answer: bytes) -> str | None:
     """The name of the resource in a stored answer, or None if it has none.
 
-    Raises ValueError if the bytes are no answer of the method.
+    Raises ValueError if the bytes are not an answer of the method.
     """
     if method == TOMBSTONE or (method == _BULK and not answer):
         return None

@@ -77,7 +77,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         # A read transaction has no unknown outcome.
         raise StorageFailed(f"the rows read may be out of date: {error}") from error
     except SQLAlchemyError as error:
-        raise StorageFailed("the database refused to read") from telling(error)
+        raise StorageFailed("the database refused the read") from telling(error)
 
 
 @contextmanager
@@ -127,7 +127,7 @@ class Session(Protocol):
 
     @property
     def gone(self) -> bool:
-        """True if the connection is lost: an error on it then says nothing about the statement."""
+        """True if the connection is lost: an error then says nothing about the statement."""
         ...
 
     def begin(self) -> DBAPICursor:

@@ -34,7 +34,7 @@ OLDEST_BUILD = f"SELECT max(oldest_build) FROM {COMPATIBILITY_TABLE}"
 
 
 class Schema(Enum):
-    """The relation of a database's schema to this build."""
+    """Whether a database's schema is missing, older, current, newer or too new for this build."""
 
     MISSING = "missing"
     OLDER = "older"
@@ -168,7 +168,7 @@ def build_number() -> int:
 
 
 def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
-    """The relation of a schema with this revision and oldest build to this build.
+    """Compares a schema with this revision and this oldest build to what this build needs.
 
     `oldest_build` is None if the schema names none, as those before 0006.
     """
@@ -185,7 +185,7 @@ def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
 
 
 def schema_of(engine: Engine) -> Schema:
-    """The relation of a database's schema to this build."""
+    """Whether a database's schema is missing, older, current, newer or too new for this build."""
     with engine.connect() as connection:
         return compare_schema(revision_of(connection), oldest_build_of(connection))
 

@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
     @property
     def schema(self) -> Schema:
-        """The relation of the schema to this build."""
+        """Whether the schema is missing, older, current, newer or too new for this build."""
         return compare_schema(self.revision, self.oldest_build)
 
 
@@ -143,7 +143,7 @@ def _why_unreachable(error: SQLAlchemyError) -> str:
     """The driver's message in one line; it names host, user and database, never a password."""
     said = getattr(error, "orig", None) or error
     if telling(error) is None:
-        return f"PostgreSQL refused to read ({type(said).__name__}): check the user in --database"
+        return f"PostgreSQL refused the read ({type(said).__name__}): check the user in --database"
     lines = [line.strip() for line in str(said).splitlines() if line.strip()]
     text = "; ".join(lines).removeprefix("connection failed: ")[:MAX_SAID]
     what = "check host, port, user, password and database in --database, and that it runs"

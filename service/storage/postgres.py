@@ -53,7 +53,7 @@ def open_postgres(url: URL) -> Engine:
         pool_size=LIMITS.postgres.connections,
         max_overflow=0,
         pool_timeout=LIMITS.postgres.pool_wait_s,
-        # Not needed, and each first connection would look it up.
+        # hstore is not needed, and each first connection would look it up.
         use_native_hstore=False,
         hide_parameters=True,
     )
@@ -119,10 +119,10 @@ def _postgres_arguments(url: URL) -> dict[str, Any]:
 def commit_checked(session: Any, warnings: deque[str]) -> None:
     """Commits, and checks the answer.
 
-    The driver regards every answer except an error as a success. ROLLBACK is not one: PostgreSQL
-    answers so to COMMIT after a failed statement. A warning is not one either: PostgreSQL sends it
-    when the wait for a synchronous standby was cancelled. `warnings` has the states of the warnings
-    received. Raises StorageFailed, OutcomeUnknown, or the driver's error.
+    The driver regards every answer except an error as a success. ROLLBACK is no success: PostgreSQL
+    answers COMMIT with it after a failed statement. A warning is no success either: PostgreSQL
+    sends it when the wait for a synchronous standby was cancelled. `warnings` has the states of the
+    warnings received. Raises StorageFailed, OutcomeUnknown, or the driver's error.
     """
     if not session.info.transaction_status:  # IDLE is 0: no transaction was begun
         return

@@ -38,7 +38,7 @@ def prove(engine: Engine, elsewhere: Elsewhere | None = None) -> Verification:
     try:
         books = verify_books(engine, elsewhere=elsewhere)
     except StorageFailed as error:
-        raise BackupRefused("NOT_READABLE", "the database refused to read") from error
+        raise BackupRefused("NOT_READABLE", "the database refused the read") from error
     fault = books.fault
     if fault is not None:
         raise BackupRefused("BOOKS_WRONG", f"{fault.rule} at {fault.row}: {fault.detail}")

@@ -72,7 +72,8 @@ class ShardingUnavailable(FreeholdError):
 
 
 def statements(table: str) -> list[str]:
-    """The statements that distribute one table. Raises KeyError for a table in no group."""
+    """The statements that distribute one table. Raises KeyError for a table that is in none of the
+    groups."""
     if table in EVERYWHERE:
         return [f"SELECT create_reference_table('{table}')"]
     widen = []

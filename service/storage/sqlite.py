@@ -68,7 +68,7 @@ class SqliteDatabase:
             read_from_disk(self._file)
 
     def close(self, connection: sqlite3.Connection) -> None:
-        """Closes a connection at once, so that no other code takes it for open."""
+        """Closes a connection at once, so that no other code regards it as open."""
         with SQLITE_FILES:
             self._opened.remove(connection)
             connection.close()

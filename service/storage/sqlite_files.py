@@ -153,7 +153,7 @@ class OpenFiles:
         try:
             self.check_all()
         except FileGone as error:
-            raise FileGoneSince(f"the commit succeeded, and then: {error}") from error
+            raise FileGoneSince(f"the commit succeeded, but afterwards: {error}") from error
 
     def _look(self) -> None:
         found = at_path(self._path)
@@ -286,7 +286,7 @@ def only_server(file: str) -> Iterator[None]:
     """Keeps other servers away from a database until the block ends.
 
     Only servers take this lock: verification, backup and key commands run beside a server. Two
-    paths to one file by symbolic links are one. Raises NotAlone.
+    paths that lead to one file by symbolic links share the lock. Raises NotAlone.
     """
     path = f"{os.path.realpath(file)}-server"
     with ExitStack() as held:

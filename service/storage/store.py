@@ -200,7 +200,7 @@ class SqlStore:
             found = session.read(fetch)
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
-            raise StorageFailed("the database refused to read") from telling(error)
+            raise StorageFailed("the database refused the read") from telling(error)
         return _people(found)
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:

@@ -1,4 +1,4 @@
-"""Reads the terms: operators, policies, products and limits; a wrong row spoils no other row.
+"""Reads the terms: operators, policies, products and limits; a wrong row affects no other row.
 
 The database's own rules refuse most wrong rows, but SQL clients can bypass them: SQLite stores a
 text in a number column, and checks foreign keys only on request. Every value is therefore checked
@@ -286,7 +286,7 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:
     """The limits of each currency, from the highest score down.
 
-    One wrong row spoils all limits of its currency.
+    One wrong row makes all limits of its currency unusable.
     """
     by_currency: dict[Any, list[Any]] = defaultdict(list)
     for row in rows:

@@ -118,7 +118,7 @@ def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
         case LargeBinary():
             return "BYTEA", _bytes_element
         case String():
-            # Without the column's length: a cast to it would silently truncate a value.
+            # The type has no length, because a cast to one would silently truncate a value.
             return "TEXT", _text_element
         case Boolean():
             return "BOOLEAN", str

@@ -176,7 +176,7 @@ def test_unknown_calls_that_had_committed_are_counted(left: Left) -> None:
     ],
 )
 def test_an_untrue_refusal_is_found(left: Left, why: str, said: str) -> None:
-    """A stored call was neither refused nor reported as unwritten."""
+    """A stored call that its client saw refused, or reported as unwritten, is a fault."""
     lines = list(Reader(left.histories[0]).new_lines())
     last = next(line for line in reversed(lines) if line.kind == "told")
     left.histories[0].unlink()

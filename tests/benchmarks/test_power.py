@@ -466,8 +466,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]
 
 
 def test_full_syncs_before_acknowledgements(recordings: dict[str, Recording]) -> None:
-    """With FULL no write of the log is unsynced when a batch is acknowledged; with NORMAL some
-    are."""
+    """With FULL the log is always synced before a batch is acknowledged; with NORMAL it sometimes
+    is not."""
 
     def unsynced_promises(events: list[Event]) -> int:
         pending, promises = False, 0

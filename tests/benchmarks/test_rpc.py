@@ -114,7 +114,7 @@ def test_a_level_sums_up_its_rounds() -> None:
 
 
 def test_builds_are_compared_within_a_round() -> None:
-    """Time and CPU of a call are this build's over the other's, in each round."""
+    """In each round, this build's time and CPU of a call are divided by the other build's."""
     echoes = [replace(_REPORT, calls_per_s=c) for c in (2000.0, 4000.0, 1000.0)]
     here = [
         replace(_REPORT, calls_per_s=c, server_cpu_us=u)
@@ -135,7 +135,8 @@ def test_builds_are_compared_within_a_round() -> None:
 
 @pytest.mark.parametrize("text", ["", "8,", "0", "8,8", "eight"])
 def test_invalid_levels_are_refused(text: str) -> None:
-    """Numbers in flight are distinct positive integers, or the command says so."""
+    """The numbers of calls in flight must be distinct positive integers; otherwise the command
+    reports an error."""
     result = CliRunner().invoke(main, ["rpc", "--in-flight", text])
     assert result.exit_code == 2
     assert "8,64,128" in result.output

@@ -378,7 +378,7 @@ class Story:
         """The number of each event, by its instant."""
 
     def add(self, event: Event, row: str) -> None:
-        """Takes the next event; raises Found where its version is not the next."""
+        """Takes the next event; raises Found if its version is not the next one."""
         self._events += 1
         if event.authorization_version != self._events:
             raise Found("EVENT", row, f"of version {event.authorization_version}, "
@@ -546,14 +546,14 @@ def verify_books(
     """Checks both books and their seals; stops at the first fault and names its row.
 
     Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
-    noted outside the database, without which seals cut off at the end are not missed. Without
+    noted outside the database; without them, the removal of the last seals is not detected. Without
     `read_answer` the answers that are kept for retries are not read.
 
-    Each entry is in one book with two accounts of it, which is why every transaction sums to
-    zero per book and currency; each changes its line and its authorization by the same amount,
-    which is why held = open credit parts and deposit = open cash parts once every stored line
-    and every stored authorization equals its entries. Raises StorageFailed when the database is
-    away.
+    Each entry moves an amount between two accounts of one book, so every transaction sums to zero
+    in each book and currency. Each entry changes its line and its authorization by the same amount.
+    If every stored line and authorization equals its entries, held is therefore the sum of the open
+    credit parts, and deposit the sum of the open cash parts. Raises StorageFailed when the database
+    is away.
     """
     books = _Books()
     fault = None
@@ -610,7 +610,11 @@ def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row]:
     for row in connection.exec_driver_sql(sql):
         if not all(map(isinstance, row, types)):
             keys = [str(value) for value, at in zip(row, columns, strict=False) if at.primary_key]
-            raise Found("UNREADABLE", "/".join([columns[0].table.name, *keys]), "of another type")
+            raise Found(
+                "UNREADABLE",
+                "/".join([columns[0].table.name, *keys]),
+                "has a value of another type",
+            )
         yield tuple(row)
 
 
@@ -740,7 +744,7 @@ class _Books:
             if number != self.seals + 1:
                 raise Found("SEAL_MISSING", name, f"expected {self.seals + 1}")
             if before != previous:
-                raise Found("SEAL_CHAIN", name, "does not follow on the seal before it")
+                raise Found("SEAL_CHAIN", name, "does not follow the seal before it")
             covered = ((version, head) for _, version, head in heads.of(number))
             if digest != seal_digest(number, before, seal_us, outbox_sequence, covered):
                 raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
@@ -749,14 +753,18 @@ class _Books:
                     raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
                 self.signatures += 1
             if witnesses.pop(number, digest) != digest:
-                raise Found("SEAL_WITNESS", name, "a witness has another digest")
+                raise Found("SEAL_WITNESS", name, "a witness names another digest for it")
             previous = digest
             self.seals = number
             self.last_seal = Witness(number, digest)
         if heads.head is not None:
-            raise Found("SEAL_MISSING", f"seals/{heads.head[0]}", "heads are left that it covered")
+            raise Found(
+                "SEAL_MISSING",
+                f"seals/{heads.head[0]}",
+                "it is gone, but heads that it covered are left",
+            )
         for number in sorted(witnesses):
-            raise Found("SEAL_MISSING", f"seals/{number}", "a witness has it")
+            raise Found("SEAL_MISSING", f"seals/{number}", "a witness names it, but it is gone")
 
     # -- people ---------------------------------------------------------------------------------
 
@@ -895,7 +903,7 @@ class _Books:
                 raise Found(
                     "OPERATOR_PAYABLE",
                     "/".join(("operator_payables", *key)),
-                    f"entries come to {self._payable[key]} more",
+                    f"the entries sum to {self._payable[key]} more",
                 )
 
 
@@ -919,7 +927,7 @@ def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
         try:
             about = read_answer(method, answer)
         except ValueError as error:
-            raise Found("ANSWER", name, f"no answer of {method}") from error
+            raise Found("ANSWER", name, f"is not an answer of {method}") from error
         authorization = f"users/{user_id}/authorizations/{authorization_id}"
         expected = authorization if authorization_id else f"users/{user_id}"
         if about != expected and (about is not None or authorization_id):

@@ -146,7 +146,8 @@ def tried(book: Path, folder: Path, seed: int, *, links: bool) -> list[tuple[obj
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_change_is_found_as_by_a_replay(book: Path, tmp_path: Path, seed: int) -> None:
-    """After any change of one row of any table, both name the same rule and the same row."""
+    """After any change of one row of any table, both verifiers name the same rule and the same
+    row."""
     assert tried(book, tmp_path, seed, links=False) == []
 
 

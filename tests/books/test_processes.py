@@ -84,7 +84,7 @@ def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
 
 @pytest.mark.usefixtures("forked")
 def test_the_first_fault_is_named_whichever_process_finds_it(file: Path) -> None:
-    """With faults in several shares, that of the first person is named."""
+    """With faults in several shares, the fault of the first person is named."""
     with at(file) as desk:
         live(desk)
     tamper(file, *(f"UPDATE lines SET held_minor=held_minor+1 WHERE user_id='{who}'"
@@ -134,7 +134,7 @@ def test_a_backup_is_verified_by_several_processes(file: Path, tmp_path: Path) -
     engine.dispose()
 
 
-def test_a_slow_helper_blocks_writers_no_longer(
+def test_helpers_that_are_too_slow_are_not_waited_for(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the helpers do not begin in time, one process verifies everything alone."""
@@ -166,7 +166,7 @@ def test_without_the_writers_lock_one_process_verifies_alone(file: Path) -> None
 
 
 def test_a_process_that_dies_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A helper that ends early is an error of the verification, never a passed one."""
+    """When a helper process ends early, the verification fails with an error and never passes."""
     with at(file) as desk:
         live(desk)
     engine = open_database(f"sqlite:///{file}")

@@ -74,8 +74,8 @@ STRANGE = (
 
 @pytest.mark.parametrize("value", STRANGE)
 @pytest.mark.parametrize("place", range(len(COLUMNS)))
-def test_whatever_stands_in_a_field_is_read_as_it_is_or_doubted(place: int, value: object) -> None:
-    """No value, of whatever type and with whatever in it, is taken for another one."""
+def test_any_value_of_a_field_is_read_as_it_is_or_doubted(place: int, value: object) -> None:
+    """No value of a field, of any type and content, is read as a different value."""
     rows = [sound(random.Random(seed)) for seed in range(3)]
     rows[1][place] = value
     try:

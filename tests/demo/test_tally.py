@@ -227,7 +227,7 @@ def test_shares_of_the_result_add_up(found: report.Findings) -> None:
 
 
 def test_discrepancies_count_against_the_books(found: report.Findings) -> None:
-    """Books that verify in themselves but differ from the answers are not verified."""
+    """Books that verify in themselves but differ from the answers are not reported as verified."""
     document = report.document(
         replace(found, discrepancies=["a-000000: differs"]), METRICS, "model-1", 7, 99.0
     )

@@ -87,7 +87,7 @@ def test_the_list_of_operations_is_current() -> None:
     assert generate.LIST.read_text(encoding="utf-8") == generate.text(), "run `make stubs`"
 
 
-def test_every_operation_is_told_once() -> None:
+def test_no_two_operations_have_the_same_command() -> None:
     """No two operations have the same command."""
     from service.engine.operations import OPERATIONS
 

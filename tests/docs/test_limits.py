@@ -25,7 +25,7 @@ APART = ("demo", "migrations")
 UNIT = "a unit of time or size"
 FORMAT = "the format of a file, a key, a hash or a packed value"
 CONTRACT = "a rule that the contract names"
-TERMS = "what a row of the terms may say without being taken for a slip"
+TERMS = "a bound of the terms: a value beyond it is regarded as a slip"
 SHELL = "a command at the shell, which is no part of the server"
 TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
@@ -188,8 +188,8 @@ LEAVES = [it for it in leaves(LIMITS) if not callable(it[2])]
 
 @pytest.mark.parametrize("path", [path for path, _, _ in LEAVES])
 def test_a_limit_has_a_unit_and_bounds(path: str) -> None:
-    """Every limit is a number whose name has its unit, or says that it is a count, and which lies
-    within its own bounds."""
+    """Every limit is a number within its own bounds, and its name has its unit or says that it is a
+    count."""
     ((_, field, value),) = [it for it in LEAVES if it[0] == path]
     low, high = field.metadata[BOUNDS]
     assert type(value) in (int, float)

@@ -85,7 +85,7 @@ OWED = collection.refund(paid(settled(), 1_000), 100, NOW_US).authorization
     ],
 )
 def test_collection_follows_from_the_amounts(it: Authorization, collection: Collection) -> None:
-    """Collection is the first state that applies of: WRITTEN_OFF, DISPUTED, REFUND_PENDING,
+    """Collection is the first of these states that applies: WRITTEN_OFF, DISPUTED, REFUND_PENDING,
     REFUNDED, PAYING, DUE, PAID, NONE."""
     assert it.collection is collection
 

@@ -184,8 +184,8 @@ def test_a_lost_dispute_is_due_again() -> None:
 
 @pytest.mark.parametrize("goodwill", [False, True])
 def test_a_won_dispute_is_conceded(goodwill: bool) -> None:
-    """When the person wins a dispute, the operator bears the amount, or Freehold as goodwill; the
-    line gets it back."""
+    """When the person wins a dispute, the operator gives the amount up, or Freehold bears it as
+    goodwill; the amount is available on the line again."""
     step = collection.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
     given = (
         [(A.GOODWILL, A.RECEIVABLE_DISPUTED, 400)]
@@ -336,7 +336,8 @@ def test_a_written_off_amount_may_be_recovered() -> None:
 def test_a_provision_covers_possible_losses(
     it: Authorization, least_minor: int, most_minor: int
 ) -> None:
-    """A provision covers at least what is written off, and at most that plus what is open."""
+    """A provision is at least the amount written off, and at most the amounts written off, due and
+    disputed together."""
     for amount_minor in (least_minor, most_minor):
         assert collection.provision(it, amount_minor, NOW_US).postings
     for amount_minor in (least_minor - 1, most_minor + 1):
@@ -374,7 +375,8 @@ BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
 def test_amounts_are_bounded(
     act: Callable[..., object], it: Authorization, most_minor: int
 ) -> None:
-    """An amount is more than zero and at most what is due, paid or owed back for its command."""
+    """An amount is more than zero and, depending on the command, at most what is due, paid or owed
+    back."""
     act(it, 1, NOW_US)
     act(it, most_minor, NOW_US)
     for amount_minor in (0, most_minor + 1):

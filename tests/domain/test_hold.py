@@ -223,8 +223,8 @@ def test_another_item_cannot_be_picked_up() -> None:
     ids=["bike", "no cap", "free", "longer than anybody lives", "at once"],
 )
 def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> None:
-    """An item counts as lost when the fee reaches the buy-out cap; never without a cap, or where
-    that takes more than a century."""
+    """An item counts as lost when the fee reaches the buy-out cap. It never does without a cap, or
+    if that takes more than a century."""
     assert hold.lost_after_us(tariff) == after_us
 
 

@@ -41,7 +41,8 @@ ZERO, REDUCED, FULL = Offer.ZERO, Offer.REDUCED, Offer.FULL
     ],
 )  # fmt: skip
 def test_cut_offs_are_inclusive(policy: Policy, score: int, offer: Offer) -> None:
-    """Zero deposit starts exactly at the policy's score, reduced exactly at 500; below is full."""
+    """The zero deposit begins exactly at the policy's score, and the reduced one exactly at 500; a
+    lower score gets the full deposit."""
     assert offer_for_score(score, policy)[0] is offer
 
 
@@ -109,14 +110,14 @@ def test_no_list_means_every_offer_the_mildest_first() -> None:
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
 def test_the_policys_offer_is_taken(accepted: tuple[Offer, ...]) -> None:
-    """The policy's offer is made wherever it stands in the caller's list."""
+    """The policy's offer is made at whatever place it has in the caller's list."""
     assert choose(700, (), accepted, PLENTY, [A_BIKE]).offer is ZERO
     assert choose(550, (), accepted, PLENTY, [A_BIKE]).offer is REDUCED
 
 
 @pytest.mark.parametrize("accepted", list(itertools.permutations(ALL_OFFERS)))
 def test_no_offer_is_milder_than_the_policy(accepted: tuple[Offer, ...]) -> None:
-    """A caller's list never makes an offer milder than the policy's."""
+    """The offers that a caller accepts never make the offer milder than the policy's."""
     assert choose(499, (), accepted, PLENTY, [A_BIKE]).offer is FULL
 
 

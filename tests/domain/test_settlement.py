@@ -508,9 +508,9 @@ def test_concessions_go_in_order(
     goodwill: bool,
     amount_minor: int,
 ) -> None:
-    """A concession is taken off what is due, then disputed, written off, charged back, paid, and
-    borne by Freehold; together they are all that the operator keeps, and nothing is given back
-    twice."""
+    """A concession is taken from the due amount, then from the disputed, written-off, charged-back
+    and paid amounts, and last from the one that Freehold bore. Together these are all that the
+    operator keeps, and nothing is given back twice."""
     it = missing()
     if paid_minor:
         it = collection.pay(it, paid_minor, LOST_US).authorization

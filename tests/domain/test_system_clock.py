@@ -72,8 +72,9 @@ def test_a4_each_jump_is_reported(machine: Machine) -> None:
 
 @pytest.mark.parametrize("step_s", [0.5, 2, MOST_S])
 def test_a4_small_steps_are_followed(machine: Machine, step_s: float) -> None:
-    """A step of a few seconds, as a time daemon makes it, is followed: forward at once; back, time
-    stands still until the wall clock has caught up. Later steps are followed too."""
+    """A step of a few seconds, such as a time daemon makes, is followed. After a step forward, time
+    follows at once; after a step back, it stands still until the wall clock has caught up. Later
+    steps are followed too."""
     clock = machine.clock()
     for _ in range(5):
         machine.pass_s(30 * MOST_S)

@@ -94,7 +94,8 @@ def test_the_parts_of_a_tariff_make_the_fee(duration_us: int, total_minor: int) 
     [(0, 0), (1, 1), (15 * MINUTE_US, 1), (15 * MINUTE_US + 1, 2), (30 * MINUTE_US, 2)],
 )
 def test_the_first_microsecond_starts_an_interval(duration_us: int, intervals: int) -> None:
-    """Fifteen minutes sharp are one interval, one microsecond more makes two, no time none."""
+    """Exactly fifteen minutes are one interval, one microsecond more makes two, and a duration of
+    zero has none."""
     assert _total(BIKE, duration_us) == 150 + intervals * 100
 
 
@@ -251,7 +252,8 @@ def test_an_unsound_tariff_gives_no_fee(tariff: Tariff) -> None:
 def test_the_time_at_which_a_fee_is_reached(
     tariff: Tariff, amount_minor: int, after_us: int | None
 ) -> None:
-    """A fee is reached when an interval starts or a day is full, at once, or never."""
+    """A fee is reached at the start of an interval, at the end of a full day, at the start of the
+    rental, or never."""
     expected = None if after_us is None else START + after_us
     assert reaches_us(tariff, START, amount_minor) == expected
 

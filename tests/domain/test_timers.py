@@ -73,7 +73,7 @@ def test_a_timer_fires_exactly_at_its_instant(it: Authorization, at_us: int, sta
     [settled(0), hold.reverse(granted(), NOW_US).authorization,
      hold.declined(REDUCED, "X", 1, NOW_US).authorization],
 )  # fmt: skip
-def test_a_closed_and_paid_authorization_sleeps(it: Authorization) -> None:
+def test_time_changes_nothing_on_a_closed_and_paid_authorization(it: Authorization) -> None:
     """Time changes nothing on an authorization with nothing open."""
     assert not timers.is_due(it, 2**62)
     assert timers.advance(it, BIKE, 2**62) is None
@@ -150,7 +150,7 @@ def test_one_debit_at_a_time() -> None:
 
 def test_only_the_amount_due_is_debited() -> None:
     """A debit asks for the amount due at that moment; nothing is debited when all is paid or
-    disputed, and a lost dispute is debited again."""
+    disputed, and an amount whose dispute the person lost is debited again."""
     it = collection.pay(settled(), 400, NOW_US).authorization
     (first,) = catch_up(it, NOW_US + 60 * MINUTE_US)
     assert first.transfer is not None

@@ -116,8 +116,8 @@ def test_the_pick_up_window_counts_from_the_confirmation(desk: Desk) -> None:
 
 
 def test_a_hold_cannot_start_after_its_end(desk: Desk) -> None:
-    """A hold cannot start from the instant of its end, even before the sweeper's visit; the state
-    in the refusal is stored."""
+    """From the instant of its end on, a hold cannot start a rental, even before the sweeper's
+    visit. The refusal names the state, which is stored."""
     it = rental(desk, pick_up())
     desk.clock.advance(START_US + 30 * MINUTE_US)
     error = refused(desk, start(it))
@@ -209,7 +209,8 @@ def test_an_unknown_person_is_offered_the_full_deposit(desk: Desk) -> None:
 
 
 def test_a_person_without_consent_is_offered_the_full_deposit(desk: Desk) -> None:
-    """Without consent the score is not used: full deposit, NO_CONSENT, a limit of 0."""
+    """Without consent the score is not used: the deposit is full, the reason is NO_CONSENT, and the
+    limit is 0."""
     desk.put_user("zoe", 900, consent=False)
     it = rental(desk, authorize("zoe"))
     assert (it.offer, it.reasons, it.band) == (Offer.FULL, ("NO_CONSENT",), "")

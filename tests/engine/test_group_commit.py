@@ -103,7 +103,7 @@ def test_the_writer_lingers_only_when_calls_are_expected(
 
 
 def test_the_rate_follows_the_arrivals() -> None:
-    """The rate of arrivals is an average that follows within a few windows, up and down."""
+    """The average rate of arrivals follows a change, up or down, within a few windows."""
     rate = ArrivalRate(0.05)
     assert rate.measure(100.0, 0) == 0.0
     for step in range(1, 41):
@@ -123,7 +123,8 @@ def test_the_rate_is_not_measured_within_a_window() -> None:
 
 
 def test_the_crowd_is_the_recent_peak_of_callers() -> None:
-    """The expected number of callers is that at the last answers, or at those before."""
+    """The expected number of callers is the larger of the numbers at the last two answered
+    batches."""
     crowd = Crowd()
     sizes = []
     for here in (1, 5, 2, 2, 0, 0):
@@ -250,7 +251,8 @@ def test_the_writer_does_not_wait_for_unknown_callers(work: Make) -> None:
     ],
 )
 def test_the_writer_lingers_up_to_the_limit(work: Make, limits: CommitLimits) -> None:
-    """When recent callers stay away, the batch is taken after the pause, or after quiet."""
+    """When recent callers stay away, the writer takes the batch after the longest pause, or after a
+    shorter time without calls."""
 
     async def main() -> list[str]:
         gate = Gate()

@@ -128,7 +128,7 @@ def test_an_overdue_item_is_not_free(desk: Desk) -> None:
 
 
 def test_a_group_and_lapsed_holds(desk: Desk) -> None:
-    """A group is decided without lapsed holds on its person's line or on its items."""
+    """When a group is decided, lapsed holds on the person's line or on the items do not count."""
     two_waiting(desk)
     rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), reference="p"))
     desk.clock.advance(LAPSE_US)
@@ -140,7 +140,7 @@ def test_a_group_and_lapsed_holds(desk: Desk) -> None:
 
 @pytest.mark.parametrize("item", ["", ITEM])
 def test_a_payment_and_lapsed_holds(desk: Desk, item: str) -> None:
-    """A lapsed hold on the line or the item does not make a confirmation a decline."""
+    """A confirmation is not declined because of a lapsed hold on the line or the item."""
     offer = rental(desk, authorize("ben", "bike", item))
     who, number = ("ann", 1) if item else ("ben", 2)
     soon = authorize(who, "umbrella", item, start=Start.ON_PICKUP, window_us=MINUTE_US)
@@ -153,7 +153,7 @@ def test_a_payment_and_lapsed_holds(desk: Desk, item: str) -> None:
 
 @pytest.mark.parametrize("accept", [(), ZERO])
 def test_a_verdict_and_lapsed_holds(desk: Desk, accept: tuple[Offer, ...]) -> None:
-    """A lapsed hold makes an approved review neither a decline nor stricter."""
+    """An approved review is neither declined nor made stricter because of a lapsed hold."""
     desk.do(SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     asked = rental(desk, authorize(accept=accept))
     desk.do(SetStanding("ann", Standing.NORMAL), caller=PLATFORM)
@@ -190,7 +190,7 @@ def test_only_open_holds_make_a_verdict_stricter(desk: Desk) -> None:
 
 
 def test_an_increment_and_a_pick_up_after_lapsed_holds(desk: Desk) -> None:
-    """A lapsed hold does not make an increment or a pick-up a refusal."""
+    """An increment or a pick-up is not refused because of a lapsed hold."""
     out = rental(desk, authorize())
     rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US - 1)

@@ -140,8 +140,8 @@ def test_d1_lapsed_holds_behind_lapsed_holds(
     desk: Desk, effort: Callable[[], Effort], number: int
 ) -> None:
     """D1: a lapsed hold that is found only after another one ended does not start the batch again
-    more often, for any number of callers: each of these waits for an item in the next person's
-    lapsed hold, then for the line."""
+    more often, for any number of callers. Here each caller waits for an item in the next person's
+    lapsed hold, and then for the line."""
     names = people(desk, number + 1)
     waiting = done(desk, *(pick_up(it, "bike", f"of-{it}") for it in names))
     waiting += done(desk, *map(pick_up, names))
@@ -207,8 +207,8 @@ def test_d1_only_blocking_holds_end(desk: Desk, effort: Callable[[], Effort]) ->
 
 
 def test_d1_increments_and_a_named_lapsed_hold(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """D1: in a batch no increment waits for a lapsed hold; the one that names a lapsed hold is
-    refused with that, and the other calls go on."""
+    """D1: in a batch, lapsed holds block no increment. An increment of a hold that has itself
+    lapsed is refused for its state, and the other calls go on."""
     one, other = people(desk, 2)
     held = done(desk, authorize(one), authorize(other))
     waiting = done(desk, pick_up(one), pick_up(other))

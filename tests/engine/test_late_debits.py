@@ -275,8 +275,8 @@ def test_r1_a_success_is_divided(desk: Desk) -> None:
 
 
 def test_r1_all_results_in_one_batch(desk: Desk) -> None:
-    """R1: failure, late success and repeats of both, of two people, and the next dunning step in
-    one batch each count once."""
+    """R1: in one batch, the failures and the late successes of two people's debits, repeats of
+    these reports, and the next dunning step each count once."""
     desk.put_user("dan", 700)
     rentals = [charged(desk, user_id) for user_id in ("ann", "dan")]
     rentals = [woken(desk, it, START_US + HOUR_US) for it in rentals]

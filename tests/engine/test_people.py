@@ -193,8 +193,8 @@ def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
 
 
 def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
-    """D9: a limit set by hand rests on no score, even one of the same amount; the same after it is
-    left to the score, until newer features set it."""
+    """D9: a limit set by hand rests on no score, even if a score would give the same amount. This
+    stays so after the limit is left to the score, until newer features set it."""
     desk.put_user("zoe", 640)
     for limit_minor in (12_345, 30_000):
         desk.do(SetLimit("zoe", Money(CNY, limit_minor)), caller=PLATFORM)

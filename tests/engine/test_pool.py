@@ -22,8 +22,8 @@ def gate() -> threading.Event:
 
 
 def test_d7_work_beyond_the_bound_is_refused(gate: threading.Event) -> None:
-    """D7: a pool accepts as much work as its threads and its queue take; more is Exhausted with a
-    delay, and there is room again when work finishes."""
+    """D7: a pool accepts as much work as its threads and its queue take; more work is refused with
+    Exhausted and a delay, until some work finishes."""
     with Pool("key lookups", PoolLimits(threads=2, max_waiting=3, retry_after_ms=70)) as pool:
         taken = [pool.submit(gate.wait, WAIT_S) for _ in range(5)]
         for _ in range(3):

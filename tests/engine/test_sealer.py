@@ -167,7 +167,8 @@ def test_a_seals_number_is_unique(desk: Desk) -> None:
 
 
 def test_two_processes_seal_one_database(desk: Desk) -> None:
-    """Two sealers at once make one list of seals: each number once, no line left out."""
+    """Two sealers at once make one list of seals: each number is used once, and no line is left
+    out."""
     for n in range(12):
         desk.put_user(f"user-{n}", 700)
     rival = Desk(SqlStore(desk.store.engine))

@@ -151,8 +151,8 @@ def test_refused_transfers_delay_no_others(desk: Desk) -> None:
 
 
 def test_unmarkable_transfers_delay_no_others(desk: Desk) -> None:
-    """When more than a portion of transfers can never be marked SENT, the next round reaches those
-    behind them, and none of the former is handed in."""
+    """When more than a portion of transfers can never be marked SENT, the next round reaches the
+    transfers behind them, and none of the unmarked ones is handed in."""
     owing(desk, *CROWD, "zoe")
     rail = Rail()
     assert dispatches(desk, Counter(desk, *CROWD), rail, 3) == [0, 1, 0]

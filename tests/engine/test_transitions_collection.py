@@ -711,8 +711,8 @@ def test_write_off_of_at_most_the_proposal(desk: Desk) -> None:
 
 
 def test_a_proposal_ends_when_nothing_is_due(desk: Desk) -> None:
-    """A dispute of all that is due ends a proposal; after the person loses it, a new proposal is
-    needed."""
+    """When the person disputes all that is due, a proposed write-off ends. If the person loses the
+    dispute, a new proposal is needed."""
     it = rental(desk, dispute(rental(desk, propose(charged(desk))), 1_250))
     assert (it.write_off_by, it.write_off_minor) == ("", 0)
     it = rental(desk, decide_dispute(it, user_won=False))

@@ -188,7 +188,8 @@ def test_an_unknown_outcome_of_a_batch(shaky: Desk, faulty: FaultyStore) -> None
 
 
 def test_a_lost_answer_after_a_conflict(shaky: Desk, faulty: FaultyStore) -> None:
-    """An unknown outcome of a second attempt is unknown too."""
+    """When the answer to the COMMIT of a second attempt is lost, the outcome is reported as
+    unknown."""
     faulty.plan = [Fault.CONFLICT, Fault.LOST]
     (result,) = shaky.apply(shaky.work(authorize(), request_id="r"))
     assert reason(result) == "OUTCOME_UNKNOWN"

@@ -59,9 +59,9 @@ def others_go_on(desk: Desk) -> None:
 
 @pytest.mark.parametrize("statement", ON_BOTH)
 def test_a8_only_the_wrong_product_is_refused(desk: Desk, statement: str) -> None:
-    """A8: with one product wrong, only its Authorize is refused, alone, in a group, and in a batch
-    whose other calls are answered; the fault and its end are each reported once, with operator and
-    product, and then the product can be rented again."""
+    """A8: when one product is wrong, only an Authorize for it is refused: alone, in a group, and in
+    a batch whose other calls are answered. The fault and its end are each reported once, with
+    operator and product; then the product can be rented again."""
     change(desk, statement)
     for _ in range(3):
         error = refused(desk, authorize())

@@ -61,8 +61,8 @@ def test_kill_under_load_loses_and_doubles_nothing(
 
 
 def test_a_stop_answers_accepted_calls(tmp_path: Path, model: Path, sqlite: SqliteSite) -> None:
-    """SIGTERM drains: every committed call is answered, and the process logs that last and exits
-    with 0."""
+    """SIGTERM drains: every committed call is answered, and the process logs its stop in the last
+    line and exits with 0."""
     url, port = sqlite.fresh(tmp_path), free_port()
     with Crowd(jobs(PLAN, sqlite, port), tmp_path) as crowd:
         checker = Checker(crowd.fresh(tmp_path))

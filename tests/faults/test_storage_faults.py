@@ -190,7 +190,8 @@ def until_refused(story: Story, person: str, most: int = 2_000) -> None:
 
 
 def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
-    """ENOSPC: calls are UNAVAILABLE, nothing is half written, and free space ends the fault.
+    """On a full disk (ENOSPC) calls are UNAVAILABLE, nothing is half written, and free space ends
+    the fault.
 
     Reads are answered meanwhile, and no restart is needed.
     """
@@ -212,7 +213,8 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
-    """EFBIG during a commit: UNAVAILABLE, nothing half written, and room ends the fault."""
+    """When a commit fails with EFBIG, calls are UNAVAILABLE, nothing is half written, and free
+    space ends the fault."""
     with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
         person = callers.platform.person(720.0)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -229,8 +231,8 @@ def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
 def test_a_full_database_refuses_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLITE_FULL within a statement: STORAGE_UNAVAILABLE, nothing written, and room ends the
-    fault."""
+    """When a statement fails with SQLITE_FULL, calls get STORAGE_UNAVAILABLE, nothing is written,
+    and free space ends the fault."""
     with a_story(tmp_path) as (story, callers, _):
         person = callers.platform.person(720.0)
         pages = [1 << 30]
@@ -251,11 +253,12 @@ def test_a_full_database_refuses_and_recovers(
 
 
 def test_a_read_only_database_refuses_and_recovers(tmp_path: Path) -> None:
-    """A file that cannot be written: UNAVAILABLE, nothing half written, until it can be written."""
+    """While the file cannot be written, calls are UNAVAILABLE and nothing is half written; this
+    ends when it can be written again."""
     with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
         person = callers.platform.person(720.0)
         assert story.authorize(person) is not None
-        # Not the shared memory: the kernel ends a process with SIGBUS for that.
+        # The shared memory stays writable: without it the kernel ends a process with SIGBUS.
         files = [str(tmp_path / "freehold.db"), str(tmp_path / "freehold.db-wal")]
         words = ["chattr", "+i", *files]
         if shutil.which("chattr") is None or subprocess.run(words, check=False).returncode:
@@ -336,7 +339,7 @@ def test_a_failing_disk_never_gets_an_ok_without_a_row(
 
     Errors are UNAVAILABLE, and the server recovers by itself with the disk.
     """
-    # So that checkpoints fail too.
+    # With a short log, checkpoints fail too.
     monkeypatch.setattr(sqlite, "LIMITS", checkpointing(40))
     hit = 0
     with a_story(tmp_path) as (story, callers, _):
@@ -584,8 +587,8 @@ def counted(log: Path) -> int:
 
 @pytest.mark.parametrize("what", ["authorize", "settle"])
 def test_death_at_any_system_call_leaves_all_or_nothing(what: str, tmp_path: Path) -> None:
-    """After death at any system call of one call, all of it is stored or nothing, and all if
-    answered.
+    """When the process dies at any system call of one API call, either all of that call is stored
+    or nothing, and all of it if the call was answered.
 
     The same request then gets the one answer, and the books verify.
     """

@@ -131,8 +131,8 @@ def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
 
 
 def test_m1_a_split_without_a_direction_for_blanks_forbids_them() -> None:
-    """M1: whatever the counts, a column may not be missing when any split of the model's text has
-    no direction for its NaN."""
+    """M1: a column may not be missing if any split on it in the model's text has no direction for
+    NaN, however many training rows lacked it."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, B])
     blind = tables.blind_columns(tables.parse(scorer.manifest.model_text))
@@ -220,8 +220,8 @@ def test_m2_deep_trees_have_reasons(deep: Trained) -> None:
 
 
 def test_m2_slow_reasons_are_found_beside_the_calls(deep: Trained) -> None:
-    """M2: a call explains rows until its time is over, at least one; the others are pending, are
-    explained in a thread of their own, and have their reasons at the next call."""
+    """M2: a call explains rows until its time is over, and at least one row. The other rows are
+    pending, are explained in a separate thread, and have their reasons at the next call."""
     served = ModelScorer(deep.scorer.manifest)
     served.bound_reasons(0.0)
     rows = [row(a, b) for a in (1.5, 1.0, 0.5) for b in (2.0, 1.0, NAN)]

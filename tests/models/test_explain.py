@@ -80,7 +80,8 @@ def test_reasons_are_the_largest_sums_of_treeshap(
 def test_reasons_name_the_worst_groups_first(
     scorer: ModelScorer, shipped_data: dataset.Dataset
 ) -> None:
-    """A payment months late is the first reason; no row gets more than four codes or one twice."""
+    """A payment that is months late is the first reason; no row gets more than four codes, or the
+    same code twice."""
     row = shipped_data.raw[0].copy()
     row[1:7] = 4.0
     rows = [row.tobytes(), b"", *(r.tobytes() for r in shipped_data.raw[:50])]

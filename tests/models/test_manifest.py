@@ -101,7 +101,7 @@ def test_a_changed_manifest_is_refused(
 ) -> None:
     """Any change of the manifest makes its model id wrong."""
     edit(directory, change, forge=False)
-    with pytest.raises(TamperedError, match="does not hash"):
+    with pytest.raises(TamperedError, match="is not its model id"):
         manifest.read(directory)
 
 

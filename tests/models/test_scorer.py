@@ -41,7 +41,7 @@ def test_raw_lightgbm_is_the_oracle(
 def test_a_row_alone_scores_as_in_a_batch(
     scorer: ModelScorer, shipped_data: dataset.Dataset, picked: list[int]
 ) -> None:
-    """Other rows change neither a row's margin, in no bit, nor its score."""
+    """Other rows change neither a row's score nor any bit of its margin."""
     rows = [shipped_data.raw[i].tobytes() for i in picked]
     together = scorer.score(rows)
     assert together == [scorer.score([row])[0] for row in rows]

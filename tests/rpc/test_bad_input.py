@@ -285,7 +285,8 @@ def test_origin_fields_are_named(desk: Desks, field: str, value: str) -> None:
 
 
 def test_offers_are_taken_once_and_never_unspecified(desk: Desks) -> None:
-    """Accepted offers named twice, or too many, or unspecified, are refused."""
+    """The accepted offers are refused if one is named twice or unspecified, or if there are too
+    many."""
     one, two, three = OFFER_ZERO, OFFER_REDUCED, OFFER_FULL
     for offers, fields in (
         ([one, one], {"accept_offers"}),
@@ -477,7 +478,7 @@ def test_unknown_currency_is_named(desk: Desks, method: str, field: str) -> None
     getattr(request, field).currency_code = "XTS"
     caller = desk.caller_for(method)
     assert violated(caller, method, request) == {f"{field}.currency_code"}
-    # Not stored: the same id with the right currency passes.
+    # The refusal was not stored: the same id with the right currency passes.
     getattr(request, field).CopyFrom(right)
     caller.send(method, request)
 

@@ -202,7 +202,7 @@ def test_d7_invented_keys_replace_no_good_key() -> None:
 
 @pytest.mark.parametrize("kind", ["g", "b"])
 def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
-    """D7: a full memory forgets only its oldest answer for a new one."""
+    """D7: when the cache of look-ups is full, a new answer replaces only the oldest one."""
     ring = Ring()
     run(ring, *(f"{kind}{n}" for n in range(4)))
     ring.looked_up.clear()
@@ -295,7 +295,7 @@ def test_d7_no_work_goes_to_the_default_pool() -> None:
     ],
 )
 def test_d7_work_for_the_default_pool_is_found(source: str) -> None:
-    """D7: each way of giving work to the default pool is found."""
+    """D7: the check finds each way of giving work to the default pool."""
     assert default_pool_uses(source)
 
 

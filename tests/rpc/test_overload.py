@@ -298,7 +298,8 @@ def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) ->
 
 
 def test_a_defect_in_the_model_gives_only_an_id(tmp_path: Path) -> None:
-    """A model that fails is INTERNAL with a fault id that is in the log; the next call works."""
+    """When the model fails, the call gets INTERNAL with a fault id that is in the log; the next
+    call works."""
     scorer = BrokenScorer()
     with (
         structlog.testing.capture_logs() as logged,
@@ -318,7 +319,7 @@ def test_a_defect_in_the_model_gives_only_an_id(tmp_path: Path) -> None:
 
 
 def test_a_defect_in_the_store_gives_only_an_id(tmp_path: Path) -> None:
-    """A store that fails is INTERNAL with a fault id, for writes and reads; the next call works."""
+    """When the store fails, writes and reads get INTERNAL with a fault id; the next call works."""
     stores: list[BrokenStore] = []
 
     def broken(store: SqlStore) -> SqlStore:

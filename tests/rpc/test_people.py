@@ -111,7 +111,7 @@ def test_money_of_a_person_now_suspended_is_owed_back(desk: Desks) -> None:
 
 
 def test_a_watched_person_is_reviewed(desk: Desks) -> None:
-    """A watched person gets REVIEW; the approval holds as the engine had decided."""
+    """A watched person gets REVIEW; the approval places the hold that the engine had decided on."""
     user_id = desk.platform.person()
     stand(desk, user_id, STANDING_WATCHED)
     waiting = desk.operator.authorize(user_id, "bike")

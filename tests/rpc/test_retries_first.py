@@ -84,7 +84,8 @@ def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
 def test_a_retry_is_answered_under_stricter_reading(
     desk: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same holds for rules outside the contract, where a message becomes a command."""
+    """A retry also gets its answer when the rules outside the contract, by which a message becomes
+    a command, are stricter."""
     request = passing(desk, "SettleAuthorization")
     first = desk.operator.send("SettleAuthorization", request)
 

@@ -118,8 +118,8 @@ def test_usage_ends_within_a_day(desk: Desks, field: str) -> None:
 @pytest.mark.parametrize("seconds", [0.005, 10, 2_000_000_000])
 @pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
 def test_usage_with_a_future_end_ends_now(desk: Desks, field: str, seconds: float) -> None:
-    """A usage that ends after the server's now is billed until now, however far ahead the device's
-    clock is."""
+    """A usage that ends later than the server's present time is billed until that time, however far
+    ahead the device's clock is."""
     rental = ready.active(desk)
     advance(desk, 3 * HOUR_S)
     moment = Timestamp()

@@ -156,7 +156,7 @@ def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
     assert refusal.reason == "VERSION_MISMATCH"
     assert refusal.info.metadata == {"expected_version": "70", "version": str(before.version)}
     assert desk.operator.get(name) == before
-    # Not stored: the same id passes with the right version.
+    # The refusal was not stored: the same id passes with the right version.
     request.expected_version = before.version
     caller.send(method, request)
     assert desk.operator.get(name).version == before.version + 1

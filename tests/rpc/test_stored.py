@@ -98,7 +98,7 @@ def test_answers_of_a_removed_method_keep_the_books_verifiable(
     try:
         fault = verify_books(engine, read_answer=read_answer).fault
         assert fault is not None
-        assert fault.detail == "no answer of Rent"
+        assert fault.detail == "is not an answer of Rent"
         monkeypatch.setitem(stored.REMOVED, "Rent", calls.AuthorizeResponse)
         assert verify_books(engine, read_answer=read_answer).fault is None
         with attack(file) as connection:

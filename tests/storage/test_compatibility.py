@@ -105,8 +105,8 @@ def test_only_a_migration_imports_alembic() -> None:
 def test_a_schema_names_the_oldest_build_that_may_run_on_it(
     revision: str | None, oldest_build: int | None, schema: Schema
 ) -> None:
-    """This build runs on its own schema, and on a later one whose oldest allowed build is this one
-    or earlier."""
+    """This build runs on its own schema, and on a later schema whose oldest allowed build is this
+    build or an earlier one."""
     assert compare_schema(revision, oldest_build) is schema
 
 

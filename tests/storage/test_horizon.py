@@ -190,8 +190,8 @@ def all_pages(case: Case, lists: Lists, size: int, after: Place = START) -> list
 def test_a_late_commit_is_on_a_later_page(
     servers: list[Server], pool: ThreadPoolExecutor, case: Case
 ) -> None:
-    """A page waits for a transaction that took its number before the page's last row, whatever that
-    server's ids; each row comes once, and a reader that continues from an early page misses
+    """A page waits for a transaction that took its number before the page's last row, whatever ids
+    that server makes; each row comes once, and a reader that continues from an early page misses
     none."""
     slow, quick = (server.desk for server in servers)
     before = prepared(servers, case)

@@ -150,8 +150,8 @@ def bring(engine: Engine, move: Callable[[Config, str], None], revision: str) ->
 
 
 def test_earlier_transfers_keep_their_results(empty: Engine) -> None:
-    """A transfer from before the column of earlier results has none, and an older server beside
-    goes on writing."""
+    """A transfer from before the column of earlier results has no earlier result, and an older
+    server goes on writing beside this build."""
     bring(empty, command.upgrade, "0002")
     with writing(empty) as connection:
         connection.execute(text(OLD_TRANSFER.format("before")))
@@ -182,8 +182,8 @@ OLD_LIMIT = """UPDATE lines SET limit_minor = 7, available_minor = 7, limit_fixe
 
 def test_d9_an_earlier_builds_scores_are_not_kept(empty: Engine) -> None:
     """D9: a person registered by an earlier build has the reason SCORE_NOT_KEPT and no score,
-    before and beside the migration, until newer features arrive; a limit fixed there rests on no
-    score."""
+    whether that was before the migration or by an old server after it, until newer features arrive.
+    A limit that the earlier build fixed rests on no score."""
     bring(empty, command.upgrade, "0005")
     with writing(empty) as connection:
         for name in ("before", "fixed"):
@@ -500,7 +500,7 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
     ],
 )
 def test_the_keys_of_rows(name: str, key: set[str]) -> None:
-    """The primary keys are those on which the rules of single use rest."""
+    """The primary keys are those that the rules of single use need."""
     assert {column.name for column in t.metadata.tables[name].primary_key} == key
 
 

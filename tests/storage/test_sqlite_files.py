@@ -41,7 +41,8 @@ def files(file: Path, other: sqlite3.Connection) -> OpenFiles:
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a9_each_file_may_go_and_come_back(files: OpenFiles, file: Path, suffix: str) -> None:
-    """A9: each file that is moved away is missed, until it is back."""
+    """A9: while any of the files is moved away, the check fails; once the file is back, it
+    passes."""
     path = Path(f"{file}{suffix}")
     for _ in range(2):
         path.rename(file.with_name("away"))

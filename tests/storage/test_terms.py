@@ -108,8 +108,7 @@ def test_a8_a_missing_operator(store: SqlStore) -> None:
     ],
 )
 def test_a8_wrong_limits(store: SqlStore, change: str) -> None:
-    """A8: with one wrong limit, or limits that fall as the score rises, a currency has no limits;
-    other currencies' limits are read."""
+    """A8: with one wrong limit, a currency has no limits; other currencies' limits are read."""
     plant(store.engine, "INSERT INTO limit_steps VALUES ('EUR', 500, 1)", change)
     read = store.catalog()
     (fault,) = read.faults

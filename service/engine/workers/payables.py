@@ -19,7 +19,7 @@ MORE = b"more"
 
 def _more(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, Folded):
-        raise InvariantBroken("the answer has another type than the method's")
+        raise InvariantBroken("the answer is not of the method's type")
     return MORE if answer.more else b""
 
 

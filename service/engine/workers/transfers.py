@@ -18,7 +18,7 @@ from service.engine.workers.scan import Scan
 
 def _state(answer: Answer, _payloads: Payloads) -> bytes:
     if not isinstance(answer, TransferRecord):
-        raise InvariantBroken("the answer has another type than the method's")
+        raise InvariantBroken("the answer is not of the method's type")
     return answer.state.encode()
 
 
