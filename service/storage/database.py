@@ -64,6 +64,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
     Raises StorageFailed if the database is unavailable, or its file goes away meanwhile.
     """
+    driver: Any = engine.dialect.loaded_dbapi
     options: dict[str, Any] = {}
     if engine.dialect.name == "postgresql":
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -76,7 +77,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     except OutcomeUnknown as error:
         # A read transaction has no unknown outcome.
         raise StorageFailed(f"the rows read may be out of date: {error}") from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, driver.Error) as error:
+        # The driver's own error comes from a connection that cannot be returned to the pool.
         raise StorageFailed("the database refused the read") from telling(error)
 
 

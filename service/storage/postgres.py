@@ -80,6 +80,15 @@ def open_postgres(url: URL) -> Engine:
 
         connection.add_notice_handler(note)
 
+    @event.listens_for(engine, "handle_error")
+    def lost(context: Any) -> None:
+        # The driver may not have noticed yet that the connection is lost. Returned to the pool it
+        # would fail there, and its place in the pool would be lost with it.
+        error = context.original_exception
+        away = (context.dialect.loaded_dbapi.OperationalError,)
+        if isinstance(error, away) and getattr(error, "sqlstate", None) is None:
+            context.is_disconnect = True
+
     @event.listens_for(engine, "commit")
     def commit(connection: Connection) -> None:
         driver: Any = connection.dialect.loaded_dbapi

@@ -798,6 +798,44 @@ def test_two_migrations_at_once(cluster: Cluster) -> None:
     cluster.drop(empty)
 
 
+def read_while_lost(connection: Connection, lost: list[Session]) -> None:
+    """Reads, loses the connection, and reads again."""
+    connection.execute(text("SELECT 1"))
+    driver: Any = connection.connection.driver_connection
+    lost.append(driver)
+    connection.execute(text("SELECT 2"))
+
+
+def test_a_lost_reader_gives_its_place_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read whose connection is lost fails as StorageFailed, also where the driver has not noticed
+    the loss; it takes no place of the pool with it."""
+    engine, lost = desk.store.engine, list[Session]()
+    wait, rollback = Session.wait, Session.rollback
+
+    def losing(session: Session, *words: Any, **options: Any) -> Any:
+        if session in lost:
+            raise psycopg.OperationalError("consuming input failed: as told")
+        return wait(session, *words, **options)
+
+    def ending(session: Session) -> None:
+        if session not in lost:
+            rollback(session)
+
+    monkeypatch.setattr(Session, "wait", losing)
+    # As of a session that ended with its server: there is nothing left to undo.
+    monkeypatch.setattr(Session, "rollback", ending)
+    pool: Any = engine.pool
+    before = pool.checkedout()
+    for _ in range(LIMITS.postgres.connections + 1):
+        with pytest.raises(StorageFailed), reading(engine) as connection:
+            read_while_lost(connection, lost)
+    pool = engine.pool
+    assert pool.checkedout() <= before
+    lost.clear()
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT 3")) == 3
+
+
 def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> None:
     """A connection whose COMMIT failed is not used again."""
     before = remote.store._writer
