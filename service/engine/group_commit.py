@@ -109,7 +109,7 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
 class WriterThread:
     """The only thread that applies batches; an event loop passes them one at a time.
 
-    An executor's future, lock and work item cost as much as three calls' share of a batch.
+    It is no executor, whose locks, work items and futures are of no use for one batch at a time.
     """
 
     def __init__(self, apply: Apply) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
@@ -115,9 +115,6 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
         session.answer_s = answer_s
 
 
-Found = TypeVar("Found")
-
-
 class Session(Protocol):
     """The connection for writing batches, used without SQLAlchemy.
 
@@ -144,9 +141,8 @@ class Session(Protocol):
         """Rolls the transaction back; raises the driver's error."""
         ...
 
-    def read(self, fetch: Callable[[DBAPICursor], Found]) -> Found:
-        """The result of `fetch`, whose single reads have no transaction; raises the driver's
-        error."""
+    def read(self, fetch: Callable[[DBAPICursor], list[Any]]) -> list[Any]:
+        """The rows that `fetch` reads without a transaction; raises the driver's error."""
         ...
 
 

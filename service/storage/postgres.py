@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -143,9 +143,6 @@ def commit_checked(session: Any, warnings: deque[str]) -> None:
         raise OutcomeUnknown(f"COMMIT was answered with a warning ({warnings[-1]})")
 
 
-Found = TypeVar("Found")
-
-
 class PostgresSession:
     """The connection for writing batches, used through the driver."""
 
@@ -171,8 +168,8 @@ class PostgresSession:
         """Commits; raises StorageFailed, OutcomeUnknown, or the driver's error."""
         commit_checked(self.driver, self._warnings)
 
-    def read(self, fetch: Callable[[Any], Found]) -> Found:
-        """The result of `fetch`, whose single reads have no transaction.
+    def read(self, fetch: Callable[[Any], list[Any]]) -> list[Any]:
+        """The rows that `fetch` reads without a transaction.
 
         A transaction would have to end before scoring, and a rollback makes the driver forget its
         prepared statements.

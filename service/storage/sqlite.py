@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -30,9 +30,6 @@ sqlite3.register_adapter(bytes, bytearray)
 sqlite3.register_adapter(bool, int)
 # Held while a SQLite file is opened or closed in this process.
 SQLITE_FILES = RLock()
-
-
-Found = TypeVar("Found")
 
 
 class SqliteDatabase:
@@ -133,8 +130,8 @@ class SqliteSession:
         """Commits; raises FileGone, FileGoneSince, or the driver's error."""
         self._database.commit(self.driver)
 
-    def read(self, fetch: Callable[[Any], Found]) -> Found:
-        """The result of `fetch`, whose single reads have no transaction."""
+    def read(self, fetch: Callable[[Any], list[Any]]) -> list[Any]:
+        """The rows that `fetch` reads without a transaction."""
         return fetch(self.driver.cursor())
 
 

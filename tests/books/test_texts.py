@@ -134,7 +134,7 @@ def test_links_of_earlier_builds_are_read_in_bulk(file: Path) -> None:
 def test_only_doubted_people_are_read_value_by_value(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a portion is doubted, only its people are read again, and all others in bulk."""
+    """Only the people of a doubted portion are read again; all others are read in bulk."""
     live(desk)
     whole = verify_books(desk.store.engine)
     monkeypatch.setattr(groups, "PORTION_BYTES", 1)
