@@ -7,20 +7,25 @@ disk. Afterwards the rows in that file are counted: fewer rows than calls answer
 benchmark, and so does a run in which most calls held nothing.
 
 The database is prepared once: migrated, with an operator and its products, and all people loaded by
-PutUsers. Each level of calls in flight starts one server on a fresh copy of it, so the mean batch
-is that level's; its rounds use people that no earlier round has used.
+PutUsers. Each level of calls in flight starts servers on fresh copies of it, so the mean batch is
+that level's; its rounds use people that no earlier round has used.
 
 On a busy machine rounds differ by more than builds do. With ``--beside FOLDER`` a third server
 takes its turn in each round: that of another checkout, on a database that its own code prepared. To
 compare two builds, run many short rounds and read the ratios within a round.
+
+Two processes of one build differ as well, by up to 9 % of their CPU time for as long as they run
+(another layout of their memory). So all servers start anew every `--rounds-a-start` rounds, each
+time in the opposite order. To learn a run's error, give `--beside` a checkout of the same revision.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +66,13 @@ class Plan:
     """The parameters of a run: `rounds` at each level, in each `warm_up` and then `calls` timed
     calls.
 
-    `beside` is the folder of the other build, if there is one.
+    Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
+    build, if there is one.
     """
 
     in_flight: tuple[int, ...]
     rounds: int
+    rounds_a_start: int
     calls: int
     warm_up: int
     seed: int
@@ -76,10 +83,25 @@ class Plan:
         """The number of people that one level uses, each in one call."""
         return self.rounds * (self.warm_up + self.calls)
 
+    @property
+    def starts(self) -> list[range]:
+        """The rounds of each start of the servers."""
+        step = self.rounds_a_start
+        return [
+            range(first, min(first + step, self.rounds)) for first in range(0, self.rounds, step)
+        ]
+
 
 @click.command()
 @click.option("--in-flight", default="8,64,128", show_default=True, help="Levels, with commas.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rounds-a-start",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Rounds after which all servers start anew.",
+)
 @click.option(
     "--calls",
     default=4000,
@@ -124,6 +146,7 @@ class Plan:
 def rpc(
     in_flight: str,
     rounds: int,
+    rounds_a_start: int,
     calls: int,
     warm_up: int,
     seed: int,
@@ -133,7 +156,7 @@ def rpc(
     json_file: Path | None,
 ) -> None:
     """Authorize against a bare gRPC echo, same messages, same load, in turn."""
-    plan = Plan(_levels(in_flight), rounds, calls, warm_up, seed, _checkout(beside))
+    plan = Plan(_levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside))
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -153,6 +176,7 @@ def rpc(
         figures={
             "p99_ratio": headline.p99_ratio.median,
             "ratio_in_flight": headline.in_flight,
+            "rounds_a_start": rounds_a_start,
             "calls": calls,
             "warm_up": warm_up,
             "levels": [_as_json(level) for level in measured],
@@ -215,6 +239,15 @@ def _measure(
         return [_level(work, builds, answer, n, plan, step) for n in plan.in_flight]
 
 
+@dataclass(slots=True)
+class _Sums:
+    """What the servers of one name gave at one level: reports, last log lines, and rows."""
+
+    reports: list[Report] = field(default_factory=list)
+    stopped: list[dict[str, Any]] = field(default_factory=list)
+    rows: Counter[str] = field(default_factory=Counter)
+
+
 def _level(
     work: Path,
     builds: dict[str, Prepared],
@@ -223,18 +256,49 @@ def _level(
     plan: Plan,
     step: Callable[[str], None],
 ) -> Level:
+    sums = {name: _Sums() for name in ("echo", *builds)}
+    for start, order in in_turn(tuple(sums), len(plan.starts)):
+        part = work / f"{in_flight}-{start}"
+        part.mkdir()
+        _start(part, builds, answer, in_flight, plan, plan.starts[start], order, sums, step)
+    for name in builds:
+        check_rows(sums[name].rows, acknowledged_of(sums[name].reports))
+        check_held(held_of(sums[name].reports), acknowledged_of(sums[name].reports))
+    echo, here = sums["echo"].reports, sums["Authorize"]
+    beside = None
+    if plan.beside is not None:
+        other = sums["beside"]
+        beside = beside_of(revision(plan.beside), echo, here.reports, other.reports, other.stopped)
+    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside)
+
+
+def _start(
+    work: Path,
+    builds: dict[str, Prepared],
+    answer: Path,
+    in_flight: int,
+    plan: Plan,
+    rounds: range,
+    names: tuple[str, ...],
+    sums: dict[str, _Sums],
+    step: Callable[[str], None],
+) -> None:
+    """Runs some rounds on servers of their own, started in the order of `names`."""
     server_core, load_core = two_cores()
-    databases = {name: copy(it, work / f"{name}-{in_flight}.db") for name, it in builds.items()}
-    servers = {"echo": _echo(answer, work / f"echo-{in_flight}.log", server_core)}
-    for name, prepared in builds.items():
-        log = work / f"{name}-{in_flight}.log"
-        servers[name] = serve(databases[name], prepared, log, server_core)
-    reports: dict[str, list[Report]] = {name: [] for name in servers}
+    databases = {name: copy(it, work / f"{name}.db") for name, it in builds.items()}
+    servers = {}
+    for name in names:
+        log = work / f"{name}.log"
+        servers[name] = (
+            serve(databases[name], builds[name], log, server_core)
+            if name in builds
+            else _echo(answer, log, server_core)
+        )
     with ExitStack() as running:
         for server in servers.values():
             running.enter_context(server)
-        for number, order in in_turn(tuple(servers), plan.rounds):
-            each = plan.people // plan.rounds
+        for turn, order in in_turn(names, len(rounds)):
+            number, each = rounds[turn], plan.people // plan.rounds
             for name in order:
                 prepared = builds.get(name, builds["Authorize"])  # the echo checks no key
                 job = Job(
@@ -252,19 +316,13 @@ def _level(
                     raise BenchmarkError(
                         f"{report.errors} calls to {name} failed: {'; '.join(report.first_errors)}"
                     )
-                reports[name].append(report)
+                sums[name].reports.append(report)
                 step(f"{in_flight} in flight, round {number + 1}, {name}")
-    rows = {name: count_rows(database) for name, database in databases.items()}
-    for name in builds:
-        check_rows(rows[name], acknowledged_of(reports[name]))
-        check_held(held_of(reports[name]), acknowledged_of(reports[name]))
-    echo, here = reports["echo"], reports["Authorize"]
-    beside = None
-    if plan.beside is not None:
-        other = servers["beside"].stopped
-        beside = beside_of(revision(plan.beside), echo, here, reports["beside"], other)
-    stopped = servers["Authorize"].stopped
-    return level_of(in_flight, echo, here, stopped, rows["Authorize"], beside)
+    for name, server in servers.items():
+        sums[name].stopped.append(server.stopped)
+    for name, database in databases.items():
+        sums[name].rows.update(count_rows(database))
+        database.unlink()
 
 
 def _echo(answer: Path, log: Path, core: int) -> Server:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from benchmarks.harness import BenchmarkError, Quartiles, Spread, quartiles, ratios, spread
@@ -98,11 +100,14 @@ def level_of(
     in_flight: int,
     echo: Sequence[Report],
     authorize: Sequence[Report],
-    stopped: dict[str, Any],
+    stopped: Sequence[dict[str, Any]],
     rows: dict[str, int],
     beside: Beside | None = None,
 ) -> Level:
-    """Sum up the rounds of one level; `stopped` is the server's last log line."""
+    """Sum up the rounds of one level; `stopped` has the last log line of each of its servers."""
+    batches: Counter[str] = Counter()
+    for line in stopped:
+        batches.update(line.get("batch_histogram", {}))
     return Level(
         in_flight=in_flight,
         ratio=_paired(authorize, echo, lambda r: r.calls_per_s),
@@ -110,8 +115,8 @@ def level_of(
         cpu_ratio=_paired(echo, authorize, lambda r: r.server_cpu_us),
         echo=_side(echo),
         authorize=_side(authorize),
-        batch_mean=float(stopped["batch_mean"]),
-        batches={str(size): int(n) for size, n in stopped.get("batch_histogram", {}).items()},
+        batch_mean=_batch_mean(stopped),
+        batches={size: batches[size] for size in sorted(batches, key=int)},
         acknowledged=acknowledged_of(authorize),
         rows=rows,
         held=held_of(authorize),
@@ -124,9 +129,9 @@ def beside_of(
     echo: Sequence[Report],
     here: Sequence[Report],
     beside: Sequence[Report],
-    stopped: dict[str, Any],
+    stopped: Sequence[dict[str, Any]],
 ) -> Beside:
-    """Sum up the rounds of the other build; `stopped` is its server's last log line."""
+    """Sum up the rounds of the other build; `stopped` has the last log line of each server."""
     return Beside(
         revision=revision,
         # Seconds per call are the inverse of calls per second: here over beside is beside over
@@ -135,8 +140,12 @@ def beside_of(
         cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
         ratio=_paired(beside, echo, lambda r: r.calls_per_s),
         authorize=_side(beside),
-        batch_mean=float(stopped["batch_mean"]),
+        batch_mean=_batch_mean(stopped),
     )
+
+
+def _batch_mean(stopped: Sequence[dict[str, Any]]) -> float:
+    return fmean(float(line["batch_mean"]) for line in stopped)
 
 
 def _ratios(

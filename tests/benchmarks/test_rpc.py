@@ -103,7 +103,7 @@ def test_a_level_sums_up_its_rounds() -> None:
         replace(_REPORT, calls_per_s=c, latency_ms_p99=6.0, server_cpu_us=400.0)
         for c in (600.0, 1000.0, 700.0)
     ]
-    level = rpc_figures.level_of(64, echoes, authorizes, _STOPPED, {"ACTIVE": 30})
+    level = rpc_figures.level_of(64, echoes, authorizes, [_STOPPED], {"ACTIVE": 30})
     assert (level.ratio.median, level.ratio.min, level.ratio.max) == (0.6, 0.5, 0.7)
     assert level.p99_ratio.median == 3.0
     assert level.cpu_ratio.median == 0.5
@@ -124,7 +124,7 @@ def test_builds_are_compared_within_a_round() -> None:
         replace(_REPORT, calls_per_s=c, server_cpu_us=u)
         for c, u in ((550.0, 300.0), (900.0, 100.0), (300.0, 500.0))
     ]
-    found = rpc_figures.beside_of("abc", echoes, here, beside, _STOPPED)
+    found = rpc_figures.beside_of("abc", echoes, here, beside, [_STOPPED])
     assert found.revision == "abc"
     assert found.time_ratio == Quartiles(1.1, 0.9, 1.2, 0.9, 1.2)
     assert found.cpu_ratio == Quartiles(1.2, 1.1, 1.5, 1.1, 1.5)
@@ -160,7 +160,7 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     """The JSON has the headline, its level and all levels; the table has them in words."""
     levels = [
         rpc_figures.level_of(
-            n, [_REPORT], [replace(_REPORT, calls_per_s=c)], _STOPPED, {"ACTIVE": 10}
+            n, [_REPORT], [replace(_REPORT, calls_per_s=c)], [_STOPPED], {"ACTIVE": 10}
         )
         for n, c in ((8, 400.0), (64, 620.0))
     ]
@@ -254,7 +254,7 @@ def test_doubtful_conditions_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
     """A generator without free CPU, and a machine busy with other work, are reported as such."""
     echo_report = replace(_REPORT, load_cpu_share=0.99)
     busy = replace(_REPORT, other_cpu_share=0.8)
-    level = rpc_figures.level_of(64, [echo_report], [busy], _STOPPED, {"ACTIVE": 10})
+    level = rpc_figures.level_of(64, [echo_report], [busy], [_STOPPED], {"ACTIVE": 10})
     monkeypatch.setattr(rpc, "_measure", lambda *_: [level])
     result = CliRunner().invoke(main, ["rpc", "--folder", str(tmp_path)])
     assert result.exit_code == 0, result.output
