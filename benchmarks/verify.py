@@ -38,10 +38,16 @@ from benchmarks.harness import (
 )
 from benchmarks.prepared import checkpoint
 from benchmarks.processes import environment
-from models import train
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SPEC = _ROOT / "models" / "data" / "taiwan.toml"
+
+# Run by a checkout's code, which finds its own spec.
+_TRAIN = """
+import sys
+from pathlib import Path
+from models import train
+train.train(Path("models/data/taiwan.toml"), Path(sys.argv[1]), progress=False)
+"""
 
 # Run by a checkout's code on its own database.
 _VERIFY = """
@@ -128,7 +134,8 @@ class Side:
 @click.option(
     "--model",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
+    help="A model directory; without it the checkout that makes the day trains one once, into its "
+    ".freehold/model.",
 )
 @click.option(
     "--beside",
@@ -188,11 +195,13 @@ def _prepare(
     work: Path, folder: Path, model: Path | None, beside: Path | None, rentals: int, seed: int
 ) -> dict[Path, Path]:
     """The database of each checkout, with the same rows; made by the other one, if there is one."""
-    if model is None:
-        model = folder / "model"
-        if not model.exists():
-            train.train(_SPEC, model, progress=False)
     maker = beside or _ROOT
+    if model is None:
+        # An earlier build cannot read a model directory of this one.
+        model = (folder if beside is None else beside / ".freehold") / "model"
+        if not model.exists():
+            model.parent.mkdir(parents=True, exist_ok=True)
+            _run(maker, "-c", _TRAIN, str(model))
     words = ["--rentals", str(rentals), "--seed", str(seed), "--model", str(model)]
     _run(maker, "-m", "service.demo", *words, "--out", str(work / "day"))
     made = checkpoint(work / "day" / "freehold.db")
