@@ -62,6 +62,9 @@ def _effects() -> tuple[Array, Array, Array]:
 
 
 _EFFECT, _CHANGED, _SIGNS = _effects()
+_SET_OFF = _EFFECT[
+    TRANSITIONS[T.PAYOUT_RETURNED], ACCOUNTS[Account.REFUND_PAYABLE], ACCOUNTS[Account.OVERPAID]
+]
 
 
 def of_states(states: frozenset[State] | set[State]) -> Array:
@@ -124,12 +127,23 @@ class Attribution:
             sign = signs[of]
             some = np.flatnonzero(sign)
             np.add.at(whole, (base + changed[of])[some], (sign * amount[known])[some])
-        for index in np.flatnonzero(_PAYOUT[transition] & (named >= 0)):
-            flow = e.PAYOUTS[_TRANSITIONS[transition[index]]]
-            self.payouts[int(named[index]), flow, int(amount[index])] += 1
+        self._add_payouts(effect)
         off = (transition == _WRITTEN_OFF) & (named >= 0)
         self.written_off.update(portion.line_person[portion.entry_line[off]].tolist())
         self._add_payable(payable)
+
+    def _add_payouts(self, effect: Array) -> None:
+        """Counts the payouts; entries of one transaction with the same flow are one payout."""
+        it, named = self._portion.entries, self.named
+        counts = (_PAYOUT[it["transition"]]) & (named >= 0) & (effect != _SET_OFF)
+        moved: Counter[tuple[int, str, int, int]] = Counter()
+        for index in np.flatnonzero(counts):
+            flow = e.PAYOUTS[_TRANSITIONS[it["transition"][index]]]
+            of, line = int(named[index]), int(self._portion.entry_line[index])
+            together = int(it["transaction_sequence"][index])
+            moved[of, flow, line, together] += int(it["amount_minor"][index])
+        for (of, flow, _, _), amount_minor in moved.items():
+            self.payouts[of, flow, amount_minor] += 1
 
     def _check(self, effect: Array) -> None:
         it, named, note = self._portion.entries, self.named, self._replay.note
@@ -285,12 +299,11 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     cash_rest = it["cash_minor"] - cash - it["held_cash_minor"]
     refundable = cash + it["paid_minor"] + it["recovered_minor"] - it["refunded_minor"]
     owed_back = it["held_cash_minor"] + it["refund_payable_minor"]
-    came = it["received_minor"] + it["elsewhere_minor"] - it["paid_out_minor"]
+    twice = it["overpaid_minor"] + it["overpaid_written_off_minor"]
+    came = it["received_minor"] + it["elsewhere_minor"] + twice - it["paid_out_minor"]
     given = it["lowered_minor"] + it["refunded_minor"] + it["forgiven_minor"]
     unrecovered = it["written_off_minor"] - it["recovered_minor"] - it["forgiven_minor"]
-    rail = it["received_minor"] - it["paid_out_minor"]
-    in_hand = np.maximum(rail, owed_back) - it["charged_back_minor"]
-    chargeable_back = np.minimum(in_hand, it["received_minor"] - it["charged_back_minor"])
+    chargeable_back = it["received_minor"] - it["charged_back_minor"]
     proposed = it["write_off_minor"]
     by_somebody = ~empty(it["write_off_by"])
     settled = state == STATES[State.SETTLED]
@@ -308,10 +321,14 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "recovered within written off", unrecovered < 0
     yield "what came in has its place", came != owed_back + refundable
     yield "charged back within what came", chargeable_back < 0
+    both = (it["overpaid_minor"] != 0) & (it["refund_payable_minor"] != 0)
+    yield "what is overpaid is set off", both
     yield "provided for before written off", it["provisioned_minor"] < it["written_off_minor"]
-    yield "collected only when settled", ~settled & ((it["rung"] != 0) | by_somebody)
+    off = by_somebody & (it["overpaid_minor"] == 0)
+    yield "collected only when settled", ~settled & ((it["rung"] != 0) | off)
     yield "a proposal names who and how much", by_somebody != (proposed > 0)
-    yield "proposed only while something is due", (proposed != 0) & (due == 0)
+    unpaid = due + it["overpaid_minor"]
+    yield "proposed only while something is unpaid", (proposed != 0) & (unpaid == 0)
     rests = {State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED}
     yield "a charge is ACTIVE until it ends", charge & of_states(rests)[state]
     yield "a rung of the ladder", (it["rung"] < 0) | (it["rung"] > len(LADDER))

@@ -33,7 +33,7 @@ _RUNG_OF = np.array([NONE, *(_RUNGS.index(step.rung) for step in LADDER)], dtype
 _CLAIMS = of_transitions({T.RETURN_CLAIMED, T.RETURN_CONTESTED})
 _BEGINS = of_transitions({T.ACTIVE, T.STARTED})
 _CALLS = ~of_transitions(e.NO_CALLS)
-_DEBITS = of_transitions(e.DEBITS)
+_TRANSFERRED = of_transitions(e.TRANSFERRED)
 _CLAIMED, _SETTLED, _LOST, _EXTENDED = (
     TRANSITIONS[it] for it in (T.RETURN_CLAIMED, T.SETTLED, T.LOST, T.EXTENDED)
 )
@@ -63,9 +63,9 @@ class Story:
         return self._at, self._transition, self._event_us
 
     @property
-    def debits(self) -> Words:
-        """The events on debits, with the instants at which they were recorded."""
-        said = _DEBITS[self._transition]
+    def transfers(self) -> Words:
+        """The events on transfers, with the instants at which they were recorded."""
+        said = _TRANSFERRED[self._transition]
         return self._at[said], self._transition[said], self._record_us[said]
 
     def calls(self) -> tuple[Array, Array]:

@@ -39,6 +39,8 @@ AMOUNTS: Final = (
     "received_minor",
     "elsewhere_minor",
     "paid_out_minor",
+    "overpaid_minor",
+    "overpaid_written_off_minor",
 )
 """The amounts of an authorization that follow from its entries alone."""
 
@@ -95,10 +97,14 @@ _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payabl
 _OWED_AGAIN: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
 }
+# An amount owed back is set off at once against an overpaid one.
+_SET_OFF: Effects = {
+    (A.REFUND_PAYABLE, A.OVERPAID): _moves(refund_payable_minor=-1, overpaid_minor=-1)
+}
 # A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
-EFFECTS: Final[dict[T, Effects]] = {
+_OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
     T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
     T.OPERATOR_PAID_BACK: {(A.CASH, A.OPERATOR_PAYABLE): ()},
@@ -125,6 +131,7 @@ EFFECTS: Final[dict[T, Effects]] = {
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
+        (A.CASH, A.OVERPAID): _moves(overpaid_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
         **_REPAID,
     },
@@ -141,6 +148,11 @@ EFFECTS: Final[dict[T, Effects]] = {
     },
     T.PAYOUT_FAILED: _OWED_AGAIN,
     T.PAYOUT_RETURNED: _OWED_AGAIN,
+    T.PAYOUT_CANCELLED: _OWED_AGAIN,
+    T.PAYOUT_SUCCEEDED_LATE: {
+        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1),
+        (A.OVERPAID, A.CASH): _moves(overpaid_minor=1, paid_out_minor=1, paid_out=1),
+    },
     T.DISPUTE_OPENED: {
         (A.RECEIVABLE_DISPUTED, A.RECEIVABLE): _moves(disputed_minor=1, due_minor=-1)
     },
@@ -160,6 +172,7 @@ EFFECTS: Final[dict[T, Effects]] = {
         **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
         (A.GOODWILL, A.RECEIVABLE_CHARGED_BACK): _moves(refunded_minor=1, **_TAKEN),
         (A.RECOVERY, A.RECEIVABLE_CHARGED_BACK): _moves(recovered_minor=-1, **_TAKEN),
+        (A.OVERPAID, A.RECEIVABLE_CHARGED_BACK): _moves(overpaid_minor=1, **_TAKEN),
     },
     T.PROVISIONED: {
         (A.CREDIT_LOSS, A.ALLOWANCE): _moves(provisioned_minor=1),
@@ -170,11 +183,24 @@ EFFECTS: Final[dict[T, Effects]] = {
         (A.ALLOWANCE, A.RECEIVABLE): _moves(written_off_minor=1, due_minor=-1),
         (A.LIMIT_CONTROL, A.DRAWN): (),
     },
+    T.OVERPAID_WRITTEN_OFF: {
+        (A.CREDIT_LOSS, A.ALLOWANCE): (),
+        (A.ALLOWANCE, A.OVERPAID): _moves(overpaid_minor=-1, overpaid_written_off_minor=1),
+    },
     T.CHARGE_FORGIVEN: {
         (A.GOODWILL, A.RECEIVABLE): _moves(lowered_minor=1, due_minor=-1),
         **_REPAID,
     },
 }
+"""The postings that each transition may have, apart from a set-off."""
+
+
+def _with_set_off(effects: Effects) -> Effects:
+    may_owe = any(debit is A.OVERPAID or credit is A.REFUND_PAYABLE for debit, credit in effects)
+    return {**effects, **_SET_OFF} if may_owe else effects
+
+
+EFFECTS: Final = {transition: _with_set_off(it) for transition, it in _OWN_EFFECTS.items()}
 """The postings that each transition may have; a transition not listed here has none."""
 
 OPERATORS_OWN: Final = {
@@ -224,7 +250,7 @@ CLIMBED: Final = {
 }
 NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
-    *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED),
+    *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
 }
 """Transitions by time or by the rail; a loss may also be a call."""
 ENDS: Final = {
@@ -232,7 +258,16 @@ ENDS: Final = {
     TransferState.CANCELLED: T.DEBIT_CANCELLED,
 }
 """The transitions by which a debit ends without a payment."""
-DEBITS: Final = frozenset({T.DEBIT_REQUESTED, *ENDS.values()})
+PAYOUT_ENDS: Final = {
+    TransferState.FAILED: T.PAYOUT_FAILED,
+    TransferState.CANCELLED: T.PAYOUT_CANCELLED,
+    TransferState.RETURNED: T.PAYOUT_RETURNED,
+}
+"""The transitions by which a payout ends without reaching the person."""
+TRANSFERRED: Final = frozenset(
+    {T.DEBIT_REQUESTED, T.PAID_OUT, *ENDS.values(), *PAYOUT_ENDS.values()}
+)
+"""The requests and ends of transfers, which are recorded at the same instants."""
 
 
 # -- money outside --------------------------------------------------------------------------------
@@ -241,6 +276,8 @@ PAYOUTS: Final = {
     T.PAID_OUT: "paid_out",
     T.PAYOUT_FAILED: "failed_payouts",
     T.PAYOUT_RETURNED: "failed_payouts",
+    T.PAYOUT_CANCELLED: "failed_payouts",
+    T.PAYOUT_SUCCEEDED_LATE: "paid_out",
 }
 PAYMENTS: Final = {
     PaymentKind.DEPOSIT: "deposits",

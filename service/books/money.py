@@ -34,7 +34,7 @@ from service.storage import schema as t
 _KINDS, _STATES, _TRANSITIONS = list(PaymentKind), list(TransferState), list(T)
 _OWN_KINDS = frozenset(e.OPERATORS_OWN.values())
 _PAYOUT = TRANSFER_KINDS[TransferKind.PAYOUT]
-_FAILED = {TransferState.FAILED, TransferState.RETURNED}
+_SUCCEEDED = {TransferState.SUCCEEDED, TransferState.RETURNED}
 _UNDER_WAY = {TransferState.REQUESTED, TransferState.SENT}
 
 
@@ -127,16 +127,23 @@ class Recorded:
                 self._fault(place, rule, row, detail)
 
     def _add_payout(self, index: int, of: int, state: TransferState) -> list[tuple[str, str]]:
-        """Adds a payout; returns its faults."""
+        """Adds a payout with its ends; returns its faults."""
         it = self._portion.transfers
-        if state is TransferState.CANCELLED:
-            return [("TRANSFER", "a payout is never cancelled")]
-        if it["earlier_state"][index] != NONE:
-            return [("TRANSFER", "no word on a payout takes another's place")]
         amount_minor = int(it["amount_minor"][index])
+        flows = ["paid_out"]
+        self._say(of, T.PAID_OUT, it["request_us"][index])
+        if state in e.PAYOUT_ENDS:
+            self._say(of, e.PAYOUT_ENDS[state], it["change_us"][index])
+        if it["earlier_state"][index] != NONE:
+            earlier = _STATES[it["earlier_state"][index]]
+            if state not in _SUCCEEDED or earlier not in e.ENDS:
+                return [("TRANSFER", f"{state}, and {earlier} before")]
+            self._say(of, e.PAYOUT_ENDS[earlier], it["earlier_us"].values[index])
+            flows += ["failed_payouts", "paid_out"]
+        if state in e.PAYOUT_ENDS:
+            flows.append("failed_payouts")
         if of >= 0:
-            flows = ("paid_out", "failed_payouts")
-            for flow in flows if state in _FAILED else flows[:1]:
+            for flow in flows:
                 self._flows[flow][of] += amount_minor
                 self._payouts[of, flow, amount_minor] += 1
         return []
@@ -222,9 +229,9 @@ class Recorded:
             "TRANSFER", wrong,
             lambda i: f"debits under way: {self._asked.get(i, [])}, stored {debiting[i]}",
         )  # fmt: skip
-        said, told = self._said(), story.debits
+        said, told = self._said(), story.transfers
         found.note(
-            "TRANSFER", self._mask(differing(said, told)), "transfers and events of debits differ"
+            "TRANSFER", self._mask(differing(said, told)), "transfers and their events differ"
         )
 
     def _check_story(self, found: Check, replay: Replay, story: Story) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from service.domain.dunning import LADDER
 from service.domain.errors import IllegalState, VersionMismatch
-from service.domain.ledger import Posting
+from service.domain.ledger import Account, Posting
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
 
@@ -54,6 +54,8 @@ class Custody(StrEnum):
 class Collection(StrEnum):
     """The collection of the captured amount. If several apply, the first in this order counts."""
 
+    OVERPAID = "OVERPAID"
+    """The person got money twice, and owes it."""
     WRITTEN_OFF = "WRITTEN_OFF"
     DISPUTED = "DISPUTED"
     REFUND_PENDING = "REFUND_PENDING"
@@ -126,6 +128,8 @@ class Authorization(NamedTuple):
     `refunded_minor` was given back after payment. `refund_payable_minor` is owed to the person in
     cash. `received_minor` came by the payment rail, less the amounts that a bank took back for
     good. `elsewhere_minor` is the part of the paid amount that was paid to the operator.
+    `overpaid_minor` went out beyond the amount owed: the person got it twice, and owes it.
+    `overpaid_written_off_minor` is such an amount that nobody expects back.
     `paid_out_minor` went out by the rail. `charged_back_minor` was taken back by a bank and is not
     decided yet. `debiting_minor` was requested from the rail, which has not answered yet.
 
@@ -191,6 +195,8 @@ class Authorization(NamedTuple):
     write_off_minor: int = 0
     rung: int = 0
     version: int = 0
+    overpaid_minor: int = 0
+    overpaid_written_off_minor: int = 0
 
     @property
     def name(self) -> str:
@@ -240,8 +246,18 @@ class Authorization(NamedTuple):
 
     @property
     def chargeable_back_minor(self) -> int:
-        """The amount that a bank can still take back: it came by the rail and is in hand."""
-        return min(self.in_hand_minor, self.received_minor - self.charged_back_minor)
+        """The amount that a bank can still take back: it came by the rail."""
+        return self.received_minor - self.charged_back_minor
+
+    @property
+    def payable_out_minor(self) -> int:
+        """The amount owed back that may go out now, because no bank has taken it back."""
+        return max(0, min(self.refund_payable_minor, self.in_hand_minor))
+
+    @property
+    def unpaid_minor(self) -> int:
+        """The amount that the person owes, and that may be written off: due or overpaid."""
+        return self.due_minor + self.overpaid_minor
 
     @property
     def goodwill_minor(self) -> int:
@@ -269,6 +285,8 @@ class Authorization(NamedTuple):
     @property
     def collection(self) -> Collection:
         """The collection state that follows from the stored amounts."""
+        if self.overpaid_minor:
+            return Collection.OVERPAID
         if not (self.captured_minor or self.refund_payable_minor or self.charged_back_minor):
             return _NOTHING_TO_COLLECT
         if self.written_off_minor:
@@ -347,13 +365,27 @@ def step(
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
 
-    When nothing is due any more, a proposed write-off is dropped: an amount that falls due later
+    An amount that is owed back is set off against an overpaid one at once. When nothing is unpaid
+    any more, a proposed write-off is dropped: an amount that falls due later
     needs a new proposal.
     """
     following = changed(authorization, changes)
-    if following.write_off_minor and following.due_minor == 0:
+    if following.overpaid_minor and following.refund_payable_minor:
+        following, postings = _set_off(following, postings)
+    if following.write_off_minor and following.unpaid_minor == 0:
         following = following._replace(write_off_by="", write_off_minor=0)
     return Step(following, postings, transition, event_us, transfer)
+
+
+def _set_off(
+    it: Authorization, postings: tuple[Posting, ...]
+) -> tuple[Authorization, tuple[Posting, ...]]:
+    amount_minor = min(it.overpaid_minor, it.refund_payable_minor)
+    rest = it._replace(
+        overpaid_minor=it.overpaid_minor - amount_minor,
+        refund_payable_minor=it.refund_payable_minor - amount_minor,
+    )
+    return rest, (*postings, Posting(Account.REFUND_PAYABLE, Account.OVERPAID, amount_minor))
 
 
 def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authorization:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.domain import concessions
 from service.domain.authorization import (
     CHARGED,
+    CLOSED,
     TAKEN,
     Act,
     Authorization,
@@ -34,19 +35,22 @@ RECORD_PAYMENT = Act("RecordPayment", CHARGED)
 
 
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """A payment: for the due amount, then for the amount written off; the rest is owed back.
+    """A payment: for the due, the written-off and the overpaid amount; the rest is owed back.
 
-    Raises IllegalState if nothing was captured on credit.
+    Raises IllegalState if nothing was captured on credit and nothing is overpaid.
     """
-    require(it, RECORD_PAYMENT)
-    if it.captured_credit_minor == 0:
-        raise IllegalState("NOTHING_DUE", "nothing was captured on credit", it.state)
+    if not it.overpaid_minor:
+        require(it, RECORD_PAYMENT)
+        if it.captured_credit_minor == 0:
+            raise IllegalState("NOTHING_DUE", "nothing was captured on credit", it.state)
     paid_minor = min(amount_minor, it.due_minor)
     recovered_minor = min(amount_minor - paid_minor, it.unrecovered_minor)
-    excess_minor = amount_minor - paid_minor - recovered_minor
+    twice_minor = min(amount_minor - paid_minor - recovered_minor, it.overpaid_minor)
+    excess_minor = amount_minor - paid_minor - recovered_minor - twice_minor
     paid = it._replace(
         paid_minor=it.paid_minor + paid_minor,
         recovered_minor=it.recovered_minor + recovered_minor,
+        overpaid_minor=it.overpaid_minor - twice_minor,
         refund_payable_minor=it.refund_payable_minor + excess_minor,
         received_minor=it.received_minor + amount_minor,
     )
@@ -54,6 +58,7 @@ def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
         Posting(Account.CASH, Account.RECEIVABLE, paid_minor),
         Posting(Account.AVAILABLE, Account.DRAWN, paid_minor),
         Posting(Account.CASH, Account.RECOVERY, recovered_minor),
+        Posting(Account.CASH, Account.OVERPAID, twice_minor),
         Posting(Account.CASH, Account.REFUND_PAYABLE, excess_minor),
     )
     return step(paid, postings, Transition.PAYMENT_RECORDED, now_us)
@@ -108,8 +113,7 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
     Money that a bank has taken back is not paid out while the charge-back is open.
     """
     require(it, PAY_OUT)
-    most_minor = min(it.refund_payable_minor, it.in_hand_minor)
-    _within(amount_minor, most_minor, "owed back and not charged back")
+    _within(amount_minor, it.payable_out_minor, "owed back and not charged back")
     paid_out = it._replace(
         refund_payable_minor=it.refund_payable_minor - amount_minor,
         paid_out_minor=it.paid_out_minor + amount_minor,
@@ -127,6 +131,30 @@ def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
 def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """A payout bounced: the amount is owed again."""
     return _owed_again(it, amount_minor, Transition.PAYOUT_RETURNED, now_us)
+
+
+def payout_cancelled(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """A payout that was not yet handed to the rail is cancelled: the amount is owed again."""
+    return _owed_again(it, amount_minor, Transition.PAYOUT_CANCELLED, now_us)
+
+
+def payout_succeeded_late(it: Authorization, amount_minor: int, now_us: int) -> Step:
+    """The payment rail reports the success of a payout that it had reported as failed.
+
+    The amount is not owed any more. If less than that is still owed, the person got the rest twice.
+    """
+    owed_minor = min(amount_minor, it.refund_payable_minor)
+    twice_minor = amount_minor - owed_minor
+    paid_out = it._replace(
+        refund_payable_minor=it.refund_payable_minor - owed_minor,
+        overpaid_minor=it.overpaid_minor + twice_minor,
+        paid_out_minor=it.paid_out_minor + amount_minor,
+    )
+    postings = (
+        Posting(Account.REFUND_PAYABLE, Account.CASH, owed_minor),
+        Posting(Account.OVERPAID, Account.CASH, twice_minor),
+    )
+    return step(paid_out, postings, Transition.PAYOUT_SUCCEEDED_LATE, now_us)
 
 
 def _owed_again(it: Authorization, amount_minor: int, transition: Transition, now_us: int) -> Step:
@@ -207,10 +235,10 @@ def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person's bank took money back; the amount is disputed until that is decided.
 
     The bank may take back any money that came by the rail: a deposit, held or released, a payment,
-    or an overpayment.
+    or an overpayment. It may do so even if the money has gone out by now.
     """
     require(it, RECORD_CHARGE_BACK)
-    _within(amount_minor, it.chargeable_back_minor, "received by the rail and not given back")
+    _within(amount_minor, it.chargeable_back_minor, "received by the rail and not charged back")
     charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
     return step(charged, postings, Transition.CHARGED_BACK, now_us)
@@ -223,7 +251,8 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
     """The charge-back is overturned and the money comes back, or the person keeps it.
 
     An amount that the person keeps is taken, in this order, from money owed back or held, from the
-    charge as after a won dispute, and from amounts recovered after a write-off.
+    charge as after a won dispute, and from amounts recovered after a write-off. The rest had gone
+    out before the bank took it back: the person got it twice, and no operator pays for it.
     """
     require(it, RESOLVE_CHARGE_BACK)
     amount_minor = it.charged_back_minor
@@ -235,9 +264,10 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
         return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us)
     owed_minor = min(amount_minor, it.refund_payable_minor)
     held_minor = min(amount_minor - owed_minor, it.held_cash_minor)
-    kept_minor = amount_minor - owed_minor - held_minor
+    kept_minor = min(amount_minor - owed_minor - held_minor, it.kept_minor)
     paid_minor = min(kept_minor, max(0, it.kept_minor - it.recovered_minor))
     recovered_minor = kept_minor - paid_minor
+    twice_minor = amount_minor - owed_minor - held_minor - kept_minor
     given, postings = _given_up(settled, paid_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
     taken = given._replace(
         refund_payable_minor=it.refund_payable_minor - owed_minor,
@@ -246,12 +276,14 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
         refunded_minor=it.refunded_minor + paid_minor,
         recovered_minor=it.recovered_minor - recovered_minor,
         received_minor=it.received_minor - amount_minor,
+        overpaid_minor=it.overpaid_minor + twice_minor,
     )
     all_postings = (
         Posting(Account.REFUND_PAYABLE, Account.RECEIVABLE_CHARGED_BACK, owed_minor),
         Posting(Account.DEPOSIT, Account.RECEIVABLE_CHARGED_BACK, held_minor),
         *postings,
         Posting(Account.RECOVERY, Account.RECEIVABLE_CHARGED_BACK, recovered_minor),
+        Posting(Account.OVERPAID, Account.RECEIVABLE_CHARGED_BACK, twice_minor),
     )
     return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us)
 
@@ -284,13 +316,23 @@ PROPOSE_WRITE_OFF = Act("ProposeWriteOff", frozenset({State.SETTLED}))
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
     """One person proposes to write off the due amount; `by` is the id of the key used.
 
+    On a closed authorization of which nothing can fall due any more, it is for the overpaid amount.
     A new proposal replaces the earlier one.
     """
-    require(it, PROPOSE_WRITE_OFF)
-    if it.due_minor == 0:
+    amount_minor = _last_minor(it)
+    if amount_minor == 0:
+        require(it, PROPOSE_WRITE_OFF)
+        amount_minor = it.due_minor
+    if amount_minor == 0:
         raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
-    proposed = it._replace(write_off_by=by, write_off_minor=it.due_minor)
+    proposed = it._replace(write_off_by=by, write_off_minor=amount_minor)
     return step(proposed, (), Transition.WRITE_OFF_PROPOSED, now_us)
+
+
+def _last_minor(it: Authorization) -> int:
+    """The overpaid amount if it is all that the person can still owe, else 0."""
+    last = it.state in CLOSED and it.due_minor == 0 and it.disputed_minor == 0
+    return it.overpaid_minor if last else 0
 
 
 APPROVE_WRITE_OFF = Act("ApproveWriteOff", frozenset({State.SETTLED}))
@@ -301,9 +343,11 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
 
     Less is written off if less is due by now. An amount that fell due after the proposal stays due,
     as after a dispute that the person lost. The provision is raised as far as needed, so that the
-    allowance covers the write-off.
+    allowance covers the write-off. An overpaid amount is written off apart from that, and does not
+    lower the limit.
     """
-    require(it, APPROVE_WRITE_OFF)
+    if not _last_minor(it):
+        require(it, APPROVE_WRITE_OFF)
     if not it.write_off_by:
         raise IllegalState("NOT_PROPOSED", "no write-off was proposed; propose it first", it.state)
     if it.write_off_by == by:
@@ -312,6 +356,8 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
             "this key proposed the write-off; another must approve",
             it.state,
         )
+    if _last_minor(it):
+        return _write_off_overpaid(it, now_us)
     amount_minor = min(it.due_minor, it.write_off_minor)
     written_off_minor = it.written_off_minor + amount_minor
     missing_minor = max(0, written_off_minor - it.provisioned_minor)
@@ -327,6 +373,21 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
         Posting(Account.LIMIT_CONTROL, Account.DRAWN, amount_minor),
     )
     return step(written, postings, Transition.WRITTEN_OFF, now_us)
+
+
+def _write_off_overpaid(it: Authorization, now_us: int) -> Step:
+    amount_minor = min(it.overpaid_minor, it.write_off_minor)
+    written = it._replace(
+        overpaid_minor=it.overpaid_minor - amount_minor,
+        overpaid_written_off_minor=it.overpaid_written_off_minor + amount_minor,
+        write_off_by="",
+        write_off_minor=0,
+    )
+    postings = (
+        Posting(Account.CREDIT_LOSS, Account.ALLOWANCE, amount_minor),
+        Posting(Account.ALLOWANCE, Account.OVERPAID, amount_minor),
+    )
+    return step(written, postings, Transition.OVERPAID_WRITTEN_OFF, now_us)
 
 
 FORGIVE_CHARGE = Act("ForgiveCharge", CHARGED)

@@ -40,6 +40,13 @@ class Account(StrEnum):
     DEPOSIT = "deposit"
     OPERATOR_PAYABLE = "operator_payable"
     REFUND_PAYABLE = "refund_payable"
+    # Money that a person got twice.
+    OVERPAID = "overpaid"
+    # A debt without a hold: Freehold owes the operator only the amount that the person pays.
+    RECEIVABLE_UNHELD = "receivable_unheld"
+    OPERATOR_DEFERRED = "operator_deferred"
+    # Money at the rail that matches nothing.
+    SUSPENSE = "suspense"
     FEE_INCOME = "fee_income"
     RECOVERY = "recovery"
     CREDIT_LOSS = "credit_loss"
@@ -67,6 +74,8 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
     Account.RECEIVABLE_CHARGED_BACK: ("charged_back_minor", 1),
     Account.DEPOSIT: ("deposit_minor", -1),
     Account.REFUND_PAYABLE: ("refund_payable_minor", -1),
+    Account.OVERPAID: ("overpaid_minor", 1),
+    Account.RECEIVABLE_UNHELD: ("unheld_minor", 1),
 }
 
 
@@ -131,6 +140,8 @@ class Line:
     subject: bytes = b""
     head: bytes = NO_LINK
     version: int = 0
+    overpaid_minor: int = 0
+    unheld_minor: int = 0
 
     def copy(self) -> Line:
         """An independent line with the same balances."""
@@ -154,6 +165,8 @@ class Line:
             self.subject,
             self.head,
             self.version,
+            self.overpaid_minor,
+            self.unheld_minor,
         )
 
 
@@ -173,6 +186,8 @@ class LineAt(NamedTuple):
     charged_back_minor: int
     deposit_minor: int
     refund_payable_minor: int
+    overpaid_minor: int
+    unheld_minor: int
 
     @property
     def rearranged(self) -> bool:

@@ -157,6 +157,7 @@ def _write_line(line: Line, message: credit.CreditLine | credit.CreditProfile) -
         (message.charged_back, line.charged_back_minor),
         (message.deposit, line.deposit_minor),
         (message.refund_payable, line.refund_payable_minor),
+        (message.overpaid, line.overpaid_minor),
     ):
         amount.currency_code = line.currency
         amount.amount_minor = minor

@@ -138,6 +138,8 @@ def encode_authorization(it: Authorization) -> bytes:
     if it.charged_back_minor:
         message.charged_back.currency_code = it.currency
         message.charged_back.amount_minor = it.charged_back_minor
+    if it.overpaid_minor:
+        _write_overpaid(it, message)
     message.decision_id = it.decision_id
     message.model_id = it.model_id
     message.policy_revision = it.policy_revision
@@ -166,6 +168,14 @@ def encode_authorization(it: Authorization) -> bytes:
     message.name = it.name
     message.collection = COLLECTIONS[it.collection]
     return message.SerializeToString()
+
+
+def _write_overpaid(it: Authorization, message: pb.Authorization) -> None:
+    message.overpaid.currency_code = it.currency
+    message.overpaid.amount_minor = it.overpaid_minor
+    if it.write_off_minor:
+        message.write_off_proposed.currency_code = it.currency
+        message.write_off_proposed.amount_minor = it.write_off_minor
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:

@@ -114,6 +114,8 @@ def _line(it: LineAt) -> pb.LineAt:
         entries=it.entries,
         last_sequence=it.last_sequence,
         rearranged=it.rearranged,
+        overpaid=amount(it.overpaid_minor),
+        unheld=amount(it.unheld_minor),
     )
 
 

@@ -206,13 +206,12 @@ def _transaction(it: Entry) -> tuple[object, ...]:
 class Moved:
     """One authorization and its entries' sums."""
 
-    __slots__ = ("_amounts", "_posted", "authorization", "payouts", "requests", "story")
+    __slots__ = ("_amounts", "_payouts", "_posted", "authorization", "requests", "story")
 
     def __init__(self, authorization: Authorization) -> None:
         self.authorization = authorization
         self._amounts = [0] * len(e.PLACES)
-        self.payouts: Counter[tuple[str, int]] = Counter()
-        """Payouts and failed payouts, by flow and amount: each is one transfer."""
+        self._payouts: Counter[tuple[str, int]] = Counter()
         self.story = Story(authorization)
         self.requests = 0
         """The number of stored answers about it."""
@@ -226,10 +225,15 @@ class Moved:
         for place, sign in effect_of(entry, row):
             self._amounts[place] += sign * entry.amount_minor
         flow = e.PAYOUTS.get(entry.transition)
-        if flow is not None:
-            self.payouts[flow, entry.amount_minor] += 1
+        if flow is not None and entry.credit is not Account.OVERPAID:
+            self._payouts[flow, entry.transaction_sequence] += entry.amount_minor
         if entry.transaction_sequence == entry.sequence:
             self._posted[entry.transition, entry.event_us] += 1
+
+    @property
+    def payouts(self) -> Counter[tuple[str, int]]:
+        """Payouts and failed payouts, by flow and amount: each is one transfer."""
+        return Counter((flow, minor) for (flow, _), minor in self._payouts.items())
 
     def flow_minor(self, name: str) -> int:
         """The money that came or went, by its name in e.FLOWS."""
@@ -297,7 +301,8 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         it.credit_minor - it.captured_credit_minor - it.held_credit_minor,
         it.cash_minor - cash_minor - it.held_cash_minor,
     )
-    came_minor = it.received_minor + it.elsewhere_minor - it.paid_out_minor
+    twice_minor = it.overpaid_minor + it.overpaid_written_off_minor
+    came_minor = it.received_minor + it.elsewhere_minor + twice_minor - it.paid_out_minor
     place_minor = (
         it.held_cash_minor
         + it.refund_payable_minor
@@ -316,11 +321,14 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "given up within given": it.goodwill_minor < 0,
         "recovered within written off": it.unrecovered_minor < 0,
         "what came in has its place": came_minor != place_minor,
-        "charged back within what came": it.chargeable_back_minor < 0,
+        "charged back within what came": it.received_minor < it.charged_back_minor,
+        "what is overpaid is set off": it.overpaid_minor != 0 != it.refund_payable_minor,
         "provided for before written off": it.provisioned_minor < it.written_off_minor,
-        "collected only when settled": not settled and (it.rung != 0 or it.write_off_by != ""),
+        "collected only when settled": not settled
+        and (it.rung != 0 or (it.write_off_by != "" and not it.overpaid_minor)),
         "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
-        "proposed only while something is due": it.write_off_minor != 0 and it.due_minor == 0,
+        "proposed only while something is unpaid": it.write_off_minor != 0
+        and it.due_minor + it.overpaid_minor == 0,
         "a charge is ACTIVE until it ends": charge
         and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
@@ -360,7 +368,7 @@ class Story:
     """The events of one authorization: one for each version, in order."""
 
     __slots__ = ("_authorization", "_claim_us", "_climbed", "_close_us", "_events", "_extended",
-                 "_start_us", "_state", "debits", "told")  # fmt: skip
+                 "_start_us", "_state", "transfers", "told")  # fmt: skip
 
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
@@ -371,7 +379,7 @@ class Story:
         self._claim_us: int | None = None
         self._extended = False
         self._climbed: Rung | None = None
-        self.debits: Words = Counter()
+        self.transfers: Words = Counter()
         """The numbers of debits requested, failed and cancelled, with the instants of their
         records."""
         self.told: Counter[tuple[T, int]] = Counter()
@@ -397,8 +405,8 @@ class Story:
             # of the call.
             told = transition is T.SETTLED
             self._close_us = event.record_us if told else event.event_us
-        if transition in e.DEBITS:
-            self.debits[transition, event.record_us] += 1
+        if transition in e.TRANSFERRED:
+            self.transfers[transition, event.record_us] += 1
 
     def check(self) -> None:
         """Raises Found unless the stored authorization equals the events."""
@@ -430,7 +438,7 @@ class Recorded:
         self._minor: Counter[tuple[str, str]] = Counter()
         self._payments: dict[str, PaymentRecord] = {}
         self._payouts: dict[str, Counter[tuple[str, int]]] = {}
-        self._debits: dict[str, Words] = {}
+        self._words: dict[str, Words] = {}
         self._succeeded: Counter[str] = Counter()
         self._asked: dict[str, list[int]] = {}
 
@@ -445,15 +453,23 @@ class Recorded:
 
     def add_transfer(self, it: TransferRecord, row: str) -> None:
         """Takes a transfer to or from the person; all payments come first."""
-        failed = it.state in (TransferState.FAILED, TransferState.RETURNED)
+        state = it.state
         if it.kind is TransferKind.PAYOUT:
-            if it.state is TransferState.CANCELLED:
-                raise Found("TRANSFER", row, "a payout is never cancelled")
+            flows = ["paid_out"]
+            words = self._words.setdefault(it.authorization_id, Counter())
+            words[T.PAID_OUT, it.request_us] += 1
+            if state in e.PAYOUT_ENDS:
+                words[e.PAYOUT_ENDS[state], it.change_us] += 1
             if it.earlier_state is not None:
-                raise Found("TRANSFER", row, "no word on a payout takes another's place")
-            flows = ("paid_out", "failed_payouts")
+                came = state in (TransferState.SUCCEEDED, TransferState.RETURNED)
+                if not came or it.earlier_state not in e.ENDS:
+                    raise Found("TRANSFER", row, f"{state}, and {it.earlier_state} before")
+                words[e.PAYOUT_ENDS[it.earlier_state], it.earlier_us or 0] += 1
+                flows += ["failed_payouts", "paid_out"]
+            if state in e.PAYOUT_ENDS:
+                flows.append("failed_payouts")
             payouts = self._payouts.setdefault(it.authorization_id, Counter())
-            for flow in flows if failed else flows[:1]:
+            for flow in flows:
                 self._minor[it.authorization_id, flow] += it.amount_minor
                 payouts[flow, it.amount_minor] += 1
             return
@@ -475,7 +491,7 @@ class Recorded:
     def _add_words(self, it: TransferRecord, row: str) -> None:
         """Takes a debit's results and instants: its request, its end before a late success, and its
         last end."""
-        words = self._debits.setdefault(it.authorization_id, Counter())
+        words = self._words.setdefault(it.authorization_id, Counter())
         words[T.DEBIT_REQUESTED, it.request_us] += 1
         if it.state in e.ENDS:
             words[e.ENDS[it.state], it.change_us] += 1
@@ -518,7 +534,7 @@ class Recorded:
     def _check_transfers(self, moved: Moved) -> None:
         """Checks that each payout was posted, each debit requested, and each debit's result has an
         event of the same instant."""
-        it, told = moved.authorization, moved.story.debits
+        it, told = moved.authorization, moved.story.transfers
         if self._payouts.get(it.authorization_id, Counter()) != moved.payouts:
             raise Found("TRANSFER", it.name, "other payouts than were posted")
         asked = self._asked.get(it.authorization_id, [])
@@ -526,7 +542,7 @@ class Recorded:
             raise Found(
                 "TRANSFER", it.name, f"debits under way: {asked}, stored {it.debiting_minor}"
             )
-        said = self._debits.get(it.authorization_id, Counter())
+        said = self._words.get(it.authorization_id, Counter())
         if said != told:
             apart = [f"{word} at {us}" for word, us in sorted((said - told) + (told - said))]
             raise Found("TRANSFER", it.name, f"transfers and events differ: {', '.join(apart)}")

@@ -365,7 +365,7 @@ BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
     ("charged back", collection.charge_back, charged_back(), 600),
     ("paid out", collection.pay_out, paid(1_600), 600),
     ("paid out while charged back", collection.pay_out, in_hand(), 500),
-    ("charged back while paid out", collection.charge_back, in_hand(), 500),
+    ("charged back although paid out", collection.charge_back, in_hand(), 600),
 ]
 
 

@@ -66,6 +66,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ReportFound": (5, lambda it: it["custody"] == "MISSING"),
     "RecordPayment": (12, due),
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
+    "RecordPayment twice": (3, lambda it: it["overpaid"]),
     "RecordPaidElsewhere": (3, due),
     "LowerCharge": (4, due),
     "ForgiveCharge": (2, due),
@@ -76,8 +77,8 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordChargeBack": (6, takeable),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
-    "ProposeWriteOff": (4, lambda it: it["state"] == "SETTLED" and due(it)),
-    "ApproveWriteOff": (5, lambda it: it["write_off_by"] and due(it)),
+    "ProposeWriteOff": (4, lambda it: it["overpaid"] or (it["state"] == "SETTLED" and due(it))),
+    "ApproveWriteOff": (5, lambda it: it["write_off_by"]),
     "Wake": (2, lambda it: it["wake_us"]),
 }
 """The weight of each command on a rental, and the rentals that it suits."""
@@ -337,6 +338,15 @@ class Chance:
                 names, state = later, TransferState.SENT
         elif undone and chance.random() < 0.02:
             names, state = undone, TransferState.SUCCEEDED
+        failed = [
+            name
+            for name in list(transfers)[-WINDOW:]
+            if transfers[name]["kind"] == "PAYOUT"
+            and transfers[name]["state"] in ("FAILED", "CANCELLED")
+        ]
+        if failed and chance.random() < 0.1:
+            # Perhaps after another payout of the same money.
+            names, state = failed, TransferState.SUCCEEDED
         return c.ReportTransfer(*chance.choice(names), state, chance.choice(("", "said so")))
 
     def _reference(self, chance: Random) -> str:

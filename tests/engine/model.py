@@ -83,9 +83,12 @@ _LINE = {
     "charged_back": "charged_back_minor", "deposit": "deposit_minor",
     "refund_payable": "refund_payable_minor", "cut_pending": "cut_pending_minor",
     "standing": "standing", "limit_fixed": "limit_fixed", "version": "version",
+    "overpaid": "overpaid_minor", "unheld": "unheld_minor",
 }  # fmt: skip
 
 
+SUMS = ("held", "deposit", "drawn", "disputed", "charged_back", "refund_payable", "overpaid")
+"""The balances of a line that are sums over the person's rentals."""
 _PROFILE = (
     "score", "band", "unscorable_reason", "feature_version", "as_of_us", "model_id",
     "scale_version", "limit_basis",
@@ -617,12 +620,11 @@ class Model:
             sums[it["user_id"]] += Counter(
                 held=it["held_credit"], deposit=it["held_cash"], drawn=due,
                 disputed=it["disputed"], charged_back=it["charged_back"],
-                refund_payable=it["refund_payable"],
+                refund_payable=it["refund_payable"], overpaid=it["overpaid"],
             )  # fmt: skip
         for user_id in self.reference.lines:
             line = self.reference.shown(user_id)
-            parts = ("held", "deposit", "drawn", "disputed", "charged_back", "refund_payable")
-            for part in parts:
+            for part in SUMS:
                 require(line[part], sums[user_id][part], "sum", user_id, part)
 
     # -- the end ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ LINE = {
     "limit": ("limit_control", -1), "receivable": ("receivable", 1),
     "disputed": ("receivable_disputed", 1), "charged_back": ("receivable_charged_back", 1),
     "deposit": ("deposit", -1), "refund_payable": ("refund_payable", -1),
+    "overpaid": ("overpaid", 1), "unheld": ("receivable_unheld", 1),
 }  # fmt: skip
 SIGNS = dict(LINE.values())
 
@@ -138,11 +139,18 @@ class Books:
 
     def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
         """One step of a rental: its postings, its new fields, its event."""
+        after = {**it, **new}
+        twice, owed = int(after["overpaid"]), int(after["refund_payable"])
+        both = min(twice, owed)
+        if both:
+            # Money owed back is kept for money that went out twice.
+            postings += (("refund_payable", "overpaid", both),)
+            new |= {"overpaid": twice - both, "refund_payable": owed - both}
         if postings:
             self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
         self.change(it, **new, version=it["version"] + 1)
-        if due(it) == 0:
-            # A proposal to write off ends when nothing is due.
+        if due(it) + it["overpaid"] == 0:
+            # A proposal to write off ends when nothing is unpaid.
             self.change(it, write_off_by="", write_off=0)
         self.change(it, wake_us=wake(it))
         self.touched.add(it["key"])

@@ -127,13 +127,13 @@ def standing(it: Row) -> int:
 
 
 def takeable(it: Row) -> int:
-    """The money that the bank can still take back: it came by the rail and is still here."""
-    return int(min(standing(it), it["received"]) - it["charged_back"])
+    """The money that the bank can still take back: it came by the rail, even if it went out."""
+    return int(it["received"] - it["charged_back"])
 
 
 def payable_out(it: Row) -> int:
     """The amount owed back, less open charge-backs."""
-    return int(min(it["refund_payable"], standing(it) - it["charged_back"]))
+    return max(0, int(min(it["refund_payable"], standing(it) - it["charged_back"])))
 
 
 def wake(it: Row) -> int | None:
@@ -274,5 +274,5 @@ EMPTY: Row = {
     "fee": 0, "paid": 0, "lowered": 0, "disputed": 0, "charged_back": 0, "refunded": 0,
     "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0, "forgiven": 0,
     "received": 0, "elsewhere": 0, "paid_out": 0, "debiting": 0, "write_off_by": "",
-    "write_off": 0, "rung": 0, "version": 0,
+    "write_off": 0, "rung": 0, "version": 0, "overpaid": 0, "overpaid_written_off": 0,
 }  # fmt: skip

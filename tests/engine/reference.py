@@ -829,7 +829,8 @@ class Reference(Books):
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
-        required(it, *states)
+        if kind != "PAYMENT" or not it["overpaid"]:
+            required(it, *states)
         user_id = it["user_id"]
         self._record(caller, command.payment_reference, kind, user_id, amount, it)
         return amount
@@ -841,12 +842,13 @@ class Reference(Books):
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
     def _pay(self, it: Row, amount: int, now_us: int) -> None:
-        """Pays what is due, then what was written off; the rest is owed back."""
-        if it["captured_credit"] == 0:
+        """Pays what is due, was written off, or was got twice; the rest is owed back."""
+        if it["captured_credit"] == it["overpaid"] == 0:
             raise Refused("NOTHING_DUE")
         paid = min(amount, due(it))
         recovered = min(amount - paid, unrecovered(it))
-        rest = amount - paid - recovered
+        twice = min(amount - paid - recovered, it["overpaid"])
+        rest = amount - paid - recovered - twice
         self.step(
             it,
             "collection.payment_recorded",
@@ -854,9 +856,11 @@ class Reference(Books):
             ("cash", "receivable", paid),
             ("available", "drawn", paid),
             ("cash", "recovery", recovered),
+            ("cash", "overpaid", twice),
             ("cash", "refund_payable", rest),
             paid=it["paid"] + paid,
             recovered=it["recovered"] + recovered,
+            overpaid=it["overpaid"] - twice,
             refund_payable=it["refund_payable"] + rest,
             received=it["received"] + amount,
         )
@@ -955,7 +959,7 @@ class Reference(Books):
             raise Refused("DEBIT_NOT_RETURNED")
         ended = was not in ("REQUESTED", "SENT")
         debit = transfer["kind"] == "DEBIT"
-        late = debit and was in ("FAILED", "CANCELLED") and said == "SUCCEEDED"
+        late = was in ("FAILED", "CANCELLED") and said == "SUCCEEDED"
         if late:
             self.change(transfer, earlier=(was, transfer["detail"], transfer["change_us"]))
         if late or (was, said) == ("SUCCEEDED", "RETURNED"):
@@ -968,8 +972,10 @@ class Reference(Books):
         if not ended:
             first = transfer["state"] == "REQUESTED"
             self.change(transfer, state=said, detail=command.detail, change_us=now_us)
-            if late:
+            if late and debit:
                 self._succeeds_late(command.transfer_id, transfer, now_us)
+            elif late:
+                self._goes_out_late(transfer, now_us)
             elif said != "SENT":
                 self._ended(command.transfer_id, transfer, now_us)
             elif first and debit:
@@ -989,6 +995,40 @@ class Reference(Books):
             if same and other["state"] == "REQUESTED" and other["amount"] > due(it):
                 self.change(other, state="CANCELLED", change_us=now_us)
                 self.step(it, "collection.debit_cancelled", now_us, debiting=0)
+
+    def _goes_out_late(self, transfer: Row, now_us: int) -> None:
+        """The payout succeeded late. Payouts not handed in are cancelled, the newest first, until
+        enough is owed; what is owed less than that went out twice."""
+        it, amount = self.rentals[transfer["key"]], transfer["amount"]
+        self.bring_up(it, now_us)
+        newest = sorted(self.transfers.items(), reverse=True)
+        for _, other in newest:
+            same = other["key"] == it["key"] and other["kind"] == "PAYOUT"
+            if same and other["state"] == "REQUESTED" and it["refund_payable"] < amount:
+                self.change(other, state="CANCELLED", change_us=now_us)
+                self._owed_again(it, other["amount"], "cancelled", now_us)
+        owed = min(amount, it["refund_payable"])
+        self.step(
+            it,
+            "collection.payout_succeeded_late",
+            now_us,
+            ("refund_payable", "cash", owed),
+            ("overpaid", "cash", amount - owed),
+            refund_payable=it["refund_payable"] - owed,
+            overpaid=it["overpaid"] + amount - owed,
+            paid_out=it["paid_out"] + amount,
+        )
+
+    def _owed_again(self, it: Row, amount: int, end: str, now_us: int) -> None:
+        """A payout that did not reach the person."""
+        self.step(
+            it,
+            f"collection.payout_{end}",
+            now_us,
+            ("cash", "refund_payable", amount),
+            refund_payable=it["refund_payable"] + amount,
+            paid_out=it["paid_out"] - amount,
+        )
 
     def _sent(self, transfer: Row, now_us: int) -> None:
         """Cancels a debit of more than is due."""
@@ -1011,14 +1051,7 @@ class Reference(Books):
             else:
                 self.step(it, "collection.debit_failed", now_us)
         elif transfer["state"] in ("FAILED", "RETURNED"):
-            self.step(
-                it,
-                f"collection.payout_{transfer['state'].lower()}",
-                now_us,
-                ("cash", "refund_payable", amount),
-                refund_payable=it["refund_payable"] + amount,
-                paid_out=it["paid_out"] - amount,
-            )
+            self._owed_again(it, amount, transfer["state"].lower(), now_us)
 
     def _open_dispute(self, caller: str, it: Row, command: c.OpenDispute, now_us: int) -> None:
         amount = minor(command.amount)
@@ -1085,13 +1118,13 @@ class Reference(Books):
             "owed": it["refund_payable"],
             "deposit": it["held_cash"],
             "charge": max(0, before_the_loss),
-            "late": it["recovered"],
+            "late": min(it["recovered"], max(0, refundable(it) - it["elsewhere"])),
         }
         shares, rest = {}, amount
         for place, there in places.items():
             shares[place] = min(rest, there)
             rest -= shares[place]
-        assert rest == 0
+        # The rest had gone out before.
         self.step(
             it,
             "collection.charge_back_won",
@@ -1100,6 +1133,7 @@ class Reference(Books):
             ("deposit", "receivable_charged_back", shares["deposit"]),
             *self._borne(after, command.goodwill, shares["charge"], "receivable_charged_back"),
             ("recovery", "receivable_charged_back", shares["late"]),
+            ("overpaid", "receivable_charged_back", rest),
             charged_back=0,
             refund_payable=it["refund_payable"] - shares["owed"],
             cash=it["cash"] - shares["deposit"],
@@ -1107,6 +1141,7 @@ class Reference(Books):
             refunded=it["refunded"] + shares["charge"],
             recovered=it["recovered"] - shares["late"],
             received=it["received"] - amount,
+            overpaid=it["overpaid"] + rest,
             conceded=after["conceded"],
             fee=after["fee"],
         )
@@ -1127,18 +1162,41 @@ class Reference(Books):
         )
 
     def _propose(self, caller: str, it: Row, command: c.ProposeWriteOff, now_us: int) -> None:
-        required(it, "SETTLED")
-        if due(it) == 0:
+        amount = self._only_overpaid(it)
+        if not amount:
+            required(it, "SETTLED")
+            amount = due(it)
+        if amount == 0:
             raise Refused("NOTHING_DUE")
-        new: Row = {"write_off_by": command.by, "write_off": due(it)}
+        new: Row = {"write_off_by": command.by, "write_off": amount}
         self.step(it, "collection.write_off_proposed", now_us, **new)
 
+    def _only_overpaid(self, it: Row) -> int:
+        """The overpaid amount of a closed rental that owes nothing else."""
+        closed = it["state"] in (*ENDED, "SETTLED") and due(it) == it["disputed"] == 0
+        return int(it["overpaid"]) if closed else 0
+
     def _approve(self, caller: str, it: Row, command: c.ApproveWriteOff, now_us: int) -> None:
-        required(it, "SETTLED")
+        if not self._only_overpaid(it):
+            required(it, "SETTLED")
         if not it["write_off_by"]:
             raise Refused("NOT_PROPOSED")
         if it["write_off_by"] == command.by:
             raise Refused("SECOND_PERSON_NEEDED")
+        if self._only_overpaid(it):
+            amount = min(it["write_off"], it["overpaid"])
+            self.step(
+                it,
+                "collection.overpaid_written_off",
+                now_us,
+                ("credit_loss", "allowance", amount),
+                ("allowance", "overpaid", amount),
+                overpaid=it["overpaid"] - amount,
+                overpaid_written_off=it["overpaid_written_off"] + amount,
+                write_off_by="",
+                write_off=0,
+            )
+            return
         amount = min(it["write_off"], due(it))
         missing = max(0, it["written_off"] + amount - it["provisioned"])
         self.step(

@@ -117,6 +117,8 @@ def test_a_line_as_it_was_known(desk: Desks) -> None:
             charged_back=cny(line.charged_back_minor),
             deposit=cny(line.deposit_minor),
             refund_payable=cny(line.refund_payable_minor),
+            overpaid=cny(line.overpaid_minor),
+            unheld=cny(line.unheld_minor),
             entries=line.version,
             last_sequence=line.version,
         )

@@ -33,7 +33,17 @@ from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine import acts
-from tests.engine.calls import authorize, confirm, pay, pick_up, rental, reverse, settle, start
+from tests.engine.calls import (
+    authorize,
+    confirm,
+    pay,
+    pick_up,
+    rental,
+    reverse,
+    settle,
+    start,
+    stored,
+)
 from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
@@ -51,6 +61,7 @@ def live(desk: Desk) -> None:
     _held(desk)
     _in_cash(desk)
     _lost(desk)
+    _twice(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -148,6 +159,23 @@ def _lost(desk: Desk) -> None:
     it = rental(desk, acts.lost(it))
     rental(desk, pay(it, 1_900, reference="p-3"), caller=PLATFORM)
     rental(desk, acts.found(it))
+
+
+def _twice(desk: Desk) -> None:
+    """Ben's deposits that went out twice: the rail reports payouts as failed that arrived."""
+    for number in (1, 2):
+        it = rental(desk, reverse(rental(desk, confirm(rental(desk, authorize("ben")),
+                                                       reference=f"t-{number}"))))  # fmt: skip
+        for _ in range(2):
+            it = rental(desk, acts.pay_out(it, it.refund_payable_minor), caller=PLATFORM)
+            desk.do(acts.told(acts.transfers(desk, it)[-1], TransferState.FAILED), caller=PLATFORM)
+            it = stored(desk, it)
+        rental(desk, acts.pay_out(it, it.refund_payable_minor), caller=PLATFORM)
+        first, second, _ = acts.transfers(desk, it)
+        for payout in (first, second):  # the third is cancelled
+            desk.do(acts.told(payout, TransferState.SUCCEEDED), caller=PLATFORM)
+    rental(desk, acts.propose(stored(desk, it)), caller=PLATFORM)
+    rental(desk, acts.approve(it), caller=PLATFORM)
 
 
 # -- seals --------------------------------------------------------------------------------------
@@ -325,7 +353,7 @@ def multiply(file: Path, times: int) -> None:
                 )
             where = "WHERE old.user_id NOT LIKE '%/%'" if "user_id" in columns else ""
             connection.execute(
-                f"INSERT INTO {table} SELECT {', '.join(values.values())}"
+                f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())}"
                 f" FROM {table} AS old, {people} {where}"
             )
         owed = "CASE 'operator_payable' WHEN credit THEN amount_minor WHEN debit THEN -amount_minor"

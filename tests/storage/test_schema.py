@@ -69,6 +69,7 @@ def empty(databases: Databases) -> Iterator[Engine]:
 # -- migrations ------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Can't validate argument 'dialect_options'")
 def test_migrations_make_the_tables(database: Engine) -> None:
     """A migrated database has exactly the tables, columns and indexes that the code declares."""
     with database.connect() as connection:
@@ -86,7 +87,7 @@ def test_migrations_make_the_tables(database: Engine) -> None:
 # The database's own description of a table's columns and indexes.
 SAID = {
     "sqlite": (
-        'SELECT cid, name, type, "notnull", dflt_value, pk FROM pragma_table_info(:name)',
+        'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(:name)',
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :name",
     ),
     "postgresql": (
@@ -115,10 +116,20 @@ def test_migrations_make_the_constraints(database: Engine, empty: Engine) -> Non
     ours, theirs = inspect(database), inspect(empty)
     for name in (table.name for table in TABLES):
         for read in ("get_check_constraints", "get_unique_constraints", "get_foreign_keys"):
-            made = sorted(getattr(ours, read)(name), key=str)
-            assert made == sorted(getattr(theirs, read)(name), key=str)
+            assert _found(getattr(ours, read)(name)) == _found(getattr(theirs, read)(name))
         assert said(database, name) == said(empty, name)
         assert ours.get_pk_constraint(name) == theirs.get_pk_constraint(name)
+
+
+def _found(constraints: list[Any]) -> list[Any]:
+    """Constraints in order, without PostgreSQL's mark of a CHECK that no old row was read for."""
+    return sorted(
+        (
+            {name: it for name, it in each.items() if it != {"not_valid": True}}
+            for each in constraints
+        ),
+        key=str,
+    )
 
 
 def test_migrating_twice_changes_nothing(database: Engine) -> None:
@@ -264,7 +275,7 @@ def row_of(table: Table, **changes: Any) -> dict[str, Any]:
 def _placed(row: dict[str, Any]) -> int:
     """The amounts that must follow an authorization's received money."""
     more = ("paid_out", "held_cash", "refund_payable", "captured", "paid", "recovered")
-    less = ("elsewhere", "captured_credit", "refunded")
+    less = ("elsewhere", "captured_credit", "refunded", "overpaid", "overpaid_written_off")
     return int(sum(row[f"{it}_minor"] for it in more) - sum(row[f"{it}_minor"] for it in less))
 
 
@@ -293,9 +304,10 @@ NEGATIVE = {
                        "paid_minor", "lowered_minor", "disputed_minor", "charged_back_minor",
                        "refunded_minor", "refund_payable_minor", "recovered_minor",
                        "debiting_minor", "forgiven_minor", "received_minor",
-                       "elsewhere_minor", "paid_out_minor", "write_off_minor"],
+                       "elsewhere_minor", "paid_out_minor", "write_off_minor",
+                       "overpaid_minor", "overpaid_written_off_minor"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
-              "version"],
+              "version", "overpaid_minor", "unheld_minor"],
 }  # fmt: skip
 CLOSED = {"held_credit_minor": 0, "held_cash_minor": 0}
 UNCHARGED = dict.fromkeys(
@@ -383,8 +395,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ),
     (
         "authorizations",
-        "charged_back_not_paid_out",
-        {"charged_back_minor": 13, "paid_out_minor": 5},
+        "overpaid_is_set_off",
+        {"overpaid_minor": 1, "refund_payable_minor": 1},
     ),
     ("authorizations", "fee_within_kept", {"fee_minor": 11}),
     ("authorizations", "fee_within_kept", {"conceded_minor": 11}),

@@ -91,13 +91,18 @@ class Where(dict[str, object]):
         self["lost"] = ask(f"{of} user_id='ann' AND written_off_minor > 0")[0][0]
         self["open"] = ask(f"{of} user_id='ann' AND state='ACTIVE'")[0][0]
         self["reversed_one"] = ask(f"{of} user_id='ann' AND state='REVERSED'")[0][0]
+        self["twice"] = ask(f"{of} user_id='ben' AND overpaid_minor > 0")[0][0]
         self["late"] = ask(f"{of} user_id='ben' AND state='EXPIRED'")[0][0]
         self["bens"] = ask(f"{of} user_id='ben' AND state='ACTIVE' AND group_id=''")[0][0]
         self["payout"] = ask(
             "SELECT transfer_id FROM transfers WHERE kind='PAYOUT' AND state='REQUESTED'"
         )[0][0]
-        self["returned"] = ask("SELECT transfer_id FROM transfers WHERE state='RETURNED'")[0][0]
-        self["debit"] = ask("SELECT transfer_id FROM transfers WHERE state='SUCCEEDED'")[0][0]
+        self["returned"] = ask(
+            "SELECT transfer_id FROM transfers WHERE state='RETURNED' AND user_id='ann'"
+        )[0][0]
+        self["debit"] = ask(
+            "SELECT transfer_id FROM transfers WHERE kind='DEBIT' AND state='SUCCEEDED'"
+        )[0][0]
         event = "SELECT sequence FROM outbox WHERE authorization_id="
         versions = ask(f"{event}'{self['one']}' ORDER BY authorization_version")
         self["event"], self["second"], self["newest"] = (versions[at][0] for at in (0, 1, -1))
@@ -117,10 +122,14 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (5, 16)
+    assert (found.lines, found.authorizations) == (5, 18)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
+
+
+NOT_YET = {Account.SUSPENSE, Account.RECEIVABLE_UNHELD, Account.OPERATOR_DEFERRED}
+"""Accounts that the schema knows and no transition posts to yet."""
 
 
 def test_the_book_has_every_transition_that_posts(books: Path, file: Path) -> None:
@@ -134,7 +143,7 @@ def test_the_book_has_every_transition_that_posts(books: Path, file: Path) -> No
         with attack(book) as connection:
             posted |= set(connection.execute("SELECT transition, debit, credit FROM entries"))
     assert {transition for transition, _, _ in posted} == set(expectations.EFFECTS)
-    assert {account for _, *pair in posted for account in pair} == set(Account)
+    assert {account for _, *pair in posted for account in pair} == set(Account) - NOT_YET
 
 
 def test_empty_books_pass(file: Path) -> None:
@@ -465,12 +474,35 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a payout with an earlier result": (
         (("UPDATE transfers SET earlier_state='FAILED', earlier_detail='', earlier_us=1"
-         " WHERE kind='PAYOUT' AND state='RETURNED'"),),
-        "TRANSFER", "transfers/ann/{returned}",
+         " WHERE transfer_id='{returned}'"),),
+        "PAYMENTS", FIRST,
     ),
     "a payout that is cancelled": (
         ("UPDATE transfers SET state='CANCELLED' WHERE transfer_id='{payout}'",),
-        "TRANSFER", "transfers/ann/{payout}",
+        "PAYMENTS", FIRST,
+    ),
+    "an earlier result of a payout at another instant": (
+        (("UPDATE transfers SET earlier_us=earlier_us+1"
+         " WHERE user_id='ben' AND kind='PAYOUT' AND earlier_us IS NOT NULL"),),
+        "TRANSFER", "users/ben/authorizations/{twice}",
+    ),
+    "another earlier result of a payout": (
+        (("UPDATE transfers SET earlier_state='CANCELLED'"
+         " WHERE user_id='ben' AND kind='PAYOUT' AND earlier_us IS NOT NULL"),),
+        "TRANSFER", "users/ben/authorizations/{twice}",
+    ),
+    "an overpaid amount of a line": (
+        ("UPDATE lines SET overpaid_minor=overpaid_minor+1 WHERE user_id='ben'",),
+        "BALANCE_STORED", "lines/ben/CNY",
+    ),
+    "an overpaid amount of an authorization": (
+        (f"{A} overpaid_minor=overpaid_minor-1, overpaid_written_off_minor="
+         "overpaid_written_off_minor+1 WHERE authorization_id='{twice}'",),
+        "AUTHORIZATION_AMOUNT", "users/ben/authorizations/{twice}",
+    ),
+    "a debt without a hold": (
+        ("UPDATE lines SET unheld_minor=1 WHERE user_id='ben'",),
+        "BALANCE_STORED", "lines/ben/CNY",
     ),
     "one payout as two": (
         ("UPDATE transfers SET amount_minor=amount_minor-50 WHERE transfer_id='{payout}'",
@@ -766,7 +798,10 @@ _EARLIER = (
 
 def _rewritten_and_resealed(file: Path) -> None:
     """Another instant, every link anew, every sealed head and every digest anew."""
-    reversed_at = "SELECT min(sequence) FROM entries WHERE transition='authorization.reversed'"
+    reversed_at = (
+        "SELECT min(sequence) FROM entries"
+        " WHERE user_id='ann' AND transition='authorization.reversed'"
+    )
     tamper(file, f"{E} event_us=event_us-1 {AT}({reversed_at})", *_EARLIER)
     relink(file)
     link = (

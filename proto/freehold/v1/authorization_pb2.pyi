@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Authorization(_message.Message):
-    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed")
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Authorization.State]
@@ -62,6 +62,7 @@ class Authorization(_message.Message):
         COLLECTION_REFUNDED: _ClassVar[Authorization.Collection]
         COLLECTION_DISPUTED: _ClassVar[Authorization.Collection]
         COLLECTION_WRITTEN_OFF: _ClassVar[Authorization.Collection]
+        COLLECTION_OVERPAID: _ClassVar[Authorization.Collection]
     COLLECTION_UNSPECIFIED: Authorization.Collection
     COLLECTION_NONE: Authorization.Collection
     COLLECTION_DUE: Authorization.Collection
@@ -71,6 +72,7 @@ class Authorization(_message.Message):
     COLLECTION_REFUNDED: Authorization.Collection
     COLLECTION_DISPUTED: Authorization.Collection
     COLLECTION_WRITTEN_OFF: Authorization.Collection
+    COLLECTION_OVERPAID: Authorization.Collection
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +114,7 @@ class Authorization(_message.Message):
     CONCEDED_FIELD_NUMBER: _ClassVar[int]
     FEE_FIELD_NUMBER: _ClassVar[int]
     WRITE_OFF_PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    OVERPAID_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     product_id: str
@@ -153,4 +156,5 @@ class Authorization(_message.Message):
     conceded: _types_pb2.Money
     fee: _types_pb2.Money
     write_off_proposed: _types_pb2.Money
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    overpaid: _types_pb2.Money
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...

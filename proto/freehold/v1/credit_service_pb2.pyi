@@ -71,7 +71,7 @@ class PutUsersResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
 
 class CreditProfile(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features", "scale_version", "limit_basis")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features", "scale_version", "limit_basis", "overpaid")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class CreditProfile(_message.Message):
     EXTRAPOLATED_FEATURES_FIELD_NUMBER: _ClassVar[int]
     SCALE_VERSION_FIELD_NUMBER: _ClassVar[int]
     LIMIT_BASIS_FIELD_NUMBER: _ClassVar[int]
+    OVERPAID_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -116,10 +117,11 @@ class CreditProfile(_message.Message):
     extrapolated_features: _containers.RepeatedScalarFieldContainer[str]
     scale_version: str
     limit_basis: LimitBasis
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ..., scale_version: _Optional[str] = ..., limit_basis: _Optional[_Union[LimitBasis, str]] = ...) -> None: ...
+    overpaid: _types_pb2.Money
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ..., scale_version: _Optional[str] = ..., limit_basis: _Optional[_Union[LimitBasis, str]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class CreditLine(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "overpaid")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +134,7 @@ class CreditLine(_message.Message):
     REFUND_PAYABLE_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIXED_FIELD_NUMBER: _ClassVar[int]
+    OVERPAID_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -144,7 +147,8 @@ class CreditLine(_message.Message):
     refund_payable: _types_pb2.Money
     standing: Standing
     limit_fixed: bool
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ...) -> None: ...
+    overpaid: _types_pb2.Money
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class GetCreditProfileRequest(_message.Message):
     __slots__ = ("user_id",)

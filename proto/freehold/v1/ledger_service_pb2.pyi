@@ -74,7 +74,7 @@ class GetLineAtResponse(_message.Message):
     def __init__(self, line: _Optional[_Union[LineAt, _Mapping]] = ...) -> None: ...
 
 class LineAt(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "receivable", "disputed", "charged_back", "deposit", "refund_payable", "entries", "last_sequence", "rearranged")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "receivable", "disputed", "charged_back", "deposit", "refund_payable", "entries", "last_sequence", "rearranged", "overpaid", "unheld")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,8 @@ class LineAt(_message.Message):
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REARRANGED_FIELD_NUMBER: _ClassVar[int]
+    OVERPAID_FIELD_NUMBER: _ClassVar[int]
+    UNHELD_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.SignedMoney
     available: _types_pb2.SignedMoney
@@ -101,7 +103,9 @@ class LineAt(_message.Message):
     entries: int
     last_sequence: int
     rearranged: bool
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., receivable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., entries: _Optional[int] = ..., last_sequence: _Optional[int] = ..., rearranged: _Optional[bool] = ...) -> None: ...
+    overpaid: _types_pb2.SignedMoney
+    unheld: _types_pb2.SignedMoney
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., receivable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., entries: _Optional[int] = ..., last_sequence: _Optional[int] = ..., rearranged: _Optional[bool] = ..., overpaid: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., unheld: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
 
 class ListEntriesRequest(_message.Message):
     __slots__ = ("user_id", "currency_code", "page_size", "page_token")

@@ -51,8 +51,9 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     """Applies the report to the transfer and to its authorization.
 
     A debit that succeeded is a payment under the transfer's name, even if the rail had reported it
-    as failed. A payout that failed, or came back after it had succeeded, is owed again. A repeated
-    report changes nothing; any other report after the last one is refused.
+    as failed. A payout that failed, or came back after it had succeeded, is owed again; if it
+    succeeds after all, later payouts that were not handed in are cancelled as far as needed. A
+    repeated report changes nothing; any other report after the last one is refused.
     """
     transfer = rows[TRANSFERS].get((it.user_id, it.transfer_id))
     if transfer is None:
@@ -113,14 +114,18 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
         case TransferKind.PAYOUT, False:
             again = collection.payout_returned if returned else collection.payout_failed
             step = again(current, transfer.amount_minor, now_us)
+        case TransferKind.PAYOUT, True if late:
+            current = _cancel_payouts(transfer, current, line, draft, rows, context)
+            step = collection.payout_succeeded_late(current, transfer.amount_minor, now_us)
         case TransferKind.PAYOUT, True:
             return Decided(draft, told, told.user_id, told.authorization_id)
         case _:
             raise InvariantBroken("the transfer has an unknown kind")
     current = apply(draft, step, line, rows, context)
-    waiting = _waiting_debit(current, draft, rows) if late else None
-    if waiting is not None and current.due_minor < waiting.amount_minor:
-        draft[TRANSFERS].append(_cancel(waiting, current, line, draft, rows, context))
+    if late and current.debiting_minor:
+        for debit in _waiting(TransferKind.DEBIT, current, draft, rows):
+            if current.due_minor < debit.amount_minor:
+                draft[TRANSFERS].append(_cancel(debit, current, line, draft, rows, context))
     return Decided(draft, told, told.user_id, told.authorization_id)
 
 
@@ -138,21 +143,38 @@ def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
             return said in (transfer.state, transfer.earlier_state)
 
 
-def _waiting_debit(current: Authorization, draft: Draft, rows: Rows) -> TransferRecord | None:
-    """The authorization's debit that was not handed to the rail yet, or None.
+def _waiting(
+    kind: TransferKind, current: Authorization, draft: Draft, rows: Rows
+) -> list[TransferRecord]:
+    """The authorization's transfers that were not handed to the rail yet, the newest first.
 
-    A timer may have requested it only now, before the command.
+    A timer may have requested one only now, before the command.
     """
-    if not current.debiting_minor:
-        return None
     known = rows.transfers_of(current.user_id, current.authorization_id)
     known.update({it.transfer_id: it for it in draft[TRANSFERS]})
-    debits = [
-        it
-        for it in known.values()
-        if it.kind is TransferKind.DEBIT and it.state is TransferState.REQUESTED
+    waiting = [
+        it for it in known.values() if it.kind is kind and it.state is TransferState.REQUESTED
     ]
-    return debits[0] if debits else None
+    return sorted(waiting, key=lambda it: it.transfer_id, reverse=True)
+
+
+def _cancel_payouts(
+    succeeded: TransferRecord,
+    current: Authorization,
+    line: Line,
+    draft: Draft,
+    rows: Rows,
+    context: Context,
+) -> Authorization:
+    """Cancels payouts that were not handed in, until the succeeded one's amount is owed."""
+    for payout in _waiting(TransferKind.PAYOUT, current, draft, rows):
+        if current.refund_payable_minor >= succeeded.amount_minor:
+            break
+        step = collection.payout_cancelled(current, payout.amount_minor, context.now_us)
+        current = apply(draft, step, line, rows, context)
+        cancelled = payout._replace(state=TransferState.CANCELLED, change_us=context.now_us)
+        draft[TRANSFERS].append(cancelled)
+    return current
 
 
 def _cancel(

@@ -19,7 +19,7 @@ class TransferState(StrEnum):
     RETURNED = "RETURNED"
     """Paid out, and returned since."""
     CANCELLED = "CANCELLED"
-    """Not handed to the rail, because less was due by then."""
+    """Not handed to the rail, because less was due or owed by then."""
 
 
 ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
@@ -28,8 +28,10 @@ ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
 
 LATER_WORDS: Mapping[tuple[TransferKind, TransferState], TransferState] = {
     (TransferKind.DEBIT, TransferState.FAILED): TransferState.SUCCEEDED,
-    # A restored database may not know that it had handed this debit in.
+    # A restored database may not know that it had handed a transfer in.
     (TransferKind.DEBIT, TransferState.CANCELLED): TransferState.SUCCEEDED,
+    (TransferKind.PAYOUT, TransferState.FAILED): TransferState.SUCCEEDED,
+    (TransferKind.PAYOUT, TransferState.CANCELLED): TransferState.SUCCEEDED,
     (TransferKind.PAYOUT, TransferState.SUCCEEDED): TransferState.RETURNED,
 }
 """Reports that count after a final state, because the money has moved."""

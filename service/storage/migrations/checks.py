@@ -1,4 +1,4 @@
-"""Growing lists of values: replaces a CHECK by a wider one without reading or moving rows.
+"""CHECKs that change: lists of values grow, and new columns join, without reading or moving rows.
 
 CHECKs list the values of states, accounts and kinds. They cost almost nothing for each row, and
 also bind other programs that write into the database. Rules for some of the states
@@ -34,16 +34,56 @@ def widen_check(table: str, name: str, before: str, after: str) -> None:
     missing = _alternatives(before) - _alternatives(after)
     if missing:
         raise ValueError(f"{name} would be narrower: without {', '.join(sorted(missing))}")
+    change_check(table, name, before, after)
+
+
+def change_check(table: str, name: str, before: str, after: str) -> None:
+    """Replaces a CHECK by one that all rows satisfy, because its new columns have their defaults.
+
+    Raises NoSuchCheck if the table has no such CHECK.
+    """
     connection = op.get_bind()
-    change = _change_schema if connection.dialect.name == "sqlite" else _change_constraint
-    change(connection, table, name, before, after)
+    if connection.dialect.name == "sqlite":
+        _change_schema(connection, table, _clause(name, before), _clause(name, after))
+        return
+    _require_constraint(connection, table, name, before)
+    connection.execute(
+        text(f"ALTER TABLE {table} DROP CONSTRAINT {name}, ADD {_clause(name, after)} NOT VALID")
+    )
+
+
+def add_check(table: str, name: str, condition: str) -> None:
+    """Adds a CHECK that all rows satisfy, because its columns are new and have their defaults."""
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        found = str(connection.scalar(TABLE, {"name": table}))
+        columns, end, rest = found.rpartition(")")
+        _write_schema(connection, table, f"{columns}, {_clause(name, condition)}{end}{rest}")
+        return
+    connection.execute(text(f"ALTER TABLE {table} ADD {_clause(name, condition)} NOT VALID"))
+
+
+def drop_check(table: str, name: str, condition: str) -> None:
+    """Drops a CHECK, so that more is allowed. Raises NoSuchCheck if the table has no such CHECK."""
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        found = str(connection.scalar(TABLE, {"name": table}))
+        clause = _clause(name, condition)
+        # The table's columns come first, so a comma precedes every CHECK.
+        before, here, after = found.partition(clause)
+        if not here:
+            raise NoSuchCheck(clause, table)
+        _write_schema(connection, table, before.rstrip().removesuffix(",") + after)
+        return
+    _require_constraint(connection, table, name, condition)
+    connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
 
 
 class NoSuchCheck(ValueError):
     """The table does not have the CHECK to widen."""
 
-    def __init__(self, table: str, name: str, condition: str) -> None:
-        super().__init__(f"the table {table} does not have {_clause(name, condition)}")
+    def __init__(self, clause: str, table: str) -> None:
+        super().__init__(f"the table {table} does not have {clause}")
 
 
 def _clause(name: str, condition: str) -> str:
@@ -62,31 +102,28 @@ def _alternatives(condition: str) -> set[str]:
     return set(parts)
 
 
-def _change_constraint(
-    connection: Connection, table: str, name: str, before: str, after: str
-) -> None:
-    """Changes a CHECK on PostgreSQL; it is asked for its own wording of the conditions."""
-    connection.execute(text(f"ALTER TABLE {table} ADD {_clause(PROBE, before)} NOT VALID"))
+def _require_constraint(connection: Connection, table: str, name: str, condition: str) -> None:
+    """Raises NoSuchCheck unless PostgreSQL words the CHECK as it words this condition."""
+    connection.execute(text(f"ALTER TABLE {table} ADD {_clause(PROBE, condition)} NOT VALID"))
     said = [
         str(connection.scalar(CONDITION, {"table": table, "name": it})).removesuffix(" NOT VALID")
         for it in (name, PROBE)
     ]
+    connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {PROBE}"))
     if said[0] != said[1]:
-        raise NoSuchCheck(table, name, before)
-    connection.execute(
-        text(
-            f"ALTER TABLE {table} DROP CONSTRAINT {PROBE}, DROP CONSTRAINT {name},"
-            f" ADD {_clause(name, after)} NOT VALID"
-        )
-    )
+        raise NoSuchCheck(_clause(name, condition), table)
 
 
-def _change_schema(connection: Connection, table: str, name: str, before: str, after: str) -> None:
-    """Changes a CHECK on SQLite, in the stored text of the table."""
+def _change_schema(connection: Connection, table: str, before: str, after: str) -> None:
+    """Replaces a part of the stored text of a table on SQLite."""
     found = connection.scalar(TABLE, {"name": table})
-    if found is None or found.count(_clause(name, before)) != 1:
-        raise NoSuchCheck(table, name, before)
-    changed = found.replace(_clause(name, before), _clause(name, after))
+    if found is None or found.count(before) != 1:
+        raise NoSuchCheck(before, table)
+    _write_schema(connection, table, found.replace(before, after))
+
+
+def _write_schema(connection: Connection, table: str, changed: str) -> None:
+    """Replaces the stored text of a table on SQLite."""
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
     try:

@@ -27,6 +27,7 @@ authorizations = of_records(
     *not_negative("refunded_minor", "refund_payable_minor", "recovered_minor", "debiting_minor"),
     *not_negative("write_off_minor"),
     *not_negative("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
+    *not_negative("overpaid_minor", "overpaid_written_off_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -42,19 +43,16 @@ authorizations = of_records(
         "refunded_minor <= captured_minor - captured_credit_minor + paid_minor + recovered_minor",
         "refunded_within_paid",
     ),
-    # Money that came in is held, owed back, kept or paid out.
+    # Money that came in is held, owed back, kept or paid out; more was paid out if it went twice.
     CheckConstraint(
-        "received_minor + elsewhere_minor = paid_out_minor + held_cash_minor + refund_payable_minor"
+        "received_minor + elsewhere_minor + overpaid_minor + overpaid_written_off_minor"
+        " = paid_out_minor + held_cash_minor + refund_payable_minor"
         " + captured_minor - captured_credit_minor + paid_minor + recovered_minor - refunded_minor",
         "money_has_its_place",
     ),
     CheckConstraint("elsewhere_minor <= paid_minor", "elsewhere_within_paid"),
     CheckConstraint("charged_back_minor <= received_minor", "charged_back_within_received"),
-    CheckConstraint(
-        "charged_back_minor <= received_minor - paid_out_minor"
-        " OR charged_back_minor <= held_cash_minor + refund_payable_minor",
-        "charged_back_not_paid_out",
-    ),
+    CheckConstraint("overpaid_minor = 0 OR refund_payable_minor = 0", "overpaid_is_set_off"),
     CheckConstraint("fee_minor <= captured_minor - conceded_minor", "fee_within_kept"),
     CheckConstraint(
         "recovered_minor + forgiven_minor <= written_off_minor", "recovered_within_written_off"
@@ -87,6 +85,7 @@ authorizations = of_records(
     partial_index("ix_authorizations_group_id", "group_id <> ''", "user_id", "group_id"),
     derived=["wake_us"],
     last=[arrival_column()],
+    added={"overpaid_minor": "0", "overpaid_written_off_minor": "0"},
     currency=CURRENCY,
     product_revision=WHOLE,
     accept_offers=String(32),

@@ -22,9 +22,11 @@ lines = of_records(
     *not_negative("limit_minor", "available_minor", "held_minor", "drawn_minor"),
     *not_negative("cut_pending_minor", "receivable_minor", "disputed_minor"),
     *not_negative("charged_back_minor", "deposit_minor", "refund_payable_minor", "version"),
+    *not_negative("overpaid_minor", "unheld_minor"),
     CheckConstraint("limit_minor = available_minor + held_minor + drawn_minor", "limit_is_the_sum"),
     CheckConstraint("drawn_minor = receivable_minor + disputed_minor", "drawn_is_receivable"),
     CheckConstraint(among("standing", Standing), "standing_known"),
+    added={"overpaid_minor": "0", "unheld_minor": "0"},
     currency=string(3),
 )
 
