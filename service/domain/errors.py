@@ -40,6 +40,12 @@ class FreeholdError(Exception):
         self.message = message
         self.metadata: dict[str, str] = dict(metadata or {})
 
+    def about(self, authorization: str) -> None:
+        """Adds the resource name of the authorization that the refusal is about."""
+        if self.metadata.setdefault("authorization", authorization) == authorization:
+            self.message = f"{self.message}: {authorization}"
+            self.args = (self.message,)
+
 
 class Violation(NamedTuple):
     """One broken input rule: the field's path, a stable rule id, a sentence."""

@@ -24,6 +24,11 @@ class AuthorizationCommand:
     authorization_id: str
     expected_version: int | None = field(default=None, kw_only=True)
 
+    @property
+    def name(self) -> str:
+        """The resource name of the authorization."""
+        return f"users/{self.user_id}/authorizations/{self.authorization_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

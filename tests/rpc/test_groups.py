@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from freehold.v1.authorization_pb2 import Authorization
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest
+from freehold.v1.authorization_service_pb2 import AuthorizeRequest, ReverseAuthorizationRequest
 from freehold.v1.credit_service_pb2 import STANDING_WATCHED, ResolveReviewRequest
 from freehold.v1.types_pb2 import OFFER_REDUCED, OFFER_ZERO
 
@@ -77,11 +77,11 @@ def test_a_groups_items_are_checked(desk: Desks) -> None:
     """A repeated item, or more than twenty items, is refused at the items."""
     user_id, asset_id = desk.platform.person(), desk.operator.fresh("asset")
     twice = [{**UMBRELLA, "asset_id": asset_id}] * 2
-    for items in (twice, [UMBRELLA] * 21):
+    for items, field in ((twice, "items[1].asset_id"), ([UMBRELLA] * 21, "items")):
         with pytest.raises(Refused) as refusal:
             group(desk.operator, user_id, *items)
         assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-        assert refusal.value.fields == {"items"}
+        assert refusal.value.fields == {field}
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -122,6 +122,21 @@ def test_a_group_is_reversed_by_its_origin(desk: Desks) -> None:
     assert answer.authorization.name == made[0].name
     assert {desk.operator.get(it.name).state for it in made} == {A.STATE_REVERSED}
     assert desk.platform.profile(user_id).held == yuan(0)
+
+
+def test_r21_a_refused_reversal_names_the_member(desk: Desks) -> None:
+    """R21: over the wire, the refusal to reverse a group has the name of the member that cannot be
+    reversed, in its text and in the metadata of its ErrorInfo."""
+    user_id, request_id = desk.platform.person(), desk.operator.fresh("origin")
+    made = group(desk.operator, user_id, BIKE, UMBRELLA, request_id=request_id)
+    desk.operator.settle(made[1].name, 100)
+    request = ReverseAuthorizationRequest(request_id=desk.operator.fresh())
+    request.origin.user_id, request.origin.authorize_request_id = user_id, request_id
+    refusal = desk.operator.refused("ReverseAuthorization", request)
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert dict(refusal.info.metadata) == {"state": "SETTLED", "authorization": made[1].name}
+    assert made[1].name in refusal.message
+    assert desk.operator.get(made[0].name).state == A.STATE_ACTIVE
 
 
 def test_a_tombstone_stops_a_late_group(desk: Desks) -> None:

@@ -36,7 +36,9 @@ class AuthorizationServiceStub:
     differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
+    refused because of one of its authorizations, or if the call named none, the
+    ErrorInfo's metadata has that one's name as `authorization`.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
@@ -157,7 +159,9 @@ class AuthorizationServiceServicer:
     differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
+    refused because of one of its authorizations, or if the call named none, the
+    ErrorInfo's metadata has that one's name as `authorization`.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
@@ -269,7 +273,8 @@ class AuthorizationServiceServicer:
         tombstone: the Authorize is declined if it arrives. By the request id of an
         AuthorizeGroup, it reverses the whole group. Authorizations that ended
         without a charge stay as they are; if one of the others cannot be reversed,
-        none is. The answer has the first authorization of the group.
+        none is, and the refusal names that one. The answer has the first
+        authorization of the group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -444,7 +449,9 @@ class AuthorizationService:
     differs.
 
     A call that the authorization's state does not allow is refused with
-    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`.
+    FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
+    refused because of one of its authorizations, or if the call named none, the
+    ErrorInfo's metadata has that one's name as `authorization`.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's

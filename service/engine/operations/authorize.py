@@ -156,9 +156,12 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
 
 def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None:
     if len(items) > 1:
-        assets = [item.asset_id for item in items if item.asset_id]
-        if len(set(assets)) < len(assets):
-            raise InvalidInput.of("items", "items.unique_assets", "must name each asset_id once")
+        assets = [item.asset_id for item in items]
+        for place, asset_id in enumerate(assets):
+            if asset_id and asset_id in assets[:place]:
+                raise InvalidInput.of(
+                    f"items[{place}].asset_id", "items.unique_assets", "must be named once"
+                )
     for item in items:
         require_free(rows, operator_id, item.asset_id)
 
@@ -174,9 +177,20 @@ def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> li
         if product is None:
             raise NotFound("product", item.product_id)
         products.append(product)
-    if len(products) > 1 and len({product.currency for product in products}) > 1:
-        raise InvalidInput.of("items", "items.currency", "must have prices in one currency")
+    if len(products) > 1:
+        _require_one_currency(products)
     return products
+
+
+def _require_one_currency(products: list[Product]) -> None:
+    currency = products[0].currency
+    for place, product in enumerate(products):
+        if product.currency != currency:
+            raise InvalidInput.of(
+                f"items[{place}].product_id",
+                "items.currency",
+                f"must be priced in {currency}, as the first item is",
+            )
 
 
 def _require_charge(

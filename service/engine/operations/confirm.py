@@ -12,7 +12,7 @@ from service.domain.money import Money
 from service.domain.policy import Reason
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.groups import all_free, members_in
+from service.engine.groups import all_free, members_in, product_of_member
 from service.engine.operation import Asks, Operation, of_group, of_payment
 from service.engine.posting import (
     apply,
@@ -21,7 +21,6 @@ from service.engine.posting import (
     opened,
     payment_of,
     positive_minor,
-    product_of,
     require_new_payment,
 )
 from service.engine.records.payments import PaymentKind
@@ -84,7 +83,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
         else:
             step = hold.confirm(
                 member,
-                product_of(member, context),
+                product_of_member(member, context),
                 member.cash_minor + excess_minor,
                 context.now_us,
                 excess_minor=excess_minor,

@@ -12,9 +12,9 @@ from service.domain.ledger import Line, Standing
 from service.domain.policy import Part, Reason, choose_again
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.groups import all_free, members_in
+from service.engine.groups import all_free, members_in, product_of_member
 from service.engine.operation import Asks, Operation, of_group
-from service.engine.posting import apply, claim, opened, product_of
+from service.engine.posting import apply, claim, opened
 from service.engine.rows import Rows
 
 
@@ -30,7 +30,7 @@ def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decid
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, hold.RESOLVE_REVIEW)
     members = members_in(current, State.REVIEW, line, draft, rows, context)
-    window_us = min([product_of(it, context).policy.offer_window_us for it in members])
+    window_us = min([product_of_member(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED
     if it.approve:
         members, obstacle = _approved(members, line, rows, context)
@@ -42,7 +42,7 @@ def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decid
         elif cash_minor:
             step = hold.offer(member, window_us, context.now_us)
         else:
-            step = hold.grant(member, product_of(member, context), context.now_us)
+            step = hold.grant(member, product_of_member(member, context), context.now_us)
             claim(draft, step.authorization)
         after = apply(draft, step, line, rows, context)
         result = after if member.authorization_id == current.authorization_id else result
@@ -63,7 +63,8 @@ def _approved(
     if first.offer is None:
         raise InvariantBroken("the review has no offer")
     wanted = [
-        Part(it.credit_minor + it.cash_minor, product_of(it, context).policy) for it in members
+        Part(it.credit_minor + it.cash_minor, product_of_member(it, context).policy)
+        for it in members
     ]
     choice = choose_again(
         first.offer, first.reasons, first.accept_offers, line.available_minor, wanted

@@ -9,9 +9,10 @@ from service.domain import hold
 from service.domain.errors import NotFound
 from service.engine.calls import Tombstone, Work
 from service.engine.context import Context, Decided
+from service.engine.groups import about, members_of
 from service.engine.operation import Operation
 from service.engine.operations.reverse import Reverse
-from service.engine.posting import apply, brought_up, opened
+from service.engine.posting import apply, opened
 from service.engine.records.requests import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import REQUESTS
@@ -38,7 +39,8 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
     """Reverses an Authorize by its request id; for one that has not arrived it leaves a tombstone.
 
     A group is reversed as it was granted: all of it or nothing. Members that ended without a charge
-    stay as they are.
+    stay as they are. A refusal names the authorization that cannot be reversed, because the caller
+    named none.
     """
     origin = rows[REQUESTS].get((work.caller, it.authorize_request_id))
     if origin is None:
@@ -61,17 +63,14 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
     if origin.method == TOMBSTONE:
         return Decided(Draft(list), Tombstone(), it.user_id, "")
     named = Reverse(it.user_id, origin.authorization_id, expected_version=it.expected_version)
-    current, line, draft = opened(work.caller, named, rows, context)
-    members = [current]
-    if current.group_id:
-        members += [
-            brought_up(it, line, draft, rows, context)
-            for it in rows.group(current.user_id, current.group_id)
-            if it.authorization_id != current.authorization_id
-        ]
+    with about(named.name):
+        current, line, draft = opened(work.caller, named, rows, context)
+    members = members_of(current, line, draft, rows, context)
     result = current
     for member in [member for member in members if member.state not in life.UNCHARGED] or [current]:
-        after = apply(draft, hold.reverse(member, context.now_us), line, rows, context)
+        with about(member.name):
+            step = hold.reverse(member, context.now_us)
+        after = apply(draft, step, line, rows, context)
         result = after if member is current else result
     return Decided(draft, result, result.user_id, result.authorization_id)
 
