@@ -114,7 +114,8 @@ class Limits:
     """The attempts to decide a batch when another process keeps changing its rows."""
     conflict_pauses: ConflictPauses = PAUSES
     """The pauses between these attempts."""
-    max_message_bytes: int = bounded(64 * KIB, KIB, 64 * MIB)
+    max_message_bytes: int = bounded(128 * KIB, KIB, 64 * MIB)
+    """Enough for every message that the contract's rules allow, PutUsers aside."""
     max_bulk_message_bytes: int = bounded(4 * MIB, KIB, 256 * MIB)
     max_concurrent_streams: int = bounded(1024, 1, 1_000_000)
     """The calls in progress on one connection."""

@@ -26,6 +26,8 @@ _SAID = {
 }
 _ID = re.compile(r"[A-Za-z0-9._:~-]{1,64}")
 _LONGEST_DETAIL = 200
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that Persian and emoji are written with."""
 
 
 class RailReport(NamedTuple):
@@ -89,5 +91,5 @@ def read_report(
     if not isinstance(report.detail, str):
         raise InvalidInput.of("body", "body.form", "detail must be a string")
     # The rail's text is stored and shown, so unprintable characters are replaced.
-    printable = "".join([it if it.isprintable() else "?" for it in report.detail])
+    printable = "".join([it if it.isprintable() or it in _JOINERS else "?" for it in report.detail])
     return report._replace(detail=printable[:_LONGEST_DETAIL])

@@ -39,6 +39,8 @@ from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.AuthorizationService"
+MOST_BILL_BYTES = 65_536
+"""The most bytes of all descriptions of a bill, as the contract says."""
 
 
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
@@ -118,6 +120,13 @@ def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
     if message.WhichOneof("charge") != "amount":
         raise InvalidInput.of(
             "line_items", "line_items.with_amount", "are allowed only with amount"
+        )
+    size = sum([len(item.description.encode()) for item in message.line_items])
+    if size > MOST_BILL_BYTES:
+        raise InvalidInput.of(
+            "line_items",
+            "line_items.max_bytes",
+            f"must have at most {MOST_BILL_BYTES} bytes of descriptions together, but have {size}",
         )
     whole = convert.money(message.amount)
     sum_minor = 0

@@ -28,6 +28,7 @@ from service.domain.errors import (
     InvariantBroken,
     PermissionDenied,
     Unavailable,
+    Violation,
 )
 from service.engine.ports import StorageFailed
 from service.rpc.keys import KeyRing
@@ -98,10 +99,7 @@ class Pipeline:
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
-                    raise Exhausted(
-                        "MESSAGE_TOO_LARGE",
-                        f"the message must have at most {method.max_bytes} bytes",
-                    )
+                    raise _too_large(len(body), method.max_bytes)
                 left_s = context.time_remaining()
                 if left_s is not None and left_s < self._min_time_left_s:
                     raise DeadlineTooNear
@@ -145,6 +143,14 @@ async def _first_answer(
     # Parsed again, because a handler may have changed the message.
     message = method.kind.FromString(body)
     return await method.first_answer(Call(message, body, principal, None))
+
+
+def _too_large(size: int, most: int) -> InvalidInput:
+    # It is the request that is wrong: no retry and no other moment would help.
+    wrong = Violation(
+        "message", "message.max_bytes", f"must have at most {most} bytes, but has {size}"
+    )
+    return InvalidInput([wrong], reason="MESSAGE_TOO_LARGE")
 
 
 def _fault(method: str, error: Exception) -> InternalFault:

@@ -62,6 +62,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
+    "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},

@@ -88,6 +88,14 @@ def test_the_rails_text_is_made_storable() -> None:
     assert read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail == "a??b"
 
 
+def test_r16_the_rails_text_keeps_joiners() -> None:
+    """R16: the joiners U+200C and U+200D, which Persian and emoji are written with, are kept in the
+    rail's text; other invisible characters are replaced."""
+    body = write_report(REPORT._replace(detail="نمی\u200cشود \U0001f469\u200d\U0001f680 \u202e"))
+    kept = read(body, sign(body, SECRET, NOW_S), SECRET, NOW_S).detail
+    assert kept == "نمی\u200cشود \U0001f469\u200d\U0001f680 ?"
+
+
 def test_the_rails_text_is_cut() -> None:
     """At most 200 characters of the rail's text are kept."""
     body = write_report(REPORT._replace(detail="x" * 1_000))

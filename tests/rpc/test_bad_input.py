@@ -409,16 +409,17 @@ def test_unknown_fields_are_accepted(desk: Desks) -> None:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_a_message_above_its_limit_is_refused(desk: Desks, method: str) -> None:
-    """A message above the service's limit (64 KiB, bulk 4 MiB) is RESOURCE_EXHAUSTED."""
+    """A message above the service's limit (128 KiB, bulk 4 MiB) is INVALID_ARGUMENT, and the
+    violation has the limit."""
     # An unknown field of bytes, so that only the size is wrong.
-    limit = 4 * MIB if method == "PutUsers" else 64 * KIB
+    limit = 4 * MIB if method == "PutUsers" else 128 * KIB
     caller = desk.caller_for(method)
     refusal = caller.refused(method, padded(example(method), limit + 1))
-    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    if method != "PutUsers":  # the bulk limit is the transport's, whose refusal has no details
-        assert refusal.reason == "MESSAGE_TOO_LARGE"
+    assert (refusal.code, refusal.reason) == (INVALID, "MESSAGE_TOO_LARGE")
+    assert refusal.fields == {"message"}
+    assert f"at most {limit} bytes".encode() in (refusal.raw or b"")
     result = outcome(lambda: caller.send(method, padded(example(method), limit)))
-    assert isinstance(result, bytes) or result.code is not grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert isinstance(result, bytes) or result.reason != "MESSAGE_TOO_LARGE"
 
 
 def padded(message: Message, size: int) -> bytes:
@@ -441,11 +442,10 @@ def padded(message: Message, size: int) -> bytes:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_five_mebibytes_are_refused(desk: Desks, method: str) -> None:
-    """A message of 5 MiB is RESOURCE_EXHAUSTED for every method, and the connection stays
-    usable."""
+    """A message of 5 MiB is refused by every method, and the connection stays usable."""
     caller = desk.caller_for(method)
     refusal = caller.refused(method, padded(example(method), 5 * MIB))
-    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (refusal.code, refusal.reason) == (INVALID, "MESSAGE_TOO_LARGE")
     caller.refused(method, b"\xff")
 
 

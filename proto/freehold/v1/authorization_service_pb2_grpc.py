@@ -48,6 +48,9 @@ class AuthorizationServiceStub:
     product. Send the call again after the terms are corrected.
 
     Amounts are in the currency of the product.
+
+    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
+    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
     """
 
     def __init__(self, channel):
@@ -171,6 +174,9 @@ class AuthorizationServiceServicer:
     product. Send the call again after the terms are corrected.
 
     Amounts are in the currency of the product.
+
+    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
+    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
     """
 
     def Authorize(self, request, context):
@@ -461,6 +467,9 @@ class AuthorizationService:
     product. Send the call again after the terms are corrected.
 
     Amounts are in the currency of the product.
+
+    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
+    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
     """
 
     @staticmethod

@@ -1,0 +1,111 @@
+"""A message that keeps the contract's rules is not too large."""
+
+from __future__ import annotations
+
+import grpc
+import protovalidate
+import pytest
+from freehold.v1.authorization_service_pb2 import SettleAuthorizationRequest
+from freehold.v1.credit_service_pb2 import PutUsersRequest, User
+from freehold.v1.types_pb2 import SignedMoney
+
+from service.config import MIB, Limits
+from service.domain.errors import InvalidInput
+from service.rpc.authorization_service import MOST_BILL_BYTES
+from service.rpc.validation import parse
+from tests.rpc import ready
+from tests.rpc.largest import FOUR_BYTES, largest
+from tests.rpc.support import EVERY, RPCS, START_S, Desks, outcome, violated, yuan
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+PERSIAN = "کرایه\u200cی دوچرخه"
+
+
+def bill(request_id: str, name: str, *lines: str) -> SettleAuthorizationRequest:
+    """A settlement of one fen a line."""
+    request = SettleAuthorizationRequest(request_id=request_id, name=name, amount=yuan(len(lines)))
+    for line in lines:
+        amount = SignedMoney(currency_code="CNY", amount_minor=1)
+        request.line_items.add(description=line, amount=amount)
+    return request
+
+
+@pytest.mark.parametrize("method", [it for it in EVERY if it != "PutUsers"])
+def test_r16_the_largest_valid_message_is_not_too_large(desk: Desks, method: str) -> None:
+    """R16: the largest message that keeps the rules of its fields passes the check of its size, for
+    every method; so no valid message is refused for its size."""
+    message = largest(RPCS[method].request)
+    assert protovalidate.collect_violations(message) == []
+    assert message.ByteSize() <= Limits().max_message_bytes
+    if method == "AdvanceClock":
+        return  # the largest one moves the clock of the other tests to its end
+    result = outcome(lambda: desk.caller_for(method).send(method, message))
+    assert isinstance(result, bytes) or result.reason != "MESSAGE_TOO_LARGE"
+
+
+def test_r16_the_largest_bulk_is_refused_with_its_limit(desk: Desks) -> None:
+    """R16: only a bulk call can keep the rules of its fields and be too large: it is refused with
+    the limit as a violation, and a thousand people with 32 features each are not too many."""
+    message = largest(PutUsersRequest)
+    assert protovalidate.collect_violations(message) == []
+    limit = Limits().max_bulk_message_bytes
+    del message.users[250:]
+    assert limit < message.ByteSize() < 2 * limit + MIB
+    while message.ByteSize() > 2 * limit - 1:
+        del message.users[-1]
+    refusal = desk.platform.refused("PutUsers", message)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "MESSAGE_TOO_LARGE",
+    )
+    assert refusal.fields == {"message"}
+    assert f"at most {limit} bytes".encode() in (refusal.raw or b"")
+    features = {f"FEATURE_NAME_{number:03}": 1.5 for number in range(32)}
+    many = PutUsersRequest(request_id="r" * 64)
+    for number in range(1_000):
+        user = User(user_id=f"{number:064}", features=features, scoring_consent=True)
+        user.as_of.seconds = START_S
+        many.users.append(user)
+    assert many.ByteSize() <= limit
+
+
+@pytest.mark.parametrize("text", [FAMILY, PERSIAN, "👩‍🚀" * 60, "\u200dx\u200c"])
+def test_r16_joiners_are_allowed(desk: Desks, text: str) -> None:
+    """R16: a line of a bill may have the joiners U+200C and U+200D, which Persian and emoji are
+    written with; other invisible characters, or joiners alone, are refused."""
+    name = ready.active(desk).name
+    desk.operator.send("SettleAuthorization", bill(desk.operator.fresh(), name, text))
+    for wrong in ("\u200d\u200c", f"{text}\u202e", f"\ufeff{text}", f"{text}\u0085"):
+        named = violated(desk.operator, "SettleAuthorization", bill("r-1", name, wrong))
+        assert named == {"line_items[0].description"}
+
+
+def test_r16_a_bill_has_a_size(desk: Desks) -> None:
+    """R16: a hundred lines of 200 emoji are INVALID_ARGUMENT at the lines, with the limit; a bill
+    of exactly the limit is taken."""
+    name = ready.active(desk).name
+    many = bill(desk.operator.fresh(), name, *[FOUR_BYTES * 200] * 100)
+    refusal = desk.operator.refused("SettleAuthorization", many)
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason == "INVALID_INPUT"
+    assert refusal.fields == {"line_items"}
+    assert f"at most {MOST_BILL_BYTES} bytes".encode() in (refusal.raw or b"")
+    whole, rest = divmod(MOST_BILL_BYTES, 800)
+    lines = [*[FOUR_BYTES * 200] * whole, FOUR_BYTES * (rest // 4)]
+    assert violated(desk.operator, "SettleAuthorization", bill("r-1", name, *lines, "x")) == {
+        "line_items"
+    }
+    desk.operator.send("SettleAuthorization", bill(desk.operator.fresh(), name, *lines))
+
+
+def test_a_longest_text_is_the_longest() -> None:
+    """The largest message of these tests has texts that no rule lets grow by a character."""
+    message = largest(SettleAuthorizationRequest)
+    for path in ("request_id", "name"):
+        longer = SettleAuthorizationRequest.FromString(message.SerializeToString())
+        setattr(longer, path, getattr(longer, path) + "0")
+        with pytest.raises(InvalidInput):
+            parse(SettleAuthorizationRequest, longer.SerializeToString())
+    message.line_items[0].description += "x"
+    with pytest.raises(InvalidInput):
+        parse(SettleAuthorizationRequest, message.SerializeToString())
