@@ -8,6 +8,7 @@
     ├── RequestIdReused         the request id was used before, with another body
     ├── PaymentReferenceReused  the payment was recorded before
     ├── IllegalState            the state does not allow the command
+    │   └── AssetInUse          the item is in an open rental
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
     ├── VersionMismatch         the expected version is stale
     ├── Exhausted               line, queue or quota is used up
@@ -118,6 +119,26 @@ class IllegalState(FreeholdError):
 
     def __init__(self, reason: str, message: str, state: str) -> None:
         super().__init__(reason, message, {"state": state})
+
+
+class AssetInUse(IllegalState):
+    """The item is in another open rental of its operator, whatever the product of that rental.
+
+    `holder` is the user id and the authorization id of that rental.
+    """
+
+    def __init__(self, asset_id: str, user_id: str, authorization_id: str) -> None:
+        self.holder = (user_id, authorization_id)
+        name = f"users/{user_id}/authorizations/{authorization_id}"
+        super().__init__("ASSET_IN_USE", f"the item {asset_id} is in an open rental", "IN_USE")
+        self.metadata["asset"] = asset_id
+        self.about(name)
+
+    def of_product(self, product_id: str) -> None:
+        """Adds the product of the rental that has the item."""
+        self.metadata["product"] = product_id
+        self.message = f"{self.message} of the product {product_id}"
+        self.args = (self.message,)
 
 
 class ProductMisconfigured(FreeholdError):

@@ -20,6 +20,7 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.errors import (
     UNKNOWN,
+    AssetInUse,
     DeadlineTooNear,
     FreeholdError,
     InternalFault,
@@ -31,6 +32,7 @@ from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.catalog import Catalog
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Context, Decided
+from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.operation import Pair
 from service.engine.operations import BY_COMMAND, Authorize, Wake
@@ -402,6 +404,8 @@ class Engine:
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
             try:
                 _keep_what_time_brought(work, rows, context)
+                if isinstance(outcome, AssetInUse):
+                    name_product(outcome, rows, lapsed.transaction)
             except Exception as error:
                 return self._refused(error)
         return outcome

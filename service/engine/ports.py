@@ -67,6 +67,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def products_of(self, keys: Iterable[AuthorizationKey]) -> dict[AuthorizationKey, str]:
+        """The product ids of these authorizations, which are not locked."""
+        ...
+
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency).
 

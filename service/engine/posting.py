@@ -8,7 +8,7 @@ from service.domain import timers
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Step, Transfer, check_version
 from service.domain.errors import (
-    IllegalState,
+    AssetInUse,
     InvalidInput,
     InvariantBroken,
     NotFound,
@@ -207,9 +207,10 @@ def is_free(rows: Rows, operator_id: str, asset_id: str) -> bool:
 
 
 def require_free(rows: Rows, operator_id: str, asset_id: str) -> None:
-    """Raises IllegalState if the item is in an open rental."""
+    """Raises AssetInUse if the item is in an open rental."""
     if not is_free(rows, operator_id, asset_id):
-        raise IllegalState("ASSET_IN_USE", "the item is in another open rental", "IN_USE")
+        item = rows[OPEN_ITEMS][operator_id, asset_id]
+        raise AssetInUse(asset_id, item.user_id, item.authorization_id)
 
 
 def require_new_payment(rows: Rows, caller: str, reference: str) -> None:

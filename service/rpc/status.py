@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from service.domain.errors import (
+    AssetInUse,
     DeadlineTooNear,
     Exhausted,
     FreeholdError,
@@ -39,6 +40,7 @@ CODES: dict[type[FreeholdError], StatusCode] = {
     RequestIdReused: StatusCode.ALREADY_EXISTS,
     PaymentReferenceReused: StatusCode.ALREADY_EXISTS,
     IllegalState: StatusCode.FAILED_PRECONDITION,
+    AssetInUse: StatusCode.FAILED_PRECONDITION,
     ProductMisconfigured: StatusCode.FAILED_PRECONDITION,
     VersionMismatch: StatusCode.ABORTED,
     Exhausted: StatusCode.RESOURCE_EXHAUSTED,

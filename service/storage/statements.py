@@ -197,6 +197,17 @@ def _lapsed(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect, ["now_us"])
 
 
+def _products(dialect: Dialect) -> RowsStatement:
+    """Reads the products of authorizations, by user id and authorization id, without a lock."""
+    a = schema.authorizations.c
+    keys = [a.user_id, a.authorization_id]
+    wanted = _wanted(keys)
+    statement = select(a.user_id, a.authorization_id, a.product_id).select_from(
+        wanted.join(schema.authorizations, _matches(wanted, keys))
+    )
+    return _reading(statement, keys, dialect)
+
+
 def _take_payables(dialect: Dialect) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
@@ -279,6 +290,7 @@ def _built(dialect: Dialect) -> BatchStatements:
         tables={declared: _of_table(declared, dialect) for declared in TABLES},
         features=_latest_features(dialect),
         lapsed=_lapsed(dialect),
+        products=_products(dialect),
         take_payables=_take_payables(dialect),
         payable_left=_payable_left(dialect),
         insert_payables=_insert(t["operator_payables"], dialect),

@@ -167,6 +167,7 @@ class BatchStatements(NamedTuple):
     tables: dict[Table[Any, Any], TableStatements]
     features: RowsStatement
     lapsed: RowsStatement
+    products: RowsStatement
     take_payables: str
     payable_left: str
     insert_payables: RowsStatement
@@ -204,6 +205,11 @@ class SqlTransaction:
         people = [(key,) for key in keys]
         found = self.statements.lapsed.fetch(self.cursor, people, now_us)
         return [(row[0], row[1]) for row in found]
+
+    def products_of(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The product ids of these authorizations."""
+        found = self.statements.products.fetch(self.cursor, keys)
+        return {(row[0], row[1]): row[2] for row in found}
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import State
+from service.domain.authorization import Authorization, State
+from service.domain.errors import AssetInUse
 from service.domain.policy import Offer
 from service.engine.operations import Wake
+from tests.engine.acts import group
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -30,8 +32,57 @@ def test_an_item_is_rented_once(desk: Desk) -> None:
     rental(desk, authorize(asset_id=ITEM))
     before = counts(desk)
     error = refused(desk, authorize("ben", "umbrella", ITEM))
-    assert (error.reason, error.metadata) == ("ASSET_IN_USE", {"state": "IN_USE"})
+    assert error.reason == "ASSET_IN_USE"
     assert counts(desk) == before
+
+
+def in_use(error: object, held: Authorization) -> None:
+    """Requires a refusal that names the item, and the rental and the product that have it."""
+    assert isinstance(error, AssetInUse)
+    assert error.metadata == {
+        "state": "IN_USE",
+        "asset": ITEM,
+        "authorization": held.name,
+        "product": held.product_id,
+    }
+    said = f"the item {ITEM} is in an open rental: {held.name} of the product {held.product_id}"
+    assert error.message == said
+
+
+@pytest.mark.parametrize("product_id", ["bike", "umbrella", "power-bank"])
+def test_r15_an_item_is_one_item_under_every_product(desk: Desk, product_id: str) -> None:
+    """R15: an item that is out under one product cannot be rented out under another of the same
+    operator; the refusal names the rental and the product that have it."""
+    held = rental(desk, authorize(asset_id=ITEM))
+    before = counts(desk)
+    in_use(refused(desk, authorize("ben", product_id, ITEM)), held)
+    in_use(refused(desk, group("ben", ("power-bank", ""), (product_id, ITEM))), held)
+    waiting = rental(desk, pick_up("ann", "umbrella"))
+    in_use(refused(desk, start(waiting, ITEM)), held)
+    assert counts(desk)["open_items"] == before["open_items"]
+    rental(desk, settle(held, 0))
+    assert rental(desk, authorize("ben", product_id, ITEM)).product_id == product_id
+
+
+def test_r15_the_product_of_the_same_batch_is_named(desk: Desk) -> None:
+    """R15: when two ask for one item under two products in the same batch, the second is told the
+    product of the first."""
+    first, second = desk.apply(
+        desk.work(authorize("ann", "umbrella", ITEM), request_id="r"),
+        desk.work(authorize("ben", "bike", ITEM)),
+    )
+    assert isinstance(first, bytes)
+    held = desk.answers["r"]
+    assert isinstance(held, Authorization)
+    in_use(second, held)
+
+
+def test_r15_the_same_item_of_another_operator_is_not_named(desk: Desk) -> None:
+    """R15: an item is scoped by its operator: the other operator's rental of an item of that name
+    is neither in the way nor named."""
+    theirs = rental(desk, authorize(asset_id=ITEM), caller=OTHER_OPERATOR)
+    ours = rental(desk, authorize("ben", "umbrella", ITEM, accept=(Offer.ZERO,)))
+    assert (theirs.state, ours.state) == (State.ACTIVE, State.ACTIVE)
 
 
 def test_an_item_is_rented_once_in_a_batch(desk: Desk) -> None:
