@@ -16,6 +16,11 @@ always safe. The client does so by itself. gRPC's own retry policy (`SERVICE_CON
 UNAVAILABLE. The client resends after RESOURCE_EXHAUSTED if the server's google.rpc.RetryInfo says
 when. Both kinds of retries are bounded in number and by the call's deadline. Any other failure is a
 `FreeholdError`.
+
+A request that was answered before gets the same answer again, however old. To tell it apart, pass
+`on_replay`, a function that then gets the time of the first answer:
+
+    client.authorize(request, on_replay=lambda first: print("first answered at", first))
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -34,7 +40,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from freehold.method import Method
+from freehold.method import Method, OnReplay
 from freehold.methods import Methods
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -64,6 +70,7 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
 )
 _DETAILS_KEY = "grpc-status-details-bin"
+_REPLAYED_KEY = "freehold-replayed"
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,13 @@ def _status(metadata: Any) -> Status:
     return Status()
 
 
+def _tell(on_replay: OnReplay, metadata: Any) -> None:
+    """Passes on the time of the first answer, if the trailing metadata has it."""
+    for key, value in metadata or ():
+        if key == _REPLAYED_KEY:
+            on_replay(datetime.fromisoformat(value))
+
+
 class _Calls(Methods):
     """The calls of one client, each made once."""
 
@@ -208,16 +222,24 @@ class Client(_Calls):
             response_deserializer=method.response.FromString,
         )
 
-        def call(request: Message, *, timeout_s: float | None = None) -> Message:
+        def call(
+            request: Message,
+            *,
+            timeout_s: float | None = None,
+            on_replay: OnReplay | None = None,
+        ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             attempt = 1
             while True:
                 try:
-                    answer: Message = send(
+                    answer: Message
+                    answer, ended = send.with_call(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._metadata,
                     )
+                    if on_replay is not None:
+                        _tell(on_replay, ended.trailing_metadata())
                     return answer
                 except grpc.RpcError as raised:
                     error = parse_error(raised)
@@ -275,16 +297,24 @@ class AsyncClient(_Calls):
             response_deserializer=method.response.FromString,
         )
 
-        async def call(request: Message, *, timeout_s: float | None = None) -> Message:
+        async def call(
+            request: Message,
+            *,
+            timeout_s: float | None = None,
+            on_replay: OnReplay | None = None,
+        ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             attempt = 1
             while True:
                 try:
-                    answer: Message = await send(
+                    sent = send(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._metadata,
                     )
+                    answer: Message = await sent
+                    if on_replay is not None:
+                        _tell(on_replay, await sent.trailing_metadata())
                     return answer
                 except grpc.RpcError as raised:
                     error = parse_error(raised)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from google.protobuf.message import Message
@@ -17,19 +18,35 @@ Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
 Response_co = TypeVar("Response_co", bound=Message, covariant=True)
 
 
+OnReplay = Callable[[datetime], object]
+"""A function that gets the time of the first answer, in UTC, if the answer was given before."""
+
+
 class Call(Protocol[Request_contra, Response_co]):
-    """A blocking call. `timeout_s` replaces the client's default deadline."""
+    """A blocking call.
+
+    `timeout_s` replaces the client's default deadline. `on_replay` is called before the return if
+    the request was answered before.
+    """
 
     def __call__(
-        self, request: Request_contra, *, timeout_s: float | None = None
+        self,
+        request: Request_contra,
+        *,
+        timeout_s: float | None = None,
+        on_replay: OnReplay | None = None,
     ) -> Response_co: ...
 
 
 class AsyncCall(Protocol[Request_contra, Response_co]):
-    """An awaited call. `timeout_s` replaces the client's default deadline."""
+    """An awaited call; arguments as for `Call`."""
 
     def __call__(
-        self, request: Request_contra, *, timeout_s: float | None = None
+        self,
+        request: Request_contra,
+        *,
+        timeout_s: float | None = None,
+        on_replay: OnReplay | None = None,
     ) -> Awaitable[Response_co]: ...
 
 

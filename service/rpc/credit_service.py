@@ -29,6 +29,7 @@ from service.engine.operations import (
 )
 from service.engine.profile import read_profile
 from service.engine.reads import ListReader, ProfileReader
+from service.engine.records.requests import Replayed
 from service.engine.scoring import Assessor
 from service.rpc import answers, convert
 from service.rpc.mutations import Mutation, about
@@ -156,11 +157,17 @@ def _placed(place: int) -> Iterator[None]:
 
 
 def _response(profiles: Sequence[bytes]) -> bytes:
-    """The answer to a bulk call, made of the profiles of its people."""
+    """The answer to a bulk call, made of the profiles of its people.
+
+    It is replayed if all of them are, since the last of them was recorded. A retry that goes on
+    where the first call stopped is no replay.
+    """
     response = pb.PutUsersResponse()
     for profile in profiles:
         response.profiles.add().MergeFromString(profile)
-    return response.SerializeToString()
+    answer = response.SerializeToString()
+    replayed = [it.since_us for it in profiles if isinstance(it, Replayed)]
+    return Replayed.of(answer, max(replayed)) if len(replayed) == len(profiles) else answer
 
 
 class Reviews:

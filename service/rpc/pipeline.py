@@ -17,6 +17,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import grpc
 import structlog
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.access import Principal, Scope
 from service.domain.errors import (
@@ -31,11 +32,15 @@ from service.domain.errors import (
     Violation,
 )
 from service.engine.ports import StorageFailed
+from service.engine.records.requests import Replayed
 from service.rpc.keys import KeyRing
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.validation import MALFORMED_MESSAGE, parse
 
 M = TypeVar("M", bound=Message)
+
+REPLAYED_KEY = "freehold-replayed"
+"""The trailing metadata of a replayed answer: the RFC 3339 time of the first answer."""
 
 log = structlog.get_logger("freehold.rpc")
 
@@ -110,14 +115,15 @@ class Pipeline:
                 self._under_way[caller] += 1
                 try:
                     message = parse(method.kind, body)
-                    return await method.handle(Call(message, body, principal, deadline))
+                    answer = await method.handle(Call(message, body, principal, deadline))
                 except InvalidInput as error:
                     first = await _first_answer(method, body, principal, error)
                     if first is None:
                         raise
-                    return first
+                    answer = first
                 finally:
                     self._under_way[caller] -= 1
+                return _told(answer, context) if isinstance(answer, Replayed) else answer
             except StorageFailed as error:
                 _fault(method.name, error)
                 refusal: FreeholdError = Unavailable(
@@ -143,6 +149,15 @@ async def _first_answer(
     # Parsed again, because a handler may have changed the message.
     message = method.kind.FromString(body)
     return await method.first_answer(Call(message, body, principal, None))
+
+
+def _told(answer: Replayed, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    """The answer's plain bytes, after the trailing metadata was given the first answer's time."""
+    since = Timestamp()
+    since.FromMicroseconds(answer.since_us)
+    context.set_trailing_metadata(((REPLAYED_KEY, since.ToJsonString()),))
+    # gRPC accepts no subclass of bytes.
+    return bytes(answer)
 
 
 def _too_large(size: int, most: int) -> InvalidInput:

@@ -31,9 +31,10 @@ class AuthorizationServiceStub:
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
     that changes something carries a `request_id`, unique for the operator. The
-    same id with the same body returns the first answer unchanged. The same id
-    with another body is refused with ALREADY_EXISTS, which names the field that
-    differs.
+    same id with the same body returns the first answer unchanged; the trailing
+    metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
+    The same id with another body is refused with ALREADY_EXISTS, which names the
+    field that differs.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
@@ -157,9 +158,10 @@ class AuthorizationServiceServicer:
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
     that changes something carries a `request_id`, unique for the operator. The
-    same id with the same body returns the first answer unchanged. The same id
-    with another body is refused with ALREADY_EXISTS, which names the field that
-    differs.
+    same id with the same body returns the first answer unchanged; the trailing
+    metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
+    The same id with another body is refused with ALREADY_EXISTS, which names the
+    field that differs.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
@@ -450,9 +452,10 @@ class AuthorizationService:
 
     Every call carries `authorization: Bearer KEY` in its metadata. Every call
     that changes something carries a `request_id`, unique for the operator. The
-    same id with the same body returns the first answer unchanged. The same id
-    with another body is refused with ALREADY_EXISTS, which names the field that
-    differs.
+    same id with the same body returns the first answer unchanged; the trailing
+    metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
+    The same id with another body is refused with ALREADY_EXISTS, which names the
+    field that differs.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is

@@ -8,6 +8,20 @@ from typing import NamedTuple
 from service.domain.errors import RequestIdReused
 
 
+class Replayed(bytes):
+    """The bytes of a stored answer that is given again; a fresh answer is plain bytes."""
+
+    since_us: int
+    """When the first answer was given, in microseconds since the epoch."""
+
+    @classmethod
+    def of(cls, answer: bytes, since_us: int) -> Replayed:
+        """A stored answer, with the time at which it was first given."""
+        replayed = cls(answer)
+        replayed.since_us = since_us
+        return replayed
+
+
 class RequestRecord(NamedTuple):
     """The first outcome of a request id: the request's bytes, and the answer's bytes.
 
@@ -25,7 +39,7 @@ class RequestRecord(NamedTuple):
 
     def answer_again(
         self, method: str, body: bytes, differing_field: Callable[[bytes], str | None]
-    ) -> bytes:
+    ) -> Replayed:
         """The stored answer for the same request.
 
         `differing_field` names the field in which the request differs from the first body, or is
@@ -37,7 +51,7 @@ class RequestRecord(NamedTuple):
             field = differing_field(self.body)
             if field is not None:
                 raise RequestIdReused(field)
-        return self.answer
+        return Replayed.of(self.answer, self.record_us)
 
 
 TOMBSTONE = "tombstone"
