@@ -32,11 +32,11 @@ from service.engine.reads import ListReader, ProfileReader
 from service.engine.records.requests import Replayed
 from service.engine.scoring import Assessor
 from service.rpc import answers, convert
+from service.rpc.meaning import differing_field
 from service.rpc.mutations import Mutation, about
 from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.retries import Retries
-from service.rpc.validation import differing_field
 
 SERVICE = "freehold.v1.CreditService"
 PUT_USERS = "PutUsers"

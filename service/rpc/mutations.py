@@ -17,9 +17,9 @@ from service.engine.group_commit import Committer
 from service.engine.operations import Command
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
+from service.rpc.meaning import differing_field
 from service.rpc.pipeline import Call, Method
 from service.rpc.retries import Retries
-from service.rpc.validation import differing_field
 
 Reader = Callable[[Call[Any]], Any]
 """A function that reads one argument of a command from a call."""

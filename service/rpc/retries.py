@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from service.engine.records.requests import TOMBSTONE, RequestRecord
+from service.rpc.meaning import differing_field
 from service.rpc.pipeline import Call
-from service.rpc.validation import differing_field
 
 FindRequests = Callable[[str, Collection[str]], Mapping[str, RequestRecord]]
 """A function that reads a caller's request records by their ids; unknown ids are left out."""

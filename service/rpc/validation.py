@@ -44,18 +44,3 @@ def _violation(violation: protovalidate.Violation) -> Violation:
         # The rule is about a part of the field's message, so the violation names the part.
         path += "." + proto.rule_id.partition(".")[0]
     return Violation(path or "message", proto.rule_id, proto.message or proto.rule_id)
-
-
-def differing_field(message: Message, first: bytes) -> str | None:
-    """The first field in which a message differs from `first`; None if they are equal."""
-    other = type(message).FromString(first)
-    if other == message:
-        return None
-    for descriptor in message.DESCRIPTOR.fields:
-        name = descriptor.name
-        present = descriptor.has_presence
-        if present and message.HasField(name) != other.HasField(name):
-            return name
-        if getattr(message, name) != getattr(other, name):
-            return name
-    return "unknown_fields"

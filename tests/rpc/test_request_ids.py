@@ -56,6 +56,8 @@ def changed(desk: Desks, method: str, request: Any, field: str) -> Message:
         other.users[0].features["score"] += 1  # type: ignore[attr-defined]
     elif field == "parent":
         other.parent = f"users/{other.user_id}/authorizations/{'0' * 20}"  # type: ignore[attr-defined]
+    elif field == "final":
+        other.final = False  # type: ignore[attr-defined]
     elif field == "usage":
         other.usage.SetInParent()  # type: ignore[attr-defined]
     elif field == "line_items":

@@ -34,7 +34,8 @@ class AuthorizationServiceStub:
     same id with the same body returns the first answer unchanged; the trailing
     metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
     The same id with another body is refused with ALREADY_EXISTS, which names the
-    field that differs.
+    field that differs. Bodies are compared by meaning: an explicit default is the
+    same as an absent field.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
@@ -161,7 +162,8 @@ class AuthorizationServiceServicer:
     same id with the same body returns the first answer unchanged; the trailing
     metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
     The same id with another body is refused with ALREADY_EXISTS, which names the
-    field that differs.
+    field that differs. Bodies are compared by meaning: an explicit default is the
+    same as an absent field.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
@@ -455,7 +457,8 @@ class AuthorizationService:
     same id with the same body returns the first answer unchanged; the trailing
     metadata `freehold-replayed` then has the RFC 3339 time of the first answer.
     The same id with another body is refused with ALREADY_EXISTS, which names the
-    field that differs.
+    field that differs. Bodies are compared by meaning: an explicit default is the
+    same as an absent field.
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is

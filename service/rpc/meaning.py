@@ -1,0 +1,116 @@
+"""Requests compared by meaning: the same request may be written in several ways.
+
+An explicit default means the same as an absent field, and a time below the microsecond is not seen.
+Every other field is compared as it was sent, whether or not the engine reads it: a request that was
+kept with its line items or its evidence is another one without them. Nothing is compared here while
+the bytes of two requests are equal.
+
+A default that the terms decide, such as that of `rental_period`, is no fixed value, so a request
+that leaves it out differs from one that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from freehold.v1 import authorization_service_pb2 as calls
+from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+M = TypeVar("M", bound=Message)
+
+_MILDEST_FIRST = [OFFER_ZERO, OFFER_REDUCED, OFFER_FULL]
+_TIMES = (Timestamp.DESCRIPTOR.full_name, Duration.DESCRIPTOR.full_name)
+
+
+def _start(request: Any) -> None:
+    if request.start == calls.AuthorizeRequest.START_IMMEDIATE:
+        request.start = calls.AuthorizeRequest.START_UNSPECIFIED
+
+
+def _offers(request: Any) -> None:
+    """Puts OFFER_ZERO first: it comes first or not at all, because no offer is milder.
+
+    The others are tried in the order in which they are sent. All of them, the mildest first, mean
+    the same as none.
+    """
+    offers = sorted(request.accept_offers, key=lambda offer: offer != OFFER_ZERO)
+    request.accept_offers[:] = [] if offers == _MILDEST_FIRST else offers
+
+
+def _final(request: Any) -> None:
+    if request.final:
+        request.ClearField("final")
+
+
+def _end_of_usage(request: Any) -> None:
+    """Moves the end of the usage to `occurred_at`, unless both are set and differ."""
+    usage = request.usage
+    if usage.HasField("end_time") and (
+        not request.HasField("occurred_at") or request.occurred_at == usage.end_time
+    ):
+        request.occurred_at.CopyFrom(usage.end_time)
+        usage.ClearField("end_time")
+
+
+SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
+    calls.AuthorizeRequest: (_start, _offers),
+    calls.AuthorizeGroupRequest: (_start, _offers),
+    calls.SettleAuthorizationRequest: (_final, _end_of_usage),
+}
+"""For each request, functions that bring it into the one form of all ways to say the same."""
+
+
+def plain(message: M) -> M:
+    """A copy of a request in the one form of all ways to say the same."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    _floor_times(copy)
+    for bring in SAME.get(type(message), ()):
+        bring(copy)
+    return copy
+
+
+def _floor_times(message: Any) -> None:
+    """Cuts all times to the microsecond, as they are read."""
+    for field, value in message.ListFields():
+        if field.type != FieldDescriptor.TYPE_MESSAGE or field.message_type.GetOptions().map_entry:
+            continue
+        for part in value if field.is_repeated else (value,):
+            if field.message_type.full_name in _TIMES:
+                part.nanos -= part.nanos % 1000
+            else:
+                _floor_times(part)
+
+
+def differing_field(message: Message, first: bytes) -> str | None:
+    """The first field in which a request differs from the bytes `first`.
+
+    It is None if both mean the same. Of the fields that were sent differently, it is the first one
+    whose difference has a meaning.
+    """
+    other = type(message).FromString(first)
+    if other == message:
+        return None
+    one, two = plain(message), plain(other)
+    if one == two:
+        return None
+    sent, meant = _differing(message, other), _differing(one, two)
+    if not meant:
+        return "unknown_fields"
+    # The end of a usage may be sent in one field and meant in another.
+    return next((name for name in sent if name in meant), sent[0])
+
+
+def _differing(one: Message, two: Message) -> list[str]:
+    """The names of the fields in which two messages differ, in their order."""
+    return [
+        field.name
+        for field in one.DESCRIPTOR.fields
+        if (field.has_presence and one.HasField(field.name) != two.HasField(field.name))
+        or getattr(one, field.name) != getattr(two, field.name)
+    ]
