@@ -51,17 +51,26 @@ _HELD, _AVAILABLE, _CASH = Account.HELD, Account.AVAILABLE, Account.CASH
 _DEPOSIT, _REFUND_PAYABLE = Account.DEPOSIT, Account.REFUND_PAYABLE
 
 
-def _started(authorization: Authorization, product: Product, now_us: int) -> Changes:
-    """The changes when the item goes out: start, due time, and time of loss."""
-    lost_us = lost_after_us(product.tariff)
-    due_us = now_us + authorization.rental_period_us
+def put_off(lost_us: int | None, product: Product, overdue_us: int) -> int | None:
+    """The time of loss, at least the policy's time after the item is overdue; None means never."""
+    return None if lost_us is None else max(lost_us, overdue_us + product.policy.overdue_window_us)
+
+
+def _started(authorization: Authorization, product: Product, start_us: int, now_us: int) -> Changes:
+    """The changes when the item goes out: start, due time, and time of loss.
+
+    A start that is told late may make the item due before now.
+    """
+    after_us = lost_after_us(product.tariff)
+    due_us = start_us + authorization.rental_period_us
+    lost_us = None if after_us is None else start_us + after_us
     return {
         "state": _ACTIVE,
         "custody": _OUT,
         "expire_us": None,
-        "start_us": now_us,
+        "start_us": start_us,
         "due_us": due_us,
-        "lost_us": None if lost_us is None else max(due_us, now_us + lost_us),
+        "lost_us": put_off(lost_us, product, max(due_us, now_us)),
     }
 
 
@@ -76,7 +85,7 @@ def _hold(
         changes = {"state": _ACTIVE, "expire_us": now_us + it.rental_period_us}
     elif it.start is _IMMEDIATE:
         transition = _BECOMES_ACTIVE
-        changes = _started(it, product, now_us)
+        changes = _started(it, product, now_us, now_us)
     else:
         transition = Transition.AUTHORIZED
         changes = {
@@ -192,17 +201,20 @@ START = Act("StartRental", frozenset({State.AUTHORIZED}))
 
 
 def start_rental(
-    authorization: Authorization, product: Product, asset_id: str, now_us: int
+    authorization: Authorization, product: Product, asset_id: str, start_us: int, now_us: int
 ) -> Step:
-    """Starts the rental: the item is picked up, and the hold cannot lapse any more."""
+    """Starts the rental: the item is picked up, and the hold cannot lapse any more.
+
+    The pick-up at `start_us` may be told later, at `now_us`.
+    """
     require(authorization, START)
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
         raise InvalidInput.of(
             "asset_id", "asset_id.differs", "the authorization is for another item"
         )
     named = asset_id or authorization.asset_id
-    changes = _started(authorization, product, now_us)
-    return step(authorization, (), Transition.STARTED, now_us, asset_id=named, **changes)
+    changes = _started(authorization, product, start_us, now_us)
+    return step(authorization, (), Transition.STARTED, start_us, asset_id=named, **changes)
 
 
 INCREMENT = Act(
@@ -268,7 +280,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     """Extends the due time; an overdue rental becomes ACTIVE if the new due time lies ahead.
 
     The time at which the item counts as lost follows from the tariff. It moves only if it would
-    come before the due time.
+    come less than the policy's time after the due time.
     """
     require_rental(authorization)
     require(authorization, EXTEND)
@@ -282,11 +294,10 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     due_us = (authorization.due_us or 0) + by_us
     if due_us <= now_us:
         raise InvalidInput.of("duration", "duration.too_short", "must move the due time beyond now")
-    lost_us = authorization.lost_us
     extended = authorization._replace(
         state=State.ACTIVE,
         due_us=due_us,
-        lost_us=None if lost_us is None else max(due_us, lost_us),
+        lost_us=put_off(authorization.lost_us, product, due_us),
     )
     return step(extended, (), Transition.EXTENDED, now_us)
 

@@ -34,6 +34,10 @@ class Policy:
     """The time for an operator to contest a claimed return; after it the claim stands."""
     missing_window_us: int
     """The time in which an item settled as lost may still be found."""
+    report_window_us: int = 90 * 86_400_000_000
+    """The time after an event in which it may still be reported."""
+    overdue_window_us: int = 2 * 3_600_000_000
+    """The least time for which a rental is overdue before its item counts as lost."""
 
 
 class Offer(StrEnum):

@@ -89,6 +89,23 @@ def _final(
 SETTLE = Act("SettleAuthorization", CAPTURABLE)
 
 
+def require_capturable(authorization: Authorization) -> None:
+    """Raises IllegalState unless the item is out.
+
+    After a settlement or a loss the error names the call that reports an earlier return.
+    """
+    if authorization.state is State.SETTLED and not authorization.parent_id:
+        lost = authorization.custody in AWAY
+        why = "the item counts as lost" if lost else "the rental is settled"
+        raise IllegalState(
+            "ILLEGAL_TRANSITION",
+            f"{SETTLE.call} is not allowed in state {authorization.state}: {why};"
+            f" report its return with {REPORT_FOUND.call}",
+            authorization.state,
+        )
+    require(authorization, SETTLE)
+
+
 def settle(
     authorization: Authorization,
     product: Product,
@@ -102,7 +119,7 @@ def settle(
     Raises IllegalState unless the item is out. Raises InvalidInput for more than the hold, and,
     while a return is claimed, for more than the fee at the claim.
     """
-    require(authorization, SETTLE)
+    require_capturable(authorization)
     if amount_minor > authorization.held_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
@@ -133,17 +150,22 @@ def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
 CLAIM_RETURN = Act("ClaimReturn", frozenset({State.ACTIVE, State.OVERDUE}))
 
 
-def claim_return(authorization: Authorization, product: Product, now_us: int) -> Step:
-    """The person claims the return: the fee stops, and the operator may contest."""
+def claim_return(
+    authorization: Authorization, product: Product, claim_us: int, now_us: int
+) -> Step:
+    """The person claims the return: the fee stops at `claim_us`, and the operator may contest.
+
+    The time to contest begins at `now_us`, however late the claim is told.
+    """
     require_rental(authorization)
     require(authorization, CLAIM_RETURN)
     claimed = authorization._replace(
         state=State.RETURN_CLAIMED,
         custody=Custody.UNKNOWN,
-        claim_us=now_us,
+        claim_us=claim_us,
         claim_until_us=now_us + product.policy.claim_window_us,
     )
-    return step(claimed, (), Transition.RETURN_CLAIMED, now_us)
+    return step(claimed, (), Transition.RETURN_CLAIMED, claim_us)
 
 
 CONTEST_RETURN = Act("ContestReturn", frozenset({State.RETURN_CLAIMED}))
@@ -188,13 +210,19 @@ def lapse_charge(authorization: Authorization) -> Step:
     return _final(authorization, 0, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us)
 
 
-def overdue(authorization: Authorization) -> Step:
-    """The rental becomes overdue; the hold stays."""
+def overdue(authorization: Authorization, product: Product) -> Step:
+    """The rental becomes overdue; the hold stays, and the policy's time passes before a loss.
+
+    An earlier build may have written an earlier time of loss.
+    """
     if authorization.state is not State.ACTIVE or authorization.due_us is None:
         raise IllegalState(
             "NOT_DUE", "no rental becomes overdue in this state", authorization.state
         )
-    late = authorization._replace(state=State.OVERDUE)
+    late = authorization._replace(
+        state=State.OVERDUE,
+        lost_us=hold.put_off(authorization.lost_us, product, authorization.due_us),
+    )
     return step(late, (), Transition.OVERDUE, authorization.due_us)
 
 
@@ -221,18 +249,37 @@ def sell(authorization: Authorization) -> Step:
 
 
 REPORT_FOUND = Act("ReportFound", frozenset({State.SETTLED}))
+AWAY = frozenset({Custody.MISSING, Custody.SOLD})
+"""Custodies after a loss."""
+
+
+def require_found(authorization: Authorization, *, dated: bool) -> None:
+    """Raises IllegalState unless the item may be reported as docked.
+
+    If the item is neither missing nor sold, only an earlier time of docking changes the charge, so
+    the report must be dated.
+    """
+    require(authorization, REPORT_FOUND)
+    require_rental(authorization)
+    if authorization.custody not in AWAY and not dated:
+        raise IllegalState(
+            "NOT_MISSING",
+            "the item is not missing; give occurred_at to report an earlier return",
+            authorization.state,
+        )
 
 
 def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
-    """A missing item is back: the operator gives back the excess over the tariff at docking.
+    """The item was docked at `docked_us`: the operator gives back the excess over the fee then.
+
+    The item may be missing or sold, or the rental was settled later than the item was docked. A
+    charge never rises.
 
     The excess is taken from the due amount first, then from the disputed amount, then from the
     amount written off. A charged-back amount stays with the person. Paid amounts are refunded. At
     last the operator bears the amounts that Freehold gave up out of goodwill.
     """
-    require(authorization, REPORT_FOUND)
-    if authorization.custody is not Custody.MISSING:
-        raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
+    require_found(authorization, dated=True)
     total_minor = usage_fee(authorization, product, docked_us).total_minor
     kept_minor = authorization.captured_minor - authorization.conceded_minor
     excess_minor = max(0, kept_minor - total_minor)

@@ -44,7 +44,7 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
         case State.ACTIVE if authorization.parent_id:
             return settlement.lapse_charge(authorization)
         case State.ACTIVE:
-            return settlement.overdue(authorization)
+            return settlement.overdue(authorization, product)
         case State.OVERDUE:
             return settlement.lose(authorization, product, wake_us)
         case State.RETURN_CLAIMED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.credit import LimitBasis
@@ -35,6 +35,22 @@ class Group:
     """Authorizations granted together, in the order of the items."""
 
     authorizations: tuple[Authorization, ...]
+
+
+class CutTime(NamedTuple):
+    """A requested time above a product's limit: the request's field, and the time granted."""
+
+    field: str
+    product_id: str
+    granted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The answer to a request of which some times were cut to the policy's limits."""
+
+    answer: Authorization | Group
+    times: tuple[CutTime, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,7 @@ class Acknowledged:
 Answer = (
     Authorization
     | Group
+    | Cut
     | Settled
     | Tombstone
     | Profile

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from service.domain.authorization import Act, Authorization
-from service.domain.dunning import DAY_US
+from service.domain.dunning import HOUR_US
 from service.domain.errors import InvalidInput
+from service.domain.policy import Policy
 from service.engine.clock_gaps import ClockGap
 from service.engine.rows import Draft
 
-OLDEST_OCCURRENCE_US = DAY_US
-"""The oldest event that a device may report, in microseconds before now."""
 EARLIEST_OCCURRENCE_US = 60 * 1_000_000
 """The time before the rental's start that is still accepted: clocks may differ by so much."""
 
 
 def occurred_us(
-    caller: str, act: Act, asked_us: int | None, current: Authorization, draft: Draft, now_us: int
+    caller: str,
+    act: Act,
+    asked_us: int | None,
+    current: Authorization,
+    policy: Policy,
+    draft: Draft,
+    now_us: int,
 ) -> int:
     """The time of the event in microseconds; None in the call means now.
+
+    An event may be reported within the policy's window, and not before the authorization.
 
     A time later than now counts as now, which never costs the person more. A time a little before
     the rental's start counts as the start. If another process, whose clock is ahead, has written
@@ -26,11 +33,13 @@ def occurred_us(
     begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:
         return max(now_us, begin_us)
-    if asked_us < max(begin_us - EARLIEST_OCCURRENCE_US, now_us - OLDEST_OCCURRENCE_US):
+    window_us = policy.report_window_us
+    if asked_us < max(begin_us - EARLIEST_OCCURRENCE_US, now_us - window_us):
         raise InvalidInput.of(
             "occurred_at",
             "occurred_at.range",
-            "must be at most a minute before the start, and at most a day ago",
+            "must be at most a minute before the start, and at most"
+            f" {window_us // HOUR_US} hours ago",
         )
     if asked_us > now_us:
         draft.clock_gap = ClockGap(caller, act.call, asked_us - now_us, now_us)

@@ -21,7 +21,7 @@ from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.calls import Answer, Group, Paid, Payloads, Profile, Settled, Tombstone
+from service.engine.calls import Answer, Cut, Group, Paid, Payloads, Profile, Settled, Tombstone
 from service.rpc.convert import (
     BANDS,
     FEE_ITEMS,
@@ -69,13 +69,31 @@ def write_authorized(_response: type[Message], answer: Answer, payloads: Payload
     return placed(_bytes(_require(Authorization, answer), payloads))
 
 
+def write_asked(
+    response: type[calls.AuthorizeResponse], answer: Answer, payloads: Payloads
+) -> bytes:
+    """Encodes an authorization, and the times that were cut."""
+    if not isinstance(answer, Cut):
+        return write_authorized(response, answer, payloads)
+    asked = _require(Authorization, answer.answer)
+    return all_placed([_bytes(asked, payloads)], _cuts_of(answer, response()))
+
+
 def write_group(
     response: type[calls.AuthorizeGroupResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Encodes authorizations in the order of the items."""
-    return all_placed(
-        [_bytes(it, payloads) for it in _require(Group, answer).authorizations], response()
-    )
+    """Encodes authorizations in the order of the items, and the times that were cut."""
+    rest = response()
+    if isinstance(answer, Cut):
+        rest, answer = _cuts_of(answer, rest), answer.answer
+    return all_placed([_bytes(it, payloads) for it in _require(Group, answer).authorizations], rest)
+
+
+def _cuts_of(cut: Cut, message: Any) -> Any:
+    for it in cut.times:
+        added = message.cuts.add(field=it.field, product_id=it.product_id)
+        added.granted.FromMicroseconds(it.granted_us)
+    return message
 
 
 def write_settled(

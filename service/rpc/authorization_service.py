@@ -34,7 +34,14 @@ from service.engine.operations import (
 )
 from service.engine.reads import AuthorizationReader, ListReader
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, about, amount, occurred_us, payment_reference
+from service.rpc.mutations import (
+    Mutation,
+    about,
+    amount,
+    evidence,
+    occurred_us,
+    payment_reference,
+)
 from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
 from service.rpc.pipeline import Call, Method
 
@@ -174,7 +181,13 @@ def _reverse(call: Call[pb.ReverseAuthorizationRequest]) -> Reverse | ReverseByO
 
 WRITE = Scope.AUTHORIZATIONS_WRITE
 MUTATIONS = (
-    Mutation(pb.AuthorizeRequest, pb.AuthorizeResponse, WRITE, _authorize),
+    Mutation(
+        pb.AuthorizeRequest,
+        pb.AuthorizeResponse,
+        WRITE,
+        _authorize,
+        answers.write_asked,
+    ),
     Mutation(
         pb.AuthorizeGroupRequest,
         pb.AuthorizeGroupResponse,
@@ -192,7 +205,7 @@ MUTATIONS = (
         pb.StartRentalRequest,
         pb.StartRentalResponse,
         WRITE,
-        about(StartRental, asset_id=lambda call: call.message.asset_id),
+        about(StartRental, asset_id=lambda call: call.message.asset_id, occurred_us=occurred_us),
     ),
     Mutation(
         pb.IncrementAuthorizationRequest,
@@ -231,20 +244,20 @@ MUTATIONS = (
         pb.ClaimReturnRequest,
         pb.ClaimReturnResponse,
         Scope.RETURNS_CLAIM,
-        about(ClaimReturn),
+        about(ClaimReturn, occurred_us=occurred_us, evidence=evidence),
     ),
     Mutation(
         pb.ContestReturnRequest,
         pb.ContestReturnResponse,
         WRITE,
-        about(ContestReturn, evidence=lambda call: call.message.evidence),
+        about(ContestReturn, evidence=evidence),
     ),
     Mutation(pb.ReportLostRequest, pb.ReportLostResponse, WRITE, about(ReportLost)),
     Mutation(
         pb.ReportFoundRequest,
         pb.ReportFoundResponse,
         WRITE,
-        about(ReportFound, occurred_us=occurred_us),
+        about(ReportFound, occurred_us=occurred_us, evidence=evidence),
     ),
     Mutation(
         pb.LowerChargeRequest,

@@ -135,3 +135,9 @@ def payment_reference(call: Call[Any]) -> str:
 def occurred_us(call: Call[Any]) -> int | None:
     """The time of the event, or None for now."""
     return convert.optional_us(call.message, "occurred_at")
+
+
+def evidence(call: Call[Any]) -> str:
+    """The reference to the evidence; empty if there is none."""
+    reference: str = call.message.evidence
+    return reference

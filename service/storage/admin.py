@@ -76,6 +76,8 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "rental_period_us": policy["rental_period_hours"] * HOUR_US,
         "claim_window_us": policy["claim_window_hours"] * HOUR_US,
         "missing_window_us": policy["missing_window_days"] * DAY_US,
+        "report_window_us": policy["report_window_days"] * DAY_US,
+        "overdue_window_us": policy["overdue_window_hours"] * HOUR_US,
     }
 
 

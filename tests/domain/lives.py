@@ -92,12 +92,12 @@ def waiting() -> Authorization:
 
 def late(it: Authorization | None = None) -> Authorization:
     """OVERDUE."""
-    return settlement.overdue(it or granted()).authorization
+    return settlement.overdue(it or granted(), BIKE).authorization
 
 
 def claimed(at_us: int = NOW_US + MINUTE_US, it: Authorization | None = None) -> Authorization:
     """RETURN_CLAIMED."""
-    return settlement.claim_return(it or granted(), BIKE, at_us).authorization
+    return settlement.claim_return(it or granted(), BIKE, at_us, at_us).authorization
 
 
 def settled(amount_minor: int = 1_000, it: Authorization | None = None) -> Authorization:

@@ -278,7 +278,7 @@ def test_any_collection_keeps_books_and_amounts_together(
     life = Life(offered)
     life.take(hold.confirm(offered, BIKE, cash_minor, NOW_US))
     if lost:
-        life.take(settlement.overdue(life.it))
+        life.take(settlement.overdue(life.it, BIKE))
         life.take(settlement.lose(life.it, BIKE, NOW_US + DAY_US))
         life.now_us += DAY_US
     else:

@@ -22,6 +22,7 @@ from tests.domain.lives import (
     PICKUP,
     PICKUP_US,
     PLAIN,
+    POLICY,
     REDUCED,
     capture,
     claimed,
@@ -182,7 +183,7 @@ def test_a_review_becomes_stricter() -> None:
 def test_a_pick_up_starts_the_rental() -> None:
     """Starting a rental posts nothing: ACTIVE, item OUT, started at the server's time, without
     expiry."""
-    step = hold.start_rental(waiting(), BIKE, "", NOW_US + 5)
+    step = hold.start_rental(waiting(), BIKE, "", NOW_US + 5, NOW_US + 5)
     it = step.authorization
     assert step.postings == ()
     assert (it.state, it.custody, it.start_us) == (State.ACTIVE, Custody.OUT, NOW_US + 5)
@@ -196,7 +197,7 @@ def test_a_pick_up_may_name_the_item() -> None:
     """A pick-up names the item when the authorization named none."""
 
     def named(it: Authorization, asset_id: str) -> str:
-        return hold.start_rental(it, BIKE, asset_id, NOW_US).authorization.asset_id
+        return hold.start_rental(it, BIKE, asset_id, NOW_US, NOW_US).authorization.asset_id
 
     unnamed = waiting()._replace(asset_id="")
     assert named(waiting(), "bike-7") == "bike-7"
@@ -207,7 +208,7 @@ def test_a_pick_up_may_name_the_item() -> None:
 def test_another_item_cannot_be_picked_up() -> None:
     """A pick-up of another item than the authorized one is refused."""
     with pytest.raises(InvalidInput) as refused:
-        hold.start_rental(waiting(), BIKE, "bike-8", NOW_US)
+        hold.start_rental(waiting(), BIKE, "bike-8", NOW_US, NOW_US)
     assert refused.value.violations[0].field == "asset_id"
 
 
@@ -228,13 +229,13 @@ def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> No
     assert hold.lost_after_us(tariff) == after_us
 
 
-def test_no_item_is_lost_before_the_due_time() -> None:
-    """When the fee reaches the buy-out cap before the due time, the item is lost at the due
-    time."""
+def test_no_item_is_lost_before_the_policys_time() -> None:
+    """R7: when the fee reaches the buy-out cap before the due time, the item is lost the policy's
+    time after the due time."""
     cap_at_once = Tariff(19_900, 0, 15, 0, 19_900, 19_900)
     product = replace(BIKE, tariff=cap_at_once)
     it = hold.grant(PLAIN, product, NOW_US).authorization
-    assert it.lost_us == it.due_us == DUE_US
+    assert (it.due_us, it.lost_us) == (DUE_US, DUE_US + POLICY.overdue_window_us)
     without = Tariff(0, 0, 15, 100, 3_000, 0)
     product = replace(BIKE, tariff=without)
     it = hold.grant(PLAIN, product, NOW_US).authorization
@@ -314,11 +315,12 @@ def test_a_renewal_makes_an_overdue_rental_active() -> None:
 
 
 def test_a_long_extension_moves_the_loss() -> None:
-    """No item counts as lost before its due time."""
+    """R7: an item counts as lost at least the policy's time after its due time."""
     it = granted()
     for _ in range(7):
         it = hold.extend(it, BIKE, DAY_US, NOW_US).authorization
-    assert it.due_us == it.lost_us == DUE_US + 7 * DAY_US
+    assert it.due_us == DUE_US + 7 * DAY_US
+    assert it.lost_us == it.due_us + POLICY.overdue_window_us
 
 
 @pytest.mark.parametrize(

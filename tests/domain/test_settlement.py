@@ -210,7 +210,7 @@ def test_no_start_means_no_fee() -> None:
 @pytest.mark.parametrize("it", [granted(), late()], ids=lambda it: str(it.state))
 def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
     """A claimed return posts nothing, and the fee stops at the receipt of the claim."""
-    step = settlement.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US)
+    step = settlement.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US, NOW_US + 20 * MINUTE_US)
     after = step.authorization
     assert step.postings == ()
     assert (after.state, after.custody) == (State.RETURN_CLAIMED, Custody.UNKNOWN)
@@ -294,7 +294,7 @@ def test_silence_decides_only_claims(it: Authorization) -> None:
 
 def test_overdue_keeps_the_hold() -> None:
     """At the due time nothing is posted, and the hold stays."""
-    step = settlement.overdue(confirmed())
+    step = settlement.overdue(confirmed(), BIKE)
     it = step.authorization
     assert step.postings == ()
     assert (it.state, it.custody, it.held_minor) == (State.OVERDUE, Custody.OUT, 19_900)
@@ -305,7 +305,7 @@ def test_overdue_keeps_the_hold() -> None:
 def test_only_an_active_rental_becomes_overdue(it: Authorization) -> None:
     """Only an ACTIVE rental with a due time becomes overdue."""
     with pytest.raises(IllegalState):
-        settlement.overdue(it)
+        settlement.overdue(it, BIKE)
 
 
 @pytest.mark.parametrize(
@@ -449,11 +449,12 @@ def test_found_after_a_concession() -> None:
     assert (step.authorization.due_minor, step.authorization.conceded_minor) == (350, 19_550)
 
 
-@pytest.mark.parametrize("custody", sorted(set(Custody) - {Custody.MISSING}))
-def test_only_a_missing_item_is_found(custody: Custody) -> None:
-    """Finding an item that is not missing is refused, and the error names the state."""
+@pytest.mark.parametrize("custody", [Custody.IN_STATION, Custody.UNKNOWN])
+def test_only_a_missing_or_sold_item_is_found_without_a_time(custody: Custody) -> None:
+    """Finding an item that is neither missing nor sold is refused without a time, and the error
+    names the state."""
     with pytest.raises(IllegalState) as refused:
-        settlement.find(settled()._replace(custody=custody), BIKE, DOCKED_US)
+        settlement.require_found(settled()._replace(custody=custody), dated=False)
     assert refused.value.reason == "NOT_MISSING"
     assert refused.value.metadata == {"state": "SETTLED"}
 

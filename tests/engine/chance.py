@@ -26,6 +26,7 @@ from tests.engine.plain_terms import (
     MINUTE_US,
     OUT,
     PRODUCTS,
+    REPORT_US,
     Row,
     due,
     payable_out,
@@ -63,7 +64,8 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ClaimReturn": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
     "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
     "ReportLost": (9, lambda it: it["state"] == "OVERDUE"),
-    "ReportFound": (5, lambda it: it["custody"] == "MISSING"),
+    "ReportFound": (5, lambda it: it["custody"] in ("MISSING", "SOLD")),
+    "ReportFound late": (4, lambda it: it["state"] == "SETTLED" and it["captured"]),
     "RecordPayment": (12, due),
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPayment twice": (3, lambda it: it["overpaid"]),
@@ -443,7 +445,7 @@ class Chance:
                 return c.ResolveReview(*name, chance.random() < 0.75, **more)
             case "StartRental":
                 asset = it["asset_id"] if chance.random() < 0.6 else chance.choice(ASSETS)
-                return c.StartRental(*name, asset, **more)
+                return c.StartRental(*name, asset, occurred_us, **more)
             case "Increment":
                 amount = chance.choice((1, 1_000, 1_001, 5_000, 20_000, 0))
                 if chance.random() < 0.4:
@@ -463,7 +465,7 @@ class Chance:
                 amount = min(amount, held + 1)
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "ReportFound":
-                return c.ReportFound(*name, occurred_us, **more)
+                return c.ReportFound(*name, occurred_us, "photo", **more)
             case "RecordPayment" | "RecordPaidElsewhere" | "RecordChargeBack" as what:
                 kinds: Any = {
                     "RecordPayment": c.RecordPayment,
@@ -486,7 +488,7 @@ class Chance:
             case "Reverse":
                 return c.Reverse(*name, **more)
             case "ClaimReturn":
-                return c.ClaimReturn(*name, **more)
+                return c.ClaimReturn(*name, occurred_us, "dock-7", **more)
             case "ContestReturn":
                 return c.ContestReturn(*name, "photo", **more)
             case "ReportLost":
@@ -520,7 +522,7 @@ def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
     if chance.random() < 0.5:
         return None
     start_us = it["start_us"] or it["create_us"]
-    earliest_us = max(start_us, now_us - DAY_US)
+    earliest_us = max(start_us, now_us - REPORT_US)
     middle_us = (earliest_us + now_us) // 2
     early_us = start_us - chance.choice((1, MINUTE_US, MINUTE_US + 1))
     ahead_us = now_us + chance.choice((1, DAY_US))

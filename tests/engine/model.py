@@ -19,6 +19,7 @@ from service.engine.calls import (
     Acknowledged,
     Answer,
     AuthorizationCommand,
+    Cut,
     Group,
     Paid,
     Payloads,
@@ -390,6 +391,8 @@ class Model:
 
     def _learn_names(self, name: Key, answer: Answer) -> None:
         its: tuple[Authorization, ...] = ()
+        if isinstance(answer, Cut):
+            answer = answer.answer
         if isinstance(answer, Authorization):
             its = (answer,)
         elif isinstance(answer, Group):
@@ -405,6 +408,9 @@ class Model:
 
     def _compare_with(self, answer: Answer, expected: Any, call: Call) -> None:
         match answer, expected:
+            case Cut(), ("cut", whole, times):
+                require(answer.times, times, call)
+                self._compare_with(answer.answer, whole, call)
             case Authorization(), ("authorization", row):
                 self._compare_row(_plain(answer), row, call)
             case Group(), ("group", its):

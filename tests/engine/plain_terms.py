@@ -21,6 +21,8 @@ PICKUP_US = 30 * MINUTE_US
 REVIEW_US = 24 * HOUR_US
 CLAIM_US = 48 * HOUR_US
 MISSING_US = 30 * DAY_US
+REPORT_US = 90 * DAY_US
+OVERDUE_US = 2 * HOUR_US
 FEATURES_LAST_US = 400 * DAY_US
 
 PRODUCTS: dict[str, Row] = {
@@ -203,11 +205,11 @@ def shorter(asked_us: int | None, most_us: int) -> int:
     return most_us if asked_us is None else min(asked_us, most_us)
 
 
-def started(it: Row, now_us: int) -> Row:
+def started(it: Row, start_us: int, now_us: int) -> Row:
     """Starts the rental: sets its due time and its instant of loss."""
-    due_us = now_us + it["rental_period_us"]
-    lost_us = max(due_us, now_us + lost_after(it["product_id"]))
-    new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": now_us}
+    due_us = start_us + it["rental_period_us"]
+    lost_us = max(due_us + OVERDUE_US, now_us + OVERDUE_US, start_us + lost_after(it["product_id"]))
+    new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": start_us}
     return {**new, "due_us": due_us, "lost_us": lost_us}
 
 

@@ -26,9 +26,11 @@ from tests.engine.plain_terms import (
     MISSING_US,
     OFFER_US,
     OUT,
+    OVERDUE_US,
     PICKUP_US,
     PLATFORM,
     PRODUCTS,
+    REPORT_US,
     REVIEW_US,
     RUNGS,
     UNKNOWN,
@@ -364,7 +366,17 @@ class Reference(Books):
             else:
                 self.step(it, f"authorization.{state.lower()}", now_us)
         rows = [dict(self.rentals[key]) for key in keys]
-        answer = ("group", rows) if asked.grouped else ("authorization", rows[0])
+        answer: Any = ("group", rows) if asked.grouped else ("authorization", rows[0])
+        cuts: list[tuple[str, str, int]] = []
+        for row in rows:
+            for name, field in (("pickup_window", "pickup_window_us"),
+                                ("rental_period", "rental_period_us")):  # fmt: skip
+                wanted = name == "rental_period" or asked.start == "ON_PICKUP"
+                cut = (name, row["product_id"], row[field])
+                if wanted and (getattr(asked, field) or 0) > row[field] and cut not in cuts:
+                    cuts.append(cut)
+        if cuts and offer is not None:
+            answer = ("cut", answer, tuple(cuts))
         return answer, asked.user_id, keys[0]
 
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
@@ -374,7 +386,7 @@ class Reference(Books):
             # Damage charge: no item goes out, and it expires without a timer of loss.
             new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
         elif it["start"] == "IMMEDIATE":
-            new = started(it, now_us)
+            new = started(it, now_us, now_us)
         self.step(
             it,
             "authorization.active" if it["start"] == "IMMEDIATE" else "authorization.authorized",
@@ -550,6 +562,7 @@ class Reference(Books):
         required(it, "AUTHORIZED")
         if self.line(it["user_id"])["standing"] == "SUSPENDED":
             raise Refused("USER_SUSPENDED")
+        start_us = self._occurred(it, command.occurred_us, now_us)
         asset = command.asset_id or it["asset_id"]
         if asset != it["asset_id"]:
             if it["asset_id"]:
@@ -557,7 +570,8 @@ class Reference(Books):
             if self._taken(it["operator_id"], [asset]):
                 raise Refused("ASSET_IN_USE")
             self.put(self.items, (it["operator_id"], asset), it["key"])
-        self.step(it, "authorization.started", now_us, **started(it, now_us), asset_id=asset)
+        new = started(it, start_us, now_us)
+        self.step(it, "authorization.started", start_us, **new, asset_id=asset)
 
     def _decrease(self, caller: str, it: Row, command: c.Decrease, now_us: int) -> None:
         amount = minor(command.amount)
@@ -585,7 +599,7 @@ class Reference(Books):
         within(command.by_us, PRODUCTS[it["product_id"]]["period"])
         if due_us <= now_us:
             raise Refused("INVALID_INPUT")
-        lost_us = max(due_us, it["lost_us"])
+        lost_us = max(due_us + OVERDUE_US, it["lost_us"])
         new = {"state": "ACTIVE", "due_us": due_us, "lost_us": lost_us}
         self.step(it, "authorization.extended", now_us, **new)
 
@@ -688,7 +702,7 @@ class Reference(Books):
         if occurred_us is None:
             return now_us
         begin_us = it["start_us"] or it["create_us"]
-        if occurred_us < begin_us - MINUTE_US or occurred_us < now_us - DAY_US:
+        if occurred_us < begin_us - MINUTE_US or occurred_us < now_us - REPORT_US:
             raise Refused("INVALID_INPUT")
         return int(sorted((begin_us, occurred_us, now_us))[1])
 
@@ -718,13 +732,14 @@ class Reference(Books):
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
         no_damage(it)
         required(it, "ACTIVE", "OVERDUE")
+        claim_us = self._occurred(it, command.occurred_us, now_us)
         self.step(
             it,
             "authorization.return_claimed",
-            now_us,
+            claim_us,
             state="RETURN_CLAIMED",
             custody="UNKNOWN",
-            claim_us=now_us,
+            claim_us=claim_us,
             claim_until_us=now_us + CLAIM_US,
         )
 
@@ -753,9 +768,10 @@ class Reference(Books):
 
     def _report_found(self, caller: str, it: Row, command: c.ReportFound, now_us: int) -> None:
         required(it, "SETTLED")
-        docked_us = self._occurred(it, command.occurred_us, now_us)
-        if it["custody"] != "MISSING":
+        no_damage(it)
+        if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
+        docked_us = self._occurred(it, command.occurred_us, now_us)
         excess = max(0, it["captured"] - it["conceded"] - self._usage(it, docked_us))
         postings: list[Posting] = []
         after, gone, rest = dict(it), {}, excess

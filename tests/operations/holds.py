@@ -135,10 +135,10 @@ CALLS = (
     ),
     CallOnAuthorization(
         method="StartRental",
-        parts=({"asset_id": "bike-1"},),
+        parts=({"asset_id": "bike-1", "occurred_at": NOW},),
         race="pickup",
         states=frozenset({State.AUTHORIZED}),
-        rule=lambda it, n, now_us: hold.start_rental(it, BIKE, "", now_us),
+        rule=lambda it, n, now_us: hold.start_rental(it, BIKE, "", now_us, now_us),
         command=start,
         before=then(State.AUTHORIZED),
         behind=ready.authorized,
@@ -214,9 +214,10 @@ CALLS = (
     CallOnAuthorization(
         method="ClaimReturn",
         scope="returns.claim",
+        parts=({"occurred_at": NOW, "evidence": "https://example.com/case?id=4711"},),
         unraced=SAME_LINE,
         states=frozenset({State.ACTIVE, State.OVERDUE}),
-        rule=lambda it, n, now_us: settlement.claim_return(it, BIKE, now_us),
+        rule=lambda it, n, now_us: settlement.claim_return(it, BIKE, now_us, now_us),
         command=acts.claim_return,
         before=then(State.ACTIVE),
         behind=ready.active,
@@ -244,7 +245,7 @@ CALLS = (
     ),
     CallOnAuthorization(
         method="ReportFound",
-        parts=({"occurred_at": NOW},),
+        parts=({"occurred_at": NOW, "evidence": "https://example.com/case?id=4711"},),
         unraced=SAME_LINE,
         states=CHARGED - OUT,
         rule=lambda it, n, now_us: settlement.find(it, BIKE, now_us),

@@ -141,7 +141,8 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
         case "description":
             return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
         case "evidence":
-            return ("a\0b", "x" * 201, "é", "a b", "abc\n", "")
+            needed = ("",) if leaf.method == "ContestReturn" else ()
+            return ("a\0b", "x" * 201, "é", "a b", "abc\n", *needed)
         case "signature":
             return ("x" * 201, "")
         case "body":

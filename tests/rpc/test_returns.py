@@ -84,9 +84,6 @@ def test_a_lost_item_is_bought_out(desk: Desks) -> None:
     assert rental.sold_time.seconds - rental.close_time.seconds == 30 * DAY_S
     advance(desk, 30 * DAY_S)
     assert desk.operator.get(rental.name).custody == A.CUSTODY_SOLD
-    with pytest.raises(Refused) as refusal:
-        desk.operator.call("ReportFound", name=rental.name)
-    assert refusal.value.reason == "NOT_MISSING"
 
 
 def test_time_alone_loses_an_item(desk: Desks) -> None:

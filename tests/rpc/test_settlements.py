@@ -105,14 +105,12 @@ def test_an_amount_has_no_fee(desk: Desks) -> None:
 
 
 @pytest.mark.parametrize("field", ["usage.end_time", "occurred_at"])
-def test_usage_ends_within_a_day(desk: Desks, field: str) -> None:
-    """A usage that ended more than a day ago is refused at the field with its end."""
+def test_r3_a_usage_that_ended_days_ago_is_billed_until_then(desk: Desks, field: str) -> None:
+    """R3: a usage that ended more than a day ago is billed until its end."""
     rental = desk.operator.authorize(desk.platform.person(), "umbrella")
-    advance(desk, 48 * HOUR_S)
-    with pytest.raises(Refused) as refusal:
-        settle(desk, rental.name, **ending(field, at(desk, -25 * HOUR_S)))
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.value.fields == {field}
+    advance(desk, 100 * HOUR_S)
+    answer = settle(desk, rental.name, **ending(field, at(desk, -98 * HOUR_S)))
+    assert answer.fee.total == yuan(200)
 
 
 @pytest.mark.parametrize("seconds", [0.005, 10, 2_000_000_000])

@@ -20,6 +20,7 @@ RELEASED = {
     "0008_kept_score.py": "7d67bdcca2ef182bb5f7da6db2d35bcf",
     "0009_events_tell_all.py": "06d76ff2872b279af23682a224bd49c3",
     "0010_money_that_went_twice.py": "5f9f446a3c879445f5d8519cb01daf5c",
+    "0011_late_reports.py": "27bff983727b687f66be74b8715d9729",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

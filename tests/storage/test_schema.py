@@ -249,6 +249,7 @@ VALID: dict[str, dict[str, Any]] = {
         "recovered_minor": 1, "version": 1,
     },
     "payments": {"amount_minor": 1, "kind": "PAYMENT"},
+    "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
 }  # fmt: skip
@@ -295,7 +296,8 @@ def with_parents(connection: Connection, table: Table) -> None:
 
 NEGATIVE = {
     "policies": ["offer_window_us", "pickup_window_us", "max_feature_age_us", "review_window_us",
-                 "rental_period_us", "claim_window_us", "missing_window_us"],
+                 "rental_period_us", "claim_window_us", "missing_window_us",
+                 "report_window_us", "overdue_window_us"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor"],
     "limit_steps": ["limit_minor"],
@@ -347,6 +349,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("users", "score_or_reason", {"score_model_id": ""}),
     ("users", "score_or_reason", {"unscorable_reason": "NO_CONSENT"}),
     ("payments", "kind_known", {"kind": "GIFT"}),
+    ("open_items", "kind_known", {"kind": "LENT"}),
     ("transfers", "amount_positive", {"amount_minor": 0}),
     ("transfers", "kind_known", {"kind": "LOAN"}),
     ("transfers", "state_known", {"state": "FLYING"}),

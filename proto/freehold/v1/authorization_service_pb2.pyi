@@ -46,11 +46,23 @@ class AuthorizeRequest(_message.Message):
     amount: _types_pb2.Money
     def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
+class Cut(_message.Message):
+    __slots__ = ("field", "product_id", "granted")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    product_id: str
+    granted: _duration_pb2.Duration
+    def __init__(self, field: _Optional[str] = ..., product_id: _Optional[str] = ..., granted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class AuthorizeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "cuts")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CUTS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    cuts: _containers.RepeatedCompositeFieldContainer[Cut]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ...) -> None: ...
 
 class AuthorizeGroupRequest(_message.Message):
     __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period")
@@ -78,10 +90,12 @@ class AuthorizeGroupRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class AuthorizeGroupResponse(_message.Message):
-    __slots__ = ("authorizations",)
+    __slots__ = ("authorizations", "cuts")
     AUTHORIZATIONS_FIELD_NUMBER: _ClassVar[int]
+    CUTS_FIELD_NUMBER: _ClassVar[int]
     authorizations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Authorization]
-    def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ...) -> None: ...
+    cuts: _containers.RepeatedCompositeFieldContainer[Cut]
+    def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ...) -> None: ...
 
 class ConfirmAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "payment_reference", "paid", "expected_version")
@@ -104,16 +118,18 @@ class ConfirmAuthorizationResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class StartRentalRequest(_message.Message):
-    __slots__ = ("request_id", "name", "asset_id", "expected_version")
+    __slots__ = ("request_id", "name", "asset_id", "expected_version", "occurred_at")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ASSET_ID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     asset_id: str
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., asset_id: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., asset_id: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StartRentalResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -314,14 +330,18 @@ class ReverseAuthorizationResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., tombstone: _Optional[bool] = ...) -> None: ...
 
 class ClaimReturnRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version")
+    __slots__ = ("request_id", "name", "expected_version", "occurred_at", "evidence")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    occurred_at: _timestamp_pb2.Timestamp
+    evidence: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evidence: _Optional[str] = ...) -> None: ...
 
 class ClaimReturnResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -364,16 +384,18 @@ class ReportLostResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ReportFoundRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "occurred_at")
+    __slots__ = ("request_id", "name", "expected_version", "occurred_at", "evidence")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     occurred_at: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    evidence: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evidence: _Optional[str] = ...) -> None: ...
 
 class ReportFoundResponse(_message.Message):
     __slots__ = ("authorization",)

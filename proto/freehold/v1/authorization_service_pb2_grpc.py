@@ -220,7 +220,8 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartRental(self, request, context):
-        """Records that the item was picked up: AUTHORIZED becomes ACTIVE.
+        """Records that the item was picked up, perhaps a while ago: AUTHORIZED becomes
+        ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,9 +292,9 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClaimReturn(self, request, context):
-        """Records that the user says the item is back: the fee clock stops. The
-        platform's keys may call it too, because users say so in the platform's
-        app.
+        """Records that the user says the item is back, or was back at an earlier
+        time: the fee clock stops there. The platform's keys may call it too,
+        because users say so in the platform's app.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,9 +317,11 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportFound(self, request, context):
-        """Records that a MISSING item was docked. The operator gives back the charge
-        that exceeds the fee until then. This holds whether that charge is due,
-        disputed, written off, charged back, paid, or borne by Freehold.
+        """Records that an item was docked: a MISSING or SOLD one, or one that was
+        docked earlier than its rental was settled. The operator gives back the
+        charge that exceeds the fee until then. This holds whether that charge is
+        due, disputed, written off, charged back, paid, or borne by Freehold. A
+        charge never rises.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

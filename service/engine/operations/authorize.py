@@ -23,7 +23,7 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
-from service.engine.calls import Group, Work
+from service.engine.calls import Answer, Cut, CutTime, Group, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
@@ -150,8 +150,25 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         else:
             step = hold.ask(asked, now_us)
         results.append(apply(draft, step, line, rows, context))
-    answer = Group(tuple(results)) if command.grouped else results[0]
+    answer: Answer = Group(tuple(results)) if command.grouped else results[0]
+    if choice.offer is not None and (command.rental_period_us or command.pickup_window_us):
+        answer = _with_cuts(answer, command, products, windows)
     return Decided(draft, answer, user_id, results[0].authorization_id)
+
+
+def _with_cuts(
+    answer: Answer, command: Authorize, products: list[Product], windows: list[tuple[int, int]]
+) -> Answer:
+    """The answer, which also names the requested times above the limits of the policies."""
+    cuts: dict[CutTime, None] = {}
+    for product, (pickup_us, rental_us) in zip(products, windows, strict=True):
+        if command.start is _ON_PICKUP and (command.pickup_window_us or 0) > pickup_us:
+            cuts[CutTime("pickup_window", product.product_id, pickup_us)] = None
+        if (command.rental_period_us or 0) > rental_us:
+            cuts[CutTime("rental_period", product.product_id, rental_us)] = None
+    if not cuts or not isinstance(answer, (Authorization, Group)):
+        return answer
+    return Cut(answer, tuple(cuts))
 
 
 def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None:

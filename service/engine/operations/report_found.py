@@ -1,10 +1,9 @@
-"""ReportFound: a missing item is back."""
+"""ReportFound: an item was docked, perhaps earlier than it was charged for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
 from service.domain import settlement
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -16,19 +15,30 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class ReportFound(AuthorizationCommand):
-    """Report a missing item as docked at `occurred_us`; None means now."""
+    """Report an item as docked at `occurred_us`; None means now, for a missing or sold item.
+
+    `evidence` is the operator's reference to its evidence, if any.
+    """
 
     occurred_us: int | None = None
+    evidence: str = ""
 
 
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
-    """Returns the item, and gives the excess over the tariff back."""
+    """Returns the item, and gives the excess over the fee at docking back."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, settlement.REPORT_FOUND)
+    settlement.require_found(current, dated=it.occurred_us is not None)
+    product = product_of(current, context)
     docked_us = occurred_us(
-        work.caller, settlement.REPORT_FOUND, it.occurred_us, current, draft, context.now_us
+        work.caller,
+        settlement.REPORT_FOUND,
+        it.occurred_us,
+        current,
+        product.policy,
+        draft,
+        context.now_us,
     )
-    step = settlement.find(current, product_of(current, context), docked_us)
+    step = settlement.find(current, product, docked_us)
     return finish(draft, step, line, rows, context)
 
 

@@ -30,10 +30,16 @@ class Settle(AuthorizationCommand):
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     """Captures an amount or the usage fee; the answer has the lines of the fee."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, settlement.SETTLE)
+    settlement.require_capturable(current)
     product = product_of(current, context)
     event_us = occurred_us(
-        work.caller, settlement.SETTLE, it.occurred_us, current, draft, context.now_us
+        work.caller,
+        settlement.SETTLE,
+        it.occurred_us,
+        current,
+        product.policy,
+        draft,
+        context.now_us,
     )
     fee = None
     if it.amount is None:

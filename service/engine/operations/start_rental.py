@@ -10,6 +10,7 @@ from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.occurrence import occurred_us
 from service.engine.operation import Asks, Operation, Pair, of_authorization
 from service.engine.posting import claim, finish, opened, product_of, require_free
 from service.engine.rows import Keys, Rows
@@ -17,9 +18,13 @@ from service.engine.rows import Keys, Rows
 
 @dataclass(frozen=True, slots=True)
 class StartRental(AuthorizationCommand):
-    """Start the rental of a picked-up item; `asset_id` names the item if it was not known."""
+    """Start the rental of an item picked up at `occurred_us`; None means now.
+
+    `asset_id` names the item if it was not known.
+    """
 
     asset_id: str
+    occurred_us: int | None = None
 
 
 def items_of(caller: str, it: StartRental) -> list[Pair]:
@@ -40,7 +45,16 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     product = product_of(current, context)
-    step = hold.start_rental(current, product, it.asset_id, context.now_us)
+    start_us = occurred_us(
+        work.caller,
+        hold.START,
+        it.occurred_us,
+        current,
+        product.policy,
+        draft,
+        context.now_us,
+    )
+    step = hold.start_rental(current, product, it.asset_id, start_us, context.now_us)
     if step.authorization.asset_id != current.asset_id:
         require_free(rows, work.caller, it.asset_id)
         claim(draft, step.authorization)

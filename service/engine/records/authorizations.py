@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from service.domain.policy import Offer
@@ -43,10 +44,22 @@ class Decision(NamedTuple):
     extrapolated: tuple[str, ...]
 
 
+class ItemKind(StrEnum):
+    """Why an item is not free."""
+
+    RENTED = "RENTED"
+    """It is in an open rental."""
+    MISSING = "MISSING"
+    """It counts as lost, and is free as soon as somebody has it in hand."""
+    SOLD = "SOLD"
+    """It counts as sold, and is free once the operator reports it as found."""
+
+
 class OpenItem(NamedTuple):
-    """An item that is in an open rental of its operator."""
+    """An item of an operator that is in an open rental, or was lost in a rental."""
 
     operator_id: str
     asset_id: str
     user_id: str
     authorization_id: str
+    kind: ItemKind = ItemKind.RENTED

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text
 
 from service.domain.authorization import CHARGED, HOLDING, LAPSING, Custody, Start, State
 from service.domain.policy import Offer
+from service.engine.records.authorizations import ItemKind
 from service.engine.tables import AUTHORIZATIONS, DECISIONS, OPEN_ITEMS
 from service.storage.schema.columns import (
     ARRIVAL,
@@ -114,4 +115,8 @@ decisions = of_records(
     extrapolated=Text(),
 )
 
-open_items = of_records(OPEN_ITEMS)
+open_items = of_records(
+    OPEN_ITEMS,
+    CheckConstraint(among("kind", ItemKind), "kind_known"),
+    added={"kind": ItemKind.RENTED},
+)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Integer, String, Table
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Integer,
+    String,
+    Table,
+)
 
 from service.storage.schema.columns import (
     SERIAL,
@@ -39,10 +47,14 @@ policies = Table(
     number_column("rental_period_us"),
     number_column("claim_window_us"),
     number_column("missing_window_us"),
+    # Added by a migration; a server of the build before writes neither.
+    Column("report_window_us", BigInteger, nullable=False, server_default="7776000000000"),
+    Column("overdue_window_us", BigInteger, nullable=False, server_default="7200000000"),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
     *not_negative("review_window_us", "rental_period_us", "claim_window_us", "missing_window_us"),
+    *not_negative("report_window_us", "overdue_window_us"),
 )
 
 products = Table(
