@@ -89,10 +89,12 @@ def test_an_authorize_seen_before_is_reversed(desk: Desk, together: bool) -> Non
 
 def test_the_present_state_decides(desk: Desk) -> None:
     """An Authorize that is settled or declined cannot be reversed."""
-    rental(desk, settle(rental(desk, authorize(), request_id="r"), 5))
-    assert refused(desk, reverse_origin("ann", "r")).metadata == {"state": "SETTLED"}
-    rental(desk, authorize("cem", accept=(Offer.ZERO,)), request_id="s")
-    assert refused(desk, reverse_origin("cem", "s")).metadata == {"state": "DECLINED"}
+    it = rental(desk, settle(rental(desk, authorize(), request_id="r"), 5))
+    said = refused(desk, reverse_origin("ann", "r")).metadata
+    assert said == {"state": "SETTLED", "authorization": it.name}
+    it = rental(desk, authorize("cem", accept=(Offer.ZERO,)), request_id="s")
+    said = refused(desk, reverse_origin("cem", "s")).metadata
+    assert said == {"state": "DECLINED", "authorization": it.name}
 
 
 def test_waiting_holds_are_reversed(desk: Desk) -> None:
