@@ -28,6 +28,7 @@ from sqlalchemy import Connection, select
 from benchmarks.crash_history import Line, Reader
 from service.books.verify import verify_books
 from service.domain.authorization import State
+from service.engine.records.refusals import REFUSED
 from service.rpc.convert import encode_authorization
 from service.storage import rows
 from service.storage import schema as t
@@ -194,7 +195,7 @@ class Checker:
         query = select(r.request_id, r.method, r.body, r.answer, r.authorization_id)
         found: dict[str, _Record] = {}
         for request_id, method, body, answer, authorization_id in connection.execute(
-            query.where(r.method != "PutUsers")
+            query.where(r.method != "PutUsers", ~r.method.endswith(REFUSED))
         ):
             if request_id in found:
                 self.findings.double(request_id, "has two request records")

@@ -33,6 +33,9 @@ from typing import NamedTuple
 class FreeholdError(Exception):
     """The root of the tree; it is never raised itself."""
 
+    since_us: int | None = None
+    """For a kept refusal that is given again: when it was first given, in microseconds."""
+
     def __init__(
         self, reason: str, message: str, metadata: Mapping[str, str] | None = None
     ) -> None:

@@ -45,9 +45,10 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
+from service.engine.records.refusals import REFUSED, write_refusal
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.records.transfers import LATER_WORDS, TransferState
-from service.engine.rows import Keys, Rows, Wish
+from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (
     AUTHORIZATIONS,
@@ -351,6 +352,8 @@ class Engine:
             return first
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
+            if decided.reason in BY_COMMAND[type(work.command)].kept and work.request_id:
+                _keep_refusal(work, decided, rows, context)
             return decided
         events = decided.draft.get(OUTBOX, ())
         payloads = {(it.authorization_id, it.authorization_version): it.payload for it in events}
@@ -431,6 +434,24 @@ def _first_answer(work: Work, rows: Rows) -> Result | None:
     if work.deadline is not None and work.deadline <= time.monotonic():
         raise DeadlineTooNear
     return None
+
+
+def _keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Context) -> None:
+    """Keeps a refusal with its request id, so that a retry cannot be granted what was refused."""
+    draft = Draft(list)
+    draft[REQUESTS].append(
+        RequestRecord(
+            work.caller,
+            work.request_id,
+            work.method + REFUSED,
+            work.body,
+            write_refusal(refusal),
+            work.command.user_id,
+            "",
+            context.now_us,
+        )
+    )
+    rows.merge(draft)
 
 
 def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:

@@ -36,6 +36,7 @@ class Operation(Generic[Command]):
              and then nothing is written
     asks     whether it needs the line or an item
     scored   whether the user is scored for it, by the stored features
+    kept     reasons of refusals that are kept with the request id, as a decline is
     """
 
     command: type[Command]
@@ -43,6 +44,7 @@ class Operation(Generic[Command]):
     decide: Callable[[Work, Command, Rows, Context], Decided]
     asks: Asks | None = None
     scored: bool = False
+    kept: frozenset[str] = frozenset()
 
 
 class OfAuthorization(Protocol):

@@ -153,11 +153,16 @@ async def _first_answer(
 
 def _told(answer: Replayed, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
     """The answer's plain bytes, after the trailing metadata was given the first answer's time."""
-    since = Timestamp()
-    since.FromMicroseconds(answer.since_us)
-    context.set_trailing_metadata(((REPLAYED_KEY, since.ToJsonString()),))
+    context.set_trailing_metadata((_since(answer.since_us),))
     # gRPC accepts no subclass of bytes.
     return bytes(answer)
+
+
+def _since(since_us: int) -> tuple[str, str]:
+    """The trailing metadata of an answer or a refusal that was first given at this time."""
+    since = Timestamp()
+    since.FromMicroseconds(since_us)
+    return REPLAYED_KEY, since.ToJsonString()
 
 
 def _too_large(size: int, most: int) -> InvalidInput:
@@ -176,7 +181,8 @@ def _fault(method: str, error: Exception) -> InternalFault:
 
 
 async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: FreeholdError) -> NoReturn:
-    await context.abort(
-        code_of(error), text_of(error), trailing_metadata=((DETAILS_KEY, details_of(error)),)
-    )
+    trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, details_of(error))]
+    if error.since_us is not None:
+        trailing.append(_since(error.since_us))
+    await context.abort(code_of(error), text_of(error), trailing_metadata=tuple(trailing))
     raise error  # abort does not return; this says so to the reader and the type checker

@@ -14,6 +14,7 @@ from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
 
+from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import authorization_service, collection_service, credit_service
 from service.rpc.convert import STATE_OF
@@ -34,6 +35,9 @@ def read_answer(method: str, answer: bytes) -> str | None:
 
     Raises ValueError if the bytes are not an answer of the method.
     """
+    if method.endswith(REFUSED):
+        read_refusal(answer, 0)
+        return None
     if method == TOMBSTONE or (method == _BULK and not answer):
         return None
     kind = credit.CreditProfile if method == _BULK else _RESPONSES.get(method, REMOVED.get(method))

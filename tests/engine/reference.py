@@ -59,6 +59,9 @@ from tests.engine.plain_terms import (
     within,
 )
 
+KEPT_REFUSALS = {(c.Authorize, "ASSET_IN_USE"), (c.Increment, "LINE_EXHAUSTED")}
+"""Refusals that a retry gets again, whatever changed since."""
+
 
 class Reference(Books):
     """The expected books after each command."""
@@ -75,6 +78,8 @@ class Reference(Books):
         first = self.requests.get((caller, request_id))
         if first is not None:
             if first["command"] == command:
+                if first["refused"]:
+                    raise Refused(first["refused"])
                 raise Retried
             if first["command"] is not None or not isinstance(command, c.Authorize):
                 raise Refused("REQUEST_ID_REUSED")
@@ -103,9 +108,16 @@ class Reference(Books):
                 name = self.names.get((command.user_id, command.authorization_id))
                 if name is not None and caller in (name[0], PLATFORM):
                     self.bring_up(self.rentals[name], now_us)
+            if request_id and (type(command), str(refusal)) in KEPT_REFUSALS:
+                self.requests[caller, request_id] = {
+                    "command": command, "user": command.user_id, "key": None,
+                    "refused": str(refusal),
+                }  # fmt: skip
             raise refusal
         if request_id:
-            self.requests[caller, request_id] = {"command": command, "user": user_id, "key": key}
+            self.requests[caller, request_id] = {
+                "command": command, "user": user_id, "key": key, "refused": "",
+            }  # fmt: skip
         return answer
 
     def _take_back(self, news: list[list[Any]], lengths: list[int]) -> None:
@@ -647,12 +659,13 @@ class Reference(Books):
         user_id, origin = command.user_id, (caller, command.authorize_request_id)
         first = self.requests.get(origin)
         if first is None:
-            self.put(self.requests, origin, {"command": None, "user": user_id, "key": None})
+            nothing = {"command": None, "user": user_id, "key": None, "refused": ""}
+            self.put(self.requests, origin, nothing)
             return ("tombstone",), user_id, None
         known = first["command"] is None or isinstance(first["command"], c.Authorize)
         if not known or first["user"] != user_id:
             raise Refused("AUTHORIZATION_NOT_FOUND")
-        if first["command"] is None:
+        if first["command"] is None or first["refused"]:
             return ("tombstone",), user_id, None
         it = self.rentals[first["key"]]
         if command.expected_version not in (None, it["version"]):

@@ -246,7 +246,7 @@ class AuthorizationServiceServicer:
         changes nothing.
 
         RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED: the credit line does not
-        suffice. FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the
+        suffice; this refusal stays the answer of its request id. FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the
         increment needs cash as well. The ErrorInfo's metadata has the amount,
         `deposit_minor`, and the `reasons`. Take the payment and call again with
         it.

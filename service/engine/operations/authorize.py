@@ -343,4 +343,11 @@ def _at_most(asked_us: int | None, limit_us: int) -> int:
     return limit_us if asked_us is None else min(limit_us, asked_us)
 
 
-AUTHORIZE = Operation(Authorize, wanted, decide, asks=Asks(items_of), scored=True)
+AUTHORIZE = Operation(
+    Authorize,
+    wanted,
+    decide,
+    asks=Asks(items_of),
+    scored=True,
+    kept=frozenset({Reason.ASSET_IN_USE}),
+)

@@ -116,4 +116,11 @@ def _deposit_required(current: Authorization, split: Split, choice: Choice) -> I
     return refusal
 
 
-INCREMENT = Operation(Increment, wanted, decide, asks=Asks(), scored=True)
+INCREMENT = Operation(
+    Increment,
+    wanted,
+    decide,
+    asks=Asks(),
+    scored=True,
+    kept=frozenset({Reason.LINE_EXHAUSTED}),
+)

@@ -13,6 +13,7 @@ from service.engine.groups import about, members_of
 from service.engine.operation import Operation
 from service.engine.operations.reverse import Reverse
 from service.engine.posting import apply, opened
+from service.engine.records.refusals import REFUSED
 from service.engine.records.requests import REVERSIBLE_METHODS, TOMBSTONE, RequestRecord
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import REQUESTS
@@ -58,9 +59,11 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
             )
         )
         return Decided(draft, Tombstone(), it.user_id, "")
-    if origin.user_id != it.user_id or origin.method not in REVERSIBLE_METHODS:
+    method = origin.method.removesuffix(REFUSED)
+    if origin.user_id != it.user_id or method not in REVERSIBLE_METHODS:
         raise NotFound("authorization", it.authorize_request_id)
-    if origin.method == TOMBSTONE:
+    if origin.method == TOMBSTONE or origin.method != method:
+        # There is nothing to reverse, and nothing will be held under this request id.
         return Decided(Draft(list), Tombstone(), it.user_id, "")
     named = Reverse(it.user_id, origin.authorization_id, expected_version=it.expected_version)
     with about(named.name):

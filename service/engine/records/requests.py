@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.domain.errors import RequestIdReused
+from service.engine.records.refusals import REFUSED, read_refusal
 
 
 class Replayed(bytes):
@@ -25,7 +26,8 @@ class Replayed(bytes):
 class RequestRecord(NamedTuple):
     """The first outcome of a request id: the request's bytes, and the answer's bytes.
 
-    A record with the method `TOMBSTONE` is of an Authorize that was reversed before it arrived.
+    A record with the method `TOMBSTONE` is of an Authorize that was reversed before it arrived. One
+    whose method is marked with `REFUSED` has a refusal in place of the answer.
     """
 
     caller: str
@@ -43,14 +45,18 @@ class RequestRecord(NamedTuple):
         """The stored answer for the same request.
 
         `differing_field` names the field in which the request differs from the first body, or is
-        None if both mean the same. Raises RequestIdReused for another request, with what differs.
+        None if both mean the same. Raises RequestIdReused for another request, with what differs,
+        and the kept refusal of a request that was refused.
         """
-        if self.method != method:
+        refused = self.method.endswith(REFUSED)
+        if self.method.removesuffix(REFUSED) != method:
             raise RequestIdReused("method")
         if self.body != body:
             field = differing_field(self.body)
             if field is not None:
                 raise RequestIdReused(field)
+        if refused:
+            raise read_refusal(self.answer, self.record_us)
         return Replayed.of(self.answer, self.record_us)
 
 
