@@ -106,10 +106,25 @@ class Attribution:
         self.operators_own: Counter[tuple[int, PaymentKind, str]] = Counter()
         self.written_off: set[int] = set()
         """People with a write-off."""
+        self._effect = np.zeros(0, dtype=np.int64)
+        """The number of each entry's effect."""
 
     def flow(self, name: str) -> Array:
         """The money that came or went for each authorization, for a name in FLOWS."""
         return self.amounts[:, e.PLACES[name]]
+
+    def changes(self, name: str) -> Counter[tuple[int, int, int]]:
+        """The changes of an amount, by authorization, transition and instant."""
+        found: Counter[tuple[int, int, int]] = Counter()
+        if not len(self._effect):
+            return found
+        it, effect, named = self._portion.entries, self._effect, self.named
+        changes = ((e.PLACES[name] == _CHANGED) * _SIGNS).sum(axis=0)
+        some = np.flatnonzero((named >= 0) & (effect >= 0) & (changes[effect] != 0))
+        columns = (named, it["transition"], it["event_us"], changes[effect] * it["amount_minor"])
+        for *key, minor in zip(*(column[some].tolist() for column in columns), strict=True):
+            found[key[0], key[1], key[2]] += minor
+        return found
 
     def add(self, payable: Counter[tuple[str, str]]) -> None:
         """Adds up the entries, and notes entries that do not belong to their authorizations."""
@@ -117,7 +132,7 @@ class Attribution:
         if not it.count:
             return
         amount, transition = it["amount_minor"], it["transition"]
-        effect = _EFFECT[transition, it["debit"], it["credit"]]
+        effect = self._effect = _EFFECT[transition, it["debit"], it["credit"]]
         self._check(effect)
         known = np.flatnonzero((named >= 0) & (effect >= 0))
         self.amounts = np.zeros(self.amounts.shape, dtype=amount.dtype)

@@ -210,6 +210,25 @@ OPERATORS_OWN: Final = {
 """Transitions on an operator's own line, each with its kind of payment."""
 
 
+CAPTURING: Final = frozenset({T.CAPTURED, T.SETTLED, T.CLAIM_ACCEPTED, T.LOST})
+"""The transitions that capture; each capture has a row, unless an earlier build wrote it."""
+
+CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
+    T.LOWERED: ((True, 0),),
+    T.REFUNDED: ((True, 0),),
+    # Open and disputed parts of a capture are given back together.
+    T.FOUND: ((True, 0), (True, -1)),
+    T.CHARGE_FORGIVEN: ((False, 0),),
+    T.DISPUTE_OPENED: ((False, 1),),
+    T.DISPUTE_LOST: ((False, -1),),
+    T.DISPUTE_WON: ((True, -1), (False, -1)),
+    T.CHARGE_BACK_OVERTURNED: ((False, 0),),
+    T.CHARGE_BACK_WON: ((True, 0), (False, 0)),
+}
+"""The transitions that correct a charge: whether the operator gives the amount up, and the sign of
+the change of what is disputed."""
+
+
 # -- states, custody and events ------------------------------------------------------------------
 
 CUSTODIES: Final = {

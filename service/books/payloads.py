@@ -21,8 +21,11 @@ from service.storage.schema.columns import NoBytes
 TOGETHER = 1_000
 """The number of events fetched together."""
 
-TOLD = ("name", "version", "state", "held_credit", "held_cash", "captured", "due", "refund_payable")
-Told = tuple[str, int, str, int, int, int, int, int]
+TOLD = (
+    *("name", "version", "state", "held_credit", "held_cash", "captured", "due"),
+    *("refund_payable", "uncollected"),
+)
+Told = tuple[str, int, str, int, int, int, int, int, int]
 """The values of a payload's authorization, in the order of `TOLD`; amounts in minor units."""
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
@@ -72,6 +75,7 @@ def _query(people: People, *, newest: bool) -> Select[Any]:
         *(a.version, a.state, a.held_credit_minor, a.held_cash_minor, a.captured_minor),
         a.captured_credit_minor - owed,
         a.refund_payable_minor,
+        a.uncollected_minor,
     )
     read = wrong != ""
     if newest:

@@ -15,6 +15,7 @@ import numpy as np
 from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable, read
 from service.books.faults import Array, Faults, Found, Place
 from service.domain.authorization import Custody, Start, State, TransferKind
+from service.domain.captures import Purpose
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
@@ -42,6 +43,11 @@ class Stage(IntEnum):
     MONEY = 9
     DEPOSITS = 10
     OPERATORS_OWN = 11
+    CAPTURE_ROWS = 12
+    CORRECTION_ROWS = 13
+    CAPTURED = 14
+    CITED = 15
+    CONCEDED = 16
 
 
 def codes_of(kind: type[StrEnum]) -> dict[str, int]:
@@ -77,6 +83,7 @@ OFFERS = codes_of(Offer)
 ACCEPTED = AcceptedOffers()
 PAYMENT_KINDS = codes_of(PaymentKind)
 TRANSFER_KINDS = codes_of(TransferKind)
+PURPOSES = codes_of(Purpose)
 TRANSFER_STATES = codes_of(TransferState)
 
 TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
@@ -171,7 +178,8 @@ AUTHORIZATIONS = Fields(
         **among("paid_out_minor", "debiting_minor", "write_off_minor", kind=AMOUNT),
         **among("overpaid_minor", "overpaid_written_off_minor", kind=AMOUNT),
         "write_off_by": TEXT,
-        **among("rung", "version", kind=NUMBER),
+        **among("rung", "version", "captures", "corrections", kind=NUMBER),
+        **among("other_captured_minor", "uncollected_minor", kind=AMOUNT),
     },
     _named("users/{}/authorizations/{}", 0, 1),
 )
@@ -216,6 +224,36 @@ REQUESTS = Fields(
 )
 
 
+CAPTURES = Fields(
+    t.captures,
+    {
+        **among("user_id", "authorization_id", kind=TEXT),
+        "number": NUMBER,
+        "purpose": PURPOSES,
+        "amount_minor": AMOUNT,
+        "business_reference": TEXT,
+        **among("authorization_version", "event_us", "record_us", kind=NUMBER),
+        "digest": BYTES,
+        **among("conceded_minor", "disputed_minor", kind=AMOUNT),
+    },
+    _named("captures/{}/{}/{}", 0, 1, 2),
+)
+CORRECTIONS = Fields(
+    t.corrections,
+    {
+        **among("user_id", "authorization_id", kind=TEXT),
+        "number": NUMBER,
+        "transition": TRANSITIONS,
+        "capture": NUMBER,
+        **among("amount_minor", "conceded_minor", "disputed_minor", kind=AMOUNT),
+        **among("business_reference", "reason", kind=TEXT),
+        **among("authorization_version", "event_us", "record_us", kind=NUMBER),
+        "digest": BYTES,
+    },
+    _named("corrections/{}/{}/{}", 0, 1, 2),
+)
+
+
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
 """The text of a link after the currency: the fields of ENTRIES, each on a line of its own; two of
 them are several of the entry's, with line feeds between them."""
@@ -251,6 +289,8 @@ class Portion(NamedTuple):
     payments: Columns
     transfers: Columns
     requests: Columns
+    captures: Columns
+    corrections: Columns
 
     def authorizations_named(self, rows: Columns) -> Array:
         """The authorization that each row names: its place, NONE or MISSING."""
@@ -305,7 +345,10 @@ class Portion(NamedTuple):
         return authorization_name(it["user_id"][place], it["authorization_id"][place])
 
 
-FIELDS = (LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS)
+FIELDS = (
+    *(LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS),
+    *(CAPTURES, CORRECTIONS),
+)
 """The tables that are read in parallel, in the order of the streams."""
 
 
@@ -346,7 +389,8 @@ def join(
 
     `read_entries` is told the line of each entry, all lines and all people.
     """
-    lines, counts, heads, authorizations, payments, transfers, events, requests = columns
+    lines, counts, heads, authorizations, payments, transfers, events, *others = columns
+    requests, captures, corrections = others
     people = sorted(users)
     person = {user_id: place for place, user_id in enumerate(people)}
     keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
@@ -376,6 +420,8 @@ def join(
         payments,
         transfers,
         requests,
+        captures,
+        corrections,
     )
 
 
@@ -422,6 +468,8 @@ _STAGES = {
     t.payments.name: Stage.PAYMENT_ROWS,
     t.transfers.name: Stage.TRANSFER_ROWS,
     t.requests.name: Stage.EVENTS,
+    t.captures.name: Stage.CAPTURE_ROWS,
+    t.corrections.name: Stage.CORRECTION_ROWS,
 }
 
 

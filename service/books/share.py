@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, literal, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books import authorizations, portion
+from service.books import authorizations, captures, portion
 from service.books.authorizations import Attribution
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
@@ -113,6 +113,7 @@ class _Counts:
         story.check(moved.written_off, faults)
         recorded = Recorded(people, moved, faults)
         recorded.check(replay, story)
+        captures.check(people, moved, faults)
         self.alone |= recorded.alone
 
     def add(self, other: _Counts) -> None:
@@ -153,6 +154,8 @@ _ORDERS = {
     t.payments.name: ("user_id", "authorization_id", "caller", "payment_reference"),
     t.transfers.name: ("user_id", "transfer_id"),
     t.outbox.name: ("user_id", "authorization_id", "authorization_version", "sequence"),
+    t.captures.name: ("user_id", "authorization_id", "number"),
+    t.corrections.name: ("user_id", "authorization_id", "number"),
 }
 
 

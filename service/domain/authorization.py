@@ -19,6 +19,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from service.domain.captures import Part, Taken
 from service.domain.dunning import LADDER
 from service.domain.errors import IllegalState, VersionMismatch
 from service.domain.ledger import Account, Posting
@@ -135,6 +136,10 @@ class Authorization(NamedTuple):
 
     `write_off_by` is the key that proposed a write-off of `write_off_minor`. `version` counts the
     steps. Times are microseconds since the epoch, UTC.
+
+    `captures` and `corrections` count the rows of each. `other_captured_minor` was captured for
+    damage or as a penalty; the rest, also all that has no row, was captured for the fee.
+    `uncollected_minor` is the part of the fee that was not captured because less was held.
     """
 
     user_id: str
@@ -197,6 +202,10 @@ class Authorization(NamedTuple):
     version: int = 0
     overpaid_minor: int = 0
     overpaid_written_off_minor: int = 0
+    captures: int = 0
+    other_captured_minor: int = 0
+    corrections: int = 0
+    uncollected_minor: int = 0
 
     @property
     def name(self) -> str:
@@ -207,6 +216,11 @@ class Authorization(NamedTuple):
     def held_minor(self) -> int:
         """The amount held now, on credit and in cash."""
         return self.held_credit_minor + self.held_cash_minor
+
+    @property
+    def fee_captured_minor(self) -> int:
+        """The amount captured for the fee of the usage, or for a lost item."""
+        return self.captured_minor - self.other_captured_minor
 
     @property
     def due_minor(self) -> int:
@@ -345,7 +359,7 @@ class Step(NamedTuple):
     """The result of one command or one timer on an authorization.
 
     It has the next version, the postings, the name and time of the transition, and the transfer for
-    the payment rail, if any.
+    the payment rail, if any. `taken` is what it captures; `parts` say what it corrects.
     """
 
     authorization: Authorization
@@ -353,6 +367,8 @@ class Step(NamedTuple):
     transition: Transition
     event_us: int
     transfer: Transfer | None = None
+    taken: Taken | None = None
+    parts: tuple[Part, ...] = ()
 
 
 def step(
@@ -361,6 +377,9 @@ def step(
     transition: Transition,
     event_us: int,
     transfer: Transfer | None = None,
+    *,
+    taken: Taken | None = None,
+    parts: tuple[Part, ...] = (),
     **changes: Any,
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
@@ -374,7 +393,9 @@ def step(
         following, postings = _set_off(following, postings)
     if following.write_off_minor and following.unpaid_minor == 0:
         following = following._replace(write_off_by="", write_off_minor=0)
-    return Step(following, postings, transition, event_us, transfer)
+    if parts:
+        following = following._replace(corrections=following.corrections + len(parts))
+    return Step(following, postings, transition, event_us, transfer, taken, parts)
 
 
 def _set_off(

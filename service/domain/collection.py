@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.domain import concessions
+from collections.abc import Sequence
+
+from service.domain import concessions, corrections
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
@@ -16,6 +18,7 @@ from service.domain.authorization import (
     require,
     step,
 )
+from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.transitions import Transition
@@ -85,23 +88,37 @@ def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
 LOWER_CHARGE = Act("LowerCharge", CHARGED)
 
 
-def lower(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The operator lowers a charge before it is paid."""
+def lower(
+    it: Authorization,
+    amount_minor: int,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+    cited: int | None = None,
+) -> Step:
+    """The operator lowers a charge before it is paid; `cited` is the capture's number."""
     require(it, LOWER_CHARGE)
     _within(amount_minor, it.due_minor, "due")
+    parts = corrections.conceded(it, captures, amount_minor, cited)
     lowered, postings = concessions.lower(it, amount_minor)
-    return step(lowered, postings, Transition.LOWERED, now_us)
+    return step(lowered, postings, Transition.LOWERED, now_us, parts=parts)
 
 
 REFUND = Act("RefundCharge", CHARGED)
 
 
-def refund(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The operator gives back an amount that was captured and paid."""
+def refund(
+    it: Authorization,
+    amount_minor: int,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+    cited: int | None = None,
+) -> Step:
+    """The operator gives back what was captured and paid; `cited` is the capture's number."""
     require(it, REFUND)
     _within(amount_minor, it.refundable_minor, "paid and not given back")
+    parts = corrections.conceded(it, captures, amount_minor, cited)
     refunded, postings = concessions.refund(it, amount_minor)
-    return step(refunded, postings, Transition.REFUNDED, now_us)
+    return step(refunded, postings, Transition.REFUNDED, now_us, parts=parts)
 
 
 PAY_OUT = Act("PayOutRefund", TAKEN)
@@ -192,32 +209,50 @@ def debit_cancelled(it: Authorization, now_us: int) -> Step:
 OPEN_DISPUTE = Act("OpenDispute", CHARGED)
 
 
-def open_dispute(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person disputes a due amount; it is not collected until an arbiter decides."""
+def open_dispute(
+    it: Authorization,
+    amount_minor: int,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+    cited: int | None = None,
+) -> Step:
+    """The person disputes a due amount; it is not collected until an arbiter decides.
+
+    `cited` is the number of the capture that is disputed.
+    """
     require(it, OPEN_DISPUTE)
     _within(amount_minor, it.due_minor, "due")
+    parts = corrections.disputed(it, captures, amount_minor, cited)
     disputed = it._replace(disputed_minor=it.disputed_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_DISPUTED, Account.RECEIVABLE, amount_minor),)
-    return step(disputed, postings, Transition.DISPUTE_OPENED, now_us)
+    return step(disputed, postings, Transition.DISPUTE_OPENED, now_us, parts=parts)
 
 
 RESOLVE_DISPUTE = Act("ResolveDispute", CHARGED)
 
 
-def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
+def resolve_dispute(
+    it: Authorization,
+    *,
+    user_won: bool,
+    goodwill: bool,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step:
     """The arbiter decides: the amount is due again, or the operator or Freehold gives it up."""
     require(it, RESOLVE_DISPUTE)
     amount_minor = it.disputed_minor
     if amount_minor == 0:
         raise IllegalState("NOTHING_DISPUTED", "nothing is disputed", it.state)
     settled = it._replace(disputed_minor=0)
+    parts = corrections.decided(it, captures, concedes=user_won and not goodwill)
     if not user_won:
         back = Posting(Account.RECEIVABLE, Account.RECEIVABLE_DISPUTED, amount_minor)
-        return step(settled, (back,), Transition.DISPUTE_LOST, now_us)
+        return step(settled, (back,), Transition.DISPUTE_LOST, now_us, parts=parts)
     given, postings = _given_up(settled, amount_minor, Account.RECEIVABLE_DISPUTED, goodwill)
     lowered = given._replace(lowered_minor=it.lowered_minor + amount_minor)
     line = Posting(Account.AVAILABLE, Account.DRAWN, amount_minor)
-    return step(lowered, (*postings, line), Transition.DISPUTE_WON, now_us)
+    return step(lowered, (*postings, line), Transition.DISPUTE_WON, now_us, parts=parts)
 
 
 def _given_up(
@@ -247,7 +282,14 @@ def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
 RESOLVE_CHARGE_BACK = Act("ResolveChargeBack", TAKEN)
 
 
-def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
+def resolve_charge_back(
+    it: Authorization,
+    *,
+    user_won: bool,
+    goodwill: bool,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step:
     """The charge-back is overturned and the money comes back, or the person keeps it.
 
     An amount that the person keeps is taken, in this order, from money owed back or held, from the
@@ -261,13 +303,19 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
     settled = it._replace(charged_back_minor=0)
     if not user_won:
         back = Posting(Account.CASH, Account.RECEIVABLE_CHARGED_BACK, amount_minor)
-        return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us)
+        none = Part(WITHOUT_ROW, amount_minor)
+        return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us, parts=(none,))
     owed_minor = min(amount_minor, it.refund_payable_minor)
     held_minor = min(amount_minor - owed_minor, it.held_cash_minor)
     kept_minor = min(amount_minor - owed_minor - held_minor, it.kept_minor)
     paid_minor = min(kept_minor, max(0, it.kept_minor - it.recovered_minor))
     recovered_minor = kept_minor - paid_minor
     twice_minor = amount_minor - owed_minor - held_minor - kept_minor
+    conceded_minor = 0 if goodwill else paid_minor
+    parts = corrections.conceded(it, captures, conceded_minor)
+    if amount_minor > conceded_minor:
+        # No capture is concerned by the rest.
+        parts += (Part(WITHOUT_ROW, amount_minor - conceded_minor),)
     given, postings = _given_up(settled, paid_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
     taken = given._replace(
         refund_payable_minor=it.refund_payable_minor - owed_minor,
@@ -285,7 +333,7 @@ def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, no
         Posting(Account.RECOVERY, Account.RECEIVABLE_CHARGED_BACK, recovered_minor),
         Posting(Account.OVERPAID, Account.RECEIVABLE_CHARGED_BACK, twice_minor),
     )
-    return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us)
+    return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us, parts=parts)
 
 
 SET_PROVISION = Act("SetProvision", frozenset({State.SETTLED}))
@@ -408,4 +456,5 @@ def forgive(it: Authorization, now_us: int) -> Step:
         Posting(Account.GOODWILL, Account.RECEIVABLE, amount_minor),
         Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
     )
-    return step(forgiven, postings, Transition.CHARGE_FORGIVEN, now_us)
+    parts = (Part(WITHOUT_ROW, amount_minor),)
+    return step(forgiven, postings, Transition.CHARGE_FORGIVEN, now_us, parts=parts)

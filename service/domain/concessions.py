@@ -49,16 +49,21 @@ def refund(it: Authorization, amount_minor: int) -> Given:
     )
 
 
-def give_back(it: Authorization, amount_minor: int) -> Given:
+def give_back(it: Authorization, amount_minor: int, open_minor: int, disputed_minor: int) -> Given:
     """The operator gives up an amount, in any of its places; at most the amount that it has kept.
 
     The amount that the operator keeps is due, disputed, written off, charged back, paid, or was
-    borne by Freehold out of goodwill. These parts always add up to the whole.
+    borne by Freehold out of goodwill. These parts always add up to the whole. At most
+    `disputed_minor` of the disputed amount is given up, and `open_minor` of all others: the rest
+    was captured for something else.
     """
     rest_minor = amount_minor
     all_postings: tuple[Posting, ...] = ()
     for most_minor, give in _PLACES:
-        part_minor = min(rest_minor, most_minor(it))
+        disputed = give is _lower_disputed
+        part_minor = min(rest_minor, most_minor(it), disputed_minor if disputed else open_minor)
+        if not disputed:
+            open_minor -= part_minor
         it, postings = give(it, part_minor)
         all_postings += postings
         rest_minor -= part_minor

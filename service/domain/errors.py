@@ -7,6 +7,7 @@
     ├── NotFound                no such resource for this caller
     ├── RequestIdReused         the request id was used before, with another body
     ├── PaymentReferenceReused  the payment was recorded before
+    ├── BusinessReferenceReused the operator's own reference was used before in this rental
     ├── IllegalState            the state does not allow the command
     │   └── AssetInUse          the item is in an open rental
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
@@ -114,6 +115,20 @@ class PaymentReferenceReused(FreeholdError):
             "PAYMENT_REFERENCE_REUSED",
             "the payment reference was recorded before",
             {"payment_reference": reference},
+        )
+
+
+class BusinessReferenceReused(FreeholdError):
+    """The operator used its own reference before, for a capture or correction of the rental.
+
+    `first` is "capture" or "correction", and `number` the number of that row.
+    """
+
+    def __init__(self, reference: str, first: str, number: int) -> None:
+        super().__init__(
+            "BUSINESS_REFERENCE_REUSED",
+            f"the business reference is that of {first} {number} of this rental",
+            {"business_reference": reference, first: str(number)},
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.domain import concessions, hold
+from collections.abc import Sequence
+
+from service.domain import concessions, corrections, hold
 from service.domain.authorization import (
     CAPTURABLE,
     Act,
@@ -14,6 +16,7 @@ from service.domain.authorization import (
     require_rental,
     step,
 )
+from service.domain.captures import Capture, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.money import share_minor
@@ -41,14 +44,18 @@ def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fe
     return fee(product.tariff, start_us, end_us)
 
 
+_FEE = Purpose.FEE
+
+
 def _capture(
-    authorization: Authorization, amount_minor: int
+    authorization: Authorization, amount_minor: int, purpose: Purpose = _FEE
 ) -> tuple[Authorization, tuple[Posting, ...]]:
     """Captures an amount from the hold, the cash part first.
 
     Freehold's commission is floored on the cumulated amount, so that many small captures cost as
     much as one large capture.
     """
+    other_minor = 0 if purpose is _FEE else amount_minor
     cash_minor = min(amount_minor, authorization.held_cash_minor)
     credit_minor = amount_minor - cash_minor
     kept_minor = authorization.captured_minor - authorization.conceded_minor
@@ -62,6 +69,8 @@ def _capture(
         captured_minor=authorization.captured_minor + amount_minor,
         captured_credit_minor=authorization.captured_credit_minor + credit_minor,
         fee_minor=fee_minor,
+        captures=authorization.captures + (amount_minor > 0),
+        other_captured_minor=authorization.other_captured_minor + other_minor,
     )
     return captured, (
         Posting(Account.DEPOSIT, Account.OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
@@ -74,16 +83,38 @@ def _capture(
 
 def _final(
     authorization: Authorization,
-    amount_minor: int,
+    taken: Taken,
     custody: Custody,
     transition: Transition,
     close_us: int,
     event_us: int,
+    wanted_minor: int | None,
 ) -> Step:
-    """The last capture: it releases the rest of the hold in the same transaction."""
-    captured, postings = _capture(authorization, amount_minor)
+    """The last capture: it releases the rest of the hold in the same transaction.
+
+    `wanted_minor` is the whole fee, or the price of a lost item; None if it is not known.
+    """
+    captured, postings = _capture(authorization, taken.amount_minor, taken.purpose)
+    captured = _told(captured, taken, wanted_minor)
     settled = hold.closed(captured, State.SETTLED, custody, close_us)
-    return step(settled, postings + hold.release(captured), transition, event_us)
+    return step(
+        settled,
+        postings + hold.release(captured),
+        transition,
+        event_us,
+        taken=taken if taken.amount_minor else None,
+    )
+
+
+def _told(captured: Authorization, taken: Taken, wanted_minor: int | None) -> Authorization:
+    """The authorization with the part of the fee that the hold did not cover."""
+    if wanted_minor is not None:
+        uncollected_minor = max(0, wanted_minor - captured.fee_captured_minor)
+    elif taken.purpose is _FEE and captured.uncollected_minor:
+        uncollected_minor = max(0, captured.uncollected_minor - taken.amount_minor)
+    else:
+        return captured
+    return captured._replace(uncollected_minor=uncollected_minor)
 
 
 SETTLE = Act("SettleAuthorization", CAPTURABLE)
@@ -106,6 +137,23 @@ def require_capturable(authorization: Authorization) -> None:
     require(authorization, SETTLE)
 
 
+def purpose_of(authorization: Authorization, asked: Purpose | None, usage: bool) -> Purpose:
+    """The purpose of a capture: by default DAMAGE for a damage charge, and the fee for a rental.
+
+    Raises InvalidInput if the usage is captured for anything but the fee, or a damage charge for
+    the fee.
+    """
+    if authorization.parent_id:
+        if asked is _FEE:
+            raise InvalidInput.of(
+                "purpose", "purpose.damage_charge", "must not be FEE for a damage charge"
+            )
+        return asked or Purpose.DAMAGE
+    if usage and asked not in (None, _FEE):
+        raise InvalidInput.of("purpose", "purpose.usage", "must be FEE for a settlement by usage")
+    return asked or _FEE
+
+
 def settle(
     authorization: Authorization,
     product: Product,
@@ -113,38 +161,52 @@ def settle(
     final: bool,
     now_us: int,
     event_us: int,
+    *,
+    purpose: Purpose = _FEE,
+    business_reference: str = "",
+    wanted_minor: int | None = None,
 ) -> Step:
     """Captures an amount; the last capture releases the rest of the hold.
 
-    Raises IllegalState unless the item is out. Raises InvalidInput for more than the hold, and,
-    while a return is claimed, for more than the fee at the claim.
+    `wanted_minor` is the whole fee of the usage, if it is settled. Raises IllegalState unless the
+    item is out. Raises InvalidInput for more than the hold, and, while a return is claimed, for a
+    larger fee than at the claim.
     """
     require_capturable(authorization)
+    taken = Taken(purpose, amount_minor, business_reference)
     if amount_minor > authorization.held_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_hold",
             f"must be at most {authorization.held_minor}, the amount held",
         )
-    if authorization.state is State.RETURN_CLAIMED:
+    if authorization.state is State.RETURN_CLAIMED and purpose is _FEE:
         most_minor = usage_fee(authorization, product, now_us).total_minor
-        if authorization.captured_minor + amount_minor > most_minor and amount_minor:
+        if authorization.fee_captured_minor + amount_minor > most_minor and amount_minor:
             raise InvalidInput.of(
                 "amount.amount_minor",
                 "amount.exceeds_claim",
                 f"must be at most {most_minor}, the fee when the return was claimed",
             )
     if not final:
-        captured, postings = _capture(authorization, amount_minor)
-        return step(captured, postings, Transition.CAPTURED, event_us)
+        captured, postings = _capture(authorization, amount_minor, purpose)
+        captured = _told(captured, taken, wanted_minor)
+        kept = taken if amount_minor else None
+        return step(captured, postings, Transition.CAPTURED, event_us, taken=kept)
     return _final(
-        authorization, amount_minor, Custody.IN_STATION, Transition.SETTLED, now_us, event_us
+        authorization,
+        taken,
+        Custody.IN_STATION,
+        Transition.SETTLED,
+        now_us,
+        event_us,
+        wanted_minor,
     )
 
 
 def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:
     """The part of a fee that is still to be captured: at least 0, at most the amount held."""
-    return max(0, min(total_minor - authorization.captured_minor, authorization.held_minor))
+    return max(0, min(total_minor - authorization.fee_captured_minor, authorization.held_minor))
 
 
 CLAIM_RETURN = Act("ClaimReturn", frozenset({State.ACTIVE, State.OVERDUE}))
@@ -194,11 +256,12 @@ def accept_claim(authorization: Authorization, product: Product) -> Step:
     amount_minor = usage_amount_minor(authorization, total_minor)
     return _final(
         authorization,
-        amount_minor,
+        Taken(_FEE, amount_minor),
         Custody.IN_STATION,
         Transition.CLAIM_ACCEPTED,
         until_us,
         until_us,
+        total_minor,
     )
 
 
@@ -207,7 +270,10 @@ def lapse_charge(authorization: Authorization) -> Step:
     lapse_us = authorization.expire_us
     if lapse_us is None or not authorization.captured_minor:
         return hold.expire(authorization)
-    return _final(authorization, 0, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us)
+    nothing = Taken(Purpose.DAMAGE, 0)
+    return _final(
+        authorization, nothing, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us, None
+    )
 
 
 def overdue(authorization: Authorization, product: Product) -> Step:
@@ -230,14 +296,13 @@ REPORT_LOST = Act("ReportLost", frozenset({State.OVERDUE}))
 
 
 def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
-    """The item counts as lost: the buy-out cap is captured, at most the authorized amount."""
+    """The item counts as lost: the buy-out cap is captured, at most the amount held."""
     require_rental(authorization)
     require(authorization, REPORT_LOST)
-    authorized_minor = authorization.credit_minor + authorization.cash_minor
-    cap_minor = min(product.tariff.buy_out_minor, authorized_minor)
-    amount_minor = max(0, cap_minor - authorization.captured_minor)
+    cap_minor = product.tariff.buy_out_minor
+    taken = Taken(_FEE, usage_amount_minor(authorization, cap_minor))
     missing = authorization._replace(sold_us=at_us + product.policy.missing_window_us)
-    return _final(missing, amount_minor, Custody.MISSING, Transition.LOST, at_us, at_us)
+    return _final(missing, taken, Custody.MISSING, Transition.LOST, at_us, at_us, cap_minor)
 
 
 def sell(authorization: Authorization) -> Step:
@@ -269,20 +334,36 @@ def require_found(authorization: Authorization, *, dated: bool) -> None:
         )
 
 
-def find(authorization: Authorization, product: Product, docked_us: int) -> Step:
+def find(
+    authorization: Authorization,
+    product: Product,
+    docked_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step:
     """The item was docked at `docked_us`: the operator gives back the excess over the fee then.
 
     The item may be missing or sold, or the rental was settled later than the item was docked. A
     charge never rises.
 
-    The excess is taken from the due amount first, then from the disputed amount, then from the
+    Only what was captured for the fee is compared with the tariff and given back. The excess is
+    taken from the due amount first, then from the disputed amount, then from the
     amount written off. A charged-back amount stays with the person. Paid amounts are refunded. At
     last the operator bears the amounts that Freehold gave up out of goodwill.
     """
     require_found(authorization, dated=True)
     total_minor = usage_fee(authorization, product, docked_us).total_minor
-    kept_minor = authorization.captured_minor - authorization.conceded_minor
-    excess_minor = max(0, kept_minor - total_minor)
-    found = authorization._replace(custody=Custody.IN_STATION, sold_us=None)
-    found, postings = concessions.give_back(found, excess_minor)
-    return step(found, postings, Transition.FOUND, docked_us)
+    fee = [it for it in corrections.newest_first(authorization, captures) if it.purpose is _FEE]
+    excess_minor = max(0, sum(it.kept_minor for it in fee) - total_minor)
+    missing_minor = max(0, total_minor - authorization.fee_captured_minor)
+    uncollected_minor = min(authorization.uncollected_minor, missing_minor)
+    found = authorization._replace(
+        custody=Custody.IN_STATION,
+        sold_us=None,
+        uncollected_minor=uncollected_minor,
+    )
+    open_minor = sum(it.open_minor for it in fee)
+    disputed_minor = sum(it.disputed_minor for it in fee)
+    found, postings = concessions.give_back(found, excess_minor, open_minor, disputed_minor)
+    of_disputes_minor = authorization.disputed_minor - found.disputed_minor
+    parts = corrections.given_back(fee, excess_minor - of_disputes_minor, of_disputes_minor)
+    return step(found, postings, Transition.FOUND, docked_us, parts=parts)

@@ -10,6 +10,7 @@ from service.domain.authorization import Authorization
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
+from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord
 
 
@@ -55,10 +56,22 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An authorization after a capture, and the fee of its usage with its lines, if any."""
+    """An authorization after a settlement.
+
+    `fee` is the fee of the usage with its lines, `capture` the row of the capture; both if any.
+    """
 
     authorization: Authorization
     fee: Fee | None
+    capture: CaptureRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """An authorization after a correction, and the correction's rows."""
+
+    authorization: Authorization
+    corrections: tuple[CorrectionRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,7 @@ Answer = (
     | Group
     | Cut
     | Settled
+    | Corrected
     | Tombstone
     | Profile
     | Line

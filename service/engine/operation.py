@@ -62,6 +62,17 @@ def of_authorization(_caller: str, it: OfAuthorization, keys: Keys) -> None:
     keys.authorizations.add((it.user_id, it.authorization_id))
 
 
+def of_correction(caller: str, it: OfAuthorization, keys: Keys) -> None:
+    """Adds the keys of a correction: of the authorization and its captures.
+
+    A business reference is used once, so the corrections are read as well if one is given.
+    """
+    of_authorization(caller, it, keys)
+    keys.captured.add((it.user_id, it.authorization_id))
+    if getattr(it, "business_reference", ""):
+        keys.corrected.add((it.user_id, it.authorization_id))
+
+
 def of_group(caller: str, it: OfAuthorization, keys: Keys) -> None:
     """Adds the keys of a command on an authorization and its whole group."""
     of_authorization(caller, it, keys)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from service.domain import timers
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Step, Transfer, check_version
+from service.domain.captures import Capture
 from service.domain.errors import (
     AssetInUse,
     InvalidInput,
@@ -19,8 +20,16 @@ from service.domain.hash_chain import subject_of
 from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
 from service.domain.product import Product
-from service.engine.calls import AuthorizationCommand, Work
+from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.context import Context, Decided
+from service.engine.correcting import (
+    NO_REMARK,
+    Remark,
+    add_capture,
+    add_corrections,
+    captures_of,
+    require_new_reference,
+)
 from service.engine.records.authorizations import OpenItem
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
@@ -28,6 +37,7 @@ from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.rows import Draft, Rows
 from service.engine.tables import (
     AUTHORIZATIONS,
+    CORRECTIONS,
     ENTRIES,
     LINES,
     OPEN_ITEMS,
@@ -104,8 +114,18 @@ def line_for(user_id: str, currency: str, rows: Rows, context: Context) -> tuple
     return (Line(user_id, currency, standing=standing, subject_key=key, subject=subject), True)
 
 
-def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -> Authorization:
-    """Adds a step to the draft: its authorization, entries, event, transfer and item."""
+def apply(
+    draft: Draft,
+    step: Step,
+    line: Line,
+    rows: Rows,
+    context: Context,
+    remark: Remark = NO_REMARK,
+) -> Authorization:
+    """Adds a step to the draft: its authorization, entries, event, transfer and item.
+
+    The rows of its capture and its correction are added too; `remark` is kept with the correction.
+    """
     result = step.authorization
     draft[AUTHORIZATIONS].append(result)
     if step.postings:
@@ -131,6 +151,10 @@ def apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) ->
             context.encode(result),
         )
     )
+    if step.taken is not None:
+        add_capture(draft, step, step.taken, context.now_us)
+    if step.parts:
+        add_corrections(draft, step, rows, remark, context.now_us)
     if step.transfer is not None:
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
     if result.asset_id and result.close_us is not None:
@@ -165,6 +189,31 @@ def one_step(
     """The whole effect of a command that is one step of its authorization."""
     current, line, draft = opened(work.caller, it, rows, context)
     return finish(draft, take(current), line, rows, context)
+
+
+def corrected(
+    work: Work,
+    it: AuthorizationCommand,
+    rows: Rows,
+    context: Context,
+    remark: Remark,
+    take: Callable[[Authorization, list[Capture]], Step],
+) -> Decided:
+    """The whole effect of a correction; the answer has the correction's rows."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    if remark.business_reference:
+        require_new_reference(remark.business_reference, current, rows, draft)
+    step = take(current, captures_of(current, rows, draft))
+    return finish_correction(draft, step, line, rows, context, remark)
+
+
+def finish_correction(
+    draft: Draft, step: Step, line: Line, rows: Rows, context: Context, remark: Remark
+) -> Decided:
+    """A correcting step as the command's whole effect and answer."""
+    result = apply(draft, step, line, rows, context, remark)
+    answer = Corrected(result, tuple(draft[CORRECTIONS][-len(step.parts) :] if step.parts else ()))
+    return Decided(draft, answer, result.user_id, result.authorization_id)
 
 
 def positive_minor(amount: Money, current: Authorization, field: str = "amount") -> int:

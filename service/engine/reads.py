@@ -6,6 +6,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.domain.authorization import Authorization, State
 from service.domain.ledger import Entry, Line, LineAt
+from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserRecord
 
@@ -47,10 +48,18 @@ class Page(NamedTuple, Generic[Row]):
     last: Place | None
 
 
+class Told(NamedTuple):
+    """An authorization with its captures and corrections, as of one instant, by their numbers."""
+
+    authorization: Authorization
+    captures: list[CaptureRecord]
+    corrections: list[CorrectionRecord]
+
+
 class AuthorizationReader(Protocol):
     """Reads authorizations outside any write transaction."""
 
-    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
+    def told(self, user_id: str, authorization_id: str) -> Told | None:
         """One authorization in its present state, or None."""
         ...
 

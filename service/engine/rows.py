@@ -72,6 +72,10 @@ class Keys:
     balances        operators' balances that are read as a whole
     origins         requests whose authorizations are read
     operators       operators that must be known
+    damaged         rentals whose captures and damage charges are read
+    raised          authorizations; if one is a damage charge, its rental counts as damaged
+    captured        authorizations whose captures are read
+    corrected       authorizations whose corrections are read
     seal            whether the number of the last seal is read
     """
 
@@ -88,6 +92,10 @@ class Keys:
     balances: set[Pair] = field(default_factory=set)
     origins: list[Pair] = field(default_factory=list)
     operators: set[str] = field(default_factory=set)
+    damaged: set[Pair] = field(default_factory=set)
+    raised: set[Pair] = field(default_factory=set)
+    captured: set[Pair] = field(default_factory=set)
+    corrected: set[Pair] = field(default_factory=set)
     seal: bool = False
 
 
@@ -139,6 +147,14 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
             it
             for key, it in sorted(self[AUTHORIZATIONS].items())
             if key[0] == user_id and it.group_id == group_id
+        ]
+
+    def damage_charges(self, user_id: str, parent_id: str) -> list[Authorization]:
+        """The damage charges of a rental, those of this batch included."""
+        return [
+            it
+            for key, it in self[AUTHORIZATIONS].items()
+            if it.parent_id == parent_id and key[0] == user_id
         ]
 
     def transfers_of(self, user_id: str, authorization_id: str) -> dict[str, TransferRecord]:

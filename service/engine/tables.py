@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from service.domain.authorization import FIXED, Authorization
 from service.domain.ledger import Entry, Line
 from service.engine.records.authorizations import Decision, OpenItem
+from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.requests import RequestRecord
@@ -104,6 +105,23 @@ TRANSFERS: Table[Pair, TransferRecord] = Table(
     version="change_us",
     fixed=["authorization_id", "kind", "amount_minor", "currency", "request_us"],
 )
+CAPTURES: Table[tuple[str, str, int], CaptureRecord] = Table(
+    "captures",
+    CaptureRecord,
+    ["user_id", "authorization_id", "number"],
+    # The lock and the version of the authorization guard all its captures.
+    version="conceded_minor",
+    fixed=[
+        *("purpose", "amount_minor", "business_reference", "authorization_version"),
+        *("event_us", "record_us", "digest"),
+    ],
+)
+CORRECTIONS: Table[tuple[str, str, int], CorrectionRecord] = Table(
+    "corrections",
+    CorrectionRecord,
+    ["user_id", "authorization_id", "number"],
+    taken=["digest"],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -117,6 +135,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     OPEN_ITEMS,
     PAYMENTS,
     TRANSFERS,
+    CAPTURES,
+    CORRECTIONS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
+from freehold.v1 import authorization_pb2 as pb
 from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
@@ -21,14 +22,28 @@ from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
-from service.engine.calls import Answer, Cut, Group, Paid, Payloads, Profile, Settled, Tombstone
+from service.engine.calls import (
+    Answer,
+    Corrected,
+    Cut,
+    Group,
+    Paid,
+    Payloads,
+    Profile,
+    Settled,
+    Tombstone,
+)
+from service.engine.reads import Told
+from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc.convert import (
     BANDS,
     FEE_ITEMS,
     LIMIT_BASES,
+    PURPOSES,
     STANDINGS,
     encode_authorization,
     timestamp,
+    write_time,
 )
 
 Writer = Callable[[Any, Answer, Payloads], bytes]
@@ -99,11 +114,61 @@ def _cuts_of(cut: Cut, message: Any) -> Any:
 def write_settled(
     response: type[calls.SettleAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Encodes an authorization, and the fee of its usage, if any."""
+    """Encodes an authorization, the fee of its usage, and the capture, if any."""
     settled, rest = _require(Settled, answer), response()
     if settled.fee is not None:
         _write_fee(settled.fee, settled.authorization.currency, rest.fee)
+    if settled.capture is not None:
+        write_capture(settled.capture, settled.authorization.currency, rest.capture)
     return all_placed([_bytes(settled.authorization, payloads)], rest)
+
+
+def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
+    """Encodes an authorization, and the rows of its correction."""
+    corrected, rest = _require(Corrected, answer), response()
+    for row in corrected.corrections:
+        write_correction(row, corrected.authorization.currency, rest.corrections.add())
+    return all_placed([_bytes(corrected.authorization, payloads)], rest)
+
+
+def write_told(told: Told) -> bytes:
+    """Encodes an authorization with its captures and corrections."""
+    it, rest = told.authorization, calls.GetAuthorizationResponse()
+    for capture in told.captures:
+        write_capture(capture, it.currency, rest.captures.add())
+    for correction in told.corrections:
+        write_correction(correction, it.currency, rest.corrections.add())
+    return all_placed([encode_authorization(it)], rest)
+
+
+def write_capture(row: CaptureRecord, currency: str, message: pb.Capture) -> None:
+    """Writes a capture as callers see it."""
+    message.number = row.number
+    message.purpose = PURPOSES[row.purpose]
+    for amount, minor in (
+        (message.amount, row.amount_minor),
+        (message.conceded, row.conceded_minor),
+        (message.disputed, row.disputed_minor),
+    ):
+        amount.currency_code, amount.amount_minor = currency, minor
+    message.business_reference = row.business_reference
+    write_time(message.occur_time, row.event_us)
+    write_time(message.create_time, row.record_us)
+
+
+def write_correction(row: CorrectionRecord, currency: str, message: pb.Correction) -> None:
+    """Writes one row of a correction as callers see it."""
+    message.number = row.number
+    message.kind = row.transition
+    message.capture = row.capture
+    for amount, minor in (
+        (message.amount, row.amount_minor),
+        (message.conceded, row.conceded_minor),
+    ):
+        amount.currency_code, amount.amount_minor = currency, minor
+    message.business_reference = row.business_reference
+    message.reason = row.reason
+    write_time(message.create_time, row.record_us)
 
 
 def _write_fee(fee: Fee, currency: str, message: calls.Fee) -> None:

@@ -36,11 +36,15 @@ from service.engine.reads import AuthorizationReader, ListReader
 from service.rpc import answers, convert
 from service.rpc.mutations import (
     Mutation,
+    Reader,
     about,
     amount,
+    business_reference,
+    cited,
     evidence,
     occurred_us,
     payment_reference,
+    reason,
 )
 from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
 from service.rpc.pipeline import Call, Method
@@ -119,6 +123,8 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         amount=amount,
         final=message.final if message.HasField("final") else True,
         occurred_us=_occurred_us(message),
+        purpose=convert.PURPOSE_OF.get(message.purpose),
+        business_reference=message.business_reference,
         expected_version=convert.expected_version(message),
     )
 
@@ -180,6 +186,13 @@ def _reverse(call: Call[pb.ReverseAuthorizationRequest]) -> Reverse | ReverseByO
 
 
 WRITE = Scope.AUTHORIZATIONS_WRITE
+CORRECTION: dict[str, Reader] = {
+    "amount": amount,
+    "capture": cited,
+    "reason": reason,
+    "business_reference": business_reference,
+}
+"""The arguments of a call by which the operator corrects a charge."""
 MUTATIONS = (
     Mutation(
         pb.AuthorizeRequest,
@@ -257,19 +270,22 @@ MUTATIONS = (
         pb.ReportFoundRequest,
         pb.ReportFoundResponse,
         WRITE,
-        about(ReportFound, occurred_us=occurred_us, evidence=evidence),
+        about(ReportFound, occurred_us=occurred_us, evidence=evidence, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.LowerChargeRequest,
         pb.LowerChargeResponse,
         WRITE,
-        about(LowerCharge, amount=amount),
+        about(LowerCharge, **CORRECTION),
+        answers.write_corrected,
     ),
     Mutation(
         pb.RefundChargeRequest,
         pb.RefundChargeResponse,
         WRITE,
-        about(RefundCharge, amount=amount),
+        about(RefundCharge, **CORRECTION),
+        answers.write_corrected,
     ),
     Mutation(
         pb.RecordPaidElsewhereRequest,
@@ -300,10 +316,10 @@ class AuthorizationReads:
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:
         """Answers GetAuthorization."""
         key = convert.split_name(call.message.name)
-        found = await self._read(partial(self._reader.authorization, *key))
-        if found is None or found.operator_id != call.principal.operator_id:
+        found = await self._read(partial(self._reader.told, *key))
+        if found is None or found.authorization.operator_id != call.principal.operator_id:
             raise NotFound("authorization", key[1])
-        return answers.placed(convert.encode_authorization(found))
+        return answers.write_told(found)
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """Answers ListAuthorizations."""

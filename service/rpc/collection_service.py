@@ -25,7 +25,7 @@ from service.engine.operations import (
     SetProvision,
 )
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, about, amount, payment_reference
+from service.rpc.mutations import Mutation, about, amount, cited, payment_reference, reason
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.CollectionService"
@@ -66,13 +66,15 @@ MUTATIONS = (
         pb.OpenDisputeRequest,
         pb.OpenDisputeResponse,
         Scope.DISPUTES_WRITE,
-        about(OpenDispute, amount=amount),
+        about(OpenDispute, amount=amount, capture=cited, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.ResolveDisputeRequest,
         pb.ResolveDisputeResponse,
         Scope.DISPUTES_WRITE,
-        about(ResolveDispute, user_won=_user_won, goodwill=_goodwill),
+        about(ResolveDispute, user_won=_user_won, goodwill=_goodwill, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.RecordChargeBackRequest,
@@ -84,7 +86,8 @@ MUTATIONS = (
         pb.ResolveChargeBackRequest,
         pb.ResolveChargeBackResponse,
         Scope.DISPUTES_WRITE,
-        about(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill),
+        about(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.SetProvisionRequest,
@@ -110,7 +113,8 @@ MUTATIONS = (
         pb.ForgiveChargeRequest,
         pb.ForgiveChargeResponse,
         Scope.DISPUTES_WRITE,
-        about(ForgiveCharge),
+        about(ForgiveCharge, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.PayOutRefundRequest,

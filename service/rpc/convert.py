@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.captures import Purpose
 from service.domain.credit import LimitBasis
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Standing
@@ -29,6 +30,8 @@ BANDS = {it: getattr(types, f"SCORE_BAND_{it or 'UNSPECIFIED'}") for it in ("", 
 STANDINGS = {it: getattr(credit, f"STANDING_{it}") for it in Standing}
 LIMIT_BASES = {it: getattr(credit, f"LIMIT_BASIS_{it}") for it in LimitBasis}
 FEE_ITEMS = {it: getattr(calls.Fee.Line, f"ITEM_{it}") for it in FeeItem}
+PURPOSES = {it: getattr(pb, f"CAPTURE_PURPOSE_{it}") for it in Purpose}
+PURPOSE_OF = {number: purpose for purpose, number in PURPOSES.items()}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
 STANDING_OF = {number: standing for standing, number in STANDINGS.items()}
@@ -106,7 +109,8 @@ def _blank(currency: str) -> bytes:
     return blank.SerializeToString()
 
 
-def _write_time(message: Timestamp, instant: int) -> None:
+def write_time(message: Timestamp, instant: int) -> None:
+    """Writes microseconds since the epoch into a Timestamp."""
     message.seconds, micros = divmod(instant, 1_000_000)
     message.nanos = micros * 1000
 
@@ -135,6 +139,9 @@ def encode_authorization(it: Authorization) -> bytes:
         _write_captured(it, message)
     if it.refund_payable_minor:
         message.refund_payable.amount_minor = it.refund_payable_minor
+    if it.uncollected_minor:
+        message.uncollected.currency_code = it.currency
+        message.uncollected.amount_minor = it.uncollected_minor
     if it.charged_back_minor:
         message.charged_back.currency_code = it.currency
         message.charged_back.amount_minor = it.charged_back_minor
@@ -143,23 +150,23 @@ def encode_authorization(it: Authorization) -> bytes:
     message.decision_id = it.decision_id
     message.model_id = it.model_id
     message.policy_revision = it.policy_revision
-    _write_time(message.create_time, it.create_us)
+    write_time(message.create_time, it.create_us)
     if it.expire_us is not None:
-        _write_time(message.expire_time, it.expire_us)
+        write_time(message.expire_time, it.expire_us)
     if it.start_us is not None:
-        _write_time(message.start_time, it.start_us)
+        write_time(message.start_time, it.start_us)
     if it.due_us is not None:
-        _write_time(message.due_time, it.due_us)
+        write_time(message.due_time, it.due_us)
     if it.lost_us is not None:
-        _write_time(message.lost_time, it.lost_us)
+        write_time(message.lost_time, it.lost_us)
     if it.claim_us is not None:
-        _write_time(message.claim_time, it.claim_us)
+        write_time(message.claim_time, it.claim_us)
     if it.claim_until_us is not None:
-        _write_time(message.claim_until_time, it.claim_until_us)
+        write_time(message.claim_until_time, it.claim_until_us)
     if it.sold_us is not None:
-        _write_time(message.sold_time, it.sold_us)
+        write_time(message.sold_time, it.sold_us)
     if it.close_us is not None:
-        _write_time(message.close_time, it.close_us)
+        write_time(message.close_time, it.close_us)
     if it.group_id:
         message.group = it.group_id
     if it.parent_id:

@@ -126,6 +126,23 @@ def amount(call: Call[Any]) -> Money:
     return convert.money(call.message.amount)
 
 
+def cited(call: Call[Any]) -> int | None:
+    """The number of the cited capture, or None."""
+    return call.message.capture if call.message.HasField("capture") else None
+
+
+def reason(call: Call[Any]) -> str:
+    """The reason of a correction; it may be empty."""
+    text: str = call.message.reason
+    return text
+
+
+def business_reference(call: Call[Any]) -> str:
+    """The operator's own reference; it may be empty."""
+    reference: str = call.message.business_reference
+    return reference
+
+
 def payment_reference(call: Call[Any]) -> str:
     """The reference of the payment."""
     reference: str = call.message.payment_reference

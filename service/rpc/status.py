@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from service.domain.errors import (
     AssetInUse,
+    BusinessReferenceReused,
     DeadlineTooNear,
     Exhausted,
     FreeholdError,
@@ -39,6 +40,7 @@ CODES: dict[type[FreeholdError], StatusCode] = {
     NotFound: StatusCode.NOT_FOUND,
     RequestIdReused: StatusCode.ALREADY_EXISTS,
     PaymentReferenceReused: StatusCode.ALREADY_EXISTS,
+    BusinessReferenceReused: StatusCode.ALREADY_EXISTS,
     IllegalState: StatusCode.FAILED_PRECONDITION,
     AssetInUse: StatusCode.FAILED_PRECONDITION,
     ProductMisconfigured: StatusCode.FAILED_PRECONDITION,

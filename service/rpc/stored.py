@@ -49,11 +49,11 @@ def read_answer(method: str, answer: bytes) -> str | None:
         raise ValueError("the bytes are not an answer of the method") from error
 
 
-def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int]:
+def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int, int]:
     """The values of an event's payload: name, version, state, and amounts in minor units.
 
-    The amounts are held on credit, held in cash, captured, due, and owed back. Raises ValueError if
-    the bytes are no authorization.
+    The amounts are held on credit, held in cash, captured, due, owed back, and not collected.
+    Raises ValueError if the bytes are no authorization.
     """
     try:
         it = Authorization.FromString(payload)
@@ -68,6 +68,7 @@ def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int
         it.captured.amount_minor,
         it.due.amount_minor,
         it.refund_payable.amount_minor,
+        it.uncollected.amount_minor,
     )
 
 

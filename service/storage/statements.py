@@ -34,7 +34,14 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
 from service.domain.authorization import HOLDING
-from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, TRANSFERS
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    CAPTURES,
+    CORRECTIONS,
+    LINES,
+    TABLES,
+    TRANSFERS,
+)
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
 from service.storage.schema.record_tables import CONVERTERS
@@ -248,9 +255,11 @@ def _payable_left(dialect: Dialect) -> str:
 
 
 ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
-    AUTHORIZATIONS: [("user_id", "group_id")],
+    AUTHORIZATIONS: [("user_id", "group_id"), ("user_id", "parent_id")],
     LINES: [("user_id",)],
     TRANSFERS: [("user_id", "authorization_id")],
+    CAPTURES: [("user_id", "authorization_id")],
+    CORRECTIONS: [("user_id", "authorization_id")],
 }
 """The columns, beside the keys, by which rows are found."""
 

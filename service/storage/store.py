@@ -27,10 +27,12 @@ from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed, Waking
+from service.engine.reads import Told
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
 from service.storage import schema as t
+from service.storage.charges import told
 from service.storage.database import Session, reading, session_of, telling, writing
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
@@ -283,6 +285,11 @@ class SqlStore:
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else rows.authorization_of(row)
+
+    def told(self, user_id: str, authorization_id: str) -> Told | None:
+        """One authorization with its captures and corrections, or None."""
+        with reading(self._engine) as connection:
+            return told(connection, user_id, authorization_id)
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line in its present state, or None."""

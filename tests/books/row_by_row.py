@@ -27,6 +27,7 @@ from service.domain.authorization import (
     State,
     TransferKind,
 )
+from service.domain.captures import Purpose
 from service.domain.dunning import LADDER, Rung
 from service.domain.hash_chain import LINK_FORMATS, NO_LINK, link_of, seal_digest, subject_of
 from service.domain.ledger import (
@@ -43,6 +44,7 @@ from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
 from service.domain.verification import Verification, Witness
 from service.engine.ports import SealKeys
+from service.engine.records.captures import CaptureRecord, CorrectionRecord, digest_of
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.records.seals import SealedHead
@@ -203,10 +205,13 @@ def _transaction(it: Entry) -> tuple[object, ...]:
 # -- an authorization and its entries -----------------------------------------------------------
 
 
+_PLACE_NAMES = list(e.PLACES)
+
+
 class Moved:
     """One authorization and its entries' sums."""
 
-    __slots__ = ("_amounts", "_payouts", "_posted", "authorization", "requests", "story")
+    __slots__ = ("_amounts", "_payouts", "_posted", "authorization", "changes", "requests", "story")
 
     def __init__(self, authorization: Authorization) -> None:
         self.authorization = authorization
@@ -216,6 +221,8 @@ class Moved:
         self.requests = 0
         """The number of stored answers about it."""
         self._posted: Counter[tuple[T, int]] = Counter()
+        self.changes: Counter[tuple[str, T, int]] = Counter()
+        """The changes of each amount, by transition and instant."""
 
     def add(self, entry: Entry, row: str) -> None:
         """Takes the next entry; raises Found for a posting that the authorization cannot have."""
@@ -224,6 +231,8 @@ class Moved:
             raise Found("ENTRY_OF_ANOTHER", row, f"{it.name} has another operator or currency")
         for place, sign in effect_of(entry, row):
             self._amounts[place] += sign * entry.amount_minor
+            changed = (_PLACE_NAMES[place], entry.transition, entry.event_us)
+            self.changes[changed] += sign * entry.amount_minor
         flow = e.PAYOUTS.get(entry.transition)
         if flow is not None and entry.credit is not Account.OVERPAID:
             self._payouts[flow, entry.transaction_sequence] += entry.amount_minor
@@ -367,8 +376,19 @@ Words = Counter[tuple[T, int]]
 class Story:
     """The events of one authorization: one for each version, in order."""
 
-    __slots__ = ("_authorization", "_claim_us", "_climbed", "_close_us", "_events", "_extended",
-                 "_start_us", "_state", "transfers", "told")  # fmt: skip
+    __slots__ = (
+        "_authorization",
+        "_claim_us",
+        "_climbed",
+        "_close_us",
+        "_events",
+        "_extended",
+        "_start_us",
+        "_state",
+        "told",
+        "transfers",
+        "versions",
+    )  # fmt: skip
 
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
@@ -382,6 +402,8 @@ class Story:
         self.transfers: Words = Counter()
         """The numbers of debits requested, failed and cancelled, with the instants of their
         records."""
+        self.versions: list[tuple[T, int]] = []
+        """The transition and the instant of each version, from version 1 on."""
         self.told: Counter[tuple[T, int]] = Counter()
         """The number of each event, by its instant."""
 
@@ -393,6 +415,7 @@ class Story:
                         f"expected {self._events}")  # fmt: skip
         transition = event.transition
         self.told[transition, event.event_us] += 1
+        self.versions.append((transition, event.event_us))
         self._state = e.STATES_AFTER.get(transition, self._state)
         self._climbed = e.CLIMBED.get(transition, self._climbed)
         if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED):
@@ -426,6 +449,129 @@ class Story:
         for name, fits in told.items():
             if not fits:
                 raise Found("EVENTS_TELL", it.name, f"{name}: the events tell otherwise")
+
+
+# -- captures and corrections -------------------------------------------------------------------
+
+
+class Corrected:
+    """One person's captures and corrections, to be compared with the entries and events."""
+
+    def __init__(self, moved: dict[str, Moved]) -> None:
+        self._moved = moved
+        self._captures: dict[str, list[CaptureRecord]] = {}
+        self._corrections: dict[str, list[CorrectionRecord]] = {}
+        self._told: dict[str, Counter[tuple[str, T, int]]] = {}
+        self._rows: list[tuple[str, CaptureRecord | CorrectionRecord, str, T, int]] = []
+
+    def add_capture(self, it: CaptureRecord, row: str) -> None:
+        """Takes the next capture."""
+        self._captures.setdefault(it.authorization_id, []).append(it)
+        self._add(it, row, "captured_minor", it.amount_minor, self._captures)
+
+    def add_correction(self, it: CorrectionRecord, row: str) -> None:
+        """Takes the next row of a correction; all captures come first."""
+        self._corrections.setdefault(it.authorization_id, []).append(it)
+        self._add(it, row, "conceded_minor", it.conceded_minor, self._corrections)
+
+    def _add(
+        self,
+        it: CaptureRecord | CorrectionRecord,
+        row: str,
+        amount: str,
+        amount_minor: int,
+        rows_of: dict[str, Any],
+    ) -> None:
+        of, version = it.authorization_id, it.authorization_version
+        moved = self._moved.get(of)
+        told: tuple[T, int] | None = None
+        if moved is not None and 1 <= version <= len(moved.story.versions):
+            told = moved.story.versions[version - 1]
+        transition = told[0] if told is not None else T.LIMIT_SET
+        self._told.setdefault(of, Counter())[amount, transition, it.event_us] += amount_minor
+        self._rows.append((amount, it, row, transition, len(rows_of[of])))
+
+    def check(self) -> None:
+        """Raises Found unless all rows fit the entries, the events, and each other."""
+        for amount in ("captured_minor", "conceded_minor"):
+            for name, it, row, transition, place in self._rows:
+                if name == amount:
+                    self._check_row(amount, it, row, transition, place)
+        for of, moved in self._moved.items():
+            self._check_authorization(moved, of)
+        for _, it, row, *_ in self._rows:
+            if isinstance(it, CorrectionRecord) and it.capture:
+                numbers = [one.number for one in self._captures.get(it.authorization_id, [])]
+                if it.capture not in numbers:
+                    raise Found("CAPTURE", row, "the capture is not there")
+        for _, it, row, *_ in self._rows:
+            if isinstance(it, CaptureRecord):
+                self._check_conceded(it, row)
+
+    def _check_row(
+        self, amount: str, it: CaptureRecord | CorrectionRecord, row: str, transition: T, place: int
+    ) -> None:
+        of = it.authorization_id
+        moved = self._moved.get(of)
+        if moved is None:
+            raise Found("CAPTURE", row, "the authorization is not there")
+        covered = [value for name, value in it._asdict().items() if name in _COVERED[type(it)]]
+        if it.number != place or it.amount_minor <= 0 or digest_of(*covered) != it.digest:
+            raise Found("CAPTURE", row, "of another number, of nothing, or changed")
+        versions = moved.story.versions
+        told = versions[it.authorization_version - 1 : it.authorization_version]
+        if isinstance(it, CorrectionRecord):
+            sign = (it.disputed_minor > 0) - (it.disputed_minor < 0)
+            kinds = e.CORRECTING.get(it.transition, ())
+            whole = it.conceded_minor in (0, it.amount_minor)
+            whole = whole and abs(it.disputed_minor) <= it.amount_minor
+            if not whole or (it.conceded_minor > 0, sign) not in kinds:
+                raise Found("CAPTURE", row, "never changes a capture so")
+            fits = told == [(it.transition, it.event_us)]
+        else:
+            fits = bool(told) and told[0][0] in e.CAPTURING and told[0][1] == it.event_us
+        if it.authorization_version < 1 or not fits:
+            raise Found("CAPTURE", row, "no event says so")
+        key = (amount, transition, it.event_us)
+        if self._told[of][key] > moved.changes[key]:
+            raise Found("CAPTURE", row, "the entries moved less")
+
+    def _check_authorization(self, moved: Moved, of: str) -> None:
+        it = moved.authorization
+        captures, corrections = self._captures.get(of, []), self._corrections.get(of, [])
+        others = [one.amount_minor for one in captures if one.purpose is not Purpose.FEE]
+        wrong = (
+            len(captures) != it.captures
+            or len(corrections) != it.corrections
+            or sum(one.amount_minor for one in captures) > it.captured_minor
+            or sum(others) != it.other_captured_minor
+            or sum(one.conceded_minor for one in captures) > it.conceded_minor
+            or sum(one.disputed_minor for one in captures) > it.disputed_minor
+            or it.uncollected_minor < 0
+        )
+        if wrong:
+            raise Found("CAPTURES", it.name, "the rows tell otherwise")
+
+    def _check_conceded(self, it: CaptureRecord, row: str) -> None:
+        parts = [
+            one
+            for one in self._corrections.get(it.authorization_id, [])
+            if one.capture == it.number
+        ]
+        conceded = sum(one.conceded_minor for one in parts)
+        disputed = sum(one.disputed_minor for one in parts)
+        over = it.conceded_minor + it.disputed_minor > it.amount_minor
+        if over or (conceded, disputed) != (it.conceded_minor, it.disputed_minor):
+            raise Found("CAPTURE", row, "the corrections differ")
+
+
+_UNCOVERED = {"user_id", "digest"}
+_COVERED = {
+    CaptureRecord: set(CaptureRecord._fields) - _UNCOVERED - {"conceded_minor", "disputed_minor"},
+    CorrectionRecord: set(CorrectionRecord._fields) - _UNCOVERED,
+}
+_capture_of = rows.Converter(CaptureRecord).record
+_correction_of = rows.Converter(CorrectionRecord).record
 
 
 # -- recorded money outside ---------------------------------------------------------------------
@@ -680,6 +826,10 @@ class _People:
         calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
         requests = select(*about, func.count()).where(calls)
         self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
+        self.captures, self.corrections = (
+            _stream(connection, _ordered(table, "user_id", "authorization_id", "number"))
+            for table in (t.captures, t.corrections)
+        )
         self._of_lines = (self.lines, self.entries, self.heads)
         self._all = (
             *self._of_lines,
@@ -688,6 +838,8 @@ class _People:
             self.transfers,
             self.events,
             self.requests,
+            self.captures,
+            self.corrections,
         )
 
     def next_person(self) -> str | None:
@@ -807,6 +959,14 @@ class _Books:
             if authorization_id in person.moved:
                 person.moved[authorization_id].requests = requests
         self._verify_payments(people, person)
+        corrected = Corrected(person.moved)
+        for row in people.captures.of(user_id):
+            name = f"captures/{user_id}/{row[1]}/{row[2]}"
+            corrected.add_capture(_made(_capture_of, row, name), name)
+        for row in people.corrections.of(user_id):
+            name = f"corrections/{user_id}/{row[1]}/{row[2]}"
+            corrected.add_correction(_made(_correction_of, row, name), name)
+        corrected.check()
 
     def _verify_events(self, people: _People, person: _Person) -> None:
         """Checks that each version of an authorization has its event, and each setting by hand

@@ -37,7 +37,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
          "EVENT_ROWS", "LINES", "DEPOSITS", "BY_HAND", "AUTHORIZATIONS", "TRANSFER_ROWS",
-         "_FORMAT"),
+         "_FORMAT", "CAPTURE_ROWS", "CORRECTION_ROWS", "CAPTURED", "CITED", "CONCEDED"),
         METHOD,
     ),
     "books/processes.py": {
@@ -51,6 +51,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/texts.py": {"LONGEST": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
+    "domain/captures.py": {"WITHOUT_ROW": FORMAT},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Table, insert, select
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.captures import Purpose
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -94,6 +95,18 @@ def settle_usage(it: Authorization, occurred_us: int | None = None) -> c.Settle:
     return c.Settle(*name(it), None, True, occurred_us)
 
 
+def capture(
+    it: Authorization,
+    amount_minor: int,
+    purpose: Purpose | None = None,
+    *,
+    reference: str = "",
+    final: bool = False,
+) -> c.Settle:
+    """Captures an amount for a purpose; the rental goes on unless it is final."""
+    return c.Settle(*name(it), money(amount_minor), final, None, purpose, reference)
+
+
 def claim_return(it: Authorization) -> c.ClaimReturn:
     """Claims the return for the person."""
     return c.ClaimReturn(*name(it))
@@ -121,14 +134,28 @@ def pay_elsewhere(
     return c.RecordPaidElsewhere(*name(it), reference, money(amount_minor))
 
 
-def lower(it: Authorization, amount_minor: int) -> c.LowerCharge:
+def lower(
+    it: Authorization,
+    amount_minor: int,
+    capture: int | None = None,
+    *,
+    reason: str = "",
+    reference: str = "",
+) -> c.LowerCharge:
     """Lowers the charge."""
-    return c.LowerCharge(*name(it), money(amount_minor))
+    return c.LowerCharge(*name(it), money(amount_minor), capture, reason, reference)
 
 
-def refund(it: Authorization, amount_minor: int) -> c.RefundCharge:
+def refund(
+    it: Authorization,
+    amount_minor: int,
+    capture: int | None = None,
+    *,
+    reason: str = "",
+    reference: str = "",
+) -> c.RefundCharge:
     """Refunds the person."""
-    return c.RefundCharge(*name(it), money(amount_minor))
+    return c.RefundCharge(*name(it), money(amount_minor), capture, reason, reference)
 
 
 def pay_out(it: Authorization, amount_minor: int) -> c.PayOutRefund:
@@ -136,9 +163,11 @@ def pay_out(it: Authorization, amount_minor: int) -> c.PayOutRefund:
     return c.PayOutRefund(*name(it), money(amount_minor))
 
 
-def dispute(it: Authorization, amount_minor: int) -> c.OpenDispute:
+def dispute(
+    it: Authorization, amount_minor: int, capture: int | None = None, *, reason: str = ""
+) -> c.OpenDispute:
     """Disputes what is due."""
-    return c.OpenDispute(*name(it), money(amount_minor))
+    return c.OpenDispute(*name(it), money(amount_minor), capture, reason)
 
 
 def decide_dispute(

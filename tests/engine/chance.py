@@ -11,6 +11,7 @@ from zlib import crc32
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Start
+from service.domain.captures import Purpose
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -359,16 +360,29 @@ class Chance:
         known += [name for _, name in list(self.reference.payments)[-5:]]
         return chance.choice(known or ["pay"])
 
+    def _cites(self, chance: Random, it: Row) -> int | None:
+        """Mostly no capture; sometimes one of the rental, or one that does not exist."""
+        if chance.random() < 0.5:
+            return None
+        known = range(1, int(it["captures"]) + 1)
+        return chance.choice((*known, *known, len(known) + 1, 0))
+
+    def _referring(self, chance: Random) -> str:
+        """An operator's own reference: mostly none, often one that was used before."""
+        return chance.choice(("",) * 6 + ("case-1", "case-2", "case-3"))
+
     # -- rentals -----------------------------------------------------------------------------
 
     def _authorize(self, chance: Random, kind: str, caller: str) -> c.Authorize:
-        user_id, parent, amount = chance.choice(USERS), "", None
+        user_id, parent, amount, product = chance.choice(USERS), "", None, ""
         if kind == "Authorize damage":
             keys = [key for key in self._lively if chance.random() < 0.1 or key[0] == caller]
             ended = [key for key in keys if self.reference.rentals[key]["state"] == "SETTLED"]
             keys = ended if chance.random() < 0.8 and ended else keys
             if keys:
-                user_id, parent = self.name(chance.choice(keys))
+                key = chance.choice(keys)
+                user_id, parent = self.name(key)
+                product = str(self.reference.rentals[key]["product_id"])
             if chance.random() < 0.6:
                 asked = chance.choice((1, 500, 4_001, 5_900, 9_900, 19_900, 19_901, 0))
                 amount = Money(_currency(chance), asked)
@@ -377,6 +391,8 @@ class Chance:
         items = [
             c.Item(chance.choice(names), chance.choice(ASSETS)) for _ in range(chance.choice(sizes))
         ]
+        if parent and chance.random() < 0.9:
+            items = [c.Item(product, chance.choice(ASSETS))]
         return c.Authorize(
             user_id,
             tuple(items),
@@ -425,6 +441,7 @@ class Chance:
         held = it["held_credit"] + it["held_cash"]
         more: Any = {"expected_version": version}
         occurred_us = _occurred(chance, it, now_us)
+        reason = chance.choice(("", "", "too high", "用户投诉"))
         amounts = {
             "Decrease": held, "RecordPaidElsewhere": due(it), "LowerCharge": due(it),
             "RefundCharge": refundable(it), "PayOutRefund": payable_out(it),
@@ -459,13 +476,17 @@ class Chance:
                 return c.Extend(*name, by_us, **more)
             case "Settle":
                 final = chance.random() < 0.7
+                more |= {"business_reference": self._referring(chance)}
                 if kind == "Settle usage":
-                    return c.Settle(*name, None, final, occurred_us, **more)
+                    purpose = chance.choice((None, None, None, Purpose.FEE, Purpose.DAMAGE))
+                    return c.Settle(*name, None, final, occurred_us, purpose, **more)
+                more |= {"purpose": chance.choice((None, None, *Purpose, Purpose.DAMAGE))}
+                final = final and chance.random() < 0.7
                 amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
                 amount = min(amount, held + 1)
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "ReportFound":
-                return c.ReportFound(*name, occurred_us, "photo", **more)
+                return c.ReportFound(*name, occurred_us, "photo", reason, **more)
             case "RecordPayment" | "RecordPaidElsewhere" | "RecordChargeBack" as what:
                 kinds: Any = {
                     "RecordPayment": c.RecordPayment,
@@ -474,17 +495,25 @@ class Chance:
                 }
                 return kinds[what](*name, self._reference(chance), money, **more)
             case "ResolveDispute":
-                return c.ResolveDispute(*name, chance.random() < 0.6, chance.random() < 0.3, **more)
+                won, goodwill = chance.random() < 0.6, chance.random() < 0.3
+                return c.ResolveDispute(*name, won, goodwill, reason, **more)
             case "ResolveChargeBack":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3
-                return c.ResolveChargeBack(*name, won, goodwill, **more)
+                return c.ResolveChargeBack(*name, won, goodwill, reason, **more)
             case "ProposeWriteOff":
                 return c.ProposeWriteOff(*name, chance.choice(("key-1", "key-2")), **more)
             case "ApproveWriteOff":
                 other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
                 return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
             case "ForgiveCharge":
-                return c.ForgiveCharge(*name, **more)
+                return c.ForgiveCharge(*name, reason, **more)
+            case "OpenDispute":
+                return c.OpenDispute(*name, money, self._cites(chance, it), reason, **more)
+            case "LowerCharge" | "RefundCharge" as what:
+                cited, referring = self._cites(chance, it), self._referring(chance)
+                lowers = what == "LowerCharge"
+                made: Any = c.LowerCharge if lowers else c.RefundCharge
+                return made(*name, money, cited, reason, referring, **more)
             case "Reverse":
                 return c.Reverse(*name, **more)
             case "ClaimReturn":
@@ -495,9 +524,8 @@ class Chance:
                 return c.ReportLost(*name, **more)
             case what:
                 plain: Any = {
-                    "Decrease": c.Decrease, "LowerCharge": c.LowerCharge,
-                    "RefundCharge": c.RefundCharge, "PayOutRefund": c.PayOutRefund,
-                    "OpenDispute": c.OpenDispute, "SetProvision": c.SetProvision,
+                    "Decrease": c.Decrease, "PayOutRefund": c.PayOutRefund,
+                    "SetProvision": c.SetProvision,
                 }  # fmt: skip
                 return plain[what](*name, money, **more)
 

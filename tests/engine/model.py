@@ -19,6 +19,7 @@ from service.engine.calls import (
     Acknowledged,
     Answer,
     AuthorizationCommand,
+    Corrected,
     Cut,
     Group,
     Paid,
@@ -417,8 +418,14 @@ class Model:
                 require(len(answer.authorizations), len(its), call)
                 for it, row in zip(answer.authorizations, its, strict=True):
                     self._compare_row(_plain(it), row, call)
-            case Settled(), ("settled", row, total):
+            case Corrected(), ("corrected", row, corrections):
                 self._compare_row(_plain(answer.authorization), row, call)
+                found = [_plain_correction(it[3:-1]) for it in answer.corrections]
+                require(found, corrections, call)
+            case Settled(), ("settled", row, total, number):
+                self._compare_row(_plain(answer.authorization), row, call)
+                capture = answer.capture
+                require(None if capture is None else capture.number, number, call)
                 fee = answer.fee
                 require(None if fee is None else fee.total_minor, total, call)
                 if fee is not None:
@@ -595,6 +602,22 @@ class Model:
             assert key is not None
             self._compare_row(_plain_row(row), self.reference.rentals[key], ("stored", key))
 
+        self._check_captures(f"user_id IN ({users})", f"authorization_id IN ({ids})", set(keys))
+
+    def _check_captures(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
+        """Compares the rows of captures and corrections of these rentals."""
+        for table, plain, expected in (
+            (t.captures, _plain_capture, self.reference.captures),
+            (t.corrections, _plain_correction, self.reference.corrections),
+        ):
+            names = ", ".join(column.name for column in t.recorded(table))
+            query = f"SELECT {names} FROM {table.name} WHERE {of_users} AND {of_ids}"
+            found = {(self._keys[row[1]], row[2]): plain(row[3:]) for row in self._read(query)}
+            these = {name: row for name, row in expected.items() if name[0] in keys}
+            for name, row in these.items():
+                require(found.get(name), row, table.name, name)
+            require(len(found), len(these), table.name)
+
     def _check_transfers(self, *, everything: bool) -> None:
         """Takes over the ids of new transfers, in the order of their requests."""
         if not everything and not self.reference.ordered:
@@ -688,6 +711,21 @@ def _plain_row(values: Sequence[Any]) -> Row:
     for name in ("accept_offers", "reasons"):
         row[name] = tuple(row[name].split(",")) if row[name] else ()
     return row
+
+
+def _plain_capture(values: Sequence[Any]) -> Row:
+    """A row of `captures` in the reference's words, from the purpose on."""
+    purpose, amount, reference, version, event_us, _, _, conceded, disputed = values
+    return {
+        "purpose": purpose, "amount": amount, "reference": reference, "version": version,
+        "event_us": event_us, "conceded": conceded, "disputed": disputed,
+    }  # fmt: skip
+
+
+def _plain_correction(values: Sequence[Any]) -> Row:
+    """A row of `corrections` in the reference's words, from the transition on."""
+    names = ("transition", "capture", "amount", "conceded", "disputed", "reference", "reason")
+    return dict(zip((*names, "version", "event_us"), values, strict=False))
 
 
 def _plain_profile(it: Profile) -> Row:

@@ -45,6 +45,9 @@ class Books:
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}
+        self.captures: dict[tuple[RentalKey, int], Row] = {}
+        """By rental and number, which counts from 1."""
+        self.corrections: dict[tuple[RentalKey, int], Row] = {}
         self.owed: dict[str, int] = dict.fromkeys(FEE_BP, 0)
         """The amount that each operator is owed."""
         self.known: dict[str, Row] = {}

@@ -114,6 +114,21 @@ def refundable(it: Row) -> int:
     return int(paid - it["refunded"])
 
 
+def left(capture: Row) -> int:
+    """The part of a capture that is neither conceded nor disputed."""
+    return int(capture["amount"] - capture["conceded"] - capture["disputed"])
+
+
+def spread(amount: int, most: list[int]) -> list[int]:
+    """Takes an amount from places in their order, at most what each has."""
+    shares = []
+    for there in most:
+        shares.append(min(amount, there))
+        amount -= shares[-1]
+    assert amount == 0
+    return shares
+
+
 def unrecovered(it: Row) -> int:
     """Written off and not recovered."""
     return int(it["written_off"] - it["recovered"] - it["forgiven"])
@@ -277,4 +292,5 @@ EMPTY: Row = {
     "refund_payable": 0, "provisioned": 0, "written_off": 0, "recovered": 0, "forgiven": 0,
     "received": 0, "elsewhere": 0, "paid_out": 0, "debiting": 0, "write_off_by": "",
     "write_off": 0, "rung": 0, "version": 0, "overpaid": 0, "overpaid_written_off": 0,
+    "captures": 0, "other_captured": 0, "corrections": 0, "uncollected": 0,
 }  # fmt: skip

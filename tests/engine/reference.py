@@ -41,6 +41,7 @@ from tests.engine.plain_terms import (
     due,
     features_of,
     fee,
+    left,
     minor,
     no_damage,
     offered,
@@ -51,6 +52,7 @@ from tests.engine.plain_terms import (
     scored,
     share,
     shorter,
+    spread,
     started,
     still_accepted,
     takeable,
@@ -191,9 +193,16 @@ class Reference(Books):
         if command.expected_version not in (None, it["version"]):
             raise Refused("VERSION_MISMATCH")
         self.bring_up(it, now_us)
+        captures, corrections = it["captures"], it["corrections"]
         total = RULES[type(command)](self, caller, it, command, now_us)
         if isinstance(command, c.Settle):
-            return ("settled", dict(it), total), it["user_id"], key
+            number = it["captures"] if it["captures"] > captures else None
+            return ("settled", dict(it), total, number), it["user_id"], key
+        if isinstance(command, CORRECTING):
+            rows = [
+                dict(self.corrections[key, n + 1]) for n in range(corrections, it["corrections"])
+            ]
+            return ("corrected", dict(it), rows), it["user_id"], key
         return ("authorization", dict(it)), it["user_id"], key
 
     # -- people ------------------------------------------------------------------------------
@@ -328,6 +337,9 @@ class Reference(Books):
                 raise Refused("PARENT_OPEN")
             if self.rentals[parent]["start_us"] is None:
                 raise Refused("PARENT_NEVER_OUT")
+            if any(item.product_id != self.rentals[parent]["product_id"] for item in asked.items):
+                raise Refused("INVALID_INPUT")
+            self._within_damage(parent, sum(it["deposit"] for it in products), now_us)
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
@@ -390,6 +402,22 @@ class Reference(Books):
         if cuts and offer is not None:
             answer = ("cut", answer, tuple(cuts))
         return answer, asked.user_id, keys[0]
+
+    def _within_damage(self, key: RentalKey, amount: int, now_us: int) -> None:
+        """Refuses more damage to a rental than its deposit, in the rental and in later charges."""
+        rental = self.rentals[key]
+        most = PRODUCTS[rental["product_id"]]["deposit"]
+        for _, row in self._of(rental):
+            if row["purpose"] == "DAMAGE":
+                most -= row["amount"] - row["conceded"]
+        for it in self.rentals.values():
+            if it["parent_id"] and self.names[it["user_id"], it["parent_id"]] == key:
+                at_us = wake(it)
+                over = it["close_us"] is not None or (at_us is not None and at_us <= now_us)
+                asked = it["captured"] if over else it["credit"] + it["cash"]
+                most -= asked - it["conceded"]
+        if amount > most:
+            raise Refused("INVALID_INPUT")
 
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
         """Holds both parts; the rental starts, or waits for the pick-up."""
@@ -531,6 +559,8 @@ class Reference(Books):
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
+        if it["parent_id"]:
+            self._within_damage(self.names[it["user_id"], it["parent_id"]], amount, now_us)
         line = self.line(it["user_id"])
         if line["standing"] != "NORMAL":
             raise Refused(f"USER_{line['standing']}")
@@ -683,8 +713,69 @@ class Reference(Books):
 
     # -- return and loss ---------------------------------------------------------------------
 
-    def _capture(self, it: Row, amount: int) -> tuple[list[Posting], Row]:
-        """Takes cash first; the commission is rounded down on all that the operator keeps."""
+    def _of(self, it: Row) -> list[tuple[int, Row]]:
+        """A rental's captures with their numbers, the newest first."""
+        numbers = range(it["captures"], 0, -1)
+        return [(number, self.captures[it["key"], number]) for number in numbers]
+
+    def _captured(
+        self, it: Row, amount: int, event_us: int, purpose: str = "FEE", reference: str = ""
+    ) -> None:
+        """Notes the capture of the step just taken."""
+        if amount:
+            row = {
+                "purpose": purpose, "amount": amount, "reference": reference,
+                "version": it["version"], "event_us": event_us, "conceded": 0, "disputed": 0,
+            }  # fmt: skip
+            self.put(self.captures, (it["key"], it["captures"]), row)
+
+    def _correct(
+        self, it: Row, command: Any, event: tuple[str, int], *parts: tuple[int, int, int, int]
+    ) -> None:
+        """Notes the correction of the step just taken. Each part has a capture's number, or 0, an
+        amount, and how much more of the capture is conceded and disputed."""
+        reference = getattr(command, "business_reference", "")
+        for number, amount, conceded, disputed in parts:
+            self.change(it, corrections=it["corrections"] + 1)
+            row = {
+                "transition": event[0], "capture": number, "amount": amount, "conceded": conceded,
+                "disputed": disputed, "reference": reference, "reason": command.reason,
+                "version": it["version"], "event_us": event[1],
+            }  # fmt: skip
+            self.put(self.corrections, (it["key"], it["corrections"]), row)
+            reference = ""
+            if number:
+                capture = self.captures[it["key"], number]
+                now = (capture["conceded"] + conceded, capture["disputed"] + disputed)
+                self.change(capture, conceded=now[0], disputed=now[1])
+
+    def _cited(self, it: Row, amount: int, cited: int | None = None) -> list[tuple[int, int]]:
+        """The captures of an amount: the cited one, the newest with enough left, or several."""
+        captures = self._of(it)
+        if cited is not None:
+            captures = [one for one in captures if one[0] == cited and left(one[1]) >= amount]
+            if not captures:
+                raise Refused("INVALID_INPUT")
+        for number, capture in captures:
+            if left(capture) >= amount:
+                return [(number, amount)]
+        shares = spread(amount, [left(capture) for _, capture in captures])
+        return [(one[0], share) for one, share in zip(captures, shares, strict=True) if share]
+
+    def _refer(self, it: Row, reference: str) -> None:
+        """Refuses an operator's own reference that the rental has already."""
+        if reference:
+            for table in (self.captures, self.corrections):
+                for (key, _), row in table.items():
+                    if key == it["key"] and row["reference"] == reference:
+                        raise Refused("BUSINESS_REFERENCE_REUSED")
+
+    def _capture(
+        self, it: Row, amount: int, purpose: str = "FEE", wanted: int | None = None
+    ) -> tuple[list[Posting], Row]:
+        """Takes cash first; the commission is rounded down on all that the operator keeps.
+
+        `wanted` is the whole fee; what is missing of it was not collected."""
         cash = min(amount, it["held_cash"])
         credit = amount - cash
         kept = it["captured"] - it["conceded"]
@@ -703,7 +794,20 @@ class Reference(Books):
             "captured": it["captured"] + amount,
             "captured_credit": it["captured_credit"] + credit,
             "fee": fees[1],
+            "captures": it["captures"] + (1 if amount else 0),
+            **self._missed(it, amount, purpose, wanted),
         }
+
+    def _missed(self, it: Row, amount: int, purpose: str, wanted: int | None) -> Row:
+        if purpose != "FEE":
+            return {"other_captured": it["other_captured"] + amount}
+        if wanted is None:
+            return {"uncollected": max(0, it["uncollected"] - amount)}
+        return {"uncollected": max(0, wanted - self._fees(it) - amount)}
+
+    def _fees(self, it: Row) -> int:
+        """What was captured for the fee."""
+        return sum(row["amount"] for _, row in self._of(it) if row["purpose"] == "FEE")
 
     def _usage(self, it: Row, until_us: int) -> int:
         """The fee until an instant; it stops when a return is claimed."""
@@ -723,23 +827,34 @@ class Reference(Books):
         required(it, *OUT)
         event_us = self._occurred(it, command.occurred_us, now_us)
         total, held = None, it["held_credit"] + it["held_cash"]
+        asked = None if command.purpose is None else str(command.purpose)
+        forbidden = ["FEE"] if it["parent_id"] else []
+        if not it["parent_id"] and command.amount is None:
+            forbidden = ["DAMAGE", "PENALTY"]
+        if asked in forbidden:
+            raise Refused("INVALID_INPUT")
+        purpose = asked or ("DAMAGE" if it["parent_id"] else "FEE")
+        self._refer(it, command.business_reference)
         if command.amount is None:
             no_damage(it)
             total = self._usage(it, event_us)
-            amount = max(0, min(total - it["captured"], held))
+            amount = max(0, min(total - self._fees(it), held))
         else:
             amount = minor(command.amount)
             if amount > held:
                 raise Refused("INVALID_INPUT")
-        claimed = it["state"] == "RETURN_CLAIMED" and amount > 0
-        if claimed and it["captured"] + amount > self._usage(it, now_us):
+        if purpose == "DAMAGE" and not it["parent_id"]:
+            self._within_damage(it["key"], amount, now_us)
+        claimed = it["state"] == "RETURN_CLAIMED" and amount > 0 and purpose == "FEE"
+        if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
-        postings, new = self._capture(it, amount)
+        postings, new = self._capture(it, amount, purpose, total)
         if command.final:
             name = "authorization.settled"
             self._close(it, name, now_us, event_us, *postings, **new, state="SETTLED")
         else:
             self.step(it, "authorization.captured", event_us, *postings, **new)
+        self._captured(it, amount, event_us, purpose, command.business_reference)
         return total
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
@@ -769,10 +884,12 @@ class Reference(Books):
         )
 
     def _lose(self, it: Row, at_us: int) -> None:
-        cap = min(PRODUCTS[it["product_id"]]["buy_out"], it["credit"] + it["cash"])
-        postings, new = self._capture(it, max(0, cap - it["captured"]))
+        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        amount = max(0, min(cap - self._fees(it), it["held_credit"] + it["held_cash"]))
+        postings, new = self._capture(it, amount, wanted=cap)
         new |= {"state": "SETTLED", "custody": "MISSING", "sold_us": at_us + MISSING_US}
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
+        self._captured(it, amount, at_us)
 
     def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
         no_damage(it)
@@ -785,13 +902,16 @@ class Reference(Books):
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
         docked_us = self._occurred(it, command.occurred_us, now_us)
-        excess = max(0, it["captured"] - it["conceded"] - self._usage(it, docked_us))
+        usage = self._usage(it, docked_us)
+        fees = [one for one in self._of(it) if one[1]["purpose"] == "FEE"]
+        kept = sum(row["amount"] - row["conceded"] for _, row in fees)
+        excess = max(0, kept - usage)
         postings: list[Posting] = []
         after, gone, rest = dict(it), {}, excess
         at_the_bank = max(0, min(it["charged_back"], refundable(it) - it["elsewhere"]))
         places = (
-            ("receivable", due(it)),
-            ("receivable_disputed", it["disputed"]),
+            ("receivable", min(due(it), sum(left(row) for _, row in fees))),
+            ("receivable_disputed", sum(row["disputed"] for _, row in fees)),
             ("recovery", unrecovered(it)),
             ("receivable_charged_back", at_the_bank),
             ("refund_payable", refundable(it) - at_the_bank),
@@ -822,7 +942,17 @@ class Reference(Books):
             received=it["received"] - kept_by_the_person,
             refunded=it["refunded"] + kept_by_the_person + gone["refund_payable"],
             refund_payable=it["refund_payable"] + gone["refund_payable"],
+            uncollected=min(it["uncollected"], max(0, usage - self._fees(it))),
         )
+        disputed = gone["receivable_disputed"]
+        of_left = spread(excess - disputed, [left(row) for _, row in fees])
+        of_disputed = spread(disputed, [row["disputed"] for _, row in fees])
+        parts = [
+            (number, some + other, some + other, -other)
+            for (number, _), some, other in zip(fees, of_left, of_disputed, strict=True)
+            if some + other
+        ]
+        self._correct(it, command, ("authorization.found", docked_us), *parts)
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
         """The operator concedes an amount and gets the commission on it back."""
@@ -908,9 +1038,11 @@ class Reference(Books):
         )
 
     def _lower(self, caller: str, it: Row, command: c.LowerCharge, now_us: int) -> None:
+        self._refer(it, command.business_reference)
         amount = minor(command.amount)
         required(it, *CHARGED)
         within(amount, due(it))
+        cited = self._cited(it, amount, command.capture)
         after = dict(it)
         self.step(
             it,
@@ -922,6 +1054,8 @@ class Reference(Books):
             fee=after["fee"],
             lowered=it["lowered"] + amount,
         )
+        parts = [(number, share, share, 0) for number, share in cited]
+        self._correct(it, command, ("collection.lowered", now_us), *parts)
 
     def _forgive(self, caller: str, it: Row, command: c.ForgiveCharge, now_us: int) -> None:
         required(it, *CHARGED)
@@ -936,11 +1070,14 @@ class Reference(Books):
             ("available", "drawn", amount),
             lowered=it["lowered"] + amount,
         )
+        self._correct(it, command, ("collection.charge_forgiven", now_us), (0, amount, 0, 0))
 
     def _refund(self, caller: str, it: Row, command: c.RefundCharge, now_us: int) -> None:
+        self._refer(it, command.business_reference)
         amount = minor(command.amount)
         required(it, *CHARGED)
         within(amount, refundable(it))
+        cited = self._cited(it, amount, command.capture)
         after = dict(it)
         self.step(
             it,
@@ -952,6 +1089,8 @@ class Reference(Books):
             refunded=it["refunded"] + amount,
             refund_payable=it["refund_payable"] + amount,
         )
+        parts = [(number, share, share, 0) for number, share in cited]
+        self._correct(it, command, ("collection.refunded", now_us), *parts)
 
     def _pay_out(self, caller: str, it: Row, command: c.PayOutRefund, now_us: int) -> None:
         amount = minor(command.amount)
@@ -1086,6 +1225,7 @@ class Reference(Books):
         amount = minor(command.amount)
         required(it, *CHARGED)
         within(amount, due(it))
+        cited = self._cited(it, amount, command.capture)
         self.step(
             it,
             "collection.dispute_opened",
@@ -1093,15 +1233,24 @@ class Reference(Books):
             ("receivable_disputed", "receivable", amount),
             disputed=it["disputed"] + amount,
         )
+        parts = [(number, share, 0, share) for number, share in cited]
+        self._correct(it, command, ("collection.dispute_opened", now_us), *parts)
 
     def _resolve_dispute(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         required(it, *CHARGED)
         amount, after = it["disputed"], dict(it)
         if amount == 0:
             raise Refused("NOTHING_DISPUTED")
+        gives_up = command.user_won and not command.goodwill
+        parts = [
+            (number, row["disputed"], row["disputed"] if gives_up else 0, -row["disputed"])
+            for number, row in self._of(it)
+            if row["disputed"]
+        ]
         if not command.user_won:
             back = ("receivable", "receivable_disputed", amount)
             self.step(it, "collection.dispute_lost", now_us, back, disputed=0)
+            self._correct(it, command, ("collection.dispute_lost", now_us), *parts)
             return
         self.step(
             it,
@@ -1114,6 +1263,7 @@ class Reference(Books):
             conceded=after["conceded"],
             fee=after["fee"],
         )
+        self._correct(it, command, ("collection.dispute_won", now_us), *parts)
 
     def _borne(self, after: Row, goodwill: bool, amount: int, against: str) -> list[Posting]:
         """Freehold or the operator bears an amount that the person need not pay."""
@@ -1139,7 +1289,9 @@ class Reference(Books):
             raise Refused("NOTHING_CHARGED_BACK")
         if not command.user_won:
             back = ("cash", "receivable_charged_back", amount)
-            self.step(it, "collection.charge_back_overturned", now_us, back, charged_back=0)
+            name = "collection.charge_back_overturned"
+            self.step(it, name, now_us, back, charged_back=0)
+            self._correct(it, command, (name, now_us), (0, amount, 0, 0))
             return
         # The places of the money that the person keeps, in the order in which it is taken.
         before_the_loss = refundable(it) - it["recovered"] - it["elsewhere"]
@@ -1154,6 +1306,11 @@ class Reference(Books):
             shares[place] = min(rest, there)
             rest -= shares[place]
         # The rest had gone out before.
+        given_up = 0 if command.goodwill else shares["charge"]
+        cited = self._cited(it, given_up) if given_up else []
+        parts = [(number, share, share, 0) for number, share in cited]
+        if amount > given_up:
+            parts.append((0, amount - given_up, 0, 0))
         self.step(
             it,
             "collection.charge_back_won",
@@ -1174,6 +1331,7 @@ class Reference(Books):
             conceded=after["conceded"],
             fee=after["fee"],
         )
+        self._correct(it, command, ("collection.charge_back_won", now_us), *parts)
 
     def _provision(self, caller: str, it: Row, command: c.SetProvision, now_us: int) -> None:
         amount = minor(command.amount)
@@ -1282,10 +1440,12 @@ class Reference(Books):
             self._lose(it, at_us)
         elif state == "RETURN_CLAIMED":
             held = it["held_credit"] + it["held_cash"]
-            amount = max(0, min(self._usage(it, at_us) - it["captured"], held))
-            postings, new = self._capture(it, amount)
+            usage = self._usage(it, at_us)
+            amount = max(0, min(usage - self._fees(it), held))
+            postings, new = self._capture(it, amount, wanted=usage)
             name = "authorization.claim_accepted"
             self._close(it, name, at_us, at_us, *postings, **new, state="SETTLED")
+            self._captured(it, amount, at_us)
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         else:
@@ -1310,6 +1470,10 @@ class Reference(Books):
                 self._order(it, "DEBIT", due(it), now_us)
 
 
+CORRECTING = (
+    *(c.LowerCharge, c.RefundCharge, c.ReportFound, c.ForgiveCharge),
+    *(c.OpenDispute, c.ResolveDispute, c.ResolveChargeBack),
+)
 Rule = Callable[[Reference, str, Row, Any, int], Any]
 RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.Confirm: Reference._confirm,

@@ -28,6 +28,9 @@ Parts = dict[str, Any]
 """Fields of a message."""
 AMOUNT: Parts = {"amount": yuan(100)}
 PAID: Parts = {"payment_reference": "pay-1", "paid": yuan(100)}
+REASON: Parts = {"reason": "the item was at fault"}
+CITED: Parts = {**AMOUNT, **REASON, "capture": 1}
+REFERRED: Parts = {**CITED, "business_reference": "case-1"}
 REPORTED: Parts = {"payment_reference": "pay-1", "amount": yuan(100)}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import credit_service_pb2 as credit
+from freehold.v1.authorization_pb2 import CAPTURE_PURPOSE_PENALTY
 from freehold.v1.types_pb2 import OFFER_REDUCED, OFFER_ZERO, SignedMoney
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,6 +23,7 @@ from tests.operations.call import (
     CHARGED,
     OUT,
     PAID,
+    REASON,
     SAME_LINE,
     Call,
     CallOnAuthorization,
@@ -186,6 +188,8 @@ CALLS = (
                 "final": True,
                 "line_items": [{"description": "Two hours, café", "amount": FEN}],
                 "occurred_at": NOW,
+                "purpose": CAPTURE_PURPOSE_PENALTY,
+                "business_reference": "case-1",
             },
             {"usage": {"end_time": NOW}, "final": True},
         ),
@@ -245,7 +249,7 @@ CALLS = (
     ),
     CallOnAuthorization(
         method="ReportFound",
-        parts=({"occurred_at": NOW, "evidence": "https://example.com/case?id=4711"},),
+        parts=({"occurred_at": NOW, "evidence": "https://example.com/case?id=4711", **REASON},),
         unraced=SAME_LINE,
         states=CHARGED - OUT,
         rule=lambda it, n, now_us: settlement.find(it, BIKE, now_us),

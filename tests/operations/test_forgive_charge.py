@@ -11,7 +11,7 @@ from tests.engine import acts
 from tests.engine.acts import Books
 from tests.engine.calls import authorize, balances, refused, rental, settle, stored
 from tests.fakes import Desk
-from tests.operations.call import CHARGED, SAME_LINE, CallOnAuthorization, then
+from tests.operations.call import CHARGED, REASON, SAME_LINE, CallOnAuthorization, then
 from tests.rpc import ready
 
 
@@ -24,6 +24,7 @@ CALLS = (
     CallOnAuthorization(
         method="ForgiveCharge",
         scope="disputes.write",
+        parts=(REASON,),
         unraced=SAME_LINE,
         states=CHARGED,
         rule=lambda it, _amount_minor, now_us: collection.forgive(it, now_us),

@@ -140,6 +140,8 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
     match name:
         case "description":
             return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
+        case "reason":
+            return ("a\0b", "x" * 201, "abc\n", "\x7f")
         case "evidence":
             needed = ("",) if leaf.method == "ContestReturn" else ()
             return ("a\0b", "x" * 201, "é", "a b", "abc\n", *needed)
@@ -153,7 +155,7 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return (-(10**12) - 1, -(2**63), *TOO_MUCH)
         case "amount_minor":
             return (*bad, *TOO_MUCH, *(() if leaf.method in MAY_BE_ZERO else (0,)))
-        case "expected_version" | "number":
+        case "expected_version" | "number" | "capture":
             return (*bad, 0)
         case "currency_code":
             return (*bad, "", "cny", "CNYY")

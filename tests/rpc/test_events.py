@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 
 from service.books.verify import verify_books
 from service.domain.authorization import Authorization
+from service.domain.captures import Purpose
 from service.domain.tariff import Fee, FeeItem, FeeLine
-from service.engine.calls import Answer, Group, Settled
+from service.domain.transitions import Transition
+from service.engine.calls import Answer, Corrected, Group, Settled
+from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc import answers, authorization_service, collection_service, credit_service
 from service.rpc.convert import encode_authorization
 from service.rpc.mutations import Mutation
 from service.rpc.stored import read_answer, read_payload
-from tests.fakes import OPERATOR, serving
+from tests.fakes import OPERATOR, START_US, serving
 from tests.rpc.examples import passing
 from tests.rpc.support import Desks, desks
 
@@ -30,7 +33,7 @@ ROWS: dict[str, Mutation] = {
 }
 WRITERS = (
     answers.write_authorized, answers.write_group, answers.write_settled,
-    answers.write_reversed, answers.write_provisioned,
+    answers.write_reversed, answers.write_provisioned, answers.write_corrected,
 )  # fmt: skip
 ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
 """The methods that answer with authorizations."""
@@ -55,6 +58,13 @@ def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
 AUTHORIZATIONS = st.builds(
     Authorization, **{name: _values(name, it) for name, it in get_type_hints(Authorization).items()}
 )
+CAPTURE = CaptureRecord(
+    "ann", "a", 2, Purpose.DAMAGE, 500, "case-1", 3, START_US, START_US, b"", 20, 30
+)
+CORRECTION = CorrectionRecord(
+    *("ann", "a", 1, Transition.LOWERED, 2, 20, 20, 0, "case-2", "a dent"),
+    *(4, START_US, START_US, b""),
+)
 FEE = Fee((FeeLine(FeeItem.START_FEE, 1, 150, 150), FeeLine(FeeItem.INTERVALS, 2, 100, 200)), 350)
 
 
@@ -64,7 +74,9 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
     if writer is answers.write_group:
         return [Group(tuple(them)), Group(())]
     if writer is answers.write_settled:
-        return [Settled(them[0], None), Settled(them[0], FEE)]
+        return [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
+    if writer is answers.write_corrected:
+        return [Corrected(them[0], ()), Corrected(them[0], (CORRECTION, CORRECTION))]
     return [them[0]]
 
 

@@ -20,9 +20,8 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeRes
 from freehold.v1.credit_service_pb2 import PutUsersRequest
 
 from service.config import Limits
-from service.domain.authorization import Authorization
 from service.engine.group_commit import CommitLimits
-from service.engine.reads import START
+from service.engine.reads import START, Told
 from service.storage.database import writing
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
@@ -276,11 +275,11 @@ class BrokenStore(SqlStore):
         with super().begin() as transaction:
             yield transaction
 
-    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
+    def told(self, user_id: str, authorization_id: str) -> Told | None:
         """A read, or a failure."""
         if self.broken:
             raise RuntimeError(SECRET)
-        return super().authorization(user_id, authorization_id)
+        return super().told(user_id, authorization_id)
 
 
 def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) -> None:

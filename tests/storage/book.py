@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.captures import Purpose
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
@@ -70,12 +71,12 @@ def live(desk: Desk) -> None:
 def _collected(desk: Desk) -> None:
     """Ann's first rental: captured twice, then every step of collection."""
     it = rental(desk, authorize(asset_id="x-1"))
-    it = rental(desk, settle(it, 700, final=False))
+    it = rental(desk, acts.capture(it, 700, Purpose.DAMAGE, reference="case-1"))
     it = rental(desk, settle(it, 2_150))
     for command in (
         pay(it, 1_000, reference="p-1"),
         acts.pay_elsewhere(it, 200),
-        acts.lower(it, 100),
+        acts.lower(it, 100, reason="a dent", reference="case-2"),
         acts.dispute(it, 300),
         acts.decide_dispute(it, user_won=True),
         acts.dispute(it, 150),
@@ -334,6 +335,8 @@ def multiply(file: Path, times: int) -> None:
             " ELSE {n} || payment_reference END"
         },
         "open_items": {"asset_id": "{n} || asset_id"},
+        "captures": {},
+        "corrections": {},
         # A payload contains its person's name.
         "outbox": {"sequence": "NULL", "operator_id": "''", "payload": "x''"},
     }

@@ -17,7 +17,10 @@ from sqlalchemy import text
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
+from service.domain.captures import Purpose
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
+from service.domain.errors import InvalidInput
+from service.engine.calls import Corrected
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.profile import read_profile
@@ -29,8 +32,9 @@ from service.storage.database import open_database
 from service.storage.migrate import is_current, migrate
 from service.storage.store import SqlStore
 from tests.conftest import KINDS, Databases, databases_of
+from tests.engine import acts
 from tests.engine.acts import HOUR_US, told, transfers
-from tests.engine.calls import authorize, balances, rental, stored
+from tests.engine.calls import authorize, balances, pay, rental, stored
 from tests.fakes import OPERATOR, START_US, Desk, lists_of
 
 EARLIER = Path(__file__).parent / "earlier"
@@ -156,6 +160,65 @@ def test_people_and_lines_of_an_earlier_build_go_on(desk: Desk) -> None:
     assert (it.offer, it.band) == ("ZERO", "A")
     assert balances(desk, "ann")[1] == before[1] - 19_900
     assert verify_books(desk.store.engine).fault is None
+
+
+def owing(desk: Desk) -> Authorization:
+    """An earlier build's rental of which an amount is due; it has no row of a capture."""
+    (it,) = [it for it in listed(desk, "ann") if it.due_minor]
+    assert (it.captures, it.fee_captured_minor) == (0, it.captured_minor)
+    return it
+
+
+def test_r8_an_amount_that_an_earlier_build_captured(desk: Desk) -> None:
+    """R8: an amount that an earlier build captured has no row and counts as the fee. It can be
+    disputed, lowered and refunded without a citation; the corrections then name no capture."""
+    it = owing(desk)
+    whole_minor = it.due_minor
+    with pytest.raises(InvalidInput):
+        desk.do(acts.lower(it, 100, 1), request_id="cites")
+    for n, (command, caller) in enumerate(
+        (
+            (acts.lower(it, 100, reason="late", reference="case-1"), OPERATOR),
+            (acts.dispute(it, 200), PLATFORM),
+            (acts.decide_dispute(it, user_won=True), PLATFORM),
+            (pay(it, whole_minor - 300), PLATFORM),
+            (acts.refund(it, 50), OPERATOR),
+        )
+    ):
+        desk.do(command, request_id=f"corrects-{n}", caller=caller)
+    after = stored(desk, it)
+    assert (after.conceded_minor, after.captures, after.corrections) == (350, 0, 4)
+    assert verify_books(desk.store.engine, read_payload=read_payload).fault is None
+
+
+def test_r8_an_earlier_server_captures_without_a_row(desk: Desk) -> None:
+    """R8: while servers of the build before run, their captures have no rows and count as the fee,
+    before and after captures of this build in the same rental."""
+    it = rental(desk, authorize("ann", "bike"), request_id="anew")
+
+    def without_a_row(amount_minor: int, request_id: str) -> None:
+        number = rental(desk, acts.capture(it, amount_minor), request_id=request_id).captures
+        with desk.store.engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.execute(text("DROP TRIGGER IF EXISTS captures_no_delete"))
+            else:
+                connection.execute(text("ALTER TABLE captures DISABLE TRIGGER ALL"))
+            of = {"it": it.authorization_id, "number": number}
+            row = "DELETE FROM captures WHERE authorization_id = :it AND number = :number"
+            assert connection.execute(text(row), of).rowcount == 1
+            less = "UPDATE authorizations SET captures = captures - 1 WHERE authorization_id = :it"
+            connection.execute(text(less), of)
+
+    without_a_row(700, "before")
+    rental(desk, acts.capture(it, 400, Purpose.DAMAGE), request_id="damage")
+    without_a_row(300, "between")
+    after = rental(desk, acts.capture(it, 200, final=True), request_id="last")
+    assert (after.captures, after.captured_minor, after.fee_captured_minor) == (2, 1_600, 1_200)
+    answer = desk.do(acts.lower(after, 1_550), request_id="lowers")
+    assert isinstance(answer, Corrected)
+    parts = [(row.capture, row.conceded_minor) for row in answer.corrections]
+    assert parts == [(2, 200), (1, 400), (0, 950)]
+    assert verify_books(desk.store.engine, read_payload=read_payload).fault is None
 
 
 FORMATS = text("SELECT link_format, link FROM entries WHERE user_id = 'ann' ORDER BY sequence")

@@ -21,6 +21,7 @@ RELEASED = {
     "0009_events_tell_all.py": "06d76ff2872b279af23682a224bd49c3",
     "0010_money_that_went_twice.py": "5f9f446a3c879445f5d8519cb01daf5c",
     "0011_late_reports.py": "27bff983727b687f66be74b8715d9729",
+    "0012_captures.py": "f6baac7b5e4abd9386d0109b9a587dde",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -252,6 +252,8 @@ VALID: dict[str, dict[str, Any]] = {
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
+    "captures": {"number": 1, "purpose": "FEE", "amount_minor": 3, "conceded_minor": 1},
+    "corrections": {"number": 1, "amount_minor": 1},
 }  # fmt: skip
 
 
@@ -308,6 +310,8 @@ NEGATIVE = {
                        "debiting_minor", "forgiven_minor", "received_minor",
                        "elsewhere_minor", "paid_out_minor", "write_off_minor",
                        "overpaid_minor", "overpaid_written_off_minor"],
+    "captures": ["conceded_minor", "disputed_minor"],
+    "corrections": ["capture", "conceded_minor"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
               "version", "overpaid_minor", "unheld_minor"],
 }  # fmt: skip
@@ -341,6 +345,12 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("policies", "credit_share_is_a_share", {"reduced_credit_share_bp": 10_001}),
     ("products", "interval_positive", {"interval_minutes": 0}),
     ("payments", "amount_positive", {"amount_minor": 0}),
+    ("captures", "number_positive", {"number": 0}),
+    ("captures", "given_up_within_captured", {"disputed_minor": 3}),
+    ("captures", "purpose_known", {"purpose": "GIFT"}),
+    ("corrections", "number_positive", {"number": 0}),
+    ("corrections", "amount_positive", {"amount_minor": 0}),
+    ("captures", "amount_positive", {"amount_minor": 0, "conceded_minor": 0}),
     ("users", "score_limit_minor_not_negative", {"score_limit_minor": -1}),
     ("users", "score_of_known_features", {"score_version": 3}),
     ("users", "score_of_known_features", {"score_version": -1}),

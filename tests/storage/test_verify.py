@@ -318,7 +318,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         tuple(f"UPDATE {table} SET user_id='zoe' {ANN}"
               for table in ("users", "lines", "entries", "authorizations", "sealed_heads",
                             "payments", "transfers", "requests", "decisions", "open_items",
-                            "outbox")),
+                            "outbox", "captures", "corrections")),
         "SUBJECT", "lines/zoe/CNY",
     ),
     "a pending cut of an available amount": (
@@ -496,8 +496,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "BALANCE_STORED", "lines/ben/CNY",
     ),
     "an overpaid amount of an authorization": (
-        (f"{A} overpaid_minor=overpaid_minor-1, overpaid_written_off_minor="
-         "overpaid_written_off_minor+1 WHERE authorization_id='{twice}'",),
+        ((f"{A} overpaid_minor=overpaid_minor-1, overpaid_written_off_minor="
+          "overpaid_written_off_minor+1 WHERE authorization_id='{twice}'"),),
         "AUTHORIZATION_AMOUNT", "users/ben/authorizations/{twice}",
     ),
     "a debt without a hold": (
@@ -588,6 +588,68 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "dunning begun anew": (
         (f"{A} rung=0 {ONE}",), "EVENTS_TELL", FIRST,
+    ),
+    **{
+        f"a capture's {column}": (
+            (f"UPDATE captures SET {column}={value} {ONE} AND number=1",),
+            "CAPTURE", f"captures/ann/{{one}}/{number}",
+        )
+        for column, value, number in (
+            ("user_id", "'zoe'", 2), ("authorization_id", "'ghost'", 2), ("number", "9", 2),
+            ("purpose", "'PENALTY'", 1), ("amount_minor", "amount_minor+1", 1),
+            ("business_reference", "'case-9'", 1), ("event_us", "event_us-1", 1),
+            ("authorization_version", "authorization_version+1", 1),
+            ("record_us", "record_us+1", 1), ("digest", "x'00'", 1),
+        )
+    },
+    **{
+        f"a correction's {column}": (
+            (f"UPDATE corrections SET {column}={value} {ONE} AND number=1",),
+            "CAPTURE", f"corrections/ann/{{one}}/{number}",
+        )
+        for column, value, number in (
+            ("user_id", "'zoe'", 2), ("authorization_id", "'ghost'", 2), ("number", "99", 2),
+            ("transition", "'collection.refunded'", 1), ("capture", "capture-1", 1),
+            ("amount_minor", "amount_minor+1", 1), ("conceded_minor", "0", 1),
+            ("disputed_minor", "1", 1), ("business_reference", "'case-9'", 1),
+            ("reason", "'none'", 1), ("event_us", "event_us-1", 1),
+            ("authorization_version", "authorization_version+1", 1),
+            ("record_us", "record_us+1", 1), ("digest", "x'00'", 1),
+        )
+    },
+    **{
+        f"a capture's {column} that no correction tells of": (
+            (f"UPDATE captures SET {column}={column}+1 {ONE} AND number=1",), "CAPTURES", FIRST,
+        )
+        for column in ("conceded_minor", "disputed_minor")
+    },
+    "less conceded of a capture than was": (
+        (f"UPDATE captures SET conceded_minor=conceded_minor-1 {ONE} AND number=2",),
+        "CAPTURE", "captures/ann/{one}/2",
+    ),
+    **{
+        f"the {name} of an authorization": ((f"{A} {name}={name}+1 {ONE}",), "CAPTURES", FIRST)
+        for name in ("captures", "corrections", "other_captured_minor")
+    },
+    "an amount that was collected": (
+        (f"{A} uncollected_minor=1 {ONE}",), "PAYLOAD", "outbox/{newest}",
+    ),
+    "the last capture gone": (
+        (f"DELETE FROM captures {ONE} AND number=2",), "CAPTURES", FIRST,
+    ),
+    "the last correction gone": (
+        ((f"DELETE FROM corrections {ONE} AND"
+          f" number=(SELECT corrections FROM authorizations {ONE})"),),
+        "CAPTURES", FIRST,
+    ),
+    "a capture of no authorization": (
+        (("INSERT INTO captures VALUES"
+          " ('ann', 'ghost', 1, 'FEE', 1, '', 1, 1, 1, x'00', 0, 0)"),),
+        "CAPTURE", "captures/ann/ghost/1",
+    ),
+    "an unknown purpose": (
+        (f"UPDATE captures SET purpose='GIFT' {ONE} AND number=1",),
+        "UNREADABLE", "captures/ann/{one}/1",
     ),
     "an operator's payable": (
         ("UPDATE operator_payables SET amount_minor=amount_minor+1 WHERE operator_id='city'",),

@@ -11,8 +11,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CapturePurpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAPTURE_PURPOSE_UNSPECIFIED: _ClassVar[CapturePurpose]
+    CAPTURE_PURPOSE_FEE: _ClassVar[CapturePurpose]
+    CAPTURE_PURPOSE_DAMAGE: _ClassVar[CapturePurpose]
+    CAPTURE_PURPOSE_PENALTY: _ClassVar[CapturePurpose]
+CAPTURE_PURPOSE_UNSPECIFIED: CapturePurpose
+CAPTURE_PURPOSE_FEE: CapturePurpose
+CAPTURE_PURPOSE_DAMAGE: CapturePurpose
+CAPTURE_PURPOSE_PENALTY: CapturePurpose
+
 class Authorization(_message.Message):
-    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid")
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid", "uncollected")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Authorization.State]
@@ -115,6 +126,7 @@ class Authorization(_message.Message):
     FEE_FIELD_NUMBER: _ClassVar[int]
     WRITE_OFF_PROPOSED_FIELD_NUMBER: _ClassVar[int]
     OVERPAID_FIELD_NUMBER: _ClassVar[int]
+    UNCOLLECTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     product_id: str
@@ -157,4 +169,45 @@ class Authorization(_message.Message):
     fee: _types_pb2.Money
     write_off_proposed: _types_pb2.Money
     overpaid: _types_pb2.Money
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    uncollected: _types_pb2.Money
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., uncollected: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class Capture(_message.Message):
+    __slots__ = ("number", "purpose", "amount", "conceded", "disputed", "business_reference", "occur_time", "create_time")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CONCEDED_FIELD_NUMBER: _ClassVar[int]
+    DISPUTED_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    OCCUR_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    purpose: CapturePurpose
+    amount: _types_pb2.Money
+    conceded: _types_pb2.Money
+    disputed: _types_pb2.Money
+    business_reference: str
+    occur_time: _timestamp_pb2.Timestamp
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., purpose: _Optional[_Union[CapturePurpose, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., business_reference: _Optional[str] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Correction(_message.Message):
+    __slots__ = ("number", "kind", "capture", "amount", "conceded", "business_reference", "reason", "create_time")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CONCEDED_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    kind: str
+    capture: int
+    amount: _types_pb2.Money
+    conceded: _types_pb2.Money
+    business_reference: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[str] = ..., capture: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., business_reference: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

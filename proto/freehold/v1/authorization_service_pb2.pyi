@@ -144,10 +144,14 @@ class GetAuthorizationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "captures", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CAPTURES_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    captures: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Capture]
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class ListAuthorizationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "user_id", "state")
@@ -228,7 +232,7 @@ class ExtendRentalResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at")
+    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference")
     class Usage(_message.Message):
         __slots__ = ("end_time",)
         END_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -249,6 +253,8 @@ class SettleAuthorizationRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     LINE_ITEMS_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
@@ -257,7 +263,9 @@ class SettleAuthorizationRequest(_message.Message):
     expected_version: int
     line_items: _containers.RepeatedCompositeFieldContainer[SettleAuthorizationRequest.LineItem]
     occurred_at: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    purpose: _authorization_pb2.CapturePurpose
+    business_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ...) -> None: ...
 
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
@@ -295,12 +303,14 @@ class Fee(_message.Message):
     def __init__(self, lines: _Optional[_Iterable[_Union[Fee.Line, _Mapping]]] = ..., total: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "fee")
+    __slots__ = ("authorization", "fee", "capture")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     FEE_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     fee: Fee
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ...) -> None: ...
+    capture: _authorization_pb2.Capture
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "origin", "expected_version")
@@ -384,60 +394,80 @@ class ReportLostResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ReportFoundRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "occurred_at", "evidence")
+    __slots__ = ("request_id", "name", "expected_version", "occurred_at", "evidence", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     occurred_at: _timestamp_pb2.Timestamp
     evidence: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evidence: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evidence: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ReportFoundResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class LowerChargeRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "amount")
+    __slots__ = ("request_id", "name", "expected_version", "amount", "capture", "reason", "business_reference")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    capture: int
+    reason: str
+    business_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., capture: _Optional[int] = ..., reason: _Optional[str] = ..., business_reference: _Optional[str] = ...) -> None: ...
 
 class LowerChargeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RefundChargeRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "amount")
+    __slots__ = ("request_id", "name", "expected_version", "amount", "capture", "reason", "business_reference")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    capture: int
+    reason: str
+    business_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., capture: _Optional[int] = ..., reason: _Optional[str] = ..., business_reference: _Optional[str] = ...) -> None: ...
 
 class RefundChargeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RecordPaidElsewhereRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount")

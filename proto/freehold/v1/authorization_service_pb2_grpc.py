@@ -228,7 +228,8 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAuthorization(self, request, context):
-        """Reads one authorization of the calling operator.
+        """Reads one authorization of the calling operator, with its captures and
+        corrections.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,40 +22,50 @@ DISPUTE_OUTCOME_USER_WON: DisputeOutcome
 DISPUTE_OUTCOME_GOODWILL: DisputeOutcome
 
 class OpenDisputeRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "amount")
+    __slots__ = ("request_id", "name", "expected_version", "amount", "capture", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    capture: int
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., capture: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class OpenDisputeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class ResolveDisputeRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "outcome")
+    __slots__ = ("request_id", "name", "expected_version", "outcome", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     outcome: DisputeOutcome
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ...) -> None: ...
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ResolveDisputeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RecordChargeBackRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount")
@@ -78,22 +88,26 @@ class RecordChargeBackResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ResolveChargeBackRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "outcome")
+    __slots__ = ("request_id", "name", "expected_version", "outcome", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     outcome: DisputeOutcome
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ...) -> None: ...
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ResolveChargeBackResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class SetProvisionRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount")
@@ -148,20 +162,24 @@ class ApproveWriteOffResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ForgiveChargeRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version")
+    __slots__ = ("request_id", "name", "expected_version", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ForgiveChargeResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "corrections")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class PayOutRefundRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount")

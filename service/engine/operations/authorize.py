@@ -25,6 +25,7 @@ from service.domain.policy import (
 from service.domain.product import Product
 from service.engine.calls import Answer, Cut, CutTime, Group, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
+from service.engine.damage import require_damage
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -68,6 +69,7 @@ def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     keys.items.update(items_of(caller, it))
     if it.parent_id:
         keys.authorizations.add((it.user_id, it.parent_id))
+        keys.damaged.add((it.user_id, it.parent_id))
 
 
 def items_of(caller: str, it: Authorize) -> list[Pair]:
@@ -88,7 +90,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None:
-        _require_charge(work.caller, command, products, rows)
+        _require_charge(work.caller, command, products, rows, context)
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
@@ -211,11 +213,16 @@ def _require_one_currency(products: list[Product]) -> None:
 
 
 def _require_charge(
-    operator_id: str, command: Authorize, products: list[Product], rows: Rows
+    operator_id: str,
+    command: Authorize,
+    products: list[Product],
+    rows: Rows,
+    context: Context,
 ) -> None:
     """Raises an error unless a damage charge cites a closed rental whose item was out.
 
-    The rental must be of the same person and operator. The charge asks for at most the deposit.
+    The rental must be of the same person, operator and product. All charges for damage to it
+    together ask for at most the deposit.
     """
     if not command.parent_id:
         raise InvalidInput.of("amount", "amount.only_with_parent", "is allowed only with parent")
@@ -241,6 +248,13 @@ def _require_charge(
         raise IllegalState(
             "PARENT_NEVER_OUT", "the item of the parent rental was never out", parent.state
         )
+    if any(product.product_id != parent.product_id for product in products):
+        raise InvalidInput.of(
+            "product_id", "product_id.parent", f"must be {parent.product_id}, as in the parent"
+        )
+    asked = command.amount
+    all_minor = sum(it.deposit_minor if asked is None else asked.amount_minor for it in products)
+    require_damage(command.user_id, command.parent_id, all_minor, rows, context)
 
 
 def usable(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:

@@ -13,6 +13,7 @@ from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
+from service.engine.damage import require_damage
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
 from service.engine.posting import (
@@ -38,8 +39,9 @@ class Increment(AuthorizationCommand):
 
 
 def wanted(caller: str, it: Increment, keys: Keys) -> None:
-    """Needs the authorization, and the payment, if any."""
+    """Needs the authorization, the payment, if any, and the rental if it is a damage charge."""
     of_authorization(caller, it, keys)
+    keys.raised.add((it.user_id, it.authorization_id))
     if it.payment_reference:
         keys.payments.add((caller, it.payment_reference))
 
@@ -49,6 +51,8 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     current, line, draft = opened(work.caller, it, rows, context)
     life.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
+    if current.parent_id:
+        require_damage(current.user_id, current.parent_id, amount_minor, rows, context)
     if line.standing is not Standing.NORMAL:
         raise IllegalState(
             f"USER_{line.standing}",

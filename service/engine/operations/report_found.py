@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from service.domain import settlement
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.correcting import Remark, captures_of
 from service.engine.occurrence import occurred_us
-from service.engine.operation import Operation, of_authorization
-from service.engine.posting import finish, opened, product_of
+from service.engine.operation import Operation, of_correction
+from service.engine.posting import finish_correction, opened, product_of
 from service.engine.rows import Rows
 
 
@@ -22,6 +23,7 @@ class ReportFound(AuthorizationCommand):
 
     occurred_us: int | None = None
     evidence: str = ""
+    reason: str = ""
 
 
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
@@ -38,8 +40,9 @@ def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided
         draft,
         context.now_us,
     )
-    step = settlement.find(current, product, docked_us)
-    return finish(draft, step, line, rows, context)
+    captures = captures_of(current, rows, draft)
+    step = settlement.find(current, product, docked_us, captures)
+    return finish_correction(draft, step, line, rows, context, Remark(it.reason))
 
 
-REPORT_FOUND = Operation(ReportFound, of_authorization, decide)
+REPORT_FOUND = Operation(ReportFound, of_correction, decide)

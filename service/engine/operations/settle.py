@@ -5,26 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import authorization as life
-from service.domain import settlement
+from service.domain import damage, settlement
+from service.domain.captures import Purpose
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Settled, Work
 from service.engine.context import Context, Decided
+from service.engine.correcting import captures_of, require_new_reference
 from service.engine.occurrence import occurred_us
 from service.engine.operation import Operation, of_authorization
 from service.engine.posting import apply, minor_of, opened, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
+from service.engine.tables import CAPTURES
 
 
 @dataclass(frozen=True, slots=True)
 class Settle(AuthorizationCommand):
     """Capture `amount`, or, if it is None, the fee of the usage until `occurred_us`.
 
-    `final` closes the authorization. `occurred_us` None means now.
+    `final` closes the authorization. `occurred_us` None means now. `purpose` None means the fee,
+    or the damage if it is a damage charge.
     """
 
     amount: Money | None
     final: bool
     occurred_us: int | None = None
+    purpose: Purpose | None = None
+    business_reference: str = ""
+
+
+def wanted(caller: str, it: Settle, keys: Keys) -> None:
+    """Needs the authorization; its captures and corrections only where they are compared."""
+    of_authorization(caller, it, keys)
+    if it.business_reference or it.purpose is Purpose.DAMAGE:
+        keys.captured.add((it.user_id, it.authorization_id))
+    if it.business_reference:
+        keys.corrected.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
@@ -42,15 +57,32 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         context.now_us,
     )
     fee = None
+    purpose = settlement.purpose_of(current, it.purpose, it.amount is None)
+    if it.business_reference:
+        require_new_reference(it.business_reference, current, rows, draft)
     if it.amount is None:
         life.require_rental(current)
         fee = settlement.usage_fee(current, product, event_us)
         amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:
         amount_minor = minor_of(it.amount, current)
-    step = settlement.settle(current, product, amount_minor, it.final, context.now_us, event_us)
+    if purpose is Purpose.DAMAGE and not current.parent_id:
+        before = captures_of(current, rows, draft)
+        damage.require_within(amount_minor, product, before, (), context.now_us)
+    step = settlement.settle(
+        current,
+        product,
+        amount_minor,
+        it.final,
+        context.now_us,
+        event_us,
+        purpose=purpose,
+        business_reference=it.business_reference,
+        wanted_minor=fee.total_minor if fee is not None else None,
+    )
     result = apply(draft, step, line, rows, context)
-    return Decided(draft, Settled(result, fee), result.user_id, result.authorization_id)
+    capture = draft[CAPTURES][-1] if step.taken is not None else None
+    return Decided(draft, Settled(result, fee, capture), result.user_id, result.authorization_id)
 
 
-SETTLE = Operation(Settle, of_authorization, decide)
+SETTLE = Operation(Settle, wanted, decide)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from service.storage.schema.access import api_keys, compatibility, requests
 from service.storage.schema.authorizations import authorizations, decisions, open_items
+from service.storage.schema.captures import captures, corrections
 from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
 from service.storage.schema.ledger import entries, lines, operator_payables
@@ -22,7 +23,9 @@ from service.storage.schema.users import feature_schemas, feature_snapshots, use
 __all__ = [
     "api_keys",
     "authorizations",
+    "captures",
     "compatibility",
+    "corrections",
     "decisions",
     "entries",
     "feature_schemas",

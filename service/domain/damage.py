@@ -1,0 +1,49 @@
+"""Damage: all charges for damage to the item of one rental are within one bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from service.domain import timers
+from service.domain.authorization import CLOSED, Authorization
+from service.domain.captures import Capture, Purpose
+from service.domain.errors import InvalidInput
+from service.domain.product import Product
+
+
+def charged_minor(
+    captures: Iterable[Capture], charges: Iterable[Authorization], now_us: int
+) -> int:
+    """The amount charged for damage to one rental, less the amount that the operator gave up.
+
+    It is captured in the rental itself, or asked for by a damage charge. Of a damage charge that
+    has ended, or is due to end now, only the captured amount counts.
+    """
+    in_rental_minor = sum(it.kept_minor for it in captures if it.purpose is Purpose.DAMAGE)
+    return in_rental_minor + sum(_asked_minor(it, now_us) for it in charges)
+
+
+def _asked_minor(it: Authorization, now_us: int) -> int:
+    ended = it.state in CLOSED or timers.is_due(it, now_us)
+    most_minor = it.captured_minor if ended else it.credit_minor + it.cash_minor
+    return most_minor - it.conceded_minor
+
+
+def require_within(
+    amount_minor: int,
+    product: Product,
+    captures: Iterable[Capture],
+    charges: Sequence[Authorization],
+    now_us: int,
+) -> None:
+    """Raises InvalidInput if the amount is above what is left of the deposit for damage.
+
+    `product` is that of the rental, `captures` are the rental's, and `charges` its damage charges.
+    """
+    left_minor = product.deposit_minor - charged_minor(captures, charges, now_us)
+    if amount_minor > left_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.exceeds_damage",
+            f"must be at most {max(0, left_minor)}, what is left of the deposit for damage",
+        )

@@ -1,0 +1,92 @@
+"""The rows of captures and corrections, as a batch reads and writes them."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import NamedTuple
+
+from service.domain.authorization import Authorization, Step
+from service.domain.captures import WITHOUT_ROW, Capture, Taken
+from service.domain.errors import BusinessReferenceReused
+from service.engine.records.captures import CaptureRecord, CorrectionRecord, digest_of
+from service.engine.rows import Draft, Rows
+from service.engine.tables import CAPTURES, CORRECTIONS
+
+
+class Remark(NamedTuple):
+    """A caller's reason for a correction, and its own reference; both may be empty."""
+
+    reason: str = ""
+    business_reference: str = ""
+
+
+NO_REMARK = Remark()
+
+
+def captures_of(it: Authorization, rows: Rows, draft: Draft | None = None) -> list[Capture]:
+    """The captures of an authorization, a draft's included; they must have been read."""
+    return [row.capture for row in _captures(it, rows, draft).values()]
+
+
+def _captures(it: Authorization, rows: Rows, draft: Draft | None) -> dict[int, CaptureRecord]:
+    name = (it.user_id, it.authorization_id)
+    written = draft.get(CAPTURES, ()) if draft is not None else ()
+    # Rows of the draft come later: they replace those that were read.
+    every = chain(rows[CAPTURES].values(), written)
+    return {row.number: row for row in every if row[:2] == name}
+
+
+def require_new_reference(reference: str, it: Authorization, rows: Rows, draft: Draft) -> None:
+    """Raises BusinessReferenceReused if a capture or correction of the rental has the reference."""
+    for capture in _captures(it, rows, draft).values():
+        if capture.business_reference == reference:
+            raise BusinessReferenceReused(reference, "capture", capture.number)
+    for row in rows[CORRECTIONS].values():
+        same = row[:2] == (it.user_id, it.authorization_id)
+        if same and row.business_reference == reference:
+            raise BusinessReferenceReused(reference, "correction", row.number)
+
+
+def add_capture(draft: Draft, step: Step, taken: Taken, now_us: int) -> None:
+    """Adds the row of a step's capture to the draft."""
+    it = step.authorization
+    values = (
+        it.authorization_id,
+        it.captures,
+        taken.purpose,
+        taken.amount_minor,
+        taken.business_reference,
+        it.version,
+        step.event_us,
+        now_us,
+    )
+    draft[CAPTURES].append(CaptureRecord(it.user_id, *values, digest_of(*values)))
+
+
+def add_corrections(draft: Draft, step: Step, rows: Rows, remark: Remark, now_us: int) -> None:
+    """Adds the rows of a step's correction to the draft, and changes the captures' rows."""
+    it = step.authorization
+    captures = _captures(it, rows, draft)
+    reference = remark.business_reference
+    for number, part in enumerate(step.parts, it.corrections - len(step.parts) + 1):
+        values = (
+            it.authorization_id,
+            number,
+            step.transition,
+            *part,
+            reference,
+            remark.reason,
+            it.version,
+            step.event_us,
+            now_us,
+        )
+        draft[CORRECTIONS].append(CorrectionRecord(it.user_id, *values, digest_of(*values)))
+        reference = ""
+        if part.capture != WITHOUT_ROW and (part.conceded_minor or part.disputed_minor):
+            row = captures[part.capture]
+            draft[CAPTURES].append(
+                row._replace(
+                    conceded_minor=row.conceded_minor + part.conceded_minor,
+                    disputed_minor=row.disputed_minor + part.disputed_minor,
+                )
+            )
