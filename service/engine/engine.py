@@ -30,6 +30,7 @@ from service.domain.errors import (
 )
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.catalog import Catalog
+from service.engine.charges import read_charges, read_damage
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Context, Decided
 from service.engine.items_in_use import name_product
@@ -52,8 +53,6 @@ from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (
     AUTHORIZATIONS,
-    CAPTURES,
-    CORRECTIONS,
     DECISIONS,
     LINES,
     OPEN_ITEMS,
@@ -312,11 +311,7 @@ class Engine:
         if keys.authorizations:
             self._read_authorizations(rows, keys, transaction)
         if keys.captured or keys.corrected:
-            wishes = [
-                Wish(CAPTURES, _BY_AUTHORIZATION, keys.captured),
-                Wish(CORRECTIONS, _BY_AUTHORIZATION, keys.corrected),
-            ]
-            transaction.read(rows, wishes)
+            read_charges(rows, keys, transaction)
         if keys.items or keys.registered or keys.payments:
             wishes = [
                 Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items),
@@ -349,7 +344,7 @@ class Engine:
         }
         transaction.read(rows, [Wish(AUTHORIZATIONS, _BY_GROUP, groups)])
         if keys.damaged or keys.raised:
-            _read_damage(rows, keys, transaction)
+            read_damage(rows, keys, transaction)
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
 
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
@@ -482,24 +477,7 @@ def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
 
 
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
-_BY_PARENT = ("user_id", "parent_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
-
-
-def _read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
-    """Reads the damage charges of rentals, and the rentals of damage charges that are raised."""
-    parents = {
-        (it.user_id, it.parent_id)
-        for key in keys.raised
-        if (it := rows[AUTHORIZATIONS].get(key)) is not None and it.parent_id
-    }
-    damaged = keys.damaged | parents
-    keys.captured |= damaged
-    wishes = [
-        Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, parents - keys.authorizations),
-        Wish(AUTHORIZATIONS, _BY_PARENT, damaged),
-    ]
-    transaction.read(rows, wishes)
 
 
 def _late(succeeded: Iterable[Pair], rows: Rows) -> set[Pair]:

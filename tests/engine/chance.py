@@ -365,7 +365,8 @@ class Chance:
         if chance.random() < 0.5:
             return None
         known = range(1, int(it["captures"]) + 1)
-        return chance.choice((*known, *known, len(known) + 1, 0))
+        numbers: list[int] = [*known, *known, len(known) + 1, 0]
+        return chance.choice(numbers)
 
     def _referring(self, chance: Random) -> str:
         """An operator's own reference: mostly none, often one that was used before."""

@@ -1169,8 +1169,8 @@ class Reference(Books):
         enough is owed; what is owed less than that went out twice."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
-        newest = sorted(self.transfers.items(), reverse=True)
-        for _, other in newest:
+        newest = [*self.ordered[::-1], *(row for _, row in sorted(self.transfers.items())[::-1])]
+        for other in newest:
             same = other["key"] == it["key"] and other["kind"] == "PAYOUT"
             if same and other["state"] == "REQUESTED" and it["refund_payable"] < amount:
                 self.change(other, state="CANCELLED", change_us=now_us)
