@@ -34,6 +34,7 @@ _CLAIMS = of_transitions({T.RETURN_CLAIMED, T.RETURN_CONTESTED})
 _BEGINS = of_transitions({T.ACTIVE, T.STARTED})
 _CALLS = ~of_transitions(e.NO_CALLS)
 _TRANSFERRED = of_transitions(e.TRANSFERRED)
+_BY_TIME, _PAID_OUT = TRANSITIONS[T.PAID_OUT_BY_TIME], TRANSITIONS[T.PAID_OUT]
 _CLAIMED, _SETTLED, _LOST, _EXTENDED = (
     TRANSITIONS[it] for it in (T.RETURN_CLAIMED, T.SETTLED, T.LOST, T.EXTENDED)
 )
@@ -66,7 +67,8 @@ class Story:
     def transfers(self) -> Words:
         """The events on transfers, with the instants at which they were recorded."""
         said = _TRANSFERRED[self._transition]
-        return self._at[said], self._transition[said], self._record_us[said]
+        word = np.where(self._transition == _BY_TIME, _PAID_OUT, self._transition)
+        return self._at[said], word[said], self._record_us[said]
 
     def calls(self) -> tuple[Array, Array]:
         """For each authorization, the number of events of calls, and the number of losses."""

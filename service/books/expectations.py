@@ -94,6 +94,9 @@ _CAPTURED: Effects = {
 }
 _LOWERED: Effects = {**_concedes(A.RECEIVABLE, lowered_minor=1, due_minor=-1), **_REPAID}
 _REFUNDED: Effects = _concedes(A.REFUND_PAYABLE, refunded_minor=1, refund_payable_minor=1)
+_PAID_OUT: Effects = {
+    (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
+}
 _OWED_AGAIN: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
 }
@@ -143,9 +146,8 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     },
     T.LOWERED: _LOWERED,
     T.REFUNDED: _REFUNDED,
-    T.PAID_OUT: {
-        (A.REFUND_PAYABLE, A.CASH): _moves(refund_payable_minor=-1, paid_out_minor=1, paid_out=1)
-    },
+    T.PAID_OUT: _PAID_OUT,
+    T.PAID_OUT_BY_TIME: _PAID_OUT,
     T.PAYOUT_FAILED: _OWED_AGAIN,
     T.PAYOUT_RETURNED: _OWED_AGAIN,
     T.PAYOUT_CANCELLED: _OWED_AGAIN,
@@ -189,6 +191,12 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     },
     T.CHARGE_FORGIVEN: {
         (A.GOODWILL, A.RECEIVABLE): _moves(lowered_minor=1, due_minor=-1),
+        **_REPAID,
+    },
+    T.SET_OFF: {
+        (A.REFUND_PAYABLE, A.RECEIVABLE): _moves(
+            refund_payable_minor=-1, paid_minor=1, due_minor=-1
+        ),
         **_REPAID,
     },
 }
@@ -270,6 +278,7 @@ CLIMBED: Final = {
 NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
+    *(T.SET_OFF, T.PAID_OUT_BY_TIME),
 }
 """Transitions by time or by the rail; a loss may also be a call."""
 ENDS: Final = {
@@ -284,7 +293,7 @@ PAYOUT_ENDS: Final = {
 }
 """The transitions by which a payout ends without reaching the person."""
 TRANSFERRED: Final = frozenset(
-    {T.DEBIT_REQUESTED, T.PAID_OUT, *ENDS.values(), *PAYOUT_ENDS.values()}
+    {T.DEBIT_REQUESTED, T.PAID_OUT, T.PAID_OUT_BY_TIME, *ENDS.values(), *PAYOUT_ENDS.values()}
 )
 """The requests and ends of transfers, which are recorded at the same instants."""
 
@@ -293,6 +302,7 @@ TRANSFERRED: Final = frozenset(
 
 PAYOUTS: Final = {
     T.PAID_OUT: "paid_out",
+    T.PAID_OUT_BY_TIME: "paid_out",
     T.PAYOUT_FAILED: "failed_payouts",
     T.PAYOUT_RETURNED: "failed_payouts",
     T.PAYOUT_CANCELLED: "failed_payouts",

@@ -180,6 +180,8 @@ AUTHORIZATIONS = Fields(
         "write_off_by": TEXT,
         **among("rung", "version", "captures", "corrections", kind=NUMBER),
         **among("other_captured_minor", "uncollected_minor", kind=AMOUNT),
+        **among("refund_after_us", "refund_since_us", kind=MAYBE),
+        "refund_tries": NUMBER,
     },
     _named("users/{}/authorizations/{}", 0, 1),
 )

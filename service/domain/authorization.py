@@ -24,6 +24,7 @@ from service.domain.dunning import LADDER
 from service.domain.errors import IllegalState, VersionMismatch
 from service.domain.ledger import Account, Posting
 from service.domain.policy import Offer
+from service.domain.refunds import PAUSES_US
 from service.domain.transitions import Transition
 
 
@@ -140,6 +141,10 @@ class Authorization(NamedTuple):
     `captures` and `corrections` count the rows of each. `other_captured_minor` was captured for
     damage or as a penalty; the rest, also all that has no row, was captured for the fee.
     `uncollected_minor` is the part of the fee that was not captured because less was held.
+    `refund_after_us` is the policy's time, in microseconds, after which money owed back goes out by
+    itself; None means only by PayOutRefund, as for authorizations of earlier builds. Since
+    `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or came
+    back since the last PayOutRefund.
     """
 
     user_id: str
@@ -206,6 +211,9 @@ class Authorization(NamedTuple):
     other_captured_minor: int = 0
     corrections: int = 0
     uncollected_minor: int = 0
+    refund_after_us: int | None = None
+    refund_since_us: int | None = None
+    refund_tries: int = 0
 
     @property
     def name(self) -> str:
@@ -259,14 +267,15 @@ class Authorization(NamedTuple):
         return max(rail_minor, back_minor) - self.charged_back_minor
 
     @property
+    def payable_out_minor(self) -> int:
+        """The amount owed back that may go out now: an open charge-back keeps its part here."""
+        owed_minor = self.refund_payable_minor
+        return max(0, min(owed_minor, self.in_hand_minor)) if owed_minor else 0
+
+    @property
     def chargeable_back_minor(self) -> int:
         """The amount that a bank can still take back: it came by the rail."""
         return self.received_minor - self.charged_back_minor
-
-    @property
-    def payable_out_minor(self) -> int:
-        """The amount owed back that may go out now, because no bank has taken it back."""
-        return max(0, min(self.refund_payable_minor, self.in_hand_minor))
 
     @property
     def unpaid_minor(self) -> int:
@@ -285,8 +294,34 @@ class Authorization(NamedTuple):
         return self.written_off_minor - self.recovered_minor - self.forgiven_minor
 
     @property
+    def refund_us(self) -> int | None:
+        """The instant at which money owed back goes out by itself, or None.
+
+        A debit that is under way for an amount still due is awaited first.
+        """
+        since_us, pause_us = self.refund_since_us, self.refund_after_us
+        if since_us is None or pause_us is None or not self.payable_out_minor:
+            return None
+        if self.debiting_minor and self.due_minor:
+            return None
+        if self.refund_tries:
+            if self.refund_tries > len(PAUSES_US):
+                return None
+            pause_us = PAUSES_US[self.refund_tries - 1]
+        return since_us + pause_us
+
+    @property
     def wake_us(self) -> int | None:
         """The next instant at which time alone changes the authorization, or None."""
+        wake_us = self.life_us
+        refund_us = None if self.refund_since_us is None else self.refund_us
+        if wake_us is None or refund_us is None:
+            return wake_us if refund_us is None else refund_us
+        return min(wake_us, refund_us)
+
+    @property
+    def life_us(self) -> int | None:
+        """The next instant at which its state ends or its debt is collected, or None."""
         if self.state is not _SETTLED:
             instant = _WAKES.get(self.state)
             return None if instant is None else instant(self)
@@ -339,7 +374,7 @@ FIXED = frozenset(
         *("user_id", "authorization_id", "operator_id", "request_id", "parent_id", "group_id"),
         *("product_id", "product_revision", "currency", "start", "accept_offers", "band"),
         *("decision_id", "model_id", "policy_revision", "fee_bp", "create_us"),
-        *("pickup_window_us", "rental_period_us"),
+        *("pickup_window_us", "rental_period_us", "refund_after_us"),
     }
 )
 """Fields that no step changes; trying to change one raises KeyError."""
@@ -395,6 +430,8 @@ def step(
         following = following._replace(write_off_by="", write_off_minor=0)
     if parts:
         following = following._replace(corrections=following.corrections + len(parts))
+    if following.refund_payable_minor or following.refund_since_us is not None:
+        following = refund_clocked(following, event_us)
     return Step(following, postings, transition, event_us, transfer, taken, parts)
 
 
@@ -407,6 +444,13 @@ def _set_off(
         refund_payable_minor=it.refund_payable_minor - amount_minor,
     )
     return rest, (*postings, Posting(Account.REFUND_PAYABLE, Account.OVERPAID, amount_minor))
+
+
+def refund_clocked(it: Authorization, event_us: int) -> Authorization:
+    """Starts the time of a refund when something may go out, and ends it when nothing may."""
+    if (it.payable_out_minor > 0) == (it.refund_since_us is not None):
+        return it
+    return it._replace(refund_since_us=event_us if it.refund_since_us is None else None)
 
 
 def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authorization:

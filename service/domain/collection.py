@@ -131,23 +131,53 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """
     require(it, PAY_OUT)
     _within(amount_minor, it.payable_out_minor, "owed back and not charged back")
+    called = it._replace(refund_tries=0)
+    return _paid_out(called, amount_minor, Transition.PAID_OUT, now_us)
+
+
+def refund_by_time(it: Authorization, at_us: int) -> Step:
+    """Money owed back that nobody called for in the policy's time is paid out.
+
+    It pays what is still due of the same authorization first, so that a person who owes money is
+    not paid out and then debited.
+    """
+    set_off_minor = min(it.payable_out_minor, it.due_minor)
+    if not set_off_minor:
+        return _paid_out(it, it.payable_out_minor, Transition.PAID_OUT_BY_TIME, at_us)
+    set_off = it._replace(
+        refund_payable_minor=it.refund_payable_minor - set_off_minor,
+        paid_minor=it.paid_minor + set_off_minor,
+    )
+    postings = (
+        Posting(Account.REFUND_PAYABLE, Account.RECEIVABLE, set_off_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, set_off_minor),
+    )
+    return step(set_off, postings, Transition.SET_OFF, at_us)
+
+
+def _paid_out(it: Authorization, amount_minor: int, transition: Transition, at_us: int) -> Step:
     paid_out = it._replace(
         refund_payable_minor=it.refund_payable_minor - amount_minor,
         paid_out_minor=it.paid_out_minor + amount_minor,
     )
     postings = (Posting(Account.REFUND_PAYABLE, Account.CASH, amount_minor),)
     payout = Transfer(TransferKind.PAYOUT, amount_minor)
-    return step(paid_out, postings, Transition.PAID_OUT, now_us, payout)
+    return step(paid_out, postings, transition, at_us, payout)
 
 
 def payout_failed(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The payment rail could not pay out: the amount is owed again."""
-    return _owed_again(it, amount_minor, Transition.PAYOUT_FAILED, now_us)
+    return _owed_again(_tried(it, now_us), amount_minor, Transition.PAYOUT_FAILED, now_us)
 
 
 def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """A payout bounced: the amount is owed again."""
-    return _owed_again(it, amount_minor, Transition.PAYOUT_RETURNED, now_us)
+    return _owed_again(_tried(it, now_us), amount_minor, Transition.PAYOUT_RETURNED, now_us)
+
+
+def _tried(it: Authorization, now_us: int) -> Authorization:
+    """One try more; its pause counts from now, also for an amount that was owed before."""
+    return it._replace(refund_since_us=now_us, refund_tries=it.refund_tries + 1)
 
 
 def payout_cancelled(it: Authorization, amount_minor: int, now_us: int) -> Step:

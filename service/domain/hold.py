@@ -15,6 +15,7 @@ from service.domain.authorization import (
     State,
     Step,
     changed,
+    refund_clocked,
     refuse,
     require,
     require_rental,
@@ -104,7 +105,10 @@ def _hold(
         changes["refund_payable_minor"] = it.refund_payable_minor + excess_minor
     changes["held_credit_minor"] = it.credit_minor
     # Every Authorize passes here, and the keywords of `step` would cost 1 us.
-    return Step(changed(it, changes), postings, transition, now_us)
+    held = changed(it, changes)
+    if paid_minor:
+        held = refund_clocked(held, now_us)
+    return Step(held, postings, transition, now_us)
 
 
 def grant(authorization: Authorization, product: Product, now_us: int) -> Step:

@@ -38,6 +38,8 @@ class Policy:
     """The time after an event in which it may still be reported."""
     overdue_window_us: int = 2 * 3_600_000_000
     """The least time for which a rental is overdue before its item counts as lost."""
+    refund_after_us: int | None = None
+    """The time after which money owed back goes out by itself; None means only by PayOutRefund."""
 
 
 class Offer(StrEnum):

@@ -25,8 +25,13 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A rental operator; `fee_bp` is Freehold's commission on every capture, in basis points."""
+    """A rental operator; `fee_bp` is Freehold's commission on every capture, in basis points.
+
+    If it owes more than `debt_limit_minor` in a currency, it gets no new authorizations; None means
+    no bound.
+    """
 
     operator_id: str
     name: str
     fee_bp: int
+    debt_limit_minor: int | None = None

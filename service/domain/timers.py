@@ -1,8 +1,8 @@
-"""Timers: offers lapse, rentals become overdue, claims are accepted, debts are collected."""
+"""Timers: offers lapse, rentals become overdue, claims are accepted, debts and refunds are paid."""
 
 from __future__ import annotations
 
-from service.domain import hold, settlement
+from service.domain import collection, hold, settlement
 from service.domain.authorization import (
     Authorization,
     Custody,
@@ -38,6 +38,8 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
     wake_us = authorization.wake_us
     if wake_us is None or wake_us > now_us:
         return None
+    if authorization.refund_us == wake_us:
+        return collection.refund_by_time(authorization, wake_us)
     match authorization.state:
         case State.OFFERED | State.REVIEW | State.AUTHORIZED:
             return hold.expire(authorization)

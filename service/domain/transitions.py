@@ -55,6 +55,8 @@ class Transition(StrEnum):
     WRITTEN_OFF = "collection.written_off"
     OVERPAID_WRITTEN_OFF = "collection.overpaid_written_off"
     CHARGE_FORGIVEN = "collection.charge_forgiven"
+    SET_OFF = "collection.set_off"
+    PAID_OUT_BY_TIME = "collection.paid_out_by_time"
     DEBIT_REQUESTED = "collection.debit_requested"
     DEBIT_AWAITED = "collection.debit_awaited"
     DEBIT_CANCELLED = "collection.debit_cancelled"

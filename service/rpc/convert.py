@@ -139,6 +139,8 @@ def encode_authorization(it: Authorization) -> bytes:
         _write_captured(it, message)
     if it.refund_payable_minor:
         message.refund_payable.amount_minor = it.refund_payable_minor
+        if (refund_us := it.refund_us) is not None:
+            write_time(message.refund_time, refund_us)
     if it.uncollected_minor:
         message.uncollected.currency_code = it.currency
         message.uncollected.amount_minor = it.uncollected_minor

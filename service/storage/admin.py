@@ -78,6 +78,7 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "missing_window_us": policy["missing_window_days"] * DAY_US,
         "report_window_us": policy["report_window_days"] * DAY_US,
         "overdue_window_us": policy["overdue_window_hours"] * HOUR_US,
+        "refund_after_us": policy["refund_after_hours"] * HOUR_US,
     }
 
 

@@ -34,7 +34,11 @@ MOST_CHANGES = 500
 CURRENCY = re.compile("[A-Z]{3}")
 WHOLE = re.compile("-?[0-9]{1,9}")
 TABLES = (t.operators, t.policies, t.products, t.limit_steps)
-WINDOWS = [name for name in t.policies.columns.keys() if name.endswith("_us")]  # noqa: SIM118
+WINDOWS = [
+    name
+    for name, column in t.policies.columns.items()
+    if name.endswith("_us") and not column.nullable
+]
 AMOUNTS = [name for name in t.products.columns.keys() if name.endswith("_minor")]  # noqa: SIM118
 
 
@@ -252,7 +256,9 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
 def _operator(row: Any) -> Operator:
     _text(row, "operator_id", "name")
     _between(row, 0, 10_000, "fee_bp")
-    return Operator(row.operator_id, row.name, row.fee_bp)
+    if row.debt_limit_minor is not None:
+        _between(row, 0, MOST_MINOR, "debt_limit_minor")
+    return Operator(row.operator_id, row.name, row.fee_bp, row.debt_limit_minor)
 
 
 def _policy(row: Any) -> Policy:
@@ -260,6 +266,8 @@ def _policy(row: Any) -> Policy:
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "zero_from_score", "reduced_from_score")
     _between(row, 0, 10_000, "reduced_credit_share_bp")
     _between(row, 0, MOST_US, *WINDOWS)
+    if row.refund_after_us is not None:
+        _between(row, 0, MOST_US, "refund_after_us")
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
     return Policy(*tuple(row))

@@ -340,6 +340,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         and it.due_minor + it.overpaid_minor == 0,
         "a charge is ACTIVE until it ends": charge
         and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
+        "failed payouts are counted": it.refund_tries < 0,
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)
@@ -429,7 +430,8 @@ class Story:
             told = transition is T.SETTLED
             self._close_us = event.record_us if told else event.event_us
         if transition in e.TRANSFERRED:
-            self.transfers[transition, event.record_us] += 1
+            by_time = transition is T.PAID_OUT_BY_TIME
+            self.transfers[T.PAID_OUT if by_time else transition, event.record_us] += 1
 
     def check(self) -> None:
         """Raises Found unless the stored authorization equals the events."""
@@ -951,7 +953,8 @@ class _Books:
             if it.currency not in person.currencies:
                 raise Found("AUTHORIZATION_WITHOUT_LINE", it.name, f"no line in {it.currency}")
             moved.check()
-            if person.wake_us[it.authorization_id] != it.wake_us:
+            known = {it.wake_us, it.life_us} if it.refund_us is not None else {it.wake_us}
+            if person.wake_us[it.authorization_id] not in known:
                 raise Found("WAKE_STORED", it.name, "does not follow from state and times")
         self._verify_events(people, person)
         for _, authorization_id, requests in people.requests.of(user_id):

@@ -261,6 +261,7 @@ def test_an_increment_holds_more(it: Authorization) -> None:
         held_cash_minor=it.held_cash_minor + 200,
         refund_payable_minor=40,
         received_minor=it.received_minor + 240,
+        refund_since_us=NOW_US,
         version=it.version + 1,
     )
     assert step.transition == "authorization.incremented"

@@ -74,6 +74,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "LowerCharge": (4, due),
     "ForgiveCharge": (2, due),
     "RefundCharge": (4, refundable),
+    "RefundCharge due": (4, lambda it: refundable(it) and due(it) and not it["debiting"]),
     "PayOutRefund": (5, payable_out),
     "OpenDispute": (4, due),
     "ResolveDispute": (5, lambda it: it["disputed"]),
@@ -445,7 +446,8 @@ class Chance:
         reason = chance.choice(("", "", "too high", "用户投诉"))
         amounts = {
             "Decrease": held, "RecordPaidElsewhere": due(it), "LowerCharge": due(it),
-            "RefundCharge": refundable(it), "PayOutRefund": payable_out(it),
+            "RefundCharge": refundable(it), "RefundCharge due": refundable(it),
+            "PayOutRefund": payable_out(it),
             "OpenDispute": due(it), "RecordChargeBack": takeable(it),
             "RecordPayment": due(it), "SetProvision": it["written_off"] + due(it),
         }  # fmt: skip

@@ -157,6 +157,11 @@ class Model:
         if self._database.dialect.name == "sqlite":
             # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
+        with self._database.begin() as terms:
+            # Refunds of small items go out at once, those of bikes after a day.
+            terms.exec_driver_sql(
+                "UPDATE policies SET refund_after_us = 0 WHERE policy_id = 'small-item'"
+            )
         self.store, self.engine = self._open()
         self._session = self._database.raw_connection()
         connection: Any = self._session.driver_connection

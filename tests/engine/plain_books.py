@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.plain_terms import FEE_BP, Row, due, wake
+from tests.engine.plain_terms import FEE_BP, Row, due, payable_out, wake
 
 Key = tuple[str, str]
 RentalKey = tuple[str, str, int]
@@ -155,6 +155,8 @@ class Books:
         if due(it) + it["overpaid"] == 0:
             # A proposal to write off ends when nothing is unpaid.
             self.change(it, write_off_by="", write_off=0)
+        since_us = it["refund_since_us"] or event_us
+        self.change(it, refund_since_us=since_us if payable_out(it) else None)
         self.change(it, wake_us=wake(it))
         self.touched.add(it["key"])
         self.events.append((it["user_id"], it["key"], transition, event_us))

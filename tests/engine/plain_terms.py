@@ -23,20 +23,22 @@ CLAIM_US = 48 * HOUR_US
 MISSING_US = 30 * DAY_US
 REPORT_US = 90 * DAY_US
 OVERDUE_US = 2 * HOUR_US
+REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
+"""The pauses before a failed payout is tried again."""
 FEATURES_LAST_US = 400 * DAY_US
 
 PRODUCTS: dict[str, Row] = {
     "bike": {
         "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
-        "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900,
+        "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900, "refund": 24 * HOUR_US,
     },
     "umbrella": {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
-        "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900,
+        "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
-        "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900,
+        "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
     },
 }  # fmt: skip
 FEE_BP = {"city": 300, "harbour": 250}
@@ -153,8 +155,23 @@ def payable_out(it: Row) -> int:
     return max(0, int(min(it["refund_payable"], standing(it) - it["charged_back"])))
 
 
+def refund_time(it: Row) -> int | None:
+    """The instant at which money owed back goes out by itself."""
+    waits = [it["refund_after_us"], *REFUND_PAUSES_US]
+    awaited = it["debiting"] > 0 and due(it) > 0
+    if payable_out(it) == 0 or waits[0] is None or awaited or it["refund_tries"] >= len(waits):
+        return None
+    return int(it["refund_since_us"] + waits[it["refund_tries"]])
+
+
 def wake(it: Row) -> int | None:
     """The next instant at which time alone changes something."""
+    instants = [at_us for at_us in (life(it), refund_time(it)) if at_us is not None]
+    return min(instants, default=None)
+
+
+def life(it: Row) -> int | None:
+    """The next instant at which a state ends or dunning goes on."""
     state = it["state"]
     if state in LAPSING:
         return it["expire_us"]  # type: ignore[no-any-return]
@@ -293,4 +310,5 @@ EMPTY: Row = {
     "received": 0, "elsewhere": 0, "paid_out": 0, "debiting": 0, "write_off_by": "",
     "write_off": 0, "rung": 0, "version": 0, "overpaid": 0, "overpaid_written_off": 0,
     "captures": 0, "other_captured": 0, "corrections": 0, "uncollected": 0,
+    "refund_after_us": None, "refund_since_us": None, "refund_tries": 0,
 }  # fmt: skip

@@ -47,6 +47,7 @@ from tests.engine.plain_terms import (
     offered,
     parts,
     payable_out,
+    refund_time,
     refundable,
     required,
     scored,
@@ -379,6 +380,7 @@ class Reference(Books):
                 "credit": credit, "cash": cash, "expire_us": expire_us,
                 "close_us": now_us if offer is None else None,
                 "pickup_window_us": 0, "rental_period_us": product["period"],
+                "refund_after_us": product["refund"],
             }  # fmt: skip
             if asked.start == "ON_PICKUP":
                 it["pickup_window_us"] = shorter(asked.pickup_window_us, PICKUP_US)
@@ -1097,15 +1099,36 @@ class Reference(Books):
         if it["state"] in ("REVIEW", "OFFERED"):
             raise Refused("ILLEGAL_TRANSITION")
         within(amount, payable_out(it))
+        self.change(it, refund_tries=0)
+        self._send_back(it, "collection.paid_out", amount, now_us, now_us)
+
+    def _send_back(self, it: Row, name: str, amount: int, at_us: int, now_us: int) -> None:
         self.step(
             it,
-            "collection.paid_out",
-            now_us,
+            name,
+            at_us,
             ("refund_payable", "cash", amount),
             refund_payable=it["refund_payable"] - amount,
             paid_out=it["paid_out"] + amount,
         )
         self._order(it, "PAYOUT", amount, now_us)
+
+    def _refund_by_time(self, it: Row, at_us: int, now_us: int) -> None:
+        """Pays what is still due with money owed back, and sends the rest to the person."""
+        own = min(payable_out(it), due(it))
+        if own == 0:
+            name = "collection.paid_out_by_time"
+            self._send_back(it, name, payable_out(it), at_us, now_us)
+            return
+        self.step(
+            it,
+            "collection.set_off",
+            at_us,
+            ("refund_payable", "receivable", own),
+            ("available", "drawn", own),
+            refund_payable=it["refund_payable"] - own,
+            paid=it["paid"] + own,
+        )
 
     def _order(self, it: Row, kind: str, amount: int, now_us: int) -> None:
         """Requests a transfer of the payment rail."""
@@ -1158,6 +1181,10 @@ class Reference(Books):
         self._pay(it, transfer["amount"], now_us)
         name = f"transfers/{transfer_id}"
         self._record(PLATFORM, name, "PAYMENT", it["user_id"], transfer["amount"], it)
+        self._cancel_debits(it, now_us)
+
+    def _cancel_debits(self, it: Row, now_us: int) -> None:
+        """Cancels a debit that was not handed in and asks for more than is due."""
         for other in (*self.transfers.values(), *self.ordered):
             same = other["key"] == it["key"] and other["kind"] == "DEBIT"
             if same and other["state"] == "REQUESTED" and other["amount"] > due(it):
@@ -1186,9 +1213,13 @@ class Reference(Books):
             overpaid=it["overpaid"] + amount - owed,
             paid_out=it["paid_out"] + amount,
         )
+        self._cancel_debits(it, now_us)
 
     def _owed_again(self, it: Row, amount: int, end: str, now_us: int) -> None:
         """A payout that did not reach the person."""
+        tried: Row = {}
+        if end != "cancelled":
+            tried = {"refund_since_us": now_us, "refund_tries": it["refund_tries"] + 1}
         self.step(
             it,
             f"collection.payout_{end}",
@@ -1196,6 +1227,7 @@ class Reference(Books):
             ("cash", "refund_payable", amount),
             refund_payable=it["refund_payable"] + amount,
             paid_out=it["paid_out"] - amount,
+            **tried,
         )
 
     def _sent(self, transfer: Row, now_us: int) -> None:
@@ -1428,7 +1460,9 @@ class Reference(Books):
 
     def _pass(self, it: Row, at_us: int, now_us: int) -> None:
         state = it["state"]
-        if state in LAPSING:
+        if refund_time(it) == at_us:
+            self._refund_by_time(it, at_us, now_us)
+        elif state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":
             # Earlier captures stay.
@@ -1452,7 +1486,7 @@ class Reference(Books):
             self._climb(it, now_us)
 
     def _climb(self, it: Row, now_us: int) -> None:
-        """Takes every dunning step that is due, but only the last debit and the last reminder."""
+        """Takes the next due dunning step; of debits and reminders only the last is due."""
         passed = [place for place, (us, _) in enumerate(LADDER) if it["close_us"] + us <= now_us]
         last = {LADDER[place][1]: place for place in passed}
         for place in passed:
@@ -1461,13 +1495,14 @@ class Reference(Books):
                 continue
             if kind == "debit" and it["debiting"]:
                 self.step(it, "collection.debit_awaited", it["close_us"] + us, rung=place + 1)
-                continue
+                return
             days = us // DAY_US
             name = RUNGS.get(kind, f"collection.due_{days}_day{'s' if days > 1 else ''}")
-            self.step(it, name, it["close_us"] + us, rung=place + 1)
+            new: Row = {"debiting": due(it)} if kind == "debit" else {}
+            self.step(it, name, it["close_us"] + us, rung=place + 1, **new)
             if kind == "debit":
-                self.change(it, debiting=due(it))
                 self._order(it, "DEBIT", due(it), now_us)
+            return
 
 
 CORRECTING = (

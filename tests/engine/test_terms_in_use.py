@@ -42,7 +42,7 @@ CHANGES = [
     "UPDATE policies SET policy_id = 'bike' WHERE policy_id = 'renamed'",
     "DELETE FROM operators WHERE operator_id = 'city'",
     (
-        "INSERT INTO operators SELECT 'city', 'City', 300, create_us FROM operators"
+        "INSERT INTO operators SELECT 'city', 'City', 300, create_us, 0 FROM operators"
         " WHERE operator_id = 'harbour' AND NOT EXISTS"
         " (SELECT 1 FROM operators WHERE operator_id = 'city')"
     ),

@@ -299,7 +299,8 @@ def with_parents(connection: Connection, table: Table) -> None:
 NEGATIVE = {
     "policies": ["offer_window_us", "pickup_window_us", "max_feature_age_us", "review_window_us",
                  "rental_period_us", "claim_window_us", "missing_window_us",
-                 "report_window_us", "overdue_window_us"],
+                 "report_window_us", "overdue_window_us", "refund_after_us"],
+    "operators": ["debt_limit_minor"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor"],
     "limit_steps": ["limit_minor"],

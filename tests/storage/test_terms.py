@@ -182,10 +182,10 @@ def test_a8_migrating_keeps_every_row(before: Engine) -> None:
     kept = {table: rows(before, table) for table in tables}
     migrate(before)
     assert is_current(before)
-    now = {table: rows(before, table) for table in tables}
-    # Columns that were added since come last.
-    now["policies"] = [row[: len(kept["policies"][0])] for row in now["policies"]]
-    assert now == kept
+    for table in tables:
+        # Later migrations add columns at the end.
+        now = [row[: len(was)] for row, was in zip(rows(before, table), kept[table], strict=True)]
+        assert now == kept[table]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             split.credit_minor,
             split.cash_minor,
             expire_us,
+            refund_after_us=product.policy.refund_after_us,
         )
         if at_once:
             step = hold.grant(asked, product, now_us)

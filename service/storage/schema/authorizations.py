@@ -89,7 +89,7 @@ authorizations = of_records(
     added={
         **{"overpaid_minor": "0", "overpaid_written_off_minor": "0"},
         **{"captures": "0", "other_captured_minor": "0"},
-        **{"corrections": "0", "uncollected_minor": "0"},
+        **{"corrections": "0", "uncollected_minor": "0", "refund_tries": "0"},
     },
     captures=WHOLE,
     corrections=WHOLE,
@@ -102,6 +102,7 @@ authorizations = of_records(
     offer=String(16),
     reasons=String(512),
     rung=WHOLE,
+    refund_tries=WHOLE,
 )
 
 decisions = of_records(
