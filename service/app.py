@@ -20,6 +20,7 @@ from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap, ClockGaps
+from service.engine.debts import Debt
 from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
@@ -27,8 +28,8 @@ from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
 from service.engine.records.seals import SealRecord
 from service.engine.scoring import Assessor
-from service.engine.terms import Terms
 from service.engine.workers.catalog import CatalogReloader
+from service.engine.workers.debts import DebtWatch
 from service.engine.workers.payables import PayableCompactor
 from service.engine.workers.seals import Sealer
 from service.engine.workers.timers import Timers
@@ -119,6 +120,7 @@ class App:
             notice_gap=self.clock_gaps.add,
             encode=encode_authorization,
             pauses=limits.conflict_pauses,
+            log_debt=_log_debt,
         )
         self.engine_statistics = engine.statistics
         self._readers = Pool("reads", limits.reads)
@@ -137,7 +139,7 @@ class App:
         )
         self._transfers = _transfers(parts, self.committer, backstage)
         self._sealer = _sealer(parts, self.committer, horizon, backstage)
-        self._workers = self._workers_of(engine.terms, backstage)
+        self._workers = self._workers_of(engine, backstage)
         keys = KeyRing(
             partial(find_principal, store.engine),
             familiar=familiar,
@@ -228,13 +230,14 @@ class App:
             worker.start()
         return port
 
-    def _workers_of(self, terms: Terms, pool: Pool) -> list[Worker]:
+    def _workers_of(self, engine: Engine, pool: Pool) -> list[Worker]:
         """The background workers, which run until the server stops."""
         limits, store = self._parts.limits, self._parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
-            "catalog": (CatalogReloader(terms, pool).work, limits.catalog_interval_s, None),
+            "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
+            "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
         if self._sealer is not None:
@@ -353,6 +356,20 @@ def _log_terms(fault: TermsFault, *, mended: bool) -> None:
     with suppress(Exception):
         write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
         write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
+
+
+def _log_debt(debt: Debt, *, ended: bool) -> None:
+    # Operators are companies, so their ids are not personal data.
+    with suppress(Exception):
+        if ended:
+            log.info("operator owes less", operator_id=debt.operator_id, currency=debt.currency)
+            return
+        log.warning(
+            "operator owes",
+            **debt._asdict(),
+            why="refunds after its payouts are more than its bound: it gets no new rentals until"
+            " it pays (RecordOperatorPayment) or earns the difference",
+        )
 
 
 def _warn_of_gap(gap: ClockGap, seen: int) -> None:

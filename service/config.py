@@ -160,6 +160,8 @@ class Limits:
     """A balance of more rows than this is merged."""
     fold_portion: int = bounded(1_000, 1, 100_000)
     """The most rows of a balance that one transaction merges; 1,000 take about 5 ms."""
+    debts_interval_s: float = bounded(5.0, 0.001, 3600)
+    """The approximate delay until an operator's debt stops, or allows, its new rentals."""
     keys: KeyLimits = field(default_factory=KeyLimits)
     key_lookups: PoolLimits = PoolLimits(threads=1, max_waiting=4096)
     """Look-ups of known keys, with room for each cached key."""

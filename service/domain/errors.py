@@ -11,6 +11,7 @@
     ├── IllegalState            the state does not allow the command
     │   └── AssetInUse          the item is in an open rental
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
+    ├── OperatorOwes            the operator owes Freehold too much for new rentals
     ├── VersionMismatch         the expected version is stale
     ├── Exhausted               line, queue or quota is used up
     ├── Unavailable             not done, or unknown: retry with the same request id
@@ -167,6 +168,22 @@ class ProductMisconfigured(FreeholdError):
             "PRODUCT_MISCONFIGURED",
             "the product's terms are wrong; the platform must correct them",
             {"product": product_id},
+        )
+
+
+class OperatorOwes(FreeholdError):
+    """The operator owes Freehold more than its bound, in minor units of the currency."""
+
+    def __init__(self, currency: str, owed_minor: int, limit_minor: int) -> None:
+        super().__init__(
+            "OPERATOR_OWES",
+            f"the operator owes {owed_minor}, and at most {limit_minor} is allowed: new rentals"
+            " begin again once it has paid or earned the difference",
+            {
+                "currency": currency,
+                "owed_minor": str(owed_minor),
+                "debt_limit_minor": str(limit_minor),
+            },
         )
 
 

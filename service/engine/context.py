@@ -10,8 +10,10 @@ from service.domain.authorization import Authorization
 from service.domain.policy import Reason
 from service.engine.calls import Answer
 from service.engine.catalog import Catalog
+from service.engine.debts import Debt
 from service.engine.ports import Scored
 from service.engine.rows import Draft
+from service.engine.tables import Pair
 from service.ids import Ids
 
 UNSCORED_BAND = ""
@@ -51,7 +53,8 @@ class Assessed(NamedTuple):
 class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
-    `encode` makes the bytes of an authorization as callers see it.
+    `encode` makes the bytes of an authorization as callers see it. `debts` are the operators' debts
+    beyond their bounds, by operator id and currency.
     """
 
     now_us: int
@@ -64,6 +67,7 @@ class Context:
     build: str
     assessed: Assessed
     encode: Callable[[Authorization], bytes]
+    debts: Mapping[Pair, Debt]
 
 
 class Decided(NamedTuple):

@@ -33,6 +33,7 @@ from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Context, Decided
+from service.engine.debts import Debt, DebtLog, Debts
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.operation import Pair
@@ -111,6 +112,10 @@ class EngineStatistics:
     """Batches whose calls were applied one by one."""
 
 
+def _say_nothing(_debt: Debt, *, ended: bool) -> None:
+    """Logs no debts."""
+
+
 class Engine:
     """Decides batches of commands against one store; called by one thread at a time."""
 
@@ -129,6 +134,7 @@ class Engine:
         notice_gap: Callable[[ClockGap], None],
         encode: Callable[[Authorization], bytes],
         pauses: ConflictPauses = PAUSES,
+        log_debt: DebtLog = _say_nothing,
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
 
@@ -145,6 +151,7 @@ class Engine:
         self._max_attempts = max_attempts
         self._log_fault = log_fault
         self.terms = Terms(store, currency, log_terms)
+        self.debts = Debts(store, self.terms, log_debt)
         # Revisions that rentals name and no table has; batches do not look for them again.
         self._missing: set[tuple[str, str, int]] = set()
         self._last_terms = self.terms.used
@@ -235,6 +242,7 @@ class Engine:
             build=self._build,
             assessed=self._assessor.assess(batch, terms.explain_below),
             encode=self._encode,
+            debts=self.debts.beyond,
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:

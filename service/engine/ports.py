@@ -153,6 +153,10 @@ class Store(TermsStore, Protocol):
         """The operators' balances that have more than `rows` rows."""
         ...
 
+    def debts(self) -> dict[PayableKey, int]:
+        """The amounts that operators owe, in minor units; only balances below zero."""
+        ...
+
 
 class Scored(Protocol):
     """A person's score: `margin` is the model's raw output, `pd` the calibrated probability.

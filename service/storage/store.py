@@ -313,6 +313,14 @@ class SqlStore:
         with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
+    def debts(self) -> dict[tuple[str, str], int]:
+        """The amounts that operators owe, in minor units; only balances below zero."""
+        p = t.operator_payables.c
+        key, total = (p.operator_id, p.currency), func.sum(p.amount_minor)
+        query = select(*key, total).group_by(*key).having(total < 0)
+        with reading(self._engine) as connection:
+            return {(row[0], row[1]): -int(row[2]) for row in connection.execute(query)}
+
     def catalog(self) -> Catalog:
         """All sound terms."""
         with reading(self._engine) as connection:

@@ -43,7 +43,7 @@ from service.storage.database import open_database
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_books import Key, RentalKey
-from tests.engine.plain_terms import CURRENCY, OUT, Refused, Retried, Row
+from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row
 from tests.engine.reference import Reference
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
 
@@ -162,6 +162,11 @@ class Model:
             terms.exec_driver_sql(
                 "UPDATE policies SET refund_after_us = 0 WHERE policy_id = 'small-item'"
             )
+            for operator_id, limit in DEBT_LIMIT.items():
+                terms.exec_driver_sql(
+                    f"UPDATE operators SET debt_limit_minor = {limit}"
+                    f" WHERE operator_id = '{operator_id}'"
+                )
         self.store, self.engine = self._open()
         self._session = self._database.raw_connection()
         connection: Any = self._session.driver_connection
@@ -238,6 +243,7 @@ class Model:
             # The call meets all of the rival's calls: what its decision ends, it ends before
             # theirs.
             rival, calls = calls[:-1] or calls, calls[-1:]
+            self._rivals()
             self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
         self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
         folds = self._folds() if trouble == "none" else []
@@ -275,12 +281,20 @@ class Model:
         """Another process on the same database."""
         if self._rival is None:
             self._rival = self._open()
+            self._look_at_debts()
         return self._rival[1]
 
     def _rise_again(self) -> None:
         """Replaces a dead process with a new one."""
         self.store.bury()
         self.store, self.engine = self._open()
+        self._look_at_debts()
+
+    def _look_at_debts(self) -> None:
+        """All processes add up the operators' balances at the same time."""
+        for engine in (self.engine, *([self._rival[1]] if self._rival else [])):
+            engine.debts.look()
+        self.reference.look_at_debts()
 
     def _folds(self) -> list[Work]:
         """The compactor's work."""
@@ -325,6 +339,7 @@ class Model:
             require([reason(it) for it in sent.results], [""] * len(calls), "sweeper")
             self._compare_answers(sent, "none", now_us)
         self._send([], self.engine, self._folds())
+        self._look_at_debts()
         self._require_no_defect()
         self._check()
 

@@ -50,6 +50,8 @@ class Books:
         self.corrections: dict[tuple[RentalKey, int], Row] = {}
         self.owed: dict[str, int] = dict.fromkeys(FEE_BP, 0)
         """The amount that each operator is owed."""
+        self.beyond: set[str] = set()
+        """The operators that owed more than their bound when somebody last looked."""
         self.known: dict[str, Row] = {}
         """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []

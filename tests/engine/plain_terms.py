@@ -42,6 +42,8 @@ PRODUCTS: dict[str, Row] = {
     },
 }  # fmt: skip
 FEE_BP = {"city": 300, "harbour": 250}
+DEBT_LIMIT = {"city": 5_000, "harbour": 0}
+"""The most that each operator may owe."""
 LIMITS = ((650, 50_000), (600, 30_000), (550, 20_000), (500, 10_000))
 BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"), (0, "E"))
 OFFERS = ["ZERO", "REDUCED", "FULL"]

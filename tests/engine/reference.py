@@ -16,6 +16,7 @@ from tests.engine.plain_terms import (
     CHARGED,
     CLAIM_US,
     DAY_US,
+    DEBT_LIMIT,
     EMPTY,
     ENDED,
     FEE_BP,
@@ -75,6 +76,10 @@ class Reference(Books):
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
+
+    def look_at_debts(self) -> None:
+        """Finds the operators that owe more than their bound."""
+        self.beyond = {name for name, owed in self.owed.items() if -owed > DEBT_LIMIT[name]}
 
     def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
         """Applies a call and returns its answer; raises Refused or Retried."""
@@ -321,6 +326,8 @@ class Reference(Books):
     ) -> tuple[Any, str, RentalKey | None]:
         if caller not in FEE_BP or any(it.product_id not in PRODUCTS for it in asked.items):
             raise Refused("PRODUCT_NOT_FOUND")
+        if caller in self.beyond and not asked.parent_id:
+            raise Refused("OPERATOR_OWES")
         products = [PRODUCTS[item.product_id] for item in asked.items]
         if asked.amount is not None:
             amount = minor(asked.amount)

@@ -8,7 +8,13 @@ from typing import NamedTuple
 from service.domain import authorization as life
 from service.domain import hold
 from service.domain.authorization import Authorization, Custody, Start, State
-from service.domain.errors import IllegalState, InvalidInput, NotFound, ProductMisconfigured
+from service.domain.errors import (
+    IllegalState,
+    InvalidInput,
+    NotFound,
+    OperatorOwes,
+    ProductMisconfigured,
+)
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.domain.policy import (
@@ -87,6 +93,8 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     """Scores, decides, and holds offers without cash; several items all or none."""
     user_id, now_us = command.user_id, context.now_us
     products = _products(work.caller, command.items, context)
+    if context.debts and not command.parent_id:
+        _require_solvent(work.caller, products[0].currency, context)
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None:
@@ -172,6 +180,16 @@ def _with_cuts(
     if not cuts or not isinstance(answer, (Authorization, Group)):
         return answer
     return Cut(answer, tuple(cuts))
+
+
+def _require_solvent(operator_id: str, currency: str, context: Context) -> None:
+    """Raises OperatorOwes if the operator owes more than its bound.
+
+    A damage charge is allowed, because it brings in money and no item goes out.
+    """
+    debt = context.debts.get((operator_id, currency))
+    if debt is not None:
+        raise OperatorOwes(currency, debt.owed_minor, debt.limit_minor)
 
 
 def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None:
