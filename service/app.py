@@ -15,12 +15,12 @@ from typing import Any
 
 import structlog
 
+from service.alarms import tell_debt, tell_owed_back
 from service.books.verify import verify_books
 from service.clock import Clock, ClockNews, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap, ClockGaps
-from service.engine.debts import Debt
 from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
@@ -30,6 +30,7 @@ from service.engine.records.seals import SealRecord
 from service.engine.scoring import Assessor
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
+from service.engine.workers.owed_back import OwedBackWatch
 from service.engine.workers.payables import PayableCompactor
 from service.engine.workers.seals import Sealer
 from service.engine.workers.timers import Timers
@@ -120,7 +121,7 @@ class App:
             notice_gap=self.clock_gaps.add,
             encode=encode_authorization,
             pauses=limits.conflict_pauses,
-            log_debt=_log_debt,
+            log_debt=tell_debt,
         )
         self.engine_statistics = engine.statistics
         self._readers = Pool("reads", limits.reads)
@@ -234,10 +235,18 @@ class App:
         """The background workers, which run until the server stops."""
         limits, store = self._parts.limits, self._parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
+        owed_back = OwedBackWatch(
+            store,
+            self._parts.clock,
+            pool,
+            late_us=int(limits.refund_late_s * 1_000_000),
+            report=tell_owed_back,
+        )
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
+            "owed back": (owed_back.work, limits.owed_back_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
         if self._sealer is not None:
@@ -356,20 +365,6 @@ def _log_terms(fault: TermsFault, *, mended: bool) -> None:
     with suppress(Exception):
         write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
         write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
-
-
-def _log_debt(debt: Debt, *, ended: bool) -> None:
-    # Operators are companies, so their ids are not personal data.
-    with suppress(Exception):
-        if ended:
-            log.info("operator owes less", operator_id=debt.operator_id, currency=debt.currency)
-            return
-        log.warning(
-            "operator owes",
-            **debt._asdict(),
-            why="refunds after its payouts are more than its bound: it gets no new rentals until"
-            " it pays (RecordOperatorPayment) or earns the difference",
-        )
 
 
 def _warn_of_gap(gap: ClockGap, seen: int) -> None:

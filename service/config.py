@@ -162,6 +162,10 @@ class Limits:
     """The most rows of a balance that one transaction merges; 1,000 take about 5 ms."""
     debts_interval_s: float = bounded(5.0, 0.001, 3600)
     """The approximate delay until an operator's debt stops, or allows, its new rentals."""
+    owed_back_interval_s: float = bounded(600.0, 0.001, 86_400)
+    """The time between two log lines on what is owed back; each reads every line."""
+    refund_late_s: float = bounded(3 * 86_400.0, 0, 365 * 86_400)
+    """The wait of a refund after which the log warns: a day by the policy, and two tries."""
     keys: KeyLimits = field(default_factory=KeyLimits)
     key_lookups: PoolLimits = PoolLimits(threads=1, max_waiting=4096)
     """Look-ups of known keys, with room for each cached key."""

@@ -33,6 +33,10 @@ class DebtLog(Protocol):
     def __call__(self, debt: Debt, /, *, ended: bool) -> None: ...
 
 
+def say_nothing(_debt: Debt, *, ended: bool) -> None:
+    """Logs no debts."""
+
+
 class Debts:
     """The debts beyond their bounds; the writer uses `beyond`, another thread calls `look`."""
 

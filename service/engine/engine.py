@@ -33,7 +33,7 @@ from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Context, Decided
-from service.engine.debts import Debt, DebtLog, Debts
+from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.operation import Pair
@@ -112,10 +112,6 @@ class EngineStatistics:
     """Batches whose calls were applied one by one."""
 
 
-def _say_nothing(_debt: Debt, *, ended: bool) -> None:
-    """Logs no debts."""
-
-
 class Engine:
     """Decides batches of commands against one store; called by one thread at a time."""
 
@@ -134,7 +130,7 @@ class Engine:
         notice_gap: Callable[[ClockGap], None],
         encode: Callable[[Authorization], bytes],
         pauses: ConflictPauses = PAUSES,
-        log_debt: DebtLog = _say_nothing,
+        log_debt: DebtLog = say_nothing,
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
 

@@ -27,6 +27,22 @@ class Waking(NamedTuple):
     authorization_id: str
 
 
+class OwedBack(NamedTuple):
+    """The amount owed back to people in a currency, in minor units, and the number of refunds.
+
+    The oldest may go out since `since_us`; None if banks took all of it back. `late_count` refunds,
+    `late_minor` together, wait for too long; the oldest of these is of the authorization `oldest`.
+    """
+
+    currency: str
+    refunds: int
+    owed_minor: int
+    since_us: int | None
+    late_count: int
+    late_minor: int
+    oldest: str
+
+
 class Conflict(Exception):
     """Another process changed or inserted a row first; nothing was written."""
 
@@ -151,6 +167,10 @@ class Store(TermsStore, Protocol):
 
     def unfolded(self, rows: int) -> list[PayableKey]:
         """The operators' balances that have more than `rows` rows."""
+        ...
+
+    def owed_back(self, late_us: int) -> list[OwedBack]:
+        """The sums owed back, by currency; refunds that wait since `late_us` or before are late."""
         ...
 
     def debts(self) -> dict[PayableKey, int]:

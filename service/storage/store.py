@@ -26,7 +26,14 @@ from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
-from service.engine.ports import Conflict, OutcomeUnknown, ReadAgain, StorageFailed, Waking
+from service.engine.ports import (
+    Conflict,
+    OutcomeUnknown,
+    OwedBack,
+    ReadAgain,
+    StorageFailed,
+    Waking,
+)
 from service.engine.reads import Told
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
@@ -34,6 +41,7 @@ from service.storage import rows
 from service.storage import schema as t
 from service.storage.charges import told
 from service.storage.database import Session, reading, session_of, telling, writing
+from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
 from service.storage.terms import read_catalog, read_changed, read_part
@@ -312,6 +320,10 @@ class SqlStore:
         query = select(*key).group_by(*key).having(func.count() > rows).order_by(*key)
         with reading(self._engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def owed_back(self, late_us: int) -> list[OwedBack]:
+        """The sums owed back, by currency; refunds that wait since `late_us` or before are late."""
+        return owed_back(self._engine, late_us)
 
     def debts(self) -> dict[tuple[str, str], int]:
         """The amounts that operators owe, in minor units; only balances below zero."""

@@ -187,6 +187,9 @@ class AuthorizationServiceServicer:
         """Scores the person and decides the deposit under the product's policy. If no
         cash is asked for, it holds the deposit on the credit line. A refusal is an
         answer (STATE_DECLINED with reasons), not an error.
+
+        Refused with the reason OPERATOR_OWES, and the amounts in the metadata, while
+        the operator owes Freehold more than its bound. A damage charge is not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

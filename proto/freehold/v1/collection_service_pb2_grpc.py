@@ -175,7 +175,8 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PayOutRefund(self, request, context):
-        """Pays out an amount owed back to the user, through the payment rail.
+        """Pays out an amount owed back to the user, through the payment rail, before
+        it goes out by itself (`refund_time`) or when it waits for a call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
