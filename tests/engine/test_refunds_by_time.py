@@ -213,7 +213,10 @@ def test_r22_a_refund_awaits_a_debit_under_way(desk: Desk) -> None:
     """R22: while the rail has not answered a debit of the 400 due, the 500 owed back stay; after it
     succeeded they go out whole, and after it failed 400 of them are set off."""
     it = woken(desk, owing_both(desk), START_US + HOUR_US)
-    assert it.debiting_minor == 400
+    assert (it.debiting_minor, it.wake_us) == (400, START_US + DAY_US)
+    assert verify(desk) == ""
+    it = woken(desk, it, START_US + DAY_US)
+    assert (it.paid_out_minor, verify(desk)) == (0, "")
     desk.clock.advance(START_US + DAY_US + HOUR_US)
     failed = say(desk, it, TransferState.FAILED)
     after = woken(desk, failed, desk.clock.now_us() + 1)
