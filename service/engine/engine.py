@@ -36,7 +36,6 @@ from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
-from service.engine.operation import Pair
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
@@ -49,7 +48,6 @@ from service.engine.ports import (
 )
 from service.engine.records.refusals import REFUSED, write_refusal
 from service.engine.records.requests import TOMBSTONE, RequestRecord
-from service.engine.records.transfers import LATER_WORDS, TransferState
 from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (
@@ -307,7 +305,7 @@ class Engine:
             keys.together |= made
         if keys.transfers:
             transaction.read(rows, [Wish(TRANSFERS, TRANSFERS.key, keys.transfers)])
-            late = _late(keys.succeeded, rows)
+            late = rows.succeeding_late(keys.succeeded)
             transaction.read(rows, [Wish(TRANSFERS, _BY_AUTHORIZATION, late)])
             keys.authorizations.update(
                 (it.user_id, it.authorization_id) for it in rows[TRANSFERS].values()
@@ -482,16 +480,6 @@ def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
 
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
-
-
-def _late(succeeded: Iterable[Pair], rows: Rows) -> set[Pair]:
-    """Authorizations with a transfer that succeeds late; a newer transfer may be in progress."""
-    return {
-        (it.user_id, it.authorization_id)
-        for key in succeeded
-        if (it := rows[TRANSFERS].get(key)) is not None
-        and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
-    }
 
 
 def _away() -> Unavailable:

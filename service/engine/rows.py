@@ -11,7 +11,7 @@ from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.engine.clock_gaps import ClockGap
 from service.engine.records.seals import SealRecord
-from service.engine.records.transfers import TransferRecord
+from service.engine.records.transfers import LATER_WORDS, TransferRecord, TransferState
 from service.engine.tables import (
     AUTHORIZATIONS,
     ENTRIES,
@@ -164,6 +164,15 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
             it.transfer_id: it
             for it in self[TRANSFERS].values()
             if (it.user_id, it.authorization_id) == name
+        }
+
+    def succeeding_late(self, succeeded: set[Pair]) -> set[Pair]:
+        """Authorizations with a transfer that succeeds late; a newer one may be in progress."""
+        return {
+            (it.user_id, it.authorization_id)
+            for key in succeeded
+            if (it := self[TRANSFERS].get(key)) is not None
+            and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
         }
 
     def payable_minor(self, operator_id: str, currency: str) -> int:

@@ -198,7 +198,12 @@ def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, othe
     apart_us = other.clock.now_us() - START_US
     for place, told_us in enumerate((None, START_US, START_US + apart_us)):
         asked = c.Authorize(
-            "ann", (c.Item("bike", ""),), parent.start, (), parent_id=parent.authorization_id
+            "ann",
+            (c.Item("bike", ""),),
+            parent.start,
+            (),
+            parent_id=parent.authorization_id,
+            amount=money(100),
         )
         work = desk.work(asked, request_id=f"a-{place}")
         desk.apply(work)
