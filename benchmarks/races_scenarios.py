@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.races_arena import PAYEES
+from benchmarks.races_debts import debt
 from benchmarks.races_line import group, item, line, suspension
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
 from benchmarks.races_request_ids import one_id, tombstone, two_bodies
@@ -45,6 +46,7 @@ RACES: dict[str, Race] = {
     "captures": Race(captures, ("capture", "release")),
     "payment": Race(payment, ("one", "other")),
     "debit": Race(debit, ("late", "next")),
+    "debt": Race(debt, ("one", "other")),
     "refund": Race(refund, ("payout", "charge-back")),
     "write-off": Race(write_off, ("approve", "pay")),
     "payout": Race(payout, ("what was owed before", "more than was owed before"), heat=len(PAYEES)),

@@ -110,6 +110,12 @@ class Methods:
         authorization_service_pb2.ReportFoundResponse,
     )
 
+    book_debt = Method(
+        "AuthorizationService",
+        authorization_service_pb2.BookDebtRequest,
+        authorization_service_pb2.BookDebtResponse,
+    )
+
     lower_charge = Method(
         "AuthorizationService",
         authorization_service_pb2.LowerChargeRequest,

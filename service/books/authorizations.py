@@ -347,6 +347,19 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "a proposal names who and how much", by_somebody != (proposed > 0)
     unpaid = due + it["overpaid_minor"]
     yield "proposed only while something is unpaid", (proposed != 0) & (unpaid == 0)
+    debt = it["unheld_minor"] != 0
+    parts = it["paid_minor"] + it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
+    yield "a debt is a settled charge", debt & ~(settled & charge)
+    yield (
+        "a debt is captured as it is paid",
+        debt & (it["captured_credit_minor"] != it["paid_minor"]),
+    )
+    unbooked = it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
+    yield (
+        "dropped and disputed within a debt",
+        np.where(debt, parts > it["unheld_minor"], unbooked != 0)
+        | (it["unheld_disputed_minor"] < 0),
+    )
     rests = {State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED}
     yield "a charge is ACTIVE until it ends", charge & of_states(rests)[state]
     yield "failed payouts are counted", it["refund_tries"] < 0
@@ -369,6 +382,7 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     custody = it["custody"]
     away = (custody == CUSTODIES[Custody.MISSING]) | (custody == CUSTODIES[Custody.SOLD])
     yield "sold_us", it["sold_us"].there != away
+    yield "unheld_until_us", it["unheld_until_us"].there != (it["unheld_minor"] != 0)
 
 
 def _sooner(one: Maybe, other: Maybe) -> Maybe:
@@ -384,12 +398,20 @@ def _refund_us(it: Columns) -> Maybe:
     owed_back = it["held_cash_minor"] + it["refund_payable_minor"]
     in_hand = np.maximum(it["received_minor"] - it["paid_out_minor"], owed_back)
     free = np.minimum(it["refund_payable_minor"], in_hand - it["charged_back_minor"])
-    debited = (it["debiting_minor"] != 0) & (it["due_minor"] != 0)
+    asked = (it["due_minor"] != 0) | (_debt_due(it) != 0)
+    debited = (it["debiting_minor"] != 0) & asked
     few = (tries >= 0) & (tries <= len(PAUSES_US))
     pause = _PAUSE_US[np.where(few, tries, 0).astype(np.int64)]
     there = after.there & since.there & (free > 0) & few & ~debited
     refund_us = since.values + np.where(tries == 0, after.values, pause)
     return Maybe(np.where(there, refund_us, 0), there)
+
+
+def _debt_due(it: Columns) -> Array:
+    """The amount still due of a debt without a hold."""
+    gone = it["captured_credit_minor"] + it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
+    due: Array = np.where(it["unheld_minor"] != 0, it["unheld_minor"] - gone, 0)
+    return due
 
 
 def _life_us(it: Columns) -> Maybe:
@@ -417,4 +439,9 @@ def _life_us(it: Columns) -> Maybe:
     rung_us = close.values + after
     sooner = climbs & (~there | (rung_us < values))
     take(sooner, Maybe(rung_us, climbs))
+    # A debt without a hold climbs too, and is dropped in the end unless a debit is under way.
+    debt = settled & close.there & (_debt_due(it) != 0)
+    until = it["unheld_until_us"]
+    take(debt & until.there & (it["debiting_minor"] == 0), until)
+    take(debt & steps & (~there | (rung_us < values)), Maybe(rung_us, debt))
     return Maybe(values, there)

@@ -26,6 +26,7 @@ _CAPTURING = of_transitions(e.CAPTURING)
 _ALLOWED: Final = {
     (TRANSITIONS[transition], *kind) for transition, kinds in e.CORRECTING.items() for kind in kinds
 }
+_OF_DEBTS: Final = {TRANSITIONS[transition] for transition in e.CORRECTING_DEBTS}
 _CAPTURE_VALUES = (
     *("authorization_id", "number", "purpose", "amount_minor", "business_reference"),
     *("authorization_version", "event_us", "record_us"),
@@ -170,14 +171,15 @@ def _more(
 
 def _allowed(it: Columns) -> Array:
     """True for corrections that their transition may have."""
-    columns = (it[name].tolist() for name in ("transition", "amount_minor", "conceded_minor"))
+    names = ("transition", "capture", "amount_minor", "conceded_minor", "disputed_minor")
     kinds = []
-    for transition, amount, conceded, disputed in zip(
-        *columns, it["disputed_minor"].tolist(), strict=True
+    for transition, capture, amount, conceded, disputed in zip(
+        *(it[name].tolist() for name in names), strict=True
     ):
         sign = (disputed > 0) - (disputed < 0)
         whole = conceded in (0, amount) and abs(disputed) <= amount
-        kinds.append(whole and (transition, conceded > 0, sign) in _ALLOWED)
+        of_debt = not (capture or conceded or sign) and transition in _OF_DEBTS
+        kinds.append(of_debt or (whole and (transition, conceded > 0, sign) in _ALLOWED))
     return np.array(kinds, dtype=bool)
 
 

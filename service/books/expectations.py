@@ -41,6 +41,8 @@ AMOUNTS: Final = (
     "paid_out_minor",
     "overpaid_minor",
     "overpaid_written_off_minor",
+    "unheld_minor",
+    "unheld_dropped_minor",
 )
 """The amounts of an authorization that follow from its entries alone."""
 
@@ -104,6 +106,14 @@ _OWED_AGAIN: Effects = {
 _SET_OFF: Effects = {
     (A.REFUND_PAYABLE, A.OVERPAID): _moves(refund_payable_minor=-1, overpaid_minor=-1)
 }
+# A paid part of a debt without a hold becomes a capture.
+_EARNED: Effects = {
+    (A.OPERATOR_DEFERRED, A.OPERATOR_PAYABLE): _moves(captured_minor=1, captured_credit_minor=1),
+    (A.OPERATOR_DEFERRED, A.FEE_INCOME): _moves(
+        captured_minor=1, captured_credit_minor=1, fee_minor=1
+    ),
+}
+_DROPPED: Effects = {(A.OPERATOR_DEFERRED, A.RECEIVABLE_UNHELD): _moves(unheld_dropped_minor=1)}
 # A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
 
@@ -136,15 +146,21 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
         (A.CASH, A.OVERPAID): _moves(overpaid_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
+        (A.CASH, A.RECEIVABLE_UNHELD): _moves(paid_minor=1, received_minor=1, payments=1),
+        **_EARNED,
         **_REPAID,
     },
     T.PAID_ELSEWHERE: {
         (A.OPERATOR_PAYABLE, A.RECEIVABLE): _moves(
             paid_minor=1, due_minor=-1, elsewhere_minor=1, elsewhere=1
         ),
+        (A.OPERATOR_PAYABLE, A.RECEIVABLE_UNHELD): _moves(
+            paid_minor=1, elsewhere_minor=1, elsewhere=1
+        ),
+        **_EARNED,
         **_REPAID,
     },
-    T.LOWERED: _LOWERED,
+    T.LOWERED: _LOWERED | _DROPPED,
     T.REFUNDED: _REFUNDED,
     T.PAID_OUT: _PAID_OUT,
     T.PAID_OUT_BY_TIME: _PAID_OUT,
@@ -162,6 +178,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.DISPUTE_WON: {
         **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
         (A.GOODWILL, A.RECEIVABLE_DISPUTED): _moves(lowered_minor=1, disputed_minor=-1),
+        **_DROPPED,
         **_REPAID,
     },
     T.CHARGED_BACK: {
@@ -197,8 +214,12 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.REFUND_PAYABLE, A.RECEIVABLE): _moves(
             refund_payable_minor=-1, paid_minor=1, due_minor=-1
         ),
+        (A.REFUND_PAYABLE, A.RECEIVABLE_UNHELD): _moves(refund_payable_minor=-1, paid_minor=1),
+        **_EARNED,
         **_REPAID,
     },
+    T.DEBT_BOOKED: {(A.RECEIVABLE_UNHELD, A.OPERATOR_DEFERRED): _moves(unheld_minor=1)},
+    T.DEBT_DROPPED: _DROPPED,
 }
 """The postings that each transition may have, apart from a set-off."""
 
@@ -235,6 +256,9 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
 }
 """The transitions that correct a charge: whether the operator gives the amount up, and the sign of
 the change of what is disputed."""
+CORRECTING_DEBTS: Final = frozenset({T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON})
+"""The transitions that correct a debt without a hold: it has no captures, and nothing is given up
+of an amount that was not paid."""
 
 
 # -- states, custody and events ------------------------------------------------------------------
@@ -261,6 +285,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.SETTLED: frozenset({State.SETTLED}),
     T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
     T.LOST: frozenset({State.SETTLED}),
+    T.DEBT_BOOKED: frozenset({State.SETTLED}),
     T.REVERSED: frozenset({State.REVERSED}),
     # A damage charge of which something was captured lapses as far as it is not.
     T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
@@ -277,6 +302,7 @@ CLIMBED: Final = {
 }
 NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
+    T.DEBT_DROPPED,
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
     *(T.SET_OFF, T.PAID_OUT_BY_TIME),
 }

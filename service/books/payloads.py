@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, literal, literal_column, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor
@@ -23,10 +23,11 @@ TOGETHER = 1_000
 
 TOLD = (
     *("name", "version", "state", "held_credit", "held_cash", "captured", "due"),
-    *("refund_payable", "uncollected"),
+    *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us"),
 )
-Told = tuple[str, int, str, int, int, int, int, int, int]
-"""The values of a payload's authorization, in the order of `TOLD`; amounts in minor units."""
+Told = tuple[str, int, str, int, int, int, int, int, int, int, int]
+"""The values of a payload's authorization, in the order of `TOLD`: amounts in minor units, and the
+end of a debt in microseconds, 0 for none."""
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
@@ -76,6 +77,8 @@ def _query(people: People, *, newest: bool) -> Select[Any]:
         a.captured_credit_minor - owed,
         a.refund_payable_minor,
         a.uncollected_minor,
+        a.unheld_disputed_minor,
+        func.coalesce(a.unheld_until_us, literal_column("0")),
     )
     read = wrong != ""
     if newest:

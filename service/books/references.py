@@ -52,6 +52,13 @@ def _references() -> list[Reference]:
     holds = and_(a.state.in_(sorted(str(state) for state in HOLDING)), a.parent_id == "")
     keys = ("operator_id", "asset_id", "user_id", "authorization_id")
     item = and_(*(o[key] == a[key] for key in keys))
+    b = t.debts.c
+    booked = and_(
+        *(b[key] == a[key] for key in ("user_id", "authorization_id", "operator_id", "parent_id")),
+        b.currency == a.currency,
+        b.amount_minor == a.unheld_minor,
+        b.record_us == a.create_us,
+    )
     asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)
     same = ("decision_id", "user_id", "operator_id", "product_id", "product_revision")
     decided = and_(
@@ -100,7 +107,8 @@ def _references() -> list[Reference]:
         Reference(
             "REFERENCE",
             t.authorizations,
-            _alone(t.authorizations, t.decisions, decided),
+            # A debt without a hold is booked whatever the person's score.
+            _alone(t.authorizations, t.decisions, decided, a.unheld_minor == 0),
             "the decision that it rests on is not there",
         ),
         Reference(
@@ -114,6 +122,18 @@ def _references() -> list[Reference]:
             t.authorizations,
             _alone(t.authorizations, t.users, t.users.c.user_id == a.user_id),
             "the person is not there",
+        ),
+        Reference(
+            "DEBT",
+            t.debts,
+            _alone(t.debts, t.authorizations, booked),
+            "the debt is not there as it was booked",
+        ),
+        Reference(
+            "DEBT",
+            t.authorizations,
+            _alone(t.authorizations, t.debts, booked, a.unheld_minor != 0),
+            "the booking of the debt is not there",
         ),
         Reference(
             "OPEN_ITEM",

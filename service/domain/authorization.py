@@ -135,6 +135,10 @@ class Authorization(NamedTuple):
     `paid_out_minor` went out by the rail. `charged_back_minor` was taken back by a bank and is not
     decided yet. `debiting_minor` was requested from the rail, which has not answered yet.
 
+    `unheld_minor` was booked as a debt without a hold (`debts.py`). Of it, `captured_credit_minor`
+    was paid, `unheld_dropped_minor` was dropped, and `unheld_disputed_minor` is disputed; what is
+    still due at `unheld_until_us` is dropped then.
+
     `write_off_by` is the key that proposed a write-off of `write_off_minor`. `version` counts the
     steps. Times are microseconds since the epoch, UTC.
 
@@ -214,6 +218,10 @@ class Authorization(NamedTuple):
     refund_after_us: int | None = None
     refund_since_us: int | None = None
     refund_tries: int = 0
+    unheld_minor: int = 0
+    unheld_dropped_minor: int = 0
+    unheld_disputed_minor: int = 0
+    unheld_until_us: int | None = None
 
     @property
     def name(self) -> str:
@@ -240,6 +248,19 @@ class Authorization(NamedTuple):
             - self.disputed_minor
             - self.written_off_minor
         )
+
+    @property
+    def unheld_due_minor(self) -> int:
+        """The amount of a debt without a hold that is not paid, dropped or disputed."""
+        if not self.unheld_minor:
+            return 0
+        gone_minor = self.unheld_dropped_minor + self.unheld_disputed_minor
+        return self.unheld_minor - self.captured_credit_minor - gone_minor
+
+    @property
+    def collectable_minor(self) -> int:
+        """The amount that dunning asks for: due, of a capture or of a debt without a hold."""
+        return self.due_minor + self.unheld_due_minor
 
     @property
     def refundable_minor(self) -> int:
@@ -302,7 +323,7 @@ class Authorization(NamedTuple):
         since_us, pause_us = self.refund_since_us, self.refund_after_us
         if since_us is None or pause_us is None or not self.payable_out_minor:
             return None
-        if self.debiting_minor and self.due_minor:
+        if self.debiting_minor and self.collectable_minor:
             return None
         if self.refund_tries:
             if self.refund_tries > len(PAUSES_US):
@@ -325,8 +346,23 @@ class Authorization(NamedTuple):
         if self.state is not _SETTLED:
             instant = _WAKES.get(self.state)
             return None if instant is None else instant(self)
+        if self.unheld_minor:
+            return self._debt_wake_us()
         wake_us = self.sold_us if self.custody is Custody.MISSING else None
         if self.due_minor and self.close_us is not None and self.rung < len(LADDER):
+            rung_us = self.close_us + LADDER[self.rung].after_us
+            return rung_us if wake_us is None else min(wake_us, rung_us)
+        return wake_us
+
+    def _debt_wake_us(self) -> int | None:
+        """The next rung of a debt without a hold, or the instant at which the debt is dropped.
+
+        It is not dropped while the rail has not answered a debit.
+        """
+        if not self.unheld_due_minor or self.close_us is None:
+            return None
+        wake_us = None if self.debiting_minor else self.unheld_until_us
+        if self.rung < len(LADDER):
             rung_us = self.close_us + LADDER[self.rung].after_us
             return rung_us if wake_us is None else min(wake_us, rung_us)
         return wake_us
@@ -337,18 +373,24 @@ class Authorization(NamedTuple):
         if self.overpaid_minor:
             return Collection.OVERPAID
         if not (self.captured_minor or self.refund_payable_minor or self.charged_back_minor):
-            return _NOTHING_TO_COLLECT
+            return self._unpaid_debt if self.unheld_minor else _NOTHING_TO_COLLECT
         if self.written_off_minor:
             return Collection.WRITTEN_OFF
-        if self.disputed_minor or self.charged_back_minor:
+        if self.disputed_minor or self.charged_back_minor or self.unheld_disputed_minor:
             return Collection.DISPUTED
         if self.refund_payable_minor:
             return Collection.REFUND_PENDING
         if self.refunded_minor:
             return Collection.REFUNDED
-        if self.due_minor:
+        if self.collectable_minor:
             return Collection.PAYING if self.paid_minor else Collection.DUE
         return Collection.PAID
+
+    @property
+    def _unpaid_debt(self) -> Collection:
+        if self.unheld_disputed_minor:
+            return Collection.DISPUTED
+        return Collection.DUE if self.unheld_due_minor else _NOTHING_TO_COLLECT
 
 
 # Reading a member from its enumeration costs 0.25 us on Python 3.11, ten times as much as a

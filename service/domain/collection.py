@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.domain import concessions, corrections
+from service.domain import concessions, corrections, debts
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
@@ -42,6 +42,8 @@ def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
     Raises IllegalState if nothing was captured on credit and nothing is overpaid.
     """
+    if it.unheld_minor:
+        return debts.pay(it, amount_minor, now_us)
     if not it.overpaid_minor:
         require(it, RECORD_PAYMENT)
         if it.captured_credit_minor == 0:
@@ -73,7 +75,9 @@ RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person paid the operator: Freehold owes the operator less, and keeps its commission."""
     require(it, RECORD_PAID_ELSEWHERE)
-    _within(amount_minor, it.due_minor, "due")
+    _within(amount_minor, it.collectable_minor, "due")
+    if it.unheld_minor:
+        return debts.pay_elsewhere(it, amount_minor, now_us)
     paid = it._replace(
         paid_minor=it.paid_minor + amount_minor,
         elsewhere_minor=it.elsewhere_minor + amount_minor,
@@ -97,7 +101,9 @@ def lower(
 ) -> Step:
     """The operator lowers a charge before it is paid; `cited` is the capture's number."""
     require(it, LOWER_CHARGE)
-    _within(amount_minor, it.due_minor, "due")
+    _within(amount_minor, it.collectable_minor, "due")
+    if it.unheld_minor:
+        return debts.lower(it, amount_minor, now_us, cited)
     parts = corrections.conceded(it, captures, amount_minor, cited)
     lowered, postings = concessions.lower(it, amount_minor)
     return step(lowered, postings, Transition.LOWERED, now_us, parts=parts)
@@ -141,9 +147,11 @@ def refund_by_time(it: Authorization, at_us: int) -> Step:
     It pays what is still due of the same authorization first, so that a person who owes money is
     not paid out and then debited.
     """
-    set_off_minor = min(it.payable_out_minor, it.due_minor)
+    set_off_minor = min(it.payable_out_minor, it.collectable_minor)
     if not set_off_minor:
         return _paid_out(it, it.payable_out_minor, Transition.PAID_OUT_BY_TIME, at_us)
+    if it.unheld_minor:
+        return debts.set_off(it, set_off_minor, at_us)
     set_off = it._replace(
         refund_payable_minor=it.refund_payable_minor - set_off_minor,
         paid_minor=it.paid_minor + set_off_minor,
@@ -251,7 +259,9 @@ def open_dispute(
     `cited` is the number of the capture that is disputed.
     """
     require(it, OPEN_DISPUTE)
-    _within(amount_minor, it.due_minor, "due")
+    _within(amount_minor, it.collectable_minor, "due")
+    if it.unheld_minor:
+        return debts.open_dispute(it, amount_minor, now_us, cited)
     parts = corrections.disputed(it, captures, amount_minor, cited)
     disputed = it._replace(disputed_minor=it.disputed_minor + amount_minor)
     postings = (Posting(Account.RECEIVABLE_DISPUTED, Account.RECEIVABLE, amount_minor),)
@@ -271,9 +281,11 @@ def resolve_dispute(
 ) -> Step:
     """The arbiter decides: the amount is due again, or the operator or Freehold gives it up."""
     require(it, RESOLVE_DISPUTE)
-    amount_minor = it.disputed_minor
+    amount_minor = it.disputed_minor + it.unheld_disputed_minor
     if amount_minor == 0:
         raise IllegalState("NOTHING_DISPUTED", "nothing is disputed", it.state)
+    if it.unheld_minor:
+        return debts.resolve_dispute(it, user_won=user_won, goodwill=goodwill, now_us=now_us)
     settled = it._replace(disputed_minor=0)
     parts = corrections.decided(it, captures, concedes=user_won and not goodwill)
     if not user_won:

@@ -17,13 +17,16 @@ def charged_minor(
     """The amount charged for damage to one rental, less the amount that the operator gave up.
 
     It is captured in the rental itself, or asked for by a damage charge. Of a damage charge that
-    has ended, or is due to end now, only the captured amount counts.
+    has ended, or is due to end now, only the captured amount counts; of a debt without a hold, the
+    amount that was not dropped.
     """
     in_rental_minor = sum(it.kept_minor for it in captures if it.purpose is Purpose.DAMAGE)
     return in_rental_minor + sum(_asked_minor(it, now_us) for it in charges)
 
 
 def _asked_minor(it: Authorization, now_us: int) -> int:
+    if it.unheld_minor:
+        return it.unheld_minor - it.unheld_dropped_minor - it.conceded_minor
     ended = it.state in CLOSED or timers.is_due(it, now_us)
     most_minor = it.captured_minor if ended else it.credit_minor + it.cash_minor
     return most_minor - it.conceded_minor

@@ -120,16 +120,16 @@ class PaymentReferenceReused(FreeholdError):
 
 
 class BusinessReferenceReused(FreeholdError):
-    """The operator used its own reference before, for a capture or correction of the rental.
+    """The operator used its own reference before, for the same rental.
 
-    `first` is "capture" or "correction", and `number` the number of that row.
+    `first` is "capture", "correction" or "debt", and `name` the number or name of that row.
     """
 
-    def __init__(self, reference: str, first: str, number: int) -> None:
+    def __init__(self, reference: str, first: str, name: int | str) -> None:
         super().__init__(
             "BUSINESS_REFERENCE_REUSED",
-            f"the business reference is that of {first} {number} of this rental",
-            {"business_reference": reference, first: str(number)},
+            f"the business reference is that of {first} {name} of this rental",
+            {"business_reference": reference, first: str(name)},
         )
 
 

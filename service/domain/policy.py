@@ -40,6 +40,8 @@ class Policy:
     """The least time for which a rental is overdue before its item counts as lost."""
     refund_after_us: int | None = None
     """The time after which money owed back goes out by itself; None means only by PayOutRefund."""
+    debt_window_us: int = 90 * 86_400_000_000
+    """The time in which a debt without a hold may be paid; after it the debt is dropped."""
 
 
 class Offer(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.domain import collection, hold, settlement
+from service.domain import collection, debts, hold, settlement
 from service.domain.authorization import (
     Authorization,
     Custody,
@@ -55,6 +55,8 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
             missing = authorization.custody is Custody.MISSING
             if missing and authorization.sold_us == wake_us:
                 return settlement.sell(authorization)
+            if debts.lapses(authorization, wake_us):
+                return debts.lapse(authorization)
             return climb(authorization, now_us)
 
 
@@ -81,7 +83,7 @@ def climb(authorization: Authorization, now_us: int) -> Step:
         return step(authorization, (), begins, event_us, rung=place + 1)
     if authorization.debiting_minor:
         return step(authorization, (), Transition.DEBIT_AWAITED, event_us, rung=place + 1)
-    due_minor = authorization.due_minor
+    due_minor = authorization.collectable_minor
     return step(
         authorization,
         (),

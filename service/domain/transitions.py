@@ -57,6 +57,8 @@ class Transition(StrEnum):
     CHARGE_FORGIVEN = "collection.charge_forgiven"
     SET_OFF = "collection.set_off"
     PAID_OUT_BY_TIME = "collection.paid_out_by_time"
+    DEBT_BOOKED = "collection.debt_booked"
+    DEBT_DROPPED = "collection.debt_dropped"
     DEBIT_REQUESTED = "collection.debit_requested"
     DEBIT_AWAITED = "collection.debit_awaited"
     DEBIT_CANCELLED = "collection.debit_cancelled"

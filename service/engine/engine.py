@@ -52,6 +52,7 @@ from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (
     AUTHORIZATIONS,
+    DEBTS,
     DECISIONS,
     LINES,
     OPEN_ITEMS,
@@ -321,6 +322,8 @@ class Engine:
                 Wish(PAYMENTS, PAYMENTS.key, keys.payments),
             ]
             transaction.read(rows, wishes)
+        if keys.debts:
+            transaction.read(rows, [Wish(DEBTS, _BY_PARENT, keys.debts)])
         if keys.payable:
             rows.taken_payable = transaction.take_payable(keys.payable)
         if keys.balances:
@@ -480,6 +483,7 @@ def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
 
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
+_BY_PARENT = ("user_id", "parent_id")
 
 
 def _away() -> Unavailable:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.engine.clock_gaps import ClockGap
+from service.engine.records.debts import DebtRecord
 from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import LATER_WORDS, TransferRecord, TransferState
 from service.engine.tables import (
     AUTHORIZATIONS,
+    DEBTS,
     ENTRIES,
     LINES,
     TABLES,
@@ -76,6 +78,7 @@ class Keys:
     raised          authorizations; if one is a damage charge, its rental counts as damaged
     captured        authorizations whose captures are read
     corrected       authorizations whose corrections are read
+    debts           rentals whose debts are read, by user id and authorization id
     seal            whether the number of the last seal is read
     """
 
@@ -96,6 +99,7 @@ class Keys:
     raised: set[Pair] = field(default_factory=set)
     captured: set[Pair] = field(default_factory=set)
     corrected: set[Pair] = field(default_factory=set)
+    debts: set[Pair] = field(default_factory=set)
     seal: bool = False
 
 
@@ -173,6 +177,15 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
             for key in succeeded
             if (it := self[TRANSFERS].get(key)) is not None
             and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
+        }
+
+    def debts_of(self, user_id: str, parent_id: str) -> dict[str, DebtRecord]:
+        """The debts of a rental, by their business references."""
+        name = (user_id, parent_id)
+        return {
+            it.business_reference: it
+            for it in self[DEBTS].values()
+            if (it.user_id, it.parent_id) == name
         }
 
     def payable_minor(self, operator_id: str, currency: str) -> int:

@@ -14,6 +14,7 @@ from service.domain.authorization import FIXED, Authorization
 from service.domain.ledger import Entry, Line
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.requests import RequestRecord
@@ -122,6 +123,9 @@ CORRECTIONS: Table[tuple[str, str, int], CorrectionRecord] = Table(
     ["user_id", "authorization_id", "number"],
     taken=["digest"],
 )
+DEBTS: Table[tuple[str, str, str], DebtRecord] = Table(
+    "debts", DebtRecord, ["user_id", "parent_id", "business_reference"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -137,6 +141,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     TRANSFERS,
     CAPTURES,
     CORRECTIONS,
+    DEBTS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -15,6 +15,7 @@ from service.domain.errors import InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
     Authorize,
+    BookDebt,
     ClaimReturn,
     Confirm,
     ContestReturn,
@@ -272,6 +273,18 @@ MUTATIONS = (
         WRITE,
         about(ReportFound, occurred_us=occurred_us, evidence=evidence, reason=reason),
         answers.write_corrected,
+    ),
+    Mutation(
+        pb.BookDebtRequest,
+        pb.BookDebtResponse,
+        WRITE,
+        about(
+            BookDebt,
+            amount=amount,
+            business_reference=lambda call: call.message.business_reference,
+            evidence=lambda call: call.message.evidence,
+            user_consent_reference=lambda call: call.message.user_consent_reference,
+        ),
     ),
     Mutation(
         pb.LowerChargeRequest,

@@ -149,6 +149,8 @@ def encode_authorization(it: Authorization) -> bytes:
         message.charged_back.amount_minor = it.charged_back_minor
     if it.overpaid_minor:
         _write_overpaid(it, message)
+    if it.unheld_minor:
+        _write_debt(it, message)
     message.decision_id = it.decision_id
     message.model_id = it.model_id
     message.policy_revision = it.policy_revision
@@ -185,6 +187,21 @@ def _write_overpaid(it: Authorization, message: pb.Authorization) -> None:
     if it.write_off_minor:
         message.write_off_proposed.currency_code = it.currency
         message.write_off_proposed.amount_minor = it.write_off_minor
+
+
+def _write_debt(it: Authorization, message: pb.Authorization) -> None:
+    for name, amount_minor in (
+        ("unheld", it.unheld_minor),
+        ("unheld_due", it.unheld_due_minor),
+        ("unheld_dropped", it.unheld_dropped_minor),
+        ("unheld_disputed", it.unheld_disputed_minor),
+    ):
+        if amount_minor:
+            amount = getattr(message, name)
+            amount.currency_code = it.currency
+            amount.amount_minor = amount_minor
+    if it.unheld_until_us is not None:
+        write_time(message.unheld_until_time, it.unheld_until_us)
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:

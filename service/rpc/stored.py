@@ -49,10 +49,12 @@ def read_answer(method: str, answer: bytes) -> str | None:
         raise ValueError("the bytes are not an answer of the method") from error
 
 
-def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int, int]:
+def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int, int, int, int]:
     """The values of an event's payload: name, version, state, and amounts in minor units.
 
-    The amounts are held on credit, held in cash, captured, due, owed back, and not collected.
+    The amounts are held on credit, held in cash, captured, due, owed back, not collected, and
+    disputed of a debt without a hold. The last value is the end of such a debt, in microseconds
+    since the epoch, or 0.
     Raises ValueError if the bytes are no authorization.
     """
     try:
@@ -69,6 +71,8 @@ def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int
         it.due.amount_minor,
         it.refund_payable.amount_minor,
         it.uncollected.amount_minor,
+        it.unheld_disputed.amount_minor,
+        it.unheld_until_time.seconds * 1_000_000 + it.unheld_until_time.nanos // 1_000,
     )
 
 

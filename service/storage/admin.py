@@ -79,6 +79,7 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "report_window_us": policy["report_window_days"] * DAY_US,
         "overdue_window_us": policy["overdue_window_hours"] * HOUR_US,
         "refund_after_us": policy["refund_after_hours"] * HOUR_US,
+        "debt_window_us": policy["debt_window_days"] * DAY_US,
     }
 
 

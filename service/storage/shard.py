@@ -24,6 +24,7 @@ BY_USER = (
     "authorizations",
     "decisions",
     "transfers",
+    "debts",
     "sealed_heads",
     "outbox",
 )

@@ -38,6 +38,7 @@ from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
     CORRECTIONS,
+    DEBTS,
     LINES,
     TABLES,
     TRANSFERS,
@@ -256,6 +257,7 @@ def _payable_left(dialect: Dialect) -> str:
 
 ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     AUTHORIZATIONS: [("user_id", "group_id"), ("user_id", "parent_id")],
+    DEBTS: [("user_id", "parent_id")],
     LINES: [("user_id",)],
     TRANSFERS: [("user_id", "authorization_id")],
     CAPTURES: [("user_id", "authorization_id")],

@@ -341,6 +341,12 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "a charge is ACTIVE until it ends": charge
         and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "failed payouts are counted": it.refund_tries < 0,
+        "a debt is a settled charge": it.unheld_minor != 0 and not (settled and charge),
+        "a debt is captured as it is paid": it.unheld_minor != 0
+        and it.captured_credit_minor != it.paid_minor,
+        "dropped and disputed within a debt": it.unheld_disputed_minor < 0
+        or it.unheld_dropped_minor + it.unheld_disputed_minor
+        > (it.unheld_minor - it.paid_minor if it.unheld_minor else 0),
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
     }
     away = it.custody in (Custody.MISSING, Custody.SOLD)
@@ -357,6 +363,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
         "claim_until_us": (it.claim_until_us is not None) != (state is State.RETURN_CLAIMED),
         "sold_us": (it.sold_us is not None) != away,
+        "unheld_until_us": (it.unheld_until_us is not None) != (it.unheld_minor != 0),
     }
     if it.offer is not None and it.accept_offers and it.offer not in it.accept_offers:
         yield "OFFER_ACCEPTED", f"{it.offer} was not accepted"
@@ -527,7 +534,10 @@ class Corrected:
             kinds = e.CORRECTING.get(it.transition, ())
             whole = it.conceded_minor in (0, it.amount_minor)
             whole = whole and abs(it.disputed_minor) <= it.amount_minor
-            if not whole or (it.conceded_minor > 0, sign) not in kinds:
+            of_debt = it.transition in e.CORRECTING_DEBTS and not (
+                it.capture or it.conceded_minor or it.disputed_minor
+            )
+            if not of_debt and (not whole or (it.conceded_minor > 0, sign) not in kinds):
                 raise Found("CAPTURE", row, "never changes a capture so")
             fits = told == [(it.transition, it.event_us)]
         else:

@@ -29,6 +29,8 @@ from tests.engine.plain_terms import (
     PRODUCTS,
     REPORT_US,
     Row,
+    asked,
+    debt_due,
     due,
     payable_out,
     refundable,
@@ -67,17 +69,18 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ReportLost": (9, lambda it: it["state"] == "OVERDUE"),
     "ReportFound": (5, lambda it: it["custody"] in ("MISSING", "SOLD")),
     "ReportFound late": (4, lambda it: it["state"] == "SETTLED" and it["captured"]),
-    "RecordPayment": (12, due),
+    "BookDebt": (5, lambda it: it["state"] in ("SETTLED", "REVERSED") and it["start_us"]),
+    "RecordPayment": (12, asked),
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPayment twice": (3, lambda it: it["overpaid"]),
-    "RecordPaidElsewhere": (3, due),
-    "LowerCharge": (4, due),
+    "RecordPaidElsewhere": (3, asked),
+    "LowerCharge": (4, asked),
     "ForgiveCharge": (2, due),
     "RefundCharge": (4, refundable),
     "RefundCharge due": (4, lambda it: refundable(it) and due(it) and not it["debiting"]),
     "PayOutRefund": (5, payable_out),
-    "OpenDispute": (4, due),
-    "ResolveDispute": (5, lambda it: it["disputed"]),
+    "OpenDispute": (4, asked),
+    "ResolveDispute": (5, lambda it: it["disputed"] + it["unheld_disputed"]),
     "RecordChargeBack": (6, takeable),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
@@ -98,7 +101,7 @@ KINDS = [kind for kind, (weight, _) in FITS.items() for _ in range(weight)] + [
 OF_OPERATORS = frozenset(
     {"Confirm", "StartRental", "Increment", "Decrease", "Extend", "Settle", "Reverse"}
     | {"ClaimReturn", "ContestReturn", "ReportLost", "ReportFound"}
-    | {"RecordPaidElsewhere", "LowerCharge", "RefundCharge"}
+    | {"RecordPaidElsewhere", "LowerCharge", "RefundCharge", "BookDebt"}
 )
 OF_PLATFORM = frozenset(
     {
@@ -168,6 +171,9 @@ class Chance:
         debits = self._next_debits(now_us)
         if debits and chance.random() < 0.4:
             return chance.choice(debits) - now_us
+        ends = self._ends_of_debts(now_us)
+        if ends and chance.random() < 0.2:
+            return max(0, chance.choice(ends) - now_us + chance.choice((-1, 0, 0, 1)))
         instants: list[int] = sorted(
             {
                 it["wake_us"]
@@ -188,10 +194,19 @@ class Chance:
         found = []
         for key in keys:
             it = self.reference.rentals[key]
-            if it["state"] == "SETTLED" and due(it):
+            if it["state"] == "SETTLED" and asked(it):
                 rungs = [it["close_us"] + us for us, kind in LADDER if kind == "debit"]
                 found += [at_us for at_us in rungs if at_us > now_us][:1]
         return found
+
+    def _ends_of_debts(self, now_us: int) -> list[int]:
+        """The ends of debts that are due and for which no debit is under way."""
+        its = [self.reference.rentals[key] for key in self._lively]
+        return [
+            it["unheld_until_us"]
+            for it in its
+            if debt_due(it) and not it["debiting"] and it["unheld_until_us"] > now_us
+        ]
 
     def _undone(self) -> list[Key]:
         """Debits that failed or were cancelled."""
@@ -255,8 +270,8 @@ class Chance:
             new = self._call(chance, chance.choice(KINDS), now_us)
             if new is None or not (new.request_id and old.request_id):
                 return None  # no caller sends Wake
-            if old.caller == PLATFORM and isinstance(new.command, c.StartRental):
-                return None  # only operators' keys start rentals
+            if old.caller == PLATFORM and isinstance(new.command, c.StartRental | c.BookDebt):
+                return None  # only operators' keys start rentals and book debts
             return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
         user_id = getattr(old.command, "user_id", "ann")
         if chance.random() < 0.1:
@@ -445,11 +460,11 @@ class Chance:
         occurred_us = _occurred(chance, it, now_us)
         reason = chance.choice(("", "", "too high", "用户投诉"))
         amounts = {
-            "Decrease": held, "RecordPaidElsewhere": due(it), "LowerCharge": due(it),
+            "Decrease": held, "RecordPaidElsewhere": asked(it), "LowerCharge": asked(it),
             "RefundCharge": refundable(it), "RefundCharge due": refundable(it),
             "PayOutRefund": payable_out(it),
-            "OpenDispute": due(it), "RecordChargeBack": takeable(it),
-            "RecordPayment": due(it), "SetProvision": it["written_off"] + due(it),
+            "OpenDispute": asked(it), "RecordChargeBack": takeable(it),
+            "RecordPayment": asked(it), "SetProvision": it["written_off"] + due(it),
         }  # fmt: skip
         money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))
         match kind.split()[0]:
@@ -508,6 +523,13 @@ class Chance:
             case "ApproveWriteOff":
                 other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
                 return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
+            case "BookDebt":
+                deposit = PRODUCTS[it["product_id"]]["deposit"]
+                amount = chance.choice((1, 33, 800, 800, 4_001, deposit, deposit + 1, 0))
+                money = Money(_currency(chance), amount)
+                reference = chance.choice(("dent", "lock", "tyre", self._fresh("damage")))
+                consent = chance.choice(("", "consent-1"))
+                return c.BookDebt(*name, money, reference, "photo", consent, **more)
             case "ForgiveCharge":
                 return c.ForgiveCharge(*name, reason, **more)
             case "OpenDispute":

@@ -43,7 +43,7 @@ from service.storage.database import open_database
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_books import Key, RentalKey
-from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row
+from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row, debt_due
 from tests.engine.reference import Reference
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
 
@@ -89,7 +89,16 @@ _LINE = {
 }  # fmt: skip
 
 
-SUMS = ("held", "deposit", "drawn", "disputed", "charged_back", "refund_payable", "overpaid")
+SUMS = (
+    "held",
+    "deposit",
+    "drawn",
+    "disputed",
+    "charged_back",
+    "refund_payable",
+    "overpaid",
+    "unheld",
+)
 """The balances of a line that are sums over the person's rentals."""
 _PROFILE = (
     "score", "band", "unscorable_reason", "feature_version", "as_of_us", "model_id",
@@ -522,6 +531,14 @@ class Model:
             for row in self._read("SELECT * FROM payments")
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
+        debts = {
+            (self._keys[row[1]], row[2]): {
+                "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
+                "evidence": row[7], "consent": row[8],
+            }
+            for row in self._read("SELECT * FROM debts")
+        }  # fmt: skip
+        require(debts, self.reference.debts, "debts")
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
         }
@@ -670,6 +687,7 @@ class Model:
                 held=it["held_credit"], deposit=it["held_cash"], drawn=due,
                 disputed=it["disputed"], charged_back=it["charged_back"],
                 refund_payable=it["refund_payable"], overpaid=it["overpaid"],
+                unheld=debt_due(it) + it["unheld_disputed"],
             )  # fmt: skip
         for user_id in self.reference.lines:
             line = self.reference.shown(user_id)

@@ -42,6 +42,8 @@ class Books:
         """From person and authorization id, which the engine assigns, to the rental."""
         self.items: dict[Key, RentalKey] = {}
         self.payments: dict[Key, Row] = {}
+        self.debts: dict[tuple[RentalKey, str], Row] = {}
+        """By rental and business reference."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

@@ -22,6 +22,9 @@ REVIEW_US = 24 * HOUR_US
 CLAIM_US = 48 * HOUR_US
 MISSING_US = 30 * DAY_US
 REPORT_US = 90 * DAY_US
+DEBT_US = 90 * DAY_US
+"""Time to pay a debt without a hold."""
+AFTER_DISPUTE_US = 30 * DAY_US
 OVERDUE_US = 2 * HOUR_US
 REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
 """The pauses before a failed payout is tried again."""
@@ -112,6 +115,17 @@ def due(it: Row) -> int:
     return int(it["captured_credit"] - done)
 
 
+def debt_due(it: Row) -> int:
+    """The part of a debt without a hold that is still due."""
+    gone = it["unheld_dropped"] + it["unheld_disputed"]
+    return int(it["unheld"] - it["paid"] - gone) if it["unheld"] else 0
+
+
+def asked(it: Row) -> int:
+    """All that the person is asked to pay now."""
+    return due(it) + debt_due(it)
+
+
 def refundable(it: Row) -> int:
     """Captured, paid (perhaps late), and not given back."""
     paid = it["captured"] - it["captured_credit"] + it["paid"] + it["recovered"]
@@ -160,7 +174,7 @@ def payable_out(it: Row) -> int:
 def refund_time(it: Row) -> int | None:
     """The instant at which money owed back goes out by itself."""
     waits = [it["refund_after_us"], *REFUND_PAUSES_US]
-    awaited = it["debiting"] > 0 and due(it) > 0
+    awaited = it["debiting"] > 0 and asked(it) > 0
     if payable_out(it) == 0 or waits[0] is None or awaited or it["refund_tries"] >= len(waits):
         return None
     return int(it["refund_since_us"] + waits[it["refund_tries"]])
@@ -186,7 +200,9 @@ def life(it: Row) -> int | None:
     instants = []
     if it["custody"] == "MISSING":
         instants.append(it["sold_us"])
-    if state == "SETTLED" and due(it) and it["rung"] < len(LADDER):
+    if debt_due(it) and not it["debiting"]:
+        instants.append(it["unheld_until_us"])
+    if state == "SETTLED" and asked(it) and it["rung"] < len(LADDER):
         instants.append(it["close_us"] + LADDER[it["rung"]][0])
     return min(instants, default=None)
 
@@ -313,4 +329,5 @@ EMPTY: Row = {
     "write_off": 0, "rung": 0, "version": 0, "overpaid": 0, "overpaid_written_off": 0,
     "captures": 0, "other_captured": 0, "corrections": 0, "uncollected": 0,
     "refund_after_us": None, "refund_since_us": None, "refund_tries": 0,
+    "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
 }  # fmt: skip

@@ -13,10 +13,12 @@ from service.engine import calls
 from service.engine import operations as c
 from tests.engine.plain_books import Books, Posting, RentalKey
 from tests.engine.plain_terms import (
+    AFTER_DISPUTE_US,
     CHARGED,
     CLAIM_US,
     DAY_US,
     DEBT_LIMIT,
+    DEBT_US,
     EMPTY,
     ENDED,
     FEE_BP,
@@ -38,7 +40,9 @@ from tests.engine.plain_terms import (
     Refused,
     Retried,
     Row,
+    asked,
     band,
+    debt_due,
     due,
     features_of,
     fee,
@@ -70,6 +74,8 @@ KEPT_REFUSALS = {(c.Authorize, "ASSET_IN_USE"), (c.Increment, "LINE_EXHAUSTED")}
 class Reference(Books):
     """The expected books after each command."""
 
+    request_id: str
+    """The request id of the present call."""
     in_the_way: set[str]
     """The people whose holds caused a refusal or a stricter offer."""
 
@@ -169,7 +175,7 @@ class Reference(Books):
             case c.ReverseByOrigin():
                 return self._reverse_by_origin(caller, command, now_us)
             case calls.AuthorizationCommand():
-                return self._follow(caller, command, now_us)
+                return self._follow(caller, request_id, command, now_us)
             case c.Wake():
                 return self._wake(command, now_us)
             case c.ReportTransfer():
@@ -190,7 +196,9 @@ class Reference(Books):
                 return ("recorded",), "", None
         raise TypeError(f"the reference does not know {type(command).__name__}")
 
-    def _follow(self, caller: str, command: Any, now_us: int) -> tuple[Any, str, RentalKey | None]:
+    def _follow(
+        self, caller: str, request_id: str, command: Any, now_us: int
+    ) -> tuple[Any, str, RentalKey | None]:
         """Applies a command on a rental, after the steps that time has caused."""
         key = self.names.get((command.user_id, command.authorization_id))
         if key is None or caller not in (key[0], PLATFORM):
@@ -200,7 +208,10 @@ class Reference(Books):
             raise Refused("VERSION_MISMATCH")
         self.bring_up(it, now_us)
         captures, corrections = it["captures"], it["corrections"]
+        self.request_id = request_id
         total = RULES[type(command)](self, caller, it, command, now_us)
+        if isinstance(command, c.BookDebt):
+            return ("authorization", dict(self.rentals[total])), it["user_id"], total
         if isinstance(command, c.Settle):
             number = it["captures"] if it["captures"] > captures else None
             return ("settled", dict(it), total, number), it["user_id"], key
@@ -423,8 +434,10 @@ class Reference(Books):
             if it["parent_id"] and self.names[it["user_id"], it["parent_id"]] == key:
                 at_us = wake(it)
                 over = it["close_us"] is not None or (at_us is not None and at_us <= now_us)
-                asked = it["captured"] if over else it["credit"] + it["cash"]
-                most -= asked - it["conceded"]
+                charged = it["captured"] if over else it["credit"] + it["cash"]
+                if it["unheld"]:
+                    charged = it["unheld"] - it["unheld_dropped"]
+                most -= charged - it["conceded"]
         if amount > most:
             raise Refused("INVALID_INPUT")
 
@@ -761,6 +774,8 @@ class Reference(Books):
     def _cited(self, it: Row, amount: int, cited: int | None = None) -> list[tuple[int, int]]:
         """The captures of an amount: the cited one, the newest with enough left, or several."""
         captures = self._of(it)
+        if it["unheld"] and cited is None:
+            return [(0, amount)]  # a debt has no captures
         if cited is not None:
             captures = [one for one in captures if one[0] == cited and left(one[1]) >= amount]
             if not captures:
@@ -1009,8 +1024,86 @@ class Reference(Books):
             raise Refused("PAYMENT_OF_A_TRANSFER")
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
+    # -- debts without a hold ----------------------------------------------------------------
+
+    def _book_debt(self, caller: str, rental: Row, command: c.BookDebt, now_us: int) -> RentalKey:
+        """Books what an operator claims for a rental: nothing is held, and nothing is owed to the
+        operator before the person pays."""
+        if caller == PLATFORM:
+            raise Refused("AUTHORIZATION_NOT_FOUND")
+        required(rental, "SETTLED", "REVERSED")
+        if rental["start_us"] is None:
+            raise Refused("PARENT_NEVER_OUT")
+        name = (rental["key"], command.business_reference)
+        if name in self.debts:
+            raise Refused("BUSINESS_REFERENCE_REUSED")
+        self._refer(rental, command.business_reference)
+        amount = minor(command.amount)
+        within(amount, PRODUCTS[rental["product_id"]]["deposit"])
+        self._within_damage(rental["key"], amount, now_us)
+        key = (caller, self.request_id, 0)
+        it = {
+            **EMPTY,
+            "key": key, "user_id": rental["user_id"], "operator_id": caller,
+            "request_id": self.request_id, "product_id": rental["product_id"],
+            "parent_id": command.authorization_id, "asset_id": rental["asset_id"],
+            "start": "IMMEDIATE", "accept_offers": (), "offer": None, "reasons": (), "band": "",
+            "model_id": "", "fee_bp": rental["fee_bp"], "create_us": now_us, "state": "SETTLED",
+            "credit": amount, "cash": 0, "close_us": now_us, "pickup_window_us": 0,
+            "rental_period_us": 0, "refund_after_us": PRODUCTS[rental["product_id"]]["refund"],
+            "unheld": amount, "unheld_until_us": now_us + DEBT_US,
+        }  # fmt: skip
+        self.put(self.groups, key[:2], [key])
+        self.put(self.rentals, key, it)
+        row = {
+            "user_id": rental["user_id"], "key": key, "amount": amount,
+            "evidence": command.evidence, "consent": command.user_consent_reference,
+        }  # fmt: skip
+        self.put(self.debts, name, row)
+        booked = ("receivable_unheld", "operator_deferred", amount)
+        self.step(it, "collection.debt_booked", now_us, booked)
+        return key
+
+    def _debt_paid(self, it: Row, paid: int) -> tuple[list[Posting], Row]:
+        """The operator is owed a paid part of a debt, less the commission on all that is paid."""
+        fee_after = share(it["captured"] - it["conceded"] + paid, it["fee_bp"])
+        commission = fee_after - it["fee"]
+        new = {
+            "paid": it["paid"] + paid, "captured": it["captured"] + paid,
+            "captured_credit": it["captured_credit"] + paid, "fee": fee_after,
+        }  # fmt: skip
+        return [
+            ("operator_deferred", "operator_payable", paid - commission),
+            ("operator_deferred", "fee_income", commission),
+        ], new
+
+    def _drop(self, it: Row, name: str, amount: int, event_us: int, **new: Any) -> None:
+        """Nobody owes a part of a debt any more."""
+        dropped = ("operator_deferred", "receivable_unheld", amount)
+        gone = it["unheld_dropped"] + amount
+        self.step(it, f"collection.{name}", event_us, dropped, **new, unheld_dropped=gone)
+
     def _pay(self, it: Row, amount: int, now_us: int) -> None:
         """Pays what is due, was written off, or was got twice; the rest is owed back."""
+        if it["unheld"]:
+            paid = min(amount, debt_due(it))
+            twice = min(amount - paid, it["overpaid"])
+            rest = amount - paid - twice
+            earned, new = self._debt_paid(it, paid)
+            self.step(
+                it,
+                "collection.payment_recorded",
+                now_us,
+                ("cash", "receivable_unheld", paid),
+                *earned,
+                ("cash", "overpaid", twice),
+                ("cash", "refund_payable", rest),
+                **new,
+                overpaid=it["overpaid"] - twice,
+                refund_payable=it["refund_payable"] + rest,
+                received=it["received"] + amount,
+            )
+            return
         if it["captured_credit"] == it["overpaid"] == 0:
             raise Refused("NOTHING_DUE")
         paid = min(amount, due(it))
@@ -1035,7 +1128,19 @@ class Reference(Books):
 
     def _paid_elsewhere(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         amount = self._paid(caller, it, command, "ELSEWHERE", *CHARGED)
-        within(amount, due(it))
+        within(amount, asked(it))
+        if it["unheld"]:
+            earned, new = self._debt_paid(it, amount)
+            self.step(
+                it,
+                "collection.paid_elsewhere",
+                now_us,
+                ("operator_payable", "receivable_unheld", amount),
+                *earned,
+                **new,
+                elsewhere=it["elsewhere"] + amount,
+            )
+            return
         self.step(
             it,
             "collection.paid_elsewhere",
@@ -1050,8 +1155,12 @@ class Reference(Books):
         self._refer(it, command.business_reference)
         amount = minor(command.amount)
         required(it, *CHARGED)
-        within(amount, due(it))
+        within(amount, asked(it))
         cited = self._cited(it, amount, command.capture)
+        if it["unheld"]:
+            self._drop(it, "lowered", amount, now_us)
+            self._correct(it, command, ("collection.lowered", now_us), (0, amount, 0, 0))
+            return
         after = dict(it)
         self.step(
             it,
@@ -1122,10 +1231,16 @@ class Reference(Books):
 
     def _refund_by_time(self, it: Row, at_us: int, now_us: int) -> None:
         """Pays what is still due with money owed back, and sends the rest to the person."""
-        own = min(payable_out(it), due(it))
+        own = min(payable_out(it), asked(it))
         if own == 0:
             name = "collection.paid_out_by_time"
             self._send_back(it, name, payable_out(it), at_us, now_us)
+            return
+        if it["unheld"]:
+            earned, new = self._debt_paid(it, own)
+            paid = ("refund_payable", "receivable_unheld", own)
+            owed = it["refund_payable"] - own
+            self.step(it, "collection.set_off", at_us, paid, *earned, **new, refund_payable=owed)
             return
         self.step(
             it,
@@ -1194,7 +1309,7 @@ class Reference(Books):
         """Cancels a debit that was not handed in and asks for more than is due."""
         for other in (*self.transfers.values(), *self.ordered):
             same = other["key"] == it["key"] and other["kind"] == "DEBIT"
-            if same and other["state"] == "REQUESTED" and other["amount"] > due(it):
+            if same and other["state"] == "REQUESTED" and other["amount"] > asked(it):
                 self.change(other, state="CANCELLED", change_us=now_us)
                 self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
@@ -1241,7 +1356,7 @@ class Reference(Books):
         """Cancels a debit of more than is due."""
         it = self.rentals[transfer["key"]]
         self.bring_up(it, now_us)
-        if due(it) < transfer["amount"]:
+        if asked(it) < transfer["amount"]:
             self.change(transfer, state="CANCELLED")
             self.step(it, "collection.debit_cancelled", now_us, debiting=0)
 
@@ -1263,8 +1378,13 @@ class Reference(Books):
     def _open_dispute(self, caller: str, it: Row, command: c.OpenDispute, now_us: int) -> None:
         amount = minor(command.amount)
         required(it, *CHARGED)
-        within(amount, due(it))
+        within(amount, asked(it))
         cited = self._cited(it, amount, command.capture)
+        if it["unheld"]:
+            disputed = it["unheld_disputed"] + amount
+            self.step(it, "collection.dispute_opened", now_us, unheld_disputed=disputed)
+            self._correct(it, command, ("collection.dispute_opened", now_us), (0, amount, 0, 0))
+            return
         self.step(
             it,
             "collection.dispute_opened",
@@ -1277,9 +1397,21 @@ class Reference(Books):
 
     def _resolve_dispute(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         required(it, *CHARGED)
-        amount, after = it["disputed"], dict(it)
+        amount, after = it["disputed"] + it["unheld_disputed"], dict(it)
         if amount == 0:
             raise Refused("NOTHING_DISPUTED")
+        if it["unheld"]:
+            name = "dispute_won" if command.user_won else "dispute_lost"
+            if not command.user_won:
+                until_us = max(it["unheld_until_us"], now_us + AFTER_DISPUTE_US)
+                new = {"unheld_disputed": 0, "unheld_until_us": until_us}
+                self.step(it, "collection.dispute_lost", now_us, **new)
+            elif command.goodwill:
+                raise Refused("NO_GOODWILL_FOR_A_DEBT")
+            else:
+                self._drop(it, "dispute_won", amount, now_us, unheld_disputed=0)
+            self._correct(it, command, (f"collection.{name}", now_us), (0, amount, 0, 0))
+            return
         gives_up = command.user_won and not command.goodwill
         parts = [
             (number, row["disputed"], row["disputed"] if gives_up else 0, -row["disputed"])
@@ -1489,6 +1621,8 @@ class Reference(Books):
             self._captured(it, amount, at_us)
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
+        elif it["unheld"] and at_us == it["unheld_until_us"] and not it["debiting"]:
+            self._drop(it, "debt_dropped", debt_due(it), at_us)
         else:
             self._climb(it, now_us)
 
@@ -1505,10 +1639,10 @@ class Reference(Books):
                 return
             days = us // DAY_US
             name = RUNGS.get(kind, f"collection.due_{days}_day{'s' if days > 1 else ''}")
-            new: Row = {"debiting": due(it)} if kind == "debit" else {}
+            new: Row = {"debiting": asked(it)} if kind == "debit" else {}
             self.step(it, name, it["close_us"] + us, rung=place + 1, **new)
             if kind == "debit":
-                self._order(it, "DEBIT", due(it), now_us)
+                self._order(it, "DEBIT", it["debiting"], now_us)
             return
 
 
@@ -1518,6 +1652,7 @@ CORRECTING = (
 )
 Rule = Callable[[Reference, str, Row, Any, int], Any]
 RULES: dict[type[calls.AuthorizationCommand], Rule] = {
+    c.BookDebt: Reference._book_debt,
     c.Confirm: Reference._confirm,
     c.ResolveReview: Reference._resolve_review,
     c.StartRental: Reference._start,

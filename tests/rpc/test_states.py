@@ -28,6 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     **{method: {str(it) for it in call.states} for method, call in ON_AUTHORIZATION.items()},
     # These rentals have no cash part, so only an offer can be confirmed.
     "ConfirmAuthorization": {"OFFERED"},
+    # It names a rental, and changes another authorization.
+    "BookDebt": {"SETTLED", "REVERSED"},
 }
 """The states in which a rental without a cash part accepts a call."""
 

@@ -63,6 +63,7 @@ def live(desk: Desk) -> None:
     _in_cash(desk)
     _lost(desk)
     _twice(desk)
+    _in_debt(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -177,6 +178,34 @@ def _twice(desk: Desk) -> None:
             desk.do(acts.told(payout, TransferState.SUCCEEDED), caller=PLATFORM)
     rental(desk, acts.propose(stored(desk, it)), caller=PLATFORM)
     rental(desk, acts.approve(it), caller=PLATFORM)
+
+
+def _in_debt(desk: Desk) -> None:
+    """Eve's debts without a hold: paid, lowered, disputed, dropped, and one that stays due."""
+    desk.put_user("eve", 700)
+    rented = rental(desk, settle(rental(desk, authorize("eve")), 0))
+    paid, disputed, due = (
+        rental(desk, c.BookDebt(*acts.name(rented), acts.money(minor), reference, "photo", "yes"))
+        for minor, reference in ((4_000, "dent"), (3_000, "lock"), (2_000, "tyre"))
+    )
+    for command in (
+        pay(paid, 1_050, reference="e-1"),
+        acts.pay_elsewhere(paid, 950, "e-3"),
+        acts.lower(paid, 500),
+        acts.dispute(disputed, 1_000),
+        acts.decide_dispute(disputed, user_won=True),
+        acts.dispute(disputed, 700),
+        acts.decide_dispute(disputed, user_won=False),
+        acts.dispute(disputed, 300),
+        acts.refund(paid, 200),
+        pay(due, 100, reference="e-2"),
+    ):
+        by_operator = isinstance(command, c.RecordPaidElsewhere | c.LowerCharge | c.RefundCharge)
+        rental(desk, command, caller="city" if by_operator else PLATFORM)
+    end_us = stored(desk, paid).unheld_until_us or 0
+    it = acts.woken(desk, paid, end_us)  # a debit, which delays the end
+    desk.do(acts.told(acts.transfers(desk, it)[-1], TransferState.FAILED), caller=PLATFORM)
+    acts.woken(desk, it, end_us)
 
 
 # -- seals --------------------------------------------------------------------------------------
@@ -328,6 +357,7 @@ def multiply(file: Path, times: int) -> None:
         "users": {},
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
+        "debts": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"

@@ -249,6 +249,7 @@ VALID: dict[str, dict[str, Any]] = {
         "recovered_minor": 1, "version": 1,
     },
     "payments": {"amount_minor": 1, "kind": "PAYMENT"},
+    "debts": {"amount_minor": 1},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -299,7 +300,7 @@ def with_parents(connection: Connection, table: Table) -> None:
 NEGATIVE = {
     "policies": ["offer_window_us", "pickup_window_us", "max_feature_age_us", "review_window_us",
                  "rental_period_us", "claim_window_us", "missing_window_us",
-                 "report_window_us", "overdue_window_us", "refund_after_us"],
+                 "report_window_us", "overdue_window_us", "refund_after_us", "debt_window_us"],
     "operators": ["debt_limit_minor"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor"],
@@ -310,7 +311,8 @@ NEGATIVE = {
                        "refunded_minor", "refund_payable_minor", "recovered_minor",
                        "debiting_minor", "forgiven_minor", "received_minor",
                        "elsewhere_minor", "paid_out_minor", "write_off_minor",
-                       "overpaid_minor", "overpaid_written_off_minor"],
+                       "overpaid_minor", "overpaid_written_off_minor",
+                       "unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor"],
     "captures": ["conceded_minor", "disputed_minor"],
     "corrections": ["capture", "conceded_minor"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
@@ -323,6 +325,12 @@ UNCHARGED = dict.fromkeys(
      "provisioned_minor", "written_off_minor", "recovered_minor"), 0
 )  # fmt: skip
 NOTHING = {**CLOSED, **UNCHARGED}
+DEBT = {
+    "state": "SETTLED", "custody": "IN_STATION", "parent_id": "x", "unheld_until_us": 1,
+    "unheld_minor": 7, "captured_minor": 2, "captured_credit_minor": 2, "paid_minor": 2,
+    "unheld_dropped_minor": 3, "unheld_disputed_minor": 2,
+}  # fmt: skip
+"""A debt without a hold, of which nothing is due."""
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     *(
         (table, f"{column}_not_negative", {column: -1})
@@ -352,6 +360,18 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("corrections", "number_positive", {"number": 0}),
     ("corrections", "amount_positive", {"amount_minor": 0}),
     ("captures", "amount_positive", {"amount_minor": 0, "conceded_minor": 0}),
+    ("debts", "amount_positive", {"amount_minor": 0}),
+    *(
+        ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
+        for wrong in (
+            {"unheld_minor": 0},
+            {"unheld_minor": 6},
+            {"unheld_until_us": None},
+            {"state": "REVERSED", **UNCHARGED},
+            {"parent_id": ""},
+            {"captured_minor": 3, "captured_credit_minor": 3},
+        )
+    ),
     ("users", "score_limit_minor_not_negative", {"score_limit_minor": -1}),
     ("users", "score_of_known_features", {"score_version": 3}),
     ("users", "score_of_known_features", {"score_version": -1}),
@@ -491,6 +511,13 @@ def test_a8_terms_refer_to_existing_rows(
             connection.execute(t.metadata.tables[referred].delete())
 
 
+def test_a_debt_within_its_booking(database: Engine) -> None:
+    """A debt is allowed as a settled charge whose parts are within the amount booked."""
+    table = t.authorizations
+    with database.connect() as connection:
+        connection.execute(table.insert(), row_of(table, **{**NOTHING, **DEBT}))
+
+
 def test_states_that_may_hold(database: Engine) -> None:
     """A hold is allowed in AUTHORIZED with an end, and in ACTIVE, OVERDUE and RETURN_CLAIMED."""
     table = t.authorizations
@@ -518,6 +545,7 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("requests", {"caller", "request_id"}),
         ("open_items", {"operator_id", "asset_id"}),
         ("payments", {"caller", "payment_reference"}),
+        ("debts", {"user_id", "parent_id", "business_reference"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

@@ -417,6 +417,30 @@ class ReportFoundResponse(_message.Message):
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
+class BookDebtRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "amount", "business_reference", "evidence", "user_consent_reference")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    amount: _types_pb2.Money
+    business_reference: str
+    evidence: str
+    user_consent_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., business_reference: _Optional[str] = ..., evidence: _Optional[str] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
+
+class BookDebtResponse(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
 class LowerChargeRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount", "capture", "reason", "business_reference")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

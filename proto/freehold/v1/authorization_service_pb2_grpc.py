@@ -136,6 +136,11 @@ class AuthorizationServiceStub:
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.FromString,
                 _registered_method=True)
+        self.BookDebt = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/BookDebt',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.BookDebtRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BookDebtResponse.FromString,
+                _registered_method=True)
         self.LowerCharge = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/LowerCharge',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.LowerChargeRequest.SerializeToString,
@@ -331,6 +336,24 @@ class AuthorizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BookDebt(self, request, context):
+        """Books damage to the item of a closed rental as a debt of the user, without a
+        hold: whatever the user's standing, and even if the credit line is full.
+
+        Freehold owes the operator only the amount that the user pays, less the
+        commission. The debt is an authorization of its own, SETTLED, with the
+        rental as its parent. It is collected like an amount due. LowerCharge,
+        RefundCharge and RecordPaidElsewhere apply to it. What is not paid within
+        the policy's time (`unheld_until_time`) is dropped.
+
+        Each business reference of a rental is booked once: ALREADY_EXISTS with the
+        reason BUSINESS_REFERENCE_REUSED has the name of the first debt in the
+        ErrorInfo's metadata (`debt`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LowerCharge(self, request, context):
         """Lowers a charge before it is paid.
         """
@@ -431,6 +454,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.ReportFound,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.SerializeToString,
+            ),
+            'BookDebt': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookDebt,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BookDebtRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.BookDebtResponse.SerializeToString,
             ),
             'LowerCharge': grpc.unary_unary_rpc_method_handler(
                     servicer.LowerCharge,
@@ -880,6 +908,33 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/ReportFound',
             freehold_dot_v1_dot_authorization__service__pb2.ReportFoundRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.ReportFoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookDebt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/BookDebt',
+            freehold_dot_v1_dot_authorization__service__pb2.BookDebtRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.BookDebtResponse.FromString,
             options,
             channel_credentials,
             insecure,

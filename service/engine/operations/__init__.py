@@ -7,6 +7,7 @@ from typing import Any
 from service.engine.operation import Operation
 from service.engine.operations.approve_write_off import APPROVE_WRITE_OFF, ApproveWriteOff
 from service.engine.operations.authorize import AUTHORIZE, Authorize, Item
+from service.engine.operations.book_debt import BOOK_DEBT, BookDebt
 from service.engine.operations.claim_return import CLAIM_RETURN, ClaimReturn
 from service.engine.operations.confirm import CONFIRM, Confirm
 from service.engine.operations.contest_return import CONTEST_RETURN, ContestReturn
@@ -52,6 +53,7 @@ from service.engine.operations.wake import WAKE, Wake
 OPERATIONS: tuple[Operation[Any], ...] = (
     APPROVE_WRITE_OFF,
     AUTHORIZE,
+    BOOK_DEBT,
     CLAIM_RETURN,
     CONFIRM,
     CONTEST_RETURN,
@@ -99,6 +101,7 @@ __all__ = [
     "OPERATIONS",
     "ApproveWriteOff",
     "Authorize",
+    "BookDebt",
     "ClaimReturn",
     "Command",
     "Confirm",

@@ -82,7 +82,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     current, line, draft = opened(PLATFORM, named, rows, context)
     now_us = context.now_us
     if sending:
-        if current.due_minor < transfer.amount_minor:
+        if current.collectable_minor < transfer.amount_minor:
             told = _cancel(told, current, line, draft, rows, context)
         draft[TRANSFERS].append(told)
         return Decided(draft, told, told.user_id, told.authorization_id)
@@ -124,7 +124,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     current = apply(draft, step, line, rows, context)
     if late and current.debiting_minor:
         for debit in _waiting(TransferKind.DEBIT, current, draft, rows):
-            if current.due_minor < debit.amount_minor:
+            if current.collectable_minor < debit.amount_minor:
                 draft[TRANSFERS].append(_cancel(debit, current, line, draft, rows, context))
     return Decided(draft, told, told.user_id, told.authorization_id)
 

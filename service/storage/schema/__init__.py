@@ -14,7 +14,7 @@ from service.storage.schema.captures import captures, corrections
 from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
 from service.storage.schema.ledger import entries, lines, operator_payables
-from service.storage.schema.payments import payments, transfers
+from service.storage.schema.payments import debts, payments, transfers
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.seals import sealed_heads, seals
 from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
@@ -26,6 +26,7 @@ __all__ = [
     "captures",
     "compatibility",
     "corrections",
+    "debts",
     "decisions",
     "entries",
     "feature_schemas",

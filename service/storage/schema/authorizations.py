@@ -29,6 +29,7 @@ authorizations = of_records(
     *not_negative("write_off_minor"),
     *not_negative("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
     *not_negative("overpaid_minor", "overpaid_written_off_minor"),
+    *not_negative("unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -54,6 +55,15 @@ authorizations = of_records(
     CheckConstraint("elsewhere_minor <= paid_minor", "elsewhere_within_paid"),
     CheckConstraint("charged_back_minor <= received_minor", "charged_back_within_received"),
     CheckConstraint("overpaid_minor = 0 OR refund_payable_minor = 0", "overpaid_is_set_off"),
+    # A debt without a hold is a closed charge; paid, dropped and disputed are parts of it.
+    CheckConstraint(
+        "(unheld_minor = 0 AND unheld_dropped_minor + unheld_disputed_minor = 0"
+        " AND unheld_until_us IS NULL)"
+        " OR (unheld_until_us IS NOT NULL AND state = 'SETTLED' AND parent_id <> ''"
+        " AND captured_credit_minor = paid_minor"
+        " AND paid_minor + unheld_dropped_minor + unheld_disputed_minor <= unheld_minor)",
+        "debt_within_booked",
+    ),
     CheckConstraint("fee_minor <= captured_minor - conceded_minor", "fee_within_kept"),
     CheckConstraint(
         "recovered_minor + forgiven_minor <= written_off_minor", "recovered_within_written_off"
@@ -90,6 +100,7 @@ authorizations = of_records(
         **{"overpaid_minor": "0", "overpaid_written_off_minor": "0"},
         **{"captures": "0", "other_captured_minor": "0"},
         **{"corrections": "0", "uncollected_minor": "0", "refund_tries": "0"},
+        **{"unheld_minor": "0", "unheld_dropped_minor": "0", "unheld_disputed_minor": "0"},
     },
     captures=WHOLE,
     corrections=WHOLE,

@@ -1,4 +1,4 @@
-"""Reported payments, and transfers by the payment rail."""
+"""Reported payments, booked debts, and transfers by the payment rail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Index, String
 from service.domain.authorization import TransferKind
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import TransferState
-from service.engine.tables import PAYMENTS, TRANSFERS
+from service.engine.tables import DEBTS, PAYMENTS, TRANSFERS
 from service.storage.schema.columns import (
     ARRIVAL,
     CURRENCY,
@@ -22,6 +22,12 @@ payments = of_records(
     PAYMENTS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(among("kind", PaymentKind), "kind_known"),
+    currency=CURRENCY,
+)
+
+debts = of_records(
+    DEBTS,
+    CheckConstraint("amount_minor > 0", "amount_positive"),
     currency=CURRENCY,
 )
 
