@@ -149,7 +149,8 @@ class AssetInUse(IllegalState):
     def __init__(self, asset_id: str, user_id: str, authorization_id: str) -> None:
         self.holder = (user_id, authorization_id)
         name = f"users/{user_id}/authorizations/{authorization_id}"
-        super().__init__("ASSET_IN_USE", f"the item {asset_id} is in an open rental", "IN_USE")
+        text = f"the item {asset_id} is in another open rental"
+        super().__init__("ASSET_IN_USE", text, "IN_USE")
         self.metadata["asset"] = asset_id
         self.about(name)
 

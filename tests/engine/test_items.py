@@ -46,8 +46,8 @@ def in_use(error: object, held: Authorization) -> None:
         "authorization": held.name,
         "product": held.product_id,
     }
-    said = f"the item {ITEM} is in an open rental: {held.name} of the product {held.product_id}"
-    assert error.message == said
+    rented = f"{held.name} of the product {held.product_id}"
+    assert error.message == f"the item {ITEM} is in another open rental: {rented}"
 
 
 @pytest.mark.parametrize("product_id", ["bike", "umbrella", "power-bank"])

@@ -164,8 +164,9 @@ def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
     assert desk.operator.get(name).version == before.version + 1
 
 
-def test_an_item_in_use_is_refused_and_can_be_retried(desk: Desks) -> None:
-    """An item in an open rental is FAILED_PRECONDITION until that rental closes."""
+def test_an_item_in_use_is_refused_until_its_rental_closes(desk: Desks) -> None:
+    """An item in an open rental is FAILED_PRECONDITION until that rental closes. Under the refused
+    request id it stays so; another id is decided anew."""
     asset_id = desk.operator.fresh("asset")
     rental = desk.operator.authorize(desk.platform.person(), "umbrella", asset_id=asset_id)
     request_id, user_id = desk.operator.fresh(), desk.platform.person()
@@ -175,7 +176,9 @@ def test_an_item_in_use_is_refused_and_can_be_retried(desk: Desks) -> None:
     assert refusal.value.reason == "ASSET_IN_USE"
     assert desk.other.authorize(user_id, "umbrella", asset_id=asset_id).state == S.STATE_ACTIVE
     desk.operator.settle(rental.name, 0)
-    second = desk.operator.authorize(user_id, "umbrella", asset_id=asset_id, request_id=request_id)
+    with pytest.raises(Refused, match="another open rental"):
+        desk.operator.authorize(user_id, "umbrella", asset_id=asset_id, request_id=request_id)
+    second = desk.operator.authorize(user_id, "umbrella", asset_id=asset_id)
     assert second.state == S.STATE_ACTIVE
 
 
