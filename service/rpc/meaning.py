@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from freehold.v1 import authorization_service_pb2 as calls
+from freehold.v1.authorization_pb2 import CAPTURE_PURPOSE_FEE
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -47,6 +48,15 @@ def _final(request: Any) -> None:
         request.ClearField("final")
 
 
+def _purpose(request: Any) -> None:
+    """Leaves out the purpose of a rental's capture that is a fee.
+
+    A damage charge takes no fee, so there the two are not confused: it refuses the explicit one.
+    """
+    if request.purpose == CAPTURE_PURPOSE_FEE:
+        request.ClearField("purpose")
+
+
 def _end_of_usage(request: Any) -> None:
     """Moves the end of the usage to `occurred_at`, unless both are set and differ."""
     usage = request.usage
@@ -60,7 +70,7 @@ def _end_of_usage(request: Any) -> None:
 SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
     calls.AuthorizeRequest: (_start, _offers),
     calls.AuthorizeGroupRequest: (_start, _offers),
-    calls.SettleAuthorizationRequest: (_final, _end_of_usage),
+    calls.SettleAuthorizationRequest: (_final, _purpose, _end_of_usage),
 }
 """For each request, functions that bring it into the one form of all ways to say the same."""
 

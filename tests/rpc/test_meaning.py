@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
 from buf.validate import validate_pb2
+from freehold.v1.authorization_pb2 import CAPTURE_PURPOSE_DAMAGE, CAPTURE_PURPOSE_FEE
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeGroupRequest,
     AuthorizeRequest,
@@ -36,9 +38,13 @@ DEFAULTS: dict[str, Any] = {
     "AuthorizeRequest.start": START.START_IMMEDIATE,
     "AuthorizeGroupRequest.start": START.START_IMMEDIATE,
     "SettleAuthorizationRequest.final": True,
+    "SettleAuthorizationRequest.purpose": CAPTURE_PURPOSE_FEE,
 }
 """The fixed default of each field that has one: absent, it means this."""
-NO_DEFAULT = {"expected_version": "absent, any version is accepted, which no number says"}
+NO_DEFAULT = {
+    "expected_version": "absent, any version is accepted, which no number says",
+    "capture": "absent, it is the newest with enough left, or several",
+}
 """Fields of a kind that often has a default, and have none, with the reason."""
 
 
@@ -79,7 +85,9 @@ def test_a_field_with_a_default_is_recognized() -> None:
         for method in ("SettleAuthorization", "ResolveReview", "Authorize")
         for it in RPCS[method].request.DESCRIPTOR.fields
     }
-    assert {name for name, it in named.items() if it} == {"final", "start", "expected_version"}
+    assert {name for name, it in named.items() if it} == {
+        "final", "purpose", "start", "expected_version",
+    }  # fmt: skip
 
 
 class Pair(NamedTuple):
@@ -197,6 +205,7 @@ _DIFFERENT = {
         {"accept_offers": [OFFER_ZERO, OFFER_FULL, OFFER_REDUCED]},
     ),
     "not the last capture": Pair("SettleAuthorization", {}, {"final": False}),
+    "damage": Pair("SettleAuthorization", {}, {"purpose": CAPTURE_PURPOSE_DAMAGE}),
     "a microsecond": Pair(
         "SettleAuthorization", {"occurred_at": at(5_999)}, {"occurred_at": at(6_000)}
     ),
@@ -220,8 +229,8 @@ _DIFFERENT = {
 NAMED = {
     "pick-up": "start", "two offers": "accept_offers",
     "order of the stricter offers": "accept_offers", "not the last capture": "final",
-    "a microsecond": "occurred_at", "another end": "usage", "a bill": "line_items",
-    "evidence": "evidence",
+    "damage": "purpose", "a microsecond": "occurred_at", "another end": "usage",
+    "a bill": "line_items", "evidence": "evidence",
 }  # fmt: skip
 
 
@@ -316,5 +325,11 @@ def test_r11_the_same_request_makes_the_same_command(desk: Desks, name: str) -> 
         if "accept_offers" in pair.two:
             assert effect(list(message.accept_offers)) == effect(pair.two["accept_offers"])
             command = command._replace(accept_offers=())
+        if "purpose" in pair.two:
+            made_of = desk.operator.call(
+                pair.method, name=message.name, amount=yuan(1), final=False
+            )
+            assert made_of.capture.purpose == CAPTURE_PURPOSE_FEE
+            command = replace(command, purpose=None)
         made.append(command)
     assert made[0] == made[1]

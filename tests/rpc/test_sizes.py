@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import protovalidate
 import pytest
+from buf.validate import validate_pb2
 from freehold.v1.authorization_service_pb2 import SettleAuthorizationRequest
 from freehold.v1.credit_service_pb2 import PutUsersRequest, User
 from freehold.v1.types_pb2 import SignedMoney
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from service.config import MIB, Limits
 from service.domain.errors import InvalidInput
@@ -16,6 +21,7 @@ from service.rpc.validation import parse
 from tests.rpc import ready
 from tests.rpc.largest import FOUR_BYTES, largest
 from tests.rpc.support import EVERY, RPCS, START_S, Desks, outcome, violated, yuan
+from tests.rpc.test_meaning import fields_of
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 PERSIAN = "کرایه\u200cی دوچرخه"
@@ -78,6 +84,31 @@ def test_r16_joiners_are_allowed(desk: Desks, text: str) -> None:
     for wrong in ("\u200d\u200c", f"{text}\u202e", f"\ufeff{text}", f"{text}\u0085"):
         named = violated(desk.operator, "SettleAuthorization", bill("r-1", name, wrong))
         assert named == {"line_items[0].description"}
+
+
+def free_texts() -> list[FieldDescriptor]:
+    """All fields of requests whose text is not limited to ASCII."""
+    found: list[FieldDescriptor] = []
+    for method in EVERY:
+        for field in fields_of(RPCS[method].request.DESCRIPTOR):
+            rules: Any = field.GetOptions().Extensions[validate_pb2.field]
+            if "p{C}" in rules.string.pattern:
+                found.append(field)
+    return found
+
+
+def test_r16_every_free_text_takes_joiners() -> None:
+    """R16: every text of a request that is not limited to ASCII may have the joiners, and no other
+    invisible character."""
+    texts: Any = free_texts()
+    assert "description" in {field.name for field in texts}
+    for field in texts:
+        for text, right in ((FAMILY, True), (PERSIAN, True), ("a\u202eb", False), ("\0", False)):
+            message = GetMessageClass(field.containing_type)()
+            setattr(message, field.name, text)
+            paths = [it.proto.field for it in protovalidate.collect_violations(message)]
+            wrong = {it.elements[0].field_name for it in paths if it is not None and it.elements}
+            assert (field.name not in wrong) == right, (field.full_name, text)
 
 
 def test_r16_a_bill_has_a_size(desk: Desks) -> None:

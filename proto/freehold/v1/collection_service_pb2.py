@@ -27,7 +27,7 @@ from freehold.v1 import authorization_pb2 as freehold_dot_v1_dot_authorization__
 from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$freehold/v1/collection_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\"\xa2\x03\n\x12OpenDisputeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12s\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12!\n\x07\x63\x61pture\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x01\x88\x01\x01\x12%\n\x06reason\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x18\xc8\x01\x32\x0b^[^\\p{C}]*$B\x13\n\x11_expected_versionB\n\n\x08_capture\"v\n\x13OpenDisputeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\xbb\x02\n\x15ResolveDisputeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12\x38\n\x07outcome\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.DisputeOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12%\n\x06reason\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x18\xc8\x01\x32\x0b^[^\\p{C}]*$B\x13\n\x11_expected_version\"y\n\x16ResolveDisputeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\x8d\x03\n\x17RecordChargeBackRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12s\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x42\x13\n\x11_expected_version\"M\n\x18RecordChargeBackResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xbe\x02\n\x18ResolveChargeBackRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12\x38\n\x07outcome\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.DisputeOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12%\n\x06reason\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x18\xc8\x01\x32\x0b^[^\\p{C}]*$B\x13\n\x11_expected_version\"|\n\x19ResolveChargeBackResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\x84\x02\n\x13SetProvisionRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12*\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x42\x13\n\x11_expected_version\"r\n\x14SetProvisionResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12\'\n\x0bprovisioned\x18\x02 \x01(\x0b\x32\x12.freehold.v1.Money\"\xdb\x01\n\x16ProposeWriteOffRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"L\n\x17ProposeWriteOffResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xdb\x01\n\x16\x41pproveWriteOffRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"L\n\x17\x41pproveWriteOffResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\x80\x02\n\x14\x46orgiveChargeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12%\n\x06reason\x18\x04 \x01(\tB\x15\xbaH\x12r\x10\x18\xc8\x01\x32\x0b^[^\\p{C}]*$B\x13\n\x11_expected_version\"x\n\x15\x46orgiveChargeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\xcd\x02\n\x13PayOutRefundRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12s\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x42\x13\n\x11_expected_version\"I\n\x14PayOutRefundResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xb4\x02\n\x15PayOutOperatorRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x35\n\x0boperator_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12s\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"e\n\x16PayOutOperatorResponse\x12 \n\x04paid\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Money\x12)\n\x07payable\x18\x02 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\"\xbb\x02\n\x1cRecordOperatorPaymentRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x35\n\x0boperator_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12s\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"l\n\x1dRecordOperatorPaymentResponse\x12 \n\x04paid\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Money\x12)\n\x07payable\x18\x02 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\"R\n\x19GetOperatorBalanceRequest\x12\x35\n\x0boperator_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\"H\n\x1aGetOperatorBalanceResponse\x12*\n\x08payables\x18\x01 \x03(\x0b\x32\x18.freehold.v1.SignedMoney*\x8c\x01\n\x0e\x44isputeOutcome\x12\x1f\n\x1b\x44ISPUTE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44ISPUTE_OUTCOME_USER_LOST\x10\x01\x12\x1c\n\x18\x44ISPUTE_OUTCOME_USER_WON\x10\x02\x12\x1c\n\x18\x44ISPUTE_OUTCOME_GOODWILL\x10\x03\x32\x8d\t\n\x11\x43ollectionService\x12R\n\x0bOpenDispute\x12\x1f.freehold.v1.OpenDisputeRequest\x1a .freehold.v1.OpenDisputeResponse\"\x00\x12[\n\x0eResolveDispute\x12\".freehold.v1.ResolveDisputeRequest\x1a#.freehold.v1.ResolveDisputeResponse\"\x00\x12\x61\n\x10RecordChargeBack\x12$.freehold.v1.RecordChargeBackRequest\x1a%.freehold.v1.RecordChargeBackResponse\"\x00\x12\x64\n\x11ResolveChargeBack\x12%.freehold.v1.ResolveChargeBackRequest\x1a&.freehold.v1.ResolveChargeBackResponse\"\x00\x12U\n\x0cSetProvision\x12 .freehold.v1.SetProvisionRequest\x1a!.freehold.v1.SetProvisionResponse\"\x00\x12^\n\x0fProposeWriteOff\x12#.freehold.v1.ProposeWriteOffRequest\x1a$.freehold.v1.ProposeWriteOffResponse\"\x00\x12^\n\x0f\x41pproveWriteOff\x12#.freehold.v1.ApproveWriteOffRequest\x1a$.freehold.v1.ApproveWriteOffResponse\"\x00\x12X\n\rForgiveCharge\x12!.freehold.v1.ForgiveChargeRequest\x1a\".freehold.v1.ForgiveChargeResponse\"\x00\x12U\n\x0cPayOutRefund\x12 .freehold.v1.PayOutRefundRequest\x1a!.freehold.v1.PayOutRefundResponse\"\x00\x12[\n\x0ePayOutOperator\x12\".freehold.v1.PayOutOperatorRequest\x1a#.freehold.v1.PayOutOperatorResponse\"\x00\x12p\n\x15RecordOperatorPayment\x12).freehold.v1.RecordOperatorPaymentRequest\x1a*.freehold.v1.RecordOperatorPaymentResponse\"\x00\x12g\n\x12GetOperatorBalance\x12&.freehold.v1.GetOperatorBalanceRequest\x1a\'.freehold.v1.GetOperatorBalanceResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$freehold/v1/collection_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/authorization.proto\x1a\x17\x66reehold/v1/types.proto\"\xca\x03\n\x12OpenDisputeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12s\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12!\n\x07\x63\x61pture\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x01\x88\x01\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$B\x13\n\x11_expected_versionB\n\n\x08_capture\"v\n\x13OpenDisputeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\xe3\x02\n\x15ResolveDisputeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12\x38\n\x07outcome\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.DisputeOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$B\x13\n\x11_expected_version\"y\n\x16ResolveDisputeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\x8d\x03\n\x17RecordChargeBackRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12s\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x42\x13\n\x11_expected_version\"M\n\x18RecordChargeBackResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xe6\x02\n\x18ResolveChargeBackRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12\x38\n\x07outcome\x18\x04 \x01(\x0e\x32\x1b.freehold.v1.DisputeOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$B\x13\n\x11_expected_version\"|\n\x19ResolveChargeBackResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\x84\x02\n\x13SetProvisionRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12*\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x42\x13\n\x11_expected_version\"r\n\x14SetProvisionResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12\'\n\x0bprovisioned\x18\x02 \x01(\x0b\x32\x12.freehold.v1.Money\"\xdb\x01\n\x16ProposeWriteOffRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"L\n\x17ProposeWriteOffResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xdb\x01\n\x16\x41pproveWriteOffRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"L\n\x17\x41pproveWriteOffResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xa8\x02\n\x14\x46orgiveChargeRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12M\n\x06reason\x18\x04 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$B\x13\n\x11_expected_version\"x\n\x15\x46orgiveChargeResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\x12,\n\x0b\x63orrections\x18\x02 \x03(\x0b\x32\x17.freehold.v1.Correction\"\xcd\x02\n\x13PayOutRefundRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12O\n\x04name\x18\x02 \x01(\tBA\xbaH>r<2:^users/[A-Za-z0-9._:~-]{1,64}/authorizations/[0-9a-v]{20}$\x12&\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00\x88\x01\x01\x12s\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x42\x13\n\x11_expected_version\"I\n\x14PayOutRefundResponse\x12\x31\n\rauthorization\x18\x01 \x01(\x0b\x32\x1a.freehold.v1.Authorization\"\xb4\x02\n\x15PayOutOperatorRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x35\n\x0boperator_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12s\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"e\n\x16PayOutOperatorResponse\x12 \n\x04paid\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Money\x12)\n\x07payable\x18\x02 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\"\xbb\x02\n\x1cRecordOperatorPaymentRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x35\n\x0boperator_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12s\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.MoneyBO\xbaHL\xba\x01\x46\n\x15\x61mount_minor.positive\x12\x16must be more than zero\x1a\x15this.amount_minor > 0\xc8\x01\x01\x12:\n\x11payment_reference\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\"l\n\x1dRecordOperatorPaymentResponse\x12 \n\x04paid\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Money\x12)\n\x07payable\x18\x02 \x01(\x0b\x32\x18.freehold.v1.SignedMoney\"R\n\x19GetOperatorBalanceRequest\x12\x35\n\x0boperator_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\"H\n\x1aGetOperatorBalanceResponse\x12*\n\x08payables\x18\x01 \x03(\x0b\x32\x18.freehold.v1.SignedMoney*\x8c\x01\n\x0e\x44isputeOutcome\x12\x1f\n\x1b\x44ISPUTE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44ISPUTE_OUTCOME_USER_LOST\x10\x01\x12\x1c\n\x18\x44ISPUTE_OUTCOME_USER_WON\x10\x02\x12\x1c\n\x18\x44ISPUTE_OUTCOME_GOODWILL\x10\x03\x32\x8d\t\n\x11\x43ollectionService\x12R\n\x0bOpenDispute\x12\x1f.freehold.v1.OpenDisputeRequest\x1a .freehold.v1.OpenDisputeResponse\"\x00\x12[\n\x0eResolveDispute\x12\".freehold.v1.ResolveDisputeRequest\x1a#.freehold.v1.ResolveDisputeResponse\"\x00\x12\x61\n\x10RecordChargeBack\x12$.freehold.v1.RecordChargeBackRequest\x1a%.freehold.v1.RecordChargeBackResponse\"\x00\x12\x64\n\x11ResolveChargeBack\x12%.freehold.v1.ResolveChargeBackRequest\x1a&.freehold.v1.ResolveChargeBackResponse\"\x00\x12U\n\x0cSetProvision\x12 .freehold.v1.SetProvisionRequest\x1a!.freehold.v1.SetProvisionResponse\"\x00\x12^\n\x0fProposeWriteOff\x12#.freehold.v1.ProposeWriteOffRequest\x1a$.freehold.v1.ProposeWriteOffResponse\"\x00\x12^\n\x0f\x41pproveWriteOff\x12#.freehold.v1.ApproveWriteOffRequest\x1a$.freehold.v1.ApproveWriteOffResponse\"\x00\x12X\n\rForgiveCharge\x12!.freehold.v1.ForgiveChargeRequest\x1a\".freehold.v1.ForgiveChargeResponse\"\x00\x12U\n\x0cPayOutRefund\x12 .freehold.v1.PayOutRefundRequest\x1a!.freehold.v1.PayOutRefundResponse\"\x00\x12[\n\x0ePayOutOperator\x12\".freehold.v1.PayOutOperatorRequest\x1a#.freehold.v1.PayOutOperatorResponse\"\x00\x12p\n\x15RecordOperatorPayment\x12).freehold.v1.RecordOperatorPaymentRequest\x1a*.freehold.v1.RecordOperatorPaymentResponse\"\x00\x12g\n\x12GetOperatorBalance\x12&.freehold.v1.GetOperatorBalanceRequest\x1a\'.freehold.v1.GetOperatorBalanceResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPENDISPUTEREQUEST'].fields_by_name['capture']._loaded_options = None
   _globals['_OPENDISPUTEREQUEST'].fields_by_name['capture']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
   _globals['_OPENDISPUTEREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_OPENDISPUTEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\022r\020\030\310\0012\013^[^\\p{C}]*$'
+  _globals['_OPENDISPUTEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['name']._loaded_options = None
@@ -55,7 +55,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['outcome']._loaded_options = None
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['outcome']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\022r\020\030\310\0012\013^[^\\p{C}]*$'
+  _globals['_RESOLVEDISPUTEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_RECORDCHARGEBACKREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RECORDCHARGEBACKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_RECORDCHARGEBACKREQUEST'].fields_by_name['name']._loaded_options = None
@@ -75,7 +75,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVECHARGEBACKREQUEST'].fields_by_name['outcome']._loaded_options = None
   _globals['_RESOLVECHARGEBACKREQUEST'].fields_by_name['outcome']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_RESOLVECHARGEBACKREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_RESOLVECHARGEBACKREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\022r\020\030\310\0012\013^[^\\p{C}]*$'
+  _globals['_RESOLVECHARGEBACKREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_SETPROVISIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SETPROVISIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_SETPROVISIONREQUEST'].fields_by_name['name']._loaded_options = None
@@ -103,7 +103,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORGIVECHARGEREQUEST'].fields_by_name['expected_version']._loaded_options = None
   _globals['_FORGIVECHARGEREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_FORGIVECHARGEREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_FORGIVECHARGEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\022r\020\030\310\0012\013^[^\\p{C}]*$'
+  _globals['_FORGIVECHARGEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_PAYOUTREFUNDREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_PAYOUTREFUNDREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_PAYOUTREFUNDREQUEST'].fields_by_name['name']._loaded_options = None
@@ -130,56 +130,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDOPERATORPAYMENTREQUEST'].fields_by_name['payment_reference']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_GETOPERATORBALANCEREQUEST'].fields_by_name['operator_id']._loaded_options = None
   _globals['_GETOPERATORBALANCEREQUEST'].fields_by_name['operator_id']._serialized_options = b'\272H\035r\0332\031^[a-z0-9][a-z0-9-]{0,62}$'
-  _globals['_DISPUTEOUTCOME']._serialized_start=4820
-  _globals['_DISPUTEOUTCOME']._serialized_end=4960
+  _globals['_DISPUTEOUTCOME']._serialized_start=4980
+  _globals['_DISPUTEOUTCOME']._serialized_end=5120
   _globals['_OPENDISPUTEREQUEST']._serialized_start=141
-  _globals['_OPENDISPUTEREQUEST']._serialized_end=559
-  _globals['_OPENDISPUTERESPONSE']._serialized_start=561
-  _globals['_OPENDISPUTERESPONSE']._serialized_end=679
-  _globals['_RESOLVEDISPUTEREQUEST']._serialized_start=682
-  _globals['_RESOLVEDISPUTEREQUEST']._serialized_end=997
-  _globals['_RESOLVEDISPUTERESPONSE']._serialized_start=999
-  _globals['_RESOLVEDISPUTERESPONSE']._serialized_end=1120
-  _globals['_RECORDCHARGEBACKREQUEST']._serialized_start=1123
-  _globals['_RECORDCHARGEBACKREQUEST']._serialized_end=1520
-  _globals['_RECORDCHARGEBACKRESPONSE']._serialized_start=1522
-  _globals['_RECORDCHARGEBACKRESPONSE']._serialized_end=1599
-  _globals['_RESOLVECHARGEBACKREQUEST']._serialized_start=1602
-  _globals['_RESOLVECHARGEBACKREQUEST']._serialized_end=1920
-  _globals['_RESOLVECHARGEBACKRESPONSE']._serialized_start=1922
-  _globals['_RESOLVECHARGEBACKRESPONSE']._serialized_end=2046
-  _globals['_SETPROVISIONREQUEST']._serialized_start=2049
-  _globals['_SETPROVISIONREQUEST']._serialized_end=2309
-  _globals['_SETPROVISIONRESPONSE']._serialized_start=2311
-  _globals['_SETPROVISIONRESPONSE']._serialized_end=2425
-  _globals['_PROPOSEWRITEOFFREQUEST']._serialized_start=2428
-  _globals['_PROPOSEWRITEOFFREQUEST']._serialized_end=2647
-  _globals['_PROPOSEWRITEOFFRESPONSE']._serialized_start=2649
-  _globals['_PROPOSEWRITEOFFRESPONSE']._serialized_end=2725
-  _globals['_APPROVEWRITEOFFREQUEST']._serialized_start=2728
-  _globals['_APPROVEWRITEOFFREQUEST']._serialized_end=2947
-  _globals['_APPROVEWRITEOFFRESPONSE']._serialized_start=2949
-  _globals['_APPROVEWRITEOFFRESPONSE']._serialized_end=3025
-  _globals['_FORGIVECHARGEREQUEST']._serialized_start=3028
-  _globals['_FORGIVECHARGEREQUEST']._serialized_end=3284
-  _globals['_FORGIVECHARGERESPONSE']._serialized_start=3286
-  _globals['_FORGIVECHARGERESPONSE']._serialized_end=3406
-  _globals['_PAYOUTREFUNDREQUEST']._serialized_start=3409
-  _globals['_PAYOUTREFUNDREQUEST']._serialized_end=3742
-  _globals['_PAYOUTREFUNDRESPONSE']._serialized_start=3744
-  _globals['_PAYOUTREFUNDRESPONSE']._serialized_end=3817
-  _globals['_PAYOUTOPERATORREQUEST']._serialized_start=3820
-  _globals['_PAYOUTOPERATORREQUEST']._serialized_end=4128
-  _globals['_PAYOUTOPERATORRESPONSE']._serialized_start=4130
-  _globals['_PAYOUTOPERATORRESPONSE']._serialized_end=4231
-  _globals['_RECORDOPERATORPAYMENTREQUEST']._serialized_start=4234
-  _globals['_RECORDOPERATORPAYMENTREQUEST']._serialized_end=4549
-  _globals['_RECORDOPERATORPAYMENTRESPONSE']._serialized_start=4551
-  _globals['_RECORDOPERATORPAYMENTRESPONSE']._serialized_end=4659
-  _globals['_GETOPERATORBALANCEREQUEST']._serialized_start=4661
-  _globals['_GETOPERATORBALANCEREQUEST']._serialized_end=4743
-  _globals['_GETOPERATORBALANCERESPONSE']._serialized_start=4745
-  _globals['_GETOPERATORBALANCERESPONSE']._serialized_end=4817
-  _globals['_COLLECTIONSERVICE']._serialized_start=4963
-  _globals['_COLLECTIONSERVICE']._serialized_end=6128
+  _globals['_OPENDISPUTEREQUEST']._serialized_end=599
+  _globals['_OPENDISPUTERESPONSE']._serialized_start=601
+  _globals['_OPENDISPUTERESPONSE']._serialized_end=719
+  _globals['_RESOLVEDISPUTEREQUEST']._serialized_start=722
+  _globals['_RESOLVEDISPUTEREQUEST']._serialized_end=1077
+  _globals['_RESOLVEDISPUTERESPONSE']._serialized_start=1079
+  _globals['_RESOLVEDISPUTERESPONSE']._serialized_end=1200
+  _globals['_RECORDCHARGEBACKREQUEST']._serialized_start=1203
+  _globals['_RECORDCHARGEBACKREQUEST']._serialized_end=1600
+  _globals['_RECORDCHARGEBACKRESPONSE']._serialized_start=1602
+  _globals['_RECORDCHARGEBACKRESPONSE']._serialized_end=1679
+  _globals['_RESOLVECHARGEBACKREQUEST']._serialized_start=1682
+  _globals['_RESOLVECHARGEBACKREQUEST']._serialized_end=2040
+  _globals['_RESOLVECHARGEBACKRESPONSE']._serialized_start=2042
+  _globals['_RESOLVECHARGEBACKRESPONSE']._serialized_end=2166
+  _globals['_SETPROVISIONREQUEST']._serialized_start=2169
+  _globals['_SETPROVISIONREQUEST']._serialized_end=2429
+  _globals['_SETPROVISIONRESPONSE']._serialized_start=2431
+  _globals['_SETPROVISIONRESPONSE']._serialized_end=2545
+  _globals['_PROPOSEWRITEOFFREQUEST']._serialized_start=2548
+  _globals['_PROPOSEWRITEOFFREQUEST']._serialized_end=2767
+  _globals['_PROPOSEWRITEOFFRESPONSE']._serialized_start=2769
+  _globals['_PROPOSEWRITEOFFRESPONSE']._serialized_end=2845
+  _globals['_APPROVEWRITEOFFREQUEST']._serialized_start=2848
+  _globals['_APPROVEWRITEOFFREQUEST']._serialized_end=3067
+  _globals['_APPROVEWRITEOFFRESPONSE']._serialized_start=3069
+  _globals['_APPROVEWRITEOFFRESPONSE']._serialized_end=3145
+  _globals['_FORGIVECHARGEREQUEST']._serialized_start=3148
+  _globals['_FORGIVECHARGEREQUEST']._serialized_end=3444
+  _globals['_FORGIVECHARGERESPONSE']._serialized_start=3446
+  _globals['_FORGIVECHARGERESPONSE']._serialized_end=3566
+  _globals['_PAYOUTREFUNDREQUEST']._serialized_start=3569
+  _globals['_PAYOUTREFUNDREQUEST']._serialized_end=3902
+  _globals['_PAYOUTREFUNDRESPONSE']._serialized_start=3904
+  _globals['_PAYOUTREFUNDRESPONSE']._serialized_end=3977
+  _globals['_PAYOUTOPERATORREQUEST']._serialized_start=3980
+  _globals['_PAYOUTOPERATORREQUEST']._serialized_end=4288
+  _globals['_PAYOUTOPERATORRESPONSE']._serialized_start=4290
+  _globals['_PAYOUTOPERATORRESPONSE']._serialized_end=4391
+  _globals['_RECORDOPERATORPAYMENTREQUEST']._serialized_start=4394
+  _globals['_RECORDOPERATORPAYMENTREQUEST']._serialized_end=4709
+  _globals['_RECORDOPERATORPAYMENTRESPONSE']._serialized_start=4711
+  _globals['_RECORDOPERATORPAYMENTRESPONSE']._serialized_end=4819
+  _globals['_GETOPERATORBALANCEREQUEST']._serialized_start=4821
+  _globals['_GETOPERATORBALANCEREQUEST']._serialized_end=4903
+  _globals['_GETOPERATORBALANCERESPONSE']._serialized_start=4905
+  _globals['_GETOPERATORBALANCERESPONSE']._serialized_end=4977
+  _globals['_COLLECTIONSERVICE']._serialized_start=5123
+  _globals['_COLLECTIONSERVICE']._serialized_end=6288
 # @@protoc_insertion_point(module_scope)
