@@ -378,8 +378,10 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "due_us", it["due_us"].there != started
     yield "lost_us", it["lost_us"].there & ~started
     yield "claim_us", (it["claim_us"].there != claimed) & ~settled
-    yield "claim_until_us", it["claim_until_us"].there != claimed
     custody = it["custody"]
+    # Nobody has said yet when an item that appeared was docked.
+    appeared = settled & (custody == CUSTODIES[Custody.UNKNOWN])
+    yield "claim_until_us", it["claim_until_us"].there != (claimed | appeared)
     away = (custody == CUSTODIES[Custody.MISSING]) | (custody == CUSTODIES[Custody.SOLD])
     yield "sold_us", it["sold_us"].there != away
     yield "unheld_until_us", it["unheld_until_us"].there != (it["unheld_minor"] != 0)
@@ -432,6 +434,7 @@ def _life_us(it: Columns) -> Maybe:
     take(state == STATES[State.RETURN_CLAIMED], it["claim_until_us"])
     settled = state == STATES[State.SETTLED]
     take(settled & (custody == CUSTODIES[Custody.MISSING]), it["sold_us"])
+    take(settled & (custody == CUSTODIES[Custody.UNKNOWN]), it["claim_until_us"])
     close = it["close_us"]
     steps = rung < len(LADDER)
     climbs = settled & (it["due_minor"] != 0) & close.there & steps

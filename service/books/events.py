@@ -30,14 +30,13 @@ _CLIMBED_TO = np.array(
     [_RUNGS.index(e.CLIMBED[it]) if it in e.CLIMBED else NONE for it in T], dtype=np.int64
 )
 _RUNG_OF = np.array([NONE, *(_RUNGS.index(step.rung) for step in LADDER)], dtype=np.int64)
-_CLAIMS = of_transitions({T.RETURN_CLAIMED, T.RETURN_CONTESTED})
+_CLAIMS = of_transitions({T.RETURN_CLAIMED, T.RETURN_CONTESTED, T.APPEARED})
+_STOPS_THE_FEE = of_transitions({T.RETURN_CLAIMED, T.APPEARED})
 _BEGINS = of_transitions({T.ACTIVE, T.STARTED})
 _CALLS = ~of_transitions(e.NO_CALLS)
 _TRANSFERRED = of_transitions(e.TRANSFERRED)
 _BY_TIME, _PAID_OUT = TRANSITIONS[T.PAID_OUT_BY_TIME], TRANSITIONS[T.PAID_OUT]
-_CLAIMED, _SETTLED, _LOST, _EXTENDED = (
-    TRANSITIONS[it] for it in (T.RETURN_CLAIMED, T.SETTLED, T.LOST, T.EXTENDED)
-)
+_SETTLED, _LOST, _EXTENDED = (TRANSITIONS[it] for it in (T.SETTLED, T.LOST, T.EXTENDED))
 _STANDING_SET = of_transitions({T.STANDING_SET})
 _LIMIT_FIXED = of_transitions({T.LIMIT_SET, T.WRITTEN_OFF})
 
@@ -150,7 +149,7 @@ class Story:
         tell("due_us", extended | _due_fits(it))
         lost, due = it["lost_us"], it["due_us"]
         tell("lost_us", ~lost.there | (lost.values >= due.values))
-        claimed = transition == _CLAIMED
+        claimed = _STOPS_THE_FEE[transition]
         claim = self._instant(_CLAIMS[transition], self._event_us, told=claimed)
         tell("claim_us", it["claim_us"].same(claim))
         # A settlement's event time is the item's return; the rental closes at the record's time.

@@ -116,6 +116,14 @@ _EARNED: Effects = {
 _DROPPED: Effects = {(A.OPERATOR_DEFERRED, A.RECEIVABLE_UNHELD): _moves(unheld_dropped_minor=1)}
 # A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
+_GIVEN_BACK: Effects = {
+    **_LOWERED,
+    **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
+    **_concedes(A.RECOVERY, forgiven_minor=1),
+    **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
+    **_REFUNDED,
+    **_concedes(A.GOODWILL),
+}
 
 _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
@@ -133,14 +141,8 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: {
-        **_LOWERED,
-        **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
-        **_concedes(A.RECOVERY, forgiven_minor=1),
-        **_concedes(A.RECEIVABLE_CHARGED_BACK, refunded_minor=1, **_TAKEN),
-        **_REFUNDED,
-        **_concedes(A.GOODWILL),
-    },
+    T.FOUND: _GIVEN_BACK,
+    T.RETURN_PRESUMED: _GIVEN_BACK,
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
@@ -247,6 +249,7 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     T.REFUNDED: ((True, 0),),
     # Open and disputed parts of a capture are given back together.
     T.FOUND: ((True, 0), (True, -1)),
+    T.RETURN_PRESUMED: ((True, 0), (True, -1)),
     T.CHARGE_FORGIVEN: ((False, 0),),
     T.DISPUTE_OPENED: ((False, 1),),
     T.DISPUTE_LOST: ((False, -1),),
@@ -267,7 +270,7 @@ CUSTODIES: Final = {
     State.ACTIVE: {Custody.OUT},
     State.OVERDUE: {Custody.OUT},
     State.RETURN_CLAIMED: {Custody.UNKNOWN},
-    State.SETTLED: {Custody.IN_STATION, Custody.MISSING, Custody.SOLD},
+    State.SETTLED: {Custody.IN_STATION, Custody.UNKNOWN, Custody.MISSING, Custody.SOLD},
 }
 STARTED: Final = CAPTURABLE | {State.SETTLED}
 
@@ -305,6 +308,7 @@ NO_CALLS: Final = frozenset(CLIMBED) | {
     T.DEBT_DROPPED,
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
     *(T.SET_OFF, T.PAID_OUT_BY_TIME),
+    *(T.APPEARED, T.RETURN_PRESUMED),
 }
 """Transitions by time or by the rail; a loss may also be a call."""
 ENDS: Final = {

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, Table, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.domain.authorization import HOLDING
+from service.domain.authorization import HOLDING, Custody, State
 from service.domain.policy import Reason
+from service.engine.records.authorizations import ItemKind
 from service.storage import schema as t
 
 Row = Sequence[Any]
@@ -52,6 +53,12 @@ def _references() -> list[Reference]:
     holds = and_(a.state.in_(sorted(str(state) for state in HOLDING)), a.parent_id == "")
     keys = ("operator_id", "asset_id", "user_id", "authorization_id")
     item = and_(*(o[key] == a[key] for key in keys))
+    rented = and_(holds, o.kind == ItemKind.RENTED)
+    # A server of the build before 0011 leaves the kind of an item that it sells as it was.
+    lost = and_(
+        a.state == State.SETTLED,
+        or_(a.custody == o.kind, and_(o.kind == ItemKind.MISSING, a.custody == Custody.SOLD)),
+    )
     b = t.debts.c
     booked = and_(
         *(b[key] == a[key] for key in ("user_id", "authorization_id", "operator_id", "parent_id")),
@@ -73,7 +80,7 @@ def _references() -> list[Reference]:
         ),
     )
     p = t.products.c
-    rented = and_(
+    of_terms = and_(
         p.operator_id == a.operator_id,
         p.product_id == a.product_id,
         p.revision == a.product_revision,
@@ -114,7 +121,7 @@ def _references() -> list[Reference]:
         Reference(
             "REFERENCE",
             t.authorizations,
-            _alone(t.authorizations, t.products, rented),
+            _alone(t.authorizations, t.products, of_terms),
             "the product that was rented is not there",
         ),
         Reference(
@@ -138,13 +145,18 @@ def _references() -> list[Reference]:
         Reference(
             "OPEN_ITEM",
             t.open_items,
-            _alone(t.open_items, t.authorizations, and_(item, holds)),
+            _alone(t.open_items, t.authorizations, and_(item, or_(rented, lost))),
             "no authorization holds the item",
         ),
         Reference(
             "OPEN_ITEM",
             t.authorizations,
-            _alone(t.authorizations, t.open_items, item, holds, a.asset_id != ""),
+            _alone(
+                t.authorizations,
+                t.open_items,
+                and_(item, o.kind == ItemKind.RENTED),
+                *(holds, a.asset_id != ""),
+            ),
             "the item is free for others",
         ),
     ]

@@ -9,7 +9,8 @@
     ├── PaymentReferenceReused  the payment was recorded before
     ├── BusinessReferenceReused the operator's own reference was used before in this rental
     ├── IllegalState            the state does not allow the command
-    │   └── AssetInUse          the item is in an open rental
+    │   ├── AssetInUse          the item is in an open rental
+    │   └── AssetSold           the item counts as sold
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
     ├── OperatorOwes            the operator owes Freehold too much for new rentals
     ├── VersionMismatch         the expected version is stale
@@ -159,6 +160,16 @@ class AssetInUse(IllegalState):
         self.metadata["product"] = product_id
         self.message = f"{self.message} of the product {product_id}"
         self.args = (self.message,)
+
+
+class AssetSold(IllegalState):
+    """The item counts as sold in an earlier rental of its operator, until ReportFound."""
+
+    def __init__(self, asset_id: str, user_id: str, authorization_id: str) -> None:
+        text = f"the item {asset_id} counts as sold; call ReportFound for its rental first"
+        super().__init__("ASSET_SOLD", text, "SOLD")
+        self.metadata["asset"] = asset_id
+        self.about(f"users/{user_id}/authorizations/{authorization_id}")
 
 
 class ProductMisconfigured(FreeholdError):

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     REVIEW_DECLINED = "REVIEW_DECLINED"
     USER_SUSPENDED = "USER_SUSPENDED"
     ASSET_IN_USE = "ASSET_IN_USE"
+    ASSET_SOLD = "ASSET_SOLD"
 
 
 # Read once (see `authorization._SETTLED`).

@@ -352,6 +352,17 @@ def find(
     """
     require_found(authorization, dated=True)
     total_minor = usage_fee(authorization, product, docked_us).total_minor
+    return _docked(authorization, captures, total_minor, Transition.FOUND, docked_us)
+
+
+def _docked(
+    authorization: Authorization,
+    captures: Sequence[Capture],
+    total_minor: int,
+    transition: Transition,
+    event_us: int,
+) -> Step:
+    """The item is back, and the operator gives back what it kept of the fee beyond the total."""
     fee = [it for it in corrections.newest_first(authorization, captures) if it.purpose is _FEE]
     excess_minor = max(0, sum(it.kept_minor for it in fee) - total_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
@@ -359,6 +370,7 @@ def find(
     found = authorization._replace(
         custody=Custody.IN_STATION,
         sold_us=None,
+        claim_until_us=None,
         uncollected_minor=uncollected_minor,
     )
     open_minor = sum(it.open_minor for it in fee)
@@ -366,4 +378,32 @@ def find(
     found, postings = concessions.give_back(found, excess_minor, open_minor, disputed_minor)
     of_disputes_minor = authorization.disputed_minor - found.disputed_minor
     parts = corrections.given_back(fee, excess_minor - of_disputes_minor, of_disputes_minor)
-    return step(found, postings, Transition.FOUND, docked_us, parts=parts)
+    return step(found, postings, transition, event_us, parts=parts)
+
+
+def appear(authorization: Authorization, product: Product, now_us: int) -> Step:
+    """Somebody else has the missing item in hand: it was docked by now.
+
+    The operator may say when, within the policy's time for a contest.
+    """
+    if authorization.custody is not Custody.MISSING:
+        raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
+    appeared = authorization._replace(
+        custody=Custody.UNKNOWN,
+        sold_us=None,
+        claim_us=now_us,
+        claim_until_us=now_us + product.policy.claim_window_us,
+    )
+    return step(appeared, (), Transition.APPEARED, now_us)
+
+
+def presume_return(
+    authorization: Authorization, product: Product, captures: Sequence[Capture] = ()
+) -> Step:
+    """The operator did not say when the item was docked: the person pays at most one day's cap."""
+    until_us = authorization.claim_until_us
+    if authorization.custody is not Custody.UNKNOWN or until_us is None:
+        raise IllegalState("NOT_APPEARED", "the item did not appear", authorization.state)
+    total_minor = usage_fee(authorization, product, until_us).total_minor
+    most_minor = min(total_minor, product.tariff.day_cap_minor)
+    return _docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)

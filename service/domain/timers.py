@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from service.domain import collection, debts, hold, settlement
 from service.domain.authorization import (
     Authorization,
@@ -12,6 +14,7 @@ from service.domain.authorization import (
     TransferKind,
     step,
 )
+from service.domain.captures import Capture
 from service.domain.dunning import LADDER, Delinquency, Rung, delinquency
 from service.domain.product import Product
 from service.domain.transitions import Transition
@@ -29,8 +32,15 @@ def is_due(authorization: Authorization, now_us: int) -> bool:
     return authorization.wake_us is not None and authorization.wake_us <= now_us
 
 
-def advance(authorization: Authorization, product: Product, now_us: int) -> Step | None:
+def advance(
+    authorization: Authorization,
+    product: Product,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step | None:
     """The first due timer's step, or None if no timer is due.
+
+    `captures` are those of an item that appeared.
 
     Apply it until it returns None to bring an authorization up to the present. Each step takes
     effect at the instant when it was due, however late it runs.
@@ -55,6 +65,8 @@ def advance(authorization: Authorization, product: Product, now_us: int) -> Step
             missing = authorization.custody is Custody.MISSING
             if missing and authorization.sold_us == wake_us:
                 return settlement.sell(authorization)
+            if authorization.claim_until_us == wake_us:
+                return settlement.presume_return(authorization, product, captures)
             if debts.lapses(authorization, wake_us):
                 return debts.lapse(authorization)
             return climb(authorization, now_us)

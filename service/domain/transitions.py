@@ -32,6 +32,8 @@ class Transition(StrEnum):
     LOST = "authorization.lost"
     FOUND = "authorization.found"
     SOLD = "authorization.sold"
+    APPEARED = "authorization.appeared"
+    RETURN_PRESUMED = "authorization.return_presumed"
     REVERSED = "authorization.reversed"
     EXPIRED = "authorization.expired"
     # amounts captured on credit, and money owed back

@@ -17,7 +17,7 @@ from service.bounds import bounded
 from service.clock import Clock
 from service.domain import timers
 from service.domain.access import PLATFORM
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, Custody
 from service.domain.errors import (
     UNKNOWN,
     AssetInUse,
@@ -351,6 +351,10 @@ class Engine:
         if keys.damaged or keys.raised:
             read_damage(rows, keys, transaction)
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
+        # What is given back when time is over is given back from the captures.
+        keys.captured.update(
+            [key for key, it in found.items() if it.close_us is not None and it.custody in _LOST]
+        )
 
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
         """The result of one work; its writes join the batch only if the whole work succeeded."""
@@ -394,7 +398,7 @@ class Engine:
         Raises the errors of reading the holds.
         """
         operation = BY_COMMAND[type(work.command)]
-        woken: set[AuthorizationKey] = set()
+        woken: set[Wake] = set()
         while True:
             outcome: Decided | FreeholdError
             try:
@@ -407,13 +411,19 @@ class Engine:
                 draft = outcome.draft
                 if not (draft.get(DECISIONS) or draft[AUTHORIZATIONS])[-1].reasons:
                     break  # nothing is in the way
-            # Do not wake a hold twice if it did not end.
-            in_the_way = lapsed.in_the_way(work, operation.asks, outcome) - woken
-            if not in_the_way:
+            # Do not wake an authorization twice if it is still in the way.
+            waking = [
+                wake
+                for key in sorted(lapsed.in_the_way(work, operation.asks, outcome))
+                # A hold whose timer loses the item is in the way again, as a missing item.
+                if (wake := Wake(*key, rows[AUTHORIZATIONS][key].custody is Custody.MISSING))
+                not in woken
+            ]
+            if not waking:
                 break
-            for key in sorted(in_the_way):
-                self._decide(own_work(Wake(*key)), rows, context, lapsed)
-            woken |= in_the_way
+            for wake in waking:
+                self._decide(own_work(wake), rows, context, lapsed)
+            woken.update(waking)
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
             try:
                 _keep_what_time_brought(work, rows, context)
@@ -481,6 +491,7 @@ def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
         rows.merge(BY_COMMAND[Wake].decide(own_work(named), named, rows, context).draft)
 
 
+_LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 _BY_PARENT = ("user_id", "parent_id")

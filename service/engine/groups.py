@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from service.domain.authorization import Authorization, State
 from service.domain.errors import FreeholdError, InvariantBroken
 from service.domain.ledger import Line
+from service.domain.policy import Reason
 from service.domain.product import Product
 from service.engine.context import Context
-from service.engine.posting import brought_up, is_free, product_of
+from service.engine.posting import brought_up, product_of, taken_as
 from service.engine.rows import Draft, Rows
 
 
@@ -61,6 +62,8 @@ def product_of_member(member: Authorization, context: Context) -> Product:
         return product_of(member, context)
 
 
-def all_free(members: list[Authorization], rows: Rows) -> bool:
+def taken_among(members: list[Authorization], rows: Rows) -> Reason | None:
+    """The reason why the first item that is not free is not; None if all are free."""
     # A damage charge may name an item that another person has rented since.
-    return all(it.parent_id or is_free(rows, it.operator_id, it.asset_id) for it in members)
+    reasons = (taken_as(rows, it.operator_id, it.asset_id) for it in members if not it.parent_id)
+    return next((reason for reason in reasons if reason is not None), None)

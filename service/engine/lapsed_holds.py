@@ -1,7 +1,8 @@
 """Lapsed holds in the way of a command: they still take its line or its item.
 
 A hold may have lapsed, and the timers have not ended it yet. If such a hold caused a refusal or a
-stricter offer, the engine ends it first and decides again.
+stricter offer, the engine ends it first and decides again. In the same way, a missing item that a
+command names is no longer missing: its old rental is told first.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Asks, Pair
 from service.engine.ports import AuthorizationKey, Conflict, ReadAgain, Transaction, UserKey
+from service.engine.records.authorizations import ItemKind
 from service.engine.rows import Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, OPEN_ITEMS, OUTBOX
 
+_MISSING = ItemKind.MISSING
 _EXHAUSTED, _IN_USE = Reason.LINE_EXHAUSTED, Reason.ASSET_IN_USE
 _NOBODY: frozenset[AuthorizationKey] = frozenset()
 _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
@@ -45,7 +48,7 @@ class LapsedHolds:
     def in_the_way(
         self, work: Work, asks: Asks, outcome: Decided | FreeholdError
     ) -> AbstractSet[AuthorizationKey]:
-        """The lapsed holds that kept a command from its line or its items.
+        """The lapsed holds, and lost rentals, that kept a command from its line or its items.
 
         The authorization that the command names is left out: the command first compares its version
         with the stored one, and then runs its timers.
@@ -67,13 +70,24 @@ class LapsedHolds:
         }
         if isinstance(work.command, AuthorizationCommand):
             lapsed.discard((work.command.user_id, work.command.authorization_id))
-        return lapsed
+        return lapsed | {
+            (it.user_id, it.authorization_id)
+            for key in _items_in_the_way(work, asks, outcome)
+            if (it := self.rows[OPEN_ITEMS].get(key)) is not None
+            and it.kind is _MISSING
+            and (it.user_id, it.authorization_id) in self.rows[AUTHORIZATIONS]
+        }
 
     def _read(self) -> frozenset[AuthorizationKey]:
         """Reads the lapsed holds of the batch's users; returns those that are out of reach."""
         transaction, rows = self.transaction, self.rows
         others = {it.user_id for it in rows.read[OPEN_ITEMS].values()}
         found = transaction.lapsed(self.locked | others, self.context.now_us)
+        found += [
+            (it.user_id, it.authorization_id)
+            for it in rows.read[OPEN_ITEMS].values()
+            if it.kind is _MISSING
+        ]
         out_of_reach = self.out_of_reach = frozenset(
             key for key in found if key[0] not in self.locked
         )
@@ -101,13 +115,17 @@ def _people_in_the_way(
     work: Work, asks: Asks, outcome: Decided | FreeholdError, rows: Rows
 ) -> set[str]:
     """The users whose holds caused this refusal or stricter offer; empty for other outcomes."""
-    reason, items = _shortage(asks, outcome)
+    reason, _ = _shortage(asks, outcome)
     if reason in _OF_THE_PERSON:
         return {work.command.user_id}
-    if reason != _IN_USE:
-        return set()
-    items = asks.items(work.caller, work.command) or items
+    items = _items_in_the_way(work, asks, outcome)
     return {it.user_id for item in items if (it := rows[OPEN_ITEMS].get(item)) is not None}
+
+
+def _items_in_the_way(work: Work, asks: Asks, outcome: Decided | FreeholdError) -> list[Pair]:
+    """The items of a command that was refused because one of them is in use."""
+    reason, items = _shortage(asks, outcome)
+    return (asks.items(work.caller, work.command) or items) if reason == _IN_USE else []
 
 
 def _shortage(asks: Asks, outcome: Decided | FreeholdError) -> tuple[str, list[Pair]]:

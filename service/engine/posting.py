@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from service.domain import timers
 from service.domain.access import PLATFORM
-from service.domain.authorization import Authorization, Step, Transfer, check_version
+from service.domain.authorization import Authorization, Custody, Step, Transfer, check_version
 from service.domain.captures import Capture
 from service.domain.errors import (
     AssetInUse,
+    AssetSold,
     InvalidInput,
     InvariantBroken,
     NotFound,
@@ -19,6 +20,7 @@ from service.domain.errors import (
 from service.domain.hash_chain import subject_of
 from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
+from service.domain.policy import Reason
 from service.domain.product import Product
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.context import Context, Decided
@@ -30,7 +32,7 @@ from service.engine.correcting import (
     captures_of,
     require_new_reference,
 )
-from service.engine.records.authorizations import OpenItem
+from service.engine.records.authorizations import ItemKind, OpenItem
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.records.transfers import TransferRecord, TransferState
@@ -70,7 +72,11 @@ def brought_up(
 ) -> Authorization:
     """The authorization after all due timers."""
     while timers.is_due(current, context.now_us):
-        step = timers.advance(current, product_of(current, context), context.now_us)
+        # The engine reads the captures of a closed rental whose item may have appeared.
+        appeared = current.close_us is not None and current.custody is Custody.UNKNOWN
+        captures = captures_of(current, rows, draft) if appeared else ()
+        product = product_of(current, context)
+        step = timers.advance(current, product, context.now_us, captures)
         if step is None:
             raise InvariantBroken("a timer was due but made no step")
         current = apply(draft, step, line, rows, context)
@@ -160,8 +166,25 @@ def apply(
     if result.asset_id and result.close_us is not None:
         item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
         if item is not None and item.authorization_id == result.authorization_id:
-            draft.gone = [*draft.gone, (OPEN_ITEMS, (result.operator_id, result.asset_id))]
+            _leave(draft, item, result.custody)
     return result
+
+
+def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:
+    """Frees the item of a closed rental; a lost item is kept from being free."""
+    key, kind = (item.operator_id, item.asset_id), _LOST_AS.get(custody)
+    if OPEN_ITEMS in draft:
+        # An earlier step of the draft may have lost the item.
+        others = [it for it in draft[OPEN_ITEMS] if (it.operator_id, it.asset_id) != key]
+        draft[OPEN_ITEMS] = others
+    if kind is None:
+        draft.gone = [*draft.gone, (OPEN_ITEMS, key)]
+    elif kind is not item.kind:
+        draft[OPEN_ITEMS].append(item._replace(kind=kind))
+
+
+_LOST_AS = {Custody.MISSING: ItemKind.MISSING, Custody.SOLD: ItemKind.SOLD}
+"""The kinds of items that closed rentals keep from being free."""
 
 
 def _transfer(it: Authorization, transfer: Transfer, context: Context) -> TransferRecord:
@@ -250,16 +273,22 @@ def claim(draft: Draft, authorization: Authorization) -> None:
         )
 
 
-def is_free(rows: Rows, operator_id: str, asset_id: str) -> bool:
-    """True if no item is named, or the item is in no open rental."""
-    return not asset_id or rows[OPEN_ITEMS].get((operator_id, asset_id)) is None
+def taken_as(rows: Rows, operator_id: str, asset_id: str) -> Reason | None:
+    """The reason why an item is not free; None if it is free, or no item is named."""
+    item = rows[OPEN_ITEMS].get((operator_id, asset_id)) if asset_id else None
+    if item is None:
+        return None
+    return Reason.ASSET_SOLD if item.kind is ItemKind.SOLD else Reason.ASSET_IN_USE
 
 
 def require_free(rows: Rows, operator_id: str, asset_id: str) -> None:
-    """Raises AssetInUse if the item is in an open rental."""
-    if not is_free(rows, operator_id, asset_id):
-        item = rows[OPEN_ITEMS][operator_id, asset_id]
-        raise AssetInUse(asset_id, item.user_id, item.authorization_id)
+    """Raises AssetInUse if the item is in an open rental, and AssetSold if it counts as sold."""
+    reason = taken_as(rows, operator_id, asset_id)
+    if reason is None:
+        return
+    item = rows[OPEN_ITEMS][operator_id, asset_id]
+    refusal = AssetSold if reason is Reason.ASSET_SOLD else AssetInUse
+    raise refusal(asset_id, item.user_id, item.authorization_id)
 
 
 def require_new_payment(rows: Rows, caller: str, reference: str) -> None:

@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from service.domain.errors import (
     AssetInUse,
+    AssetSold,
     BusinessReferenceReused,
     DeadlineTooNear,
     Exhausted,
@@ -44,6 +45,7 @@ CODES: dict[type[FreeholdError], StatusCode] = {
     BusinessReferenceReused: StatusCode.ALREADY_EXISTS,
     IllegalState: StatusCode.FAILED_PRECONDITION,
     AssetInUse: StatusCode.FAILED_PRECONDITION,
+    AssetSold: StatusCode.FAILED_PRECONDITION,
     ProductMisconfigured: StatusCode.FAILED_PRECONDITION,
     OperatorOwes: StatusCode.FAILED_PRECONDITION,
     VersionMismatch: StatusCode.ABORTED,

@@ -361,7 +361,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
-        "claim_until_us": (it.claim_until_us is not None) != (state is State.RETURN_CLAIMED),
+        "claim_until_us": (it.claim_until_us is not None) != (it.custody is Custody.UNKNOWN),
         "sold_us": (it.sold_us is not None) != away,
         "unheld_until_us": (it.unheld_until_us is not None) != (it.unheld_minor != 0),
     }
@@ -426,8 +426,9 @@ class Story:
         self.versions.append((transition, event.event_us))
         self._state = e.STATES_AFTER.get(transition, self._state)
         self._climbed = e.CLIMBED.get(transition, self._climbed)
-        if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED):
-            self._claim_us = event.event_us if transition is T.RETURN_CLAIMED else None
+        if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED, T.APPEARED):
+            contested = transition is T.RETURN_CONTESTED
+            self._claim_us = None if contested else event.event_us
         self._extended = self._extended or transition is T.EXTENDED
         if transition in (T.ACTIVE, T.STARTED) and not self._authorization.parent_id:
             self._start_us = event.event_us

@@ -674,8 +674,12 @@ class Model:
         require([name for names in new.values() for name in names], [], "transfers")
 
     def _check_items(self) -> None:
-        found = {(row[0], row[1]): row[3] for row in self._read("SELECT * FROM open_items")}
-        expected = {item: self._names[key] for item, key in self.reference.items.items()}
+        found = {(row[0], row[1]): row[3:] for row in self._read("SELECT * FROM open_items")}
+        expected = {}
+        for item, key in self.reference.items.items():
+            custody = self.reference.rentals[key]["custody"]
+            kind = custody if custody in ("MISSING", "SOLD") else "RENTED"
+            expected[item] = (self._names[key], kind)
         require(found, expected, "items")
 
     def _check_sums(self) -> None:

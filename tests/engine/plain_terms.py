@@ -200,6 +200,8 @@ def life(it: Row) -> int | None:
     instants = []
     if it["custody"] == "MISSING":
         instants.append(it["sold_us"])
+    if state == "SETTLED" and it["custody"] == "UNKNOWN":
+        instants.append(it["claim_until_us"])
     if debt_due(it) and not it["debiting"]:
         instants.append(it["unheld_until_us"])
     if state == "SETTLED" and asked(it) and it["rung"] < len(LADDER):

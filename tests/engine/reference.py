@@ -67,7 +67,9 @@ from tests.engine.plain_terms import (
     within,
 )
 
-KEPT_REFUSALS = {(c.Authorize, "ASSET_IN_USE"), (c.Increment, "LINE_EXHAUSTED")}
+KEPT_REFUSALS = {
+    (c.Authorize, "ASSET_IN_USE"), (c.Authorize, "ASSET_SOLD"), (c.Increment, "LINE_EXHAUSTED"),
+}  # fmt: skip
 """Refusals that a retry gets again, whatever changed since."""
 
 
@@ -78,6 +80,8 @@ class Reference(Books):
     """The request id of the present call."""
     in_the_way: set[str]
     """The people whose holds caused a refusal or a stricter offer."""
+    seen: set[RentalKey]
+    """Rentals whose missing items a call has in hand."""
 
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
@@ -100,7 +104,7 @@ class Reference(Books):
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
         while True:
             lengths = [len(new) for new in news]
-            self._journal, self.in_the_way = [], set()
+            self._journal, self.in_the_way, self.seen = [], set(), set()
             refusal = None
             try:
                 answer, user_id, key = self._carry_out(caller, request_id, command, now_us)
@@ -115,6 +119,8 @@ class Reference(Books):
             # A lapsed hold blocks nothing: the call is decided again without it.
             for it in lapsed:
                 self.bring_up(it, now_us)
+                if it["key"] in self.seen and it["custody"] == "MISSING":
+                    self._appear(it, now_us)
         if refusal is not None:
             if isinstance(command, calls.AuthorizationCommand):
                 # Steps that time has caused stay: the refusal reports them.
@@ -149,20 +155,49 @@ class Reference(Books):
         found = [
             it
             for it in self.rentals.values()
-            if it["user_id"] in self.in_the_way
-            and it["key"] != named
-            and it["state"] in ("AUTHORIZED", *OUT)
-            and it["wake_us"] is not None
-            and it["wake_us"] <= now_us
+            if it["key"] in self.seen
+            or (
+                it["user_id"] in self.in_the_way
+                and it["key"] != named
+                and it["state"] in ("AUTHORIZED", *OUT)
+                and it["wake_us"] is not None
+                and it["wake_us"] <= now_us
+            )
         ]
         return sorted(found, key=lambda it: str(it["user_id"]))
 
-    def _taken(self, operator_id: str, assets: list[str]) -> bool:
-        """Whether one of these items is in a rental; adds its person to those in the way."""
-        keys = [self.items.get((operator_id, asset)) for asset in assets]
-        people = {str(self.rentals[key]["user_id"]) for key in keys if key is not None}
-        self.in_the_way |= people
-        return bool(people)
+    def _taken(self, operator_id: str, assets: list[str]) -> str | None:
+        """Why the first item that is not free is not. Of an item in a rental, the people are in the
+        way, and missing items are seen."""
+        keys = [self.items[operator_id, it] for it in assets if (operator_id, it) in self.items]
+        if not keys:
+            return None
+        rentals = [self.rentals[key] for key in keys]
+        if rentals[0]["custody"] == "SOLD":
+            return "ASSET_SOLD"
+        self.in_the_way |= {str(it["user_id"]) for it in rentals}
+        self.seen |= {it["key"] for it in rentals if it["custody"] == "MISSING"}
+        return "ASSET_IN_USE"
+
+    def _appear(self, it: Row, now_us: int) -> None:
+        """Another person has the missing item: the operator may say when it was docked."""
+        self.step(
+            it,
+            "authorization.appeared",
+            now_us,
+            custody="UNKNOWN",
+            sold_us=None,
+            claim_us=now_us,
+            claim_until_us=now_us + CLAIM_US,
+        )
+        self._free(it)
+
+    def _free(self, it: Row) -> None:
+        """Frees the rental's item, unless another rental has it."""
+        item = (it["operator_id"], it["asset_id"])
+        if self.items.get(item) == it["key"]:
+            self._journal.append((self.items, item, it["key"]))
+            del self.items[item]
 
     # -- which rule --------------------------------------------------------------------------
 
@@ -362,8 +397,9 @@ class Reference(Books):
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
-        if not asked.parent_id and self._taken(caller, assets):
-            raise Refused("ASSET_IN_USE")
+        taken = None if asked.parent_id else self._taken(caller, assets)
+        if taken:
+            raise Refused(taken)
         line = self.line(asked.user_id)
         person = self.known.get(asked.user_id, UNKNOWN)
         if asked.user_id not in self.people:
@@ -481,9 +517,7 @@ class Reference(Books):
             self.in_the_way.add(members[0]["user_id"])
             return "LINE_EXHAUSTED"
         assets = [it["asset_id"] for it in members if not it["parent_id"]]
-        if members and self._taken(members[0]["operator_id"], assets):
-            return "ASSET_IN_USE"
-        return None
+        return self._taken(members[0]["operator_id"], assets) if members else None
 
     def _decline(self, it: Row, reason: str, paid: int, now_us: int) -> None:
         self.step(
@@ -552,8 +586,8 @@ class Reference(Books):
                 self.in_the_way.add(it["user_id"])
             if offer is None:
                 obstacle = "LINE_EXHAUSTED"
-            elif offer == "ZERO" and self._taken(it["operator_id"], assets):
-                obstacle = "ASSET_IN_USE"
+            elif offer == "ZERO":
+                obstacle = self._taken(it["operator_id"], assets)
         reasons = list(it["reasons"])
         if offer != it["offer"]:
             reasons = ["LINE_EXHAUSTED"] + [why for why in reasons if why != "LINE_EXHAUSTED"]
@@ -631,8 +665,9 @@ class Reference(Books):
         if asset != it["asset_id"]:
             if it["asset_id"]:
                 raise Refused("INVALID_INPUT")
-            if self._taken(it["operator_id"], [asset]):
-                raise Refused("ASSET_IN_USE")
+            taken = self._taken(it["operator_id"], [asset])
+            if taken:
+                raise Refused(taken)
             self.put(self.items, (it["operator_id"], asset), it["key"])
         new = started(it, start_us, now_us)
         self.step(it, "authorization.started", start_us, **new, asset_id=asset)
@@ -694,10 +729,8 @@ class Reference(Books):
             expire_us=None,
             claim_until_us=None,
         )
-        item = (it["operator_id"], it["asset_id"])
-        if self.items.get(item) == it["key"]:
-            self._journal.append((self.items, item, it["key"]))
-            del self.items[item]
+        if it["custody"] != "MISSING":
+            self._free(it)
 
     def _reverse(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         required(it, *LAPSING, "ACTIVE")
@@ -926,7 +959,12 @@ class Reference(Books):
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
         docked_us = self._occurred(it, command.occurred_us, now_us)
-        usage = self._usage(it, docked_us)
+        self._give_back(it, "authorization.found", self._usage(it, docked_us), docked_us, command)
+
+    def _give_back(
+        self, it: Row, transition: str, usage: int, event_us: int, command: c.ReportFound
+    ) -> None:
+        """The item is back: the operator gives back what it keeps beyond the whole fee."""
         fees = [one for one in self._of(it) if one[1]["purpose"] == "FEE"]
         kept = sum(row["amount"] - row["conceded"] for _, row in fees)
         excess = max(0, kept - usage)
@@ -952,11 +990,12 @@ class Reference(Books):
         kept_by_the_person = gone["receivable_charged_back"]
         self.step(
             it,
-            "authorization.found",
-            docked_us,
+            transition,
+            event_us,
             *postings,
             custody="IN_STATION",
             sold_us=None,
+            claim_until_us=None,
             conceded=after["conceded"],
             fee=after["fee"],
             lowered=it["lowered"] + unpaid,
@@ -976,7 +1015,8 @@ class Reference(Books):
             for (number, _), some, other in zip(fees, of_left, of_disputed, strict=True)
             if some + other
         ]
-        self._correct(it, command, ("authorization.found", docked_us), *parts)
+        self._correct(it, command, (transition, event_us), *parts)
+        self._free(it)
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
         """The operator concedes an amount and gets the commission on it back."""
@@ -1621,6 +1661,10 @@ class Reference(Books):
             self._captured(it, amount, at_us)
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
+        elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:
+            most = min(self._usage(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
+            nobody = c.ReportFound(it["user_id"], "")
+            self._give_back(it, "authorization.return_presumed", most, at_us, nobody)
         elif it["unheld"] and at_us == it["unheld_until_us"] and not it["debiting"]:
             self._drop(it, "debt_dropped", debt_due(it), at_us)
         else:

@@ -54,10 +54,11 @@ TABLES = [table.name for table in t.metadata.sorted_tables]
 
 def live(desk: Desk) -> None:
     """Posts every transition at least once, and leaves some rentals open."""
-    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 700)):
+    for user_id, score in (("ann", 700), ("ben", 550), ("cem", 700), ("fay", 700)):
         desk.put_user(user_id, score)
-    for user_id in ("ann", "cem"):
+    for user_id in ("ann", "cem", "fay"):
         desk.do(c.SetLimit(user_id, acts.money(300_000)), caller=PLATFORM)
+    _missing(desk)
     _collected(desk)
     _held(desk)
     _in_cash(desk)
@@ -67,6 +68,18 @@ def live(desk: Desk) -> None:
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
+
+
+def _missing(desk: Desk) -> None:
+    """Fay's lost items: one stays missing, and two appear; the operator says about neither when it
+    was docked, and for one the time is over."""
+    gone = [rental(desk, authorize("fay", asset_id=it)) for it in ("x-6", "x-7", "x-8")]
+    begun_us = desk.clock.now_us()
+    for it in gone:
+        rental(desk, acts.lost(acts.woken(desk, it, begun_us + 25 * acts.HOUR_US)))
+    rental(desk, reverse(rental(desk, authorize("fay", asset_id="x-6"))))
+    acts.woken(desk, gone[0], begun_us + 75 * acts.HOUR_US)
+    rental(desk, reverse(rental(desk, authorize("fay", asset_id="x-7"))))
 
 
 def _collected(desk: Desk) -> None:

@@ -96,6 +96,7 @@ class Where(dict[str, object]):
         self["reversed_one"] = ask(f"{of} user_id='ann' AND state='REVERSED'")[0][0]
         self["twice"] = ask(f"{of} user_id='ben' AND overpaid_minor > 0")[0][0]
         self["debt"] = ask(f"{of} user_id='eve' AND unheld_disputed_minor > 0")[0][0]
+        self["seventh"] = ask(f"{of} custody='UNKNOWN' AND state='SETTLED'")[0][0]
         self["late"] = ask(f"{of} user_id='ben' AND state='EXPIRED'")[0][0]
         self["bens"] = ask(f"{of} user_id='ben' AND state='ACTIVE' AND group_id=''")[0][0]
         self["payout"] = ask(
@@ -129,7 +130,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (6, 22)
+    assert (found.lines, found.authorizations) == (7, 27)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -771,8 +772,28 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} parent_id='ghost' {DEBT}",), "DEBT", "debts/eve/{eves_rental}/lock",
     ),
     "an item that no rental holds": (
-        ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}')",),
+        ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}','RENTED')",),
         "OPEN_ITEM", "open_items/city/x-9",
+    ),
+    "a missing item as sold": (
+        ("UPDATE open_items SET kind='SOLD' WHERE asset_id='x-8'",),
+        "OPEN_ITEM", "open_items/city/x-8",
+    ),
+    "a missing item as rented": (
+        ("UPDATE open_items SET kind='RENTED' WHERE asset_id='x-8'",),
+        "OPEN_ITEM", "open_items/city/x-8",
+    ),
+    "a rented item as missing": (
+        ("UPDATE open_items SET kind='MISSING' WHERE asset_id='u-1'",),
+        "OPEN_ITEM", "open_items/harbour/u-1",
+    ),
+    "an item that appeared and waits for nothing": (
+        (f"{A} claim_until_us=NULL WHERE asset_id='x-7' AND custody='UNKNOWN'",),
+        "STATE_AND_TIMES", "users/fay/authorizations/{seventh}",
+    ),
+    "an item that appeared at another time": (
+        (f"{A} claim_us=claim_us-1 WHERE asset_id='x-7' AND custody='UNKNOWN'",),
+        "EVENTS_TELL", "users/fay/authorizations/{seventh}",
     ),
     "an item that is free": (
         ("DELETE FROM open_items WHERE asset_id='u-1'",), "OPEN_ITEM", STAYS,

@@ -382,5 +382,5 @@ AUTHORIZE = Operation(
     decide,
     asks=Asks(items_of),
     scored=True,
-    kept=frozenset({Reason.ASSET_IN_USE}),
+    kept=frozenset({Reason.ASSET_IN_USE, Reason.ASSET_SOLD}),
 )

@@ -12,7 +12,7 @@ from service.domain.money import Money
 from service.domain.policy import Reason
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.groups import all_free, members_in, product_of_member
+from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group, of_payment
 from service.engine.posting import (
     apply,
@@ -100,7 +100,7 @@ def _obstacle(members: list[Authorization], line: Line, rows: Rows) -> Reason | 
         return Reason.USER_SUSPENDED
     if sum(it.credit_minor for it in members) > line.available_minor:
         return Reason.LINE_EXHAUSTED
-    return None if all_free(members, rows) else Reason.ASSET_IN_USE
+    return taken_among(members, rows)
 
 
 CONFIRM = Operation(Confirm, wanted, decide, asks=Asks())

@@ -12,7 +12,7 @@ from service.domain.ledger import Line, Standing
 from service.domain.policy import Part, Reason, choose_again
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.groups import all_free, members_in, product_of_member
+from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group
 from service.engine.posting import apply, claim, opened
 from service.engine.rows import Rows
@@ -76,9 +76,7 @@ def _approved(
             hold.stricter(it, choice.offer, split, choice.reasons)
             for it, split in zip(members, choice.splits, strict=True)
         ]
-    if not any(it.cash_minor for it in members) and not all_free(members, rows):
-        return members, Reason.ASSET_IN_USE
-    return members, None
+    return members, None if any(it.cash_minor for it in members) else taken_among(members, rows)
 
 
 RESOLVE_REVIEW = Operation(ResolveReview, of_group, decide, asks=Asks(offers_anew=True))
