@@ -148,6 +148,29 @@ def test_r8_found_leaves_a_disputed_damage(desk: Desk, out: Authorization) -> No
     assert plain(captures(desk, it)) == [(1, DAMAGE, 5_000, 0, 5_000), (2, FEE, 4_900, 4_300, 600)]
 
 
+def test_r8_found_refunds_a_paid_fee_beside_a_disputed_damage(
+    desk: Desk, out: Authorization
+) -> None:
+    """R8: if the fee was paid and the damage is disputed, the excess of the fee is refunded, and
+    nothing of the damage is lowered."""
+    it = lost(desk, damaged(desk, out))
+    it = rental(desk, pay(it, 4_900), caller=PLATFORM)
+    it = rental(desk, acts.dispute(it, 5_000, 1), caller=PLATFORM)
+    it = rental(desk, acts.found(it), caller=FIVE)
+    assert (it.refunded_minor, it.disputed_minor, it.lowered_minor) == (4_300, 5_000, 0)
+    assert plain(captures(desk, it)) == [(1, DAMAGE, 5_000, 0, 5_000), (2, FEE, 4_900, 4_300, 0)]
+
+
+def test_r8_found_lowers_a_disputed_fee_beside_a_due_damage(desk: Desk, out: Authorization) -> None:
+    """R8: if the whole fee is disputed and the damage is due, the excess is taken from the dispute,
+    and the damage stays due."""
+    it = lost(desk, damaged(desk, out))
+    it = rental(desk, acts.dispute(it, 4_900, 2), caller=PLATFORM)
+    it = rental(desk, acts.found(it), caller=FIVE)
+    assert (it.due_minor, it.disputed_minor, it.lowered_minor) == (5_000, 600, 4_300)
+    assert plain(captures(desk, it)) == [(1, DAMAGE, 5_000, 0, 0), (2, FEE, 4_900, 4_300, 600)]
+
+
 def test_r8_a_claim_bounds_only_the_fee(desk: Desk, out: Authorization) -> None:
     """R8: while a return is claimed, captures for the fee are at most the fee at the claim; damage
     and penalties are not bounded by it, and take nothing of it."""
