@@ -313,8 +313,7 @@ class Engine:
             )
         if keys.authorizations:
             self._read_authorizations(rows, keys, transaction)
-        if keys.captured or keys.corrected:
-            read_charges(rows, keys, transaction)
+        read_charges(rows, keys, transaction)
         if keys.items or keys.registered or keys.payments:
             wishes = [
                 Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items),
@@ -348,8 +347,7 @@ class Engine:
             if (it := found.get(key)) is not None and it.group_id
         }
         transaction.read(rows, [Wish(AUTHORIZATIONS, _BY_GROUP, groups)])
-        if keys.damaged or keys.raised:
-            read_damage(rows, keys, transaction)
+        read_damage(rows, keys, transaction)
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
         # What is given back when time is over is given back from the captures.
         keys.captured.update(
