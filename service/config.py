@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from service.bounds import bounded, out_of_bounds
 from service.clock import ClockLimits
 from service.engine.clock_gaps import ClockGapLimits
-from service.engine.engine import PAUSES, ConflictPauses
+from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
 from service.engine.pool import PoolLimits

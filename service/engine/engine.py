@@ -6,14 +6,12 @@ other way to write.
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from service.bounds import bounded
 from service.clock import Clock
 from service.domain import timers
 from service.domain.access import PLATFORM
@@ -32,6 +30,7 @@ from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
 from service.engine.clock_gaps import ClockGap
+from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.items_in_use import name_product
@@ -76,27 +75,6 @@ class FaultLog(Protocol):
 
 class BatchSplit(Exception):
     """A batch failed as a whole, for its cause; its calls are applied one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConflictPauses:
-    """The pauses before a batch is decided again because another process changed its rows.
-
-    A pause is random, from 0 to a bound that doubles with each attempt from `first_s` to
-    `longest_s`, in seconds. Two processes that met once should not meet again at the same moment.
-    """
-
-    first_s: float = bounded(0.000_5, 0, 1)
-    longest_s: float = bounded(0.010, 0, 10)
-    draw: Callable[[], float] = random.random
-    sleep: Callable[[float], None] = time.sleep
-
-    def wait(self, attempt: int) -> None:
-        """Waits after an attempt; the first attempt is 1."""
-        self.sleep(self.draw() * min(self.longest_s, self.first_s * 2 ** (attempt - 1)))
-
-
-PAUSES = ConflictPauses()
 
 
 @dataclass(slots=True)

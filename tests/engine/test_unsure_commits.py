@@ -7,7 +7,8 @@ import pytest
 from service.domain.access import PLATFORM
 from service.domain.authorization import State
 from service.domain.errors import Unavailable
-from service.engine.engine import ConflictPauses, Engine, EngineStatistics
+from service.engine.conflict_pauses import ConflictPauses
+from service.engine.engine import Engine, EngineStatistics
 from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import Conflict
