@@ -27,7 +27,7 @@ def charged_minor(
 def _asked_minor(it: Authorization, now_us: int) -> int:
     if it.unheld_minor:
         return it.unheld_minor - it.unheld_dropped_minor - it.conceded_minor
-    ended = it.state in CLOSED or timers.is_due(it, now_us)
+    ended = it.state in CLOSED or timers.has_lapsed(it, now_us)
     most_minor = it.captured_minor if ended else it.credit_minor + it.cash_minor
     return most_minor - it.conceded_minor
 

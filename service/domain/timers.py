@@ -32,6 +32,11 @@ def is_due(authorization: Authorization, now_us: int) -> bool:
     return authorization.wake_us is not None and authorization.wake_us <= now_us
 
 
+def has_lapsed(authorization: Authorization, now_us: int) -> bool:
+    """Whether the state ends by now; a refund that is due frees neither a line nor an item."""
+    return authorization.life_us is not None and authorization.life_us <= now_us
+
+
 def advance(
     authorization: Authorization,
     product: Product,

@@ -66,7 +66,7 @@ class LapsedHolds:
         lapsed = {
             key
             for key, it in self.rows[AUTHORIZATIONS].items()
-            if key[0] in people and it.state in HOLDING and timers.is_due(it, now_us)
+            if key[0] in people and it.state in HOLDING and timers.has_lapsed(it, now_us)
         }
         if isinstance(work.command, AuthorizationCommand):
             lapsed.discard((work.command.user_id, work.command.authorization_id))

@@ -266,6 +266,9 @@ class Model:
             if trouble == "rival" and sent is done[-1]:
                 self._let_lapse(calls, now_us)
             self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
+        if trouble in _DEATHS:
+            # The new process has looked at the balances, with what the dead one wrote.
+            self._look_at_debts()
         self._require_no_defect()
         self._check()
 
@@ -297,7 +300,6 @@ class Model:
         """Replaces a dead process with a new one."""
         self.store.bury()
         self.store, self.engine = self._open()
-        self._look_at_debts()
 
     def _look_at_debts(self) -> None:
         """All processes add up the operators' balances at the same time."""

@@ -47,6 +47,7 @@ from tests.engine.plain_terms import (
     features_of,
     fee,
     left,
+    life,
     minor,
     no_damage,
     offered,
@@ -160,8 +161,8 @@ class Reference(Books):
                 it["user_id"] in self.in_the_way
                 and it["key"] != named
                 and it["state"] in ("AUTHORIZED", *OUT)
-                and it["wake_us"] is not None
-                and it["wake_us"] <= now_us
+                and (ends_us := life(it)) is not None
+                and ends_us <= now_us
             )
         ]
         return sorted(found, key=lambda it: str(it["user_id"]))
@@ -468,7 +469,7 @@ class Reference(Books):
                 most -= row["amount"] - row["conceded"]
         for it in self.rentals.values():
             if it["parent_id"] and self.names[it["user_id"], it["parent_id"]] == key:
-                at_us = wake(it)
+                at_us = life(it)
                 over = it["close_us"] is not None or (at_us is not None and at_us <= now_us)
                 charged = it["captured"] if over else it["credit"] + it["cash"]
                 if it["unheld"]:

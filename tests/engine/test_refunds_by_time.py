@@ -280,3 +280,16 @@ def test_r22_callers_see_when_a_refund_goes_out(desk: Desk) -> None:
     by_call = Message.FromString(encode_authorization(it._replace(refund_after_us=None)))
     assert not by_call.HasField("refund_time")
     assert name(it) == tuple(shown.name.split("/")[1::2])
+
+
+def test_r22_a_due_refund_ends_no_hold(desk: Desk) -> None:
+    """R22: a call that an item in use stops does not touch the rental that has the item, although
+    that rental's overpaid deposit is due to go back."""
+    change_terms(desk, t.policies, "bike", refund_after_us=0)
+    desk.put_users(ann=700, ben=550)
+    offer = rental(desk, authorize("ben", asset_id="x-1"))
+    holder = rental(desk, confirm(offer, DEPOSIT + 50))
+    assert holder.wake_us == START_US
+    (declined,) = desk.apply(desk.work(authorize("ann", asset_id="x-1")))
+    assert reason(declined) == "ASSET_IN_USE"
+    assert stored(desk, holder).version == holder.version
