@@ -1,4 +1,4 @@
-"""The race for the debts of one rental: each business reference once, and all within the deposit."""
+"""The race for the debts of one rental: each reference once, and all within the deposit."""
 
 from __future__ import annotations
 

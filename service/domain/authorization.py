@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from service.domain.captures import Part, Taken
 from service.domain.dunning import LADDER
-from service.domain.errors import IllegalState, VersionMismatch
 from service.domain.ledger import Account, Posting
 from service.domain.policy import Offer
 from service.domain.refunds import PAUSES_US
@@ -94,18 +93,6 @@ CHARGED = CAPTURABLE | {State.SETTLED}
 """States in which an amount may have been captured."""
 TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
 """States in which money may have come in."""
-
-
-class Act(NamedTuple):
-    """A call on an authorization, and the states in which it is allowed.
-
-    The rule of each call is below its act, in `hold`, `settlement` and `collection`. Amounts and
-    custody may still forbid the call.
-    """
-
-    call: str
-    """The name of the call in the contract."""
-    states: frozenset[State]
 
 
 class Authorization(NamedTuple):
@@ -504,32 +491,3 @@ def changed(authorization: Authorization, changes: Mapping[str, Any]) -> Authori
         values[_PLACES[name]] = value
     # The same as `_replace`, in half the time.
     return _new(Authorization, values)
-
-
-def check_version(authorization: Authorization, expected: int | None) -> None:
-    """Raises VersionMismatch unless `expected` is None or the present version."""
-    if expected is not None and expected != authorization.version:
-        raise VersionMismatch(expected, authorization.version)
-
-
-def refuse(authorization: Authorization, act: Act) -> IllegalState:
-    """The error for a command that the present state does not allow."""
-    return IllegalState(
-        "ILLEGAL_TRANSITION",
-        f"{act.call} is not allowed in state {authorization.state}",
-        authorization.state,
-    )
-
-
-def require(authorization: Authorization, act: Act) -> None:
-    """Raises IllegalState unless the state allows the command."""
-    if authorization.state not in act.states:
-        raise refuse(authorization, act)
-
-
-def require_rental(authorization: Authorization) -> None:
-    """Raises IllegalState for a damage charge, which has no item."""
-    if authorization.parent_id:
-        raise IllegalState(
-            "DAMAGE_CHARGE", "a damage charge has no rented item", authorization.state
-        )

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain import concessions, corrections, debts
+from service.domain.acts import Act, require
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
     TAKEN,
-    Act,
     Authorization,
     State,
     Step,
     Transfer,
     TransferKind,
-    require,
     step,
 )
 from service.domain.captures import WITHOUT_ROW, Capture, Part

@@ -11,16 +11,8 @@ be refunded or charged back.
 
 from __future__ import annotations
 
-from service.domain.authorization import (
-    Act,
-    Authorization,
-    Custody,
-    Start,
-    State,
-    Step,
-    require,
-    step,
-)
+from service.domain.acts import Act, require
+from service.domain.authorization import Authorization, Custody, Start, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Part
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from service.domain.acts import Act, refuse, require, require_rental
 from service.domain.authorization import (
     HOLDING,
     LAPSING,
-    Act,
     Authorization,
     Custody,
     Start,
@@ -16,9 +16,6 @@ from service.domain.authorization import (
     Step,
     changed,
     refund_clocked,
-    refuse,
-    require,
-    require_rental,
     step,
 )
 from service.domain.errors import IllegalState, InvalidInput

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain import concessions, corrections, hold
-from service.domain.authorization import (
-    CAPTURABLE,
-    Act,
-    Authorization,
-    Custody,
-    State,
-    Step,
-    require,
-    require_rental,
-    step,
-)
+from service.domain.acts import Act, require, require_rental
+from service.domain.authorization import CAPTURABLE, Authorization, Custody, State, Step, step
 from service.domain.captures import Capture, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting

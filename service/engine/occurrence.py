@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.domain.authorization import Act, Authorization
+from service.domain.acts import Act
+from service.domain.authorization import Authorization
 from service.domain.dunning import HOUR_US
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from service.domain import timers
 from service.domain.access import PLATFORM
-from service.domain.authorization import Authorization, Custody, Step, Transfer, check_version
+from service.domain.acts import check_version
+from service.domain.authorization import Authorization, Custody, Step, Transfer
 from service.domain.captures import Capture
 from service.domain.errors import (
     AssetInUse,

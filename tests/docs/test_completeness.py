@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from service.domain.authorization import Act
+    from service.domain.acts import Act
     from service.domain.transitions import Transition
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -62,7 +62,7 @@ def contract() -> set[str]:
 def acts() -> dict[str, Act]:
     """The acts of all rules of the domain, by the call's name."""
     from service import domain
-    from service.domain.authorization import Act
+    from service.domain.acts import Act
 
     modules = [import_module(f"service.domain.{it.name}") for it in iter_modules(domain.__path__)]
     return {it.call: it for module in modules for it in vars(module).values() if type(it) is Act}

@@ -6,7 +6,8 @@ import pytest
 
 from service.domain import authorization as life
 from service.domain import collection, hold, settlement
-from service.domain.authorization import Act, Authorization, Custody, State
+from service.domain.acts import Act
+from service.domain.authorization import Authorization, Custody, State
 from service.domain.errors import IllegalState
 from tests.domain.lives import DUE_US, NOW_US, REDUCED
 from tests.operations.call import CallOnAuthorization

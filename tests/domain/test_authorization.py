@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain import acts, collection, hold, settlement
 from service.domain import authorization as life
-from service.domain import collection, hold, settlement
 from service.domain.authorization import Authorization, Collection, Custody, State
 from service.domain.dunning import LADDER
 from service.domain.errors import VersionMismatch
@@ -39,11 +39,11 @@ def test_a_name_holds_the_user_and_the_id() -> None:
 
 def test_an_expected_version_is_compared() -> None:
     """A caller who expects another version than the present one gets both in the refusal."""
-    life.check_version(PLAIN, None)
-    life.check_version(PLAIN, 1)
+    acts.check_version(PLAIN, None)
+    acts.check_version(PLAIN, 1)
     for expected in (0, 2):
         with pytest.raises(VersionMismatch) as refused:
-            life.check_version(PLAIN, expected)
+            acts.check_version(PLAIN, expected)
         assert refused.value.metadata == {"expected_version": str(expected), "version": "1"}
 
 

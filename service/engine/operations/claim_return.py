@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
-from service.domain import settlement
+from service.domain import acts, settlement
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
@@ -28,8 +27,8 @@ class ClaimReturn(AuthorizationCommand):
 def decide(work: Work, it: ClaimReturn, rows: Rows, context: Context) -> Decided:
     """Stops the fee at the time of the return."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require_rental(current)
-    life.require(current, settlement.CLAIM_RETURN)
+    acts.require_rental(current)
+    acts.require(current, settlement.CLAIM_RETURN)
     product = product_of(current, context)
     claim_us = occurred_us(
         work.caller,

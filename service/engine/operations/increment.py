@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
-from service.domain import hold
+from service.domain import acts, hold
 from service.domain.authorization import Authorization
 from service.domain.errors import Exhausted, IllegalState, InvariantBroken
 from service.domain.ledger import Standing
@@ -49,7 +48,7 @@ def wanted(caller: str, it: Increment, keys: Keys) -> None:
 def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     """Decides with the present score, and holds more; a refusal changes nothing."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, hold.INCREMENT)
+    acts.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
     if current.parent_id:
         require_damage(current.user_id, current.parent_id, amount_minor, rows, context)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
-from service.domain import hold
+from service.domain import acts, hold
 from service.domain.authorization import Authorization, State
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line, Standing
@@ -28,7 +27,7 @@ class ResolveReview(AuthorizationCommand):
 def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decided:
     """Applies the verdict to the review, or to all reviews of its group."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, hold.RESOLVE_REVIEW)
+    acts.require(current, hold.RESOLVE_REVIEW)
     members = members_in(current, State.REVIEW, line, draft, rows, context)
     window_us = min([product_of_member(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
-from service.domain import damage, settlement
+from service.domain import acts, damage, settlement
 from service.domain.captures import Purpose
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Settled, Work
@@ -61,7 +60,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     if it.business_reference:
         require_new_reference(it.business_reference, current, rows, draft)
     if it.amount is None:
-        life.require_rental(current)
+        acts.require_rental(current)
         fee = settlement.usage_fee(current, product, event_us)
         amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import authorization as life
-from service.domain import hold
+from service.domain import acts, hold
 from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
@@ -41,7 +40,7 @@ def wanted(caller: str, it: StartRental, keys: Keys) -> None:
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
     """Starts the rental; refused if the item is in use or the user is suspended."""
     current, line, draft = opened(work.caller, it, rows, context)
-    life.require(current, hold.START)
+    acts.require(current, hold.START)
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     product = product_of(current, context)
