@@ -147,8 +147,25 @@ def test_r9_paid_the_operator_is_owed_its_share(desk: Desk) -> None:
         "collection.payment_recorded",
     )
     assert (it.captured_minor, it.fee_minor, it.refund_payable_minor) == (4_000, 120, 33)
-    assert (it.unheld_due_minor, it.wake_us) == (0, None)
+    assert (it.unheld_due_minor, it.life_us) == (0, None)
     assert line(desk).unheld_minor == 0
+
+
+def test_r9_money_owed_back_pays_what_is_due_of_the_debt(desk: Desk) -> None:
+    """R9: when money owed back would go out by itself, it pays what is due of the debt first."""
+    it = rental(desk, acts.dispute(in_debt(desk), 4_000), caller=PLATFORM)
+    it = rental(desk, pay(it, 1_000), caller=PLATFORM)
+    it = rental(desk, acts.decide_dispute(it, user_won=False), caller=PLATFORM)
+    assert (it.refund_payable_minor, it.unheld_due_minor) == (1_000, 4_000)
+    it = rental(desk, acts.lower(it, 3_500))
+    at_us = START_US + DAY_US
+    assert it.refund_us == at_us
+    books = Books(desk)
+    acts.woken(desk, it, at_us)
+    rows = books.news().rows
+    assert [row for row in rows if "receivable_unheld" in row[1]] == [
+        ("money", "refund_payable / receivable_unheld", 500)
+    ] or stored(desk, it).debiting_minor == 500
 
 
 def test_r9_the_operator_lowers_a_debt(desk: Desk) -> None:
