@@ -157,15 +157,19 @@ def test_r9_money_owed_back_pays_what_is_due_of_the_debt(desk: Desk) -> None:
     it = rental(desk, pay(it, 1_000), caller=PLATFORM)
     it = rental(desk, acts.decide_dispute(it, user_won=False), caller=PLATFORM)
     assert (it.refund_payable_minor, it.unheld_due_minor) == (1_000, 4_000)
-    it = rental(desk, acts.lower(it, 3_500))
-    at_us = START_US + DAY_US
-    assert it.refund_us == at_us
+    it = acts.woken(desk, rental(desk, acts.lower(it, 3_500)), START_US + HOUR_US)
+    assert (it.debiting_minor, it.refund_us) == (500, None)
+    (debit,) = acts.transfers(desk, it)
+    for said in (TransferState.SENT, TransferState.FAILED):
+        desk.do(acts.told(debit, said), caller=PLATFORM)
     books = Books(desk)
-    acts.woken(desk, it, at_us)
-    rows = books.news().rows
-    assert [row for row in rows if "receivable_unheld" in row[1]] == [
-        ("money", "refund_payable / receivable_unheld", 500)
-    ] or stored(desk, it).debiting_minor == 500
+    it = acts.woken(desk, it, START_US + DAY_US)
+    assert books.news().rows[:3] == [
+        ("money", "refund_payable / receivable_unheld", 500),
+        ("money", "operator_deferred / operator_payable", 485),
+        ("money", "operator_deferred / fee_income", 15),
+    ]
+    assert (it.unheld_due_minor, it.captured_minor, it.fee_minor) == (0, 500, 15)
 
 
 def test_r9_the_operator_lowers_a_debt(desk: Desk) -> None:
