@@ -310,8 +310,7 @@ RECORD_CHARGE_BACK = Act("RecordChargeBack", TAKEN)
 def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person's bank took money back; the amount is disputed until that is decided.
 
-    The bank may take back any money that came by the rail: a deposit, held or released, a payment,
-    or an overpayment. It may do so even if the money has gone out by now.
+    The bank may take back any money that came by the rail, even if it has gone out by now.
     """
     require(it, RECORD_CHARGE_BACK)
     _within(amount_minor, it.chargeable_back_minor, "received by the rail and not charged back")
