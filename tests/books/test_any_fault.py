@@ -157,6 +157,6 @@ def test_any_forged_change_is_found_as_by_a_replay(
     book: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same holds when all links are made anew, and when people come in many small portions."""
-    monkeypatch.setattr(columns, "BLOCK_VALUES", 60)
+    monkeypatch.setattr(columns, "BLOCK_VALUES", 120)
     monkeypatch.setattr(groups, "PORTION_BYTES", 1)
     assert tried(book, tmp_path, seed + 1_000, links=True) == []
