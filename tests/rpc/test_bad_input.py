@@ -142,8 +142,9 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
         case "reason":
             return ("a\0b", "x" * 201, "abc\n", "\x7f")
-        case "evidence":
-            needed = ("",) if leaf.method == "ContestReturn" else ()
+        case "evidence" | "user_consent_reference":
+            must = name == "evidence" and leaf.method in ("ContestReturn", "BookDebt")
+            needed = ("",) if must else ()
             return ("a\0b", "x" * 201, "é", "a b", "abc\n", *needed)
         case "signature":
             return ("x" * 201, "")

@@ -161,7 +161,9 @@ def test_a_stale_version_is_aborted(desk: Desks, method: str) -> None:
     # The refusal was not stored: the same id passes with the right version.
     request.expected_version = before.version
     caller.send(method, request)
-    assert desk.operator.get(name).version == before.version + 1
+    # A debt is an authorization of its own; the rental that it cites stays as it is.
+    steps = 0 if method == "BookDebt" else 1
+    assert desk.operator.get(name).version == before.version + steps
 
 
 def test_an_item_in_use_is_refused_until_its_rental_closes(desk: Desks) -> None:
