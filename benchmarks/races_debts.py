@@ -52,5 +52,5 @@ async def debt(r: Round) -> None:
             r.lost(refused(answers), INVALID, "INVALID_INPUT")
         else:
             reason = "BUSINESS_REFERENCE_REUSED"
-            r.lost(refused(answers), EXISTS, reason, authorization=booked.name)
+            r.lost(refused(answers), EXISTS, reason, debt=booked.name)
     r.require(line.unheld_minor == amount_minor, f"{line.unheld_minor} is owed without a hold")
