@@ -23,8 +23,10 @@ BY_USER = (
     "entries",
     "authorizations",
     "decisions",
-    "transfers",
+    "captures",
+    "corrections",
     "debts",
+    "transfers",
     "sealed_heads",
     "outbox",
 )

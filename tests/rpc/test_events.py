@@ -16,7 +16,7 @@ from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
 from service.domain.tariff import Fee, FeeItem, FeeLine
 from service.domain.transitions import Transition
-from service.engine.calls import Answer, Corrected, Group, Settled
+from service.engine.calls import Answer, Corrected, Cut, CutTime, Group, Settled
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc import answers, authorization_service, collection_service, credit_service
 from service.rpc.convert import encode_authorization
@@ -34,6 +34,7 @@ ROWS: dict[str, Mutation] = {
 WRITERS = (
     answers.write_authorized, answers.write_group, answers.write_settled,
     answers.write_reversed, answers.write_provisioned, answers.write_corrected,
+    answers.write_asked,
 )  # fmt: skip
 ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
 """The methods that answer with authorizations."""
@@ -68,11 +69,17 @@ CORRECTION = CorrectionRecord(
 FEE = Fee((FeeLine(FeeItem.START_FEE, 1, 150, 150), FeeLine(FeeItem.INTERVALS, 2, 100, 200)), 350)
 
 
+CUT = (CutTime("rental_period", "bike", 86_400_000_000),)
+
+
 def _answers(method: str, them: list[Authorization]) -> list[Answer]:
     """Answers of a method with these authorizations."""
     writer = ROWS[method].write
     if writer is answers.write_group:
-        return [Group(tuple(them)), Group(())]
+        group = Group(tuple(them))
+        return [group, Group(()), Cut(group, CUT)]
+    if writer is answers.write_asked:
+        return [them[0], Cut(them[0], CUT)]
     if writer is answers.write_settled:
         return [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
     if writer is answers.write_corrected:
@@ -92,6 +99,8 @@ def test_a_response_is_put_together_as_it_would_be_serialized(
         made = it.write(it.response, answer, {})
         message: Any = it.response.FromString(made)
         assert message.SerializeToString(deterministic=True) == made
+        if isinstance(answer, Cut):
+            answer = answer.answer
         if isinstance(answer, Group):
             told, held = list(message.authorizations), list(answer.authorizations)
         else:

@@ -657,9 +657,10 @@ def fill(connection: Connection, *, analyze: bool = True) -> None:
             else column.name
             for column in table.columns
         )
+        names = [column.name for column in table.columns]
         key = next(iter(table.primary_key)).name
         connection.exec_driver_sql(
-            f"INSERT INTO {table.name} SELECT {columns} FROM {table.name}, "
+            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {columns} FROM {table.name}, "
             f"generate_series(1, {MANY}) AS n WHERE {key} = 'x'"
         )
         if analyze:

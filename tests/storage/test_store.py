@@ -396,7 +396,7 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     selects = {"features": statements.features, "lapsed": statements.lapsed}
     for table, of in statements.tables.items():
         selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
-    assert len(selects) == 12
+    assert len(selects) == 19
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
@@ -546,7 +546,7 @@ def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
             " FROM products WHERE product_id = 'bike' AND operator_id = 'city'"
         )
     catalog = store.catalog()
-    assert catalog.operators[OPERATOR] == Operator(OPERATOR, "City", 300)
+    assert catalog.operators[OPERATOR] == Operator(OPERATOR, "City", 300, 100_000)
     bike, other = catalog.products[OPERATOR, "bike"], catalog.products[OTHER_OPERATOR, "bike"]
     assert (bike.revision, bike.deposit_minor) == (2, 100)
     assert (other.revision, other.deposit_minor) == (1, 19_900)

@@ -5,7 +5,7 @@ Columns get values with which every row satisfies the new CHECKs. A server of th
 is running goes on and books no debt; it would owe a payment of a debt back, so it cannot start any
 more.
 
-Revision: 0015, after 0013.
+Revision: 0014, after 0013.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0015"
+revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
@@ -62,4 +62,4 @@ def upgrade() -> None:
             *("user_id", "parent_id", "business_reference"), name=op.f("pk_debts")
         ),
     )
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (15)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (14)")
