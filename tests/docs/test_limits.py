@@ -57,7 +57,6 @@ FACTS: dict[str, dict[str, str]] = {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
-    "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},

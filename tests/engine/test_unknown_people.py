@@ -13,6 +13,7 @@ from service.domain.money import Money
 from service.engine.operations import (
     BY_COMMAND,
     Authorize,
+    BookDebt,
     Command,
     PutUser,
     ReportTransfer,
@@ -45,6 +46,9 @@ PEOPLES: dict[str, tuple[Command, str]] = {
 RENTALS: dict[str, Callable[[Authorization], Command]] = {
     **{name: call.command for name, call in ON_AUTHORIZATION.items()},
     "wake": lambda it: Wake(it.user_id, it.authorization_id),
+    "debt": lambda it: BookDebt(
+        it.user_id, it.authorization_id, Money(CNY, 1), "repair-1", "photo"
+    ),
 }
 
 
