@@ -134,7 +134,7 @@ async def debit(r: Round) -> None:
 
 
 async def refund(r: Round) -> None:
-    """Payouts and charge-backs of one payment return exactly that payment, never more."""
+    """The bank takes back at most the payment; no payout is of money that it has taken back."""
     parts, amount_minor = r.chance.randint(1, 5), 400
     user_id = await r.person()
     held = await r.settle(await r.authorize(user_id, **ZERO), parts * amount_minor)
@@ -162,7 +162,13 @@ async def refund(r: Round) -> None:
     )
     won = told(answers)
     r.won(answers, won)
-    r.require(len(won) == parts, f"{len(won)} parts of {parts} were given back")
+    payouts, taken = len(of(won, "payout")), len(of(won, "charge-back"))
+    r.require(taken == min(3, parts), f"{taken} parts of {parts} were charged back")
+    # A charge-back after a payout is of money that went out.
+    r.require(
+        min(3, parts - taken) <= payouts <= min(3, parts),
+        f"{payouts} parts of {parts} were paid out, and {taken} charged back",
+    )
     r.lost(refused(answers), INVALID, "INVALID_INPUT")
     stored = (await r.stored()).authorization(held.name)
     r.require(

@@ -22,6 +22,7 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
 from service.domain.transitions import Transition
+from service.engine.records.refusals import REFUSED
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import reading
@@ -113,7 +114,10 @@ class Reader:
             self._read_events(connection, users, stored)
             r, p, i = t.requests.c, t.payments.c, t.open_items.c
             query = select(r.request_id, r.answer).where(
-                r.caller.in_(_CALLERS), r.request_id.in_(requests)
+                r.caller.in_(_CALLERS),
+                r.request_id.in_(requests),
+                # A kept refusal is no answer.
+                ~r.method.endswith(REFUSED),
             )
             for request_id, answer in connection.execute(query):
                 stored.requests[request_id].append(answer)

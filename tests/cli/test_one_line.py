@@ -262,7 +262,7 @@ SITUATIONS: dict[str, Situation] = {
         changed_by(NEWER, UNSAID), USERS, ("newer schema 9999: run the newer build",)
     ),
     "newer, naming nonsense": Situation(
-        changed_by(NEWER, "UPDATE compatibility SET oldest_build = 'x'"),
+        changed_by(NEWER, "UPDATE compatibility SET oldest_build = 'x' WHERE oldest_build = 6"),
         USERS,
         ("newer schema 9999: run the newer build",),
     ),

@@ -143,7 +143,7 @@ def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
     until its own expiry."""
     rental = ready.settled(desk)
     user_id = rental.name.split("/")[1]
-    charge = desk.operator.authorize(user_id, "umbrella", parent=rental.name)
+    charge = desk.operator.authorize(user_id, rental.product_id, parent=rental.name)
     assert (charge.parent, charge.state) == (rental.name, A.STATE_ACTIVE)
     assert charge.custody == A.CUSTODY_IN_STATION
     times = ("expire_time", "start_time", "due_time", "lost_time")
