@@ -1376,7 +1376,6 @@ class Reference(Books):
             overpaid=it["overpaid"] + amount - owed,
             paid_out=it["paid_out"] + amount,
         )
-        self._cancel_debits(it, now_us)
 
     def _owed_again(self, it: Row, amount: int, end: str, now_us: int) -> None:
         """A payout that did not reach the person."""

@@ -122,7 +122,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
         case _:
             raise InvariantBroken("the transfer has an unknown kind")
     current = apply(draft, step, line, rows, context)
-    if late and current.debiting_minor:
+    if late and transfer.kind is TransferKind.DEBIT and current.debiting_minor:
         for debit in _waiting(TransferKind.DEBIT, current, draft, rows):
             if current.collectable_minor < debit.amount_minor:
                 draft[TRANSFERS].append(_cancel(debit, current, line, draft, rows, context))
