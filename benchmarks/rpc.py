@@ -241,7 +241,7 @@ def _measure(
 
 @dataclass(slots=True)
 class _Sums:
-    """What the servers of one name gave at one level: reports, last log lines, and rows."""
+    """The results of the servers of one name at one level: reports, last log lines, and rows."""
 
     reports: list[Report] = field(default_factory=list)
     stopped: list[dict[str, Any]] = field(default_factory=list)

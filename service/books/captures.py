@@ -210,7 +210,7 @@ def _differ(what: str, there: Array, stored: Array) -> Callable[[int], str]:
 
 
 def _check_conceded(captures: _Rows, corrections: _Rows) -> None:
-    """What is conceded and disputed of each capture is the sum of its corrections."""
+    """The conceded and the disputed amount of each capture are the sums of its corrections."""
     sums: dict[str, Counter[tuple[int, int]]] = {}
     numbers: set[tuple[int, int]] = set()
     if captures.count:

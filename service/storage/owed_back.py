@@ -1,4 +1,4 @@
-"""What is owed back to people, added up outside any write transaction."""
+"""The amounts owed back to people, added up outside any write transaction."""
 
 from __future__ import annotations
 

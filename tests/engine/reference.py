@@ -864,7 +864,7 @@ class Reference(Books):
         return {"uncollected": max(0, wanted - self._fees(it) - amount)}
 
     def _fees(self, it: Row) -> int:
-        """What was captured for the fee."""
+        """The amount captured for the fee."""
         return sum(row["amount"] for _, row in self._of(it) if row["purpose"] == "FEE")
 
     def _usage(self, it: Row, until_us: int) -> int:
