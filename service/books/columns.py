@@ -21,7 +21,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.faults import Array, Found
 from service.engine.ports import StorageFailed
-from service.storage.database import telling
+from service.storage.database import backend_of, telling
 
 BLOCK_VALUES = 65_536
 """The number of values fetched together for a stream, whatever its number of columns."""
@@ -91,9 +91,9 @@ _STORED: dict[type, str] = {str: "text", int: "integer", bool: "integer", bytes:
 
 def typed(connection: Connection, columns: Sequence[Column[Any]]) -> ColumnElement[bool]:
     """A condition: all these columns have their declared types."""
-    # PostgreSQL keeps no value of another type than the column's.
-    sqlite = connection.dialect.name == "sqlite"
-    return and_(true(), *map(_typed, columns)) if sqlite else true()
+    if backend_of(connection).checks_types:
+        return true()
+    return and_(true(), *map(_typed, columns))
 
 
 def _typed(column: Column[Any]) -> ColumnElement[bool]:
@@ -244,11 +244,8 @@ class Cursor:
         # As plain text, so that nothing converts a value on its way.
         words = {"literal_binds": True}
         sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
-        session: Any = connection.connection.driver_connection
-        # PostgreSQL keeps the result of a named cursor, and sends only the rows fetched.
-        named = {} if connection.dialect.name == "sqlite" else {"name": name}
         with self._refusing():
-            self._cursor: Any = session.cursor(**named)
+            self._cursor: Any = backend_of(connection).named_cursor(connection, name)
             self._cursor.execute(sql)
 
     def fetch(self, count: int) -> list[Row]:

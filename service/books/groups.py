@@ -21,6 +21,7 @@ from service.books.columns import Codes, Columns, Fields, Kind, Row, Stream, rea
 from service.books.faults import Array, Faults, Found, Place
 from service.books.portion import Portion, among
 from service.books.texts import Doubt, Rows
+from service.storage.database import backend_of
 
 PORTION_BYTES = 1 << 21
 """How much text of a stream is fetched together."""
@@ -44,9 +45,10 @@ class Body(NamedTuple):
         """Selects for each group its names, the links of entries, and the text of its rows."""
         c = self.fields.table.c
         names, order = [c[name] for name in self.names], [c[name] for name in self.order]
-        row = texts.of_row(connection, [self.made.get(name, c[name]) for name in self.columns])
-        parts = [texts.of_bytes(connection, c.link)] if "link" in c else []
-        grouped = [texts.of_group(connection, part, order) for part in (*parts, row)]
+        backend = backend_of(connection)
+        row = backend.array_of_row([self.made.get(name, c[name]) for name in self.columns])
+        parts = [backend.text_of_bytes(c.link)] if "link" in c else []
+        grouped = [backend.text_of_group(part, order) for part in (*parts, row)]
         return select(*names, *grouped).group_by(*names).order_by(*names)
 
     def misfits(self, connection: Connection) -> Select[Any] | None:
@@ -54,7 +56,7 @@ class Body(NamedTuple):
         None where there can be none."""
         read = {*self.names, *self.columns, "link"} - {*self.made}
         others = [column for column in self.fields.table.c if column.name not in read]
-        if not others or connection.dialect.name != "sqlite":
+        if not others or backend_of(connection).checks_types:
             return None
         return select(literal(1)).where(not_(typed(connection, others))).limit(1)
 

@@ -19,13 +19,13 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.books.share import Part, Readers, Share, verify_share
 from service.engine.ports import StorageFailed
 from service.storage import schema as t
-from service.storage.database import reading, reading_all
+from service.storage.database import backend_of, reading, reading_all
 
 PORTION = 1_000
 """The number of rows that a driver fetches together, unless stated otherwise."""
@@ -107,10 +107,10 @@ def at_one_state(engine: Engine, elsewhere: Elsewhere | None, readers: Readers) 
             helpers = _helpers(stack, elsewhere, readers, count - 1)
         locked = ExitStack()
         with locked:
-            if helpers and elsewhere and not elsewhere.frozen and engine.dialect.name == "sqlite":
+            if helpers and elsewhere and not elsewhere.frozen and not backend_of(engine).locks_rows:
                 helpers = helpers if _shut_out_writers(locked, engine) else []
             connection = stack.enter_context(reading_all(engine, PORTION))
-            snapshot = _exported(connection) if helpers else None
+            snapshot = backend_of(engine).export_snapshot(connection) if helpers else None
             _look(connection)
             for helper in helpers:
                 helper.tell(snapshot)
@@ -183,7 +183,8 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
         try:
             pipe.send("ready")
             snapshot = pipe.recv()
-            seen = engine if snapshot is None else seeing(engine, snapshot)
+            backend = backend_of(engine)
+            seen = engine if snapshot is None else backend.see_snapshot(engine, snapshot)
             with _without_collector(), reading_all(seen, PORTION) as connection:
                 _look(connection)
                 pipe.send("begun")
@@ -194,29 +195,6 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
         return  # nobody waits for it any more
     except StorageFailed as error:
         pipe.send(error)
-
-
-def _exported(connection: Connection) -> str | None:
-    """The name of a transaction's exported snapshot; None on SQLite."""
-    if connection.dialect.name == "sqlite":
-        return None
-    session: Any = connection.connection.driver_connection
-    # It may have nothing to do until the others are done.
-    session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    return str(session.execute("SELECT pg_export_snapshot()").fetchone()[0])
-
-
-def seeing(engine: Engine, snapshot: str) -> Engine:
-    """The same PostgreSQL database; each transaction sees the exported snapshot."""
-    seen = engine.execution_options(isolation_level="REPEATABLE READ")
-
-    @event.listens_for(seen, "begin")
-    def begin(connection: Connection) -> None:
-        # Past SQLAlchemy, which would open a cursor for it where rows are to be streamed.
-        session: Any = connection.connection.driver_connection
-        session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-
-    return seen
 
 
 def _shares(connection: Connection, share: Share, count: int) -> list[Share]:

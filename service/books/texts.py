@@ -14,8 +14,6 @@ from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Column, Connection, Text, cast, func, literal
-from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import LARGEST, LARGEST_SHARE, Codes, Kind, Maybe
 from service.books.faults import Array
@@ -28,34 +26,6 @@ LONGEST = 16
 
 class Doubt(Exception):
     """A text does not have the form that sound books have; reading value by value shows why."""
-
-
-# -- made by the database -------------------------------------------------------------------------
-
-
-def of_row(connection: Connection, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
-    """One JSON array of these columns, without blanks between them."""
-    if connection.dialect.name == "sqlite":
-        return func.json_array(*columns)
-    # A text with ", " in it has a comma too many either way.
-    return func.replace(cast(func.json_build_array(*columns), Text), ", ", ",")
-
-
-def of_bytes(connection: Connection, column: Column[bytes]) -> ColumnElement[str]:
-    """Bytes as X'0123…' with capital letters."""
-    if connection.dialect.name == "sqlite":
-        return func.quote(column)
-    return literal("X'") + func.upper(func.encode(column, "hex")) + literal("'")
-
-
-def of_group(
-    connection: Connection, text: ColumnElement[str], order: Sequence[ColumnElement[Any]]
-) -> ColumnElement[str]:
-    """The texts of a group, one after the other."""
-    if connection.dialect.name == "sqlite":
-        # In the order in which the rows are read: a portion where it is another is doubted.
-        return func.group_concat(text, "")
-    return func.string_agg(text, literal("")).aggregate_order_by(*order)
 
 
 # -- numbers of eight digits at once --------------------------------------------------------------

@@ -32,7 +32,7 @@ from service.books.processes import Elsewhere
 from service.config import LIMITS
 from service.domain.verification import Verification
 from service.storage import dump
-from service.storage.database import open_database
+from service.storage.database import backend_named, open_database
 from service.storage.migrate import Schema, migrate, schema_of
 from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.sqlite_files import address, has_log, read_from_disk
@@ -128,7 +128,7 @@ def restore(
 def _sqlite_file(url: str) -> Path | None:
     """The file behind a SQLite URL; None for PostgreSQL."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    if not backend_named(parsed).is_file:
         return None
     if not parsed.database or parsed.database == ":memory:" or parsed.query:
         raise BackupRefused("NO_FILE", "the database is not a file: say sqlite:///FILE")

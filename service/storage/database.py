@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.config import LIMITS
 from service.engine.ports import OutcomeUnknown, StorageFailed
-from service.storage.postgres import PostgresSession, open_postgres
-from service.storage.sqlite import SqliteSession, open_sqlite
-from service.storage.sqlite_files import only_server
+from service.storage.backend import Backend, Session
+from service.storage.postgres import Postgres
+from service.storage.sqlite import Sqlite
+
+BACKENDS: dict[str, Backend] = {"sqlite": Sqlite(), "postgresql": Postgres()}
+"""The kinds of databases, by SQLAlchemy's name of their dialect."""
+
+
+def backend_of(database: Engine | Connection) -> Backend:
+    """The own ways of the database behind an engine or a connection."""
+    return BACKENDS[database.dialect.name]
+
+
+def backend_named(url: URL) -> Backend:
+    """The own ways of the database that a URL names; raises ValueError for any other kind."""
+    backend = BACKENDS.get(url.get_backend_name())
+    if backend is None or url.drivername not in backend.drivers:
+        raise ValueError(
+            f"unsupported database: {url.drivername}: say sqlite:///FILE or postgresql+psycopg://…"
+        )
+    return backend
 
 
 def open_database(url: str, *, create: bool = False) -> Engine:
@@ -31,13 +49,7 @@ def open_database(url: str, *, create: bool = False) -> Engine:
     not installed.
     """
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return open_sqlite(parsed, create=create)
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return open_postgres(parsed)
-    raise ValueError(
-        f"unsupported database: {parsed.drivername}: say sqlite:///FILE or postgresql+psycopg://…"
-    )
+    return backend_named(parsed).open(parsed, create=create)
 
 
 @contextmanager
@@ -46,9 +58,7 @@ def serving(engine: Engine) -> Iterator[None]:
 
     Raises NotAlone if another server has the file. PostgreSQL allows several servers.
     """
-    with ExitStack() as held:
-        if engine.dialect.name == "sqlite":
-            held.enter_context(only_server(str(engine.url.database)))
+    with backend_of(engine).only_server(engine.url):
         yield
 
 
@@ -65,11 +75,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises StorageFailed if the database is unavailable, or its file goes away meanwhile.
     """
     driver: Any = engine.dialect.loaded_dbapi
-    options: dict[str, Any] = {}
-    if engine.dialect.name == "postgresql":
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
-        with engine.connect().execution_options(**options) as connection:
+        with engine.connect().execution_options(**backend_of(engine).snapshot) as connection:
             yield connection
             # A rollback makes PostgreSQL's driver forget all its prepared statements.
             if not connection.invalidated:
@@ -109,41 +116,7 @@ def take_time(connection: Connection, answer_s: float | None = None) -> None:
 
     Each answer may take `answer_s` seconds, or any time if it is None.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-        session: Any = connection.connection.driver_connection
-        session.answer_s = answer_s
-
-
-class Session(Protocol):
-    """The connection for writing batches, used without SQLAlchemy.
-
-    Through SQLAlchemy, BEGIN and COMMIT each cost as much as a statement with all its rows.
-    """
-
-    driver: Any
-    """The driver's connection."""
-
-    @property
-    def gone(self) -> bool:
-        """True if the connection is lost: an error then says nothing about the statement."""
-        ...
-
-    def begin(self) -> DBAPICursor:
-        """Begins a transaction and returns a cursor. Raises the driver's error."""
-        ...
-
-    def commit(self) -> None:
-        """Commits; raises StorageFailed, OutcomeUnknown, or the driver's error."""
-        ...
-
-    def rollback(self) -> None:
-        """Rolls the transaction back; raises the driver's error."""
-        ...
-
-    def read(self, fetch: Callable[[DBAPICursor], list[Any]]) -> list[Any]:
-        """The rows that `fetch` reads without a transaction; raises the driver's error."""
-        ...
+    backend_of(connection).take_time(connection, answer_s)
 
 
 def session_of(connection: Connection) -> Session:
@@ -151,9 +124,7 @@ def session_of(connection: Connection) -> Session:
 
     Raises the driver's error, or SQLAlchemy's, if the database is unavailable.
     """
-    if connection.dialect.name == "sqlite":
-        return SqliteSession(connection)
-    return PostgresSession(connection)
+    return backend_of(connection).session(connection)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, text
 
-from service.books.processes import Elsewhere, seeing
+from service.books.processes import Elsewhere
 from service.domain.verification import Verification
-from service.storage.database import open_database, take_time, writing
+from service.storage.database import backend_of, open_database, take_time, writing
 from service.storage.postgres import postgres_bounds
 from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove, require_current
@@ -80,7 +80,7 @@ def write(
                 env=environment,
             )
             try:
-                seen = seeing(engine, snapshot)
+                seen = backend_of(engine).see_snapshot(engine, snapshot)
                 require_current(seen)
                 elsewhere = Elsewhere(partial(open_database, url))
                 books = None if quick else prove(seen, elsewhere)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, text
 
 from service.config import LIMITS
-from service.storage.database import reading
+from service.storage.database import backend_of, reading
 
 EVERYTHING = 2**63 - 1
 """The horizon on SQLite: it has one writer, so rows appear in the order of their numbers."""
@@ -95,7 +95,7 @@ class Horizon:
         self._steady_s = steady_s
         self._lock = Lock()
         self._mark: _Mark | None = None
-        numbered = engine.dialect.name == "postgresql"
+        numbered = backend_of(engine).numbers_rows
         self._reached = Numbers(0, 0) if numbered else Numbers(EVERYTHING, EVERYTHING)
 
     @property

@@ -19,7 +19,7 @@ from service.engine.reads import Page, Place
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.storage import rows
 from service.storage import schema as t
-from service.storage.database import reading
+from service.storage.database import backend_of, reading
 from service.storage.horizon import Horizon
 from service.storage.schema.columns import ARRIVAL
 
@@ -92,13 +92,13 @@ class Lists:
         Raises Unavailable if a transaction that may add a row to the page does not end in time, and
         StorageFailed.
         """
-        numbered = self._engine.dialect.name == "postgresql"
+        numbered = backend_of(self._engine).numbers_rows
         arrival = table.c[ARRIVAL]
         if numbered:
             order: tuple[Column[Any], ...] = (arrival, identifier)
             query = query.where(tuple_(*order) > tuple_(after.arrival, after.id))
         else:
-            # On SQLite every arrival is 0, and no index contains arrivals.
+            # Every arrival is 0, and no index contains arrivals.
             order = (identifier,)
             query = query.where(identifier > after.id)
         query = query.order_by(*order).limit(size + 1)

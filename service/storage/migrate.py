@@ -19,13 +19,13 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from service.domain.errors import FreeholdError
-from service.storage.database import take_time, writing
+from service.storage.database import backend_of, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-# The number of the PostgreSQL lock that a migration holds; any number not used elsewhere.
+# The number of the lock that a migration holds; any number not used elsewhere.
 MIGRATION_LOCK = 4_602_678_819
 LOCK_NOT_AVAILABLE = "55P03"
 REVISION_TABLE = "alembic_version"
@@ -115,23 +115,13 @@ def _migrate(engine: Engine, revision: str, migrations: Path, wait_ms: int) -> b
 
     config = _config(migrations)
     with writing(engine) as connection:
-        _be_alone(connection, wait_ms)
+        backend_of(engine).lock_for_migration(connection, MIGRATION_LOCK, wait_ms)
         found = revision_of(connection)
         if found is not None and found not in _revisions(migrations):
             return False
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return True
-
-
-def _be_alone(connection: Connection, wait_ms: int) -> None:
-    """Waits for any other migration to end; on SQLite a write transaction is alone anyway."""
-    if connection.dialect.name == "postgresql":
-        # Building an index or moving rows to shards may take longer than a call's timeout.
-        take_time(connection)
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(text(f"SET LOCAL lock_timeout = {wait_ms}"))
 
 
 @cache

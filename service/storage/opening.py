@@ -15,7 +15,7 @@ from sqlalchemy import URL, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.errors import FreeholdError
-from service.storage.database import open_database, telling
+from service.storage.database import backend_named, backend_of, open_database, telling
 from service.storage.migrate import (
     COMPATIBILITY_TABLE,
     OLDEST_BUILD,
@@ -83,10 +83,9 @@ def open_to_migrate(url: str) -> Engine:
     with _disposed_on_error(engine):
         found = _look(engine, to_create=True)
         _refuse_too_new(engine.url, found)
-        # A PostgreSQL database may also have tables of its extensions.
-        in_the_way = found.tables
-        if engine.dialect.name == "postgresql":
-            in_the_way = found.tables & metadata.tables.keys()
+        # A database on a server may also have tables of its extensions.
+        own_file = backend_of(engine).is_file
+        in_the_way = found.tables if own_file else found.tables & metadata.tables.keys()
         if found.revision is None and in_the_way:
             text = f"{_name(engine.url)} has tables of another program ({min(in_the_way)})"
             raise DatabaseUnusable("NOT_FREEHOLD", f"{text}: give a database that is empty")
@@ -97,7 +96,7 @@ def reach(url: str) -> None:
     """Raises DatabaseUnusable if a PostgreSQL database cannot be reached."""
     engine = open_database(url)
     try:
-        if engine.dialect.name == "postgresql":
+        if not backend_of(engine).is_file:
             _look(engine)
     finally:
         engine.dispose()
@@ -114,7 +113,7 @@ def _disposed_on_error(engine: Engine) -> Iterator[None]:
 
 def _name(url: URL) -> str:
     """The name of a database in messages, without user and password."""
-    if url.get_backend_name() == "sqlite":
+    if backend_named(url).is_file:
         return str(url.database)
     return f"the database {url.database}"
 
@@ -129,7 +128,7 @@ def _refuse_too_new(url: URL, found: _Found) -> None:
 
 
 def _look(engine: Engine, *, to_create: bool = False) -> _Found:
-    if engine.dialect.name == "sqlite":
+    if backend_of(engine).is_file:
         return _look_into_file(str(engine.url.database), to_create=to_create)
     try:
         with engine.connect() as connection:

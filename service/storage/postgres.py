@@ -1,16 +1,33 @@
-"""PostgreSQL: opens sessions with bounded waits, and ends transactions on them."""
+"""PostgreSQL: opens sessions with bounded waits, ends transactions on them, and speaks its SQL."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Text,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import LIMITS
 from service.engine.ports import OutcomeUnknown, StorageFailed
+
+# An empty WAL record, so that COMMIT waits for the disk and the standbys.
+MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
 def postgres_settings() -> dict[str, str | int]:
@@ -183,3 +200,89 @@ class PostgresSession:
             # statement by statement.
             if not session.closed:
                 session.autocommit = False
+
+
+class Postgres:
+    """PostgreSQL's own ways; see `backend.Backend`."""
+
+    drivers = frozenset({"postgresql", "postgresql+psycopg"})
+    is_file = False
+    numbers_rows = True
+    locks_rows = True
+    checks_types = True
+    snapshot: ClassVar[Mapping[str, Any]] = {
+        "isolation_level": "REPEATABLE READ",
+        "postgresql_readonly": True,
+    }
+
+    def open(self, url: URL, *, create: bool) -> Engine:
+        """An engine on a database, which must exist."""
+        return open_postgres(url)
+
+    def only_server(self, _url: URL) -> AbstractContextManager[None]:
+        """Does nothing: several servers may use one database."""
+        return nullcontext()
+
+    def session(self, connection: Connection) -> PostgresSession:
+        """A session for batches."""
+        return PostgresSession(connection)
+
+    def take_time(self, connection: Connection, answer_s: float | None) -> None:
+        """Each answer may take `answer_s` seconds, or any time if it is None."""
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        session: Any = connection.connection.driver_connection
+        session.answer_s = answer_s
+
+    def lock_for_migration(self, connection: Connection, key: int, wait_ms: int) -> None:
+        """Building an index or moving rows to shards may then take longer than a call."""
+        self.take_time(connection, None)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        connection.execute(text(f"SET LOCAL lock_timeout = {wait_ms}"))
+
+    def write_nothing(self, connection: Connection) -> None:
+        """Writes an empty WAL record."""
+        connection.execute(MESSAGE)
+
+    def any_text(self, _connection: Connection) -> AbstractContextManager[None]:
+        """Does nothing: PostgreSQL stores valid texts only."""
+        return nullcontext()
+
+    def named_cursor(self, connection: Connection, name: str) -> Any:
+        """The server keeps the result of a named cursor, and sends only the rows fetched."""
+        session: Any = connection.connection.driver_connection
+        return session.cursor(name=name)
+
+    def export_snapshot(self, connection: Connection) -> str | None:
+        """The name lasts as long as this transaction, which may then be idle for any time."""
+        session: Any = connection.connection.driver_connection
+        # It may have nothing to do until the others are done.
+        session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        return str(session.execute("SELECT pg_export_snapshot()").fetchone()[0])
+
+    def see_snapshot(self, engine: Engine, snapshot: str) -> Engine:
+        """The same database; each transaction reads the exported state."""
+        seen = engine.execution_options(isolation_level="REPEATABLE READ")
+
+        @event.listens_for(seen, "begin")
+        def begin(connection: Connection) -> None:
+            # Past SQLAlchemy, which would open a cursor for it where rows are to be streamed.
+            session: Any = connection.connection.driver_connection
+            session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+
+        return seen
+
+    def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
+        """One JSON array of these columns."""
+        # A text with ", " in it has a comma too many either way.
+        return func.replace(cast(func.json_build_array(*columns), Text), ", ", ",")
+
+    def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
+        """Bytes as X'0123…'."""
+        return literal("X'") + func.upper(func.encode(column, "hex")) + literal("'")
+
+    def text_of_group(
+        self, text: ColumnElement[str], order: Sequence[ColumnElement[Any]]
+    ) -> ColumnElement[str]:
+        """The texts in this order."""
+        return func.string_agg(text, literal("")).aggregate_order_by(*order)

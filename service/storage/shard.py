@@ -13,7 +13,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, text
 
 from service.domain.errors import FreeholdError
-from service.storage.database import take_time, writing
+from service.storage.database import backend_of, take_time, writing
 
 # All rows of one person are on one node, by `user_id`.
 BY_USER = (
@@ -97,7 +97,7 @@ def shard(engine: Engine) -> list[str]:
 
     The database must be migrated, and may have rows. Raises ShardingUnavailable.
     """
-    if engine.dialect.name != "postgresql":
+    if backend_of(engine).is_file:
         raise ShardingUnavailable("sharding needs PostgreSQL with Citus")
     with writing(engine) as connection:
         # Moving rows to their nodes may take longer than a call's timeout.

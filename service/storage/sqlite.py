@@ -1,17 +1,18 @@
-"""SQLite: opens a database's files, and begins and ends transactions on them."""
+"""SQLite: opens a database's files, begins and ends transactions on them, and speaks its SQL."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import RLock
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Column, Connection, Engine, create_engine, event, func
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import LIMITS
 from service.storage.sqlite_files import (
@@ -20,6 +21,7 @@ from service.storage.sqlite_files import (
     address,
     has_log,
     log_pages,
+    only_server,
     read_from_disk,
 )
 
@@ -207,3 +209,78 @@ def _configure(connection: Any) -> None:
     # The first read makes the log and the shared memory if they do not exist yet.
     cursor.execute("PRAGMA schema_version")
     cursor.close()
+
+
+def _leniently(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+class Sqlite:
+    """SQLite's own ways; see `backend.Backend`."""
+
+    drivers = frozenset({"sqlite", "sqlite+pysqlite"})
+    is_file = True
+    numbers_rows = False
+    locks_rows = False
+    checks_types = False
+    snapshot: ClassVar[Mapping[str, Any]] = {}
+
+    def open(self, url: URL, *, create: bool) -> Engine:
+        """An engine on a file."""
+        return open_sqlite(url, create=create)
+
+    def only_server(self, url: URL) -> AbstractContextManager[None]:
+        """Keeps the file for one server; raises NotAlone."""
+        return only_server(str(url.database))
+
+    def session(self, connection: Connection) -> SqliteSession:
+        """A session for batches."""
+        return SqliteSession(connection)
+
+    def take_time(self, _connection: Connection, _answer_s: float | None) -> None:
+        """Does nothing: calls have no time limit here."""
+
+    def lock_for_migration(self, _connection: Connection, _key: int, _wait_ms: int) -> None:
+        """Does nothing: a write transaction is alone."""
+
+    def write_nothing(self, connection: Connection) -> None:
+        """Writes the first page, whose `user_version` keeps its value."""
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+    @contextmanager
+    def any_text(self, connection: Connection) -> Iterator[None]:
+        """SQLite may store invalid texts, on which its driver would fail."""
+        session: Any = connection.connection.driver_connection
+        session.text_factory = _leniently
+        try:
+            yield
+        finally:
+            session.text_factory = str
+
+    def named_cursor(self, connection: Connection, _name: str) -> Any:
+        """A plain cursor, which reads each row when it is fetched."""
+        session: Any = connection.connection.driver_connection
+        return session.cursor()
+
+    def export_snapshot(self, _connection: Connection) -> str | None:
+        """None: a state has no name."""
+        return None
+
+    def see_snapshot(self, engine: Engine, _snapshot: str) -> Engine:
+        """Never asked for, because a state has no name."""
+        raise NotImplementedError(f"a state of {engine.dialect.name} has no name")
+
+    def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
+        """One JSON array of these columns."""
+        return func.json_array(*columns)
+
+    def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
+        """Bytes as X'0123…'."""
+        return func.quote(column)
+
+    def text_of_group(
+        self, text: ColumnElement[str], _order: Sequence[ColumnElement[Any]]
+    ) -> ColumnElement[str]:
+        """The texts in the order in which the rows are read; the reader checks the order."""
+        return func.group_concat(text, "")

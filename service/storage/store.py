@@ -39,8 +39,9 @@ from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
 from service.storage import schema as t
+from service.storage.backend import Session
 from service.storage.charges import told
-from service.storage.database import Session, reading, session_of, telling, writing
+from service.storage.database import backend_of, reading, session_of, telling, writing
 from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
@@ -162,10 +163,10 @@ class SqlStore:
     def doubt(self) -> None:
         """Call it after a database failure: the next batch uses a new connection; thread-safe.
 
-        Sessions of a restarted PostgreSQL are dead, and an idle one does not notice. SQLite has no
-        sessions, and a removed file would be lost with its last connection.
+        Sessions of a restarted PostgreSQL are dead, and an idle one does not notice. A file has no
+        sessions, and a removed one would be lost with its last connection.
         """
-        self._doubted = self._engine.dialect.name == "postgresql"
+        self._doubted = not backend_of(self._engine).is_file
 
     def _writing_session(self) -> Session:
         if self._doubted:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, namedtuple
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from service.domain.product import Operator, Product
 from service.domain.tariff import Tariff
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
+from service.storage.database import backend_of
 
 MOST_MINOR = 10**12
 """The largest amount in messages."""
@@ -46,24 +46,6 @@ class _Wrong(Exception):
     """A value of a row makes no sense."""
 
 
-def _leniently(text: bytes) -> str:
-    return text.decode("utf-8", "replace")
-
-
-@contextmanager
-def _any_text(connection: Connection) -> Iterator[None]:
-    """Reads invalid texts too: SQLite may store them, and its driver would fail on them."""
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    session: Any = connection.connection.driver_connection
-    session.text_factory = _leniently
-    try:
-        yield
-    finally:
-        session.text_factory = str
-
-
 def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Any]:
     """The rows of a table of terms, whatever their values, in the order of the key.
 
@@ -71,7 +53,7 @@ def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]
     """
     query = select(table).where(*conditions).order_by(*table.primary_key.columns)
     made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
-    with _any_text(connection):
+    with backend_of(connection).any_text(connection):
         return list(map(made._make, map(tuple, connection.execute(query).cursor.fetchall())))
 
 
@@ -94,7 +76,7 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
             query = select(*names, *(it.label(f"of_{it.name}") for it in columns)).where(
                 *(it.is_not(None) for it in columns), ~there.correlate(table).exists()
             )
-            with _any_text(connection):
+            with backend_of(connection).any_text(connection):
                 cursor: Any = connection.exec_driver_sql(
                     str(query.order_by(*names).compile(connection.engine))
                 ).cursor
@@ -169,7 +151,7 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
     """The names of terms changed after this change number; None if too many, or malformed."""
     c = t.terms_changes.c
     query = select(t.terms_changes).where(c.change > after).order_by(c.change).limit(MOST_CHANGES)
-    with _any_text(connection):
+    with backend_of(connection).any_text(connection):
         changes = connection.execute(query).all()
     if len(changes) == MOST_CHANGES:
         return None

@@ -24,7 +24,8 @@ from service.engine.records.transfers import TransferState
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import horizon as h
-from service.storage.database import Session, open_database
+from service.storage.backend import Session
+from service.storage.database import open_database
 from service.storage.horizon import Horizon, Waiting
 from service.storage.lists import Lists
 from service.storage.seals import SqlSealStore

@@ -1,0 +1,120 @@
+"""A database's own ways: all in which SQLite and PostgreSQL differ, as one port.
+
+`storage/sqlite.py` and `storage/postgres.py` each implement it; no other file asks which of the two
+it is working with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import URL, Column, Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql.elements import ColumnElement
+
+
+class Session(Protocol):
+    """The connection for writing batches, used without SQLAlchemy.
+
+    Through SQLAlchemy, BEGIN and COMMIT each cost as much as a statement with all its rows.
+    """
+
+    driver: Any
+    """The driver's connection."""
+
+    @property
+    def gone(self) -> bool:
+        """True if the connection is lost: an error then says nothing about the statement."""
+        ...
+
+    def begin(self) -> DBAPICursor:
+        """Begins a transaction and returns a cursor. Raises the driver's error."""
+        ...
+
+    def commit(self) -> None:
+        """Commits; raises StorageFailed, OutcomeUnknown, or the driver's error."""
+        ...
+
+    def rollback(self) -> None:
+        """Rolls the transaction back; raises the driver's error."""
+        ...
+
+    def read(self, fetch: Callable[[DBAPICursor], list[Any]]) -> list[Any]:
+        """The rows that `fetch` reads without a transaction; raises the driver's error."""
+        ...
+
+
+class Backend(Protocol):
+    """One kind of database."""
+
+    drivers: frozenset[str]
+    """The drivers' names in a URL, as SQLAlchemy writes them."""
+    is_file: bool
+    """The database is a file of this machine, for one server; it has no sessions to lose."""
+    numbers_rows: bool
+    """Each row has a number in the order of arrival, and rows may be committed in another order."""
+    locks_rows: bool
+    """Several writers work at the same time, and lock the rows that they change."""
+    checks_types: bool
+    """A column has only values of its declared type."""
+    snapshot: ClassVar[Mapping[str, Any]]
+    """The options of a transaction that reads one state of the database."""
+
+    def open(self, url: URL, *, create: bool) -> Engine:
+        """See `database.open_database`."""
+        ...
+
+    def only_server(self, url: URL) -> AbstractContextManager[None]:
+        """Keeps the database for one server, where it is a file; raises NotAlone."""
+        ...
+
+    def session(self, connection: Connection) -> Session:
+        """A session for batches on a connection, which must not be used for anything else."""
+        ...
+
+    def take_time(self, connection: Connection, answer_s: float | None) -> None:
+        """Lifts the time limit of a call for the rest of this transaction."""
+        ...
+
+    def lock_for_migration(self, connection: Connection, key: int, wait_ms: int) -> None:
+        """Waits for any other migration to end.
+
+        Each lock on a table is then waited for at most `wait_ms`.
+        """
+        ...
+
+    def write_nothing(self, connection: Connection) -> None:
+        """Changes something that means nothing, so that the commit waits for the disk."""
+        ...
+
+    def any_text(self, connection: Connection) -> AbstractContextManager[None]:
+        """Invalid texts can be read in this block, too."""
+        ...
+
+    def named_cursor(self, connection: Connection, name: str) -> Any:
+        """A cursor of the driver that fetches only the rows asked for."""
+        ...
+
+    def export_snapshot(self, connection: Connection) -> str | None:
+        """The name by which other transactions read the same state, or None if there is none."""
+        ...
+
+    def see_snapshot(self, engine: Engine, snapshot: str) -> Engine:
+        """The same database; each transaction reads the exported state."""
+        ...
+
+    def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
+        """One JSON array of these columns, without blanks between them."""
+        ...
+
+    def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
+        """Bytes as X'0123…' with capital letters."""
+        ...
+
+    def text_of_group(
+        self, text: ColumnElement[str], order: Sequence[ColumnElement[Any]]
+    ) -> ColumnElement[str]:
+        """The texts of a group, one after the other; on SQLite in the order of reading."""
+        ...
