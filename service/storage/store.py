@@ -22,7 +22,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
@@ -284,16 +283,6 @@ class SqlStore:
         query = query.order_by(*order).limit(limit)
         with reading(self._engine) as connection:
             return [rows.transfer_of(row) for row in connection.execute(query)]
-
-    def authorization(self, user_id: str, authorization_id: str) -> Authorization | None:
-        """One authorization in its present state, or None."""
-        a = t.authorizations.c
-        query = select(*t.recorded(t.authorizations)).where(
-            a.user_id == user_id, a.authorization_id == authorization_id
-        )
-        with reading(self._engine) as connection:
-            row = connection.execute(query).first()
-        return None if row is None else rows.authorization_of(row)
 
     def told(self, user_id: str, authorization_id: str) -> Told | None:
         """One authorization with its captures and corrections, or None."""

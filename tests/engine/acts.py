@@ -221,9 +221,7 @@ def woken(desk: Desk, it: Authorization, at_us: int) -> Authorization:
     assert desk.clock.advance(at_us)
     (result,) = desk.apply(desk.work(wake(it), caller="", request_id=""))
     assert isinstance(result, bytes), result
-    after = desk.store.authorization(*name(it))
-    assert after is not None
-    return after
+    return stored(desk, it)
 
 
 def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:

@@ -144,9 +144,9 @@ def balances(desk: Desk, user_id: str = "ann") -> tuple[int, int, int, int]:
 
 def stored(desk: Desk, it: Authorization) -> Authorization:
     """The stored authorization."""
-    found = desk.store.authorization(it.user_id, it.authorization_id)
+    found = desk.store.told(it.user_id, it.authorization_id)
     assert found is not None
-    return found
+    return found.authorization
 
 
 def counts(desk: Desk) -> dict[str, int]:

@@ -35,7 +35,7 @@ from service.storage.migrate import is_current, migrate
 from service.storage.postgres_session import Session
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
-from tests.engine.calls import authorize, balances, counts, line, reason, rental
+from tests.engine.calls import authorize, balances, counts, line, reason, rental, stored
 from tests.engine.faults import FaultyStore
 from tests.fakes import CountingIds, Desk, encode
 from tests.postgres import Cluster, Wire
@@ -267,9 +267,9 @@ def test_a_server_that_returns(own: Cluster, doomed: Desk, how: str) -> None:
         (result,) = doomed.apply(doomed.work(authorize()))
         assert reason(result) == "STORAGE_UNAVAILABLE"
         with pytest.raises(StorageFailed):
-            doomed.store.authorization(first.user_id, first.authorization_id)
+            stored(doomed, first)
     own.start()
-    assert doomed.store.authorization(first.user_id, first.authorization_id) == first
+    assert stored(doomed, first) == first
     assert rental(doomed, authorize(), request_id="r") == first
     assert counts(doomed)["authorizations"] == 1
 
@@ -383,8 +383,8 @@ def test_a_stopped_server(own: Cluster, doomed: Desk) -> None:
                 (result,) = doomed.apply(doomed.work(authorize()))
             assert reason(result) == "STORAGE_UNAVAILABLE"
         with bounded(), pytest.raises(StorageFailed):
-            doomed.store.authorization(first.user_id, first.authorization_id)
-    assert doomed.store.authorization(first.user_id, first.authorization_id) == first
+            stored(doomed, first)
+    assert stored(doomed, first) == first
     assert rental(doomed, authorize(), request_id="r") == first
     assert counts(doomed)["authorizations"] == 1
 

@@ -155,7 +155,7 @@ READS: dict[str, Callable[[SqlStore], object]] = {
     "waking": lambda it: it.waking(START_US, 10),
     "unsent transfers": lambda it: it.unsent_transfers(START_US, 10),
     "transfers": lambda it: lists_of(it).transfers("ann", after=START, size=10, state=None),
-    "authorization": lambda it: it.authorization("ann", "a"),
+    "authorization": lambda it: it.told("ann", "a"),
     "authorizations": lambda it: lists_of(it).authorizations(
         OPERATOR, after=START, size=10, user_id="ann", state=None
     ),

@@ -462,7 +462,7 @@ def everything(desk: Desk) -> None:
     for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
         lists.transfers(user_id, after=START, size=10, state=sent_or_any)
     lists.reviews(after=START, size=10)
-    desk.store.authorization("ann", it.authorization_id)
+    desk.store.told("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])
     for user_id in ("", "ann"):
