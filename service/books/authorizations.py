@@ -149,6 +149,18 @@ class Attribution:
         self.written_off.update(portion.line_person[portion.entry_line[off]].tolist())
         self._add_payable(payable)
 
+    def carry_over(self) -> None:
+        """Takes the deposits that late pick-ups took over from their reservations."""
+        rows = self._portion.late_pickups
+        named = self._portion.authorizations_named(rows)
+        for name in e.CARRIED:
+            known = np.flatnonzero(named >= 0)
+            np.subtract.at(
+                self.amounts,
+                (named[known], e.PLACES[name]),
+                rows["deposit_minor"][known],
+            )
+
     def _add_payouts(self, effect: Array) -> None:
         """Counts the payouts; entries of one transaction with the same flow are one payout."""
         it, named = self._portion.entries, self.named

@@ -11,9 +11,17 @@ from service.books import expectations as e
 from service.books.authorizations import Check, of_transitions
 from service.books.columns import Columns, Maybe, last_of
 from service.books.faults import Array, Faults, Found, Place
-from service.books.portion import MISSING, NONE, STANDINGS, TRANSITIONS, Portion, Stage
+from service.books.portion import (
+    MISSING,
+    NONE,
+    STANDINGS,
+    STARTS,
+    TRANSITIONS,
+    Portion,
+    Stage,
+)
 from service.books.texts import empty
-from service.domain.authorization import CLOSED, State
+from service.domain.authorization import CLOSED, Start, State
 from service.domain.dunning import LADDER, Rung
 from service.domain.ledger import Standing
 from service.domain.transitions import Transition as T
@@ -143,7 +151,9 @@ class Story:
         charge = ~empty(it["parent_id"])
         start = self._instant(_BEGINS[transition], self._event_us)
         start = Maybe(np.where(charge, 0, start.values), start.there & ~charge)
-        tell("start_us", it["start_us"].same(start))
+        # The event of a late pick-up has the instant of its call; its row has that of the start.
+        late = it["start"] == STARTS[Start.LATE_PICKUP]
+        tell("start_us", it["start_us"].same(start) | late)
         extended = np.zeros(it.count, dtype=bool)
         extended[self._at[transition == _EXTENDED]] = True
         tell("due_us", extended | _due_fits(it))

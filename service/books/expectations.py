@@ -46,8 +46,15 @@ AMOUNTS: Final = (
 )
 """The amounts of an authorization that follow from its entries alone."""
 
-FLOWS: Final = ("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts")
-"""Money that came from and went to the outside; recorded payments and transfers must agree."""
+FLOWS: Final = (
+    *("deposits", "payments", "elsewhere", "charge_backs", "paid_out", "failed_payouts"),
+    "carried_over",
+)
+"""Money that came from and went to the outside, or came from a reservation; recorded payments,
+transfers and late pick-ups must agree."""
+CARRIED: Final = ("refund_payable_minor", "received_minor")
+"""The amounts of a reservation that a late pick-up lowers by the deposit that it takes over; the
+entry is that of the new rental."""
 
 PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
 
@@ -137,6 +144,11 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.DECREASED: _RELEASED,
     T.REVERSED: _RELEASED,
     T.EXPIRED: _RELEASED,
+    T.ASSET_TAKEN: _RELEASED,
+    T.LATE_PICKED_UP: {
+        (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
+        (A.REFUND_PAYABLE, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, carried_over=1),
+    },
     T.CAPTURED: _CAPTURED,
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
@@ -281,6 +293,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.AUTHORIZED: frozenset({State.AUTHORIZED}),
     T.ACTIVE: frozenset({State.ACTIVE}),
     T.STARTED: frozenset({State.ACTIVE}),
+    T.LATE_PICKED_UP: frozenset({State.ACTIVE}),
     T.EXTENDED: frozenset({State.ACTIVE}),
     T.OVERDUE: frozenset({State.OVERDUE}),
     T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
@@ -290,6 +303,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.LOST: frozenset({State.SETTLED}),
     T.DEBT_BOOKED: frozenset({State.SETTLED}),
     T.REVERSED: frozenset({State.REVERSED}),
+    T.ASSET_TAKEN: frozenset({State.REVERSED}),
     # A damage charge of which something was captured lapses as far as it is not.
     T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
 }
@@ -309,8 +323,10 @@ NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
     *(T.SET_OFF, T.PAID_OUT_BY_TIME),
     *(T.APPEARED, T.RETURN_PRESUMED),
+    *(T.ASSET_TAKEN, T.DEPOSIT_CARRIED_OVER),
 }
-"""Transitions by time or by the rail; a loss may also be a call."""
+"""Transitions by time, by the rail or by a call on another authorization; a loss may also be a
+call."""
 ENDS: Final = {
     TransferState.FAILED: T.DEBIT_FAILED,
     TransferState.CANCELLED: T.DEBIT_CANCELLED,

@@ -55,6 +55,7 @@ class Recorded:
         self._payment_of = portion.authorizations_named(portion.payments)
         self._add_payments()
         self._add_transfers()
+        self._add_carried_over()
 
     def _fault(self, place: Place, rule: str, row: str, detail: str) -> None:
         self._faults.add(place, Found(rule, row, detail))
@@ -100,6 +101,14 @@ class Recorded:
             row = f"payments/{it['caller'][index]}/{it['payment_reference'][index]}"
             place = (int(self._portion.people_of(it)[index]), Stage.PAYMENT_ROWS, int(index))
             self._fault(place, "PAYMENTS", row, "another currency than the authorization's")
+
+    def _add_carried_over(self) -> None:
+        """Adds the deposits that late pick-ups took over from their reservations."""
+        it = self._portion.late_pickups
+        begun = self._portion.authorizations_named(it, "started_id")
+        for place, amount_minor in zip(begun, it["deposit_minor"], strict=True):
+            if place >= 0:
+                self._flows["carried_over"][place] += int(amount_minor)
 
     # -- transfers ------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class Stage(IntEnum):
     CAPTURED = 14
     CITED = 15
     CONCEDED = 16
+    LATE_PICKUP_ROWS = 17
 
 
 def codes_of(kind: type[StrEnum]) -> dict[str, int]:
@@ -79,6 +80,7 @@ BOOKS = codes_of(Book)
 STATES = codes_of(State)
 CUSTODIES = codes_of(Custody)
 STANDINGS = codes_of(Standing)
+STARTS = codes_of(Start)
 OFFERS = codes_of(Offer)
 ACCEPTED = AcceptedOffers()
 PAYMENT_KINDS = codes_of(PaymentKind)
@@ -160,7 +162,7 @@ AUTHORIZATIONS = Fields(
         **among("user_id", "authorization_id", "operator_id", "request_id", kind=TEXT),
         **among("parent_id", "group_id", "currency", kind=TEXT),
         "accept_offers": ACCEPTED,
-        "start": codes_of(Start),
+        "start": STARTS,
         "offer": or_absent(OFFERS),
         "state": STATES,
         "custody": CUSTODIES,
@@ -258,6 +260,13 @@ CORRECTIONS = Fields(
 )
 
 
+LATE_PICKUPS = Fields(
+    t.late_pickups,
+    {**among("user_id", "authorization_id", "started_id", kind=TEXT), "deposit_minor": AMOUNT},
+    _named("late_pickups/{}/{}", 0, 1),
+)
+
+
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
 """The text of a link after the currency: the fields of ENTRIES, each on a line of its own; two of
 them are several of the entry's, with line feeds between them."""
@@ -295,12 +304,13 @@ class Portion(NamedTuple):
     requests: Columns
     captures: Columns
     corrections: Columns
+    late_pickups: Columns
 
-    def authorizations_named(self, rows: Columns) -> Array:
+    def authorizations_named(self, rows: Columns, by: str = "authorization_id") -> Array:
         """The authorization that each row names: its place, NONE or MISSING."""
         if not rows.count:
             return np.zeros(0, dtype=np.int64)
-        names = rows["authorization_id"]
+        names = rows[by]
         keys = zip(rows["user_id"], names, strict=True)
         found = list(map(self.authorization_codes.get, keys, repeat(MISSING)))
         places = np.array(found, dtype=np.int64)
@@ -351,7 +361,7 @@ class Portion(NamedTuple):
 
 FIELDS = (
     *(LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS),
-    *(CAPTURES, CORRECTIONS),
+    *(CAPTURES, CORRECTIONS, LATE_PICKUPS),
 )
 """The tables that are read in parallel, in the order of the streams."""
 
@@ -394,7 +404,7 @@ def join(
     `read_entries` is told the line of each entry, all lines and all people.
     """
     lines, counts, heads, authorizations, payments, transfers, events, *others = columns
-    requests, captures, corrections = others
+    requests, captures, corrections, late_pickups = others
     people = sorted(users)
     person = {user_id: place for place, user_id in enumerate(people)}
     keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
@@ -426,6 +436,7 @@ def join(
         requests,
         captures,
         corrections,
+        late_pickups,
     )
 
 
@@ -474,6 +485,7 @@ _STAGES = {
     t.requests.name: Stage.EVENTS,
     t.captures.name: Stage.CAPTURE_ROWS,
     t.corrections.name: Stage.CORRECTION_ROWS,
+    t.late_pickups.name: Stage.LATE_PICKUP_ROWS,
 }
 
 

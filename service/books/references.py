@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, Table, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.domain.authorization import HOLDING, Custody, State
+from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.policy import Reason
 from service.engine.records.authorizations import ItemKind
 from service.storage import schema as t
@@ -66,6 +66,27 @@ def _references() -> list[Reference]:
         b.amount_minor == a.unheld_minor,
         b.record_us == a.create_us,
     )
+    late, rental = t.late_pickups.c, t.authorizations.alias("begun")
+    n = rental.c
+    cited = and_(
+        a.user_id == late.user_id,
+        a.authorization_id == late.authorization_id,
+        a.state == State.EXPIRED,
+        a.start == Start.ON_PICKUP,
+        a.close_us > late.start_us,
+    )
+    terms = ("operator_id", "currency", "product_id", "product_revision", "policy_revision")
+    rests = ("fee_bp", "decision_id", "model_id", "band", "offer", "rental_period_us")
+    begun = and_(
+        n.user_id == late.user_id,
+        n.authorization_id == late.started_id,
+        n.start == Start.LATE_PICKUP,
+        n.start_us == late.start_us,
+        n.create_us == late.record_us,
+        n.create_us >= a.close_us,
+        *(n[key] == a[key] for key in (*terms, *rests)),
+    )
+    pickups = t.late_pickups.outerjoin(t.authorizations, cited).outerjoin(rental, begun)
     asked = and_(r.caller == a.operator_id, r.request_id == a.request_id, r.user_id == a.user_id)
     same = ("decision_id", "user_id", "operator_id", "product_id", "product_revision")
     decided = and_(
@@ -114,8 +135,12 @@ def _references() -> list[Reference]:
         Reference(
             "REFERENCE",
             t.authorizations,
-            # A debt without a hold is booked whatever the person's score.
-            _alone(t.authorizations, t.decisions, decided, a.unheld_minor == 0),
+            # A debt without a hold is booked whatever the person's score, and a late pick-up rests
+            # on the decision of its reservation.
+            _alone(
+                *(t.authorizations, t.decisions, decided),
+                *(a.unheld_minor == 0, a.start != Start.LATE_PICKUP),
+            ),
             "the decision that it rests on is not there",
         ),
         Reference(
@@ -141,6 +166,25 @@ def _references() -> list[Reference]:
             t.authorizations,
             _alone(t.authorizations, t.debts, booked, a.unheld_minor != 0),
             "the booking of the debt is not there",
+        ),
+        Reference(
+            "LATE_PICKUP",
+            t.late_pickups,
+            select(*t.late_pickups.primary_key)
+            .select_from(pickups)
+            .where(or_(a.user_id.is_(None), n.user_id.is_(None))),
+            "the reservation or the rental is not there as the row says",
+        ),
+        Reference(
+            "LATE_PICKUP",
+            t.authorizations,
+            _alone(
+                t.authorizations,
+                t.late_pickups,
+                and_(late.user_id == a.user_id, late.started_id == a.authorization_id),
+                a.start == Start.LATE_PICKUP,
+            ),
+            "the reservation that the late pick-up cites is not there",
         ),
         Reference(
             "OPEN_ITEM",

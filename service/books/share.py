@@ -29,7 +29,7 @@ from service.storage import schema as t
 from service.storage.admin import ADMIN
 
 EACH_VALUE: Mapping[str, Body] = {}
-REPORT_TRANSFER = "ReportTransfer"
+REPORT_TRANSFER, START_RENTAL = "ReportTransfer", "StartRental"
 ANSWERS = 1_000
 """The number of stored answers fetched together."""
 
@@ -108,6 +108,8 @@ class _Counts:
         replay.check()
         moved = Attribution(people, replay)
         moved.add(self.payable)
+        if people.late_pickups.count:
+            moved.carry_over()
         authorizations.check(people, moved, faults)
         story = Story(people)
         story.check(moved.written_off, faults)
@@ -156,6 +158,7 @@ _ORDERS = {
     t.outbox.name: ("user_id", "authorization_id", "authorization_version", "sequence"),
     t.captures.name: ("user_id", "authorization_id", "number"),
     t.corrections.name: ("user_id", "authorization_id", "number"),
+    t.late_pickups.name: ("user_id", "authorization_id"),
 }
 
 
@@ -253,8 +256,11 @@ def _requests() -> Select[Any]:
     """Selects the number of stored calls for each authorization."""
     r = t.requests.c
     about = (r.user_id, r.authorization_id)
-    # A repeated report of a rail changes nothing, whether or not it was stored.
-    calls = func.sum(case((r.method != REPORT_TRANSFER, 1), else_=0)).label("count")
+    # A repeated report of a rail changes nothing, whether or not it was stored; nor does a
+    # repeated late pick-up.
+    others = func.sum(case((r.method.in_([REPORT_TRANSFER, START_RENTAL]), 0), else_=1))
+    started = func.max(case((r.method == START_RENTAL, 1), else_=0))
+    calls = (others + started).label("count")
     known = r.authorization_id != ""
     return select(*about, calls, true()).where(known).group_by(*about).order_by(*about)
 

@@ -72,6 +72,8 @@ class Start(StrEnum):
 
     IMMEDIATE = "IMMEDIATE"
     ON_PICKUP = "ON_PICKUP"
+    LATE_PICKUP = "LATE_PICKUP"
+    """Within an earlier reservation, and told after it had expired (`late_pickups.py`)."""
 
 
 class TransferKind(StrEnum):

@@ -54,7 +54,7 @@ def put_off(lost_us: int | None, product: Product, overdue_us: int) -> int | Non
     return None if lost_us is None else max(lost_us, overdue_us + product.policy.overdue_window_us)
 
 
-def _started(authorization: Authorization, product: Product, start_us: int, now_us: int) -> Changes:
+def started(authorization: Authorization, product: Product, start_us: int, now_us: int) -> Changes:
     """The changes when the item goes out: start, due time, and time of loss.
 
     A start that is told late may make the item due before now.
@@ -83,7 +83,7 @@ def _hold(
         changes = {"state": _ACTIVE, "expire_us": now_us + it.rental_period_us}
     elif it.start is _IMMEDIATE:
         transition = _BECOMES_ACTIVE
-        changes = _started(it, product, now_us, now_us)
+        changes = started(it, product, now_us, now_us)
     else:
         transition = Transition.AUTHORIZED
         changes = {
@@ -209,13 +209,18 @@ def start_rental(
     The pick-up at `start_us` may be told later, at `now_us`.
     """
     require(authorization, START)
+    named = item_of(authorization, asset_id)
+    changes = started(authorization, product, start_us, now_us)
+    return step(authorization, (), Transition.STARTED, start_us, asset_id=named, **changes)
+
+
+def item_of(authorization: Authorization, asset_id: str) -> str:
+    """The picked-up item, which the call may name first. Raises InvalidInput for another one."""
     if asset_id and authorization.asset_id and asset_id != authorization.asset_id:
         raise InvalidInput.of(
             "asset_id", "asset_id.differs", "the authorization is for another item"
         )
-    named = asset_id or authorization.asset_id
-    changes = _started(authorization, product, start_us, now_us)
-    return step(authorization, (), Transition.STARTED, start_us, asset_id=named, **changes)
+    return asset_id or authorization.asset_id
 
 
 INCREMENT = Act(

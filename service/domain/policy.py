@@ -69,6 +69,7 @@ class Reason(StrEnum):
     USER_SUSPENDED = "USER_SUSPENDED"
     ASSET_IN_USE = "ASSET_IN_USE"
     ASSET_SOLD = "ASSET_SOLD"
+    ASSET_TAKEN = "ASSET_TAKEN"
 
 
 # Read once (see `authorization._SETTLED`).

@@ -36,6 +36,9 @@ class Transition(StrEnum):
     RETURN_PRESUMED = "authorization.return_presumed"
     REVERSED = "authorization.reversed"
     EXPIRED = "authorization.expired"
+    LATE_PICKED_UP = "authorization.late_picked_up"
+    DEPOSIT_CARRIED_OVER = "authorization.deposit_carried_over"
+    ASSET_TAKEN = "authorization.asset_taken"
     # amounts captured on credit, and money owed back
     PAYMENT_RECORDED = "collection.payment_recorded"
     PAID_ELSEWHERE = "collection.paid_elsewhere"

@@ -67,6 +67,14 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class LateStart:
+    """The rental of a late pick-up, and the resource name of the reservation that it cites."""
+
+    authorization: Authorization
+    reservation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Corrected:
     """An authorization after a correction, and the correction's rows."""
 
@@ -126,6 +134,7 @@ Answer = (
     | Group
     | Cut
     | Settled
+    | LateStart
     | Corrected
     | Tombstone
     | Profile

@@ -35,6 +35,7 @@ from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
+from service.engine.late_pickups import read_late_pickups
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
@@ -177,6 +178,8 @@ class Engine:
             try:
                 with self._store.begin() as transaction:
                     rows, keys = self._read(batch, also, transaction)
+                    if keys.late:
+                        read_late_pickups(rows, keys, transaction, context.now_us)
                     if self._read_what_others_added(rows, keys, context.catalog):
                         context = replace(context, catalog=self.terms.used.catalog)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
@@ -385,7 +388,8 @@ class Engine:
                 break
             if isinstance(outcome, Decided):
                 draft = outcome.draft
-                if not (draft.get(DECISIONS) or draft[AUTHORIZATIONS])[-1].reasons:
+                asked = draft.get(DECISIONS) or draft.get(AUTHORIZATIONS)
+                if not asked or not asked[-1].reasons:
                     break  # nothing is in the way
             # Do not wake an authorization twice if it is still in the way.
             waking = [

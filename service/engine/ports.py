@@ -87,6 +87,10 @@ class Transaction(Protocol):
         """The product ids of these authorizations, which are not locked."""
         ...
 
+    def reserved(self, keys: Iterable[AuthorizationKey]) -> set[AuthorizationKey]:
+        """Those of these authorizations whose entries say that they held for a pick-up."""
+        ...
+
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency).
 

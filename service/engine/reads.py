@@ -49,11 +49,15 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Told(NamedTuple):
-    """An authorization with its captures and corrections, as of one instant, by their numbers."""
+    """An authorization with its captures and corrections, as of one instant, by their numbers.
+
+    `reservation` is the resource name of the reservation that a late pick-up cites, or empty.
+    """
 
     authorization: Authorization
     captures: list[CaptureRecord]
     corrections: list[CorrectionRecord]
+    reservation: str = ""
 
 
 class AuthorizationReader(Protocol):

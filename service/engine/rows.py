@@ -79,6 +79,7 @@ class Keys:
     captured        authorizations whose captures are read
     corrected       authorizations whose corrections are read
     debts           rentals whose debts are read, by user id and authorization id
+    late            reservations for which a late pick-up may come: user id, authorization id, item
     seal            whether the number of the last seal is read
     """
 
@@ -100,6 +101,7 @@ class Keys:
     captured: set[Pair] = field(default_factory=set)
     corrected: set[Pair] = field(default_factory=set)
     debts: set[Pair] = field(default_factory=set)
+    late: set[tuple[str, str, str]] = field(default_factory=set)
     seal: bool = False
 
 
@@ -133,6 +135,8 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         self.last_seal = 0
         """The number of the last seal, this batch's seals included; read only for a new seal."""
         self.seals: list[SealRecord] = []
+        self.reserved: set[Pair] = set()
+        """Closed authorizations that once held an item for a pick-up; read for late pick-ups."""
         self.clock_gaps: list[ClockGap] = []
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""

@@ -16,6 +16,7 @@ from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
+from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferRecord
@@ -126,6 +127,9 @@ CORRECTIONS: Table[tuple[str, str, int], CorrectionRecord] = Table(
 DEBTS: Table[tuple[str, str, str], DebtRecord] = Table(
     "debts", DebtRecord, ["user_id", "parent_id", "business_reference"]
 )
+LATE_PICKUPS: Table[Pair, LatePickupRecord] = Table(
+    "late_pickups", LatePickupRecord, ["user_id", "authorization_id"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -142,6 +146,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CAPTURES,
     CORRECTIONS,
     DEBTS,
+    LATE_PICKUPS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -27,6 +27,7 @@ from service.engine.calls import (
     Corrected,
     Cut,
     Group,
+    LateStart,
     Paid,
     Payloads,
     Profile,
@@ -111,6 +112,16 @@ def _cuts_of(cut: Cut, message: Any) -> Any:
     return message
 
 
+def write_started(
+    response: type[calls.StartRentalResponse], answer: Answer, payloads: Payloads
+) -> bytes:
+    """Encodes an authorization, and the reservation that a late pick-up cites."""
+    if not isinstance(answer, LateStart):
+        return write_authorized(response, answer, payloads)
+    rest = response(reservation=answer.reservation)
+    return all_placed([_bytes(answer.authorization, payloads)], rest)
+
+
 def write_settled(
     response: type[calls.SettleAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
@@ -133,7 +144,8 @@ def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
 
 def write_told(told: Told) -> bytes:
     """Encodes an authorization with its captures and corrections."""
-    it, rest = told.authorization, calls.GetAuthorizationResponse()
+    it = told.authorization
+    rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
         write_capture(capture, it.currency, rest.captures.add())
     for correction in told.corrections:

@@ -220,6 +220,7 @@ MUTATIONS = (
         pb.StartRentalResponse,
         WRITE,
         about(StartRental, asset_id=lambda call: call.message.asset_id, occurred_us=occurred_us),
+        answers.write_started,
     ),
     Mutation(
         pb.IncrementAuthorizationRequest,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, select
 
+from service.domain.authorization import Authorization, Start
 from service.engine.reads import Told
 from service.engine.tables import AUTHORIZATIONS, CAPTURES, CORRECTIONS
 from service.storage import schema as t
@@ -31,4 +32,14 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     if it.corrections:
         query = of(t.corrections).order_by(t.corrections.c.number)
         corrections = list(map(CONVERTERS[CORRECTIONS].record, connection.execute(query)))
-    return Told(it, captures, corrections)
+    return Told(it, captures, corrections, _reservation(connection, it))
+
+
+def _reservation(connection: Connection, it: Authorization) -> str:
+    """The resource name of the reservation that a late pick-up cites; empty for other rentals."""
+    if it.start is not Start.LATE_PICKUP:
+        return ""
+    c = t.late_pickups.c
+    same = (c.user_id == it.user_id, c.started_id == it.authorization_id)
+    cited = connection.scalar(select(c.authorization_id).where(*same))
+    return f"users/{it.user_id}/authorizations/{cited}"

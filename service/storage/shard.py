@@ -26,6 +26,7 @@ BY_USER = (
     "captures",
     "corrections",
     "debts",
+    "late_pickups",
     "transfers",
     "sealed_heads",
     "outbox",

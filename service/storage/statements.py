@@ -34,6 +34,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
 from service.domain.authorization import HOLDING
+from service.domain.transitions import Transition
 from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
@@ -216,6 +217,21 @@ def _products(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect)
 
 
+def _reserved(dialect: Dialect) -> RowsStatement:
+    """Reads which authorizations held for a pick-up, by user id and authorization id."""
+    it = schema.entries.c
+    keys = [it.user_id, it.authorization_id]
+    wanted = _wanted(keys)
+    held = it.transition == literal_column(f"'{Transition.AUTHORIZED}'")
+    statement = (
+        select(it.user_id, it.authorization_id)
+        .distinct()
+        .select_from(wanted.join(schema.entries, _matches(wanted, keys)))
+        .where(held)
+    )
+    return _reading(statement, keys, dialect)
+
+
 def _take_payables(dialect: Dialect) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
@@ -302,6 +318,7 @@ def _built(dialect: Dialect) -> BatchStatements:
         features=_latest_features(dialect),
         lapsed=_lapsed(dialect),
         products=_products(dialect),
+        reserved=_reserved(dialect),
         take_payables=_take_payables(dialect),
         payable_left=_payable_left(dialect),
         insert_payables=_insert(t["operator_payables"], dialect),

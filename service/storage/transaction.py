@@ -168,6 +168,7 @@ class BatchStatements(NamedTuple):
     features: RowsStatement
     lapsed: RowsStatement
     products: RowsStatement
+    reserved: RowsStatement
     take_payables: str
     payable_left: str
     insert_payables: RowsStatement
@@ -210,6 +211,10 @@ class SqlTransaction:
         """The product ids of these authorizations."""
         found = self.statements.products.fetch(self.cursor, keys)
         return {(row[0], row[1]): row[2] for row in found}
+
+    def reserved(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these authorizations whose entries say that they held for a pick-up."""
+        return {(row[0], row[1]) for row in self.statements.reserved.fetch(self.cursor, keys)}
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""

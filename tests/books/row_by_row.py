@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Select, Table, and_, func, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, case, func, select
 
 from service.books import expectations as e
 from service.books.faults import Found
 from service.books.references import REFERENCES
-from service.books.share import REPORT_TRANSFER, ReadAnswer
+from service.books.share import REPORT_TRANSFER, START_RENTAL, ReadAnswer
 from service.domain.access import PLATFORM
 from service.domain.authorization import (
     CHARGED,
@@ -24,6 +24,7 @@ from service.domain.authorization import (
     LAPSING,
     Authorization,
     Custody,
+    Start,
     State,
     TransferKind,
 )
@@ -239,6 +240,11 @@ class Moved:
         if entry.transaction_sequence == entry.sequence:
             self._posted[entry.transition, entry.event_us] += 1
 
+    def carry_over(self, deposit_minor: int) -> None:
+        """Takes a deposit that a late pick-up took over from this reservation."""
+        for name in e.CARRIED:
+            self._amounts[e.PLACES[name]] -= deposit_minor
+
     @property
     def payouts(self) -> Counter[tuple[str, int]]:
         """Payouts and failed payouts, by flow and amount: each is one transfer."""
@@ -448,7 +454,7 @@ class Story:
             raise Found("EVENT", it.name, f"version {it.version}, and {self._events} events")
         told = {
             "state": it.state in self._state,
-            "start_us": it.start_us == self._start_us,
+            "start_us": it.start is Start.LATE_PICKUP or it.start_us == self._start_us,
             "due_us": self._extended
             or it.due_us == (it.start_us and it.start_us + it.rental_period_us),
             "lost_us": it.lost_us is None or it.lost_us >= (it.due_us or 0),
@@ -609,6 +615,11 @@ class Recorded:
         self._minor[it.authorization_id, flow] += it.amount_minor
         if it.caller == PLATFORM:
             self._payments[it.payment_reference] = it
+
+    def add_carried_over(self, deposits: Counter[str]) -> None:
+        """Takes the deposits that late pick-ups took over, by their authorization ids."""
+        for begun, deposit_minor in deposits.items():
+            self._minor[begun, "carried_over"] += deposit_minor
 
     def add_transfer(self, it: TransferRecord, row: str) -> None:
         """Takes a transfer to or from the person; all payments come first."""
@@ -835,13 +846,19 @@ class _People:
         self.events = _stream(connection, events.order_by(*by_version))
         r = t.requests.c
         about = (r.user_id, r.authorization_id)
-        # A repeated result of a rail changes nothing, whether or not it was stored.
+        # A repeated result of a rail changes nothing, whether or not it was stored; nor does a
+        # repeated late pick-up.
         calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
-        requests = select(*about, func.count()).where(calls)
+        starts = func.sum(case((r.method == START_RENTAL, 1), else_=0))
+        once = func.count() - case((starts > 1, starts - 1), else_=0)
+        requests = select(*about, once).where(calls)
         self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
         self.captures, self.corrections = (
             _stream(connection, _ordered(table, "user_id", "authorization_id", "number"))
             for table in (t.captures, t.corrections)
+        )
+        self.late_pickups = _stream(
+            connection, _ordered(t.late_pickups, "user_id", "authorization_id")
         )
         self._of_lines = (self.lines, self.entries, self.heads)
         self._all = (
@@ -853,6 +870,7 @@ class _People:
             self.requests,
             self.captures,
             self.corrections,
+            self.late_pickups,
         )
 
     def next_person(self) -> str | None:
@@ -879,6 +897,8 @@ class _Person:
         self.operators_own: Counter[tuple[PaymentKind, str]] = Counter()
         self.by_hand: dict[str, tuple[str, frozenset[Transition]]] = {}
         """Settings of lines by hand: the line, and the events that set it."""
+        self.carried_over: Counter[str] = Counter()
+        """The deposits that late pick-ups took over, by authorization id."""
         self.seen: set[Transition] = set()
         """Events of the person without an authorization, and write-offs."""
 
@@ -958,6 +978,10 @@ class _Books:
             person.wake_us[it.authorization_id] = row[_WAKE_US]
         while (currency := people.next_line(user_id)) is not None:
             self._verify_line(people, person, currency)
+        for _, cited, begun, _, deposit_minor, _ in people.late_pickups.of(user_id):
+            person.carried_over[begun] += deposit_minor
+            if cited in person.moved:
+                person.moved[cited].carry_over(deposit_minor)
         for moved in person.moved.values():
             self.authorizations += 1
             it = moved.authorization
@@ -1074,6 +1098,7 @@ class _Books:
             transfer = _made(rows.transfer_of, row, name)
             _same_currency(person, transfer, name)
             recorded.add_transfer(transfer, name)
+        recorded.add_carried_over(person.carried_over)
         recorded.check(person.moved.values())
         for (kind, currency), difference_minor in person.operators_own.items():
             if difference_minor:

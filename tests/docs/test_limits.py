@@ -37,7 +37,8 @@ FACTS: dict[str, dict[str, str]] = {
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
          "EVENT_ROWS", "LINES", "DEPOSITS", "BY_HAND", "AUTHORIZATIONS", "TRANSFER_ROWS",
-         "_FORMAT", "CAPTURE_ROWS", "CORRECTION_ROWS", "CAPTURED", "CITED", "CONCEDED"),
+         "_FORMAT", "CAPTURE_ROWS", "CORRECTION_ROWS", "CAPTURED", "CITED", "CONCEDED",
+         "LATE_PICKUP_ROWS"),
         METHOD,
     ),
     "books/processes.py": {

@@ -80,6 +80,11 @@ def increment(
     return c.Increment(*name(it), money(amount_minor), reference, money(paid_minor))
 
 
+def picked_up(it: Authorization, occurred_us: int | None, asset_id: str = "") -> c.StartRental:
+    """Reports the pick-up of the item at an instant."""
+    return c.StartRental(*name(it), asset_id, occurred_us)
+
+
 def decrease(it: Authorization, amount_minor: int) -> c.Decrease:
     """Lowers the hold."""
     return c.Decrease(*name(it), money(amount_minor))

@@ -58,6 +58,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
     "ResolveReview": (8, lambda it: it["state"] == "REVIEW"),
     "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
+    "StartRental late": (7, lambda it: it["state"] == "EXPIRED" and it["reserved"]),
     "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
     "Extend": (3, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
@@ -423,7 +424,8 @@ class Chance:
         )
 
     def _following(self, chance: Random, kind: str, now_us: int) -> Call | None:
-        keys = self._lively
+        # An expired reservation is not lively, and yet may have a late pick-up.
+        keys = self.keys[-WINDOW:] if kind == "StartRental late" else self._lively
         fits = FITS.get(kind, (1, bool))[1]
         if chance.random() < 0.9:
             keys = [
@@ -480,6 +482,9 @@ class Chance:
                 return c.ResolveReview(*name, chance.random() < 0.75, **more)
             case "StartRental":
                 asset = it["asset_id"] if chance.random() < 0.6 else chance.choice(ASSETS)
+                if kind == "StartRental late" and it["close_us"] is not None:
+                    before = (1, 1, MINUTE_US, MINUTE_US, it["close_us"] - it["create_us"], 0)
+                    occurred_us = it["close_us"] - chance.choice(before)
                 return c.StartRental(*name, asset, occurred_us, **more)
             case "Increment":
                 amount = chance.choice((1, 1_000, 1_001, 5_000, 20_000, 0))

@@ -22,6 +22,7 @@ from service.engine.calls import (
     Corrected,
     Cut,
     Group,
+    LateStart,
     Paid,
     Payloads,
     Profile,
@@ -425,6 +426,8 @@ class Model:
         its: tuple[Authorization, ...] = ()
         if isinstance(answer, Cut):
             answer = answer.answer
+        if isinstance(answer, LateStart):
+            answer = answer.authorization
         if isinstance(answer, Authorization):
             its = (answer,)
         elif isinstance(answer, Group):
@@ -445,6 +448,11 @@ class Model:
                 self._compare_with(answer.answer, whole, call)
             case Authorization(), ("authorization", row):
                 self._compare_row(_plain(answer), row, call)
+            case LateStart(), ("late", row, cited):
+                self._compare_row(_plain(answer.authorization), row, call)
+                of = self.reference.rentals[cited]["user_id"]
+                reservation = f"users/{of}/authorizations/{self._names[cited]}"
+                require(answer.reservation, reservation, call)
             case Group(), ("group", its):
                 require(len(answer.authorizations), len(its), call)
                 for it, row in zip(answer.authorizations, its, strict=True):
@@ -541,6 +549,14 @@ class Model:
             for row in self._read("SELECT * FROM debts")
         }  # fmt: skip
         require(debts, self.reference.debts, "debts")
+        late = {
+            self._keys[row[1]]: {
+                "begun": self._keys[row[2]], "start_us": row[3], "deposit": row[4],
+                "record_us": row[5],
+            }
+            for row in self._read("SELECT * FROM late_pickups")
+        }  # fmt: skip
+        require(late, self.reference.late_pickups, "late_pickups")
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
         }

@@ -44,6 +44,8 @@ class Books:
         self.payments: dict[Key, Row] = {}
         self.debts: dict[tuple[RentalKey, str], Row] = {}
         """By rental and business reference."""
+        self.late_pickups: dict[RentalKey, Row] = {}
+        """By reservation."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

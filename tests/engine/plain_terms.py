@@ -332,4 +332,5 @@ EMPTY: Row = {
     "captures": 0, "other_captured": 0, "corrections": 0, "uncollected": 0,
     "refund_after_us": None, "refund_since_us": None, "refund_tries": 0,
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
+    "reserved": False,
 }  # fmt: skip

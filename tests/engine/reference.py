@@ -246,6 +246,9 @@ class Reference(Books):
         captures, corrections = it["captures"], it["corrections"]
         self.request_id = request_id
         total = RULES[type(command)](self, caller, it, command, now_us)
+        if isinstance(command, c.StartRental) and total is not None:
+            cited = dict(self.rentals[total])
+            return ("late", cited, key), it["user_id"], total
         if isinstance(command, c.BookDebt):
             return ("authorization", dict(self.rentals[total])), it["user_id"], total
         if isinstance(command, c.Settle):
@@ -486,6 +489,7 @@ class Reference(Books):
             new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
         elif it["start"] == "IMMEDIATE":
             new = started(it, now_us, now_us)
+        self.change(it, reserved=it["start"] == "ON_PICKUP")
         self.step(
             it,
             "authorization.active" if it["start"] == "IMMEDIATE" else "authorization.authorized",
@@ -657,7 +661,13 @@ class Reference(Books):
 
     # -- the hold, until the item is back ----------------------------------------------------
 
-    def _start(self, caller: str, it: Row, command: c.StartRental, now_us: int) -> None:
+    def _start(
+        self, caller: str, it: Row, command: c.StartRental, now_us: int
+    ) -> RentalKey | None:
+        if it["state"] == "EXPIRED" and it["reserved"] and command.occurred_us is not None:
+            late = self._start_late(caller, it, command, now_us)
+            if late is not None:
+                return late
         required(it, "AUTHORIZED")
         if self.line(it["user_id"])["standing"] == "SUSPENDED":
             raise Refused("USER_SUSPENDED")
@@ -672,6 +682,86 @@ class Reference(Books):
             self.put(self.items, (it["operator_id"], asset), it["key"])
         new = started(it, start_us, now_us)
         self.step(it, "authorization.started", start_us, **new, asset_id=asset)
+        return None
+
+    def _start_late(
+        self, caller: str, it: Row, command: c.StartRental, now_us: int
+    ) -> RentalKey | None:
+        """The item was picked up before the reservation expired, and is out since: a new rental has
+        what is left of the hold. None if it was not picked up in time."""
+        asset = command.asset_id or it["asset_id"]
+        if it["key"] in self.late_pickups:
+            begun = self.rentals[self.late_pickups[it["key"]]["begun"]]
+            if command.asset_id not in ("", begun["asset_id"]) and begun["asset_id"]:
+                raise Refused("INVALID_INPUT")
+            return begun["key"]  # type: ignore[no-any-return]
+        start_us = self._occurred(it, command.occurred_us, now_us)
+        if start_us >= it["close_us"]:
+            return None
+        if it["asset_id"] not in ("", asset):
+            raise Refused("INVALID_INPUT")
+        self._take_away(it, asset, bool(command.asset_id), now_us)
+        at_us = max(now_us, it["close_us"])
+        hold = min(it["credit"], self.line(it["user_id"])["available"])
+        deposit = min(it["cash"], payable_out(it))
+        if deposit:
+            self.step(
+                it,
+                "authorization.deposit_carried_over",
+                at_us,
+                refund_payable=it["refund_payable"] - deposit,
+                received=it["received"] - deposit,
+            )
+        kept = (
+            *("user_id", "operator_id", "product_id", "accept_offers", "offer", "reasons"),
+            *("band", "model_id", "fee_bp", "pickup_window_us", "rental_period_us"),
+            "refund_after_us",
+        )
+        key = (caller, self.request_id, 0)
+        rental = {
+            **EMPTY, **{name: it[name] for name in kept},
+            "key": key, "request_id": self.request_id, "parent_id": "", "asset_id": asset,
+            "start": "LATE_PICKUP", "create_us": at_us, "state": "ACTIVE", "custody": "OUT",
+            "credit": hold, "cash": deposit, "expire_us": None, "close_us": None,
+        }  # fmt: skip
+        self.put(self.rentals, key, rental)
+        self.put(self.groups, key[:2], [key])
+        self.step(
+            rental,
+            "authorization.late_picked_up",
+            at_us,
+            ("held", "available", hold),
+            ("refund_payable", "deposit", deposit),
+            **started(rental, start_us, now_us),
+            held_credit=hold,
+            held_cash=deposit,
+            received=deposit,
+        )
+        if asset:
+            self.put(self.items, (it["operator_id"], asset), key)
+        row = {"begun": key, "start_us": start_us, "deposit": deposit, "record_us": at_us}
+        self.put(self.late_pickups, it["key"], row)
+        return key
+
+    def _take_away(self, it: Row, asset: str, named: bool, now_us: int) -> None:
+        """Frees an item that was promised to another rental meanwhile, or is missing there. A
+        person is in the way only if the call names the item."""
+        taken = self.items.get((it["operator_id"], asset))
+        if not asset or taken is None:
+            return
+        other = self.rentals[taken]
+        self.bring_up(other, now_us)
+        if other["state"] == "AUTHORIZED":
+            reasons = ("ASSET_TAKEN", *(why for why in other["reasons"] if why != "ASSET_TAKEN"))
+            new = {"state": "REVERSED", "reasons": reasons[:4]}
+            self._close(other, "authorization.asset_taken", now_us, now_us, **new)
+        elif other["custody"] == "MISSING":
+            self._appear(other, now_us)
+        elif other["custody"] == "SOLD":
+            raise Refused("ASSET_SOLD")
+        elif other["close_us"] is None:
+            self.in_the_way |= {str(other["user_id"])} if named else set()
+            raise Refused("ASSET_IN_USE")
 
     def _decrease(self, caller: str, it: Row, command: c.Decrease, now_us: int) -> None:
         amount = minor(command.amount)

@@ -16,7 +16,7 @@ from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
 from service.domain.tariff import Fee, FeeItem, FeeLine
 from service.domain.transitions import Transition
-from service.engine.calls import Answer, Corrected, Cut, CutTime, Group, Settled
+from service.engine.calls import Answer, Corrected, Cut, CutTime, Group, LateStart, Settled
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc import answers, authorization_service, collection_service, credit_service
 from service.rpc.convert import encode_authorization
@@ -34,7 +34,7 @@ ROWS: dict[str, Mutation] = {
 WRITERS = (
     answers.write_authorized, answers.write_group, answers.write_settled,
     answers.write_reversed, answers.write_provisioned, answers.write_corrected,
-    answers.write_asked,
+    answers.write_asked, answers.write_started,
 )  # fmt: skip
 ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
 """The methods that answer with authorizations."""
@@ -80,6 +80,8 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
         return [group, Group(()), Cut(group, CUT)]
     if writer is answers.write_asked:
         return [them[0], Cut(them[0], CUT)]
+    if writer is answers.write_started:
+        return [them[0], LateStart(them[0], "users/ann/authorizations/00000000000000000001")]
     if writer is answers.write_settled:
         return [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
     if writer is answers.write_corrected:

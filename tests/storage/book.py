@@ -65,6 +65,7 @@ def live(desk: Desk) -> None:
     _lost(desk)
     _twice(desk)
     _in_debt(desk)
+    _told_late(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -221,6 +222,18 @@ def _in_debt(desk: Desk) -> None:
     acts.woken(desk, it, end_us)
 
 
+def _told_late(desk: Desk) -> None:
+    """Gus's pick-up that was told after his reservation: his deposit is held again, and Hal loses
+    the item that was promised to him."""
+    desk.put_user("gus", 550)
+    desk.put_user("hal", 700)
+    it = rental(desk, confirm(rental(desk, pick_up("gus", asset_id="x-10")), reference="g-1"))
+    end_us = it.expire_us or 0
+    it = acts.woken(desk, it, end_us)
+    rental(desk, pick_up("hal", asset_id="x-10"))
+    rental(desk, acts.picked_up(it, end_us - acts.MINUTE_US))
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -371,6 +384,7 @@ def multiply(file: Path, times: int) -> None:
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
         "debts": {},
+        "late_pickups": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"

@@ -111,10 +111,10 @@ def test_a_schema_names_the_oldest_build_that_may_run_on_it(
 
 
 def test_a_fresh_schema_names_its_oldest_build(engine: Engine) -> None:
-    """The schema of this build names build 14 as the oldest: the first build that knows debts
-    without a hold."""
+    """The schema of this build names build 20 as the oldest: the first build that knows late
+    pick-ups."""
     with engine.connect() as connection:
-        assert oldest_build_of(connection) == 14
+        assert oldest_build_of(connection) == 20
 
 
 def test_the_largest_number_counts(engine: Engine) -> None:

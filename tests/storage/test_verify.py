@@ -114,6 +114,9 @@ class Where(dict[str, object]):
         debt = f"{event}'{self['debt']}' ORDER BY authorization_version DESC"
         self["debt_event"] = ask(debt)[0][0]
         self["eves_rental"] = ask(f"{of} user_id='eve' AND parent_id=''")[0][0]
+        self["cited"], self["begun"] = ask(
+            "SELECT authorization_id, started_id FROM late_pickups WHERE user_id='gus'"
+        )[0]
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
         self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
@@ -130,7 +133,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (7, 27)
+    assert (found.lines, found.authorizations) == (9, 30)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -225,6 +228,8 @@ A = "UPDATE authorizations SET"
 ONE = "WHERE authorization_id='{one}'"
 OPEN = "WHERE authorization_id='{open}'"
 DEBT = "WHERE authorization_id='{debt}'"
+BEGUN = "WHERE authorization_id='{begun}'"
+LATE = "late_pickups/gus/{cited}"
 EVES = "users/eve/authorizations/{debt}"
 ANN_LINE = "lines/ann/CNY"
 FIRST = "users/ann/authorizations/{one}"
@@ -770,6 +775,52 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a debt of another rental": (
         (f"{A} parent_id='ghost' {DEBT}",), "DEBT", "debts/eve/{eves_rental}/lock",
+    ),
+    "a late pick-up without its row": (
+        ("DELETE FROM late_pickups",), "AUTHORIZATION_AMOUNT", "users/gus/authorizations/{cited}",
+    ),
+    "a late pick-up without a deposit and without its row": (
+        (f"{A} start='LATE_PICKUP' {OPEN}",), "LATE_PICKUP", STAYS,
+    ),
+    "a late pick-up with another deposit": (
+        ("UPDATE late_pickups SET deposit_minor=deposit_minor-1",),
+        "AUTHORIZATION_AMOUNT", "users/gus/authorizations/{cited}",
+    ),
+    "a late pick-up of another start": (
+        ("UPDATE late_pickups SET start_us=start_us-1",), "LATE_PICKUP", LATE,
+    ),
+    "a late pick-up that began earlier": (
+        (f"{A} start_us=start_us-1, due_us=due_us-1, lost_us=lost_us-1, wake_us=wake_us-1 {BEGUN}",),
+        "LATE_PICKUP", LATE,
+    ),
+    "a late pick-up told at another time": (
+        ("UPDATE late_pickups SET record_us=record_us+1",), "LATE_PICKUP", LATE,
+    ),
+    "a late pick-up that begins another rental": (
+        ("UPDATE late_pickups SET deposit_minor=0, started_id='ghost'",),
+        "AUTHORIZATION_AMOUNT", "users/gus/authorizations/{cited}",
+    ),
+    "a late pick-up of another reservation": (
+        ("UPDATE late_pickups SET authorization_id='ghost'",),
+        "AUTHORIZATION_AMOUNT", "users/gus/authorizations/{cited}",
+    ),
+    "a late pick-up of another person": (
+        ("UPDATE late_pickups SET user_id='hal'",),
+        "AUTHORIZATION_AMOUNT", "users/gus/authorizations/{cited}",
+    ),
+    "a late pick-up that nobody told": (
+        ("INSERT INTO late_pickups VALUES ('ann','{reversed_one}','{open}',1,0,1)",),
+        "LATE_PICKUP", "late_pickups/ann/{reversed_one}",
+    ),
+    "a late pick-up as an ordinary rental": (
+        (f"{A} start='ON_PICKUP' {BEGUN}",),
+        "EVENTS_TELL", "users/gus/authorizations/{begun}",
+    ),
+    "a late pick-up under other terms": (
+        (f"{A} policy_revision=policy_revision+1 {BEGUN}",), "LATE_PICKUP", LATE,
+    ),
+    "a late pick-up on another decision": (
+        (f"{A} decision_id='ghost' {BEGUN}",), "LATE_PICKUP", LATE,
     ),
     "an item that no rental holds": (
         ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}','RENTED')",),

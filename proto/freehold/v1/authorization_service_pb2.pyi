@@ -132,10 +132,12 @@ class StartRentalRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., asset_id: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StartRentalResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "reservation")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    reservation: str
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., reservation: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationRequest(_message.Message):
     __slots__ = ("name",)
@@ -144,14 +146,16 @@ class GetAuthorizationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "captures", "corrections")
+    __slots__ = ("authorization", "captures", "corrections", "reservation")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CAPTURES_FIELD_NUMBER: _ClassVar[int]
     CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     captures: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Capture]
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+    reservation: str
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ...) -> None: ...
 
 class ListAuthorizationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "user_id", "state")

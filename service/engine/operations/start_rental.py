@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import acts, hold
+from service.domain.authorization import State
 from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.late_pickups import late_pickup
 from service.engine.occurrence import occurred_us
 from service.engine.operation import Asks, Operation, Pair, of_authorization
 from service.engine.posting import claim, finish, opened, product_of, require_free
@@ -32,14 +34,25 @@ def items_of(caller: str, it: StartRental) -> list[Pair]:
 
 
 def wanted(caller: str, it: StartRental, keys: Keys) -> None:
-    """Needs the authorization and the item."""
+    """Needs the authorization and the item; a late pick-up also the rental that has the item."""
     of_authorization(caller, it, keys)
     keys.items.update(items_of(caller, it))
+    if it.occurred_us is not None:
+        keys.late.add((it.user_id, it.authorization_id, it.asset_id))
 
 
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
-    """Starts the rental; refused if the item is in use or the user is suspended."""
+    """Starts the rental; refused if the item is in use or the user is suspended.
+
+    If the reservation has expired since the pick-up, a new rental begins that cites it.
+    """
     current, line, draft = opened(work.caller, it, rows, context)
+    if it.occurred_us is not None and current.state is State.EXPIRED:
+        late = late_pickup(
+            work, (it.asset_id, it.occurred_us), current, line, draft, rows, context
+        )
+        if late is not None:
+            return late
     acts.require(current, hold.START)
     if line.standing is Standing.SUSPENDED:
         raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)

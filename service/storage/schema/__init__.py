@@ -13,6 +13,7 @@ from service.storage.schema.authorizations import authorizations, decisions, ope
 from service.storage.schema.captures import captures, corrections
 from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
+from service.storage.schema.late_pickups import late_pickups
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.payments import debts, payments, transfers
 from service.storage.schema.record_tables import recorded
@@ -31,6 +32,7 @@ __all__ = [
     "entries",
     "feature_schemas",
     "feature_snapshots",
+    "late_pickups",
     "limit_steps",
     "lines",
     "metadata",

@@ -1,0 +1,170 @@
+"""Late pick-ups in a batch: the rows that they need, and their decision.
+
+The rental that has the item by now may be another person's, whose line must be locked as well. It
+is known only after the item was read, so the batch is then read again.
+"""
+
+from __future__ import annotations
+
+from service.domain import hold, late_pickups, settlement, timers
+from service.domain.authorization import CLOSED, Authorization, Custody, Start, State, Step
+from service.domain.errors import AssetInUse, AssetSold, InvariantBroken
+from service.domain.ledger import Line
+from service.domain.policy import Reason
+from service.engine.calls import LateStart, Work
+from service.engine.context import Context, Decided
+from service.engine.occurrence import occurred_us
+from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
+from service.engine.posting import apply, brought_up, claim, line_of, product_of
+from service.engine.records.late_pickups import LatePickupRecord
+from service.engine.rows import Draft, Keys, Rows, Wish
+from service.engine.tables import AUTHORIZATIONS, LATE_PICKUPS, LINES, OPEN_ITEMS
+
+
+def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: int) -> None:
+    """Reads what the late pick-ups of a batch need; nothing if all reservations still stand.
+
+    Raises ReadAgain for rentals that have the items by now and were not read.
+    """
+    late = {
+        (user_id, authorization_id): (it, asset_id or it.asset_id)
+        for user_id, authorization_id, asset_id in keys.late
+        if (it := rows[AUTHORIZATIONS].get((user_id, authorization_id))) is not None
+        and (it.state is State.EXPIRED or timers.has_lapsed(it, now_us))
+    }
+    if not late:
+        return
+    rows.reserved = transaction.reserved(late)
+    transaction.read(rows, [Wish(LATE_PICKUPS, LATE_PICKUPS.key, set(late))])
+    begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
+    unread = begun - rows.read[AUTHORIZATIONS].keys()
+    transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    holders: set[AuthorizationKey] = set()
+    for it, asset_id in late.values():
+        item = rows[OPEN_ITEMS].get((it.operator_id, asset_id))
+        if item is not None:
+            holders.add((item.user_id, item.authorization_id))
+    unlocked = {
+        key for key in holders if key[0] not in keys.users or key not in rows.read[AUTHORIZATIONS]
+    }
+    if unlocked:
+        raise ReadAgain(frozenset(unlocked))
+
+
+def late_pickup(
+    work: Work,
+    asked: tuple[str, int],
+    reservation: Authorization,
+    line: Line,
+    draft: Draft,
+    rows: Rows,
+    context: Context,
+) -> Decided | None:
+    """The late pick-up of an expired reservation; None if the item was not picked up in time.
+
+    `asked` are the item, if the call names it, and the instant of the pick-up. A reservation has
+    one late pick-up: a later call gets the rental as it is now.
+    """
+    if not _was_reserved(reservation, rows):
+        return None
+    asset_id, asked_us = asked
+    user_id = reservation.user_id
+    earlier = rows[LATE_PICKUPS].get((user_id, reservation.authorization_id))
+    if earlier is not None:
+        begun = rows[AUTHORIZATIONS][user_id, earlier.started_id]
+        hold.item_of(begun, asset_id)
+        answer = LateStart(begun, reservation.name)
+        return Decided(draft, answer, user_id, begun.authorization_id)
+    product = product_of(reservation, context)
+    start_us = occurred_us(
+        work.caller, hold.START, asked_us, reservation, product.policy, draft, context.now_us
+    )
+    if not late_pickups.is_cited(reservation, start_us):
+        return None
+    asset_id = hold.item_of(reservation, asset_id)
+    _take_item(reservation, asset_id, line, draft, rows, context)
+    found = late_pickups.pick_up(
+        reservation,
+        product,
+        context.ids.new(context.now_us),
+        work.request_id,
+        asset_id,
+        line.available_minor,
+        start_us,
+        context.now_us,
+    )
+    if found.reservation is not None:
+        _apply(draft, found.reservation, line, rows, context)
+    begun = _apply(draft, found.rental, line, rows, context)
+    claim(draft, begun)
+    draft[LATE_PICKUPS].append(
+        LatePickupRecord(
+            user_id,
+            reservation.authorization_id,
+            begun.authorization_id,
+            start_us,
+            found.deposit_minor,
+            begun.create_us,
+        )
+    )
+    answer = LateStart(begun, reservation.name)
+    return Decided(draft, answer, user_id, begun.authorization_id)
+
+
+def _was_reserved(it: Authorization, rows: Rows) -> bool:
+    """Whether an expired authorization held for a pick-up: neither an offer nor a review did."""
+    if it.start is not Start.ON_PICKUP or it.parent_id:
+        return False
+    if not it.credit_minor + it.cash_minor:
+        # Nothing was to be held, so no entry tells, and nothing was asked for.
+        return Reason.UNDER_REVIEW not in it.reasons
+    return (it.user_id, it.authorization_id) in rows.reserved
+
+
+def _take_item(
+    reservation: Authorization,
+    asset_id: str,
+    line: Line,
+    draft: Draft,
+    rows: Rows,
+    context: Context,
+) -> None:
+    """Takes the item away from the rental that has it by now, unless that one has started.
+
+    A missing item has appeared. Raises AssetInUse or AssetSold.
+    """
+    item = rows[OPEN_ITEMS].get((reservation.operator_id, asset_id)) if asset_id else None
+    if item is None or item[2:4] == reservation[:2]:
+        return
+    holder = rows[AUTHORIZATIONS].get((item.user_id, item.authorization_id))
+    if holder is None:
+        raise InvariantBroken("the rental that has the item was not read")
+    same = (holder.user_id, holder.currency) == (line.user_id, line.currency)
+    theirs = line if same else line_of(holder, rows).copy()
+    before = draft.get(LINES, [])
+    holder = brought_up(holder, theirs, draft, rows, context)
+    _keep_lines(draft, before)
+    if holder.state is State.AUTHORIZED:
+        _apply(draft, late_pickups.take_away(holder, context.now_us), theirs, rows, context)
+    elif holder.custody is Custody.MISSING:
+        step = settlement.appear(holder, product_of(holder, context), context.now_us)
+        _apply(draft, step, theirs, rows, context)
+    elif holder.custody is Custody.SOLD:
+        raise AssetSold(asset_id, item.user_id, item.authorization_id)
+    elif holder.state not in CLOSED:
+        raise AssetInUse(asset_id, item.user_id, item.authorization_id)
+
+
+def _apply(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -> Authorization:
+    """Adds a step to a draft that may change the lines of two people."""
+    before = draft.get(LINES, [])
+    result = apply(draft, step, line, rows, context)
+    _keep_lines(draft, before)
+    return result
+
+
+def _keep_lines(draft: Draft, before: list[Line]) -> None:
+    """Puts back the lines that the draft changed before: `apply` knows one line only."""
+    new = [it for it in draft.get(LINES, []) if all(it is not other for other in before)]
+    if before or new:
+        draft[LINES] = [*before, *new]

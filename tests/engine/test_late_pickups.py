@@ -1,0 +1,376 @@
+"""R5: an item was picked up within its reservation, and this is told after the expiry."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Standing
+from service.engine import operations as c
+from service.engine.calls import LateStart
+from service.engine.tables import LATE_PICKUPS
+from tests.engine import acts
+from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, picked_up, woken
+from tests.engine.calls import (
+    authorize,
+    balances,
+    confirm,
+    counts,
+    line,
+    pick_up,
+    refused,
+    rental,
+    reverse,
+    start,
+    stored,
+)
+from tests.fakes import OTHER_OPERATOR, START_US, Desk
+from tests.rows import read
+
+ITEM = "bike-7"
+TAKEN_US = START_US + 29 * MINUTE_US
+"""The pick-up, a minute before the reservation ends."""
+END_US = START_US + 30 * MINUTE_US
+HOLD = 19_900
+
+
+def reserved(desk: Desk, user_id: str = "ann", asset_id: str = ITEM) -> Authorization:
+    """A bike that is held for a pick-up until END_US."""
+    it = rental(desk, pick_up(user_id, "bike", asset_id))
+    assert (it.state, it.expire_us) == (State.AUTHORIZED, END_US)
+    return it
+
+
+def expired(desk: Desk, user_id: str = "ann", asset_id: str = ITEM) -> Authorization:
+    """A reservation after its end."""
+    it = woken(desk, reserved(desk, user_id, asset_id), END_US)
+    assert it.state is State.EXPIRED
+    return it
+
+
+def late(desk: Desk, it: Authorization, occurred_us: int = TAKEN_US) -> Authorization:
+    """The rental that begins late."""
+    return rental(desk, picked_up(it, occurred_us))
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_r5_a_pick_up_told_after_the_expiry_begins_a_rental(desk: Desk, swept: bool) -> None:
+    """R5: picked up at 08:29, told at 08:30: the reservation stays EXPIRED, and a new ACTIVE
+    authorization cites it; it has the same terms and decision, and starts at 08:29. held h / avail
+    h."""
+    before = reserved(desk)
+    books = Books(desk)
+    if swept:
+        before = woken(desk, before, END_US)
+        books.expect([("line", "available / held", HOLD)], "authorization.expired")
+    else:
+        desk.clock.advance(END_US)
+    answer = desk.do(picked_up(before, TAKEN_US))
+    ended = [] if swept else [("line", "available / held", HOLD)]
+    books.expect(
+        [*ended, ("line", "held / available", HOLD)],
+        *([] if swept else ["authorization.expired"]),
+        "authorization.late_picked_up",
+    )
+    assert isinstance(answer, LateStart)
+    it, cited = answer.authorization, stored(desk, before)
+    assert answer.reservation == before.name
+    assert (cited.state, cited.close_us) == (State.EXPIRED, END_US)
+    assert it.authorization_id != before.authorization_id
+    assert (it.state, it.custody, it.start) == (State.ACTIVE, Custody.OUT, Start.LATE_PICKUP)
+    assert (it.start_us, it.create_us) == (TAKEN_US, END_US)
+    assert it.due_us == TAKEN_US + DAY_US
+    same = ("product_id", "product_revision", "policy_revision", "decision_id", "fee_bp", "offer")
+    assert [getattr(it, name) for name in same] == [getattr(before, name) for name in same]
+    assert (it.held_credit_minor, it.held_cash_minor, it.asset_id) == (HOLD, 0, ITEM)
+    assert counts(desk)["decisions"] == 1
+    told = desk.store.told(*acts.name(it))
+    assert told is not None
+    assert told.reservation == before.name
+
+
+def test_r5_the_fee_counts_from_the_pick_up(desk: Desk) -> None:
+    """R5: a rental told late is settled by the tariff from the pick-up on."""
+    it = late(desk, expired(desk))
+    desk.clock.advance(TAKEN_US + 2 * HOUR_US)
+    it = rental(desk, acts.settle_usage(it))
+    assert (it.state, it.captured_minor) == (State.SETTLED, 150 + 8 * 100)
+
+
+def test_r5_a_late_pick_up_happens_once(desk: Desk) -> None:
+    """R5: the same request id gets the stored answer; another one gets the same authorization as it
+    is now, and nothing is posted."""
+    it, books = expired(desk), Books(desk)
+    first = desk.do(picked_up(it, TAKEN_US), request_id="told-1")
+    again = desk.apply(desk.work(picked_up(it, TAKEN_US), request_id="told-1"))
+    assert again == [repr(first).encode()]
+    books.news()
+    assert desk.do(picked_up(it, TAKEN_US - 1), request_id="told-2") == first
+    books.expect([])
+    assert isinstance(first, LateStart)
+    settled = rental(desk, acts.capture(first.authorization, 350, final=True))
+    third = desk.do(picked_up(it, TAKEN_US), request_id="told-3")
+    assert third == LateStart(settled, it.name)
+    assert counts(desk)["late_pickups"] == 1
+    error = refused(desk, picked_up(it, TAKEN_US, "bike-8"))
+    assert isinstance(error, InvalidInput)
+
+
+def test_r5_two_reports_in_one_batch_begin_one_rental(desk: Desk) -> None:
+    """R5: two reports of one late pick-up in the same batch get one rental."""
+    it = expired(desk)
+    desk.apply(
+        *(desk.work(picked_up(it, TAKEN_US), request_id=f"told-{number}") for number in (1, 2))
+    )
+    assert desk.answers["told-1"] == desk.answers["told-2"]
+    assert counts(desk)["authorizations"] == 2
+
+
+@pytest.mark.parametrize("occurred_us", [None, END_US, END_US + 1, END_US + HOUR_US])
+def test_r5_a_pick_up_after_the_expiry_is_refused(desk: Desk, occurred_us: int | None) -> None:
+    """R5: a pick-up without a time, or at or after the expiry, is refused as before."""
+    it = expired(desk)
+    desk.clock.advance(END_US + 2 * MINUTE_US)
+    error = refused(desk, picked_up(it, occurred_us))
+    assert isinstance(error, IllegalState)
+    assert error.reason == "ILLEGAL_TRANSITION"
+    assert counts(desk)["authorizations"] == 1
+
+
+def test_r5_the_last_microsecond_of_a_reservation_is_in_time(desk: Desk) -> None:
+    """R5: a pick-up one microsecond before the expiry begins a rental."""
+    it = late(desk, expired(desk), END_US - 1)
+    assert (it.start_us, it.create_us) == (END_US - 1, END_US)
+
+
+def test_r5_the_reports_window_bounds_a_late_pick_up(desk: Desk) -> None:
+    """R5: a pick-up is told within the policy's report window; a time up to a minute before the
+    reservation counts as its beginning."""
+    it = expired(desk)
+    error = refused(desk, picked_up(it, START_US - MINUTE_US - 1))
+    assert isinstance(error, InvalidInput)
+    begun = late(desk, it, START_US - MINUTE_US)
+    assert begun.start_us == START_US
+
+
+def test_r5_a_report_after_the_window_is_refused(desk: Desk) -> None:
+    """R5: a late pick-up is told within the policy's report window of 90 days."""
+    it = expired(desk)
+    desk.clock.advance(TAKEN_US + 90 * DAY_US + 1)
+    assert isinstance(refused(desk, picked_up(it, TAKEN_US)), InvalidInput)
+    assert late(desk, it, TAKEN_US + 1).start_us == TAKEN_US + 1
+
+
+def reduced(desk: Desk) -> Authorization:
+    """A bike of Ben that waits for its pick-up, with 9,950 on credit and 9,950 in cash."""
+    it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM))))
+    assert (it.held_credit_minor, it.held_cash_minor) == (9_950, 9_950)
+    return it
+
+
+def test_r5_a_deposit_that_is_still_here_comes_back(desk: Desk) -> None:
+    """R5: a deposit not yet paid out posts refund_payable / deposit with the new authorization; the
+    reservation owes it no more, and the money of both adds up to what came in."""
+    it = woken(desk, reduced(desk), END_US)
+    assert (it.refund_payable_minor, it.received_minor) == (9_950, 9_950)
+    books = Books(desk)
+    begun = late(desk, it)
+    books.expect(
+        [("line", "held / available", 9_950), ("money", "refund_payable / deposit", 9_950)],
+        "authorization.deposit_carried_over",
+        "authorization.late_picked_up",
+    )
+    cited = stored(desk, it)
+    assert (cited.state, cited.refund_payable_minor, cited.received_minor) == (State.EXPIRED, 0, 0)
+    assert cited.wake_us is None
+    assert (begun.held_cash_minor, begun.received_minor, begun.cash_minor) == (9_950,) * 3
+    assert (line(desk, "ben").deposit_minor, line(desk, "ben").refund_payable_minor) == (9_950, 0)
+    assert rental(desk, acts.capture(begun, 350, final=True)).refund_payable_minor == 9_600
+
+
+def test_r5_a_part_of_the_deposit_that_went_out_stays_out(desk: Desk) -> None:
+    """R5: of a deposit that was paid out in part only the rest is held again, and what was overpaid
+    is still owed back."""
+    it = rental(desk, pick_up("ben", "bike", ITEM))
+    it = woken(desk, rental(desk, confirm(it, 10_000)), it.create_us + 30 * MINUTE_US)
+    assert it.refund_payable_minor == 10_000
+    it = rental(desk, acts.pay_out(it, 4_000), caller=PLATFORM)
+    begun, cited = late(desk, it), stored(desk, it)
+    assert (begun.held_cash_minor, cited.refund_payable_minor) == (6_000, 0)
+
+
+def test_r5_an_open_charge_back_keeps_its_part(desk: Desk) -> None:
+    """R5: money that a bank disputes is not held again."""
+    it = woken(desk, reduced(desk), END_US)
+    it = rental(desk, acts.charge_back(it, 3_000), caller=PLATFORM)
+    assert late(desk, it).held_cash_minor == 6_950
+    it = rental(desk, acts.decide_charge_back(stored(desk, it), user_won=True), caller=PLATFORM)
+    assert (it.refund_payable_minor, it.received_minor, it.overpaid_minor) == (0, 0, 0)
+
+
+def test_r5_a_suspended_person_has_the_item_all_the_same(desk: Desk) -> None:
+    """R5: the item is gone, so a suspended person's late pick-up is recorded."""
+    it = expired(desk)
+    desk.do(c.SetStanding("ann", Standing.SUSPENDED), caller=PLATFORM)
+    assert late(desk, it).held_credit_minor == HOLD
+
+
+@pytest.mark.parametrize("limit_minor", [0, 5_000, HOLD - 1, HOLD, HOLD + 1])
+def test_r5_the_hold_is_what_the_line_has(desk: Desk, limit_minor: int) -> None:
+    """R5: h = min(hold, available); a full line does not refuse a late pick-up."""
+    it = expired(desk)
+    desk.do(c.SetLimit("ann", acts.money(limit_minor)), caller=PLATFORM)
+    begun = late(desk, it)
+    hold_minor = min(HOLD, limit_minor)
+    assert (begun.held_credit_minor, begun.credit_minor) == (hold_minor, hold_minor)
+    assert balances(desk) == (limit_minor, limit_minor - hold_minor, hold_minor, 0)
+
+
+def test_r5_a_lowered_hold_stays_lowered(desk: Desk) -> None:
+    """R5: the hold that begins again is that of the reservation at its end."""
+    it = rental(desk, acts.decrease(reserved(desk), 10_000))
+    assert late(desk, woken(desk, it, END_US)).held_credit_minor == HOLD - 10_000
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_r5_an_item_promised_meanwhile_is_taken_away(desk: Desk, same: bool) -> None:
+    """R5: if the item was promised to somebody else and not picked up, that authorization is
+    REVERSED with ASSET_TAKEN in the same transaction: its hold is released."""
+    desk.put_users(ann=800, dan=800)
+    it = expired(desk)
+    other = rental(desk, pick_up("ann" if same else "dan", "bike", ITEM))
+    books = Books(desk)
+    begun = late(desk, it)
+    rows = [("line", "held / available", HOLD), ("line", "available / held", HOLD)]
+    books.expect(
+        rows[::-1] if same else rows, "authorization.asset_taken", "authorization.late_picked_up"
+    )
+    other = stored(desk, other)
+    assert (other.state, other.reasons, other.held_minor) == (State.REVERSED, ("ASSET_TAKEN",), 0)
+    assert other.close_us == END_US
+    error = refused(desk, pick_up("ben", "umbrella", ITEM))
+    assert error.metadata["authorization"] == begun.name
+
+
+def test_r5_the_deposit_of_the_one_that_loses_the_item_is_owed_back(desk: Desk) -> None:
+    """R5: what the other person paid for the promised item is owed back."""
+    it = expired(desk)
+    other = rental(desk, pick_up("ben", "bike", ITEM))
+    other = rental(desk, confirm(other))
+    late(desk, it)
+    other = stored(desk, other)
+    assert (other.state, other.refund_payable_minor) == (State.REVERSED, 9_950)
+    assert other.reasons[0] == "ASSET_TAKEN"
+    assert line(desk, "ben").refund_payable_minor == 9_950
+
+
+def test_r5_an_item_that_was_named_at_the_pick_up_is_taken_away(desk: Desk) -> None:
+    """R5: the call may name the item of a reservation without one."""
+    it = expired(desk, asset_id="")
+    other = rental(desk, pick_up("ben", "umbrella", ITEM))
+    begun = rental(desk, picked_up(it, TAKEN_US, ITEM))
+    assert (begun.asset_id, stored(desk, other).state) == (ITEM, State.REVERSED)
+
+
+def test_r5_a_promise_that_has_lapsed_expires(desk: Desk) -> None:
+    """R5: a promise that has lapsed itself meanwhile is EXPIRED and not REVERSED."""
+    it = expired(desk)
+    other = rental(desk, pick_up("ben", "umbrella", ITEM))
+    desk.clock.advance(END_US + 31 * MINUTE_US)
+    assert late(desk, it).state is State.ACTIVE
+    assert stored(desk, other).state is State.EXPIRED
+
+
+def test_r5_an_item_that_is_out_with_somebody_else_is_refused(desk: Desk) -> None:
+    """R5: if the item was picked up by somebody else, the call is refused with ASSET_IN_USE, which
+    names that rental; nothing is kept."""
+    it = expired(desk)
+    other = rental(desk, authorize("ben", "umbrella", ITEM))
+    before = counts(desk)
+    error = refused(desk, picked_up(it, TAKEN_US), request_id="told-1")
+    assert (error.reason, error.metadata["authorization"]) == ("ASSET_IN_USE", other.name)
+    assert error.metadata["product"] == "umbrella"
+    assert counts(desk) == before
+    rental(desk, acts.capture(other, 0, final=True))
+    answer = desk.do(picked_up(it, TAKEN_US), request_id="told-1")
+    assert isinstance(answer, LateStart)
+
+
+def test_r5_an_item_that_somebody_lost_meanwhile_has_appeared(desk: Desk) -> None:
+    """R5: a missing item that is in this person's hands is no longer missing."""
+    it = expired(desk)
+    other = rental(desk, authorize("ben", "umbrella", ITEM))
+    other = woken(desk, other, other.lost_us or 0)
+    assert other.custody is Custody.MISSING
+    assert late(desk, it).state is State.ACTIVE
+    assert stored(desk, other).custody is Custody.UNKNOWN
+
+
+def test_r5_a_sold_item_is_refused(desk: Desk) -> None:
+    """R5: an item that was sold meanwhile is refused with ASSET_SOLD."""
+    it = expired(desk)
+    other = rental(desk, authorize("ben", "umbrella", ITEM))
+    other = woken(desk, other, other.lost_us or 0)
+    woken(desk, other, other.sold_us or 0)
+    assert refused(desk, picked_up(it, TAKEN_US)).reason == "ASSET_SOLD"
+
+
+def test_r5_an_offer_or_a_review_that_lapsed_was_no_reservation(desk: Desk) -> None:
+    """R5: only a reservation that held for a pick-up has a late pick-up; an offer that was not
+    paid and a review that nobody decided have none."""
+    offered = rental(desk, pick_up("ben", "bike", ITEM))
+    assert offered.state is State.OFFERED
+    desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    review = rental(desk, pick_up("ann", "umbrella"))
+    desk.clock.advance(START_US + 25 * HOUR_US)
+    for it in (offered, review):
+        error = refused(desk, picked_up(it, START_US + MINUTE_US))
+        assert (error.reason, stored(desk, it).state) == ("ILLEGAL_TRANSITION", State.EXPIRED)
+
+
+def test_r5_another_operator_learns_nothing(desk: Desk) -> None:
+    """R5: another operator's late pick-up is not found."""
+    it = expired(desk)
+    error = refused(desk, picked_up(it, TAKEN_US), caller=OTHER_OPERATOR)
+    assert error.reason == "AUTHORIZATION_NOT_FOUND"
+
+
+def test_r5_a_reversed_late_pick_up_is_not_begun_again(desk: Desk) -> None:
+    """R5: a late pick-up that was reversed stays the only one of its reservation."""
+    it = expired(desk)
+    begun = rental(desk, reverse(late(desk, it)))
+    assert late(desk, it) == begun
+
+
+def test_r5_one_of_a_group_is_picked_up_late(desk: Desk) -> None:
+    """R5: the late pick-up of one item of a group is a rental of its own, in no group."""
+    desk.put_users(ann=800)
+    both = acts.members(
+        desk, acts.group("ann", ("umbrella", "u-1"), ("umbrella", "u-2"), start=Start.ON_PICKUP)
+    )
+    rental(desk, start(both[0]))
+    desk.clock.advance(END_US)
+    begun = late(desk, both[1])
+    assert (begun.group_id, begun.asset_id, begun.state) == ("", "u-2", State.ACTIVE)
+
+
+def test_r5_a_late_pick_up_may_be_overdue_already(desk: Desk) -> None:
+    """R5: a pick-up that is told after the due time begins a rental that is overdue at once, and
+    that is not lost before the policy's time is over."""
+    it = expired(desk)
+    desk.clock.advance(TAKEN_US + 40 * DAY_US)
+    begun = late(desk, it)
+    assert (begun.state, begun.due_us) == (State.ACTIVE, TAKEN_US + DAY_US)
+    assert begun.lost_us == TAKEN_US + 40 * DAY_US + 2 * HOUR_US
+    assert woken(desk, begun, TAKEN_US + 40 * DAY_US).state is State.OVERDUE
+
+
+def test_r5_the_row_cites_reservation_and_rental(desk: Desk) -> None:
+    """R5: one row names the reservation, the rental, the pick-up and the deposit."""
+    it = woken(desk, reduced(desk), END_US)
+    begun = late(desk, it)
+    with desk.store.begin() as transaction:
+        found = read(transaction, LATE_PICKUPS, [acts.name(it)])[acts.name(it)]
+    assert found == (*acts.name(it), begun.authorization_id, TAKEN_US, 9_950, END_US)
