@@ -28,6 +28,7 @@ from service.engine.pool import NoPool, Pool
 from service.engine.ports import Rail, Scorer
 from service.engine.records.seals import SealRecord
 from service.engine.scoring import Assessor
+from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
 from service.engine.workers.owed_back import OwedBackWatch
@@ -39,6 +40,7 @@ from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
 from service.rpc import (
     authorization_service,
+    case_service,
     collection_service,
     credit_service,
     ledger_service,
@@ -46,6 +48,7 @@ from service.rpc import (
     sandbox_service,
 )
 from service.rpc.authorization_service import AuthorizationReads
+from service.rpc.case_service import CaseReads
 from service.rpc.collection_service import CollectionReads
 from service.rpc.convert import encode_authorization
 from service.rpc.credit_service import People
@@ -138,6 +141,9 @@ class App:
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
         )
+        self._cases = CaseClock(
+            store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
+        )
         self._transfers = _transfers(parts, self.committer, backstage)
         self._sealer = _sealer(parts, self.committer, horizon, backstage)
         self._workers = self._workers_of(engine, backstage)
@@ -201,6 +207,10 @@ class App:
                 *treasury.methods(small),
                 *changing(collection_service.MUTATIONS, small),
             ],
+            case_service.SERVICE: [
+                *CaseReads(store, lists, self._readers).methods(small),
+                *changing(case_service.MUTATIONS, small),
+            ],
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
         }
@@ -253,6 +263,7 @@ class App:
             works["seals"] = (self._sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
         if not isinstance(self._parts.clock, SandboxClock):
             works["timers"] = (self._timers.work, limits.sweep_interval_s, None)
+            works["cases"] = (self._cases.work, limits.sweep_interval_s, None)
             if self._transfers is not None:
                 works["transfers"] = (self._transfers.work, limits.dispatch_interval_s, None)
             if self._parts.rail is not None:
@@ -280,8 +291,9 @@ class App:
         await self._rails.report(body, signature)
 
     async def _catch_up(self) -> int:
-        """Does the due background work now; returns the number of authorizations woken."""
-        woken = await self._timers.wake_due()
+        """Does the due background work now; returns the number of authorizations woken and of
+        cases decided."""
+        woken = await self._timers.wake_due() + await self._cases.decide_over()
         if self._transfers is not None:
             await self._transfers.send_requested()
             await self._hear_rail()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.method import Method
 from freehold.v1 import (
     authorization_service_pb2,
+    case_service_pb2,
     collection_service_pb2,
     credit_service_pb2,
     ledger_service_pb2,
@@ -132,6 +133,36 @@ class Methods:
         "AuthorizationService",
         authorization_service_pb2.RecordPaidElsewhereRequest,
         authorization_service_pb2.RecordPaidElsewhereResponse,
+    )
+
+    open_complaint = Method(
+        "CaseService",
+        case_service_pb2.OpenComplaintRequest,
+        case_service_pb2.OpenComplaintResponse,
+    )
+
+    add_evidence = Method(
+        "CaseService",
+        case_service_pb2.AddEvidenceRequest,
+        case_service_pb2.AddEvidenceResponse,
+    )
+
+    resolve_case = Method(
+        "CaseService",
+        case_service_pb2.ResolveCaseRequest,
+        case_service_pb2.ResolveCaseResponse,
+    )
+
+    get_case = Method(
+        "CaseService",
+        case_service_pb2.GetCaseRequest,
+        case_service_pb2.GetCaseResponse,
+    )
+
+    list_cases = Method(
+        "CaseService",
+        case_service_pb2.ListCasesRequest,
+        case_service_pb2.ListCasesResponse,
     )
 
     open_dispute = Method(

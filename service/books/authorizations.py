@@ -155,11 +155,8 @@ class Attribution:
         named = self._portion.authorizations_named(rows)
         for name in e.CARRIED:
             known = np.flatnonzero(named >= 0)
-            np.subtract.at(
-                self.amounts,
-                (named[known], e.PLACES[name]),
-                rows["deposit_minor"][known],
-            )
+            amounts = self.amounts[:, e.PLACES[name]]
+            np.subtract.at(amounts, named[known], rows["deposit_minor"][known])
 
     def _add_payouts(self, effect: Array) -> None:
         """Counts the payouts; entries of one transaction with the same flow are one payout."""

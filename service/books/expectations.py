@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.domain.authorization import CAPTURABLE, Custody, State
+from service.domain.cases import CaseKind, Outcome
 from service.domain.dunning import Rung
 from service.domain.ledger import Account
 from service.domain.transitions import Transition as T
@@ -234,6 +235,8 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     },
     T.DEBT_BOOKED: {(A.RECEIVABLE_UNHELD, A.OPERATOR_DEFERRED): _moves(unheld_minor=1)},
     T.DEBT_DROPPED: _DROPPED,
+    T.CASE_DECIDED: {**_GIVEN_BACK, **_DROPPED},
+    T.CASE_DECIDED_BY_TIME: {**_GIVEN_BACK, **_DROPPED},
 }
 """The postings that each transition may have, apart from a set-off."""
 
@@ -262,6 +265,8 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     # Open and disputed parts of a capture are given back together.
     T.FOUND: ((True, 0), (True, -1)),
     T.RETURN_PRESUMED: ((True, 0), (True, -1)),
+    T.CASE_DECIDED: ((True, 0), (True, -1)),
+    T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
     T.CHARGE_FORGIVEN: ((False, 0),),
     T.DISPUTE_OPENED: ((False, 1),),
     T.DISPUTE_LOST: ((False, -1),),
@@ -271,7 +276,12 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
 }
 """The transitions that correct a charge: whether the operator gives the amount up, and the sign of
 the change of what is disputed."""
-CORRECTING_DEBTS: Final = frozenset({T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON})
+CORRECTING_DEBTS: Final = frozenset(
+    {
+        *(T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON),
+        *(T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
+    }
+)
 """The transitions that correct a debt without a hold: it has no captures, and nothing is given up
 of an amount that was not paid."""
 
@@ -319,7 +329,7 @@ CLIMBED: Final = {
 }
 NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.EXPIRED, T.OVERDUE, T.CLAIM_ACCEPTED, T.SOLD, T.DEBIT_FAILED, T.DEBIT_CANCELLED),
-    T.DEBT_DROPPED,
+    *(T.DEBT_DROPPED, T.CASE_DECIDED_BY_TIME),
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
     *(T.SET_OFF, T.PAID_OUT_BY_TIME),
     *(T.APPEARED, T.RETURN_PRESUMED),
@@ -360,3 +370,43 @@ PAYMENTS: Final = {
     PaymentKind.ELSEWHERE: "elsewhere",
     PaymentKind.CHARGE_BACK: "charge_backs",
 }
+
+
+# -- cases ----------------------------------------------------------------------------------------
+
+CASE_OPENINGS: Final = {
+    CaseKind.CLAIM: T.RETURN_CLAIMED,
+    CaseKind.DISPUTE: T.DISPUTE_OPENED,
+    **dict.fromkeys(
+        (
+            *(CaseKind.LATE_CLAIM, CaseKind.RETURN_BLOCKED, CaseKind.ITEM_AT_FAULT),
+            *(CaseKind.WRONG_FEE, CaseKind.NOT_MINE, CaseKind.DAMAGE_NOT_MINE, CaseKind.OTHER),
+        ),
+        T.CASE_OPENED,
+    ),
+}
+"""The transition that opens a case of each kind; a question of the platform has none."""
+CASE_ENDS: Final = {
+    (CaseKind.CLAIM, T.RETURN_CONTESTED): {Outcome.FOR_OPERATOR},
+    (CaseKind.CLAIM, T.SETTLED): {Outcome.FOR_USER},
+    (CaseKind.CLAIM, T.CLAIM_ACCEPTED): {Outcome.FOR_USER},
+    (CaseKind.DISPUTE, T.DISPUTE_LOST): {Outcome.FOR_OPERATOR},
+    **{
+        (CaseKind.DISPUTE, transition): {Outcome.FOR_USER}
+        for transition in (
+            *(T.DISPUTE_WON, T.FOUND, T.RETURN_PRESUMED, T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
+        )
+    },
+    **{
+        (kind, transition): outcomes
+        for kind, opening in CASE_OPENINGS.items()
+        if opening is T.CASE_OPENED
+        for transition, outcomes in (
+            (T.CASE_DECIDED, {Outcome.FOR_USER, Outcome.IN_PART, Outcome.FOR_OPERATOR}),
+            (T.CASE_DECIDED_BY_TIME, {Outcome.FOR_USER}),
+        )
+    },
+}
+"""The outcomes of a case by its kind and the transition that closes it."""
+CASE_EVENTS: Final = frozenset({T.CASE_OPENED, T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME})
+"""Transitions of which each opens or closes a case."""

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import authorizations, captures, portion
 from service.books.authorizations import Attribution
+from service.books.cases import wrong_case
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
 from service.books.faults import Faults, Found
@@ -83,6 +84,7 @@ class Part(NamedTuple):
     references: tuple[tuple[int, BookFault], ...] = ()
     answer: BookFault | None = None
     payload: BookFault | None = None
+    case: BookFault | None = None
 
 
 class _Counts:
@@ -144,6 +146,7 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
     return part._replace(
         answer=readers.answer and _wrong_answer(connection, share, readers.answer),
         payload=wrong_payload(connection, share.people, readers.payload),
+        case=wrong_case(connection, share.people),
     )
 
 

@@ -42,10 +42,13 @@ class Scope(StrEnum):
     BOOKS_READ = "books.read"
     BOOKS_VERIFY = "books.verify"
     SANDBOX_CLOCK = "sandbox.clock"
+    CASES_READ = "cases.read"
+    CASES_WRITE = "cases.write"
 
 
-SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM})
-"""Scopes of operators and of the platform: a user may report a return in either's app."""
+SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE})
+"""Scopes of operators and of the platform: a user may report a return, or complain, in either's
+app."""
 OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES)
 

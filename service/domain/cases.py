@@ -1,11 +1,12 @@
 """Cases: open questions between a person, an operator and the platform, each with a clock.
 
 A claimed return, a dispute and a complaint are cases, and so is money that matches nothing. A case
-has two sides, which add evidence. It ends with an outcome, which posts itself in the same step. If
-nobody answers until `due_us`, a case of a person is decided for the person.
+has two sides, which add evidence. It ends with an outcome, which posts itself in the same step.
 
 A claim and a dispute keep their own calls and states: the steps of the authorization open and close
-their cases.
+their cases. A complaint, and a return that is claimed after the settlement, have a clock of their
+own. The operator answers within 48 hours, or it is decided for the person. If the operator gave
+evidence, the arbiter decides within the same time, or it is decided for the person.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
+from service.domain.authorization import Authorization, State
 from service.domain.dunning import HOUR_US
+from service.domain.errors import IllegalState
+from service.domain.transitions import Transition
 
 CLOCK_US = 48 * HOUR_US
-"""The time in which a side answers a complaint."""
+"""The time in which the operator answers a complaint, and then the arbiter, in microseconds."""
 
 
 class CaseKind(StrEnum):
@@ -51,10 +55,8 @@ COMPLAINTS = frozenset(
         *(CaseKind.NOT_MINE, CaseKind.DAMAGE_NOT_MINE, CaseKind.OTHER),
     }
 )
-DECIDED_BY_SILENCE = COMPLAINTS | {CaseKind.LATE_CLAIM}
-"""Kinds whose own clock decides them for the person."""
-STEPS_DECIDE = frozenset({CaseKind.CLAIM, CaseKind.DISPUTE})
-"""Kinds that the steps of the authorization close, with the calls and clocks of their own."""
+CLOCKED = COMPLAINTS | {CaseKind.LATE_CLAIM}
+"""Kinds with a clock of their own, whose end decides them for the person."""
 PLATFORM_ONLY = frozenset(
     {CaseKind.UNMATCHED_MONEY, CaseKind.SECOND_REFERENCE, CaseKind.LATE_PICKUP}
 )
@@ -89,30 +91,33 @@ class Outcome(StrEnum):
 class Case(NamedTuple):
     """One case as stored.
 
-    `user_id`, `operator_id`, `authorization_id` and `currency` are empty where nobody is known.
-    `asked_minor` is the amount in question; 0 means all that the operator kept, or no amount.
-    `reference` is that of the payment, or the opener's own. `occurred_us` is the time that a late
-    claim tells. `authorization_version` is that of the step which opened the case, and
-    `close_version` of the step which closed it; 0 if no step did.
+    In questions of the platform, `user_id`, `operator_id`, `authorization_id` and `currency` are
+    empty where nobody is known.
 
-    `waits_for` is the side that is to answer until `due_us`; None has no limit. `closed_by` is the
-    operator, or the platform; empty if time decided. `granted_minor` was given back. `evidence`
-    counts the rows of evidence, and `version` the changes. `digest` covers all other columns,
-    except the person. Amounts are minor units, times microseconds since the epoch, UTC.
+    `asked_minor` is the amount in question; 0 means all that the operator kept, or no amount.
+    `reference` is that of the payment, or the opener's own. `occurred_us` is the time of the return
+    that a late claim tells.
+
+    `waits_for` is the side that is to answer until `due_us`; None has no limit. `granted_minor` was
+    given back. `closed_by` is the caller that decided the case; empty if time did, or a step of the
+    authorization. `open_version` and `close_version` are the versions of the authorization whose
+    steps opened and closed the case; 0 if none did. `evidence` counts the rows of evidence,
+    and `version` the changes. `digest` covers all other columns, except the person. Amounts are
+    minor units, times microseconds since the epoch, UTC.
     """
 
     user_id: str
+    authorization_id: str
     case_id: str
     kind: CaseKind
     operator_id: str
-    authorization_id: str
     currency: str
     asked_minor: int
     reference: str
     opened_by: Side
     open_us: int
+    open_version: int
     occurred_us: int | None
-    authorization_version: int
     state: CaseState
     waits_for: Side
     due_us: int | None
@@ -127,18 +132,34 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The resource name; a case of nobody has the person `-`."""
-        return f"users/{self.user_id or '-'}/cases/{self.case_id}"
+        """The resource name; a person or an authorization that is not known is `*`."""
+        of = f"users/{self.user_id or '*'}/authorizations/{self.authorization_id or '*'}"
+        return f"{of}/cases/{self.case_id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the case waits for somebody."""
+        return self.state is CaseState.OPEN
+
+
+class WaitingCase(NamedTuple):
+    """A case whose time is over; sorted by the instants."""
+
+    due_us: int
+    user_id: str
+    authorization_id: str
+    case_id: str
 
 
 class Evidence(NamedTuple):
     """Evidence of one side; `number` counts from 1 within the case.
 
-    `text` says it, and `reference` names it elsewhere; one of the two may be empty. `digest` covers
-    all other columns, except the person.
+    `text` says it, and `reference` names it elsewhere; either may be empty. `digest` covers all
+    other columns, except the person.
     """
 
     user_id: str
+    authorization_id: str
     case_id: str
     number: int
     side: Side
@@ -153,7 +174,7 @@ def digest_of(row: Case | Evidence) -> bytes:
     return sha256("\n".join(map(str, row[1:-1])).encode()).digest()
 
 
-def sealed(case: Case) -> Case:
+def digested(case: Case) -> Case:
     """The case with the digest of its present columns."""
     return case._replace(digest=digest_of(case))
 
@@ -169,27 +190,27 @@ def open_case(
     user_id: str = "",
     operator_id: str = "",
     authorization_id: str = "",
-    authorization_version: int = 0,
+    open_version: int = 0,
     currency: str = "",
     asked_minor: int = 0,
     reference: str = "",
     occurred_us: int | None = None,
 ) -> Case:
     """A new case, without evidence yet; see `Case` for the parts."""
-    return sealed(
+    return digested(
         Case(
             user_id,
+            authorization_id,
             case_id,
             kind,
             operator_id,
-            authorization_id,
             currency,
             asked_minor,
             reference,
             opened_by,
             now_us,
+            open_version,
             occurred_us,
-            authorization_version,
             CaseState.OPEN,
             waits_for,
             due_us,
@@ -197,13 +218,57 @@ def open_case(
     )
 
 
+def open_about(
+    it: Authorization,
+    case_id: str,
+    kind: CaseKind,
+    now_us: int,
+    *,
+    opened_by: Side = Side.USER,
+    waits_for: Side = Side.OPERATOR,
+    due_us: int | None = None,
+    asked_minor: int = 0,
+    reference: str = "",
+    occurred_us: int | None = None,
+) -> Case:
+    """A new case about an authorization, opened by the step that made its present version."""
+    return open_case(
+        case_id,
+        kind,
+        now_us,
+        opened_by=opened_by,
+        waits_for=waits_for,
+        due_us=due_us,
+        user_id=it.user_id,
+        operator_id=it.operator_id,
+        authorization_id=it.authorization_id,
+        open_version=it.version,
+        currency=it.currency,
+        asked_minor=asked_minor,
+        reference=reference,
+        occurred_us=occurred_us,
+    )
+
+
 def with_evidence(
     case: Case, side: Side, text: str, reference: str, now_us: int
 ) -> tuple[Case, Evidence]:
-    """The case with one more row of evidence, and the row."""
+    """The case with one more row of evidence, and the row.
+
+    Evidence of the operator passes a case with a clock of its own on to the arbiter.
+    """
     number = case.evidence + 1
-    row = Evidence(case.user_id, case.case_id, number, side, text, reference, now_us)
-    return sealed(case._replace(evidence=number)), row._replace(digest=digest_of(row))
+    row = Evidence(*case[:3], number, side, text, reference, now_us)
+    told = case._replace(evidence=number, version=case.version + 1)
+    if side is Side.OPERATOR and case.kind in CLOCKED and case.waits_for is Side.OPERATOR:
+        told = told._replace(waits_for=Side.PLATFORM, due_us=now_us + CLOCK_US)
+    return digested(told), row._replace(digest=digest_of(row))
+
+
+def asking_more(case: Case, asked_minor: int) -> Case:
+    """The case about a larger amount."""
+    more_minor = case.asked_minor + asked_minor
+    return digested(case._replace(asked_minor=more_minor, version=case.version + 1))
 
 
 def closed(
@@ -216,7 +281,7 @@ def closed(
     close_version: int = 0,
 ) -> Case:
     """The case after its outcome."""
-    return sealed(
+    return digested(
         case._replace(
             state=CaseState.CLOSED,
             outcome=outcome,
@@ -227,3 +292,32 @@ def closed(
             version=case.version + 1,
         )
     )
+
+
+def require_open(case: Case, now_us: int) -> None:
+    """Raises IllegalState if the case is closed, or if its own clock has run out."""
+    if not case.is_open:
+        raise IllegalState("CASE_CLOSED", "the case is closed", str(case.state))
+    if case.kind in CLOCKED and case.due_us is not None and case.due_us <= now_us:
+        raise IllegalState(
+            "CASE_DECIDED_BY_TIME",
+            "nobody answered in time, so the case is decided for the user",
+            str(case.state),
+        )
+
+
+_AGAINST_THE_PERSON = frozenset({Transition.RETURN_CONTESTED, Transition.DISPUTE_LOST})
+
+
+def outcome_of(case: Case, it: Authorization, transition: Transition) -> Outcome | None:
+    """The outcome of a claim or a dispute by a step of its authorization; None if it stays open."""
+    match case.kind:
+        case CaseKind.CLAIM:
+            waits = it.state is State.RETURN_CLAIMED
+        case CaseKind.DISPUTE:
+            waits = bool(it.disputed_minor or it.unheld_disputed_minor)
+        case _:
+            return None
+    if waits:
+        return None
+    return Outcome.FOR_OPERATOR if transition in _AGAINST_THE_PERSON else Outcome.FOR_USER

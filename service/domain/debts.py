@@ -142,7 +142,7 @@ def _captured(
     )
 
 
-def _dropped(amount_minor: int) -> Posting:
+def drop_posting(amount_minor: int) -> Posting:
     return Posting(Account.OPERATOR_DEFERRED, Account.RECEIVABLE_UNHELD, amount_minor)
 
 
@@ -159,7 +159,7 @@ def lower(it: Authorization, amount_minor: int, now_us: int, cited: int | None) 
     """The operator lowers the debt; nobody owes that part any more."""
     parts = _whole(amount_minor, cited)
     lowered = it._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
-    return step(lowered, (_dropped(amount_minor),), Transition.LOWERED, now_us, parts=parts)
+    return step(lowered, (drop_posting(amount_minor),), Transition.LOWERED, now_us, parts=parts)
 
 
 def open_dispute(it: Authorization, amount_minor: int, now_us: int, cited: int | None) -> Step:
@@ -188,7 +188,7 @@ def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us
             it.state,
         )
     dropped = decided._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
-    posting = _dropped(amount_minor)
+    posting = drop_posting(amount_minor)
     return step(dropped, (posting,), Transition.DISPUTE_WON, now_us, parts=parts)
 
 
@@ -201,7 +201,7 @@ def lapse(it: Authorization) -> Step:
     """The debt was not paid in time: what is due of it is dropped; a disputed part stays."""
     amount_minor = it.unheld_due_minor
     dropped = it._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
-    return step(dropped, (_dropped(amount_minor),), Transition.DEBT_DROPPED, _until_us(it))
+    return step(dropped, (drop_posting(amount_minor),), Transition.DEBT_DROPPED, _until_us(it))
 
 
 def _until_us(it: Authorization) -> int:

@@ -343,10 +343,10 @@ def find(
     """
     require_found(authorization, dated=True)
     total_minor = usage_fee(authorization, product, docked_us).total_minor
-    return _docked(authorization, captures, total_minor, Transition.FOUND, docked_us)
+    return docked(authorization, captures, total_minor, Transition.FOUND, docked_us)
 
 
-def _docked(
+def docked(
     authorization: Authorization,
     captures: Sequence[Capture],
     total_minor: int,
@@ -397,4 +397,4 @@ def presume_return(
         raise IllegalState("NOT_APPEARED", "the item did not appear", authorization.state)
     total_minor = usage_fee(authorization, product, until_us).total_minor
     most_minor = min(total_minor, product.tariff.day_cap_minor)
-    return _docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)
+    return docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)

@@ -64,6 +64,11 @@ class Transition(StrEnum):
     PAID_OUT_BY_TIME = "collection.paid_out_by_time"
     DEBT_BOOKED = "collection.debt_booked"
     DEBT_DROPPED = "collection.debt_dropped"
+    # cases
+    CASE_OPENED = "case.opened"
+    EVIDENCE_ADDED = "case.evidence_added"
+    CASE_DECIDED = "case.decided"
+    CASE_DECIDED_BY_TIME = "case.decided_by_time"
     DEBIT_REQUESTED = "collection.debit_requested"
     DEBIT_AWAITED = "collection.debit_awaited"
     DEBIT_CANCELLED = "collection.debit_cancelled"

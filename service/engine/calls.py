@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from service.domain.authorization import Authorization
+from service.domain.cases import Case
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
@@ -83,6 +84,13 @@ class Corrected:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseTold:
+    """A case after a call on it."""
+
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """The Authorize to reverse has not arrived; it will be declined if it arrives late."""
 
@@ -136,6 +144,7 @@ Answer = (
     | Settled
     | LateStart
     | Corrected
+    | CaseTold
     | Tombstone
     | Profile
     | Line

@@ -22,10 +22,15 @@ def occurred_us(
     policy: Policy,
     draft: Draft,
     now_us: int,
+    *,
+    refuses_early: bool = True,
+    refuses_old: bool = True,
 ) -> int:
     """The time of the event in microseconds; None in the call means now.
 
-    An event may be reported within the policy's window, and not before the authorization.
+    An event may be reported within the policy's window, and not before the authorization. Unless
+    the caller refuses it, a time before the start counts as the start, and one before the window
+    as its beginning.
 
     A time later than now counts as now, which never costs the person more. A time a little before
     the rental's start counts as the start. If another process, whose clock is ahead, has written
@@ -35,7 +40,9 @@ def occurred_us(
     if asked_us is None:
         return max(now_us, begin_us)
     window_us = policy.report_window_us
-    if asked_us < max(begin_us - EARLIEST_OCCURRENCE_US, now_us - window_us):
+    early = asked_us < begin_us - EARLIEST_OCCURRENCE_US
+    old = asked_us < now_us - window_us
+    if (early and refuses_early) or (old and refuses_old):
         raise InvalidInput.of(
             "occurred_at",
             "occurred_at.range",
@@ -46,4 +53,4 @@ def occurred_us(
         draft.clock_gap = ClockGap(caller, act.call, asked_us - now_us, now_us)
     elif asked_us < begin_us:
         draft.clock_gap = ClockGap(caller, act.call, asked_us - begin_us, now_us)
-    return max(begin_us, min(asked_us, now_us))
+    return max(begin_us, now_us - window_us if old else begin_us, min(asked_us, now_us))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
+from service.domain.cases import WaitingCase
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.records.seals import SealedHead, SealRecord
 from service.engine.records.transfers import TransferRecord
@@ -158,6 +159,15 @@ class Store(TermsStore, Protocol):
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
         """Authorizations with a due timer, earliest first; only those after `after`, if given."""
+        ...
+
+    def cases_over(
+        self, now_us: int, limit: int, after: WaitingCase | None = None
+    ) -> list[WaitingCase]:
+        """Open cases with a clock of their own that has run out, earliest first.
+
+        Only those after `after`, if given.
+        """
         ...
 
     def unsent_transfers(

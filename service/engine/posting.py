@@ -24,6 +24,7 @@ from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
 from service.engine.calls import AuthorizationCommand, Corrected, Work
+from service.engine.cases import follow
 from service.engine.context import Context, Decided
 from service.engine.correcting import (
     NO_REMARK,
@@ -40,6 +41,7 @@ from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.rows import Draft, Rows
 from service.engine.tables import (
     AUTHORIZATIONS,
+    CASES,
     CORRECTIONS,
     ENTRIES,
     LINES,
@@ -168,6 +170,8 @@ def apply(
         item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
         if item is not None and item.authorization_id == result.authorization_id:
             _leave(draft, item, result.custody)
+    if rows[CASES]:
+        follow(draft, step, rows, context.now_us)
     return result
 
 

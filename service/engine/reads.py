@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.domain.authorization import Authorization, State
+from service.domain.cases import Case, CaseKind, CaseState, Evidence, Side
 from service.domain.ledger import Entry, Line, LineAt
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord, TransferState
@@ -60,6 +61,32 @@ class Told(NamedTuple):
     reservation: str = ""
 
 
+class CaseWithEvidence(NamedTuple):
+    """A case with its evidence, as of one instant, by their numbers."""
+
+    case: Case
+    evidence: list[Evidence]
+
+
+class CaseReader(Protocol):
+    """Reads cases outside any write transaction."""
+
+    def case(self, user_id: str, authorization_id: str, case_id: str) -> CaseWithEvidence | None:
+        """One case with its evidence, or None."""
+        ...
+
+
+class CaseFilter(NamedTuple):
+    """The cases of a list: of an operator, or all if it is empty; None and 0 do not filter."""
+
+    operator_id: str
+    state: CaseState
+    kind: CaseKind | None
+    waits_for: Side | None
+    due_before_us: int
+    user_id: str
+
+
 class AuthorizationReader(Protocol):
     """Reads authorizations outside any write transaction."""
 
@@ -87,6 +114,10 @@ class ListReader(Protocol):
 
     def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
         """A page of all authorizations in REVIEW."""
+        ...
+
+    def cases(self, filters: CaseFilter, *, after: Place, size: int) -> Page[Case]:
+        """A page of the cases that the caller may see."""
         ...
 
     def transfers(

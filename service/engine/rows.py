@@ -80,6 +80,8 @@ class Keys:
     corrected       authorizations whose corrections are read
     debts           rentals whose debts are read, by user id and authorization id
     late            reservations for which a late pick-up may come: user id, authorization id, item
+    cased           authorizations whose cases are read
+    questions       questions of the platform, by user id, authorization id and case id
     seal            whether the number of the last seal is read
     """
 
@@ -102,6 +104,8 @@ class Keys:
     corrected: set[Pair] = field(default_factory=set)
     debts: set[Pair] = field(default_factory=set)
     late: set[tuple[str, str, str]] = field(default_factory=set)
+    cased: set[Pair] = field(default_factory=set)
+    questions: set[tuple[str, str, str]] = field(default_factory=set)
     seal: bool = False
 
 

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
+from service.domain.cases import Case, Evidence
 from service.domain.ledger import Entry, Line
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
@@ -130,6 +131,19 @@ DEBTS: Table[tuple[str, str, str], DebtRecord] = Table(
 LATE_PICKUPS: Table[Pair, LatePickupRecord] = Table(
     "late_pickups", LatePickupRecord, ["user_id", "authorization_id"]
 )
+CASES: Table[tuple[str, str, str], Case] = Table(
+    "cases",
+    Case,
+    ["user_id", "authorization_id", "case_id"],
+    version="version",
+    fixed=[
+        *("kind", "operator_id", "currency", "reference", "opened_by", "open_us"),
+        *("open_version", "occurred_us"),
+    ],
+)
+EVIDENCE: Table[tuple[str, str, str, int], Evidence] = Table(
+    "case_evidence", Evidence, ["user_id", "authorization_id", "case_id", "number"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -147,6 +161,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CORRECTIONS,
     DEBTS,
     LATE_PICKUPS,
+    CASES,
+    EVIDENCE,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

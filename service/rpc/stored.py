@@ -14,9 +14,10 @@ from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
 
+from service.domain.cases import PLATFORM_ONLY
 from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
-from service.rpc import authorization_service, collection_service, credit_service
+from service.rpc import authorization_service, case_service, collection_service, credit_service
 from service.rpc.convert import STATE_OF
 
 REMOVED: dict[str, type[Message]] = {}
@@ -24,9 +25,11 @@ REMOVED: dict[str, type[Message]] = {}
 
 _RESPONSES: dict[str, type[Message]] = {
     it.name: it.response
-    for service in (authorization_service, credit_service, collection_service)
+    for service in (authorization_service, credit_service, collection_service, case_service)
     for it in service.MUTATIONS
 }
+_HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}
+"""Questions of the platform: calls on them change no authorization."""
 _BULK = credit_service.PUT_USERS
 
 
@@ -85,6 +88,8 @@ def _about(kind: type[Message]) -> Callable[[Any], str | None]:
         return lambda message: f"users/{message.line.user_id}"
     if "authorizations" in fields:
         return lambda message: message.authorizations[0].name if message.authorizations else ""
+    if "case" in fields:
+        return lambda message: None if message.case.kind in _HIDDEN else message.case.authorization
     if "authorization" not in fields:
         return lambda _: None
     name = attrgetter("authorization.name")

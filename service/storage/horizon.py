@@ -42,7 +42,7 @@ _WRITERS = text(
     " WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND relation IN"
-    " ('outbox'::regclass, 'authorizations'::regclass, 'transfers'::regclass)"
+    " ('outbox'::regclass, 'authorizations'::regclass, 'transfers'::regclass, 'cases'::regclass)"
 )
 _NAME = text("SELECT application_name FROM pg_stat_activity WHERE pid = :pid")
 

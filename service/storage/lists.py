@@ -14,14 +14,17 @@ from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
 
 from service.config import LIMITS
 from service.domain.authorization import Authorization, State
+from service.domain.cases import PLATFORM_ONLY, Case
 from service.domain.errors import Unavailable
-from service.engine.reads import Page, Place
+from service.engine.reads import CaseFilter, Page, Place
 from service.engine.records.transfers import TransferRecord, TransferState
+from service.engine.tables import CASES
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import backend_of, reading
 from service.storage.horizon import Horizon
 from service.storage.schema.columns import ARRIVAL
+from service.storage.schema.record_tables import CONVERTERS
 
 Record = TypeVar("Record")
 
@@ -77,6 +80,23 @@ class Lists:
             after,
             size,
         )
+
+    def cases(self, filters: CaseFilter, *, after: Place, size: int) -> Page[Case]:
+        """A page of an operator's cases, or of all if the operator is empty."""
+        c = t.cases.c
+        query = select(*t.recorded(t.cases), c.arrival).where(c.state == str(filters.state))
+        if filters.operator_id:
+            hidden = (c.kind != str(kind) for kind in sorted(PLATFORM_ONLY))
+            query = query.where(c.operator_id == filters.operator_id, *hidden)
+        if filters.kind is not None:
+            query = query.where(c.kind == str(filters.kind))
+        if filters.waits_for is not None:
+            query = query.where(c.waits_for == str(filters.waits_for))
+        if filters.due_before_us:
+            query = query.where(c.due_us <= filters.due_before_us)
+        if filters.user_id:
+            query = query.where(c.user_id == filters.user_id)
+        return self._page(t.cases, c.case_id, query, CONVERTERS[CASES].record, after, size)
 
     def _page(
         self,

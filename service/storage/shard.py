@@ -27,6 +27,8 @@ BY_USER = (
     "corrections",
     "debts",
     "late_pickups",
+    "cases",
+    "case_evidence",
     "transfers",
     "sealed_heads",
     "outbox",

@@ -38,6 +38,7 @@ from service.domain.transitions import Transition
 from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
+    CASES,
     CORRECTIONS,
     DEBTS,
     LINES,
@@ -278,6 +279,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     TRANSFERS: [("user_id", "authorization_id")],
     CAPTURES: [("user_id", "authorization_id")],
     CORRECTIONS: [("user_id", "authorization_id")],
+    CASES: [("user_id", "authorization_id")],
 }
 """The columns, beside the keys, by which rows are found."""
 

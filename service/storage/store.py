@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from service.domain.cases import WaitingCase
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
@@ -33,12 +34,13 @@ from service.engine.ports import (
     StorageFailed,
     Waking,
 )
-from service.engine.reads import Told
+from service.engine.reads import CaseWithEvidence, Told
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.backend import Session
+from service.storage.cases import case_with_evidence, cases_over
 from service.storage.charges import told
 from service.storage.database import backend_of, reading, session_of, telling, writing
 from service.storage.owed_back import owed_back
@@ -262,6 +264,18 @@ class SqlStore:
         with reading(self._engine) as connection:
             found = connection.execute(query.order_by(*order).limit(limit))
             return [Waking(*row) for row in found]
+
+    def cases_over(
+        self, now_us: int, limit: int, after: WaitingCase | None = None
+    ) -> list[WaitingCase]:
+        """Open cases with a clock of their own that has run out, earliest first."""
+        with reading(self._engine) as connection:
+            return cases_over(connection, now_us, limit, after)
+
+    def case(self, user_id: str, authorization_id: str, case_id: str) -> CaseWithEvidence | None:
+        """One case with its evidence, or None."""
+        with reading(self._engine) as connection:
+            return case_with_evidence(connection, (user_id, authorization_id, case_id))
 
     def unsent_transfers(
         self, before_us: int, limit: int, after: TransferRecord | None = None

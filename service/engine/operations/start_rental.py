@@ -48,9 +48,7 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     """
     current, line, draft = opened(work.caller, it, rows, context)
     if it.occurred_us is not None and current.state is State.EXPIRED:
-        late = late_pickup(
-            work, (it.asset_id, it.occurred_us), current, line, draft, rows, context
-        )
+        late = late_pickup(work, (it.asset_id, it.occurred_us), current, line, draft, rows, context)
         if late is not None:
             return late
     acts.require(current, hold.START)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from service.storage.schema.access import api_keys, compatibility, requests
 from service.storage.schema.authorizations import authorizations, decisions, open_items
 from service.storage.schema.captures import captures, corrections
+from service.storage.schema.cases import case_evidence, cases
 from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
 from service.storage.schema.late_pickups import late_pickups
@@ -25,6 +26,8 @@ __all__ = [
     "api_keys",
     "authorizations",
     "captures",
+    "case_evidence",
+    "cases",
     "compatibility",
     "corrections",
     "debts",

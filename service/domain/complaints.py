@@ -1,0 +1,114 @@
+"""Complaints, and returns that are claimed after the settlement: what they give back.
+
+A complaint is about a charge that stands, so it is opened when the rental is closed. A person whose
+item is out claims its return instead. An operator may grant what is asked, or a part of it; only
+the platform decides against the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.domain import concessions, corrections, debts, settlement
+from service.domain.acts import Act, require, require_rental
+from service.domain.authorization import CLOSED, Authorization, State, Step, step
+from service.domain.captures import WITHOUT_ROW, Capture, Part
+from service.domain.errors import IllegalState
+from service.domain.product import Product
+from service.domain.transitions import Transition
+
+OPEN_COMPLAINT = Act("OpenComplaint", CLOSED)
+
+
+def complain(it: Authorization, now_us: int) -> Step:
+    """The person complains about a closed authorization.
+
+    Raises IllegalState while the item is out: its return can be claimed.
+    """
+    if it.state not in CLOSED:
+        raise IllegalState(
+            "ILLEGAL_TRANSITION",
+            f"OpenComplaint is not allowed in state {it.state}: report the return of the item with"
+            f" {settlement.CLAIM_RETURN.call}, and complain about the charge when it is closed",
+            it.state,
+        )
+    return step(it, (), Transition.CASE_OPENED, now_us)
+
+
+def require_late_claim(it: Authorization, *, dated: bool) -> None:
+    """Raises IllegalState unless the person may claim an earlier return of a settled rental.
+
+    If the item is neither missing nor sold, only an earlier time changes the charge, so the claim
+    must be dated.
+    """
+    require(it, Act(settlement.CLAIM_RETURN.call, frozenset({State.SETTLED})))
+    require_rental(it)
+    if it.custody not in settlement.AWAY and not dated:
+        raise IllegalState(
+            "ILLEGAL_TRANSITION",
+            f"{settlement.CLAIM_RETURN.call} is not allowed in state {it.state} without"
+            " occurred_at: give the time of the return",
+            it.state,
+        )
+
+
+def claim_late(it: Authorization, now_us: int) -> Step:
+    """The person says that the item of a settled rental was returned earlier."""
+    return step(it, (), Transition.CASE_OPENED, now_us)
+
+
+def more_evidence(it: Authorization, now_us: int) -> Step:
+    """A side of a case adds evidence."""
+    return step(it, (), Transition.EVIDENCE_ADDED, now_us)
+
+
+def grantable_minor(it: Authorization) -> int:
+    """The amount that a complaint can still give back: the person paid it, or is asked for it."""
+    charge_minor = it.due_minor + it.disputed_minor + it.unrecovered_minor + it.refundable_minor
+    return charge_minor + it.unheld_due_minor + it.unheld_disputed_minor
+
+
+def grant(
+    it: Authorization,
+    amount_minor: int,
+    transition: Transition,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step:
+    """The operator gives back an amount of the charge, at most `grantable_minor`; 0 gives nothing.
+
+    Nobody owes an unpaid part of a debt without a hold any more; that part comes first.
+    """
+    dropped_minor = min(amount_minor, it.unheld_due_minor + it.unheld_disputed_minor)
+    of_due_minor = min(dropped_minor, it.unheld_due_minor)
+    parts: tuple[Part, ...] = ()
+    granted = it
+    if dropped_minor:
+        granted = it._replace(
+            unheld_dropped_minor=it.unheld_dropped_minor + dropped_minor,
+            unheld_disputed_minor=it.unheld_disputed_minor - (dropped_minor - of_due_minor),
+        )
+        parts = (Part(WITHOUT_ROW, dropped_minor),)
+    rest_minor = amount_minor - dropped_minor
+    newest = corrections.newest_first(granted, captures)
+    open_minor = sum(one.open_minor for one in newest)
+    disputed_minor = sum(one.disputed_minor for one in newest)
+    given, postings = concessions.give_back(granted, rest_minor, open_minor, disputed_minor)
+    of_disputes_minor = granted.disputed_minor - given.disputed_minor
+    parts += corrections.given_back(newest, rest_minor - of_disputes_minor, of_disputes_minor)
+    if dropped_minor:
+        postings = (debts.drop_posting(dropped_minor), *postings)
+    return step(given, postings, transition, now_us, parts=parts)
+
+
+def grant_return(
+    it: Authorization,
+    product: Product,
+    docked_us: int,
+    transition: Transition,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+) -> Step:
+    """The item of a settled rental was returned at `docked_us`: the excess is given back."""
+    total_minor = settlement.usage_fee(it, product, docked_us).total_minor
+    return settlement.docked(it, captures, total_minor, transition, now_us)
