@@ -82,7 +82,7 @@ async def payment(r: Round) -> None:
     won = told(answers)
     if r.one(won, "payment"):
         r.won(answers, won)
-    r.lost(refused(answers), EXISTS, "PAYMENT_REFERENCE_REUSED")
+    r.lost(refused(answers), EXISTS, "PAYMENT_REFERENCE_USED")
     stored = await r.stored()
     r.require(len(stored.payments[reference]) == 1, f"recorded {stored.payments[reference]}")
     paid_minor = sum(

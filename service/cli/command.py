@@ -27,6 +27,7 @@ from service.cli.parts import (
     report_key,
     request_option,
 )
+from service.cli.rail_accounts import rail_account
 from service.clock import Clock, SandboxClock, SystemClock
 from service.domain.access import PLATFORM, new_key
 from service.domain.errors import FreeholdError
@@ -389,7 +390,7 @@ def _clock(sandbox: str | None) -> Clock:
     return SandboxClock(int(start.timestamp()) * 1_000_000)
 
 
-for command in (create_key_of_seals, verify, backup, restore):
+for command in (create_key_of_seals, rail_account, verify, backup, restore):
     cli.add_command(command)
 
 

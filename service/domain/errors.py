@@ -6,7 +6,7 @@
     ├── PermissionDenied        the key lacks a scope
     ├── NotFound                no such resource for this caller
     ├── RequestIdReused         the request id was used before, with another body
-    ├── PaymentReferenceReused  the payment was recorded before
+    ├── PaymentReferenceUsed    the rail account's payment was recorded before
     ├── BusinessReferenceReused the operator's own reference was used before in this rental
     ├── IllegalState            the state does not allow the command
     │   ├── AssetInUse          the item is in an open rental
@@ -109,14 +109,17 @@ class RequestIdReused(FreeholdError):
         )
 
 
-class PaymentReferenceReused(FreeholdError):
-    """The payment was recorded before, under another request id."""
+class PaymentReferenceUsed(FreeholdError):
+    """The payment was recorded before: a reference counts once for its rail account.
 
-    def __init__(self, reference: str) -> None:
+    `rail_account` is the account's resource name.
+    """
+
+    def __init__(self, reference: str, rail_account: str) -> None:
         super().__init__(
-            "PAYMENT_REFERENCE_REUSED",
-            "the payment reference was recorded before",
-            {"payment_reference": reference},
+            "PAYMENT_REFERENCE_USED",
+            "the payment reference was recorded before for this rail account",
+            {"payment_reference": reference, "rail_account": rail_account},
         )
 
 

@@ -49,6 +49,7 @@ from service.engine.ports import (
 )
 from service.engine.records.refusals import REFUSED, write_refusal
 from service.engine.records.requests import TOMBSTONE, RequestRecord
+from service.engine.references import read_references
 from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import (
@@ -58,7 +59,6 @@ from service.engine.tables import (
     LINES,
     OPEN_ITEMS,
     OUTBOX,
-    PAYMENTS,
     REQUESTS,
     TRANSFERS,
     USERS,
@@ -298,13 +298,14 @@ class Engine:
         read_charges(rows, keys, transaction)
         if keys.cased or keys.questions:
             read_cases(rows, keys, transaction)
-        if keys.items or keys.registered or keys.payments:
+        if keys.items or keys.registered:
             wishes = [
                 Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items),
                 Wish(USERS, USERS.key, keys.registered),
-                Wish(PAYMENTS, PAYMENTS.key, keys.payments),
             ]
             transaction.read(rows, wishes)
+        if keys.references:
+            read_references(rows, keys, transaction)
         if keys.debts:
             transaction.read(rows, [Wish(DEBTS, _BY_PARENT, keys.debts)])
         if keys.payable:

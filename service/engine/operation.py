@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from service.engine.calls import Work
 from service.engine.context import Context, Decided
+from service.engine.references import of_reference
 from service.engine.rows import Keys, Rows
 
 Command = TypeVar("Command")
@@ -82,4 +83,4 @@ def of_group(caller: str, it: OfAuthorization, keys: Keys) -> None:
 def of_payment(caller: str, it: Any, keys: Keys) -> None:
     """Adds the keys of a command on one authorization, and of its payment."""
     of_authorization(caller, it, keys)
-    keys.payments.add((caller, it.payment_reference))
+    of_reference(caller, it, keys)

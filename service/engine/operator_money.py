@@ -10,8 +10,9 @@ from service.domain.transitions import Transition
 from service.engine.calls import Paid
 from service.engine.context import Context, Decided
 from service.engine.people import announce_of
-from service.engine.posting import line_for, require_new_payment
+from service.engine.posting import line_for
 from service.engine.records.payments import PaymentKind, PaymentRecord
+from service.engine.references import of_reference, require_new_payment
 from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import ENTRIES, LINES, PAYMENTS
 
@@ -20,7 +21,7 @@ def of_balance(caller: str, it: Any, keys: Keys) -> None:
     """Adds the keys of the operator's account, its balance, and the payment."""
     keys.users.add(operator_account(it.operator_id))
     keys.operators.add(it.operator_id)
-    keys.payments.add((caller, it.payment_reference))
+    of_reference(caller, it, keys)
     keys.payable.add((it.operator_id, it.amount.currency))
     keys.balances.add((it.operator_id, it.amount.currency))
 
@@ -37,8 +38,8 @@ def moved(
     """Posts a payment between Freehold and an operator, and records its reference."""
     if command.operator_id not in context.catalog.operators:
         raise NotFound("operator", command.operator_id)
-    require_new_payment(rows, caller, command.payment_reference)
     amount_minor, currency = command.amount.amount_minor, command.amount.currency
+    counted = require_new_payment(caller, command, currency, rows, context)
     if currency not in context.catalog.limit_steps:
         raise InvalidInput.of(
             "amount.currency_code", "currency.unknown", f"currency {currency} is not configured"
@@ -65,8 +66,7 @@ def moved(
     draft[ENTRIES] = entries
     draft[PAYMENTS].append(
         PaymentRecord(
-            caller,
-            command.payment_reference,
+            *counted,
             kind,
             account,
             "",

@@ -15,7 +15,6 @@ from service.domain.errors import (
     InvalidInput,
     InvariantBroken,
     NotFound,
-    PaymentReferenceReused,
     ProductMisconfigured,
 )
 from service.domain.hash_chain import subject_of
@@ -47,8 +46,8 @@ from service.engine.tables import (
     LINES,
     OPEN_ITEMS,
     OUTBOX,
-    PAYMENTS,
     TRANSFERS,
+    Pair,
 )
 
 
@@ -296,24 +295,16 @@ def require_free(rows: Rows, operator_id: str, asset_id: str) -> None:
     raise refusal(asset_id, item.user_id, item.authorization_id)
 
 
-def require_new_payment(rows: Rows, caller: str, reference: str) -> None:
-    """Raises PaymentReferenceReused if the caller recorded the payment before."""
-    if rows[PAYMENTS].get((caller, reference)) is not None:
-        raise PaymentReferenceReused(reference)
-
-
 def payment_of(
-    caller: str,
-    reference: str,
+    counted: Pair,
     kind: PaymentKind,
     authorization: Authorization,
     amount_minor: int,
     context: Context,
 ) -> PaymentRecord:
-    """The record of a payment for an authorization."""
+    """The record of a payment for an authorization; `counted` is the key of its reference."""
     return PaymentRecord(
-        caller,
-        reference,
+        *counted,
         kind,
         authorization.user_id,
         authorization.authorization_id,

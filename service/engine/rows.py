@@ -57,6 +57,14 @@ class Draft(defaultdict[Table[Any, Any], list[Any]]):
         def __setitem__(self, table: Table[Key, Row], rows: list[Row]) -> None: ...
 
 
+class Reference(NamedTuple):
+    """A payment's reference as a call names it: in the account `name` of `holder`."""
+
+    holder: str
+    name: str
+    reference: str
+
+
 @dataclass(slots=True)
 class Keys:
     """The keys of all rows that the commands of a batch may touch.
@@ -67,7 +75,7 @@ class Keys:
     authorizations  authorizations, by user id and authorization id
     together        authorizations whose whole group is read
     items           items, by operator id and asset id
-    payments        payments, by caller and reference
+    references      payments, by the rail account and the reference that calls name
     transfers       transfers, by user id and transfer id
     succeeded       transfers that the rail reports as succeeded
     payable         operators' balances of which a portion is taken, by operator id and currency
@@ -91,7 +99,7 @@ class Keys:
     authorizations: set[Pair] = field(default_factory=set)
     together: set[Pair] = field(default_factory=set)
     items: set[Pair] = field(default_factory=set)
-    payments: set[Pair] = field(default_factory=set)
+    references: set[Reference] = field(default_factory=set)
     transfers: set[Pair] = field(default_factory=set)
     succeeded: set[Pair] = field(default_factory=set)
     payable: set[Pair] = field(default_factory=set)

@@ -19,6 +19,7 @@ from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.payments import PaymentRecord
+from service.engine.records.rail_accounts import RailAccountRecord
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.users import FeatureSnapshot, UserRecord
@@ -144,6 +145,9 @@ CASES: Table[tuple[str, str, str], Case] = Table(
 EVIDENCE: Table[tuple[str, str, str, int], Evidence] = Table(
     "case_evidence", Evidence, ["user_id", "authorization_id", "case_id", "number"]
 )
+RAIL_ACCOUNTS: Table[Pair, RailAccountRecord] = Table(
+    "rail_accounts", RailAccountRecord, ["caller", "name"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -163,6 +167,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     LATE_PICKUPS,
     CASES,
     EVIDENCE,
+    RAIL_ACCOUNTS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -45,6 +45,7 @@ from service.rpc.mutations import (
     evidence,
     occurred_us,
     payment_reference,
+    rail_account,
     reason,
 )
 from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
@@ -106,6 +107,10 @@ def _paid_if_any(call: Call[pb.IncrementAuthorizationRequest]) -> Money | None:
     if message.payment_reference and not paid:
         raise InvalidInput.of(
             "paid", "paid.with_payment_reference", "is required if payment_reference is given"
+        )
+    if message.rail_account and not paid:
+        raise InvalidInput.of(
+            "paid", "paid.with_rail_account", "is required if rail_account is given"
         )
     return convert.money(message.paid) if paid else None
 
@@ -213,7 +218,7 @@ MUTATIONS = (
         pb.ConfirmAuthorizationRequest,
         pb.ConfirmAuthorizationResponse,
         WRITE,
-        about(Confirm, payment_reference=payment_reference, paid=_paid),
+        about(Confirm, payment_reference=payment_reference, paid=_paid, rail_account=rail_account),
     ),
     Mutation(
         pb.StartRentalRequest,
@@ -226,7 +231,13 @@ MUTATIONS = (
         pb.IncrementAuthorizationRequest,
         pb.IncrementAuthorizationResponse,
         WRITE,
-        about(Increment, amount=amount, payment_reference=payment_reference, paid=_paid_if_any),
+        about(
+            Increment,
+            amount=amount,
+            payment_reference=payment_reference,
+            paid=_paid_if_any,
+            rail_account=rail_account,
+        ),
     ),
     Mutation(
         pb.DecreaseAuthorizationRequest,
@@ -305,7 +316,12 @@ MUTATIONS = (
         pb.RecordPaidElsewhereRequest,
         pb.RecordPaidElsewhereResponse,
         WRITE,
-        about(RecordPaidElsewhere, payment_reference=payment_reference, amount=amount),
+        about(
+            RecordPaidElsewhere,
+            payment_reference=payment_reference,
+            amount=amount,
+            rail_account=rail_account,
+        ),
     ),
 )
 """The calls that change an authorization, in the order of a rental's life."""

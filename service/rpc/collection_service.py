@@ -25,7 +25,15 @@ from service.engine.operations import (
     SetProvision,
 )
 from service.rpc import answers, convert
-from service.rpc.mutations import Mutation, about, amount, cited, payment_reference, reason
+from service.rpc.mutations import (
+    Mutation,
+    about,
+    amount,
+    cited,
+    payment_reference,
+    rail_account,
+    reason,
+)
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.CollectionService"
@@ -50,14 +58,20 @@ def _by(call: Call[Any]) -> str:
 def _pay_out_operator(call: Call[pb.PayOutOperatorRequest]) -> PayOutOperator:
     message = call.message
     return PayOutOperator(
-        message.operator_id, convert.money(message.amount), message.payment_reference
+        message.operator_id,
+        convert.money(message.amount),
+        message.payment_reference,
+        message.rail_account,
     )
 
 
 def _operator_payment(call: Call[pb.RecordOperatorPaymentRequest]) -> RecordOperatorPayment:
     message = call.message
     return RecordOperatorPayment(
-        message.operator_id, convert.money(message.amount), message.payment_reference
+        message.operator_id,
+        convert.money(message.amount),
+        message.payment_reference,
+        message.rail_account,
     )
 
 
@@ -80,7 +94,12 @@ MUTATIONS = (
         pb.RecordChargeBackRequest,
         pb.RecordChargeBackResponse,
         Scope.DISPUTES_WRITE,
-        about(RecordChargeBack, payment_reference=payment_reference, amount=amount),
+        about(
+            RecordChargeBack,
+            payment_reference=payment_reference,
+            amount=amount,
+            rail_account=rail_account,
+        ),
     ),
     Mutation(
         pb.ResolveChargeBackRequest,

@@ -66,6 +66,7 @@ def _record_payment(call: Call[pb.RecordPaymentRequest]) -> RecordPayment:
         payment_reference=message.payment_reference,
         amount=convert.money(message.amount),
         expected_version=convert.expected_version(message),
+        rail_account=message.rail_account,
     )
 
 

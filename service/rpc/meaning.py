@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from freehold.v1 import authorization_service_pb2 as calls
+from freehold.v1 import collection_service_pb2 as collection
+from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1.authorization_pb2 import CAPTURE_PURPOSE_FEE
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO
 from google.protobuf.descriptor import FieldDescriptor
@@ -67,10 +69,23 @@ def _end_of_usage(request: Any) -> None:
         usage.ClearField("end_time")
 
 
+def _platforms_account(request: Any) -> None:
+    """Leaves out the default account of the platform, which alone sends these requests.
+
+    An operator's default account is named after the operator, whom a request does not tell.
+    """
+    if request.rail_account == "platform/railAccounts/default":
+        request.ClearField("rail_account")
+
+
 SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
     calls.AuthorizeRequest: (_start, _offers),
     calls.AuthorizeGroupRequest: (_start, _offers),
     calls.SettleAuthorizationRequest: (_final, _purpose, _end_of_usage),
+    collection.PayOutOperatorRequest: (_platforms_account,),
+    collection.RecordChargeBackRequest: (_platforms_account,),
+    collection.RecordOperatorPaymentRequest: (_platforms_account,),
+    credit.RecordPaymentRequest: (_platforms_account,),
 }
 """For each request, functions that bring it into the one form of all ways to say the same."""
 

@@ -149,6 +149,12 @@ def payment_reference(call: Call[Any]) -> str:
     return reference
 
 
+def rail_account(call: Call[Any]) -> str:
+    """The resource name of the payment's rail account; empty for the caller's default one."""
+    name: str = call.message.rail_account
+    return name
+
+
 def occurred_us(call: Call[Any]) -> int | None:
     """The time of the event, or None for now."""
     return convert.optional_us(call.message, "occurred_at")

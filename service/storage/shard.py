@@ -51,6 +51,7 @@ EVERYWHERE = (
     "terms_changes",
     "feature_schemas",
     "seals",
+    "rail_accounts",
 )
 # Numbers of a sequence stay unique without a key of their own.
 WIDENED = {"outbox": ("user_id", "sequence")}

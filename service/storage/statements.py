@@ -42,6 +42,7 @@ from service.engine.tables import (
     CORRECTIONS,
     DEBTS,
     LINES,
+    RAIL_ACCOUNTS,
     TABLES,
     TRANSFERS,
 )
@@ -276,7 +277,8 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     AUTHORIZATIONS: [("user_id", "group_id"), ("user_id", "parent_id")],
     DEBTS: [("user_id", "parent_id")],
     LINES: [("user_id",)],
-    TRANSFERS: [("user_id", "authorization_id")],
+    RAIL_ACCOUNTS: [("caller",), ("owner", "account")],
+    TRANSFERS: [("user_id", "authorization_id"), ("transfer_id",)],
     CAPTURES: [("user_id", "authorization_id")],
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id")],

@@ -15,8 +15,8 @@ from service.domain import errors as e
         (e.NotFound("user", "u-1"), "USER_NOT_FOUND", {"user": "u-1"}),
         (e.RequestIdReused("amount"), "REQUEST_ID_REUSED", {"field": "amount"}),
         (
-            e.PaymentReferenceReused("p-1"), "PAYMENT_REFERENCE_REUSED",
-            {"payment_reference": "p-1"},
+            e.PaymentReferenceUsed("p-1", "a-1"), "PAYMENT_REFERENCE_USED",
+            {"payment_reference": "p-1", "rail_account": "a-1"},
         ),
         (e.IllegalState("ILLEGAL_TRANSITION", "no", "SETTLED"), "ILLEGAL_TRANSITION",
          {"state": "SETTLED"}),
@@ -38,8 +38,8 @@ def test_every_error_has_a_stable_reason(
 
 def test_texts_name_no_person() -> None:
     """No text names a person or a payment; only the metadata may."""
-    for error in (e.NotFound("user", "u-1"), e.PaymentReferenceReused("p-1")):
-        assert not {"u-1", "p-1"} & set(str(error).split())
+    for error in (e.NotFound("user", "u-1"), e.PaymentReferenceUsed("p-1", "a-1")):
+        assert not {"u-1", "p-1", "a-1"} & set(str(error).split())
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "message"), (20, "f19"), (23, "and 3 more")])

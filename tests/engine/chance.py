@@ -18,6 +18,7 @@ from service.domain.policy import Offer
 from service.engine import operations as c
 from service.engine.feature_values import pack
 from service.engine.records.transfers import TransferState
+from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import (
     DAY_US,
@@ -300,7 +301,7 @@ class Chance:
             exact = max(0, owed if pays_out else -owed)
             amount = Money(_currency(chance), _around(chance, exact))
             command = c.PayOutOperator if pays_out else c.RecordOperatorPayment
-            return command(operator, amount, reference)
+            return command(operator, amount, reference, self._account(chance))
         user_id = chance.choice((*USERS, *USERS, *USERS, "nobody"))
         if kind == "SetLimit":
             limit = chance.choice(LIMITS)
@@ -374,8 +375,12 @@ class Chance:
         if chance.random() < 0.85:
             return self._fresh("pay")
         known = [name for _, name in list(self.reference.transfers)[-5:]]
-        known += [name for _, name in list(self.reference.payments)[-5:]]
+        known += [name.rpartition("/")[2] for _, name in list(self.reference.payments)[-5:]]
         return chance.choice(known or ["pay"])
+
+    def _account(self, chance: Random) -> str:
+        """A payment's rail account: mostly the caller's default, sometimes not the caller's."""
+        return chance.choice(NAMES) if chance.random() < 0.2 else ""
 
     def _cites(self, chance: Random, it: Row) -> int | None:
         """Mostly no capture; sometimes one of the rental, or one that does not exist."""
@@ -477,6 +482,7 @@ class Chance:
                 cash = sum(member["cash"] for member in group if member["state"] == state)
                 paid = chance.choice((cash, cash, cash, cash, cash + 50, max(0, cash - 1)))
                 money = Money(_currency(chance), paid)
+                more |= {"rail_account": self._account(chance)}
                 return c.Confirm(*name, self._reference(chance), money, **more)
             case "ResolveReview":
                 return c.ResolveReview(*name, chance.random() < 0.75, **more)
@@ -491,6 +497,7 @@ class Chance:
                 if chance.random() < 0.4:
                     paid = chance.choice((amount, amount, amount // 2, amount + 7, 0))
                     more |= {"payment_reference": self._reference(chance)}
+                    more |= {"rail_account": self._account(chance)}
                     more |= {"paid": Money(_currency(chance), paid)}
                 return c.Increment(*name, Money(_currency(chance), amount), **more)
             case "Extend":
@@ -516,6 +523,7 @@ class Chance:
                     "RecordPaidElsewhere": c.RecordPaidElsewhere,
                     "RecordChargeBack": c.RecordChargeBack,
                 }
+                more |= {"rail_account": self._account(chance)}
                 return kinds[what](*name, self._reference(chance), money, **more)
             case "ResolveDispute":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3

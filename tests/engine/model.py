@@ -43,6 +43,7 @@ from service.storage import schema as t
 from service.storage.database import open_database
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
+from tests.engine.plain_accounts import add_accounts
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row, debt_due
 from tests.engine.reference import Reference
@@ -177,6 +178,7 @@ class Model:
                     f"UPDATE operators SET debt_limit_minor = {limit}"
                     f" WHERE operator_id = '{operator_id}'"
                 )
+        add_accounts(self._database, START_US)
         self.store, self.engine = self._open()
         self._session = self._database.raw_connection()
         connection: Any = self._session.driver_connection

@@ -11,7 +11,8 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine.plain_books import Books, Posting, RentalKey
+from tests.engine.plain_accounts import counted_once
+from tests.engine.plain_books import Books, Key, Posting, RentalKey
 from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
     CHARGED,
@@ -339,7 +340,7 @@ class Reference(Books):
     ) -> Any:
         if command.operator_id not in FEE_BP:
             raise Refused("OPERATOR_NOT_FOUND")
-        self._new_payment(caller, command.payment_reference)
+        counted = self._new_payment(caller, command)
         amount, owed = minor(command.amount), self.owed[command.operator_id]
         if amount == 0:
             raise Refused("INVALID_INPUT")
@@ -347,7 +348,7 @@ class Reference(Books):
             raise Refused("PAYABLE_EXCEEDED")
         posting = ("operator_payable", "cash", amount)
         self.post(account, command.operator_id, None, "operator.paid_out", (posting,))
-        self._record(caller, command.payment_reference, "OPERATOR_PAYOUT", account, amount)
+        self._record(counted, "OPERATOR_PAYOUT", account, amount)
         self.events.append((account, None, "operator.paid_out", now_us))
         left = self.owed[command.operator_id]
         return "paid", {"operator_id": command.operator_id, "paid": amount, "payable": left}
@@ -358,13 +359,13 @@ class Reference(Books):
         """Records an operator's payment of any amount."""
         if command.operator_id not in FEE_BP:
             raise Refused("OPERATOR_NOT_FOUND")
-        self._new_payment(caller, command.payment_reference)
+        counted = self._new_payment(caller, command)
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
         posting = ("cash", "operator_payable", amount)
         self.post(account, command.operator_id, None, "operator.paid_back", (posting,))
-        self._record(caller, command.payment_reference, "OPERATOR_PAYMENT", account, amount)
+        self._record(counted, "OPERATOR_PAYMENT", account, amount)
         self.events.append((account, None, "operator.paid_back", now_us))
         now_owed = self.owed[command.operator_id]
         return "paid", {"operator_id": command.operator_id, "paid": amount, "payable": now_owed}
@@ -539,13 +540,13 @@ class Reference(Books):
         )
 
     def _confirm(self, caller: str, it: Row, command: c.Confirm, now_us: int) -> None:
-        self._new_payment(caller, command.payment_reference)
+        counted = self._new_payment(caller, command)
         paid = minor(command.paid)
         if paid == 0:
             raise Refused("INVALID_INPUT")
         if it["state"] == "REVIEW" or (it["offer"] in (None, "ZERO") and it["cash"] == 0):
             raise Refused("ILLEGAL_TRANSITION")
-        self._record(caller, command.payment_reference, "DEPOSIT", it["user_id"], paid, it)
+        self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         members = self._members(it, "OFFERED", now_us)
         asked = sum(member["cash"] for member in members)
         if paid < asked:
@@ -631,7 +632,7 @@ class Reference(Books):
         credit, cash = parts(offer, amount)
         paid = 0
         if command.paid is not None:
-            self._new_payment(caller, command.payment_reference)
+            counted = self._new_payment(caller, command)
             paid = minor(command.paid)
             if paid == 0:
                 raise Refused("INVALID_INPUT")
@@ -642,7 +643,7 @@ class Reference(Books):
         if paid < cash:
             raise Refused("DEPOSIT_REQUIRED")
         if paid:
-            self._record(caller, command.payment_reference, "DEPOSIT", it["user_id"], paid, it)
+            self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         self.decisions.append(it["key"])
         self.step(
             it,
@@ -1119,14 +1120,12 @@ class Reference(Books):
 
     # -- collection --------------------------------------------------------------------------
 
-    def _new_payment(self, caller: str, reference: str) -> None:
-        if (caller, reference) in self.payments:
-            raise Refused("PAYMENT_REFERENCE_REUSED")
+    def _new_payment(self, caller: str, command: Any) -> Key:
+        return counted_once(caller, command, self.payments, self.transfers)
 
     def _record(
         self,
-        caller: str,
-        reference: str,
+        counted: Key,
         kind: str,
         user_id: str,
         amount: int,
@@ -1134,22 +1133,23 @@ class Reference(Books):
     ) -> None:
         key = it["key"] if it is not None else None
         row = {"kind": kind, "user_id": user_id, "key": key, "amount": amount}
-        self.put(self.payments, (caller, reference), row)
+        self.put(self.payments, counted, row)
 
     def _paid(self, caller: str, it: Row, command: Any, kind: str, *states: str) -> int:
-        self._new_payment(caller, command.payment_reference)
+        counted = self._new_payment(caller, command)
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
         if kind != "PAYMENT" or not it["overpaid"]:
             required(it, *states)
         user_id = it["user_id"]
-        self._record(caller, command.payment_reference, kind, user_id, amount, it)
+        self._record(counted, kind, user_id, amount, it)
         return amount
 
     def _record_payment(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        self._new_payment(caller, command.payment_reference)
-        if (command.user_id, command.payment_reference) in self.transfers:
+        owner, _ = self._new_payment(caller, command)
+        transfers = {name for _, name in self.transfers}
+        if owner == PLATFORM and command.payment_reference in transfers:
             raise Refused("PAYMENT_OF_A_TRANSFER")
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
@@ -1431,7 +1431,7 @@ class Reference(Books):
         self.bring_up(it, now_us)
         self._pay(it, transfer["amount"], now_us)
         name = f"transfers/{transfer_id}"
-        self._record(PLATFORM, name, "PAYMENT", it["user_id"], transfer["amount"], it)
+        self._record((PLATFORM, name), "PAYMENT", it["user_id"], transfer["amount"], it)
         self._cancel_debits(it, now_us)
 
     def _cancel_debits(self, it: Row, now_us: int) -> None:
@@ -1497,7 +1497,7 @@ class Reference(Books):
             if transfer["state"] == "SUCCEEDED":
                 self._pay(it, amount, now_us)
                 name = f"transfers/{transfer_id}"
-                self._record(PLATFORM, name, "PAYMENT", it["user_id"], amount, it)
+                self._record((PLATFORM, name), "PAYMENT", it["user_id"], amount, it)
             else:
                 self.step(it, "collection.debit_failed", now_us)
         elif transfer["state"] in ("FAILED", "RETURNED"):

@@ -147,7 +147,7 @@ def test_a_payment_for_a_declined_confirmation_counts(desk: Desk) -> None:
     rental(desk, authorize(asset_id=ITEM))
     rental(desk, confirm(ben, reference="p"))
     other = rental(desk, authorize("ben", "umbrella", accept=(Offer.FULL,)))
-    assert refused(desk, confirm(other, reference="p")).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, confirm(other, reference="p")).reason == "PAYMENT_REFERENCE_USED"
 
 
 @pytest.mark.parametrize("end", ["expire", "reverse", "pay late"])

@@ -102,13 +102,15 @@ def test_a_decline_is_final(desk: Desk) -> None:
 # -- payments --------------------------------------------------------------------------------
 
 
-def test_a_payment_reference_counts_once_for_each_caller(desk: Desk) -> None:
-    """A payment reference is recorded once for each caller, whatever the request id."""
+def test_a_payment_reference_counts_once_for_a_default_account(desk: Desk) -> None:
+    """A payment reference is recorded once for the caller's default account, whatever the request
+    id."""
     it = rental(desk, settle(rental(desk, authorize()), 1_250))
     rental(desk, pay(it, 1_000, reference="p"), caller=PLATFORM)
     error = refused(desk, pay(it, 250, reference="p"), caller=PLATFORM)
-    assert error.reason == "PAYMENT_REFERENCE_REUSED"
-    assert error.metadata == {"payment_reference": "p"}
+    assert error.reason == "PAYMENT_REFERENCE_USED"
+    account = "platform/railAccounts/default"
+    assert error.metadata == {"payment_reference": "p", "rail_account": account}
     rental(desk, pay(it, 250, reference="q"), caller=PLATFORM)
 
 
@@ -116,7 +118,7 @@ def test_a_deposits_reference_counts_once(desk: Desk) -> None:
     """A cash part cannot be confirmed twice with one payment."""
     one, other = rental(desk, authorize("cem")), rental(desk, authorize("cem"))
     rental(desk, confirm(one, reference="p"))
-    assert refused(desk, confirm(other, reference="p")).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, confirm(other, reference="p")).reason == "PAYMENT_REFERENCE_USED"
     assert stored(desk, other).state is State.OFFERED
 
 

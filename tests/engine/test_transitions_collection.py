@@ -138,8 +138,8 @@ def test_payment_by_dunning(desk: Desk) -> None:
 
 
 def test_only_the_rail_reports_a_debit_as_paid(desk: Desk) -> None:
-    """A client cannot record a payment with a transfer's id as its reference, and the rail's result
-    counts once, whatever references were used before."""
+    """A client cannot record a payment of anybody with a transfer's id as its reference, and the
+    rail's result counts once, whatever references were used before."""
     early = rental(desk, pay(charged(desk), 1, reference="transfers"), caller=PLATFORM)
     it = woken(desk, early, START_US + HOUR_US)
     (debit,) = transfers(desk, it)
@@ -147,7 +147,8 @@ def test_only_the_rail_reports_a_debit_as_paid(desk: Desk) -> None:
     assert (error.reason, error.metadata) == ("PAYMENT_OF_A_TRANSFER", {"state": "SETTLED"})
     desk.put_user("dan", 700)
     other = charged(desk, "dan")
-    rental(desk, pay(other, 1_250, reference=debit.transfer_id), caller=PLATFORM)
+    error = refused(desk, pay(other, 1_250, reference=debit.transfer_id), caller=PLATFORM)
+    assert error.reason == "PAYMENT_OF_A_TRANSFER"
     for _ in range(2):
         desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
     it = stored(desk, it)
@@ -474,7 +475,7 @@ def test_charge_back_of_too_much(desk: Desk) -> None:
     it = rental(desk, pay_out(rental(desk, refund(paid(desk), 50)), 50))
     assert isinstance(refused(desk, charge_back(it, 1_251)), InvalidInput)
     it = rental(desk, charge_back(it, 200))
-    assert refused(desk, charge_back(it, 200)).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, charge_back(it, 200)).reason == "PAYMENT_REFERENCE_USED"
     assert isinstance(refused(desk, charge_back(it, 1_051, "bank-2")), InvalidInput)
     it = rental(desk, decide_charge_back(it, user_won=False))
     assert refused(desk, decide_charge_back(it, user_won=True)).reason == "NOTHING_CHARGED_BACK"
@@ -773,7 +774,7 @@ def test_operator_payout_of_too_much(desk: Desk) -> None:
     after = counts(desk)
     assert {**after, "operator_payables": 0} == {**before, "operator_payables": 0}
     desk.do(paying_out(1_000), caller=PLATFORM)
-    assert refused(desk, paying_out(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, paying_out(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_USED"
     desk.do(paying_out(213, "out-2"), caller=PLATFORM)
     assert refused(desk, paying_out(1, "out-3"), caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
 
@@ -812,9 +813,9 @@ def test_operator_pays_back(desk: Desk) -> None:
     books = Books(desk)
     assert desk.do(paying_back(1_000), caller=PLATFORM) == Paid(OPERATOR, "CNY", 1_000, -213)
     books.expect([("money", "cash / operator_payable", 1_000)], "operator.paid_back")
-    assert refused(desk, paying_back(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, paying_back(1), caller=PLATFORM).reason == "PAYMENT_REFERENCE_USED"
     error = refused(desk, paying_back(1, "out-1"), caller=PLATFORM)
-    assert error.reason == "PAYMENT_REFERENCE_REUSED"
+    assert error.reason == "PAYMENT_REFERENCE_USED"
     assert isinstance(refused(desk, paying_back(0, "back-2"), caller=PLATFORM), InvalidInput)
     assert desk.do(paying_back(220, "back-2"), caller=PLATFORM) == Paid(OPERATOR, "CNY", 220, 7)
     assert desk.do(paying_out(7, "out-2"), caller=PLATFORM) == Paid(OPERATOR, "CNY", 7, 0)

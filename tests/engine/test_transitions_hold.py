@@ -224,7 +224,7 @@ def test_increment_with_cash(desk: Desk) -> None:
         "authorization.incremented",
     )
     assert (it.held_credit_minor, it.held_cash_minor) == (10_950, 10_951)
-    assert refused(desk, increment(it, 100, 100)).reason == "PAYMENT_REFERENCE_REUSED"
+    assert refused(desk, increment(it, 100, 100)).reason == "PAYMENT_REFERENCE_USED"
 
 
 def test_increment_with_too_little_cash(desk: Desk) -> None:

@@ -72,7 +72,7 @@ def test_a_payment_to_the_operator_is_no_longer_due(desk: Desks) -> None:
     assert desk.platform.profile(user_of(rental)).available == yuan(30_000)
     with pytest.raises(Refused) as refusal:
         desk.operator.call("RecordPaidElsewhere", name=ready.settled(desk).name, **parts)
-    assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
+    assert refusal.value.reason == "PAYMENT_REFERENCE_USED"
 
 
 def test_zero_amounts_are_absent(desk: Desks) -> None:
@@ -258,7 +258,7 @@ def test_a_payout_is_recorded_once(desk: Desks) -> None:
     with pytest.raises(Refused) as refusal:
         desk.platform.call("PayOutOperator", **parts)
     assert refusal.value.code is grpc.StatusCode.ALREADY_EXISTS
-    assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
+    assert refusal.value.reason == "PAYMENT_REFERENCE_USED"
 
 
 def test_the_books_verify_after_all_this(desk: Desks) -> None:

@@ -193,5 +193,5 @@ def test_a_payment_is_recorded_once(desk: Desks) -> None:
     with pytest.raises(Refused) as refusal:
         desk.platform.pay(rental.name, 100, reference=reference)
     assert refusal.value.code is grpc.StatusCode.ALREADY_EXISTS
-    assert refusal.value.reason == "PAYMENT_REFERENCE_REUSED"
+    assert refusal.value.reason == "PAYMENT_REFERENCE_USED"
     assert desk.operator.get(rental.name).due == yuan(900)

@@ -250,6 +250,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "payments": {"amount_minor": 1, "kind": "PAYMENT"},
     "debts": {"amount_minor": 1},
+    "rail_accounts": {"caller": "city", "name": "till", "owner": "city", "account": "till"},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -362,6 +363,14 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("corrections", "amount_positive", {"amount_minor": 0}),
     ("captures", "amount_positive", {"amount_minor": 0, "conceded_minor": 0}),
     ("debts", "amount_positive", {"amount_minor": 0}),
+    ("rail_accounts", "others_use_the_platforms", {"owner": "harbour"}),
+    ("rail_accounts", "others_use_the_platforms", {"account": "bank"}),
+    (
+        "rail_accounts",
+        "others_use_the_platforms",
+        {"caller": "platform", "owner": "platform", "account": "bank"},
+    ),
+    ("rail_accounts", "a_default_is_shared", {"name": "default", "account": "default"}),
     *(
         ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
         for wrong in (
@@ -548,6 +557,7 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("payments", {"caller", "payment_reference"}),
         ("debts", {"user_id", "parent_id", "business_reference"}),
         ("late_pickups", {"user_id", "authorization_id"}),
+        ("rail_accounts", {"caller", "name"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

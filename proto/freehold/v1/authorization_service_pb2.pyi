@@ -98,18 +98,20 @@ class AuthorizeGroupResponse(_message.Message):
     def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ...) -> None: ...
 
 class ConfirmAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "payment_reference", "paid", "expected_version")
+    __slots__ = ("request_id", "name", "payment_reference", "paid", "expected_version", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PAID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     payment_reference: str
     paid: _types_pb2.Money
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class ConfirmAuthorizationResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -178,20 +180,22 @@ class ListAuthorizationsResponse(_message.Message):
     def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class IncrementAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "expected_version", "payment_reference", "paid")
+    __slots__ = ("request_id", "name", "amount", "expected_version", "payment_reference", "paid", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PAID_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
     expected_version: int
     payment_reference: str
     paid: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class IncrementAuthorizationResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -498,18 +502,20 @@ class RefundChargeResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RecordPaidElsewhereRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount")
+    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     payment_reference: str
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class RecordPaidElsewhereResponse(_message.Message):
     __slots__ = ("authorization",)

@@ -68,18 +68,20 @@ class ResolveDisputeResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RecordChargeBackRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount")
+    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     payment_reference: str
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class RecordChargeBackResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -200,16 +202,18 @@ class PayOutRefundResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class PayOutOperatorRequest(_message.Message):
-    __slots__ = ("request_id", "operator_id", "amount", "payment_reference")
+    __slots__ = ("request_id", "operator_id", "amount", "payment_reference", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     operator_id: str
     amount: _types_pb2.Money
     payment_reference: str
-    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class PayOutOperatorResponse(_message.Message):
     __slots__ = ("paid", "payable")
@@ -220,16 +224,18 @@ class PayOutOperatorResponse(_message.Message):
     def __init__(self, paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payable: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
 
 class RecordOperatorPaymentRequest(_message.Message):
-    __slots__ = ("request_id", "operator_id", "amount", "payment_reference")
+    __slots__ = ("request_id", "operator_id", "amount", "payment_reference", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     operator_id: str
     amount: _types_pb2.Money
     payment_reference: str
-    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class RecordOperatorPaymentResponse(_message.Message):
     __slots__ = ("paid", "payable")

@@ -237,18 +237,20 @@ class ResolveReviewResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class RecordPaymentRequest(_message.Message):
-    __slots__ = ("request_id", "authorization", "payment_reference", "amount", "expected_version")
+    __slots__ = ("request_id", "authorization", "payment_reference", "amount", "expected_version", "rail_account")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     authorization: str
     payment_reference: str
     amount: _types_pb2.Money
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., rail_account: _Optional[str] = ...) -> None: ...
 
 class RecordPaymentResponse(_message.Message):
     __slots__ = ("authorization",)

@@ -21,9 +21,9 @@ from service.engine.posting import (
     opened,
     payment_of,
     positive_minor,
-    require_new_payment,
 )
 from service.engine.records.payments import PaymentKind
+from service.engine.references import require_new_payment
 from service.engine.rows import Keys, Rows
 from service.engine.tables import PAYMENTS
 
@@ -34,6 +34,7 @@ class Confirm(AuthorizationCommand):
 
     payment_reference: str
     paid: Money
+    rail_account: str = ""
 
 
 def wanted(caller: str, it: Confirm, keys: Keys) -> None:
@@ -49,14 +50,10 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
     For a group, it pays for all members that are still offered, whichever member is named.
     """
     current, line, draft = opened(work.caller, it, rows, context)
-    require_new_payment(rows, work.caller, it.payment_reference)
+    counted = require_new_payment(work.caller, it, current.currency, rows, context)
     paid_minor = positive_minor(it.paid, current, "paid")
     hold.require_asked(current)
-    draft[PAYMENTS].append(
-        payment_of(
-            work.caller, it.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
-        )
-    )
+    draft[PAYMENTS].append(payment_of(counted, PaymentKind.DEPOSIT, current, paid_minor, context))
     members = members_in(current, State.OFFERED, line, draft, rows, context)
     cash_minor = sum(it.cash_minor for it in members)
     late = current.state is not State.OFFERED

@@ -21,9 +21,9 @@ from service.engine.posting import (
     payment_of,
     positive_minor,
     product_of,
-    require_new_payment,
 )
 from service.engine.records.payments import PaymentKind
+from service.engine.references import of_reference, require_new_payment
 from service.engine.rows import Keys, Rows
 from service.engine.tables import DECISIONS, PAYMENTS
 
@@ -35,6 +35,7 @@ class Increment(AuthorizationCommand):
     amount: Money
     payment_reference: str = ""
     paid: Money | None = None
+    rail_account: str = ""
 
 
 def wanted(caller: str, it: Increment, keys: Keys) -> None:
@@ -42,7 +43,7 @@ def wanted(caller: str, it: Increment, keys: Keys) -> None:
     of_authorization(caller, it, keys)
     keys.raised.add((it.user_id, it.authorization_id))
     if it.payment_reference:
-        keys.payments.add((caller, it.payment_reference))
+        of_reference(caller, it, keys)
 
 
 def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
@@ -71,12 +72,13 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     if choice.offer is None:
         raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits
-    paid_minor = _paid_for_increment(work.caller, it, current, split, choice, rows)
+    counted = None
     if it.paid is not None:
+        counted = require_new_payment(work.caller, it, current.currency, rows, context)
+    paid_minor = _paid_for_increment(it, current, split, choice)
+    if counted is not None:
         draft[PAYMENTS].append(
-            payment_of(
-                work.caller, it.payment_reference, PaymentKind.DEPOSIT, current, paid_minor, context
-            )
+            payment_of(counted, PaymentKind.DEPOSIT, current, paid_minor, context)
         )
     decision = decision_of(work, product, line, assessment, choice, context)
     draft[DECISIONS].append(decision)
@@ -85,12 +87,10 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
 
 
 def _paid_for_increment(
-    caller: str,
     command: Increment,
     current: Authorization,
     split: Split,
     choice: Choice,
-    rows: Rows,
 ) -> int:
     """The amount paid, in minor units.
 
@@ -103,7 +103,6 @@ def _paid_for_increment(
         if Reason.LINE_EXHAUSTED in choice.reasons:
             raise Exhausted("LINE_EXHAUSTED", "the credit line is too small for the increment")
         raise _deposit_required(current, split, choice)
-    require_new_payment(rows, caller, command.payment_reference)
     paid_minor = positive_minor(command.paid, current, "paid")
     if paid_minor < split.cash_minor:
         raise _deposit_required(current, split, choice)

@@ -22,6 +22,7 @@ class PayOutOperator:
     operator_id: str
     amount: Money
     payment_reference: str
+    rail_account: str = ""
 
 
 def decide(work: Work, it: PayOutOperator, rows: Rows, context: Context) -> Decided:

@@ -22,6 +22,7 @@ class RecordOperatorPayment:
     operator_id: str
     amount: Money
     payment_reference: str
+    rail_account: str = ""
 
 
 def decide(work: Work, it: RecordOperatorPayment, rows: Rows, context: Context) -> Decided:

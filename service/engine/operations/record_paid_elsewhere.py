@@ -9,8 +9,9 @@ from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_payment
-from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
+from service.engine.posting import finish, opened, payment_of, positive_minor
 from service.engine.records.payments import PaymentKind
+from service.engine.references import require_new_payment
 from service.engine.rows import Rows
 from service.engine.tables import PAYMENTS
 
@@ -21,18 +22,17 @@ class RecordPaidElsewhere(AuthorizationCommand):
 
     payment_reference: str
     amount: Money
+    rail_account: str = ""
 
 
 def decide(work: Work, it: RecordPaidElsewhere, rows: Rows, context: Context) -> Decided:
     """Posts the step, and records the payment reference, which can be used only once."""
     current, line, draft = opened(work.caller, it, rows, context)
-    require_new_payment(rows, work.caller, it.payment_reference)
+    counted = require_new_payment(work.caller, it, current.currency, rows, context)
     amount_minor = positive_minor(it.amount, current)
     step = collection.pay_elsewhere(current, amount_minor, context.now_us)
     draft[PAYMENTS].append(
-        payment_of(
-            work.caller, it.payment_reference, PaymentKind.ELSEWHERE, current, amount_minor, context
-        )
+        payment_of(counted, PaymentKind.ELSEWHERE, current, amount_minor, context)
     )
     return finish(draft, step, line, rows, context)
 

@@ -10,10 +10,11 @@ from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_payment
-from service.engine.posting import finish, opened, payment_of, positive_minor, require_new_payment
+from service.engine.posting import finish, opened, payment_of, positive_minor
 from service.engine.records.payments import PaymentKind
-from service.engine.rows import Keys, Rows
-from service.engine.tables import PAYMENTS, TRANSFERS
+from service.engine.references import names_transfer, reference_of, require_new_payment
+from service.engine.rows import Rows
+from service.engine.tables import PAYMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,14 @@ class RecordPayment(AuthorizationCommand):
 
     payment_reference: str
     amount: Money
-
-
-def wanted(caller: str, it: RecordPayment, keys: Keys) -> None:
-    """Needs the payment, and the transfer that may have the same reference."""
-    of_payment(caller, it, keys)
-    keys.transfers.add((it.user_id, it.payment_reference))
+    rail_account: str = ""
 
 
 def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decided:
     """Posts the step, and records the payment reference, which can be used only once."""
     current, line, draft = opened(work.caller, it, rows, context)
-    require_new_payment(rows, work.caller, it.payment_reference)
-    if rows[TRANSFERS].get((it.user_id, it.payment_reference)) is not None:
+    counted = require_new_payment(work.caller, it, current.currency, rows, context)
+    if names_transfer(reference_of(work.caller, it), rows):
         raise IllegalState(
             "PAYMENT_OF_A_TRANSFER",
             "the payment rail reports this transfer itself; do not record it as a payment",
@@ -42,12 +38,8 @@ def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decid
         )
     amount_minor = positive_minor(it.amount, current)
     step = collection.pay(current, amount_minor, context.now_us)
-    draft[PAYMENTS].append(
-        payment_of(
-            work.caller, it.payment_reference, PaymentKind.PAYMENT, current, amount_minor, context
-        )
-    )
+    draft[PAYMENTS].append(payment_of(counted, PaymentKind.PAYMENT, current, amount_minor, context))
     return finish(draft, step, line, rows, context)
 
 
-RECORD_PAYMENT = Operation(RecordPayment, wanted, decide)
+RECORD_PAYMENT = Operation(RecordPayment, of_payment, decide)

@@ -101,8 +101,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
             step = take(current, transfer.amount_minor, now_us)
             draft[PAYMENTS].append(
                 payment_of(
-                    PLATFORM,
-                    transfer_reference(transfer.transfer_id),
+                    (PLATFORM, transfer_reference(transfer.transfer_id)),
                     PaymentKind.PAYMENT,
                     current,
                     transfer.amount_minor,

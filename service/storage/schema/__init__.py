@@ -2,7 +2,8 @@
 
 `user_id` leads the primary key of every table that a command touches, so that the schema can
 be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
-id), `open_items` (operator, asset) and `payments` (payer of record, reference). Amounts are
+id), `open_items` (operator, asset) `payments` (owner of the rail account, reference) and
+`rail_accounts` (who names it, name). Amounts are
 minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 """
 
@@ -16,7 +17,7 @@ from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
 from service.storage.schema.late_pickups import late_pickups
 from service.storage.schema.ledger import entries, lines, operator_payables
-from service.storage.schema.payments import debts, payments, transfers
+from service.storage.schema.payments import debts, payments, rail_accounts, transfers
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.seals import sealed_heads, seals
 from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
@@ -46,6 +47,7 @@ __all__ = [
     "payments",
     "policies",
     "products",
+    "rail_accounts",
     "recorded",
     "requests",
     "sealed_heads",

@@ -1,4 +1,4 @@
-"""Reported payments, booked debts, and transfers by the payment rail."""
+"""Reported payments, rail accounts, booked debts, and transfers by the payment rail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Index, String
 from service.domain.authorization import TransferKind
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import TransferState
-from service.engine.tables import DEBTS, PAYMENTS, TRANSFERS
+from service.engine.tables import DEBTS, PAYMENTS, RAIL_ACCOUNTS, TRANSFERS
 from service.storage.schema.columns import (
     ARRIVAL,
     CURRENCY,
@@ -22,6 +22,18 @@ payments = of_records(
     PAYMENTS,
     CheckConstraint("amount_minor > 0", "amount_positive"),
     CheckConstraint(among("kind", PaymentKind), "kind_known"),
+    currency=CURRENCY,
+)
+
+# Where payments arrive. A row of `payments` has the account's owner as its `caller`.
+rail_accounts = of_records(
+    RAIL_ACCOUNTS,
+    CheckConstraint(
+        "(owner = caller AND account = name) OR (owner = 'platform' AND caller <> 'platform')",
+        "others_use_the_platforms",
+    ),
+    CheckConstraint("owner <> caller OR name <> 'default'", "a_default_is_shared"),
+    Index("ix_rail_accounts_account", "owner", "account"),
     currency=CURRENCY,
 )
 

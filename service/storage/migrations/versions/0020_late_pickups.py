@@ -4,7 +4,7 @@ start of the rental that cites it.
 The table is empty. A server of the build before that is running goes on, and cannot read a rental
 that began so; it cannot start any more.
 
-Revision: 0020, after 0016.
+Revision: 0020, after 0018.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic import op
 from service.storage.migrations.checks import widen_check
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

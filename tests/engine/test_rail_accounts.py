@@ -1,0 +1,258 @@
+"""A13: a payment's reference counts once for its rail account, whoever reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization
+from service.domain.errors import InvalidInput
+from service.domain.money import Money
+from service.engine import operations as c
+from service.engine.operations import Command
+from service.storage import rail_accounts
+from service.storage.database import writing
+from tests.engine.acts import DAY_US, charge_back, charged, increment, woken
+from tests.engine.calls import CNY, authorize, confirm, pay, refused, rental, stored
+from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk
+
+BANK = "platform/railAccounts/bank"
+TILL = f"operators/{OPERATOR}/railAccounts/till"
+"""An account of the operator's own."""
+DEFAULT = f"operators/{OPERATOR}/railAccounts/default"
+USED, UNKNOWN = "PAYMENT_REFERENCE_USED", "RAIL_ACCOUNT_NOT_FOUND"
+
+
+@pytest.fixture
+def till(desk: Desk) -> Desk:
+    """A desk whose first operator has an account of its own beside the default one."""
+    rail_accounts.create(desk.store.engine, OPERATOR, "till", CNY, "Till 1", START_US)
+    return desk
+
+
+@pytest.fixture
+def bank(desk: Desk) -> Desk:
+    """A desk whose operators share an account of the platform, for payments that name none."""
+    engine = desk.store.engine
+    rail_accounts.create(engine, PLATFORM, "bank", "", "Bank 1", START_US)
+    for operator_id in (OPERATOR, OTHER_OPERATOR):
+        rail_accounts.share(engine, "bank", operator_id, "default", START_US)
+    return desk
+
+
+def at(account: str, command: Any) -> Command:
+    """The command with its rail account."""
+    from dataclasses import replace
+
+    changed: Command = replace(command, rail_account=account)
+    return changed
+
+
+def offered(desk: Desk, operator_id: str = OPERATOR) -> Authorization:
+    """An offer of an umbrella for a deposit in cash."""
+    return rental(desk, authorize("cem"), caller=operator_id)
+
+
+def deposits(desk: Desk) -> int:
+    """The sum of all cash that is held for offers."""
+    with desk.store.engine.connect() as connection:
+        query = "SELECT coalesce(sum(held_cash_minor), 0) FROM authorizations"
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+# -- one payment, reported three times -------------------------------------------------------
+
+
+def test_one_payment_of_a_shared_account_counts_once_for_all(bank: Desk) -> None:
+    """A13: one payment that two operators and the platform report is credited once: the second
+    operator is told what it would be told of an unknown account, and the platform that it was used.
+    """
+    one, other = offered(bank), offered(bank, OTHER_OPERATOR)
+    due = charged(bank)
+    rental(bank, confirm(one, reference="wx-1"))
+    error = refused(bank, confirm(other, reference="wx-1"), caller=OTHER_OPERATOR)
+    unknown = refused(
+        bank,
+        at(f"operators/{OTHER_OPERATOR}/railAccounts/none", confirm(other, reference="wx-2")),
+        caller=OTHER_OPERATOR,
+    )
+    assert (error.reason, str(error)) == (UNKNOWN, str(unknown))
+    assert error.metadata == {"rail_account": f"operators/{OTHER_OPERATOR}/railAccounts/default"}
+    assert unknown.metadata == {"rail_account": f"operators/{OTHER_OPERATOR}/railAccounts/none"}
+    by_hand = refused(bank, at(BANK, pay(due, 1_250, reference="wx-1")), caller=PLATFORM)
+    assert by_hand.reason == USED
+    assert by_hand.metadata == {"payment_reference": "wx-1", "rail_account": BANK}
+    assert deposits(bank) == one.cash_minor
+    assert stored(bank, due).paid_minor == 0
+
+
+def test_the_platform_first(bank: Desk) -> None:
+    """A13: what the platform recorded by hand for a shared account, no operator can confirm."""
+    due, one = charged(bank), offered(bank)
+    rental(bank, at(BANK, pay(due, 1_250, reference="wx-1")), caller=PLATFORM)
+    assert refused(bank, confirm(one, reference="wx-1")).reason == UNKNOWN
+    rental(bank, confirm(one, reference="wx-2"))
+    assert deposits(bank) == one.cash_minor
+
+
+def test_the_calls_of_one_batch(bank: Desk) -> None:
+    """A13: of two reports of one payment in one batch, the first counts."""
+    one, other = offered(bank), offered(bank, OTHER_OPERATOR)
+    results = bank.apply(
+        bank.work(confirm(one, reference="wx-1")),
+        bank.work(confirm(other, reference="wx-1"), caller=OTHER_OPERATOR),
+    )
+    assert isinstance(results[0], bytes)
+    assert getattr(results[1], "reason", "") == UNKNOWN
+
+
+def test_accounts_of_their_own_count_apart(till: Desk) -> None:
+    """A13: the same reference counts once for each account: in the operator's two accounts, in
+    another operator's and in the platform's."""
+    people = [offered(till) for _ in "ab"]
+    rental(till, confirm(people[0], reference="r-1"))
+    rental(till, at(TILL, confirm(people[1], reference="r-1")))
+    other = offered(till, OTHER_OPERATOR)
+    rental(till, confirm(other, reference="r-1"), caller=OTHER_OPERATOR)
+    rental(till, pay(charged(till), 1_250, reference="r-1"), caller=PLATFORM)
+    third = offered(till)
+    for account, command in ((DEFAULT, confirm(third, reference="r-1")),
+                             (TILL, confirm(third, reference="r-1"))):  # fmt: skip
+        error = refused(till, at(account, command))
+        assert (error.reason, error.metadata["rail_account"]) == (USED, account)
+
+
+def test_the_platform_reports_for_an_operators_account(till: Desk) -> None:
+    """A13: a payment into an operator's account counts once, also if the platform records it by
+    hand, whichever of the two comes first."""
+    one = offered(till)
+    rental(till, at(TILL, confirm(one, reference="r-1")))
+    due = charged(till)
+    by_hand = refused(till, at(TILL, pay(due, 1_250, reference="r-1")), caller=PLATFORM)
+    assert by_hand.reason == USED
+    rental(till, at(DEFAULT, pay(due, 1_250, reference="r-2")), caller=PLATFORM)
+    assert refused(till, confirm(offered(till), reference="r-2")).reason == USED
+
+
+# -- what a caller may name, and learns --------------------------------------------------------
+
+
+def paid_elsewhere(it: Authorization) -> Command:
+    """The user paid the operator directly."""
+    return c.RecordPaidElsewhere(it.user_id, it.authorization_id, "r-1", Money(CNY, 1_250))
+
+
+def raised(it: Authorization) -> Command:
+    """More is held for a payment."""
+    return increment(it, 100, 100, reference="r-1")
+
+
+OF_OPERATORS: dict[str, Callable[[Desk], Command]] = {
+    "ConfirmAuthorization": lambda desk: confirm(offered(desk), reference="r-1"),
+    "IncrementAuthorization": lambda desk: raised(rental(desk, authorize())),
+    "RecordPaidElsewhere": lambda desk: paid_elsewhere(charged(desk)),
+}
+OF_PLATFORM: dict[str, Callable[[Desk], Command]] = {
+    "RecordPayment": lambda desk: pay(charged(desk), 1_250, reference="r-1"),
+    "RecordChargeBack": lambda desk: charge_back(
+        rental(desk, pay(charged(desk), 1_250), caller=PLATFORM), 100, reference="r-1"
+    ),
+    "RecordOperatorPayment": lambda desk: c.RecordOperatorPayment(OPERATOR, Money(CNY, 7), "r-1"),
+    "PayOutOperator": lambda desk: c.PayOutOperator(
+        charged(desk).operator_id, Money(CNY, 7), "r-1"
+    ),
+}
+
+
+@pytest.mark.parametrize("method", sorted(OF_OPERATORS))
+def test_an_account_of_others_is_unknown(till: Desk, method: str) -> None:
+    """A13: an operator's call that names another's account, or the platform's, gets the refusal of
+    an account that does not exist, whether or not the reference was used there."""
+    harbours = f"operators/{OTHER_OPERATOR}/railAccounts/default"
+    rental(till, confirm(offered(till, OTHER_OPERATOR), reference="r-1"), caller=OTHER_OPERATOR)
+    command = OF_OPERATORS[method](till)
+    strange = [harbours, "platform/railAccounts/default", "operators/nobody/railAccounts/default"]
+    for account in (*strange, f"{TILL}-2"):
+        error = refused(till, at(account, command))
+        assert (error.reason, str(error)) == (UNKNOWN, "rail_account not found")
+        assert error.metadata == {"rail_account": account}
+    rental(till, at(TILL, command))
+    again = refused(till, at(TILL, OF_OPERATORS["ConfirmAuthorization"](till)))
+    assert again.reason == USED
+
+
+@pytest.mark.parametrize("method", sorted(OF_PLATFORM))
+def test_the_platform_names_any_account(till: Desk, method: str) -> None:
+    """A13: the platform names any account that exists, and each of its calls uses a reference
+    once there."""
+    command = OF_PLATFORM[method](till)
+    for account in ("operators/nobody/railAccounts/default", BANK):
+        error = refused(till, at(account, command), caller=PLATFORM)
+        assert (error.reason, error.metadata) == (UNKNOWN, {"rail_account": account})
+    till.do(at(TILL, command), caller=PLATFORM)
+    assert refused(till, at(TILL, command), caller=PLATFORM).reason == USED
+    assert refused(till, at(TILL, confirm(offered(till), reference="r-1"))).reason == USED
+    till.do(OF_PLATFORM["RecordOperatorPayment"](till), caller=PLATFORM)
+
+
+def test_an_account_takes_its_currency_alone(till: Desk) -> None:
+    """A13: an account with a currency refuses payments in another, and uses no reference up."""
+    engine = till.store.engine
+    rail_accounts.create(engine, OPERATOR, "euros", "EUR", "", START_US)
+    it = offered(till)
+    euros = f"operators/{OPERATOR}/railAccounts/euros"
+    error = refused(till, at(euros, confirm(it, reference="r-1")))
+    assert isinstance(error, InvalidInput)
+    assert (error.reason, error.violations[0].rule) == ("INVALID_INPUT", "rail_account.currency")
+    rental(till, at(TILL, confirm(it, reference="r-1")))
+
+
+# -- transfers and earlier payments ------------------------------------------------------------
+
+
+def test_a_transfer_is_no_deposit(bank: Desk) -> None:
+    """A13: nobody reports a transfer of the platform's rail as a payment into its accounts."""
+    it = woken(bank, charged(bank), START_US + DAY_US)
+    with bank.store.engine.connect() as connection:
+        debit = connection.execute(text("SELECT transfer_id FROM transfers")).scalar_one()
+    error = refused(bank, confirm(offered(bank, OTHER_OPERATOR), reference=debit),
+                    caller=OTHER_OPERATOR)  # fmt: skip
+    assert error.reason == UNKNOWN
+    by_hand = refused(bank, at(BANK, pay(charged(bank), 50, reference=debit)),
+                      caller=PLATFORM)  # fmt: skip
+    assert by_hand.reason == "PAYMENT_OF_A_TRANSFER"
+    assert stored(bank, it).debiting_minor == 1_250
+
+
+def test_payments_of_earlier_builds_stay_used(desk: Desk) -> None:
+    """A13: a payment that was recorded before its operator's account became a shared one stays
+    used, for every caller."""
+    one, other = offered(desk), offered(desk, OTHER_OPERATOR)
+    rental(desk, confirm(one, reference="old-1"))
+    engine = desk.store.engine
+    rail_accounts.create(engine, PLATFORM, "bank", "", "", START_US)
+    for operator_id in (OPERATOR, OTHER_OPERATOR):
+        rail_accounts.share(engine, "bank", operator_id, "default", START_US)
+    assert refused(desk, confirm(offered(desk), reference="old-1")).reason == UNKNOWN
+    error = refused(desk, confirm(other, reference="old-1"), caller=OTHER_OPERATOR)
+    assert error.reason == UNKNOWN
+    by_hand = refused(desk, at(BANK, pay(charged(desk), 1, reference="old-1")), caller=PLATFORM)
+    assert by_hand.reason == USED
+    assert deposits(desk) == one.cash_minor
+
+
+def test_the_database_refuses_a_second_use(bank: Desk) -> None:
+    """A13: the database itself has each reference of an account once."""
+    from sqlalchemy.exc import IntegrityError
+
+    rental(bank, confirm(offered(bank), reference="wx-1"))
+    copy = (
+        "INSERT INTO payments SELECT caller, payment_reference, 'PAYMENT', user_id,"
+        " authorization_id, amount_minor + 1, currency, record_us FROM payments"
+    )
+    with pytest.raises(IntegrityError), writing(bank.store.engine) as connection:
+        connection.execute(text(copy))
