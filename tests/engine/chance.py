@@ -12,6 +12,7 @@ from zlib import crc32
 from service.domain.access import PLATFORM
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
+from service.domain.cases import COMPLAINTS, Outcome, Side
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -33,6 +34,7 @@ from tests.engine.plain_terms import (
     asked,
     debt_due,
     due,
+    grantable,
     payable_out,
     refundable,
     takeable,
@@ -89,6 +91,11 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ProposeWriteOff": (4, lambda it: it["overpaid"] or (it["state"] == "SETTLED" and due(it))),
     "ApproveWriteOff": (5, lambda it: it["write_off_by"]),
     "Wake": (2, lambda it: it["wake_us"]),
+    "ClaimReturn late": (4, lambda it: it["state"] == "SETTLED" and not it["parent_id"]),
+    "OpenComplaint": (5, lambda it: it["state"] == "SETTLED" and it["captured"] + it["unheld"]),
+    "AddEvidence": (4, lambda it: it["open_cases"]),
+    "ResolveCase": (6, lambda it: it["open_cases"]),
+    "DecideCase": (2, lambda it: it["open_cases"]),
 }
 """The weight of each command on a rental, and the rentals that it suits."""
 OTHERS = {
@@ -116,6 +123,8 @@ OF_PLATFORM = frozenset(
         "OpenBulk",
     }
 )
+OF_BOTH = frozenset({"ClaimReturn", "OpenComplaint", "AddEvidence", "ResolveCase"})
+"""Commands that an operator or the platform sends."""
 COLLECTING = frozenset(
     {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "ForgiveCharge", "OpenDispute"}
     | {"ProposeWriteOff"}
@@ -170,6 +179,9 @@ class Chance:
         debit, or anywhere."""
         chance = Random(seed)
         rentals = self.reference.rentals
+        answers = self._ends_of_cases(now_us)
+        if answers and chance.random() < 0.1:
+            return max(0, chance.choice(answers) - now_us + chance.choice((-1, 0, 0, 1)))
         debits = self._next_debits(now_us)
         if debits and chance.random() < 0.4:
             return chance.choice(debits) - now_us
@@ -209,6 +221,14 @@ class Chance:
             for it in its
             if debt_due(it) and not it["debiting"] and it["unheld_until_us"] > now_us
         ]
+
+    def _ends_of_cases(self, now_us: int) -> list[int]:
+        """The instants at which time decides an open case of its own clock."""
+        reference = self.reference
+        its = [reference.cases[name] for key in self._lively
+               for name in reference.rentals[key]["open_cases"]]  # fmt: skip
+        own = [it for it in its if it["kind"] not in ("CLAIM", "DISPUTE")]
+        return [it["due_us"] for it in own if it["due_us"] > now_us]
 
     def _undone(self) -> list[Key]:
         """Debits that failed or were cancelled."""
@@ -271,7 +291,7 @@ class Chance:
         if kind == "reuse":
             new = self._call(chance, chance.choice(KINDS), now_us)
             if new is None or not (new.request_id and old.request_id):
-                return None  # no caller sends Wake
+                return None  # no caller sends Wake or DecideCase
             if old.caller == PLATFORM and isinstance(new.command, c.StartRental | c.BookDebt):
                 return None  # only operators' keys start rentals and book debts
             return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
@@ -447,10 +467,14 @@ class Chance:
         it, name = self.reference.rentals[key], self.name(key)
         what = kind.split()[0]
         caller = it["operator_id"] if what in OF_OPERATORS else PLATFORM
+        if what in OF_BOTH:
+            caller = chance.choice((it["operator_id"], PLATFORM))
         if chance.random() < 0.03:
             caller = chance.choice(OPERATORS)
         if kind == "Wake":
             return Call(kind, "", "", c.Wake(*name))
+        if kind in ("AddEvidence", "ResolveCase", "DecideCase"):
+            return self._about_a_case(chance, kind, name, it, caller)
         if kind == "ghost":
             return Call(kind, caller, self._fresh("f"), c.Reverse(name[0], "0" * 20))
         version = it["version"] if chance.random() < 0.15 else None
@@ -458,6 +482,36 @@ class Chance:
             version = it["version"] + chance.choice((-1, 1))
         command = self._step(chance, kind, name, it, version, now_us)
         return Call(kind, caller, self._fresh("f"), command)
+
+    def _about_a_case(
+        self, chance: Random, kind: str, name: Key, it: Row, caller: str
+    ) -> Call | None:
+        """A call on one of the rental's cases, mostly an open one."""
+        reference = self.reference
+        cases = list(it["open_cases"])
+        if not cases or chance.random() < 0.1:
+            cases = [case for case in reference.cases if case[0] == it["key"]]
+        known = {case: key for key, case in reference.case_names.items() if key[:2] == name}
+        ids = [known[case][2] for case in cases if case in known]
+        if not ids or chance.random() < 0.02:
+            ids = ["0" * 20]
+        case_id = chance.choice(ids)
+        if kind == "DecideCase":
+            return Call(kind, "", "", c.DecideCase(*name, case_id))
+        if kind == "AddEvidence":
+            side = chance.choice(list(Side))
+            said = c.AddEvidence(*name, case_id, side, chance.choice(("", "看照片")), "photo-2")
+            return Call(kind, caller, self._fresh("f"), said)
+        outcome = chance.choice((*Outcome, Outcome.FOR_USER, Outcome.IN_PART, Outcome.IN_PART))
+        case = next((reference.cases[case] for case in cases if case in known), None)
+        most = grantable(it) if case is None else min(case["asked"] or grantable(it), grantable(it))
+        amount = None
+        if (outcome is Outcome.IN_PART) != (chance.random() < 0.05):
+            amount = Money(_currency(chance), _around(chance, most))
+        reason = chance.choice(("", "the station was full"))
+        return Call(
+            kind, caller, self._fresh("f"), c.ResolveCase(*name, case_id, outcome, amount, reason)
+        )
 
     def _step(
         self, chance: Random, kind: str, name: Key, it: Row, version: int | None, now_us: int
@@ -560,6 +614,12 @@ class Chance:
                 return c.ContestReturn(*name, "photo", **more)
             case "ReportLost":
                 return c.ReportLost(*name, **more)
+            case "OpenComplaint":
+                back = None
+                if chance.random() < 0.6:
+                    back = Money(_currency(chance), _around(chance, grantable(it)))
+                about = chance.choice(sorted(COMPLAINTS))
+                return c.OpenComplaint(*name, about, back, "too much", "photo-1", **more)
             case what:
                 plain: Any = {
                     "Decrease": c.Decrease, "PayOutRefund": c.PayOutRefund,

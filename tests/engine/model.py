@@ -12,6 +12,7 @@ from service.books.verify import verify_books
 from service.clock import SandboxClock
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
+from service.domain.cases import Case, digest_of
 from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.engine import operations as c
@@ -19,6 +20,7 @@ from service.engine.calls import (
     Acknowledged,
     Answer,
     AuthorizationCommand,
+    CaseTold,
     Corrected,
     Cut,
     Group,
@@ -37,10 +39,12 @@ from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
+from service.engine.tables import CASES
 from service.rpc.convert import encode_authorization
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.database import open_database
+from service.storage.schema.record_tables import CONVERTERS
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_accounts import add_accounts
@@ -78,6 +82,7 @@ def _short(name: str) -> str:
 _COLUMNS = [_short(column.name) for column in t.recorded(t.authorizations)]
 _SELECTED = ", ".join(column.name for column in t.recorded(t.authorizations))
 _ASKED = ", ".join(column.name for column in t.recorded(t.transfers))
+_CASED = ", ".join(column.name for column in t.recorded(t.cases))
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """Columns that only the engine knows."""
@@ -163,6 +168,7 @@ class Model:
         self._entries: Counter[str] = Counter()
         self._events = 0
         self._decisions = 0
+        self._last_case = ""
         self._batches = 0
         self._database = open_database(url)
         if self._database.dialect.name == "sqlite":
@@ -352,10 +358,29 @@ class Model:
             sent = self._send(calls, self.engine)
             require([reason(it) for it in sent.results], [""] * len(calls), "sweeper")
             self._compare_answers(sent, "none", now_us)
+        self._sweep_cases(now_us)
         self._send([], self.engine, self._folds())
         self._look_at_debts()
         self._require_no_defect()
         self._check()
+
+    def _sweep_cases(self, now_us: int) -> None:
+        """Decides every case whose time is over, by the rows that the worker finds."""
+        found = [it[1:] for it in self.store.cases_over(now_us, 10_000)]
+        over = {self.reference.case_names[key]: key for key in self.reference.case_names}
+        expected = {
+            over[name]
+            for name, case in self.reference.cases.items()
+            if case["state"] == "OPEN"
+            and case["kind"] not in ("CLAIM", "DISPUTE")
+            and case["due_us"] <= now_us
+        }
+        require(set(found), expected, "cases over")
+        if found:
+            calls = [Call("case over", "", "", c.DecideCase(*key)) for key in found]
+            sent = self._send(calls, self.engine)
+            require([reason(it) for it in sent.results], [""] * len(calls), "case clock")
+            self._compare_answers(sent, "none", now_us)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -463,6 +488,9 @@ class Model:
                 self._compare_row(_plain(answer.authorization), row, call)
                 found = [_plain_correction(it[3:-1]) for it in answer.corrections]
                 require(found, corrections, call)
+            case CaseTold(), ("case", row):
+                told = _plain_case(answer.case)
+                require(told, {**row, "evidence": len(row["evidence"])}, call)
             case Settled(), ("settled", row, total, number):
                 self._compare_row(_plain(answer.authorization), row, call)
                 capture = answer.capture
@@ -524,6 +552,7 @@ class Model:
         changed = self._check_events() | self.reference.touched
         self.reference.touched.clear()
         self._check_lines()
+        self._learn_cases()
         self._check_transfers(everything=False)
         self._check_items()
         if self._batches % CHECK_ALL_EVERY == 0:
@@ -559,6 +588,7 @@ class Model:
             for row in self._read("SELECT * FROM late_pickups")
         }  # fmt: skip
         require(late, self.reference.late_pickups, "late_pickups")
+        self._check_cases()
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
         }
@@ -574,6 +604,33 @@ class Model:
         require(decisions, len(self.reference.decisions), "decisions")
         ((requests,),) = self._read("SELECT count(*) FROM requests")
         require(requests, len(self.reference.requests), "requests")
+
+    def _learn_cases(self) -> None:
+        """Reads the ids of new cases, so that calls can name them."""
+        for user_id, authorization_id, case_id, version in self._read(
+            "SELECT user_id, authorization_id, case_id, open_version FROM cases"
+            f" WHERE case_id > '{self._last_case}' ORDER BY case_id"
+        ):
+            key = self._keys[authorization_id]
+            if key is None or (key, version) not in self.reference.cases:
+                raise Violation(f"a case of no rental or of no step: {key} {version}")
+            name = (key, version)
+            self.reference.case_names[user_id, authorization_id, case_id] = name
+            self._last_case = case_id
+        require(len(self.reference.case_names), len(self.reference.cases), "cases")
+
+    def _check_cases(self) -> None:
+        """Compares all cases, and all evidence."""
+        said: dict[tuple[str, ...], list[Any]] = {}
+        for row in self._read("SELECT * FROM case_evidence ORDER BY case_id, number"):
+            said.setdefault(tuple(row[:3]), []).append((*row[4:8],))
+        found = {
+            (self._keys[row[1]], row[10]): {
+                **_plain_case(CONVERTERS[CASES].record(row)), "evidence": tuple(said[row[:3]]),
+            }
+            for row in map(tuple, self._read(f"SELECT {_CASED} FROM cases"))
+        }  # fmt: skip
+        require(found, self.reference.cases, "cases")
 
     def _check_lines(self) -> None:
         found = {row[0]: _plain_line(Line(*row)) for row in self._read("SELECT * FROM lines")}
@@ -759,6 +816,8 @@ def _name(call: Call) -> Key:
     """The key of a call's answer."""
     if isinstance(call.command, c.Wake) and not call.request_id:
         return "wake", call.command.authorization_id
+    if isinstance(call.command, c.DecideCase) and not call.request_id:
+        return "case", call.command.case_id
     return call.caller, call.request_id
 
 
@@ -788,6 +847,17 @@ def _plain_correction(values: Sequence[Any]) -> Row:
     """A row of `corrections` in the reference's words, from the transition on."""
     names = ("transition", "capture", "amount", "conceded", "disputed", "reference", "reason")
     return dict(zip((*names, "version", "event_us"), values, strict=False))
+
+
+def _plain_case(it: Case) -> Row:
+    """A case as the reference keeps it, with the number of its rows of evidence."""
+    row = {_short(name): value for name, value in it._asdict().items()}
+    for name in ("user_id", "authorization_id", "case_id", "open_version", "version", "digest"):
+        del row[name]
+    require(it.digest, digest_of(it), "digest")
+    require((row.pop("currency"), row.pop("reference")), (CURRENCY, ""), "case")
+    require(row.pop("opened_by"), "USER", "case")
+    return row
 
 
 def _plain_profile(it: Profile) -> Row:

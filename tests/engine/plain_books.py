@@ -46,6 +46,10 @@ class Books:
         """By rental and business reference."""
         self.late_pickups: dict[RentalKey, Row] = {}
         """By reservation."""
+        self.cases: dict[tuple[RentalKey, int], Row] = {}
+        """By rental and the version that opened the case."""
+        self.case_names: dict[tuple[str, str, str], tuple[RentalKey, int]] = {}
+        """From person, authorization id and case id, which the engine assigns, to the case."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

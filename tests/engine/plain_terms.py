@@ -25,6 +25,11 @@ REPORT_US = 90 * DAY_US
 DEBT_US = 90 * DAY_US
 """Time to pay a debt without a hold."""
 AFTER_DISPUTE_US = 30 * DAY_US
+ANSWER_US = 48 * HOUR_US
+"""Time to answer a complaint."""
+COMPLAINTS = (
+    *("RETURN_BLOCKED", "ITEM_AT_FAULT", "WRONG_FEE", "NOT_MINE", "DAMAGE_NOT_MINE", "OTHER"),
+)
 OVERDUE_US = 2 * HOUR_US
 REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
 """The pauses before a failed payout is tried again."""
@@ -159,6 +164,12 @@ def standing(it: Row) -> int:
     """
     charge = max(0, refundable(it) - it["elsewhere"])
     return int(it["held_cash"] + it["refund_payable"] + charge)
+
+
+def grantable(it: Row) -> int:
+    """The amount that a complaint can still give back: paid, or asked for."""
+    charge = due(it) + it["disputed"] + unrecovered(it) + refundable(it)
+    return int(charge + debt_due(it) + it["unheld_disputed"])
 
 
 def takeable(it: Row) -> int:
@@ -333,4 +344,5 @@ EMPTY: Row = {
     "refund_after_us": None, "refund_since_us": None, "refund_tries": 0,
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
     "reserved": False,
+    "open_cases": (),
 }  # fmt: skip

@@ -15,8 +15,10 @@ from tests.engine.plain_accounts import counted_once
 from tests.engine.plain_books import Books, Key, Posting, RentalKey
 from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
+    ANSWER_US,
     CHARGED,
     CLAIM_US,
+    COMPLAINTS,
     DAY_US,
     DEBT_LIMIT,
     DEBT_US,
@@ -47,6 +49,7 @@ from tests.engine.plain_terms import (
     due,
     features_of,
     fee,
+    grantable,
     left,
     life,
     minor,
@@ -84,6 +87,8 @@ class Reference(Books):
     """The people whose holds caused a refusal or a stricter offer."""
     seen: set[RentalKey]
     """Rentals whose missing items a call has in hand."""
+    now_us: int
+    """The present instant."""
 
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
@@ -95,6 +100,7 @@ class Reference(Books):
 
     def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
         """Applies a call and returns its answer; raises Refused or Retried."""
+        self.now_us = now_us
         first = self.requests.get((caller, request_id))
         if first is not None:
             if first["command"] == command:
@@ -211,6 +217,11 @@ class Reference(Books):
                 return self._authorize(caller, request_id, command, now_us)
             case c.ReverseByOrigin():
                 return self._reverse_by_origin(caller, command, now_us)
+            case c.AddEvidence() | c.ResolveCase():
+                self._known_case(caller, command)
+                return self._follow(caller, request_id, command, now_us)
+            case c.DecideCase():
+                return self._decide_case(command, now_us)
             case calls.AuthorizationCommand():
                 return self._follow(caller, request_id, command, now_us)
             case c.Wake():
@@ -250,6 +261,8 @@ class Reference(Books):
         if isinstance(command, c.StartRental) and total is not None:
             cited = dict(self.rentals[total])
             return ("late", cited, key), it["user_id"], total
+        if isinstance(command, c.OpenComplaint | c.AddEvidence | c.ResolveCase):
+            return ("case", dict(self.cases[total])), it["user_id"], key
         if isinstance(command, c.BookDebt):
             return ("authorization", dict(self.rentals[total])), it["user_id"], total
         if isinstance(command, c.Settle):
@@ -1005,21 +1018,42 @@ class Reference(Books):
         return total
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
+        late, told_us = it["state"] == "SETTLED", command.occurred_us
+        begin_us, window_us = it["start_us"] or it["create_us"], now_us - REPORT_US
         no_damage(it)
-        required(it, "ACTIVE", "OVERDUE")
-        claim_us = self._occurred(it, command.occurred_us, now_us)
-        self.step(
-            it,
-            "authorization.return_claimed",
-            claim_us,
-            state="RETURN_CLAIMED",
-            custody="UNKNOWN",
-            claim_us=claim_us,
-            claim_until_us=now_us + CLAIM_US,
-        )
+        if late:
+            if it["custody"] not in ("MISSING", "SOLD") and told_us is None:
+                raise Refused("ILLEGAL_TRANSITION")
+            self._new_case(it, "LATE_CLAIM")
+            if told_us is not None and told_us < window_us:
+                raise Refused("INVALID_INPUT")
+        else:
+            required(it, "ACTIVE", "OVERDUE")
+        claim_us = now_us
+        if told_us is not None:
+            # A time before the start, or too old while the fee runs, is no reason to refuse.
+            claim_us = max(begin_us, min(max(told_us, window_us), now_us))
+        if late:
+            self.step(it, "case.opened", now_us)
+        else:
+            self.step(
+                it,
+                "authorization.return_claimed",
+                claim_us,
+                state="RETURN_CLAIMED",
+                custody="UNKNOWN",
+                claim_us=claim_us,
+                claim_until_us=now_us + CLAIM_US,
+            )
+        kind = "LATE_CLAIM" if late else "CLAIM"
+        case = self._open_case(it, kind, "OPERATOR", now_us + CLAIM_US, occurred_us=claim_us)
+        self._tell(case, "USER", "", command.evidence, now_us)
 
     def _contest(self, caller: str, it: Row, command: c.ContestReturn, now_us: int) -> None:
         required(it, "RETURN_CLAIMED")
+        for name in it["open_cases"]:
+            if self.cases[name]["kind"] == "CLAIM":
+                self._tell(name, "OPERATOR", "", command.evidence, now_us)
         self.step(
             it,
             "authorization.return_contested",
@@ -1058,12 +1092,36 @@ class Reference(Books):
         fees = [one for one in self._of(it) if one[1]["purpose"] == "FEE"]
         kept = sum(row["amount"] - row["conceded"] for _, row in fees)
         excess = max(0, kept - usage)
+        postings, new, parts = self._give(it, excess, fees)
+        self.step(
+            it,
+            transition,
+            event_us,
+            *postings,
+            **new,
+            custody="IN_STATION",
+            sold_us=None,
+            claim_until_us=None,
+            uncollected=min(it["uncollected"], max(0, usage - self._fees(it))),
+        )
+        self._correct(it, command, (transition, event_us), *parts)
+        self._free(it)
+
+    def _give(
+        self, it: Row, amount: int, captures: list[tuple[int, Row]]
+    ) -> tuple[list[Posting], Row, list[tuple[int, int, int, int]]]:
+        """The operator gives back an amount that it keeps of these captures."""
         postings: list[Posting] = []
-        after, gone, rest = dict(it), {}, excess
+        after, gone, rest = dict(it), {}, amount
         at_the_bank = max(0, min(it["charged_back"], refundable(it) - it["elsewhere"]))
+        undisputed = [left(row) for _, row in captures]
+        disputes = [row["disputed"] for _, row in captures]
+        if it["unheld"]:
+            undisputed, disputes = [it["captured"] - it["conceded"]], [0]  # has no captures
+            captures = [(0, {})]
         places = (
-            ("receivable", min(due(it), sum(left(row) for _, row in fees))),
-            ("receivable_disputed", sum(row["disputed"] for _, row in fees)),
+            ("receivable", min(due(it), sum(undisputed))),
+            ("receivable_disputed", sum(disputes)),
             ("recovery", unrecovered(it)),
             ("receivable_charged_back", at_the_bank),
             ("refund_payable", refundable(it) - at_the_bank),
@@ -1078,35 +1136,201 @@ class Reference(Books):
         assert rest == 0
         unpaid = gone["receivable"] + gone["receivable_disputed"]
         kept_by_the_person = gone["receivable_charged_back"]
-        self.step(
-            it,
-            transition,
-            event_us,
-            *postings,
-            custody="IN_STATION",
-            sold_us=None,
-            claim_until_us=None,
-            conceded=after["conceded"],
-            fee=after["fee"],
-            lowered=it["lowered"] + unpaid,
-            disputed=it["disputed"] - gone["receivable_disputed"],
-            forgiven=it["forgiven"] + gone["recovery"],
-            charged_back=it["charged_back"] - kept_by_the_person,
-            received=it["received"] - kept_by_the_person,
-            refunded=it["refunded"] + kept_by_the_person + gone["refund_payable"],
-            refund_payable=it["refund_payable"] + gone["refund_payable"],
-            uncollected=min(it["uncollected"], max(0, usage - self._fees(it))),
-        )
         disputed = gone["receivable_disputed"]
-        of_left = spread(excess - disputed, [left(row) for _, row in fees])
-        of_disputed = spread(disputed, [row["disputed"] for _, row in fees])
+        new = {
+            "conceded": after["conceded"],
+            "fee": after["fee"],
+            "lowered": it["lowered"] + unpaid,
+            "disputed": it["disputed"] - disputed,
+            "forgiven": it["forgiven"] + gone["recovery"],
+            "charged_back": it["charged_back"] - kept_by_the_person,
+            "received": it["received"] - kept_by_the_person,
+            "refunded": it["refunded"] + kept_by_the_person + gone["refund_payable"],
+            "refund_payable": it["refund_payable"] + gone["refund_payable"],
+        }
+        of_left = spread(amount - disputed, undisputed)
+        of_disputed = spread(disputed, disputes)
         parts = [
             (number, some + other, some + other, -other)
-            for (number, _), some, other in zip(fees, of_left, of_disputed, strict=True)
+            for (number, _), some, other in zip(captures, of_left, of_disputed, strict=True)
             if some + other
         ]
-        self._correct(it, command, (transition, event_us), *parts)
-        self._free(it)
+        return postings, new, parts
+
+    # -- cases -------------------------------------------------------------------------------
+
+    def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
+        """One step of a rental, which may end its claim and its dispute."""
+        super().step(it, transition, event_us, *postings, **new)
+        for name in it["open_cases"]:
+            kind = self.cases[name]["kind"]
+            claimed = kind == "CLAIM" and it["state"] == "RETURN_CLAIMED"
+            disputed = kind == "DISPUTE" and it["disputed"] + it["unheld_disputed"]
+            if kind in ("CLAIM", "DISPUTE") and not (claimed or disputed):
+                lost = transition in ("authorization.return_contested", "collection.dispute_lost")
+                granted = 0 if lost else self.cases[name]["asked"]
+                outcome = "FOR_OPERATOR" if lost else "FOR_USER"
+                self._close_case(it, name, outcome, self.now_us, granted, "")
+
+    def _new_case(self, it: Row, kind: str) -> None:
+        """Refuses a second open case of a kind, and a complaint that the platform decided."""
+        for (key, _), case in self.cases.items():
+            if key == it["key"] and case["kind"] == kind:
+                if case["state"] == "OPEN":
+                    raise Refused("CASE_OPEN")
+                if case["closed_by"] == PLATFORM:
+                    raise Refused("CASE_DECIDED")
+
+    def _open_case(
+        self, it: Row, kind: str, waits_for: str, due_us: int | None, **more: Any
+    ) -> tuple[RentalKey, int]:
+        """Opens a case with the step just taken."""
+        name = (it["key"], it["version"])
+        row = {
+            "kind": kind, "operator_id": it["operator_id"], "asked": 0, "open_us": self.now_us,
+            "occurred_us": None, "state": "OPEN", "waits_for": waits_for, "due_us": due_us,
+            "outcome": None, "granted": 0, "closed_by": "", "close_us": None, "close_version": 0,
+            "evidence": (), **more,
+        }  # fmt: skip
+        self.put(self.cases, name, row)
+        self.change(it, open_cases=(*it["open_cases"], name))
+        return name
+
+    def _tell(
+        self, name: tuple[RentalKey, int], side: str, text: str, reference: str, now_us: int
+    ) -> None:
+        """Adds evidence; the operator's passes a complaint on to the platform."""
+        case = self.cases[name]
+        self.change(case, evidence=(*case["evidence"], (side, text, reference, now_us)))
+        asked = case["kind"] in (*COMPLAINTS, "LATE_CLAIM") and case["waits_for"] == "OPERATOR"
+        if asked and side == "OPERATOR":
+            self.change(case, waits_for="PLATFORM", due_us=now_us + ANSWER_US)
+
+    def _close_case(
+        self,
+        it: Row,
+        name: tuple[RentalKey, int],
+        outcome: str,
+        close_us: int,
+        granted: int,
+        closed_by: str,
+    ) -> None:
+        """Closes a case with the step just taken."""
+        self.change(
+            self.cases[name],
+            state="CLOSED",
+            outcome=outcome,
+            close_us=close_us,
+            granted=granted,
+            closed_by=closed_by,
+            close_version=it["version"],
+        )
+        self.change(it, open_cases=tuple(one for one in it["open_cases"] if one != name))
+
+    def _complain(self, caller: str, it: Row, command: c.OpenComplaint, now_us: int) -> Any:
+        required(it, "SETTLED", *ENDED)
+        kind = str(command.complaint)
+        self._new_case(it, kind)
+        amount = 0
+        if command.amount is not None:
+            amount = minor(command.amount)
+            if amount == 0:
+                raise Refused("INVALID_INPUT")
+        self.step(it, "case.opened", now_us)
+        name = self._open_case(it, kind, "OPERATOR", now_us + ANSWER_US, asked=amount)
+        self._tell(name, "USER", command.text, command.reference, now_us)
+        return name
+
+    def _known_case(self, caller: str, command: Any) -> tuple[RentalKey, int]:
+        name = self.case_names.get((command.user_id, command.authorization_id, command.case_id))
+        if name is None or caller not in (name[0][0], PLATFORM):
+            raise Refused("CASE_NOT_FOUND")
+        return name
+
+    def _waiting_case(self, caller: str, command: Any, now_us: int) -> tuple[RentalKey, int]:
+        """An open case whose own time is not over."""
+        name = self._known_case(caller, command)
+        case = self.cases[name]
+        if case["state"] != "OPEN":
+            raise Refused("CASE_CLOSED")
+        if case["kind"] not in ("CLAIM", "DISPUTE") and case["due_us"] <= now_us:
+            raise Refused("CASE_DECIDED_BY_TIME")
+        return name
+
+    def _add_evidence(self, caller: str, it: Row, command: c.AddEvidence, now_us: int) -> Any:
+        name = self._waiting_case(caller, command, now_us)
+        self.step(it, "case.evidence_added", now_us)
+        self._tell(name, str(command.side), command.text, command.reference, now_us)
+        return name
+
+    def _resolve_case(self, caller: str, it: Row, command: c.ResolveCase, now_us: int) -> Any:
+        name = self._waiting_case(caller, command, now_us)
+        outcome, case = str(command.outcome), self.cases[name]
+        if case["kind"] in ("CLAIM", "DISPUTE"):
+            raise Refused("CASE_HAS_ITS_OWN_CALL")
+        if outcome == "HANDLED" or (outcome == "IN_PART") != (command.amount is not None):
+            raise Refused("INVALID_INPUT")
+        if outcome == "FOR_OPERATOR" and caller != PLATFORM:
+            raise Refused("NO_DECISION_IN_ONES_OWN_CASE")
+        amount: int | None = None
+        if command.amount is not None:
+            amount = minor(command.amount)
+            within(amount, min(case["asked"] or grantable(it), grantable(it)))
+        elif outcome == "FOR_OPERATOR":
+            amount = 0
+        if command.reason:
+            side = "PLATFORM" if caller == PLATFORM else "OPERATOR"
+            self._tell(name, side, command.reason, "", now_us)
+        granted = self._grant(it, case, amount, "case.decided", now_us, command)
+        self._close_case(it, name, outcome, now_us, granted, caller)
+        return name
+
+    def _decide_case(self, command: c.DecideCase, now_us: int) -> tuple[Any, str, RentalKey | None]:
+        """Time decides a case for the person."""
+        name = self.case_names.get((command.user_id, command.authorization_id, command.case_id))
+        if name is None:
+            raise Refused("CASE_NOT_FOUND")
+        it, case = self.rentals[name[0]], self.cases[name]
+        self.bring_up(it, now_us)
+        clocked = case["kind"] not in ("CLAIM", "DISPUTE")
+        if case["state"] != "OPEN" or not clocked or case["due_us"] > now_us:
+            raise Refused("NOTHING_TO_DO")
+        at_us = case["due_us"]
+        nobody = c.ReportFound(it["user_id"], "")
+        granted = self._grant(it, case, None, "case.decided_by_time", at_us, nobody)
+        self._close_case(it, name, "FOR_USER", at_us, granted, "")
+        return ("case", dict(case)), it["user_id"], it["key"]
+
+    def _grant(
+        self, it: Row, case: Row, amount: int | None, name: str, event_us: int, command: Any
+    ) -> int:
+        """Gives back an amount, or what the case asks for; returns how much."""
+        before = it["corrections"]
+        if amount is None and case["kind"] == "LATE_CLAIM":
+            usage = self._usage(it, case["occurred_us"])
+            self._give_back(it, name, usage, event_us, command)
+        else:
+            if amount is None:
+                amount = min(case["asked"] or grantable(it), grantable(it))
+            self._grant_amount(it, amount, name, event_us, command)
+        rows = range(before + 1, it["corrections"] + 1)
+        return sum(self.corrections[it["key"], number]["amount"] for number in rows)
+
+    def _grant_amount(self, it: Row, amount: int, name: str, event_us: int, command: Any) -> None:
+        """Of a debt without a hold, the unpaid part is dropped first."""
+        unpaid = debt_due(it) + it["unheld_disputed"]
+        dropped = min(amount, unpaid)
+        of_dispute = max(0, dropped - debt_due(it))
+        postings, new, parts = self._give(it, amount - dropped, self._of(it))
+        more: Row = {}
+        if it["unheld"]:
+            more["unheld_dropped"] = it["unheld_dropped"] + dropped
+            more["unheld_disputed"] = it["unheld_disputed"] - of_dispute
+        if dropped:
+            postings = [("operator_deferred", "receivable_unheld", dropped), *postings]
+            parts = [(0, dropped, 0, 0), *parts]
+        self.step(it, name, event_us, *postings, **new, **more)
+        self._correct(it, command, (name, event_us), *parts)
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
         """The operator concedes an amount and gets the commission on it back."""
@@ -1512,6 +1736,7 @@ class Reference(Books):
             disputed = it["unheld_disputed"] + amount
             self.step(it, "collection.dispute_opened", now_us, unheld_disputed=disputed)
             self._correct(it, command, ("collection.dispute_opened", now_us), (0, amount, 0, 0))
+            self._dispute_case(it, amount, command.reason, now_us)
             return
         self.step(
             it,
@@ -1522,6 +1747,16 @@ class Reference(Books):
         )
         parts = [(number, share, 0, share) for number, share in cited]
         self._correct(it, command, ("collection.dispute_opened", now_us), *parts)
+        self._dispute_case(it, amount, command.reason, now_us)
+
+    def _dispute_case(self, it: Row, amount: int, reason: str, now_us: int) -> None:
+        """Opens a case for the dispute, or adds it to the open one."""
+        name = next((one for one in it["open_cases"] if self.cases[one]["kind"] == "DISPUTE"), None)
+        if name is None:
+            name = self._open_case(it, "DISPUTE", "PLATFORM", None, asked=amount)
+        else:
+            self.change(self.cases[name], asked=self.cases[name]["asked"] + amount)
+        self._tell(name, "USER", reason, "", now_us)
 
     def _resolve_dispute(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         required(it, *CHARGED)
@@ -1722,6 +1957,7 @@ class Reference(Books):
 
     def bring_up(self, it: Row, now_us: int) -> None:
         """Takes all steps that are due, each dated at its instant."""
+        self.now_us = now_us
         while (at_us := wake(it)) is not None and at_us <= now_us:
             self._pass(it, at_us, now_us)
 
@@ -1810,4 +2046,7 @@ RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.SetProvision: Reference._provision,
     c.ProposeWriteOff: Reference._propose,
     c.ApproveWriteOff: Reference._approve,
+    c.OpenComplaint: Reference._complain,
+    c.AddEvidence: Reference._add_evidence,
+    c.ResolveCase: Reference._resolve_case,
 }
