@@ -35,12 +35,14 @@ from benchmarks.harness import BenchmarkError
 from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import dataset, spec
-from service.domain.access import new_key
-from service.storage import admin
+from service.domain.access import PLATFORM, new_key
+from service.storage import admin, rail_accounts
 from service.storage.database import open_database
 from service.storage.migrate import migrate
 
 CITY, HARBOUR = "city", "harbour"
+JOINT = "joint"
+"""An account of the platform that both operators share, under this name of all three."""
 PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
 CONNECTIONS = 50
@@ -147,6 +149,9 @@ def populate(url: str) -> Keys:
             admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
             operators[operator_id] = new_key()
             admin.add_key(engine, operators[operator_id], operator_id, _START_US)
+        rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
+        for operator_id in (CITY, HARBOUR):
+            rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
         platform = tuple(new_key() for _ in range(_PLATFORM_KEYS))
         for key in platform:
             admin.add_key(engine, key, None, _START_US)

@@ -47,12 +47,13 @@ FULL: dict[str, Any] = {"accept_offers": [OFFER_FULL]}
 FAILED = StatusCode.FAILED_PRECONDITION
 INVALID = StatusCode.INVALID_ARGUMENT
 EXISTS = StatusCode.ALREADY_EXISTS
+NOT_FOUND = StatusCode.NOT_FOUND
 EXHAUSTED = StatusCode.RESOURCE_EXHAUSTED
 ABORTED = StatusCode.ABORTED
 
 _MOST_SENTENCES = 20
 _LATER_S, _LATEST_S = 0.000_25, 0.010
-_REFUSALS = frozenset({FAILED, INVALID, EXISTS, EXHAUSTED, ABORTED})
+_REFUSALS = frozenset({FAILED, INVALID, EXISTS, NOT_FOUND, EXHAUSTED, ABORTED})
 """The refusals of losers; a scenario says which of these it allows."""
 
 

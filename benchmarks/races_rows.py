@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, func, select
 
-from benchmarks.races_arena import CITY, HARBOUR, PAYEES
+from benchmarks.races_arena import CITY, HARBOUR, JOINT, PAYEES
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
@@ -122,7 +122,10 @@ class Reader:
             for request_id, answer in connection.execute(query):
                 stored.requests[request_id].append(answer)
             paid = select(p.payment_reference, p.user_id).where(
-                p.caller.in_(_CALLERS), p.payment_reference.in_(references)
+                p.caller.in_(_CALLERS),
+                p.payment_reference.in_(
+                    [*references, *(f"railAccounts/{JOINT}/{it}" for it in references)]
+                ),
             )
             for reference, user_id in connection.execute(paid):
                 stored.payments[reference].append(user_id)

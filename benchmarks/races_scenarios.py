@@ -12,6 +12,7 @@ from benchmarks.races_arena import PAYEES
 from benchmarks.races_debts import debt
 from benchmarks.races_line import group, item, line, suspension
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
+from benchmarks.races_references import shared_payment
 from benchmarks.races_request_ids import one_id, tombstone, two_bodies
 from benchmarks.races_round import Scenario
 from benchmarks.races_states import capture, claim, offer, overdue, pickup, review
@@ -45,6 +46,7 @@ RACES: dict[str, Race] = {
     "review": Race(review, ("approve", "decline")),
     "captures": Race(captures, ("capture", "release")),
     "payment": Race(payment, ("one", "other")),
+    "shared-payment": Race(shared_payment, ("city", "harbour", "by hand")),
     "debit": Race(debit, ("late", "next")),
     "debt": Race(debt, ("one", "other")),
     "refund": Race(refund, ("payout", "charge-back")),

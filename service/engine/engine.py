@@ -350,8 +350,12 @@ class Engine:
             return first
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
-            if decided.reason in BY_COMMAND[type(work.command)].kept and work.request_id:
+            operation = BY_COMMAND[type(work.command)]
+            if decided.reason in operation.kept and work.request_id:
                 _keep_refusal(work, decided, rows, context)
+            if operation.leaves is not None:
+                left = operation.leaves(work, work.command, decided, rows, context)
+                rows.merge(left or Draft(list))
             return decided
         events = decided.draft.get(OUTBOX, ())
         payloads = {(it.authorization_id, it.authorization_version): it.payload for it in events}

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from service.domain.errors import FreeholdError
 from service.engine.calls import Work
 from service.engine.context import Context, Decided
 from service.engine.references import of_reference
-from service.engine.rows import Keys, Rows
+from service.engine.rows import Draft, Keys, Rows
 
 Command = TypeVar("Command")
 Pair = tuple[str, str]
@@ -38,6 +39,7 @@ class Operation(Generic[Command]):
     asks     whether it needs the line or an item
     scored   whether the user is scored for it, by the stored features
     kept     reasons of refusals that are kept with the request id, as a decline is
+    leaves   the rows that a refusal leaves, if any
     """
 
     command: type[Command]
@@ -46,6 +48,7 @@ class Operation(Generic[Command]):
     asks: Asks | None = None
     scored: bool = False
     kept: frozenset[str] = frozenset()
+    leaves: Callable[[Work, Command, FreeholdError, Rows, Context], Draft | None] | None = None
 
 
 class OfAuthorization(Protocol):

@@ -23,7 +23,7 @@ from service.engine.records.rail_accounts import (
     default_of,
 )
 from service.engine.rows import Keys, Reference, Rows, Wish
-from service.engine.tables import PAYMENTS, RAIL_ACCOUNTS, TRANSFERS, Pair
+from service.engine.tables import CASES, PAYMENTS, RAIL_ACCOUNTS, TRANSFERS, Pair
 
 _ACCOUNTS = "/railAccounts/"
 
@@ -42,10 +42,11 @@ class OfPayment(Protocol):
 
 def reference_of(caller: str, it: OfPayment) -> Reference:
     """The payment as the caller names it."""
+    about = getattr(it, "user_id", ""), getattr(it, "authorization_id", "")
     if not it.rail_account:
-        return Reference(caller, DEFAULT, it.payment_reference)
+        return Reference(caller, DEFAULT, it.payment_reference, about)
     holder, _, name = it.rail_account.rpartition(_ACCOUNTS)
-    return Reference(holder.removeprefix("operators/"), name, it.payment_reference)
+    return Reference(holder.removeprefix("operators/"), name, it.payment_reference, about)
 
 
 def of_reference(caller: str, it: OfPayment, keys: Keys) -> None:
@@ -78,6 +79,8 @@ def read_references(rows: Rows, keys: Keys, transaction: Transaction) -> None:
         rows,
         [Wish(PAYMENTS, PAYMENTS.key, used), Wish(TRANSFERS, ("transfer_id",), transfers)],
     )
+    again = {it.about for it in keys.references if first_use(it, rows) is not None}
+    transaction.read(rows, [Wish(CASES, ("user_id", "authorization_id"), again)])
 
 
 def require_new_payment(

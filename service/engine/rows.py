@@ -58,11 +58,15 @@ class Draft(defaultdict[Table[Any, Any], list[Any]]):
 
 
 class Reference(NamedTuple):
-    """A payment's reference as a call names it: in the account `name` of `holder`."""
+    """A payment's reference as a call names it: in the account `name` of `holder`.
+
+    `about` is the user id and the authorization id of the rental, both empty without one.
+    """
 
     holder: str
     name: str
     reference: str
+    about: Pair
 
 
 @dataclass(slots=True)

@@ -572,6 +572,12 @@ class Model:
             for row in self._read("SELECT * FROM payments")
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
+        query = (
+            "SELECT user_id, authorization_id, reference, operator_id, currency, asked_minor"
+            " FROM cases WHERE kind = 'SECOND_REFERENCE'"
+        )
+        cases = {tuple(row[:3]): tuple(row[3:]) for row in self._read(query)}
+        require(cases, self.reference.second_uses, "cases of second references")
         debts = {
             (self._keys[row[1]], row[2]): {
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],

@@ -40,19 +40,26 @@ def account(caller: str, command: Any) -> tuple[str, str]:
 
     Raises Refused for a name that the caller does not have.
     """
-    holder, name = caller, "default"
-    if command.rail_account:
-        *operator, _, name = command.rail_account.split("/")
-        holder = operator[-1]
-    if (holder, name) in SHARED:
-        found = PLATFORM, SHARED[holder, name]
-    elif (holder, name) in OWN or (name == "default" and holder in (*FEE_BP, PLATFORM)):
-        found = holder, name
-    else:
-        raise Refused("RAIL_ACCOUNT_NOT_FOUND")
-    if caller not in (holder, PLATFORM):
+    holder, name = _named(caller, command)
+    found = _found(holder, name)
+    if found is None or caller not in (holder, PLATFORM):
         raise Refused("RAIL_ACCOUNT_NOT_FOUND")
     return found
+
+
+def _named(caller: str, command: Any) -> tuple[str, str]:
+    if not command.rail_account:
+        return caller, "default"
+    *operator, _, name = command.rail_account.split("/")
+    return operator[-1], name
+
+
+def _found(holder: str, name: str) -> tuple[str, str] | None:
+    if (holder, name) in SHARED:
+        return PLATFORM, SHARED[holder, name]
+    if (holder, name) in OWN or (name == "default" and holder in (*FEE_BP, PLATFORM)):
+        return holder, name
+    return None
 
 
 def counted_once(caller: str, command: Any, used: Any, transfers: Any) -> tuple[str, str]:
@@ -62,9 +69,34 @@ def counted_once(caller: str, command: Any, used: Any, transfers: Any) -> tuple[
     """
     owner, name = account(caller, command)
     reference = command.payment_reference
-    key = owner, reference if name == "default" else f"railAccounts/{name}/{reference}"
+    key = _key(owner, name, reference)
     told = caller in (owner, PLATFORM)
     moved = owner == PLATFORM and any(transfer == reference for _, transfer in transfers)
     if key in used or (moved and not told):
         raise Refused("PAYMENT_REFERENCE_USED" if told else "RAIL_ACCOUNT_NOT_FOUND")
     return key
+
+
+def _key(owner: str, name: str, reference: str) -> tuple[str, str]:
+    return owner, reference if name == "default" else f"railAccounts/{name}/{reference}"
+
+
+def second_use(
+    caller: str, command: Any, refusal: str, used: Any
+) -> tuple[str, str, str, str] | None:
+    """The case that a refused payment leaves: the rental, its operator and the first use.
+
+    None if the reference was not used before, or the refusal has another reason.
+    """
+    if refusal not in ("PAYMENT_REFERENCE_USED", "RAIL_ACCOUNT_NOT_FOUND"):
+        return None
+    found = _found(*_named(caller, command))
+    if found is None:
+        return None
+    owner, reference = _key(*found, command.payment_reference)
+    if (owner, reference) not in used:
+        return None
+    user_id = getattr(command, "user_id", "")
+    name = getattr(command, "authorization_id", "")
+    operator = getattr(command, "operator_id", "") if caller == PLATFORM else caller
+    return user_id, name, operator, f"payments/{owner}/{reference}"

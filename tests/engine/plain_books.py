@@ -42,6 +42,8 @@ class Books:
         """From person and authorization id, which the engine assigns, to the rental."""
         self.items: dict[Key, RentalKey] = {}
         self.payments: dict[Key, Row] = {}
+        self.second_uses: dict[tuple[str, str, str], tuple[str, str, int]] = {}
+        """The cases of references that were used again, by user, rental and first use."""
         self.debts: dict[tuple[RentalKey, str], Row] = {}
         """By rental and business reference."""
         self.late_pickups: dict[RentalKey, Row] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine.plain_accounts import counted_once
+from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_books import Books, Key, Posting, RentalKey
 from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
@@ -141,6 +141,8 @@ class Reference(Books):
                     "command": command, "user": command.user_id, "key": None,
                     "refused": str(refusal),
                 }  # fmt: skip
+            if hasattr(command, "rail_account"):
+                self._ask_about(caller, command, str(refusal))
             raise refusal
         if request_id:
             self.requests[caller, request_id] = {
@@ -1343,6 +1345,15 @@ class Reference(Books):
         return [("operator_payable", against, amount - back), ("fee_income", against, back)]
 
     # -- collection --------------------------------------------------------------------------
+
+    def _ask_about(self, caller: str, command: Any, refusal: str) -> None:
+        """The second use of a payment reference leaves a case for the platform."""
+        case = second_use(caller, command, refusal, self.payments)
+        if case is not None:
+            user_id, name, operator, first = case
+            money = command.paid if hasattr(command, "paid") else command.amount
+            asked = (operator, money.currency, money.amount_minor)
+            self.second_uses.setdefault((user_id, name, first), asked)
 
     def _new_payment(self, caller: str, command: Any) -> Key:
         return counted_once(caller, command, self.payments, self.transfers)

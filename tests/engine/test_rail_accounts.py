@@ -17,7 +17,7 @@ from service.engine.operations import Command
 from service.storage import rail_accounts
 from service.storage.database import writing
 from tests.engine.acts import DAY_US, charge_back, charged, increment, woken
-from tests.engine.calls import CNY, authorize, confirm, pay, refused, rental, stored
+from tests.engine.calls import CNY, authorize, confirm, counts, pay, refused, rental, stored
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk
 
 BANK = "platform/railAccounts/bank"
@@ -256,3 +256,77 @@ def test_the_database_refuses_a_second_use(bank: Desk) -> None:
     )
     with pytest.raises(IntegrityError), writing(bank.store.engine) as connection:
         connection.execute(text(copy))
+
+
+# -- the platform's cases ----------------------------------------------------------------------
+
+
+def cases(desk: Desk) -> list[tuple[Any, ...]]:
+    """The cases of second uses: operator, rental, amount, first use, evidence."""
+    query = (
+        "SELECT c.operator_id, c.user_id, c.authorization_id, c.asked_minor, c.reference,"
+        " e.side, e.text FROM cases c JOIN case_evidence e ON e.case_id = c.case_id"
+        " WHERE c.kind = 'SECOND_REFERENCE' AND c.state = 'OPEN' AND c.waits_for = 'PLATFORM'"
+        " ORDER BY c.operator_id, c.user_id"
+    )
+    with desk.store.engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def test_a_second_use_opens_one_case_for_the_platform(bank: Desk) -> None:
+    """A13: each rental for which a used reference is reported gets one case for the platform, with
+    the first use, however often it is tried; the refusal posts nothing."""
+    one, other, due = offered(bank), offered(bank, OTHER_OPERATOR), charged(bank)
+    rental(bank, confirm(one, reference="wx-1"))
+    first = "payments/platform/railAccounts/bank/wx-1"
+    before = counts(bank)
+    for _ in "abc":
+        refused(bank, confirm(other, reference="wx-1"), caller=OTHER_OPERATOR)
+        refused(bank, at(BANK, pay(due, 600, reference="wx-1")), caller=PLATFORM)
+    paid_minor = other.cash_minor
+    names = (other.user_id, other.authorization_id), (due.user_id, due.authorization_id)
+    assert cases(bank) == [
+        ("", *names[1], 600, first, "PLATFORM", "RecordPayment"),
+        (OTHER_OPERATOR, *names[0], paid_minor, first, "OPERATOR", "Confirm"),
+    ]
+    changed = {name: rows - before[name] for name, rows in counts(bank).items()}
+    assert {name: rows for name, rows in changed.items() if rows} == {
+        "cases": 2, "case_evidence": 2
+    }  # fmt: skip
+
+
+def test_a_second_use_in_an_account_of_others_opens_a_case(till: Desk) -> None:
+    """A13: an operator that names another's account learns nothing, and the platform gets a case
+    only if the reference was used there."""
+    rental(till, at(TILL, confirm(offered(till), reference="r-1")))
+    other = offered(till, OTHER_OPERATOR)
+    refused(till, at(TILL, confirm(other, reference="r-2")), caller=OTHER_OPERATOR)
+    assert cases(till) == []
+    refused(till, at(TILL, confirm(other, reference="r-1")), caller=OTHER_OPERATOR)
+    ((operator_id, _, authorization_id, _, first, *_),) = cases(till)
+    assert (operator_id, authorization_id) == (OTHER_OPERATOR, other.authorization_id)
+    assert first == f"payments/{OPERATOR}/railAccounts/till/r-1"
+
+
+def test_a_second_payment_of_an_operator_opens_a_case(desk: Desk) -> None:
+    """A13: a payment between Freehold and an operator that is reported twice has a case without a
+    rental; a first use has none."""
+    paid = c.RecordOperatorPayment(OPERATOR, Money(CNY, 7), "t-1")
+    desk.do(paid, caller=PLATFORM)
+    assert cases(desk) == []
+    for _ in "ab":
+        refused(desk, paid, caller=PLATFORM)
+    first = "payments/platform/t-1"
+    assert cases(desk) == [(OPERATOR, "", "", 7, first, "PLATFORM", "RecordOperatorPayment")]
+
+
+def test_only_a_second_use_opens_a_case(bank: Desk) -> None:
+    """A13: other refusals of a payment leave no case, not even for a used reference of a rental
+    that the caller may not know."""
+    one = offered(bank)
+    rental(bank, confirm(one, reference="wx-1"))
+    assert refused(bank, confirm(one, reference="wx-1"), caller=OTHER_OPERATOR).reason == (
+        "AUTHORIZATION_NOT_FOUND"
+    )
+    assert refused(bank, confirm(offered(bank), 1, reference="wx-2")).reason == "INVALID_INPUT"
+    assert cases(bank) == []

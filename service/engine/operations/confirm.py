@@ -25,6 +25,7 @@ from service.engine.posting import (
 from service.engine.records.payments import PaymentKind
 from service.engine.references import require_new_payment
 from service.engine.rows import Keys, Rows
+from service.engine.second_uses import case_of_second_use
 from service.engine.tables import PAYMENTS
 
 
@@ -100,4 +101,4 @@ def _obstacle(members: list[Authorization], line: Line, rows: Rows) -> Reason | 
     return taken_among(members, rows)
 
 
-CONFIRM = Operation(Confirm, wanted, decide, asks=Asks())
+CONFIRM = Operation(Confirm, wanted, decide, asks=Asks(), leaves=case_of_second_use)

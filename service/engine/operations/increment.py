@@ -25,6 +25,7 @@ from service.engine.posting import (
 from service.engine.records.payments import PaymentKind
 from service.engine.references import of_reference, require_new_payment
 from service.engine.rows import Keys, Rows
+from service.engine.second_uses import case_of_second_use
 from service.engine.tables import DECISIONS, PAYMENTS
 
 
@@ -125,4 +126,5 @@ INCREMENT = Operation(
     asks=Asks(),
     scored=True,
     kept=frozenset({Reason.LINE_EXHAUSTED}),
+    leaves=case_of_second_use,
 )

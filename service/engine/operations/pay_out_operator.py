@@ -13,6 +13,7 @@ from service.engine.operation import Operation
 from service.engine.operator_money import moved, of_balance
 from service.engine.records.payments import PaymentKind
 from service.engine.rows import Rows
+from service.engine.second_uses import case_of_second_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +39,4 @@ def decide(work: Work, it: PayOutOperator, rows: Rows, context: Context) -> Deci
     )
 
 
-PAY_OUT_OPERATOR = Operation(PayOutOperator, of_balance, decide)
+PAY_OUT_OPERATOR = Operation(PayOutOperator, of_balance, decide, leaves=case_of_second_use)

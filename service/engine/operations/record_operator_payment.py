@@ -13,6 +13,7 @@ from service.engine.operation import Operation
 from service.engine.operator_money import moved, of_balance
 from service.engine.records.payments import PaymentKind
 from service.engine.rows import Rows
+from service.engine.second_uses import case_of_second_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +42,6 @@ def decide(work: Work, it: RecordOperatorPayment, rows: Rows, context: Context) 
     )
 
 
-RECORD_OPERATOR_PAYMENT = Operation(RecordOperatorPayment, of_balance, decide)
+RECORD_OPERATOR_PAYMENT = Operation(
+    RecordOperatorPayment, of_balance, decide, leaves=case_of_second_use
+)

@@ -13,6 +13,7 @@ from service.engine.posting import finish, opened, payment_of, positive_minor
 from service.engine.records.payments import PaymentKind
 from service.engine.references import require_new_payment
 from service.engine.rows import Rows
+from service.engine.second_uses import case_of_second_use
 from service.engine.tables import PAYMENTS
 
 
@@ -37,4 +38,6 @@ def decide(work: Work, it: RecordPaidElsewhere, rows: Rows, context: Context) ->
     return finish(draft, step, line, rows, context)
 
 
-RECORD_PAID_ELSEWHERE = Operation(RecordPaidElsewhere, of_payment, decide)
+RECORD_PAID_ELSEWHERE = Operation(
+    RecordPaidElsewhere, of_payment, decide, leaves=case_of_second_use
+)

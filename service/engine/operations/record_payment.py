@@ -14,6 +14,7 @@ from service.engine.posting import finish, opened, payment_of, positive_minor
 from service.engine.records.payments import PaymentKind
 from service.engine.references import names_transfer, reference_of, require_new_payment
 from service.engine.rows import Rows
+from service.engine.second_uses import case_of_second_use
 from service.engine.tables import PAYMENTS
 
 
@@ -42,4 +43,4 @@ def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decid
     return finish(draft, step, line, rows, context)
 
 
-RECORD_PAYMENT = Operation(RecordPayment, of_payment, decide)
+RECORD_PAYMENT = Operation(RecordPayment, of_payment, decide, leaves=case_of_second_use)

@@ -1,0 +1,71 @@
+"""Cases of payment references that were used a second time: the platform asks what happened.
+
+The refusal of a second use posts nothing, but leaves a case. Perhaps two operators reported one
+payment, or a payment was recorded for the wrong rental.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.domain import cases
+from service.domain.access import PLATFORM
+from service.domain.cases import Case, CaseKind, Side
+from service.domain.errors import FreeholdError, NotFound, PaymentReferenceUsed
+from service.engine.calls import Work
+from service.engine.cases import add_evidence
+from service.engine.context import Context
+from service.engine.records.payments import PaymentRecord
+from service.engine.references import first_use, reference_of
+from service.engine.rows import Draft, Rows
+from service.engine.tables import CASES
+
+UNKNOWN_ACCOUNT = "RAIL_ACCOUNT_NOT_FOUND"
+
+
+def case_of_second_use(
+    work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
+) -> Draft | None:
+    """The case that the refusal of a payment leaves; None if it was no second use.
+
+    A caller that is refused an unknown account may have tried a reference that was used there.
+    While a case of the same reference and rental is open, a further try opens no other.
+    """
+    unknown = isinstance(refusal, NotFound) and refusal.reason == UNKNOWN_ACCOUNT
+    if not unknown and not isinstance(refusal, PaymentReferenceUsed):
+        return None
+    first = first_use(reference_of(work.caller, it), rows)
+    if first is None:
+        return None
+    # A payment between Freehold and an operator has no rental.
+    user_id, authorization_id = getattr(it, "user_id", ""), getattr(it, "authorization_id", "")
+    amount = it.paid if hasattr(it, "paid") else it.amount
+    case = cases.open_case(
+        context.ids.new(context.now_us),
+        CaseKind.SECOND_REFERENCE,
+        context.now_us,
+        opened_by=Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR,
+        waits_for=Side.PLATFORM,
+        user_id=user_id,
+        operator_id=getattr(it, "operator_id", "") if work.caller == PLATFORM else work.caller,
+        authorization_id=authorization_id,
+        currency=amount.currency,
+        asked_minor=amount.amount_minor,
+        reference=first_use_name(first),
+    )
+    if any(_same(known, case) for known in rows[CASES].values()):
+        return None
+    draft = Draft(list)
+    add_evidence(draft, case, case.opened_by, work.method, work.request_id, context.now_us)
+    return draft
+
+
+def first_use_name(first: PaymentRecord) -> str:
+    """The reference of a case: the key of the row that has the first use."""
+    return f"payments/{first.caller}/{first.payment_reference}"
+
+
+def _same(known: Case, case: Case) -> bool:
+    about = (known.user_id, known.authorization_id, known.kind, known.reference)
+    same = about == (case.user_id, case.authorization_id, case.kind, case.reference)
+    return same and known.is_open
