@@ -1,4 +1,4 @@
-"""Checks cases: each is as it was written, and the events of its authorization tell the same.
+"""Checks the cases of a portion: each is as it was written, and the events tell the same.
 
 Each case has the digest of its columns, and counts its evidence. An event opens each case about an
 authorization, and an event closes it. Claims and disputes of earlier builds have events and no
@@ -8,160 +8,176 @@ case; every other event of a case has one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, func, or_, select
-from sqlalchemy.sql.elements import ColumnElement
+import numpy as np
 
 from service.books import expectations as e
-from service.books.faults import Found
+from service.books.authorizations import of_transitions
+from service.books.faults import Faults, Found
+from service.books.portion import TRANSITIONS, Portion, Stage
 from service.domain.cases import PLATFORM_ONLY, Case, CaseKind, CaseState, Evidence, digest_of
 from service.domain.transitions import Transition as T
-from service.domain.verification import BookFault
-from service.engine.tables import CASES, EVIDENCE
-from service.storage import schema as t
-from service.storage.schema.record_tables import CONVERTERS
 
-People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
-"""A function that gives the conditions on a column of user ids."""
-Key = tuple[str, str, str]
-Version = tuple[str, str, int]
-"""A user id, an authorization id, and a version of the authorization."""
+_NAMES = list(TRANSITIONS)
+_OF_CASES = of_transitions(e.CASE_EVENTS)
+_DECIDED = of_transitions({T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME})
+_BY_STEPS = (CaseKind.CLAIM, CaseKind.DISPUTE)
+
+Version = tuple[str, int]
+"""An authorization id, and a version of the authorization."""
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
+    """The event of one version of an authorization."""
+
     transition: str
     event_us: int
     record_us: int
 
 
-def wrong_case(connection: Connection, people: People) -> BookFault | None:
-    """The first fault of the cases of these people, or None."""
-    try:
-        _check(connection, people)
-    except Found as found:
-        return found.fault
-    return None
+class Person(NamedTuple):
+    """What one person's cases are compared with.
+
+    owners  the operator and the currency of each authorization
+    events  the events of authorizations with a case, and all that open or close one
+    given   the amounts that decided cases gave back, in minor units
+    """
+
+    cases: list[Case]
+    evidence: list[Evidence]
+    owners: Mapping[str, tuple[str, str]]
+    events: dict[Version, Event]
+    given: dict[Version, int]
 
 
-def _check(connection: Connection, people: People) -> None:
-    evidence: dict[Key, list[Evidence]] = defaultdict(list)
-    for piece in _rows(connection, t.case_evidence, people, CONVERTERS[EVIDENCE].record):
-        evidence[piece[:3]].append(piece)
-    cases = list(_rows(connection, t.cases, people, CONVERTERS[CASES].record))
-    owners = _owners(connection, people)
-    events = _events(connection, people)
-    given = _given(connection, people)
+def check(portion: Portion, faults: Faults) -> None:
+    """Notes the first fault of each person's cases."""
+    for place, person in sorted(_people(portion).items()):
+        for row, why in faults_of(portion.people[place], person):
+            faults.add((place, Stage.CASES, 0), Found("CASE", row, why))
+            break
+
+
+def _people(portion: Portion) -> dict[int, Person]:
+    """The people with a case, with evidence or with an event of a case, by their places."""
+    found: dict[int, Person] = defaultdict(lambda: Person([], [], {}, {}, {}))
+    if portion.cases.count:
+        of = portion.people_of(portion.cases).tolist()
+        for place, row in zip(of, portion.cases.rows, strict=True):
+            found[place].cases.append(Case(*row[: len(Case._fields)]))
+    if portion.evidence.count:
+        of = portion.people_of(portion.evidence).tolist()
+        for place, row in zip(of, portion.evidence.rows, strict=True):
+            found[place].evidence.append(Evidence(*row[: len(Evidence._fields)]))
+    _add_events(portion, found)
+    if not found:
+        return found
+    it = portion.authorizations
+    for place, person in found.items():
+        user_id = portion.people[place]
+        ids = {case.authorization_id for case in person.cases}
+        codes = ((name, portion.authorization_codes.get((user_id, name))) for name in ids)
+        known = {
+            name: (it["operator_id"][code], it["currency"][code])
+            for name, code in codes
+            if code is not None
+        }
+        found[place] = person._replace(owners=known)
+    _add_given(portion, found)
+    return found
+
+
+def _add_events(portion: Portion, found: dict[int, Person]) -> None:
+    events = portion.events
+    if not events.count:
+        return
+    named = portion.authorizations_named(events)
+    told = (named >= 0) & _OF_CASES[events["transition"]]
+    for person in found.values():
+        for case in person.cases:
+            code = portion.authorization_codes.get((case.user_id, case.authorization_id))
+            told |= named == (-3 if code is None else code)
+    it = portion.authorizations
+    for at in np.flatnonzero(told).tolist():
+        place = int(portion.authorization_person[named[at]])
+        version = (it["authorization_id"][named[at]], int(events["authorization_version"][at]))
+        found[place].events[version] = Event(
+            _NAMES[events["transition"][at]],
+            int(events["event_us"][at]),
+            int(events["record_us"][at]),
+        )
+
+
+def _add_given(portion: Portion, found: dict[int, Person]) -> None:
+    rows = portion.corrections
+    if not rows.count:
+        return
+    people = portion.people_of(rows)
+    for at in np.flatnonzero(_DECIDED[rows["transition"]]).tolist():
+        place, version = int(people[at]), int(rows["authorization_version"][at])
+        given = found[place].given
+        name = (rows["authorization_id"][at], version)
+        given[name] = given.get(name, 0) + int(rows["amount_minor"][at])
+
+
+def faults_of(user_id: str, person: Person) -> Iterator[tuple[str, str]]:
+    """The faults of a person's cases: the name of each row, and what is wrong."""
+    evidence: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
+    for piece in person.evidence:
+        name = "/".join(("case_evidence", *piece[:3], str(piece.number)))
+        if digest_of(piece) != piece.digest:
+            yield name, "changed since it was written"
+        evidence[piece.authorization_id, piece.case_id].append(piece)
     told: set[Version] = set()
-    for case in cases:
-        row = "/".join(("cases", *case[:3]))
-        for why in _faults(case, evidence.pop(case[:3], []), owners, events, given):
-            raise Found("CASE", row, why)
-        name = (case.user_id, case.authorization_id)
-        told |= {(*name, case.open_version), (*name, case.close_version)}
-    for key, rows in evidence.items():
-        raise Found("CASE", "/".join(("case_evidence", *key, str(rows[0].number))), "of no case")
-    for version, event in sorted(events.items()):
+    for case in person.cases:
+        name = "/".join(("cases", *case[:3]))
+        if digest_of(case) != case.digest:
+            yield name, "changed since it was written"
+        rows = evidence.pop((case.authorization_id, case.case_id), [])
+        for why in _faults(case, rows, person):
+            yield name, why
+        told |= {(case.authorization_id, it) for it in (case.open_version, case.close_version)}
+    for rows in evidence.values():
+        yield "/".join(("case_evidence", *rows[0][:3], str(rows[0].number))), "of no case"
+    for version, event in sorted(person.events.items()):
         if event.transition in e.CASE_EVENTS and version not in told:
-            row = f"users/{version[0]}/authorizations/{version[1]}"
-            raise Found("CASE", row, f"{event.transition} at version {version[2]} without a case")
+            name = f"users/{user_id}/authorizations/{version[0]}"
+            yield name, f"{event.transition} at version {version[1]} without a case"
 
 
-def _rows(
-    connection: Connection, table: Table, people: People, read: Callable[[Any], Any]
-) -> Iterator[Any]:
-    """The records of a table in the order of its key; raises Found for an unreadable one."""
-    key = list(table.primary_key)
-    query = select(*t.recorded(table)).where(*people(table.c.user_id)).order_by(*key)
-    for row in connection.execute(query):
-        name = "/".join((table.name, *(str(row._mapping[column]) for column in key)))
-        try:
-            found = read(row)
-        except (KeyError, ValueError, TypeError) as error:
-            raise Found("UNREADABLE", name, "has an unknown value") from error
-        if digest_of(found) != found.digest:
-            raise Found("CASE", name, "changed since it was written")
-        yield found
-
-
-def _owners(connection: Connection, people: People) -> Mapping[tuple[str, str], tuple[str, str]]:
-    """The operator and the currency of each authorization that a case names."""
-    a, c = t.authorizations.c, t.cases.c
-    named = select(c.user_id, c.authorization_id).where(*people(c.user_id)).distinct().subquery()
-    query = select(a.user_id, a.authorization_id, a.operator_id, a.currency).join_from(
-        named,
-        t.authorizations,
-        (a.user_id == named.c.user_id) & (a.authorization_id == named.c.authorization_id),
-    )
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
-
-
-def _events(connection: Connection, people: People) -> Mapping[Version, _Event]:
-    """The events of authorizations with a case, and all events that open or close one."""
-    o, c = t.outbox.c, t.cases.c
-    named = select(c.authorization_id).where(*people(c.user_id), c.authorization_id != "")
-    query = select(
-        *(o.user_id, o.authorization_id, o.authorization_version),
-        *(o.transition, o.event_us, o.record_us),
-    ).where(
-        *people(o.user_id),
-        or_(o.transition.in_(sorted(e.CASE_EVENTS)), o.authorization_id.in_(named)),
-    )
-    return {(row[0], row[1], row[2]): _Event(*row[3:]) for row in connection.execute(query)}
-
-
-def _given(connection: Connection, people: People) -> Mapping[Version, int]:
-    """The amounts that decided cases gave back, by the versions of the authorizations."""
-    x = t.corrections.c
-    version = (x.user_id, x.authorization_id, x.authorization_version)
-    decided = sorted({T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME})
-    query = (
-        select(*version, func.sum(x.amount_minor))
-        .where(*people(x.user_id), x.transition.in_(decided))
-        .group_by(*version)
-    )
-    return {(row[0], row[1], row[2]): int(row[3]) for row in connection.execute(query)}
-
-
-def _faults(
-    case: Case,
-    evidence: Sequence[Evidence],
-    owners: Mapping[tuple[str, str], tuple[str, str]],
-    events: Mapping[Version, _Event],
-    given: Mapping[Version, int],
-) -> Iterator[str]:
+def _faults(case: Case, evidence: Sequence[Evidence], person: Person) -> Iterator[str]:
     if [it.number for it in evidence] != [*range(1, case.evidence + 1)]:
         yield f"{case.evidence} rows of evidence expected"
     if case.kind in PLATFORM_ONLY:
         if case.open_version or case.close_version or case.granted_minor:
             yield "a question of the platform changes no authorization"
         return
-    name = (case.user_id, case.authorization_id)
-    if owners.get(name) != (case.operator_id, case.currency):
+    if person.owners.get(case.authorization_id) != (case.operator_id, case.currency):
         yield "the authorization is not there, or has another operator or currency"
-    opening = events.get((*name, case.open_version))
-    expected = (e.CASE_OPENINGS[case.kind], case.open_us)
+    opening = person.events.get((case.authorization_id, case.open_version))
+    expected = (e.CASE_OPENINGS[CaseKind(case.kind)], case.open_us)
     if opening is None or (opening.transition, opening.record_us) != expected:
         yield "no event opened it"
-    if case.state is CaseState.CLOSED:
-        version = (*name, case.close_version)
-        yield from _wrong_ends(case, events.get(version), given.get(version, 0))
+    if case.state == CaseState.CLOSED:
+        version = (case.authorization_id, case.close_version)
+        yield from _wrong_ends(case, person.events.get(version), person.given.get(version, 0))
 
 
-def _wrong_ends(case: Case, end: _Event | None, given_minor: int) -> Iterator[str]:
+def _wrong_ends(case: Case, end: Event | None, given_minor: int) -> Iterator[str]:
     if end is None:
         yield "no event closed it"
         return
-    if case.outcome not in e.CASE_ENDS.get((case.kind, T(end.transition)), ()):
+    if case.outcome not in e.CASE_ENDS.get((CaseKind(case.kind), T(end.transition)), ()):
         yield f"{case.outcome} is no outcome of {end.transition}"
-    by_time = end.transition == T.CASE_DECIDED_BY_TIME and case.kind is not CaseKind.DISPUTE
+    by_step = case.kind in _BY_STEPS
+    by_time = end.transition == T.CASE_DECIDED_BY_TIME and not by_step
     if case.close_us != (end.event_us if by_time else end.record_us):
         yield "closed at another time than the event tells"
-    called = case.kind not in (CaseKind.CLAIM, CaseKind.DISPUTE) and not by_time
-    if bool(case.closed_by) != called:
+    if bool(case.closed_by) != (not by_step and not by_time):
         yield "closed_by: the event tells otherwise"
-    if case.kind in (CaseKind.CLAIM, CaseKind.DISPUTE):
+    if by_step:
         return
     if case.granted_minor != given_minor:
         yield f"{case.granted_minor} granted, and {given_minor} given back"

@@ -16,6 +16,7 @@ from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable,
 from service.books.faults import Array, Faults, Found, Place
 from service.domain.authorization import Custody, Start, State, TransferKind
 from service.domain.captures import Purpose
+from service.domain.cases import CaseKind, CaseState, Outcome, Side
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
@@ -49,6 +50,7 @@ class Stage(IntEnum):
     CITED = 15
     CONCEDED = 16
     LATE_PICKUP_ROWS = 17
+    CASES = 18
 
 
 def codes_of(kind: type[StrEnum]) -> dict[str, int]:
@@ -87,6 +89,7 @@ PAYMENT_KINDS = codes_of(PaymentKind)
 TRANSFER_KINDS = codes_of(TransferKind)
 PURPOSES = codes_of(Purpose)
 TRANSFER_STATES = codes_of(TransferState)
+SIDES = codes_of(Side)
 
 TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
 
@@ -265,6 +268,42 @@ LATE_PICKUPS = Fields(
     {**among("user_id", "authorization_id", "started_id", kind=TEXT), "deposit_minor": AMOUNT},
     _named("late_pickups/{}/{}", 0, 1),
 )
+CASES = Fields(
+    t.cases,
+    # The rows are read whole, in the order of the record, because their digest covers them.
+    {
+        **among("user_id", "authorization_id", "case_id", kind=TEXT),
+        "kind": codes_of(CaseKind),
+        **among("operator_id", "currency", kind=TEXT),
+        "asked_minor": AMOUNT,
+        "reference": TEXT,
+        "opened_by": SIDES,
+        **among("open_us", "open_version", kind=NUMBER),
+        "occurred_us": MAYBE,
+        "state": codes_of(CaseState),
+        "waits_for": SIDES,
+        "due_us": MAYBE,
+        "outcome": or_absent(codes_of(Outcome)),
+        "granted_minor": AMOUNT,
+        "closed_by": TEXT,
+        "close_us": MAYBE,
+        **among("close_version", "evidence", "version", kind=NUMBER),
+        "digest": BYTES,
+    },
+    _named("cases/{}/{}/{}", 0, 1, 2),
+)
+EVIDENCE = Fields(
+    t.case_evidence,
+    {
+        **among("user_id", "authorization_id", "case_id", kind=TEXT),
+        "number": NUMBER,
+        "side": SIDES,
+        **among("text", "reference", kind=TEXT),
+        "record_us": NUMBER,
+        "digest": BYTES,
+    },
+    _named("case_evidence/{}/{}/{}/{}", 0, 1, 2, 3),
+)
 
 
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
@@ -305,6 +344,8 @@ class Portion(NamedTuple):
     captures: Columns
     corrections: Columns
     late_pickups: Columns
+    cases: Columns
+    evidence: Columns
 
     def authorizations_named(self, rows: Columns, by: str = "authorization_id") -> Array:
         """The authorization that each row names: its place, NONE or MISSING."""
@@ -361,7 +402,7 @@ class Portion(NamedTuple):
 
 FIELDS = (
     *(LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS),
-    *(CAPTURES, CORRECTIONS, LATE_PICKUPS),
+    *(CAPTURES, CORRECTIONS, LATE_PICKUPS, CASES, EVIDENCE),
 )
 """The tables that are read in parallel, in the order of the streams."""
 
@@ -404,7 +445,7 @@ def join(
     `read_entries` is told the line of each entry, all lines and all people.
     """
     lines, counts, heads, authorizations, payments, transfers, events, *others = columns
-    requests, captures, corrections, late_pickups = others
+    requests, captures, corrections, late_pickups, cases, evidence = others
     people = sorted(users)
     person = {user_id: place for place, user_id in enumerate(people)}
     keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
@@ -437,6 +478,8 @@ def join(
         captures,
         corrections,
         late_pickups,
+        cases,
+        evidence,
     )
 
 
@@ -486,6 +529,8 @@ _STAGES = {
     t.captures.name: Stage.CAPTURE_ROWS,
     t.corrections.name: Stage.CORRECTION_ROWS,
     t.late_pickups.name: Stage.LATE_PICKUP_ROWS,
+    t.cases.name: Stage.CASES,
+    t.case_evidence.name: Stage.CASES,
 }
 
 

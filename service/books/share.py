@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, literal, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books import authorizations, captures, portion
+from service.books import authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
-from service.books.cases import wrong_case
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
 from service.books.faults import Faults, Found
@@ -84,7 +83,6 @@ class Part(NamedTuple):
     references: tuple[tuple[int, BookFault], ...] = ()
     answer: BookFault | None = None
     payload: BookFault | None = None
-    case: BookFault | None = None
 
 
 class _Counts:
@@ -118,6 +116,7 @@ class _Counts:
         recorded = Recorded(people, moved, faults)
         recorded.check(replay, story)
         captures.check(people, moved, faults)
+        cases.check(people, faults)
         self.alone |= recorded.alone
 
     def add(self, other: _Counts) -> None:
@@ -146,7 +145,6 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
     return part._replace(
         answer=readers.answer and _wrong_answer(connection, share, readers.answer),
         payload=wrong_payload(connection, share.people, readers.payload),
-        case=wrong_case(connection, share.people),
     )
 
 
@@ -162,6 +160,8 @@ _ORDERS = {
     t.captures.name: ("user_id", "authorization_id", "number"),
     t.corrections.name: ("user_id", "authorization_id", "number"),
     t.late_pickups.name: ("user_id", "authorization_id"),
+    t.cases.name: ("user_id", "authorization_id", "case_id"),
+    t.case_evidence.name: ("user_id", "authorization_id", "case_id", "number"),
 }
 
 

@@ -95,7 +95,7 @@ def verify_books(
 
 
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
-    """The first fault of all parts: people, balances, references, answers, payloads or cases."""
+    """The first fault of all parts: people, balances, references, answers or payloads."""
     for part in parts:
         if part.fault is not None:
             return part.fault
@@ -104,7 +104,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
     broken = [it for part in parts for it in part.references]
     if broken:
         return min(broken, key=lambda it: it[0])[1]
-    kept = [*(it.answer for it in parts), *(it.payload for it in parts), *(it.case for it in parts)]
+    kept = [*(it.answer for it in parts), *(it.payload for it in parts)]
     return next((it for it in kept if it is not None), None)
 
 

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, Connection, Engine, Select, Table, and_, case, func, select
 
 from service.books import expectations as e
+from service.books.cases import Event as EventOfCase
+from service.books.cases import Person as CasesOfPerson
+from service.books.cases import faults_of
 from service.books.faults import Found
 from service.books.references import REFERENCES
 from service.books.share import REPORT_TRANSFER, START_RENTAL, ReadAnswer
@@ -29,6 +32,7 @@ from service.domain.authorization import (
     TransferKind,
 )
 from service.domain.captures import Purpose
+from service.domain.cases import Case, Evidence
 from service.domain.dunning import LADDER, Rung
 from service.domain.hash_chain import LINK_FORMATS, NO_LINK, link_of, seal_digest, subject_of
 from service.domain.ledger import (
@@ -591,6 +595,8 @@ _COVERED = {
 }
 _capture_of = rows.Converter(CaptureRecord).record
 _correction_of = rows.Converter(CorrectionRecord).record
+_case_of = rows.Converter(Case).record
+_evidence_of = rows.Converter(Evidence).record
 
 
 # -- recorded money outside ---------------------------------------------------------------------
@@ -860,6 +866,9 @@ class _People:
         self.late_pickups = _stream(
             connection, _ordered(t.late_pickups, "user_id", "authorization_id")
         )
+        of_case = ("user_id", "authorization_id", "case_id")
+        self.cases = _stream(connection, _ordered(t.cases, *of_case))
+        self.evidence = _stream(connection, _ordered(t.case_evidence, *of_case, "number"))
         self._of_lines = (self.lines, self.entries, self.heads)
         self._all = (
             *self._of_lines,
@@ -871,6 +880,8 @@ class _People:
             self.captures,
             self.corrections,
             self.late_pickups,
+            self.cases,
+            self.evidence,
         )
 
     def next_person(self) -> str | None:
@@ -899,6 +910,10 @@ class _Person:
         """Settings of lines by hand: the line, and the events that set it."""
         self.carried_over: Counter[str] = Counter()
         """The deposits that late pick-ups took over, by authorization id."""
+        self.told: dict[tuple[str, int], EventOfCase] = {}
+        """The events of the person's authorizations, by their versions."""
+        self.given: dict[tuple[str, int], int] = {}
+        """The amounts that decided cases gave back."""
         self.seen: set[Transition] = set()
         """Events of the person without an authorization, and write-offs."""
 
@@ -1003,8 +1018,32 @@ class _Books:
             corrected.add_capture(_made(_capture_of, row, name), name)
         for row in people.corrections.of(user_id):
             name = f"corrections/{user_id}/{row[1]}/{row[2]}"
-            corrected.add_correction(_made(_correction_of, row, name), name)
+            made = _made(_correction_of, row, name)
+            corrected.add_correction(made, name)
+            if made.transition in (T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME):
+                version = (made.authorization_id, made.authorization_version)
+                person.given[version] = person.given.get(version, 0) + made.amount_minor
         corrected.check()
+        self._verify_cases(people, person)
+
+    def _verify_cases(self, people: _People, person: _Person) -> None:
+        """Checks the cases of a person, with their evidence."""
+        user_id = person.user_id
+        owners = {
+            name: (it.authorization.operator_id, it.authorization.currency)
+            for name, it in person.moved.items()
+        }
+        cases = [
+            _made(_case_of, row, f"cases/{user_id}/{row[1]}/{row[2]}")
+            for row in people.cases.of(user_id)
+        ]
+        evidence = [
+            _made(_evidence_of, row, f"case_evidence/{user_id}/{row[1]}/{row[2]}/{row[3]}")
+            for row in people.evidence.of(user_id)
+        ]
+        told = CasesOfPerson(cases, evidence, owners, person.told, person.given)
+        for name, why in faults_of(user_id, told):
+            raise Found("CASE", name, why)
 
     def _verify_events(self, people: _People, person: _Person) -> None:
         """Checks that each version of an authorization has its event, and each setting by hand
@@ -1020,6 +1059,8 @@ class _Books:
             if moved is None:
                 raise Found("EVENT", name, "the authorization is not there")
             moved.story.add(event, name)
+            times = (event.event_us, event.record_us)
+            person.told[authorization_id, version] = EventOfCase(event.transition, *times)
         for moved in person.moved.values():
             moved.story.check()
         for what, (line, by) in person.by_hand.items():

@@ -15,15 +15,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.captures import Purpose
+from service.domain.cases import CaseKind, Outcome, Side, open_case
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
+from service.engine.calls import CaseTold
+from service.engine.cases import add_evidence
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
 from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
+from service.engine.rows import Draft, Rows
 from service.engine.workers.seals import Sealer
 from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
@@ -66,6 +70,7 @@ def live(desk: Desk) -> None:
     _twice(desk)
     _in_debt(desk)
     _told_late(desk)
+    _complaining(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -234,6 +239,47 @@ def _told_late(desk: Desk) -> None:
     rental(desk, acts.picked_up(it, end_us - acts.MINUTE_US))
 
 
+def _complaining(desk: Desk) -> None:
+    """Ivy's cases: a claim, a dispute, complaints that were granted, refused and decided by time,
+    one that is open, a late claim, and a question of the platform."""
+    desk.put_user("ivy", 700)
+    it = rental(desk, acts.claim_return(rental(desk, authorize("ivy"))))
+    it = rental(desk, acts.contest(it))
+    it = rental(desk, settle(it, 1_000))
+    rental(desk, acts.dispute(it, 300), caller=PLATFORM)
+
+    def asked(command: c.Command, caller: str = "city") -> tuple[str, str, str]:
+        answer = desk.do(command, caller=caller)
+        assert isinstance(answer, CaseTold)
+        return answer.case[:3]
+
+    granted = asked(c.OpenComplaint(*acts.name(it), CaseKind.WRONG_FEE, acts.money(100), "dear"))
+    refused = asked(c.OpenComplaint(*acts.name(it), CaseKind.NOT_MINE, None, "not me"))
+    asked(c.AddEvidence(*refused, side=Side.OPERATOR, text="photo"))
+    asked(c.ResolveCase(*granted, outcome=Outcome.IN_PART, amount=acts.money(60), reason="half"))
+    asked(c.ResolveCase(*refused, outcome=Outcome.FOR_OPERATOR), PLATFORM)
+    rental(desk, c.ClaimReturn(*acts.name(it), desk.clock.now_us(), "dock-7"))
+    over = asked(c.OpenComplaint(*acts.name(it), CaseKind.ITEM_AT_FAULT, acts.money(50), "flat"))
+    desk.clock.advance(desk.clock.now_us() + 48 * acts.HOUR_US)
+    (result,) = desk.apply(desk.work(c.DecideCase(*over), caller="", request_id=""))
+    assert isinstance(result, bytes), result
+    asked(c.OpenComplaint(*acts.name(it), CaseKind.OTHER, None, "unkind"))
+    draft = Draft(list)
+    question = open_case(
+        desk.engine._ids.new(desk.clock.now_us()),
+        CaseKind.SECOND_REFERENCE,
+        desk.clock.now_us(),
+        user_id="ivy",
+        authorization_id=it.authorization_id,
+        reference="p-1",
+    )
+    add_evidence(draft, question, Side.PLATFORM, "seen twice", "p-1", desk.clock.now_us())
+    changed = Rows()
+    changed.merge(draft)
+    with desk.store.begin() as transaction:
+        transaction.write(changed)
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -394,6 +440,8 @@ def multiply(file: Path, times: int) -> None:
         "open_items": {"asset_id": "{n} || asset_id"},
         "captures": {},
         "corrections": {},
+        "cases": {},
+        "case_evidence": {},
         # A payload contains its person's name.
         "outbox": {"sequence": "NULL", "operator_id": "''", "payload": "x''"},
     }
