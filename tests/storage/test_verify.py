@@ -117,6 +117,10 @@ class Where(dict[str, object]):
         self["cited"], self["begun"] = ask(
             "SELECT authorization_id, started_id FROM late_pickups WHERE user_id='gus'"
         )[0]
+        self["ivy"] = ask(f"{of} user_id='ivy'")[0][0]
+        case = "SELECT case_id FROM cases WHERE user_id='ivy' AND kind="
+        for kind in ("WRONG_FEE", "SECOND_REFERENCE", "CLAIM", "ITEM_AT_FAULT"):
+            self[kind.lower()] = ask(f"{case}'{kind}'")[0][0]
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
         self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
@@ -133,7 +137,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (9, 30)
+    assert (found.lines, found.authorizations) == (10, 31)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -231,6 +235,9 @@ DEBT = "WHERE authorization_id='{debt}'"
 BEGUN = "WHERE authorization_id='{begun}'"
 LATE = "late_pickups/gus/{cited}"
 EVES = "users/eve/authorizations/{debt}"
+IVY = "users/ivy/authorizations/{ivy}"
+CASE = "cases/ivy/{ivy}/{wrong_fee}"
+EVIDENCE = "case_evidence/ivy/{ivy}/{wrong_fee}/1"
 ANN_LINE = "lines/ann/CNY"
 FIRST = "users/ann/authorizations/{one}"
 STAYS = "users/ann/authorizations/{open}"
@@ -345,7 +352,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         tuple(f"UPDATE {table} SET user_id='zoe' {ANN}"
               for table in ("users", "lines", "entries", "authorizations", "sealed_heads",
                             "payments", "transfers", "requests", "decisions", "open_items",
-                            "outbox", "captures", "corrections")),
+                            "outbox", "captures", "corrections", "cases", "case_evidence")),
         "SUBJECT", "lines/zoe/CNY",
     ),
     "a pending cut of an available amount": (
@@ -822,6 +829,79 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a late pick-up on another decision": (
         (f"{A} decision_id='ghost' {BEGUN}",), "LATE_PICKUP", LATE,
+    ),
+    **{
+        f"a case with another {column}": (
+            (f"UPDATE cases SET {column}={value} WHERE case_id='{{wrong_fee}}'",), "CASE", CASE,
+        )
+        for column, value in {
+            "kind": "'OTHER'", "operator_id": "'harbour'", "currency": "'EUR'",
+            "asked_minor": "asked_minor+1", "reference": "'p-2'", "opened_by": "'PLATFORM'",
+            "open_us": "open_us+1", "open_version": "open_version+1", "occurred_us": "1",
+            "waits_for": "'USER'", "due_us": "NULL", "outcome": "'FOR_USER'",
+            "granted_minor": "granted_minor+1", "closed_by": "''", "close_us": "close_us+1",
+            "close_version": "close_version-1", "evidence": "evidence+1", "version": "version+1",
+            "digest": "x'00'",
+        }.items()
+    },
+    "a case that is open again": (
+        (("UPDATE cases SET state='OPEN', outcome=NULL, close_us=NULL, close_version=0,"
+         " granted_minor=0, closed_by='' WHERE case_id='{wrong_fee}'"),),
+        "CASE", CASE,
+    ),
+    "a case of another authorization": (
+        ("UPDATE cases SET authorization_id='ghost' WHERE case_id='{wrong_fee}'",),
+        "CASE", "cases/ivy/ghost/{wrong_fee}",
+    ),
+    "a case by another name": (
+        ("UPDATE cases SET case_id='x' WHERE case_id='{wrong_fee}'",),
+        "CASE", "cases/ivy/{ivy}/x",
+    ),
+    "a case of an unknown kind": (
+        ("UPDATE cases SET kind='WHIM' WHERE case_id='{wrong_fee}'",), "UNREADABLE", CASE,
+    ),
+    **{
+        f"evidence with another {column}": (
+            ((f"UPDATE case_evidence SET {column}={value}"
+             " WHERE case_id='{wrong_fee}' AND number=1"),),
+            "CASE", EVIDENCE,
+        )
+        for column, value in {
+            "side": "'OPERATOR'", "text": "'cheap'", "reference": "'x'",
+            "record_us": "record_us+1", "digest": "x'00'",
+        }.items()
+    },
+    **{
+        f"a case without its evidence ({case})": (
+            (f"DELETE FROM case_evidence WHERE case_id='{{{case}}}' AND number=1",),
+            "CASE", f"cases/ivy/{{ivy}}/{{{case}}}",
+        )
+        for case in ("wrong_fee", "second_reference", "claim")
+    },
+    **{
+        f"evidence without its case ({case})": (
+            (f"DELETE FROM cases WHERE case_id='{{{case}}}'",),
+            "CASE", f"case_evidence/ivy/{{ivy}}/{{{case}}}/1",
+        )
+        for case in ("wrong_fee", "second_reference", "claim")
+    },
+    "a complaint that is gone with its evidence": (
+        ("DELETE FROM cases WHERE case_id='{wrong_fee}'",
+         "DELETE FROM case_evidence WHERE case_id='{wrong_fee}'"),
+        "CASE", IVY,
+    ),
+    "a case that nobody opened": (
+        (("INSERT INTO cases SELECT user_id, authorization_id, 'x', kind, operator_id, currency,"
+         " asked_minor, reference, opened_by, open_us, open_version, occurred_us, state,"
+         " waits_for, due_us, outcome, granted_minor, closed_by, close_us, close_version, 0,"
+         " version, digest, arrival FROM cases WHERE case_id='{wrong_fee}'"),),
+        "CASE", "cases/ivy/{ivy}/x",
+    ),
+    "evidence that nobody gave": (
+        (("INSERT INTO case_evidence SELECT user_id, authorization_id, case_id, 9, side, text,"
+         " reference, record_us, digest FROM case_evidence WHERE case_id='{wrong_fee}' AND"
+         " number=1"),),
+        "CASE", "case_evidence/ivy/{ivy}/{wrong_fee}/9",
     ),
     "an item that no rental holds": (
         ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}','RENTED')",),
