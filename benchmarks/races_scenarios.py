@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.races_arena import PAYEES
+from benchmarks.races_cases import case
 from benchmarks.races_debts import debt
 from benchmarks.races_line import group, item, line, suspension
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
@@ -49,6 +50,7 @@ RACES: dict[str, Race] = {
     "shared-payment": Race(shared_payment, ("city", "harbour", "by hand")),
     "debit": Race(debit, ("late", "next")),
     "debt": Race(debt, ("one", "other")),
+    "case": Race(case, ("complaint", "granted", "refused")),
     "refund": Race(refund, ("payout", "charge-back")),
     "write-off": Race(write_off, ("approve", "pay")),
     "payout": Race(payout, ("what was owed before", "more than was owed before"), heat=len(PAYEES)),

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from service.books.case_rows import CASES, EVIDENCE
 from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable, read
 from service.books.faults import Array, Faults, Found, Place
 from service.domain.authorization import Custody, Start, State, TransferKind
 from service.domain.captures import Purpose
-from service.domain.cases import CaseKind, CaseState, Outcome, Side
 from service.domain.ledger import Account, Book, Standing
 from service.domain.policy import Offer
 from service.domain.transitions import Transition
@@ -89,7 +89,6 @@ PAYMENT_KINDS = codes_of(PaymentKind)
 TRANSFER_KINDS = codes_of(TransferKind)
 PURPOSES = codes_of(Purpose)
 TRANSFER_STATES = codes_of(TransferState)
-SIDES = codes_of(Side)
 
 TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
 
@@ -267,42 +266,6 @@ LATE_PICKUPS = Fields(
     t.late_pickups,
     {**among("user_id", "authorization_id", "started_id", kind=TEXT), "deposit_minor": AMOUNT},
     _named("late_pickups/{}/{}", 0, 1),
-)
-CASES = Fields(
-    t.cases,
-    # The rows are read whole, in the order of the record, because their digest covers them.
-    {
-        **among("user_id", "authorization_id", "case_id", kind=TEXT),
-        "kind": codes_of(CaseKind),
-        **among("operator_id", "currency", kind=TEXT),
-        "asked_minor": AMOUNT,
-        "reference": TEXT,
-        "opened_by": SIDES,
-        **among("open_us", "open_version", kind=NUMBER),
-        "occurred_us": MAYBE,
-        "state": codes_of(CaseState),
-        "waits_for": SIDES,
-        "due_us": MAYBE,
-        "outcome": or_absent(codes_of(Outcome)),
-        "granted_minor": AMOUNT,
-        "closed_by": TEXT,
-        "close_us": MAYBE,
-        **among("close_version", "evidence", "version", kind=NUMBER),
-        "digest": BYTES,
-    },
-    _named("cases/{}/{}/{}", 0, 1, 2),
-)
-EVIDENCE = Fields(
-    t.case_evidence,
-    {
-        **among("user_id", "authorization_id", "case_id", kind=TEXT),
-        "number": NUMBER,
-        "side": SIDES,
-        **among("text", "reference", kind=TEXT),
-        "record_us": NUMBER,
-        "digest": BYTES,
-    },
-    _named("case_evidence/{}/{}/{}/{}", 0, 1, 2, 3),
 )
 
 

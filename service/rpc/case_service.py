@@ -129,7 +129,7 @@ MUTATIONS = (
         Scope.CASES_WRITE,
         about(
             OpenComplaint,
-            complaint=lambda call: KIND_OF[call.message.kind],
+            complaint=lambda call: KIND_OF[call.message.complaint],
             amount=_amount,
             text=lambda call: call.message.text,
             reference=evidence,

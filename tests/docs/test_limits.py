@@ -38,7 +38,7 @@ FACTS: dict[str, dict[str, str]] = {
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
          "EVENT_ROWS", "LINES", "DEPOSITS", "BY_HAND", "AUTHORIZATIONS", "TRANSFER_ROWS",
          "_FORMAT", "CAPTURE_ROWS", "CORRECTION_ROWS", "CAPTURED", "CITED", "CONCEDED",
-         "LATE_PICKUP_ROWS"),
+         "LATE_PICKUP_ROWS", "CASES"),
         METHOD,
     ),
     "books/processes.py": {
@@ -53,6 +53,7 @@ FACTS: dict[str, dict[str, str]] = {
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
+    "domain/cases.py": {"CLOCK_US": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,

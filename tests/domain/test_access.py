@@ -22,7 +22,7 @@ RELEASED = {
     "authorizations.read", "authorizations.write", "returns.claim", "users.write", "profiles.read",
     "limits.write", "standings.write", "reviews.read", "reviews.write", "payments.write",
     "disputes.write", "write_offs.write", "payouts.read", "payouts.write", "transfers.read",
-    "transfers.report", "books.read", "books.verify", "sandbox.clock",
+    "transfers.report", "books.read", "books.verify", "sandbox.clock", "cases.read", "cases.write",
 }  # fmt: skip
 """Every scope that a released build knew, removed ones too: names are only ever added here."""
 REMOVED: set[str] = set()
@@ -46,7 +46,7 @@ def test_a_removed_scope_is_ignored() -> None:
     scopes = read_scopes("authorizations.read bikes.fly authorizations.write", "city")
     assert scopes.granted == {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
     assert scopes.ignored == {"bikes.fly"}
-    assert scopes.withheld == {Scope.RETURNS_CLAIM}
+    assert scopes.withheld == {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE}
 
 
 def test_an_added_scope_is_withheld_from_old_keys() -> None:
@@ -56,11 +56,12 @@ def test_an_added_scope_is_withheld_from_old_keys() -> None:
     assert scopes == KeyScopes(before, frozenset(), frozenset({Scope.SANDBOX_CLOCK}))
 
 
-def test_operators_and_the_platform_share_one_scope() -> None:
-    """Operators read and write authorizations, both claim returns for a user, and everything
-    else is the platform's alone."""
+def test_operators_and_the_platform_share_scopes() -> None:
+    """Operators read and write authorizations, both claim returns for a user and take part in
+    cases, and everything else is the platform's alone."""
+    shared = {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE}
     own = {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
-    assert own | {Scope.RETURNS_CLAIM} == OPERATOR_SCOPES
+    assert own | shared == OPERATOR_SCOPES
     assert frozenset(Scope) - own == PLATFORM_SCOPES
 
 

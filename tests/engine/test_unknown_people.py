@@ -8,15 +8,20 @@ import pytest
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
+from service.domain.cases import CaseKind, Outcome, Side
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.engine.operations import (
     BY_COMMAND,
+    AddEvidence,
     Authorize,
     BookDebt,
     Command,
+    DecideCase,
+    OpenComplaint,
     PutUser,
     ReportTransfer,
+    ResolveCase,
     ReverseByOrigin,
     SetLimit,
     SetStanding,
@@ -38,6 +43,7 @@ PEOPLES: dict[str, tuple[Command, str]] = {
     "limit": (SetLimit(MISSPELT, Money(CNY, 1)), "USER_NOT_FOUND"),
     "limit by the score": (SetLimit(MISSPELT, None), "USER_NOT_FOUND"),
     "standing": (SetStanding(MISSPELT, Standing.WATCHED), "USER_NOT_FOUND"),
+    "case": (DecideCase(MISSPELT, "0" * 20, "0" * 20), "CASE_NOT_FOUND"),
     "transfer": (
         ReportTransfer(MISSPELT, "0" * 20, TransferState.SUCCEEDED, ""),
         "TRANSFER_NOT_FOUND",
@@ -45,9 +51,18 @@ PEOPLES: dict[str, tuple[Command, str]] = {
 }
 RENTALS: dict[str, Callable[[Authorization], Command]] = {
     **{name: call.command for name, call in ON_AUTHORIZATION.items()},
+    "complaint": lambda it: OpenComplaint(it.user_id, it.authorization_id, CaseKind.OTHER),
     "wake": lambda it: Wake(it.user_id, it.authorization_id),
     "debt": lambda it: BookDebt(
         it.user_id, it.authorization_id, Money(CNY, 1), "repair-1", "photo"
+    ),
+}
+CASES: dict[str, Callable[[Authorization], Command]] = {
+    "evidence": lambda it: AddEvidence(
+        it.user_id, it.authorization_id, case_id="0" * 20, side=Side.USER, text="no"
+    ),
+    "decision": lambda it: ResolveCase(
+        it.user_id, it.authorization_id, case_id="0" * 20, outcome=Outcome.FOR_USER
     ),
 }
 
@@ -75,12 +90,21 @@ def test_r13_a_rental_under_a_misspelt_person_is_not_found(desk: Desk, name: str
     assert counts(desk) == before
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_r13_a_case_under_a_misspelt_person_is_not_found(desk: Desk, name: str) -> None:
+    """R13: a call on a case under a misspelt person is NOT_FOUND, and leaves no row."""
+    it = rental(desk, authorize())._replace(user_id=MISSPELT)
+    before = counts(desk)
+    assert refused(desk, CASES[name](it), caller=PLATFORM).reason == "CASE_NOT_FOUND"
+    assert counts(desk) == before
+
+
 def test_r13_every_command_about_a_person_is_tried() -> None:
     """R13: these tests try each kind of command that names a person, except those that make the
     person known or may come before."""
     it = Authorization._make("x" for _ in Authorization._fields)._replace(cash_minor=1)
     tried = {type(command) for command, _ in PEOPLES.values()}
-    tried |= {type(make(it)) for make in RENTALS.values()}
+    tried |= {type(make(it)) for make in (*RENTALS.values(), *CASES.values())}
     naming = {kind for kind in BY_COMMAND if "user_id" in columns_of(kind)}
     assert naming - tried - REGISTERING - AHEAD == set()
 

@@ -34,12 +34,12 @@ DUNNED = ("collection.debit_requested", "collection.due_1_day", "collection.remi
 
 def _has_charge(desk: Desks, request: Any) -> None:
     request.name = ready.settled(desk).name
-    request.kind = 6  # WRONG_FEE
+    request.complaint = 6  # WRONG_FEE
 
 
 def _has_case(desk: Desks, request: Any) -> None:
     it = ready.settled(desk)
-    request.name = desk.operator.call("OpenComplaint", name=it.name, kind=6).case.name
+    request.name = desk.operator.call("OpenComplaint", name=it.name, complaint=6).case.name
 
 
 def _has_evidence(desk: Desks, request: Any) -> None:
@@ -57,8 +57,8 @@ CALLS = (
     Call(
         method="OpenComplaint",
         scope="cases.write",
-        required=frozenset({"name", "kind"}),
-        parts=({"kind": 6, "amount": yuan(100), "text": "too much", "evidence": "photo-1"},),
+        required=frozenset({"name", "complaint"}),
+        parts=({"complaint": 6, "amount": yuan(100), "text": "too much", "evidence": "photo-1"},),
         fill=_has_charge,
         race="case",
     ),

@@ -251,6 +251,11 @@ VALID: dict[str, dict[str, Any]] = {
     "payments": {"amount_minor": 1, "kind": "PAYMENT"},
     "debts": {"amount_minor": 1},
     "rail_accounts": {"caller": "city", "name": "till", "owner": "city", "account": "till"},
+    "cases": {
+        "kind": "CLAIM", "state": "OPEN", "opened_by": "USER", "waits_for": "OPERATOR",
+        "closed_by": "", "version": 1,
+    },
+    "case_evidence": {"number": 1, "side": "USER"},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -317,6 +322,7 @@ NEGATIVE = {
     "captures": ["conceded_minor", "disputed_minor"],
     "late_pickups": ["deposit_minor"],
     "corrections": ["capture", "conceded_minor"],
+    "cases": ["asked_minor", "open_version", "evidence"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
               "version", "overpaid_minor", "unheld_minor"],
 }  # fmt: skip
@@ -333,6 +339,7 @@ DEBT = {
     "unheld_dropped_minor": 3, "unheld_disputed_minor": 2,
 }  # fmt: skip
 """A debt without a hold, of which nothing is due."""
+CLOSED_CASE: dict[str, Any] = {"state": "CLOSED", "outcome": "FOR_USER", "close_us": 1}
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     *(
         (table, f"{column}_not_negative", {column: -1})
@@ -371,6 +378,28 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         {"caller": "platform", "owner": "platform", "account": "bank"},
     ),
     ("rail_accounts", "a_default_is_shared", {"name": "default", "account": "default"}),
+    ("case_evidence", "number_positive", {"number": 0}),
+    ("case_evidence", "side_known", {"side": "BANK"}),
+    ("cases", "kind_known", {"kind": "WHIM"}),
+    ("cases", "state_known", {"state": "ASLEEP"}),
+    ("cases", "opened_by_known", {"opened_by": "BANK"}),
+    ("cases", "waits_for_known", {"waits_for": "BANK"}),
+    ("cases", "version_positive", {"version": 0}),
+    ("cases", "outcome_known", {**CLOSED_CASE, "outcome": "DRAW"}),
+    ("cases", "granted_minor_not_negative", {**CLOSED_CASE, "granted_minor": -1}),
+    ("cases", "close_version_not_negative", {**CLOSED_CASE, "close_version": -1}),
+    *(
+        ("cases", "outcome_at_the_end", wrong)
+        for wrong in (
+            {"outcome": "FOR_USER"},
+            {"close_us": 1},
+            {"close_version": 1},
+            {"granted_minor": 1},
+            {"closed_by": "city"},
+            {**CLOSED_CASE, "outcome": None},
+            {**CLOSED_CASE, "close_us": None},
+        )
+    ),
     *(
         ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
         for wrong in (
@@ -528,6 +557,21 @@ def test_a_debt_within_its_booking(database: Engine) -> None:
         connection.execute(table.insert(), row_of(table, **{**NOTHING, **DEBT}))
 
 
+def test_r18_one_open_case_of_a_kind(database: Engine) -> None:
+    """R18: an authorization has one open case of each kind; closed ones and questions of the
+    platform are not bounded."""
+    table = t.cases
+    with database.connect() as connection:
+        connection.execute(table.insert(), row_of(table))
+        connection.execute(table.insert(), row_of(table, case_id="y", **CLOSED_CASE))
+        connection.execute(table.insert(), row_of(table, case_id="z", kind="DISPUTE"))
+        for case_id in "pq":
+            row = row_of(table, case_id=case_id, kind="SECOND_REFERENCE")
+            connection.execute(table.insert(), row)
+        said = refusal(connection, table, case_id="w")
+    assert re.search("UNIQUE constraint failed|duplicate key", said)
+
+
 def test_states_that_may_hold(database: Engine) -> None:
     """A hold is allowed in AUTHORIZED with an end, and in ACTIVE, OVERDUE and RETURN_CLAIMED."""
     table = t.authorizations
@@ -558,6 +602,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("debts", {"user_id", "parent_id", "business_reference"}),
         ("late_pickups", {"user_id", "authorization_id"}),
         ("rail_accounts", {"caller", "name"}),
+        ("cases", {"user_id", "authorization_id", "case_id"}),
+        ("case_evidence", {"user_id", "authorization_id", "case_id", "number"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

@@ -304,6 +304,12 @@ class AuthorizationServiceServicer:
         """Records that the user says the item is back, or was back at an earlier
         time: the fee clock stops there. The platform's keys may call it too,
         because users say so in the platform's app.
+
+        While the fee runs, a time before the start counts as the start, and one
+        before the policy's report window as its beginning: the operator may contest
+        it. On a settled, lost or sold rental the call opens a case
+        (CASE_KIND_LATE_CLAIM) and changes no charge; the answer is the rental as it
+        is. CaseService says how the case ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
