@@ -25,7 +25,7 @@ from tests.engine.calls import authorize, pay, reason, refused, rental, settle, 
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk
 from tests.operations.call import Call
 from tests.rpc import ready
-from tests.rpc.support import Desks, yuan
+from tests.rpc.support import NO_CASE, Desks, yuan
 
 CLOCK_US = 48 * HOUR_US
 DUNNED = ("collection.debit_requested", "collection.due_1_day", "collection.reminded")
@@ -66,7 +66,9 @@ CALLS = (
         method="AddEvidence",
         scope="cases.write",
         required=frozenset({"name", "side"}),
-        parts=({"side": 1, "text": "the station was full", "evidence": "photo-1"},),
+        parts=(
+            {"name": NO_CASE, "side": 1, "text": "the station was full", "evidence": "photo-1"},
+        ),
         fill=_has_evidence,
         race="case",
     ),
@@ -74,7 +76,7 @@ CALLS = (
         method="ResolveCase",
         scope="cases.write",
         required=frozenset({"name", "outcome"}),
-        parts=({"outcome": 1, "reason": "the user is right"},),
+        parts=({"name": NO_CASE, "outcome": 1, "reason": "the user is right"},),
         fill=_has_outcome,
         race="case",
     ),

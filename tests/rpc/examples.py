@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.operations.every import CALLS, ON_AUTHORIZATION
 from tests.rpc import ready
-from tests.rpc.support import FOLLOWING, NOWHERE, RPCS, START_S, Desks, set_name, yuan
+from tests.rpc.support import FOLLOWING, NO_CASE, NOWHERE, RPCS, START_S, Desks, set_name, yuan
 
 NOW = Timestamp(seconds=START_S)
 
@@ -42,6 +42,16 @@ READS: dict[str, dict[str, Any]] = {
     "ListTransfers": {"page_size": 10, "page_token": "0" * 20, "user_id": "somebody", "state": 1},
     "ListReviews": {"page_size": 10, "page_token": "0" * 20},
     "AdvanceClock": {"now": NOW},
+    "GetCase": {"name": NO_CASE},
+    "ListCases": {
+        "state": 1,
+        "kind": 1,
+        "waits_for": 1,
+        "user_id": "somebody",
+        "due_before": NOW,
+        "page_size": 10,
+        "page_token": "token",
+    },
 }
 """A method's fields besides the request id and the authorization's name and version, for each form
 of its message."""
@@ -53,6 +63,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "ListEntries": {"user_id", "currency_code"},
     "ReportTransfer": {"body", "signature"},
     "AdvanceClock": {"now"},
+    "GetCase": {"name"},
 }
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
@@ -66,6 +77,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "ReportTransfer": "transfers.report",
     "ListTransfers": "transfers.read",
     "AdvanceClock": "sandbox.clock",
+    "GetCase": "cases.read",
+    "ListCases": "cases.read",
 }
 
 

@@ -74,6 +74,7 @@ START_S = START_US // 1_000_000
 TIMEOUT_S = 30.0
 """The longest wait of a test; reached only when something is wrong."""
 NOWHERE = f"users/nobody/authorizations/{'0' * 20}"
+NO_CASE = f"{NOWHERE}/cases/{'0' * 20}"
 BIKE_MINOR = 19_900
 UMBRELLA_MINOR = 5_900
 
@@ -107,11 +108,12 @@ def _rpcs() -> Iterator[Rpc]:
 
 
 RPCS = {rpc.name: rpc for rpc in _rpcs()}
-OPERATOR_RPCS = tuple(
+OF_CASES = tuple(it.name for it in RPCS.values() if it.service == "freehold.v1.CaseService")
+OPERATOR_RPCS = OF_CASES + tuple(
     it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
 )
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
-SHARED_RPCS = ("ClaimReturn",)
+SHARED_RPCS = ("ClaimReturn", *OF_CASES)
 """Methods of both operators and the platform."""
 MUTATIONS = tuple(
     name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
