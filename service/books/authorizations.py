@@ -153,8 +153,8 @@ class Attribution:
         """Takes the deposits that late pick-ups took over from their reservations."""
         rows = self._portion.late_pickups
         named = self._portion.authorizations_named(rows)
+        known = np.flatnonzero(named >= 0)
         for name in e.CARRIED:
-            known = np.flatnonzero(named >= 0)
             amounts = self.amounts[:, e.PLACES[name]]
             np.subtract.at(amounts, named[known], rows["deposit_minor"][known])
 

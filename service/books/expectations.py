@@ -154,8 +154,8 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.SETTLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
-    T.FOUND: _GIVEN_BACK,
-    T.RETURN_PRESUMED: _GIVEN_BACK,
+    T.FOUND: _GIVEN_BACK | _DROPPED,
+    T.RETURN_PRESUMED: _GIVEN_BACK | _DROPPED,
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
@@ -280,6 +280,7 @@ CORRECTING_DEBTS: Final = frozenset(
     {
         *(T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON),
         *(T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
+        *(T.FOUND, T.RETURN_PRESUMED),
     }
 )
 """The transitions that correct a debt without a hold: it has no captures, and nothing is given up

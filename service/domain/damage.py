@@ -8,6 +8,7 @@ from service.domain import timers
 from service.domain.authorization import CLOSED, Authorization
 from service.domain.captures import Capture, Purpose
 from service.domain.errors import InvalidInput
+from service.domain.late_pickups import is_fee
 from service.domain.product import Product
 
 
@@ -18,10 +19,10 @@ def charged_minor(
 
     It is captured in the rental itself, or asked for by a damage charge. Of a damage charge that
     has ended, or is due to end now, only the captured amount counts; of a debt without a hold, the
-    amount that was not dropped.
+    amount that was not dropped. The part of a fee above the hold is no damage.
     """
     in_rental_minor = sum(it.kept_minor for it in captures if it.purpose is Purpose.DAMAGE)
-    return in_rental_minor + sum(_asked_minor(it, now_us) for it in charges)
+    return in_rental_minor + sum(_asked_minor(it, now_us) for it in charges if not is_fee(it))
 
 
 def _asked_minor(it: Authorization, now_us: int) -> int:

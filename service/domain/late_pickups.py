@@ -7,16 +7,20 @@ still has.
 
 Somebody else may have got the item promised after the expiry. If that rental has not started, it
 ends, because there is nothing to pick up.
+
+The hold may be too small for the fee. The rest of the fee is booked with the settlement as a debt
+without a hold (`debts.py`), at most up to the buy-out cap; it is lowered if the item turns out to
+have been docked earlier.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.domain import hold
+from service.domain import debts, hold, settlement
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
-from service.domain.errors import InvariantBroken
+from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.policy import MAX_REASONS, Reason
 from service.domain.product import Product
@@ -24,6 +28,17 @@ from service.domain.transitions import Transition
 
 TAKE_PLACE = Act("StartRental", frozenset({State.AUTHORIZED}))
 """The states in which a promised item may be taken away again: it was not picked up."""
+
+
+SETTLING = frozenset({Transition.SETTLED, Transition.CLAIM_ACCEPTED, Transition.LOST})
+"""The transitions that fix the fee."""
+RETURNING = frozenset(
+    {
+        *(Transition.FOUND, Transition.RETURN_PRESUMED),
+        *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME),
+    }
+)
+"""The transitions that may lower a fixed fee, because the item was docked earlier."""
 
 
 class LatePickup(NamedTuple):
@@ -141,3 +156,69 @@ def take_away(promised: Authorization, now_us: int) -> Step:
         now_us,
         reasons=(Reason.ASSET_TAKEN, *others)[:MAX_REASONS],
     )
+
+
+# -- the fee above the hold -----------------------------------------------------------------------
+
+
+def _most_minor(it: Authorization, product: Product) -> int:
+    """The part of the buy-out cap that is not captured; without a cap, of the deposit."""
+    cap_minor = product.tariff.buy_out_minor or product.deposit_minor
+    return max(0, cap_minor - it.fee_captured_minor)
+
+
+def split_fee(it: Authorization, product: Product, amount_minor: int, now_us: int) -> int:
+    """The part of a late pick-up's fee that is captured from the hold; the rest becomes a debt.
+
+    Raises InvalidInput if hold and debt together cannot take the amount, or if it is above the fee
+    when the return was claimed.
+    """
+    most_minor = max(it.held_minor, _most_minor(it, product))
+    if amount_minor > most_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.exceeds_cap",
+            f"must be at most {most_minor}: the amount held, or the buy-out cap",
+        )
+    settlement.require_claimed(it, product, amount_minor, now_us)
+    return min(amount_minor, it.held_minor)
+
+
+def above_hold_minor(step: Step, product: Product) -> int:
+    """The part of the fee that a late pick-up's settlement did not capture; 0 for other steps."""
+    it = step.authorization
+    if step.transition not in SETTLING or it.state is not State.SETTLED:
+        return 0
+    return min(it.uncollected_minor, _most_minor(it, product))
+
+
+def book_fee(
+    settled: Authorization, product: Product, authorization_id: str, amount_minor: int
+) -> Step:
+    """Books the part of the fee above the hold as a debt that cites the settled late pick-up.
+
+    No request made it, so it has none.
+    """
+    at_us = settled.close_us
+    if at_us is None:
+        raise InvariantBroken("a settled rental has no end")
+    booked = debts.book(settled, product, authorization_id, "", amount_minor, at_us)
+    debt = booked.authorization._replace(reasons=(Reason.FEE_ABOVE_HOLD,))
+    return booked._replace(authorization=debt)
+
+
+def is_fee(debt: Authorization) -> bool:
+    """Whether a debt is the part of a fee above the hold; others are for damage."""
+    return bool(debt.unheld_minor) and Reason.FEE_ABOVE_HOLD in debt.reasons
+
+
+def lower_fee(debt: Authorization, found: Step) -> Step | None:
+    """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
+
+    `found` is the step by which the item turned out to have been docked earlier.
+    """
+    kept_minor = debt.unheld_minor - debt.unheld_dropped_minor - debt.conceded_minor
+    excess_minor = kept_minor - found.authorization.uncollected_minor
+    if excess_minor <= 0:
+        return None
+    return debts.give_back(debt, excess_minor, found.transition, found.event_us)

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     ASSET_IN_USE = "ASSET_IN_USE"
     ASSET_SOLD = "ASSET_SOLD"
     ASSET_TAKEN = "ASSET_TAKEN"
+    FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
 
 
 # Read once (see `authorization._SETTLED`).

@@ -171,14 +171,8 @@ def settle(
             "amount.exceeds_hold",
             f"must be at most {authorization.held_minor}, the amount held",
         )
-    if authorization.state is State.RETURN_CLAIMED and purpose is _FEE:
-        most_minor = usage_fee(authorization, product, now_us).total_minor
-        if authorization.fee_captured_minor + amount_minor > most_minor and amount_minor:
-            raise InvalidInput.of(
-                "amount.amount_minor",
-                "amount.exceeds_claim",
-                f"must be at most {most_minor}, the fee when the return was claimed",
-            )
+    if purpose is _FEE:
+        require_claimed(authorization, product, amount_minor, now_us)
     if not final:
         captured, postings = _capture(authorization, amount_minor, purpose)
         captured = _told(captured, taken, wanted_minor)
@@ -193,6 +187,21 @@ def settle(
         event_us,
         wanted_minor,
     )
+
+
+def require_claimed(
+    authorization: Authorization, product: Product, amount_minor: int, now_us: int
+) -> None:
+    """Raises InvalidInput, while a return is claimed, for a larger fee than at the claim."""
+    if authorization.state is not State.RETURN_CLAIMED or not amount_minor:
+        return
+    most_minor = usage_fee(authorization, product, now_us).total_minor
+    if authorization.fee_captured_minor + amount_minor > most_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.exceeds_claim",
+            f"must be at most {most_minor}, the fee when the return was claimed",
+        )
 
 
 def usage_amount_minor(authorization: Authorization, total_minor: int) -> int:

@@ -60,11 +60,13 @@ class Settled:
     """An authorization after a settlement.
 
     `fee` is the fee of the usage with its lines, `capture` the row of the capture; both if any.
+    `debt` is the resource name of the debt for the fee above the hold, or empty.
     """
 
     authorization: Authorization
     fee: Fee | None
     capture: CaptureRecord | None = None
+    debt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

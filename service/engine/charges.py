@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.domain.authorization import Start
 from service.engine.ports import Transaction
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, CAPTURES, CORRECTIONS
@@ -16,7 +17,13 @@ def read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
         for key in keys.raised
         if (it := rows[AUTHORIZATIONS].get(key)) is not None and it.parent_id
     }
-    damaged = keys.damaged | parents
+    # The fee above the hold of a late pick-up is a debt, which may be lowered with the rental.
+    late = {
+        key
+        for key, it in rows[AUTHORIZATIONS].items()
+        if it.start is Start.LATE_PICKUP and it.close_us is not None
+    }
+    damaged = keys.damaged | parents | late
     keys.captured |= damaged
     wishes = [
         Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, parents - keys.authorizations),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.domain import timers
+from service.domain import late_pickups, timers
 from service.domain.access import PLATFORM
 from service.domain.acts import check_version
-from service.domain.authorization import Authorization, Custody, Step, Transfer
+from service.domain.authorization import Authorization, Custody, Start, Step, Transfer
 from service.domain.captures import Capture
 from service.domain.errors import (
     AssetInUse,
@@ -34,6 +34,7 @@ from service.engine.correcting import (
     require_new_reference,
 )
 from service.engine.records.authorizations import ItemKind, OpenItem
+from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.records.transfers import TransferRecord, TransferState
@@ -42,6 +43,7 @@ from service.engine.tables import (
     AUTHORIZATIONS,
     CASES,
     CORRECTIONS,
+    DEBTS,
     ENTRIES,
     LINES,
     OPEN_ITEMS,
@@ -165,13 +167,57 @@ def apply(
         add_corrections(draft, step, rows, remark, context.now_us)
     if step.transfer is not None:
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
-    if result.asset_id and result.close_us is not None:
-        item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
-        if item is not None and item.authorization_id == result.authorization_id:
-            _leave(draft, item, result.custody)
+    if result.close_us is not None:
+        if result.asset_id:
+            item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
+            if item is not None and item.authorization_id == result.authorization_id:
+                _leave(draft, item, result.custody)
+        if result.start is _LATE_PICKUP:
+            _follow_fee(draft, step, line, rows, context, remark)
     if rows[CASES]:
         follow(draft, step, rows, context.now_us)
     return result
+
+
+_LATE_PICKUP = Start.LATE_PICKUP
+
+
+def _follow_fee(
+    draft: Draft, step: Step, line: Line, rows: Rows, context: Context, remark: Remark
+) -> None:
+    """Books the fee of a late pick-up above its hold, or lowers it after an earlier return.
+
+    The engine has read the debts of a closed late pick-up.
+    """
+    it = step.authorization
+    product = product_of(it, context)
+    amount_minor = late_pickups.above_hold_minor(step, product)
+    if amount_minor:
+        debt_id = context.ids.new(context.now_us)
+        booked = late_pickups.book_fee(it, product, debt_id, amount_minor)
+        draft[DEBTS].append(
+            DebtRecord(
+                it.user_id,
+                it.authorization_id,
+                Reason.FEE_ABOVE_HOLD,
+                debt_id,
+                it.operator_id,
+                amount_minor,
+                it.currency,
+                "",
+                "",
+                booked.authorization.create_us,
+            )
+        )
+        apply(draft, booked, line, rows, context)
+    if step.transition in late_pickups.RETURNING:
+        charges = {one.name: one for one in rows.damage_charges(it.user_id, it.authorization_id)}
+        charges |= {one.name: one for one in draft[AUTHORIZATIONS]}
+        for debt in charges.values():
+            if debt.parent_id == it.authorization_id and late_pickups.is_fee(debt):
+                lowered = late_pickups.lower_fee(debt, step)
+                if lowered is not None:
+                    apply(draft, lowered, line, rows, context, remark)
 
 
 def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:
@@ -239,7 +285,9 @@ def finish_correction(
 ) -> Decided:
     """A correcting step as the command's whole effect and answer."""
     result = apply(draft, step, line, rows, context, remark)
-    answer = Corrected(result, tuple(draft[CORRECTIONS][-len(step.parts) :] if step.parts else ()))
+    # The debt for a fee above the hold may have been corrected with it.
+    own = [row for row in draft[CORRECTIONS] if row.authorization_id == result.authorization_id]
+    answer = Corrected(result, tuple(own[-len(step.parts) :] if step.parts else ()))
     return Decided(draft, answer, result.user_id, result.authorization_id)
 
 

@@ -131,6 +131,8 @@ def write_settled(
         _write_fee(settled.fee, settled.authorization.currency, rest.fee)
     if settled.capture is not None:
         write_capture(settled.capture, settled.authorization.currency, rest.capture)
+    if settled.debt:
+        rest.debt = settled.debt
     return all_placed([_bytes(settled.authorization, payloads)], rest)
 
 

@@ -468,6 +468,24 @@ class Model:
                 require(bool(it.group_id), len(its) > 1, "group", name)
         require(len({it.group_id for it in its}), min(1, len(its)), "one group", name)
 
+    def _learn_fees(self) -> None:
+        """Learns the names of debts for fees, which no answer needs to name."""
+        expected = {key for (_, by), row in self.reference.debts.items()
+                    if by == "FEE_ABOVE_HOLD" and (key := row["key"]) not in self._names}  # fmt: skip
+        if not expected:
+            return
+        for user_id, parent_id, authorization_id in self._read(
+            "SELECT user_id, parent_id, authorization_id FROM debts"
+            " WHERE business_reference = 'FEE_ABOVE_HOLD'"
+        ):
+            parent = self._keys[parent_id]
+            assert parent is not None
+            key = (*parent[:2], 1)
+            if key in expected:
+                self._names[key], self._keys[authorization_id] = authorization_id, key
+                self.reference.names[user_id, authorization_id] = key
+                self.chance.named(key, authorization_id)
+
     def _compare_with(self, answer: Answer, expected: Any, call: Call) -> None:
         match answer, expected:
             case Cut(), ("cut", whole, times):
@@ -548,6 +566,7 @@ class Model:
         """Compares new entries and events, all lines, items and payables, and the changed
         rentals."""
         self._batches += 1
+        self._learn_fees()
         self._check_entries()
         changed = self._check_events() | self.reference.touched
         self.reference.touched.clear()

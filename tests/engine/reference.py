@@ -493,6 +493,8 @@ class Reference(Books):
                 charged = it["captured"] if over else it["credit"] + it["cash"]
                 if it["unheld"]:
                     charged = it["unheld"] - it["unheld_dropped"]
+                if it["reasons"] == ("FEE_ABOVE_HOLD",):
+                    continue  # no damage
                 most -= charged - it["conceded"]
         if amount > most:
             raise Refused("INVALID_INPUT")
@@ -1003,21 +1005,100 @@ class Reference(Books):
             amount = max(0, min(total - self._fees(it), held))
         else:
             amount = minor(command.amount)
-            if amount > held:
+            most = held
+            if it["start"] == "LATE_PICKUP" and purpose == "FEE" and command.final:
+                most = max(held, PRODUCTS[it["product_id"]]["buy_out"] - self._fees(it))
+            if amount > most:
                 raise Refused("INVALID_INPUT")
         if purpose == "DAMAGE" and not it["parent_id"]:
             self._within_damage(it["key"], amount, now_us)
         claimed = it["state"] == "RETURN_CLAIMED" and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
-        postings, new = self._capture(it, amount, purpose, total)
+        wanted = total
+        if it["start"] == "LATE_PICKUP" and purpose == "FEE" and command.final:
+            wanted = self._fees(it) + amount if total is None else total
+            amount = min(amount, held)
+        postings, new = self._capture(it, amount, purpose, wanted)
         if command.final:
             name = "authorization.settled"
             self._close(it, name, now_us, event_us, *postings, **new, state="SETTLED")
         else:
             self.step(it, "authorization.captured", event_us, *postings, **new)
         self._captured(it, amount, event_us, purpose, command.business_reference)
+        if command.final:
+            self._book_fee(it)
         return total
+
+    def _book_fee(self, it: Row) -> None:
+        """The fee that the hold of a late pick-up did not cover becomes a debt without a hold."""
+        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        amount = min(it["uncollected"], max(0, cap - self._fees(it)))
+        if it["start"] != "LATE_PICKUP" or not amount:
+            return
+        (name,) = [one for one, key in self.names.items() if key == it["key"]]
+        key = (*it["key"][:2], 1)
+        kept = ("user_id", "operator_id", "product_id", "asset_id", "fee_bp", "refund_after_us")
+        debt = {
+            **EMPTY, **{field: it[field] for field in kept},
+            "key": key, "request_id": "", "parent_id": name[1], "start": "IMMEDIATE",
+            "accept_offers": (), "offer": None, "reasons": ("FEE_ABOVE_HOLD",), "band": "",
+            "model_id": "", "create_us": it["close_us"], "state": "SETTLED", "credit": amount,
+            "cash": 0, "close_us": it["close_us"], "pickup_window_us": 0, "rental_period_us": 0,
+            "unheld": amount, "unheld_until_us": it["close_us"] + DEBT_US,
+        }  # fmt: skip
+        self.put(self.rentals, key, debt)
+        row = {
+            "user_id": it["user_id"], "key": key, "amount": amount, "evidence": "", "consent": "",
+        }  # fmt: skip
+        self.put(self.debts, (it["key"], "FEE_ABOVE_HOLD"), row)
+        booked = ("receivable_unheld", "operator_deferred", amount)
+        self.step(debt, "collection.debt_booked", it["close_us"], booked)
+
+    def _lower_fee(self, it: Row, transition: str, event_us: int, command: c.ReportFound) -> None:
+        """The debt for a fee is at most what the rental's captures lack: the due part of it goes
+        first, then the disputed one, then the paid one."""
+        row = self.debts.get((it["key"], "FEE_ABOVE_HOLD"))
+        if row is None or self.rentals[row["key"]]["reasons"] != ("FEE_ABOVE_HOLD",):
+            return
+        debt = self.rentals[row["key"]]
+        excess = debt["unheld"] - debt["unheld_dropped"] - debt["conceded"] - it["uncollected"]
+        if excess <= 0:
+            return
+        due_part = min(excess, debt_due(debt))
+        disputed = min(excess - due_part, debt["unheld_disputed"])
+        dropped, rest = due_part + disputed, excess - due_part - disputed
+        at_the_bank = max(0, min(debt["charged_back"], refundable(debt) - debt["elsewhere"]))
+        places = {
+            "receivable_charged_back": at_the_bank,
+            "refund_payable": refundable(debt) - at_the_bank,
+            "goodwill": debt["refunded"] - debt["conceded"],
+        }
+        after, gone = dict(debt), {}
+        postings: list[Posting] = [("operator_deferred", "receivable_unheld", dropped)]
+        for (account, there), share in zip(
+            places.items(), spread(rest, [*places.values()]), strict=True
+        ):
+            assert share <= there
+            gone[account] = share
+            postings += self._concede(after, share, account)
+        bank, refunded = gone["receivable_charged_back"], gone["refund_payable"]
+        self.step(
+            debt,
+            transition,
+            event_us,
+            *postings,
+            unheld_dropped=debt["unheld_dropped"] + dropped,
+            unheld_disputed=debt["unheld_disputed"] - disputed,
+            conceded=after["conceded"],
+            fee=after["fee"],
+            charged_back=debt["charged_back"] - bank,
+            received=debt["received"] - bank,
+            refunded=debt["refunded"] + bank + refunded,
+            refund_payable=debt["refund_payable"] + refunded,
+        )
+        parts = [(0, dropped, 0, 0), (0, rest, rest, 0)]
+        self._correct(debt, command, (transition, event_us), *[one for one in parts if one[1]])
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
         late, told_us = it["state"] == "SETTLED", command.occurred_us
@@ -1073,6 +1154,7 @@ class Reference(Books):
         new |= {"state": "SETTLED", "custody": "MISSING", "sold_us": at_us + MISSING_US}
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
         self._captured(it, amount, at_us)
+        self._book_fee(it)
 
     def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
         no_damage(it)
@@ -1107,6 +1189,7 @@ class Reference(Books):
             uncollected=min(it["uncollected"], max(0, usage - self._fees(it))),
         )
         self._correct(it, command, (transition, event_us), *parts)
+        self._lower_fee(it, transition, event_us, command)
         self._free(it)
 
     def _give(
@@ -1994,6 +2077,7 @@ class Reference(Books):
             name = "authorization.claim_accepted"
             self._close(it, name, at_us, at_us, *postings, **new, state="SETTLED")
             self._captured(it, amount, at_us)
+            self._book_fee(it)
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:

@@ -83,7 +83,8 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
     if writer is answers.write_started:
         return [them[0], LateStart(them[0], "users/ann/authorizations/00000000000000000001")]
     if writer is answers.write_settled:
-        return [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
+        settled = [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
+        return [*settled, Settled(them[0], FEE, CAPTURE, "users/ann/authorizations/debt")]
     if writer is answers.write_corrected:
         return [Corrected(them[0], ()), Corrected(them[0], (CORRECTION, CORRECTION))]
     return [them[0]]

@@ -311,14 +311,16 @@ class Fee(_message.Message):
     def __init__(self, lines: _Optional[_Iterable[_Union[Fee.Line, _Mapping]]] = ..., total: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "fee", "capture")
+    __slots__ = ("authorization", "fee", "capture", "debt")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     FEE_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_FIELD_NUMBER: _ClassVar[int]
+    DEBT_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     fee: Fee
     capture: _authorization_pb2.Capture
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ...) -> None: ...
+    debt: str
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ..., debt: _Optional[str] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "origin", "expected_version")

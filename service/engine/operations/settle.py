@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import acts, damage, settlement
+from service.domain import acts, damage, late_pickups, settlement
+from service.domain.authorization import Start
 from service.domain.captures import Purpose
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Settled, Work
@@ -14,7 +15,7 @@ from service.engine.occurrence import occurred_us
 from service.engine.operation import Operation, of_authorization
 from service.engine.posting import apply, minor_of, opened, product_of
 from service.engine.rows import Keys, Rows
-from service.engine.tables import CAPTURES
+from service.engine.tables import AUTHORIZATIONS, CAPTURES, DEBTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,12 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:
         amount_minor = minor_of(it.amount, current)
+    wanted_minor = fee.total_minor if fee is not None else None
+    late = current.start is Start.LATE_PICKUP and purpose is Purpose.FEE and it.final
+    if late and fee is None:
+        # The part above the hold becomes a debt.
+        wanted_minor = current.fee_captured_minor + amount_minor
+        amount_minor = late_pickups.split_fee(current, product, amount_minor, context.now_us)
     if purpose is Purpose.DAMAGE and not current.parent_id:
         before = captures_of(current, rows, draft)
         damage.require_within(amount_minor, product, before, (), context.now_us)
@@ -77,11 +84,13 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         event_us,
         purpose=purpose,
         business_reference=it.business_reference,
-        wanted_minor=fee.total_minor if fee is not None else None,
+        wanted_minor=wanted_minor,
     )
     result = apply(draft, step, line, rows, context)
     capture = draft[CAPTURES][-1] if step.taken is not None else None
-    return Decided(draft, Settled(result, fee, capture), result.user_id, result.authorization_id)
+    debt = draft[AUTHORIZATIONS][-1].name if draft.get(DEBTS) else ""
+    answer = Settled(result, fee, capture, debt)
+    return Decided(draft, answer, result.user_id, result.authorization_id)
 
 
 SETTLE = Operation(Settle, wanted, decide)
