@@ -34,6 +34,7 @@ STATE_AFTER = {
     Transition.AUTHORIZED: "AUTHORIZED",
     Transition.ACTIVE: "ACTIVE",
     Transition.STARTED: "ACTIVE",
+    Transition.LATE_PICKED_UP: "ACTIVE",
     Transition.OVERDUE: "OVERDUE",
     Transition.RETURN_CLAIMED: "RETURN_CLAIMED",
     Transition.RETURN_CONTESTED: "ACTIVE",
@@ -41,6 +42,7 @@ STATE_AFTER = {
     Transition.CLAIM_ACCEPTED: "SETTLED",
     Transition.LOST: "SETTLED",
     Transition.REVERSED: "REVERSED",
+    Transition.ASSET_TAKEN: "REVERSED",
     Transition.EXPIRED: "EXPIRED",
 }
 """The state after a transition; other transitions keep the state."""

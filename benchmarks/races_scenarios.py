@@ -11,6 +11,7 @@ from typing import NamedTuple
 from benchmarks.races_arena import PAYEES
 from benchmarks.races_cases import case
 from benchmarks.races_debts import debt
+from benchmarks.races_late import late_pickup, late_start
 from benchmarks.races_line import group, item, line, suspension
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
 from benchmarks.races_references import shared_payment
@@ -40,6 +41,8 @@ RACES: dict[str, Race] = {
     "two-bodies": Race(two_bodies, ("one", "other")),
     "tombstone": Race(tombstone, ("authorize", "reverse")),
     "pickup": Race(pickup, ("start", "reverse", "expiry")),
+    "late-pickup": Race(late_pickup, ("late", "in time", "other")),
+    "late-start": Race(late_start, ("late", "start")),
     "offer": Race(offer, ("confirm", "reverse", "expiry")),
     "capture": Race(capture, ("settle", "reverse", "loss")),
     "overdue": Race(overdue, ("settle", "reverse", "report lost")),

@@ -61,7 +61,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
     "ResolveReview": (8, lambda it: it["state"] == "REVIEW"),
     "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
-    "StartRental late": (7, lambda it: it["state"] == "EXPIRED" and it["reserved"]),
+    "StartRental late": (9, lambda it: it["state"] == "EXPIRED" and it["reserved"]),
     "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
     "Extend": (3, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
@@ -99,7 +99,8 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
 }
 """The weight of each command on a rental, and the rentals that it suits."""
 OTHERS = {
-    "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Reverse by origin": 3,
+    "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Authorize again": 10,
+    "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
     "ghost": 1,
@@ -429,6 +430,13 @@ class Chance:
             if chance.random() < 0.6:
                 asked = chance.choice((1, 500, 4_001, 5_900, 9_900, 19_900, 19_901, 0))
                 amount = Money(_currency(chance), asked)
+        lapsed = self._lapsed_keys(promised=False) if kind == "Authorize again" else []
+        lapsed = [key for key in lapsed if self.reference.rentals[key]["operator_id"] == caller]
+        if lapsed:
+            # The item of an expired reservation is promised to somebody else.
+            it = self.reference.rentals[chance.choice(lapsed)]
+            again = (c.Item(it["product_id"], it["asset_id"]),)
+            return c.Authorize(user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ())
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
         names = (*list(PRODUCTS) * 12, "tank")
         items = [
@@ -448,6 +456,19 @@ class Chance:
             amount=amount,
         )
 
+    def _lapsed_keys(self, *, promised: bool) -> list[RentalKey]:
+        """The latest expired reservations of items that are free, or promised to somebody else."""
+        rentals, items = self.reference.rentals, self.reference.items
+        found = []
+        for key in self.keys[-WINDOW:]:
+            it = rentals[key]
+            if it["state"] == "EXPIRED" and it["reserved"] and it["asset_id"]:
+                holder = items.get((it["operator_id"], it["asset_id"]))
+                state = rentals[holder]["state"] if holder is not None else ""
+                if state == ("AUTHORIZED" if promised else ""):
+                    found.append(key)
+        return found
+
     def _following(self, chance: Random, kind: str, now_us: int) -> Call | None:
         # An expired reservation is not lively, and yet may have a late pick-up.
         keys = self.keys[-WINDOW:] if kind == "StartRental late" else self._lively
@@ -461,6 +482,8 @@ class Chance:
             ]
         elif self.keys:
             keys = [chance.choice(self.keys)]
+        if kind == "StartRental late" and chance.random() < 0.6:
+            keys = self._lapsed_keys(promised=True) or keys
         if not keys:
             return None
         key = chance.choice(keys)
