@@ -1,4 +1,4 @@
-"""The races of a late pick-up: with the expiry, with another Authorize, and with its StartRental."""
+"""The races of a late pick-up: with the expiry, another Authorize, and the latter's StartRental."""
 
 from __future__ import annotations
 

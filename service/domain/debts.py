@@ -11,7 +11,6 @@ be refunded or charged back.
 
 from __future__ import annotations
 
-from service.domain import concessions
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Part
@@ -191,30 +190,6 @@ def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us
     dropped = decided._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
     posting = drop_posting(amount_minor)
     return step(dropped, (posting,), Transition.DISPUTE_WON, now_us, parts=parts)
-
-
-def give_back(
-    it: Authorization, amount_minor: int, transition: Transition, event_us: int
-) -> Step:
-    """The operator gives up a part of the debt: the due part first, then the disputed, then the
-    paid one, which is owed back."""
-    due_minor = min(amount_minor, it.unheld_due_minor)
-    disputed_minor = min(amount_minor - due_minor, it.unheld_disputed_minor)
-    dropped_minor = due_minor + disputed_minor
-    paid_minor = amount_minor - dropped_minor
-    given, postings = concessions.give_back(it, paid_minor, paid_minor, 0)
-    lowered = given._replace(
-        unheld_dropped_minor=it.unheld_dropped_minor + dropped_minor,
-        unheld_disputed_minor=it.unheld_disputed_minor - disputed_minor,
-    )
-    parts = [Part(WITHOUT_ROW, dropped_minor), Part(WITHOUT_ROW, paid_minor, paid_minor)]
-    return step(
-        lowered,
-        (_dropped(dropped_minor), *postings),
-        transition,
-        event_us,
-        parts=tuple([part for part in parts if part.amount_minor]),
-    )
 
 
 def lapses(it: Authorization, wake_us: int) -> bool:

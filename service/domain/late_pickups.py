@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.domain import debts, hold, settlement
+from service.domain import complaints, debts, hold, settlement
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
 from service.domain.errors import InvalidInput, InvariantBroken
@@ -221,4 +221,4 @@ def lower_fee(debt: Authorization, found: Step) -> Step | None:
     excess_minor = kept_minor - found.authorization.uncollected_minor
     if excess_minor <= 0:
         return None
-    return debts.give_back(debt, excess_minor, found.transition, found.event_us)
+    return complaints.grant(debt, excess_minor, found.transition, found.event_us)

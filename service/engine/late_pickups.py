@@ -6,19 +6,26 @@ is known only after the item was read, so the batch is then read again.
 
 from __future__ import annotations
 
-from service.domain import hold, late_pickups, settlement, timers
+from typing import Any
+
+from service.domain import cases, hold, late_pickups, settlement, timers
+from service.domain.access import PLATFORM
 from service.domain.authorization import CLOSED, Authorization, Custody, Start, State, Step
-from service.domain.errors import AssetInUse, AssetSold, InvariantBroken
+from service.domain.cases import CaseKind, Outcome, Side
+from service.domain.errors import AssetInUse, AssetSold, FreeholdError, InvariantBroken
 from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.calls import LateStart, Work
+from service.engine.cases import add_evidence, cases_of, put_case
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
 from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
 from service.engine.posting import apply, brought_up, claim, line_of, product_of
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.rows import Draft, Keys, Rows, Wish
-from service.engine.tables import AUTHORIZATIONS, LATE_PICKUPS, LINES, OPEN_ITEMS
+from service.engine.tables import AUTHORIZATIONS, CASES, LATE_PICKUPS, LINES, OPEN_ITEMS, Pair
+
+_BY_AUTHORIZATION = ("user_id", "authorization_id")
 
 
 def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: int) -> None:
@@ -26,24 +33,30 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
 
     Raises ReadAgain for rentals that have the items by now and were not read.
     """
-    late = {
-        (user_id, authorization_id): (it, asset_id or it.asset_id)
-        for user_id, authorization_id, asset_id in keys.late
-        if (it := rows[AUTHORIZATIONS].get((user_id, authorization_id))) is not None
-        and (it.state is State.EXPIRED or timers.has_lapsed(it, now_us))
-    }
+    late: set[AuthorizationKey] = set()
+    items: set[Pair] = set()
+    for *name, asset_id in keys.late:
+        it = rows[AUTHORIZATIONS].get((name[0], name[1]))
+        if it is not None and (it.state is State.EXPIRED or timers.has_lapsed(it, now_us)):
+            late.add((it.user_id, it.authorization_id))
+            # Several calls of a batch may name several items.
+            items.add((it.operator_id, asset_id or it.asset_id))
     if not late:
         return
     rows.reserved = transaction.reserved(late)
-    transaction.read(rows, [Wish(LATE_PICKUPS, LATE_PICKUPS.key, set(late))])
+    wishes = [
+        Wish(LATE_PICKUPS, LATE_PICKUPS.key, late),
+        Wish(CASES, _BY_AUTHORIZATION, late),
+    ]
+    transaction.read(rows, wishes)
     begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
     unread = begun - rows.read[AUTHORIZATIONS].keys()
     transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
-    holders: set[AuthorizationKey] = set()
-    for it, asset_id in late.values():
-        item = rows[OPEN_ITEMS].get((it.operator_id, asset_id))
-        if item is not None:
-            holders.add((item.user_id, item.authorization_id))
+    holders = {
+        (item.user_id, item.authorization_id)
+        for key in items
+        if (item := rows[OPEN_ITEMS].get(key)) is not None
+    }
     unlocked = {
         key for key in holders if key[0] not in keys.users or key not in rows.read[AUTHORIZATIONS]
     }
@@ -107,8 +120,46 @@ def late_pickup(
             begun.create_us,
         )
     )
+    for case in cases_of(reservation, rows, draft):
+        if case.kind is CaseKind.LATE_PICKUP and case.is_open:
+            handled = (Outcome.HANDLED, context.now_us)
+            put_case(draft, cases.closed(case, *handled, closed_by=work.caller))
     answer = LateStart(begun, reservation.name)
     return Decided(draft, answer, user_id, begun.authorization_id)
+
+
+def case_of_late_pickup(
+    work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
+) -> Draft | None:
+    """The case that a late pick-up leaves if its item is out with somebody else; else None.
+
+    Two people say that they had the item at one time, so the platform asks. While the case is open,
+    a further report opens no other.
+    """
+    reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
+    if not isinstance(refusal, AssetInUse) or it.occurred_us is None or reservation is None:
+        return None
+    if reservation.state is not State.EXPIRED:
+        return None
+    draft = Draft(list)
+    known = cases_of(reservation, rows, draft)
+    if any(case.kind is CaseKind.LATE_PICKUP and case.is_open for case in known):
+        return None
+    by = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR
+    case = cases.open_case(
+        context.ids.new(context.now_us),
+        CaseKind.LATE_PICKUP,
+        context.now_us,
+        opened_by=by,
+        user_id=reservation.user_id,
+        operator_id=reservation.operator_id,
+        authorization_id=reservation.authorization_id,
+        currency=reservation.currency,
+        reference=refusal.metadata["authorization"],
+        occurred_us=max(reservation.create_us, min(it.occurred_us, context.now_us)),
+    )
+    add_evidence(draft, case, by, work.method, work.request_id, context.now_us)
+    return draft
 
 
 def _was_reserved(it: Authorization, rows: Rows) -> bool:

@@ -436,7 +436,9 @@ class Chance:
             # The item of an expired reservation is promised to somebody else.
             it = self.reference.rentals[chance.choice(lapsed)]
             again = (c.Item(it["product_id"], it["asset_id"]),)
-            return c.Authorize(user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ())
+            return c.Authorize(
+                user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ()
+            )
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
         names = (*list(PRODUCTS) * 12, "tank")
         items = [

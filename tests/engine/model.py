@@ -470,8 +470,9 @@ class Model:
 
     def _learn_fees(self) -> None:
         """Learns the names of debts for fees, which no answer needs to name."""
-        expected = {key for (_, by), row in self.reference.debts.items()
-                    if by == "FEE_ABOVE_HOLD" and (key := row["key"]) not in self._names}  # fmt: skip
+        debts = self.reference.debts.items()
+        fees = {row["key"] for (_, by), row in debts if by == "FEE_ABOVE_HOLD"}
+        expected = fees - self._names.keys()
         if not expected:
             return
         for user_id, parent_id, authorization_id in self._read(
@@ -613,6 +614,15 @@ class Model:
             for row in self._read("SELECT * FROM late_pickups")
         }  # fmt: skip
         require(late, self.reference.late_pickups, "late_pickups")
+        asked: dict[Any, list[Row]] = {}
+        for row in self._read(
+            "SELECT authorization_id, state, reference, occurred_us FROM cases"
+            " WHERE kind = 'LATE_PICKUP' ORDER BY case_id"
+        ):
+            holder = self._keys[row[2].rpartition("/")[2]]
+            case = {"state": row[1], "holder": holder, "occurred_us": row[3]}
+            asked.setdefault(self._keys[row[0]], []).append(case)
+        require(asked, self.reference.late_questions, "cases of late pick-ups")
         self._check_cases()
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
@@ -634,7 +644,7 @@ class Model:
         """Reads the ids of new cases, so that calls can name them."""
         for user_id, authorization_id, case_id, version in self._read(
             "SELECT user_id, authorization_id, case_id, open_version FROM cases"
-            f" WHERE case_id > '{self._last_case}' ORDER BY case_id"
+            f" WHERE case_id > '{self._last_case}' AND open_version > 0 ORDER BY case_id"
         ):
             key = self._keys[authorization_id]
             if key is None or (key, version) not in self.reference.cases:
@@ -653,7 +663,9 @@ class Model:
             (self._keys[row[1]], row[10]): {
                 **_plain_case(CONVERTERS[CASES].record(row)), "evidence": tuple(said[row[:3]]),
             }
-            for row in map(tuple, self._read(f"SELECT {_CASED} FROM cases"))
+            for row in map(
+                tuple, self._read(f"SELECT {_CASED} FROM cases WHERE open_version > 0")
+            )
         }  # fmt: skip
         require(found, self.reference.cases, "cases")
 

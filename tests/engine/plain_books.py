@@ -48,6 +48,8 @@ class Books:
         """By rental and business reference."""
         self.late_pickups: dict[RentalKey, Row] = {}
         """By reservation."""
+        self.late_questions: dict[RentalKey, list[Row]] = {}
+        """The cases of late pick-ups of items that are out with somebody else, by reservation."""
         self.cases: dict[tuple[RentalKey, int], Row] = {}
         """By rental and the version that opened the case."""
         self.case_names: dict[tuple[str, str, str], tuple[RentalKey, int]] = {}

@@ -143,6 +143,8 @@ class Reference(Books):
                 }  # fmt: skip
             if hasattr(command, "rail_account"):
                 self._ask_about(caller, command, str(refusal))
+            if isinstance(command, c.StartRental) and str(refusal) == "ASSET_IN_USE":
+                self._ask_about_late(caller, command, now_us)
             raise refusal
         if request_id:
             self.requests[caller, request_id] = {
@@ -757,7 +759,22 @@ class Reference(Books):
             self.put(self.items, (it["operator_id"], asset), key)
         row = {"begun": key, "start_us": start_us, "deposit": deposit, "record_us": at_us}
         self.put(self.late_pickups, it["key"], row)
+        for case in self.late_questions.get(it["key"], []):
+            self.change(case, state="CLOSED")
         return key
+
+    def _ask_about_late(self, caller: str, command: c.StartRental, now_us: int) -> None:
+        """A late pick-up of an item that is out with somebody else leaves a case, unless one is
+        open."""
+        key = self.names[command.user_id, command.authorization_id]
+        it, cases = self.rentals[key], self.late_questions.get(key, [])
+        if it["state"] != "EXPIRED" or command.occurred_us is None:
+            return
+        if not any(case["state"] == "OPEN" for case in cases):
+            holder = self.items[it["operator_id"], command.asset_id or it["asset_id"]]
+            occurred_us = max(it["create_us"], min(command.occurred_us, now_us))
+            case = {"state": "OPEN", "holder": holder, "occurred_us": occurred_us}
+            self.late_questions[key] = [*cases, case]
 
     def _take_away(self, it: Row, asset: str, named: bool, now_us: int) -> None:
         """Frees an item that was promised to another rental meanwhile, or is missing there. A
@@ -1056,8 +1073,7 @@ class Reference(Books):
         self.step(debt, "collection.debt_booked", it["close_us"], booked)
 
     def _lower_fee(self, it: Row, transition: str, event_us: int, command: c.ReportFound) -> None:
-        """The debt for a fee is at most what the rental's captures lack: the due part of it goes
-        first, then the disputed one, then the paid one."""
+        """The debt for a fee is at most what the rental's captures lack."""
         row = self.debts.get((it["key"], "FEE_ABOVE_HOLD"))
         if row is None or self.rentals[row["key"]]["reasons"] != ("FEE_ABOVE_HOLD",):
             return
@@ -1065,40 +1081,7 @@ class Reference(Books):
         excess = debt["unheld"] - debt["unheld_dropped"] - debt["conceded"] - it["uncollected"]
         if excess <= 0:
             return
-        due_part = min(excess, debt_due(debt))
-        disputed = min(excess - due_part, debt["unheld_disputed"])
-        dropped, rest = due_part + disputed, excess - due_part - disputed
-        at_the_bank = max(0, min(debt["charged_back"], refundable(debt) - debt["elsewhere"]))
-        places = {
-            "receivable_charged_back": at_the_bank,
-            "refund_payable": refundable(debt) - at_the_bank,
-            "goodwill": debt["refunded"] - debt["conceded"],
-        }
-        after, gone = dict(debt), {}
-        postings: list[Posting] = [("operator_deferred", "receivable_unheld", dropped)]
-        for (account, there), share in zip(
-            places.items(), spread(rest, [*places.values()]), strict=True
-        ):
-            assert share <= there
-            gone[account] = share
-            postings += self._concede(after, share, account)
-        bank, refunded = gone["receivable_charged_back"], gone["refund_payable"]
-        self.step(
-            debt,
-            transition,
-            event_us,
-            *postings,
-            unheld_dropped=debt["unheld_dropped"] + dropped,
-            unheld_disputed=debt["unheld_disputed"] - disputed,
-            conceded=after["conceded"],
-            fee=after["fee"],
-            charged_back=debt["charged_back"] - bank,
-            received=debt["received"] - bank,
-            refunded=debt["refunded"] + bank + refunded,
-            refund_payable=debt["refund_payable"] + refunded,
-        )
-        parts = [(0, dropped, 0, 0), (0, rest, rest, 0)]
-        self._correct(debt, command, (transition, event_us), *[one for one in parts if one[1]])
+        self._grant_amount(debt, excess, transition, event_us, command)
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
         late, told_us = it["state"] == "SETTLED", command.occurred_us

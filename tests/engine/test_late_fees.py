@@ -47,9 +47,7 @@ def row_of(desk: Desk, it: Authorization) -> DebtRecord:
 
 def debt_of(desk: Desk, it: Authorization) -> Authorization:
     """The debt for the fee of a rental."""
-    found = desk.store.authorization(it.user_id, row_of(desk, it).authorization_id)
-    assert found is not None
-    return found
+    return stored(desk, it._replace(authorization_id=row_of(desk, it).authorization_id))
 
 
 @pytest.mark.parametrize("held_minor", [0, 300, FEE - 1])
@@ -180,9 +178,7 @@ def test_r5_an_item_that_is_found_lowers_the_debt(desk: Desk) -> None:
     receivable_unheld x."""
     it, books = lost(desk), Books(desk)
     rental(desk, acts.found(it, BACK_US))
-    books.expect(
-        [(*DROPPED, BUY_OUT - FEE)], "authorization.found", "authorization.found"
-    )
+    books.expect([(*DROPPED, BUY_OUT - FEE)], "authorization.found", "authorization.found")
     debt = debt_of(desk, it)
     assert (debt.unheld_due_minor, debt.unheld_dropped_minor) == (FEE, BUY_OUT - FEE)
     assert stored(desk, it).uncollected_minor == FEE

@@ -6,11 +6,13 @@ import pytest
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.cases import Case, CaseKind, Outcome
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Standing
 from service.engine import operations as c
 from service.engine.calls import LateStart
-from service.engine.tables import LATE_PICKUPS
+from service.engine.rows import Rows, Wish
+from service.engine.tables import CASES, LATE_PICKUPS
 from tests.engine import acts
 from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, picked_up, woken
 from tests.engine.calls import (
@@ -48,6 +50,14 @@ def expired(desk: Desk, user_id: str = "ann", asset_id: str = ITEM) -> Authoriza
     it = woken(desk, reserved(desk, user_id, asset_id), END_US)
     assert it.state is State.EXPIRED
     return it
+
+
+def questions(desk: Desk, it: Authorization) -> list[Case]:
+    """The cases of an authorization."""
+    rows = Rows()
+    with desk.store.begin() as transaction:
+        transaction.read(rows, [Wish(CASES, ("user_id", "authorization_id"), {acts.name(it)})])
+    return list(rows[CASES].values())
 
 
 def late(desk: Desk, it: Authorization, occurred_us: int = TAKEN_US) -> Authorization:
@@ -126,6 +136,18 @@ def test_r5_two_reports_in_one_batch_begin_one_rental(desk: Desk) -> None:
     )
     assert desk.answers["told-1"] == desk.answers["told-2"]
     assert counts(desk)["authorizations"] == 2
+
+
+def test_r5_two_reports_in_one_batch_may_name_two_items(desk: Desk) -> None:
+    """R5: of two reports in the same batch that name two items the first counts, also if somebody
+    else was promised both."""
+    desk.put_users(dan=800)
+    it = expired(desk, asset_id="")
+    taken, kept = (rental(desk, pick_up("dan", "umbrella", each)) for each in ("u-1", "u-2"))
+    desk.apply(*(desk.work(picked_up(it, TAKEN_US, each)) for each in ("u-1", "u-2", "")))
+    assert stored(desk, taken).state is State.REVERSED
+    assert stored(desk, kept).state is State.AUTHORIZED
+    assert counts(desk)["late_pickups"] == 1
 
 
 @pytest.mark.parametrize("occurred_us", [None, END_US, END_US + 1, END_US + HOUR_US])
@@ -285,17 +307,34 @@ def test_r5_a_promise_that_has_lapsed_expires(desk: Desk) -> None:
 
 def test_r5_an_item_that_is_out_with_somebody_else_is_refused(desk: Desk) -> None:
     """R5: if the item was picked up by somebody else, the call is refused with ASSET_IN_USE, which
-    names that rental; nothing is kept."""
+    names that rental, and one case asks the platform; once the item is free, the same call begins
+    the rental and ends the case."""
     it = expired(desk)
     other = rental(desk, authorize("ben", "umbrella", ITEM))
     before = counts(desk)
     error = refused(desk, picked_up(it, TAKEN_US), request_id="told-1")
     assert (error.reason, error.metadata["authorization"]) == ("ASSET_IN_USE", other.name)
     assert error.metadata["product"] == "umbrella"
-    assert counts(desk) == before
+    assert counts(desk) == {**before, "cases": 1, "case_evidence": 1}
+    assert refused(desk, picked_up(it, TAKEN_US)).reason == "ASSET_IN_USE"
+    (case,) = questions(desk, it)
+    assert case[3:5] == (CaseKind.LATE_PICKUP, "city")
+    assert (case.reference, case.occurred_us, case.is_open) == (other.name, TAKEN_US, True)
     rental(desk, acts.capture(other, 0, final=True))
     answer = desk.do(picked_up(it, TAKEN_US), request_id="told-1")
     assert isinstance(answer, LateStart)
+    (case,) = questions(desk, it)
+    assert (case.outcome, case.closed_by) == (Outcome.HANDLED, "city")
+
+
+def test_r5_an_ordinary_pick_up_of_an_item_in_use_is_no_question(desk: Desk) -> None:
+    """R5: a pick-up within its time, or without one, opens no case for an item in use."""
+    rental(desk, authorize("ben", "umbrella", ITEM))
+    it = reserved(desk, asset_id="")
+    for occurred_us in (None, START_US):
+        error = refused(desk, picked_up(it, occurred_us, ITEM))
+        assert error.reason == "ASSET_IN_USE"
+    assert questions(desk, it) == []
 
 
 def test_r5_an_item_that_somebody_lost_meanwhile_has_appeared(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.late_pickups import late_pickup
+from service.engine.late_pickups import case_of_late_pickup, late_pickup
 from service.engine.occurrence import occurred_us
 from service.engine.operation import Asks, Operation, Pair, of_authorization
 from service.engine.posting import claim, finish, opened, product_of, require_free
@@ -71,4 +71,6 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     return finish(draft, step, line, rows, context)
 
 
-START_RENTAL = Operation(StartRental, wanted, decide, asks=Asks(items_of))
+START_RENTAL = Operation(
+    StartRental, wanted, decide, asks=Asks(items_of), leaves=case_of_late_pickup
+)
