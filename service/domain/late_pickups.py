@@ -221,4 +221,7 @@ def lower_fee(debt: Authorization, found: Step) -> Step | None:
     excess_minor = kept_minor - found.authorization.uncollected_minor
     if excess_minor <= 0:
         return None
-    return complaints.grant(debt, excess_minor, found.transition, found.event_us)
+    # The events of a case belong to the authorization that the case is about.
+    presumed = found.transition is Transition.RETURN_PRESUMED
+    transition = Transition.RETURN_PRESUMED if presumed else Transition.FOUND
+    return complaints.grant(debt, excess_minor, transition, found.event_us)

@@ -1081,6 +1081,8 @@ class Reference(Books):
         excess = debt["unheld"] - debt["unheld_dropped"] - debt["conceded"] - it["uncollected"]
         if excess <= 0:
             return
+        if transition.startswith("case."):
+            transition = "authorization.found"  # the case is about the rental
         self._grant_amount(debt, excess, transition, event_us, command)
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:

@@ -230,6 +230,18 @@ def test_r5_silence_after_an_item_appeared_lowers_the_debt(desk: Desk) -> None:
     assert debt_of(desk, it).unheld_due_minor == 3_000
 
 
+def test_r5_a_late_claim_that_is_decided_lowers_the_debt(desk: Desk) -> None:
+    """R5, R18: a return that the person claims after the loss, and that nobody answers, lowers the
+    debt for the fee too."""
+    it = lost(desk)
+    rental(desk, c.ClaimReturn(*acts.name(it), BACK_US, "dock-7"))
+    desk.clock.advance(desk.clock.now_us() + 48 * HOUR_US)
+    (over,) = desk.store.cases_over(desk.clock.now_us(), 10)
+    desk.do(c.DecideCase(*over[1:]), caller=PLATFORM)
+    debt = debt_of(desk, it)
+    assert (debt.unheld_due_minor, debt.unheld_dropped_minor) == (FEE, BUY_OUT - FEE)
+
+
 def test_r5_a_loss_and_a_return_in_one_call(desk: Desk) -> None:
     """R5: a return that is told after the unswept loss books the debt and lowers it at once."""
     it = unheld(desk)
