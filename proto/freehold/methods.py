@@ -261,6 +261,18 @@ class Methods:
         credit_service_pb2.SetStandingResponse,
     )
 
+    propose_merge = Method(
+        "CreditService",
+        credit_service_pb2.ProposeMergeRequest,
+        credit_service_pb2.ProposeMergeResponse,
+    )
+
+    approve_merge = Method(
+        "CreditService",
+        credit_service_pb2.ApproveMergeRequest,
+        credit_service_pb2.ApproveMergeResponse,
+    )
+
     list_reviews = Method(
         "CreditService",
         credit_service_pb2.ListReviewsRequest,

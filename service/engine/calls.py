@@ -11,6 +11,7 @@ from service.domain.cases import Case
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
+from service.engine.records.aliases import AliasRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord
 
@@ -147,6 +148,7 @@ Answer = (
     | LateStart
     | Corrected
     | CaseTold
+    | AliasRecord
     | Tombstone
     | Profile
     | Line

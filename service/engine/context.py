@@ -43,10 +43,15 @@ UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))
 
 
 class Assessed(NamedTuple):
-    """Assessments: of people who ask for a hold, by user id, and of people sent by PutUser."""
+    """Assessments: of people who ask for a hold, by user id, and of people sent by PutUser.
+
+    `survivors` are the people to whom new rentals of merged people go, by these people's ids; both
+    are assessed.
+    """
 
     asking: Mapping[str, Assessment]
     put: Mapping[Any, Assessment]
+    survivors: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

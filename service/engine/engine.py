@@ -26,6 +26,7 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
+from service.engine.aliases import read_aliases, require_aliases
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
@@ -52,6 +53,7 @@ from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.references import read_references
 from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.scoring import Assessor
+from service.engine.survivors import to_survivors
 from service.engine.tables import (
     AUTHORIZATIONS,
     DEBTS,
@@ -176,6 +178,8 @@ class Engine:
         attempt = rounds = 1
         while True:
             context = self._context(batch)
+            if context.assessed.survivors:
+                batch = to_survivors(batch, context.assessed.survivors)
             try:
                 with self._store.begin() as transaction:
                     rows, keys = self._read(batch, also, transaction)
@@ -270,6 +274,8 @@ class Engine:
         for key in also:
             keys.users.add(key[0])
             keys.authorizations.add(key)
+        if keys.named:
+            read_aliases(rows, keys, transaction)
         # The lines come first: on PostgreSQL this waits for transactions that change them, so that
         # later reads, above all of the request's own record, see their changes.
         wishes = [Wish(LINES, _BY_USER, keys.users), Wish(REQUESTS, REQUESTS.key, keys.requests)]
@@ -304,6 +310,8 @@ class Engine:
                 Wish(USERS, USERS.key, keys.registered),
             ]
             transaction.read(rows, wishes)
+        if keys.named:
+            require_aliases(rows, keys)
         if keys.references:
             read_references(rows, keys, transaction)
         if keys.debts:

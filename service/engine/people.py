@@ -14,9 +14,10 @@ from service.engine.tables import ENTRIES, OUTBOX
 
 
 def of_user(_caller: str, it: Any, keys: Keys) -> None:
-    """Adds the keys of the user and of all the user's lines."""
+    """Adds the keys of the user, of the person's aliases and survivor, and of all their lines."""
     keys.users.add(it.user_id)
     keys.registered.add(it.user_id)
+    keys.named.add(it.user_id)
 
 
 def bring_limit(draft: Draft, line: Line, limit_minor: int, context: Context) -> None:

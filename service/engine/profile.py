@@ -40,9 +40,15 @@ def profile_of(user: UserRecord, line: Line) -> Profile:
 
 
 def read_profile(store: ProfileReader, user_id: str, currency: str) -> Profile:
-    """The person's profile as of now; raises NotFound for an unknown person."""
+    """The profile of the person, or of the survivor if the person was merged.
+
+    Raises NotFound for an unknown person.
+    """
     found = store.person(user_id, currency)
     if found is None:
         raise NotFound("user", user_id)
     user, line = found
+    if user.alias_of not in ("", user_id):
+        # The survivor of a survivor is the same person, so this ends.
+        return read_profile(store, user.alias_of, currency)
     return profile_of(user, line or Line(user_id, currency))

@@ -94,6 +94,7 @@ class Keys:
     late            reservations for which a late pick-up may come: user id, authorization id, item
     cased           authorizations whose cases are read
     questions       questions of the platform, by user id, authorization id and case id
+    named           people whose aliases, survivors and lines are read
     seal            whether the number of the last seal is read
     """
 
@@ -118,6 +119,7 @@ class Keys:
     late: set[tuple[str, str, str]] = field(default_factory=set)
     cased: set[Pair] = field(default_factory=set)
     questions: set[tuple[str, str, str]] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
     seal: bool = False
 
 

@@ -38,6 +38,13 @@ class Assessor:
         """
         asking = {work.command.user_id for work in batch if BY_COMMAND[type(work.command)].scored}
         people = self._store.features(asking) if asking else {}
+        survivors = {
+            user_id: it.alias_of
+            for user_id, it in people.items()
+            if it.alias_of and it.alias_of != user_id
+        }
+        if survivors:
+            people |= self._store.features(set(survivors.values()).difference(people))
         sent = [work.command for work in batch if isinstance(work.command, PutUser)]
         persons = [self._stored(it) for it in people.values()]
         persons += [self._sent(it) for it in sent]
@@ -45,6 +52,7 @@ class Assessor:
         return Assessed(
             asking=dict(zip(people, assessments, strict=False)),
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
+            survivors=survivors,
         )
 
     def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from service.domain.authorization import FIXED, Authorization
 from service.domain.cases import Case, Evidence
 from service.domain.ledger import Entry, Line
+from service.engine.records.aliases import AliasRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.debts import DebtRecord
@@ -148,6 +149,7 @@ EVIDENCE: Table[tuple[str, str, str, int], Evidence] = Table(
 RAIL_ACCOUNTS: Table[Pair, RailAccountRecord] = Table(
     "rail_accounts", RailAccountRecord, ["caller", "name"]
 )
+ALIASES: Table[str, AliasRecord] = Table("aliases", AliasRecord, ["user_id"], version="version")
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -168,6 +170,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CASES,
     EVIDENCE,
     RAIL_ACCOUNTS,
+    ALIASES,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -35,6 +35,7 @@ from service.engine.calls import (
     Tombstone,
 )
 from service.engine.reads import Told
+from service.engine.records.aliases import AliasRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc.convert import (
     BANDS,
@@ -229,6 +230,22 @@ def write_paid(
         paid=types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor),
         payable=_signed(paid.currency, paid.payable_minor),
     ).SerializeToString()
+
+
+def write_merge(
+    response: type[credit.ProposeMergeResponse | credit.ApproveMergeResponse],
+    answer: Answer,
+    _payloads: Payloads,
+) -> bytes:
+    """Encodes a merge, proposed or approved."""
+    it = _require(AliasRecord, answer)
+    message = response()
+    merge = message.merge
+    merge.user_id, merge.survivor, merge.reason = it.user_id, it.survivor, it.reason
+    merge.propose_time.FromMicroseconds(it.propose_us)
+    if it.approve_us is not None:
+        merge.approve_time.FromMicroseconds(it.approve_us)
+    return message.SerializeToString()
 
 
 def write_line(

@@ -20,7 +20,9 @@ from service.engine.calls import Work, without_bytes
 from service.engine.feature_values import pack
 from service.engine.group_commit import Committer
 from service.engine.operations import (
+    ApproveMerge,
     OpenBulk,
+    ProposeMerge,
     PutUser,
     RecordPayment,
     ResolveReview,
@@ -53,6 +55,20 @@ def _set_standing(call: Call[pb.SetStandingRequest]) -> SetStanding:
     return SetStanding(call.message.user_id, convert.STANDING_OF[call.message.standing])
 
 
+def _by(call: Call[Any]) -> str:
+    """The id of the caller's key, because each person has a key of their own."""
+    return call.principal.key_id
+
+
+def _propose_merge(call: Call[pb.ProposeMergeRequest]) -> ProposeMerge:
+    message = call.message
+    return ProposeMerge(message.user_id, message.survivor, message.reason, _by(call))
+
+
+def _approve_merge(call: Call[pb.ApproveMergeRequest]) -> ApproveMerge:
+    return ApproveMerge(call.message.user_id, call.message.survivor, _by(call))
+
+
 def _approved(call: Call[pb.ResolveReviewRequest]) -> bool:
     return bool(call.message.verdict == pb.ResolveReviewRequest.VERDICT_APPROVED)
 
@@ -77,6 +93,21 @@ MUTATIONS = (
         Scope.LIMITS_WRITE,
         _set_limit,
         answers.write_line,
+    ),
+    # A key that sets limits can do what a merge does to the lines: this gives no key more power.
+    Mutation(
+        pb.ProposeMergeRequest,
+        pb.ProposeMergeResponse,
+        Scope.LIMITS_WRITE,
+        _propose_merge,
+        answers.write_merge,
+    ),
+    Mutation(
+        pb.ApproveMergeRequest,
+        pb.ApproveMergeResponse,
+        Scope.LIMITS_WRITE,
+        _approve_merge,
+        answers.write_merge,
     ),
     Mutation(
         pb.SetStandingRequest,

@@ -52,6 +52,7 @@ EVERYWHERE = (
     "feature_schemas",
     "seals",
     "rail_accounts",
+    "aliases",
 )
 # Numbers of a sequence stay unique without a key of their own.
 WIDENED = {"outbox": ("user_id", "sequence")}

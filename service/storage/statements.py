@@ -36,6 +36,7 @@ from sqlalchemy.sql.expression import TableClause
 from service.domain.authorization import HOLDING
 from service.domain.transitions import Transition
 from service.engine.tables import (
+    ALIASES,
     AUTHORIZATIONS,
     CAPTURES,
     CASES,
@@ -185,6 +186,7 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
         snapshots.c.schema_id,
         snapshots.c.raw,
         snapshots.c.as_of_us,
+        users.c.alias_of,
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 
@@ -274,6 +276,7 @@ def _payable_left(dialect: Dialect) -> str:
 
 
 ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
+    ALIASES: [("survivor",)],
     AUTHORIZATIONS: [("user_id", "group_id"), ("user_id", "parent_id")],
     DEBTS: [("user_id", "parent_id")],
     LINES: [("user_id",)],

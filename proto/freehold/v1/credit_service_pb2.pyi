@@ -194,6 +194,54 @@ class SetStandingResponse(_message.Message):
     line: CreditLine
     def __init__(self, line: _Optional[_Union[CreditLine, _Mapping]] = ...) -> None: ...
 
+class Merge(_message.Message):
+    __slots__ = ("user_id", "survivor", "reason", "propose_time", "approve_time")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    SURVIVOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PROPOSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    survivor: str
+    reason: str
+    propose_time: _timestamp_pb2.Timestamp
+    approve_time: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., survivor: _Optional[str] = ..., reason: _Optional[str] = ..., propose_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ProposeMergeRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "survivor", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    SURVIVOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    survivor: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., survivor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ProposeMergeResponse(_message.Message):
+    __slots__ = ("merge",)
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    merge: Merge
+    def __init__(self, merge: _Optional[_Union[Merge, _Mapping]] = ...) -> None: ...
+
+class ApproveMergeRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "survivor")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    SURVIVOR_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    survivor: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., survivor: _Optional[str] = ...) -> None: ...
+
+class ApproveMergeResponse(_message.Message):
+    __slots__ = ("merge",)
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    merge: Merge
+    def __init__(self, merge: _Optional[_Union[Merge, _Mapping]] = ...) -> None: ...
+
 class ListReviewsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

@@ -56,6 +56,16 @@ class CreditServiceStub:
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
                 _registered_method=True)
+        self.ProposeMerge = channel.unary_unary(
+                '/freehold.v1.CreditService/ProposeMerge',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.ProposeMergeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.ProposeMergeResponse.FromString,
+                _registered_method=True)
+        self.ApproveMerge = channel.unary_unary(
+                '/freehold.v1.CreditService/ApproveMerge',
+                request_serializer=freehold_dot_v1_dot_credit__service__pb2.ApproveMergeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_credit__service__pb2.ApproveMergeResponse.FromString,
+                _registered_method=True)
         self.ListReviews = channel.unary_unary(
                 '/freehold.v1.CreditService/ListReviews',
                 request_serializer=freehold_dot_v1_dot_credit__service__pb2.ListReviewsRequest.SerializeToString,
@@ -113,6 +123,26 @@ class CreditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeMerge(self, request, context):
+        """Proposes to merge a person into another who is the same one. Nothing else
+        changes until ApproveMerge.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveMerge(self, request, context):
+        """Merges a person into the survivor, as another key has proposed. From then on
+        new calls for the person go to the survivor: Authorize, PutUsers,
+        GetCreditProfile, SetCreditLimit and SetStanding answer with the survivor's
+        id. The person's line is cut to 0 and runs off with the rentals that were
+        made under the old id; these keep it. The amount in use there lowers the
+        survivor's limit whenever it is set. The worse standing of the two counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListReviews(self, request, context):
         """Lists the authorizations of all operators that wait for a verdict, the
         oldest first.
@@ -158,6 +188,16 @@ def add_CreditServiceServicer_to_server(servicer, server):
                     servicer.SetStanding,
                     request_deserializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.SerializeToString,
+            ),
+            'ProposeMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeMerge,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.ProposeMergeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.ProposeMergeResponse.SerializeToString,
+            ),
+            'ApproveMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveMerge,
+                    request_deserializer=freehold_dot_v1_dot_credit__service__pb2.ApproveMergeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_credit__service__pb2.ApproveMergeResponse.SerializeToString,
             ),
             'ListReviews': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReviews,
@@ -285,6 +325,60 @@ class CreditService:
             '/freehold.v1.CreditService/SetStanding',
             freehold_dot_v1_dot_credit__service__pb2.SetStandingRequest.SerializeToString,
             freehold_dot_v1_dot_credit__service__pb2.SetStandingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/ProposeMerge',
+            freehold_dot_v1_dot_credit__service__pb2.ProposeMergeRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.ProposeMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CreditService/ApproveMerge',
+            freehold_dot_v1_dot_credit__service__pb2.ApproveMergeRequest.SerializeToString,
+            freehold_dot_v1_dot_credit__service__pb2.ApproveMergeResponse.FromString,
             options,
             channel_credentials,
             insecure,

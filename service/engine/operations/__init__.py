@@ -6,6 +6,7 @@ from typing import Any
 
 from service.engine.operation import Operation
 from service.engine.operations.add_evidence import ADD_EVIDENCE, AddEvidence, OfCase
+from service.engine.operations.approve_merge import APPROVE_MERGE, ApproveMerge
 from service.engine.operations.approve_write_off import APPROVE_WRITE_OFF, ApproveWriteOff
 from service.engine.operations.authorize import AUTHORIZE, Authorize, Item
 from service.engine.operations.book_debt import BOOK_DEBT, BookDebt
@@ -24,6 +25,7 @@ from service.engine.operations.open_complaint import OPEN_COMPLAINT, OpenComplai
 from service.engine.operations.open_dispute import OPEN_DISPUTE, OpenDispute
 from service.engine.operations.pay_out_operator import PAY_OUT_OPERATOR, PayOutOperator
 from service.engine.operations.pay_out_refund import PAY_OUT_REFUND, PayOutRefund
+from service.engine.operations.propose_merge import PROPOSE_MERGE, OfTwo, ProposeMerge
 from service.engine.operations.propose_write_off import PROPOSE_WRITE_OFF, ProposeWriteOff
 from service.engine.operations.put_user import PUT_USER, PutUser
 from service.engine.operations.record_charge_back import RECORD_CHARGE_BACK, RecordChargeBack
@@ -56,6 +58,7 @@ from service.engine.operations.wake import WAKE, Wake
 
 OPERATIONS: tuple[Operation[Any], ...] = (
     ADD_EVIDENCE,
+    APPROVE_MERGE,
     APPROVE_WRITE_OFF,
     AUTHORIZE,
     BOOK_DEBT,
@@ -74,6 +77,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     OPEN_DISPUTE,
     PAY_OUT_OPERATOR,
     PAY_OUT_REFUND,
+    PROPOSE_MERGE,
     PROPOSE_WRITE_OFF,
     PUT_USER,
     RECORD_CHARGE_BACK,
@@ -108,6 +112,7 @@ __all__ = [
     "BY_COMMAND",
     "OPERATIONS",
     "AddEvidence",
+    "ApproveMerge",
     "ApproveWriteOff",
     "Authorize",
     "BookDebt",
@@ -124,11 +129,13 @@ __all__ = [
     "Item",
     "LowerCharge",
     "OfCase",
+    "OfTwo",
     "OpenBulk",
     "OpenComplaint",
     "OpenDispute",
     "PayOutOperator",
     "PayOutRefund",
+    "ProposeMerge",
     "ProposeWriteOff",
     "PutUser",
     "RecordChargeBack",

@@ -8,6 +8,7 @@ from service.domain.access import PLATFORM
 from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
 from service.domain.transitions import Transition
+from service.engine.aliases import running_off_minor, survivor_of
 from service.engine.calls import Work
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Assessment, Context, Decided
@@ -48,33 +49,36 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     now_us = context.now_us
     if it.violations:
         raise InvalidInput(list(it.violations))
-    old_user = rows[USERS].get(it.user_id)
+    user_id = survivor_of(it.user_id, rows)
+    old_user = rows[USERS].get(user_id)
     if old_user is not None and it.as_of_us < old_user.as_of_us:
         raise IllegalState("FEATURES_OUTDATED", "newer features are stored", "")
     as_of_us = min(it.as_of_us, now_us)
     if old_user is not None:
         # Another process, whose clock is ahead, may have stored the earlier features.
         as_of_us = max(as_of_us, old_user.as_of_us)
-    line, _ = line_for(it.user_id, context.currency, rows, context)
+    line, _ = line_for(user_id, context.currency, rows, context)
     version = (old_user.feature_version if old_user else 0) + 1
     kept = _kept_score(context.assessed.put[it], version, context)
     draft = Draft(list)
     draft[LINES].append(line)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
-    draft[SNAPSHOTS].append(
-        FeatureSnapshot(it.user_id, version, schema_id, it.raw, as_of_us, now_us)
-    )
+    draft[SNAPSHOTS].append(FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us))
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
     if not line.limit_fixed:
         limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
+        limit_minor = max(0, limit_minor - running_off_minor(user_id, line.currency, rows))
         bring_limit(draft, line, limit_minor, context)
         kept = kept._replace(limit_minor=limit_minor)
     create_us = old_user.create_us if old_user else now_us
-    user = UserRecord(it.user_id, it.scoring_consent, version, as_of_us, create_us, *kept)
+    alias_of = old_user.alias_of if old_user else ""
+    user = UserRecord(
+        user_id, it.scoring_consent, version, as_of_us, create_us, *kept, alias_of=alias_of
+    )
     draft[USERS].append(user)
-    announce_of(draft, Transition.FEATURES_RECORDED, it.user_id, context)
-    return Decided(draft, profile_of(user, line), it.user_id, "")
+    announce_of(draft, Transition.FEATURES_RECORDED, user_id, context)
+    return Decided(draft, profile_of(user, line), user_id, "")
 
 
 def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:

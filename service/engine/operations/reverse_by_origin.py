@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain import authorization as life
 from service.domain import hold
 from service.domain.errors import NotFound
+from service.engine.aliases import survivor_of
 from service.engine.calls import Tombstone, Work
 from service.engine.context import Context, Decided
 from service.engine.groups import about, members_of
@@ -32,6 +33,7 @@ def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
     """Needs the request record of the Authorize, and its authorizations."""
     origin = (caller, it.authorize_request_id)
     keys.users.add(it.user_id)
+    keys.named.add(it.user_id)
     keys.requests.add(origin)
     keys.origins.append(origin)
 
@@ -60,12 +62,13 @@ def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Dec
         )
         return Decided(draft, Tombstone(), it.user_id, "")
     method = origin.method.removesuffix(REFUSED)
-    if origin.user_id != it.user_id or method not in REVERSIBLE_METHODS:
+    user_id = survivor_of(it.user_id, rows)
+    if origin.user_id not in (it.user_id, user_id) or method not in REVERSIBLE_METHODS:
         raise NotFound("authorization", it.authorize_request_id)
     if origin.method == TOMBSTONE or origin.method != method:
         # There is nothing to reverse, and nothing will be held under this request id.
         return Decided(Draft(list), Tombstone(), it.user_id, "")
-    named = Reverse(it.user_id, origin.authorization_id, expected_version=it.expected_version)
+    named = Reverse(origin.user_id, origin.authorization_id, expected_version=it.expected_version)
     with about(named.name):
         current, line, draft = opened(work.caller, named, rows, context)
     members = members_of(current, line, draft, rows, context)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.money import Money
 from service.domain.transitions import Transition
+from service.engine.aliases import running_off_minor, survivor_of
 from service.engine.calls import Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
@@ -29,15 +30,16 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
 
     Until then the limit has no score as its basis.
     """
-    user = rows[USERS].get(it.user_id)
-    if user is None and not rows.lines_of(it.user_id):
+    user_id = survivor_of(it.user_id, rows)
+    user = rows[USERS].get(user_id)
+    if user is None and not rows.lines_of(user_id):
         raise NotFound("user", it.user_id)
     currency = it.limit.currency if it.limit is not None else context.currency
     if currency not in context.catalog.limit_steps:
         raise InvalidInput.of(
             "limit.currency_code", "currency.unknown", f"currency {currency} is not configured"
         )
-    line, _ = line_for(it.user_id, currency, rows, context)
+    line, _ = line_for(user_id, currency, rows, context)
     by_hand = line.limit_fixed or it.limit is not None
     line.limit_fixed = it.limit is not None
     draft = Draft(list)
@@ -45,9 +47,10 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
     if user is not None and by_hand and currency == context.currency:
         draft[USERS].append(user._replace(score_limit_minor=None))
     if it.limit is not None:
-        bring_limit(draft, line, it.limit.amount_minor, context)
-    announce_of(draft, Transition.LIMIT_SET, it.user_id, context)
-    return Decided(draft, line, it.user_id, "")
+        used_minor = running_off_minor(user_id, currency, rows)
+        bring_limit(draft, line, max(0, it.limit.amount_minor - used_minor), context)
+    announce_of(draft, Transition.LIMIT_SET, user_id, context)
+    return Decided(draft, line, user_id, "")
 
 
 SET_LIMIT = Operation(SetLimit, of_user, decide)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain.errors import NotFound
 from service.domain.ledger import Standing
 from service.domain.transitions import Transition
+from service.engine.aliases import survivor_of
 from service.engine.calls import Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
@@ -26,19 +27,18 @@ class SetStanding:
 
 def decide(work: Work, it: SetStanding, rows: Rows, context: Context) -> Decided:
     """Sets the standing on every line; open authorizations go on."""
-    if rows[USERS].get(it.user_id) is None and not rows.lines_of(it.user_id):
+    user_id = survivor_of(it.user_id, rows)
+    if rows[USERS].get(user_id) is None and not rows.lines_of(user_id):
         raise NotFound("user", it.user_id)
-    first, _ = line_for(it.user_id, context.currency, rows, context)
-    others = [
-        line.copy() for line in rows.lines_of(it.user_id) if line.currency != context.currency
-    ]
+    first, _ = line_for(user_id, context.currency, rows, context)
+    others = [line.copy() for line in rows.lines_of(user_id) if line.currency != context.currency]
     lines = [first, *others]
     for line in lines:
         line.standing = it.standing
     draft = Draft(list)
     draft[LINES] = lines
-    announce_of(draft, Transition.STANDING_SET, it.user_id, context)
-    return Decided(draft, first, it.user_id, "")
+    announce_of(draft, Transition.STANDING_SET, user_id, context)
+    return Decided(draft, first, user_id, "")
 
 
 SET_STANDING = Operation(SetStanding, of_user, decide)

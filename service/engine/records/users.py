@@ -33,7 +33,8 @@ class UserRecord(NamedTuple):
     """A person; version 0 means no features, `as_of_us` is the instant of the latest ones.
 
     The fields from `score_version` on are those of `KeptScore`. They belong to older features if a
-    server of an earlier build took the newer ones.
+    server of an earlier build took the newer ones. `alias_of` is the person to whom new calls go; a
+    survivor, into whom others were merged, names itself. It is empty for everybody else.
     """
 
     user_id: str
@@ -50,11 +51,12 @@ class UserRecord(NamedTuple):
     unscorable_feature: str = ""
     extrapolated: tuple[str, ...] = ()
     score_limit_minor: int | None = 0
+    alias_of: str = ""
 
     @property
     def kept(self) -> KeptScore:
         """The stored score, and the limit that followed from it."""
-        return KeptScore(*self[5:])
+        return KeptScore(*self[5:14])
 
 
 class FeatureSnapshot(NamedTuple):
@@ -77,3 +79,4 @@ class UserFeatures(NamedTuple):
     schema_id: str | None
     raw: bytes | None
     as_of_us: int | None
+    alias_of: str = ""

@@ -21,9 +21,10 @@ from service.storage.schema.payments import debts, payments, rail_accounts, tran
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.seals import sealed_heads, seals
 from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
-from service.storage.schema.users import feature_schemas, feature_snapshots, users
+from service.storage.schema.users import aliases, feature_schemas, feature_snapshots, users
 
 __all__ = [
+    "aliases",
     "api_keys",
     "authorizations",
     "captures",

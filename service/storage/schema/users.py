@@ -1,10 +1,10 @@
-"""People and their features."""
+"""People, their features, and people who were merged."""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, String, Table, Text
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, Text
 
-from service.engine.tables import SNAPSHOTS, USERS
+from service.engine.tables import ALIASES, SNAPSHOTS, USERS
 from service.storage.schema.columns import WHOLE, metadata
 from service.storage.schema.record_tables import of_records
 
@@ -29,6 +29,7 @@ users = of_records(
         "unscorable_feature": "",
         "extrapolated": "",
         "score_limit_minor": "0",
+        "alias_of": "",
     },
     score=WHOLE,
     score_band=String(1),
@@ -37,6 +38,16 @@ users = of_records(
     unscorable_reason=String(64),
     unscorable_feature=Text(),
     extrapolated=Text(),
+)
+
+aliases = of_records(
+    ALIASES,
+    CheckConstraint("user_id <> survivor", "of_somebody_else"),
+    CheckConstraint("(approve_us IS NULL) = (approved_by = '')", "approval_is_whole"),
+    CheckConstraint("approved_by <> proposed_by", "two_people_merge"),
+    CheckConstraint("version > 0", "version_positive"),
+    Index("ix_aliases_survivor", "survivor"),
+    version=WHOLE,
 )
 
 feature_snapshots = of_records(
