@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Engine, select
 
+from service.books.aliases import check_aliases
 from service.books.columns import rows_of
 from service.books.faults import Found
 from service.books.payloads import ReadPayload
@@ -95,12 +96,16 @@ def verify_books(
 
 
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
-    """The first fault of all parts: people, balances, references, answers or payloads."""
+    """The first fault of all parts.
+
+    They are people, balances, aliases, references, answers, payloads and cases, in this order.
+    """
     for part in parts:
         if part.fault is not None:
             return part.fault
     if start is None:
         _check_payables(connection, parts)
+        check_aliases(connection)
     broken = [it for part in parts for it in part.references]
     if broken:
         return min(broken, key=lambda it: it[0])[1]

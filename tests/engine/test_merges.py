@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
+from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.ledger import Standing
 from service.domain.money import Money
@@ -13,7 +14,11 @@ from service.domain.policy import Offer
 from service.engine import operations as c
 from service.engine.feature_values import pack
 from service.engine.profile import read_profile
+from service.engine.records.aliases import AliasRecord
+from service.rpc.stored import read_payload
+from service.storage import schema as t
 from service.storage.database import writing
+from service.storage.store import SqlStore
 from tests.engine.calls import (
     CNY,
     authorize,
@@ -193,3 +198,80 @@ def test_damage_stays_with_its_rental(two: Desk) -> None:
     debt = c.BookDebt(it.user_id, it.authorization_id, Money(CNY, 100), "dent", "photo")
     assert rental(two, debt).user_id == "ann"
     assert rental(two, reverse(rental(two, authorize("ann", "umbrella")))).user_id == "dan"
+
+
+# -- the books -----------------------------------------------------------------------------------
+
+WRONG = {
+    "survivor": "survivor = 'ben'",
+    "user_id": "user_id = 'ben'",
+    "reason": "reason = 'another'",
+    "proposed_by": "proposed_by = 'key-9'",
+    "propose_us": "propose_us = propose_us + 1",
+    "approved_by": "approved_by = 'key-9'",
+    "approve_us": "approve_us = approve_us + 1",
+    "approval": "approve_us = NULL, approved_by = ''",
+    "version": "version = version + 1",
+    "digest": "digest = subject_key",
+}
+"""Changes of an alias by SQL, by the column."""
+
+
+@pytest.mark.parametrize("column", sorted(WRONG))
+def test_the_books_notice_a_changed_alias(store: SqlStore, column: str) -> None:
+    """R20: `verify` finds a change of any column of an alias."""
+    desk = Desk(store)
+    desk.put_users(ann=700, ben=550, dan=700)
+    merge(desk)
+    change = WRONG[column].replace("subject_key", _bytes(desk))
+    assert _fault(desk, f"UPDATE aliases SET {change}") == "ALIAS"
+
+
+COPY = (
+    "INSERT INTO aliases SELECT 'ben', survivor, reason, proposed_by, propose_us, approved_by,"
+    " approve_us, version, digest FROM aliases"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM aliases",
+        "UPDATE users SET alias_of = '' WHERE user_id = 'ann'",
+        "UPDATE users SET alias_of = '' WHERE user_id = 'dan'",
+        "UPDATE users SET alias_of = 'dan' WHERE user_id = 'ben'",
+        "UPDATE users SET alias_of = 'ben' WHERE user_id = 'ben'",
+        COPY,
+    ],
+)
+def test_the_books_notice_people_that_no_alias_tells(store: SqlStore, statement: str) -> None:
+    """R20: `verify` finds an alias that was added or removed, and a person who names another
+    without one."""
+    desk = Desk(store)
+    desk.put_users(ann=700, ben=550, dan=700)
+    merge(desk)
+    assert _fault(desk, statement) == "ALIAS"
+
+
+def _fault(desk: Desk, statement: str) -> str:
+    """The rule that the books break after a change of sound books."""
+    assert verify_books(desk.store.engine, read_payload=read_payload).fault is None
+    with writing(desk.store.engine) as connection:
+        connection.execute(text(statement))
+    fault = verify_books(desk.store.engine, read_payload=read_payload).fault
+    return fault.rule if fault else ""
+
+
+def test_the_books_notice_credit_on_a_merged_line(store: SqlStore) -> None:
+    """R20: `verify` finds a merged person's line that gives credit again."""
+    desk = Desk(store)
+    desk.put_users(ann=700, dan=700)
+    merge(desk)
+    desk.put_users(ben=700)
+    right = AliasRecord("ben", "dan", "why", "key-1", 1, "key-2", 2, 2).digested()
+    with writing(desk.store.engine) as connection:
+        connection.execute(insert(t.aliases), right._asdict())
+        connection.execute(text("UPDATE users SET alias_of = 'dan' WHERE user_id = 'ben'"))
+    found = verify_books(desk.store.engine, read_payload=read_payload).fault
+    assert found is not None
+    assert (found.rule, found.row) == ("ALIAS", "lines/ben/CNY")

@@ -28,6 +28,18 @@ def _suspends(desk: Desks, request: Any) -> None:
     request.standing = credit.STANDING_SUSPENDED
 
 
+def _proposes(desk: Desks, request: Any) -> None:
+    request.user_id, request.survivor = desk.platform.person(), desk.platform.person()
+    request.reason = "the same id card"
+
+
+def _approves(desk: Desks, request: Any) -> None:
+    """Approves what another key of the platform has proposed."""
+    request.user_id, request.survivor = desk.platform.person(), desk.platform.person()
+    people = {"user_id": request.user_id, "survivor": request.survivor}
+    desk.colleague.call("ProposeMerge", **people, reason="the same id card")
+
+
 def _is_owed(desk: Desks, request: Any) -> None:
     ready.settled(desk)
     request.operator_id = OPERATOR
@@ -57,6 +69,22 @@ CALLS = (
         parts=({"user_id": "somebody", "standing": credit.STANDING_WATCHED},),
         fill=_suspends,
         race="suspension",
+    ),
+    Call(
+        method="ProposeMerge",
+        scope="limits.write",
+        required=frozenset({"user_id", "survivor", "reason"}),
+        parts=({"user_id": "somebody", "survivor": "other", "reason": "the same id card"},),
+        fill=_proposes,
+        unraced="locks both lines as `suspension` does, and changes neither",
+    ),
+    Call(
+        method="ApproveMerge",
+        scope="limits.write",
+        required=frozenset({"user_id", "survivor"}),
+        parts=({"user_id": "somebody", "survivor": "other"},),
+        fill=_approves,
+        unraced="locks both lines as `suspension` does",
     ),
     Call(
         method="PayOutOperator",

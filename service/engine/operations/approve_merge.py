@@ -50,7 +50,8 @@ def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decid
         bring_limit(draft, merged, 0, context)
         merged.limit_fixed = True
         wished_minor = kept.limit_minor - kept.cut_pending_minor
-        bring_limit(draft, kept, max(0, wished_minor - in_use_minor(merged)), context)
+        kept_minor = max(0, wished_minor - in_use_minor(merged))
+        bring_limit(draft, kept, kept_minor, context)
         kept.standing = standing or kept.standing
         draft[LINES] += [merged, kept]
     for person in (it.user_id, it.survivor):
