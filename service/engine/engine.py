@@ -178,8 +178,7 @@ class Engine:
         attempt = rounds = 1
         while True:
             context = self._context(batch)
-            if context.assessed.survivors:
-                batch = to_survivors(batch, context.assessed.survivors)
+            batch = to_survivors(batch, context.assessed.survivors)
             try:
                 with self._store.begin() as transaction:
                     rows, keys = self._read(batch, also, transaction)
@@ -362,8 +361,7 @@ class Engine:
             if decided.reason in operation.kept and work.request_id:
                 _keep_refusal(work, decided, rows, context)
             if operation.leaves is not None:
-                left = operation.leaves(work, work.command, decided, rows, context)
-                rows.merge(left or Draft(list))
+                rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
         payloads = {(it.authorization_id, it.authorization_version): it.payload for it in events}

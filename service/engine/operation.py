@@ -48,7 +48,7 @@ class Operation(Generic[Command]):
     asks: Asks | None = None
     scored: bool = False
     kept: frozenset[str] = frozenset()
-    leaves: Callable[[Work, Command, FreeholdError, Rows, Context], Draft | None] | None = None
+    leaves: Callable[[Work, Command, FreeholdError, Rows, Context], Draft] | None = None
 
 
 class OfAuthorization(Protocol):

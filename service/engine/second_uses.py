@@ -25,18 +25,19 @@ UNKNOWN_ACCOUNT = "RAIL_ACCOUNT_NOT_FOUND"
 
 def case_of_second_use(
     work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
-) -> Draft | None:
-    """The case that the refusal of a payment leaves; None if it was no second use.
+) -> Draft:
+    """The case that the refusal of a payment leaves; an empty draft if it was no second use.
 
     A caller that is refused an unknown account may have tried a reference that was used there.
     While a case of the same reference and rental is open, a further try opens no other.
     """
+    draft = Draft(list)
     unknown = isinstance(refusal, NotFound) and refusal.reason == UNKNOWN_ACCOUNT
     if not unknown and not isinstance(refusal, PaymentReferenceUsed):
-        return None
+        return draft
     first = first_use(reference_of(work.caller, it), rows)
     if first is None:
-        return None
+        return draft
     # A payment between Freehold and an operator has no rental.
     user_id, authorization_id = getattr(it, "user_id", ""), getattr(it, "authorization_id", "")
     amount = it.paid if hasattr(it, "paid") else it.amount
@@ -53,10 +54,8 @@ def case_of_second_use(
         asked_minor=amount.amount_minor,
         reference=first_use_name(first),
     )
-    if any(_same(known, case) for known in rows[CASES].values()):
-        return None
-    draft = Draft(list)
-    add_evidence(draft, case, case.opened_by, work.method, work.request_id, context.now_us)
+    if not any(_same(known, case) for known in rows[CASES].values()):
+        add_evidence(draft, case, case.opened_by, work.method, work.request_id, context.now_us)
     return draft
 
 

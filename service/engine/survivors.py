@@ -9,12 +9,14 @@ from service.engine.calls import Work
 from service.engine.operations.authorize import Authorize
 
 
-def to_survivors(batch: Sequence[Work], survivors: Mapping[str, str]) -> list[Work]:
+def to_survivors(batch: Sequence[Work], survivors: Mapping[str, str]) -> Sequence[Work]:
     """The batch, in which new rentals of merged people are asked for by their survivors.
 
     A damage charge stays with the person of its rental. A call that meets the merge itself is still
     asked for by the merged person, whose line gives nothing any more.
     """
+    if not survivors:
+        return batch
     moved = []
     for work in batch:
         asked = work.command
