@@ -35,6 +35,7 @@ DUNNED = ("collection.debit_requested", "collection.due_1_day", "collection.remi
 def _has_charge(desk: Desks, request: Any) -> None:
     request.name = ready.settled(desk).name
     request.complaint = 6  # WRONG_FEE
+    request.amount.CopyFrom(yuan(100))
 
 
 def _has_case(desk: Desks, request: Any) -> None:
@@ -50,7 +51,8 @@ def _has_evidence(desk: Desks, request: Any) -> None:
 
 def _has_outcome(desk: Desks, request: Any) -> None:
     _has_case(desk, request)
-    request.outcome = 1  # FOR_USER
+    request.outcome = 2  # IN_PART
+    request.amount.CopyFrom(yuan(100))
 
 
 CALLS = (
@@ -76,7 +78,7 @@ CALLS = (
         method="ResolveCase",
         scope="cases.write",
         required=frozenset({"name", "outcome"}),
-        parts=({"name": NO_CASE, "outcome": 1, "reason": "the user is right"},),
+        parts=({"name": NO_CASE, "outcome": 2, "amount": yuan(100), "reason": "half"},),
         fill=_has_outcome,
         race="case",
     ),

@@ -83,7 +83,8 @@ def _scalar(field: Any, rules: Any) -> Any:
         case FieldDescriptor.TYPE_BOOL:
             return True
         case FieldDescriptor.TYPE_ENUM:
-            return field.enum_type.values[-1].number
+            numbers = (value.number for value in reversed(field.enum_type.values))
+            return next(it for it in numbers if it not in rules.enum.not_in)
         case FieldDescriptor.TYPE_INT64:
             # A negative number takes ten bytes.
             return rules.int64.gte if rules.int64.gte < 0 else rules.int64.lte or 2**63 - 1

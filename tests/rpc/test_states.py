@@ -30,6 +30,9 @@ ALLOWED: dict[str, set[str]] = {
     "ConfirmAuthorization": {"OFFERED"},
     # It names a rental, and changes another authorization.
     "BookDebt": {"SETTLED", "REVERSED"},
+    "OpenComplaint": {"SETTLED", "DECLINED", "REVERSED", "EXPIRED"},
+    # After the settlement it opens a case.
+    "ClaimReturn": {"ACTIVE", "OVERDUE", "SETTLED"},
 }
 """The states in which a rental without a cash part accepts a call."""
 
