@@ -130,21 +130,21 @@ def late_pickup(
 
 def case_of_late_pickup(
     work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
-) -> Draft | None:
-    """The case that a late pick-up leaves if its item is out with somebody else; else None.
+) -> Draft:
+    """The case that a late pick-up leaves if its item is out with somebody else, or nothing.
 
     Two people say that they had the item at one time, so the platform asks. While the case is open,
     a further report opens no other.
     """
+    draft = Draft(list)
     reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
     if not isinstance(refusal, AssetInUse) or it.occurred_us is None or reservation is None:
-        return None
+        return draft
     if reservation.state is not State.EXPIRED:
-        return None
-    draft = Draft(list)
+        return draft
     known = cases_of(reservation, rows, draft)
     if any(case.kind is CaseKind.LATE_PICKUP and case.is_open for case in known):
-        return None
+        return draft
     by = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR
     case = cases.open_case(
         context.ids.new(context.now_us),
