@@ -102,6 +102,7 @@ OTHERS = {
     "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Authorize again": 10,
     "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
+    "ProposeMerge": 1, "ApproveMerge": 1,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
     "ghost": 1,
 }  # fmt: skip
@@ -120,6 +121,8 @@ OF_PLATFORM = frozenset(
         "RecordOperatorPayment",
         "SetLimit",
         "SetStanding",
+        "ProposeMerge",
+        "ApproveMerge",
         "PutUser",
         "OpenBulk",
     }
@@ -332,6 +335,8 @@ class Chance:
                 user_id, limit = self._about_enough(chance, chance.choice(reviews))
             money = None if limit is None else Money(_currency(chance), limit)
             return c.SetLimit(user_id, money)
+        if kind in ("ProposeMerge", "ApproveMerge"):
+            return self._merging(chance, kind)
         if kind == "SetStanding":
             return c.SetStanding(user_id, chance.choice(STANDINGS))
         as_of_us = now_us - chance.choice((0, 0, 0, 0, HOUR_US, 399 * DAY_US, -1, -HOUR_US))
@@ -341,6 +346,17 @@ class Chance:
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
         return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
+
+    def _merging(self, chance: Random, kind: str) -> c.Command:
+        """Rarely anybody else than Dan is merged, so that several people stay."""
+        user_id = "dan" if chance.random() < 0.97 else chance.choice((*USERS, "nobody"))
+        survivor, by = chance.choice((*USERS, "nobody")), chance.choice(("key-1", "key-2"))
+        proposed = self.reference.aliases.get(user_id)
+        if proposed is not None and chance.random() < 0.7:
+            survivor = proposed["survivor"]
+        if kind == "ApproveMerge":
+            return c.ApproveMerge(user_id, survivor, by)
+        return c.ProposeMerge(user_id, survivor, "the same card", by)
 
     def _about_enough(self, chance: Random, it: Row) -> tuple[str, int]:
         """A person and a limit that leaves just enough room for a review, or just too little, with

@@ -37,9 +37,10 @@ from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.feature_values import pack
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
+from service.engine.records.aliases import AliasRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
-from service.engine.tables import CASES
+from service.engine.tables import ALIASES, CASES
 from service.rpc.convert import encode_authorization
 from service.rpc.stored import read_payload
 from service.storage import schema as t
@@ -522,6 +523,8 @@ class Model:
                 require(_plain_profile(answer), row, call)
             case Line(), ("line", row):
                 require(_plain_line(answer), row, call)
+            case AliasRecord(), ("merge", user_id, row):
+                require(_plain_alias(answer), (user_id, row), call)
             case TransferRecord(), ("transfer", row):
                 require(self._plain_transfer(answer), row, call)
             case Paid(), ("paid", row):
@@ -624,6 +627,11 @@ class Model:
             asked.setdefault(self._keys[row[0]], []).append(case)
         require(asked, self.reference.late_questions, "cases of late pick-ups")
         self._check_cases()
+        aliases = [
+            _plain_alias(CONVERTERS[ALIASES].record(tuple(row)))
+            for row in self._read("SELECT * FROM aliases")
+        ]
+        require(dict(aliases), self.reference.aliases, "aliases")
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
         }
@@ -634,7 +642,12 @@ class Model:
         require(people, expected, "users")
         for user_id in self.reference.people:
             read = read_profile(self.store, user_id, CURRENCY)
-            require(_plain_profile(read), self.reference.profile(user_id), "profile", user_id)
+            require(
+                _plain_profile(read),
+                self.reference.profile(self.reference.survivor(user_id)),
+                "profile",
+                user_id,
+            )
         ((decisions,),) = self._read("SELECT count(*) FROM decisions")
         require(decisions, len(self.reference.decisions), "decisions")
         ((requests,),) = self._read("SELECT count(*) FROM requests")
@@ -895,6 +908,14 @@ def _plain_case(it: Case) -> Row:
     require((row.pop("currency"), row.pop("reference")), (CURRENCY, ""), "case")
     require(row.pop("opened_by"), "USER", "case")
     return row
+
+
+def _plain_alias(it: AliasRecord) -> tuple[str, Row]:
+    """A person's id and the alias, as the reference has it."""
+    row = it._asdict()
+    if row.pop("digest") != it.right_digest:
+        raise Violation(f"the digest of an alias is wrong: {it}")
+    return row.pop("user_id"), row
 
 
 def _plain_profile(it: Profile) -> Row:

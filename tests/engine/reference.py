@@ -12,7 +12,8 @@ from typing import Any
 from service.engine import calls
 from service.engine import operations as c
 from tests.engine.plain_accounts import counted_once, second_use
-from tests.engine.plain_books import Books, Key, Posting, RentalKey
+from tests.engine.plain_books import Key, Posting, RentalKey
+from tests.engine.plain_merges import Merges
 from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
     ANSWER_US,
@@ -78,7 +79,7 @@ KEPT_REFUSALS = {
 """Refusals that a retry gets again, whatever changed since."""
 
 
-class Reference(Books):
+class Reference(Merges):
     """The expected books after each command."""
 
     request_id: str
@@ -93,6 +94,7 @@ class Reference(Books):
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
+        self.look_at_merges()
 
     def look_at_debts(self) -> None:
         """Finds the operators that owe more than their bound."""
@@ -109,6 +111,7 @@ class Reference(Books):
                 raise Retried
             if first["command"] is not None or not isinstance(command, c.Authorize):
                 raise Refused("REQUEST_ID_REUSED")
+        sent, command = command, self.for_the_survivor(command)
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
         while True:
             lengths = [len(new) for new in news]
@@ -138,7 +141,7 @@ class Reference(Books):
                     self.bring_up(self.rentals[name], now_us)
             if request_id and (type(command), str(refusal)) in KEPT_REFUSALS:
                 self.requests[caller, request_id] = {
-                    "command": command, "user": command.user_id, "key": None,
+                    "command": sent, "user": command.user_id, "key": None,
                     "refused": str(refusal),
                 }  # fmt: skip
             if hasattr(command, "rail_account"):
@@ -148,7 +151,7 @@ class Reference(Books):
             raise refusal
         if request_id:
             self.requests[caller, request_id] = {
-                "command": command, "user": user_id, "key": key, "refused": "",
+                "command": sent, "user": user_id, "key": key, "refused": "",
             }  # fmt: skip
         return answer
 
@@ -244,6 +247,10 @@ class Reference(Books):
             case c.RecordOperatorPayment():
                 account = f"operators/{command.operator_id}"
                 return self._operator_pays(caller, command, account, now_us), account, None
+            case c.ProposeMerge():
+                return self.propose_merge(command, now_us), command.user_id, None
+            case c.ApproveMerge():
+                return self.approve_merge(command, now_us), command.user_id, None
             case c.OpenBulk():
                 return ("recorded",), "", None
         raise TypeError(f"the reference does not know {type(command).__name__}")
@@ -300,7 +307,7 @@ class Reference(Books):
             limit = next(
                 (limit for bound, limit in LIMITS if used is not None and used >= bound), 0
             )
-            self._bring_limit(command.user_id, limit)
+            self.bring_limit(command.user_id, self.left_of(command.user_id, limit))
         self.events.append((command.user_id, None, "user.features_recorded", now_us))
         return "profile", self.profile(command.user_id)
 
@@ -321,15 +328,6 @@ class Reference(Books):
             "limit_basis": "SCORE" if by_score else "NO_SCORE",
         }  # fmt: skip
 
-    def _bring_limit(self, user_id: str, limit: int) -> None:
-        """Sets the limit: a raise is available at once; a cut takes what is available now and on
-        later releases."""
-        line = self.line(user_id)
-        more = limit + line["limit_control"]
-        self.change(line, pending=max(0, -more))
-        raised = ("available", "limit_control", max(0, more))
-        self.post(user_id, PLATFORM, None, "line.limit_set", (raised,))
-
     def _known_person(self, user_id: str) -> None:
         if user_id not in self.people and user_id not in self.lines:
             raise Refused("USER_NOT_FOUND")
@@ -342,7 +340,7 @@ class Reference(Books):
             self.change(self.people[command.user_id], by_score=False)
         self.change(line, fixed=limit is not None)
         if limit is not None:
-            self._bring_limit(command.user_id, limit)
+            self.bring_limit(command.user_id, self.left_of(command.user_id, limit))
         self.events.append((command.user_id, None, "line.limit_set", now_us))
         return "line", self.shown(command.user_id)
 
@@ -872,7 +870,7 @@ class Reference(Books):
             self.put(self.requests, origin, nothing)
             return ("tombstone",), user_id, None
         known = first["command"] is None or isinstance(first["command"], c.Authorize)
-        if not known or first["user"] != user_id:
+        if not known or first["user"] not in (user_id, self.survivor(user_id)):
             raise Refused("AUTHORIZATION_NOT_FOUND")
         if first["command"] is None or first["refused"]:
             return ("tombstone",), user_id, None
@@ -888,7 +886,7 @@ class Reference(Books):
         for member in members:
             if member["state"] not in over:
                 self._reverse(caller, member, command, now_us)
-        return ("authorization", dict(it)), user_id, first["key"]
+        return ("authorization", dict(it)), it["user_id"], first["key"]
 
     # -- return and loss ---------------------------------------------------------------------
 

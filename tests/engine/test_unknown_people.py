@@ -14,11 +14,13 @@ from service.domain.money import Money
 from service.engine.operations import (
     BY_COMMAND,
     AddEvidence,
+    ApproveMerge,
     Authorize,
     BookDebt,
     Command,
     DecideCase,
     OpenComplaint,
+    ProposeMerge,
     PutUser,
     ReportTransfer,
     ResolveCase,
@@ -42,6 +44,9 @@ AHEAD = {ReverseByOrigin}
 PEOPLES: dict[str, tuple[Command, str]] = {
     "limit": (SetLimit(MISSPELT, Money(CNY, 1)), "USER_NOT_FOUND"),
     "limit by the score": (SetLimit(MISSPELT, None), "USER_NOT_FOUND"),
+    "merge": (ProposeMerge(MISSPELT, "ann", "why", "key-1"), "USER_NOT_FOUND"),
+    "merge into": (ProposeMerge("ann", MISSPELT, "why", "key-1"), "USER_NOT_FOUND"),
+    "approved merge": (ApproveMerge(MISSPELT, "ann", "key-1"), "USER_NOT_FOUND"),
     "standing": (SetStanding(MISSPELT, Standing.WATCHED), "USER_NOT_FOUND"),
     "case": (DecideCase(MISSPELT, "0" * 20, "0" * 20), "CASE_NOT_FOUND"),
     "transfer": (

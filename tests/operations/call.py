@@ -27,11 +27,12 @@ SAME_LINE = "changes one authorization by its version, as the calls of the race 
 Parts = dict[str, Any]
 """Fields of a message."""
 AMOUNT: Parts = {"amount": yuan(100)}
-PAID: Parts = {"payment_reference": "pay-1", "paid": yuan(100)}
+ACCOUNT: Parts = {"rail_account": "operators/city/railAccounts/default"}
+PAID: Parts = {"payment_reference": "pay-1", "paid": yuan(100), **ACCOUNT}
 REASON: Parts = {"reason": "the item was at fault"}
 CITED: Parts = {**AMOUNT, **REASON, "capture": 1}
 REFERRED: Parts = {**CITED, "business_reference": "case-1"}
-REPORTED: Parts = {"payment_reference": "pay-1", "amount": yuan(100)}
+REPORTED: Parts = {"payment_reference": "pay-1", "amount": yuan(100), **ACCOUNT}
 
 
 def fills_nothing(_desk: Desks, _request: Any) -> None:

@@ -114,6 +114,8 @@ def _matching(tree: Any) -> str:
                 text += _matching(inner) * int(longest)
             case parts.SUBPATTERN:
                 text += _matching(value[-1])
+            case parts.BRANCH:
+                text += max(map(_matching, value[-1]), key=len)
             case parts.AT:
                 pass
             case other:
