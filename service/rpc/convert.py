@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from freehold.v1 import authorization_pb2 as pb
@@ -86,29 +86,6 @@ def split_name(name: str) -> tuple[str, str]:
     return user_id, authorization_id
 
 
-_AMOUNTS = (
-    "deposit_asked",
-    "held",
-    "held_credit",
-    "held_cash",
-    "captured",
-    "due",
-    "refund_payable",
-)
-
-
-@cache
-def _blank(currency: str) -> bytes:
-    """The bytes of an authorization with every amount 0.
-
-    Parsing them costs a quarter of making seven amounts.
-    """
-    blank = pb.Authorization()
-    for name in _AMOUNTS:
-        getattr(blank, name).currency_code = currency
-    return blank.SerializeToString()
-
-
 def write_time(message: Timestamp, instant: int) -> None:
     """Writes microseconds since the epoch into a Timestamp."""
     message.seconds, micros = divmod(instant, 1_000_000)
@@ -116,31 +93,146 @@ def write_time(message: Timestamp, instant: int) -> None:
 
 
 def encode_authorization(it: Authorization) -> bytes:
-    """The bytes of an authorization as callers see it, in answers and in events."""
-    message = pb.Authorization.FromString(_blank(it.currency))
-    message.request_id = it.request_id
-    message.product_id = it.product_id
-    message.asset_id = it.asset_id
-    message.state = STATES[it.state]
-    message.custody = CUSTODIES[it.custody]
-    message.offer = OFFERS[it.offer]
-    if it.reasons:
-        message.reasons.extend(it.reasons)
-    message.score_band = BANDS[it.band]
-    if it.cash_minor:
-        message.deposit_asked.amount_minor = it.cash_minor
-    if it.held_credit_minor:
-        message.held_credit.amount_minor = it.held_credit_minor
-        message.held.amount_minor = it.held_credit_minor + it.held_cash_minor
-    if it.held_cash_minor:
-        message.held_cash.amount_minor = it.held_cash_minor
-        message.held.amount_minor = it.held_credit_minor + it.held_cash_minor
+    """The bytes of an authorization as callers see it, in answers and in events.
+
+    They are those of the serialized message. The parts are in the order of the field numbers; parts
+    that many authorizations share are made once, which costs a third of a whole message each time.
+    """
+    return b"".join(
+        (
+            _text("name", it.name),
+            _text("request_id", it.request_id),
+            _text("product_id", it.product_id),
+            _text("asset_id", it.asset_id),
+            _condition(it.state, it.custody, it.collection, it.offer, it.reasons, it.band),
+            _amounts(
+                it.currency,
+                it.cash_minor,
+                it.held_credit_minor,
+                it.held_cash_minor,
+                it.captured_minor,
+                it.due_minor if it.captured_minor else 0,
+                it.refund_payable_minor,
+            ),
+            _text("decision_id", it.decision_id),
+            _basis(it.model_id, it.policy_revision),
+            _times(it.create_us, it.expire_us, it.start_us, it.close_us),
+            _version(it.version),
+            _ends(it.due_us, it.lost_us),
+            _rest(it),
+        )
+    )
+
+
+@cache
+def _head(field: str, length: int) -> bytes:
+    """The bytes before a text of this length in this field of an authorization."""
+    whole = pb.Authorization(**{field: "x" * length}).SerializeToString()
+    return whole[: len(whole) - length]
+
+
+def _text(field: str, value: str) -> bytes:
+    content = value.encode()
+    return _head(field, len(content)) + content
+
+
+@lru_cache(maxsize=4096)
+def _condition(
+    state: State,
+    custody: Custody,
+    collection: Collection,
+    offer: Offer | None,
+    reasons: tuple[str, ...],
+    band: str,
+) -> bytes:
+    return pb.Authorization(
+        state=STATES[state],
+        custody=CUSTODIES[custody],
+        collection=COLLECTIONS[collection],
+        offer=OFFERS[offer],
+        reasons=reasons,
+        score_band=BANDS[band],
+    ).SerializeToString()
+
+
+@lru_cache(maxsize=4096)
+def _amounts(
+    currency: str,
+    cash_minor: int,
+    held_credit_minor: int,
+    held_cash_minor: int,
+    captured_minor: int,
+    due_minor: int,
+    refund_payable_minor: int,
+) -> bytes:
+    """The amounts that every authorization tells, also if they are 0."""
+    message = pb.Authorization()
+    for amount, minor in (
+        (message.deposit_asked, cash_minor),
+        (message.held, held_credit_minor + held_cash_minor),
+        (message.held_credit, held_credit_minor),
+        (message.held_cash, held_cash_minor),
+        (message.captured, captured_minor),
+        (message.due, due_minor),
+        (message.refund_payable, refund_payable_minor),
+    ):
+        amount.currency_code, amount.amount_minor = currency, minor
+    return message.SerializeToString()
+
+
+@lru_cache(maxsize=256)
+def _basis(model_id: str, policy_revision: int) -> bytes:
+    return pb.Authorization(model_id=model_id, policy_revision=policy_revision).SerializeToString()
+
+
+# The times of a batch's authorizations are mostly the same.
+@lru_cache(maxsize=64)
+def _times(
+    create_us: int, expire_us: int | None, start_us: int | None, close_us: int | None
+) -> bytes:
+    message = pb.Authorization()
+    write_time(message.create_time, create_us)
+    if expire_us is not None:
+        write_time(message.expire_time, expire_us)
+    if start_us is not None:
+        write_time(message.start_time, start_us)
+    if close_us is not None:
+        write_time(message.close_time, close_us)
+    return message.SerializeToString()
+
+
+@lru_cache(maxsize=64)
+def _ends(due_us: int | None, lost_us: int | None) -> bytes:
+    message = pb.Authorization()
+    if due_us is not None:
+        write_time(message.due_time, due_us)
+    if lost_us is not None:
+        write_time(message.lost_time, lost_us)
+    return message.SerializeToString()
+
+
+@lru_cache(maxsize=256)
+def _version(version: int) -> bytes:
+    return pb.Authorization(version=version).SerializeToString()
+
+
+def _rest(it: Authorization) -> bytes:
+    """The fields that most authorizations lack; their numbers are above those of the others."""
+    message = pb.Authorization()
+    if it.claim_us is not None:
+        write_time(message.claim_time, it.claim_us)
+    if it.claim_until_us is not None:
+        write_time(message.claim_until_time, it.claim_until_us)
+    if it.sold_us is not None:
+        write_time(message.sold_time, it.sold_us)
+    if it.group_id:
+        message.group = it.group_id
+    if it.parent_id:
+        message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
     if it.captured_minor:
         _write_captured(it, message)
-    if it.refund_payable_minor:
-        message.refund_payable.amount_minor = it.refund_payable_minor
-        if (refund_us := it.refund_us) is not None:
-            write_time(message.refund_time, refund_us)
+    if it.refund_payable_minor and (refund_us := it.refund_us) is not None:
+        write_time(message.refund_time, refund_us)
     if it.uncollected_minor:
         message.uncollected.currency_code = it.currency
         message.uncollected.amount_minor = it.uncollected_minor
@@ -151,33 +243,6 @@ def encode_authorization(it: Authorization) -> bytes:
         _write_overpaid(it, message)
     if it.unheld_minor:
         _write_debt(it, message)
-    message.decision_id = it.decision_id
-    message.model_id = it.model_id
-    message.policy_revision = it.policy_revision
-    write_time(message.create_time, it.create_us)
-    if it.expire_us is not None:
-        write_time(message.expire_time, it.expire_us)
-    if it.start_us is not None:
-        write_time(message.start_time, it.start_us)
-    if it.due_us is not None:
-        write_time(message.due_time, it.due_us)
-    if it.lost_us is not None:
-        write_time(message.lost_time, it.lost_us)
-    if it.claim_us is not None:
-        write_time(message.claim_time, it.claim_us)
-    if it.claim_until_us is not None:
-        write_time(message.claim_until_time, it.claim_until_us)
-    if it.sold_us is not None:
-        write_time(message.sold_time, it.sold_us)
-    if it.close_us is not None:
-        write_time(message.close_time, it.close_us)
-    if it.group_id:
-        message.group = it.group_id
-    if it.parent_id:
-        message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
-    message.version = it.version
-    message.name = it.name
-    message.collection = COLLECTIONS[it.collection]
     return message.SerializeToString()
 
 
@@ -205,9 +270,7 @@ def _write_debt(it: Authorization, message: pb.Authorization) -> None:
 
 
 def _write_captured(it: Authorization, message: pb.Authorization) -> None:
-    """Writes the amounts that exist only after a capture; the later ones only if not 0."""
-    message.captured.amount_minor = it.captured_minor
-    message.due.amount_minor = it.due_minor
+    """Writes the amounts that exist only after a capture, if they are not 0."""
     for name, amount_minor in (
         ("paid", it.paid_minor),
         ("lowered", it.lowered_minor),
