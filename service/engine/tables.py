@@ -5,9 +5,9 @@ Storage adds the types of the database and its CHECKs (`service/storage/schema/`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from operator import attrgetter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
@@ -37,7 +37,10 @@ class Table(Generic[Key, Row]):
     fixed    columns that never change
     taken    columns that must be unchanged since the read when a row is replaced or deleted
     locked   whether rows are locked when read, if the database has several writers
+    rare     columns that mostly have the record's default, and that few steps change
     columns  all columns of the record, in order
+    usual    the record's defaults of the rare columns
+    rare_of  the rare columns' values of a record
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Table(Generic[Key, Row]):
         fixed: Sequence[str] = (),
         taken: Sequence[str] = (),
         locked: bool = False,
+        rare: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.record = record
@@ -59,6 +63,9 @@ class Table(Generic[Key, Row]):
         self.fixed = frozenset(fixed)
         self.taken = tuple(taken)
         self.locked = locked
+        self.rare = tuple(rare)
+        self.usual = tuple([defaults_of(record)[name] for name in rare])
+        self.rare_of: Callable[[Row], tuple[Any, ...]] = _getter(record, self.rare)
         key_of: Any = attrgetter(*key) if key else None
         self.key_of: Callable[[Row], Key] | None = key_of
 
@@ -72,6 +79,24 @@ def columns_of(record: type[Any]) -> tuple[str, ...]:
     return named if named is not None else tuple(field.name for field in fields(record))
 
 
+def defaults_of(record: type[Any]) -> Mapping[str, Any]:
+    """The defaults of a record's fields, by name; fields without a default are left out."""
+    named: Mapping[str, Any] | None = getattr(record, "_field_defaults", None)
+    if named is not None:
+        return named
+    return {it.name: it.default for it in fields(record) if it.default is not MISSING}
+
+
+def _getter(record: type[Any], names: Sequence[str]) -> Callable[[Any], Any]:
+    """A function that returns the values of these fields, as a tuple if there are several."""
+    if not names:
+        return lambda _row: ()
+    if issubclass(record, tuple):
+        # Reading by place takes a third of the time.
+        return itemgetter(*map(columns_of(record).index, names))
+    return attrgetter(*names)
+
+
 Pair = tuple[str, str]
 
 USERS: Table[str, UserRecord] = Table("users", UserRecord, ["user_id"], version="feature_version")
@@ -83,6 +108,10 @@ LINES: Table[Pair, Line] = Table(
     version="version",
     fixed=["subject_key", "subject"],
     locked=True,
+    rare=[
+        *("limit_minor", "cut_pending_minor", "disputed_minor", "charged_back_minor"),
+        *("refund_payable_minor", "standing", "limit_fixed", "overpaid_minor", "unheld_minor"),
+    ],
 )
 ENTRIES: Table[None, Entry] = Table("entries", Entry)
 AUTHORIZATIONS: Table[Pair, Authorization] = Table(
@@ -92,6 +121,16 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
     version="version",
     fixed=sorted(FIXED),
     locked=True,
+    rare=[
+        *("claim_us", "claim_until_us", "sold_us", "conceded_minor", "paid_minor"),
+        *("lowered_minor", "disputed_minor", "charged_back_minor", "refunded_minor"),
+        *("refund_payable_minor", "provisioned_minor", "written_off_minor", "recovered_minor"),
+        *("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
+        *("debiting_minor", "write_off_by", "write_off_minor", "rung", "overpaid_minor"),
+        *("overpaid_written_off_minor", "other_captured_minor", "corrections"),
+        *("uncollected_minor", "refund_since_us", "refund_tries", "unheld_minor"),
+        *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us"),
+    ],
 )
 DECISIONS: Table[None, Decision] = Table("decisions", Decision)
 REQUESTS: Table[Pair, RequestRecord] = Table(

@@ -127,7 +127,8 @@ def encode_authorization(it: Authorization) -> bytes:
 @cache
 def _head(field: str, length: int) -> bytes:
     """The bytes before a text of this length in this field of an authorization."""
-    whole = pb.Authorization(**{field: "x" * length}).SerializeToString()
+    values: dict[str, Any] = {field: "x" * length}
+    whole = pb.Authorization(**values).SerializeToString()
     return whole[: len(whole) - length]
 
 

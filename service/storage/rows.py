@@ -55,13 +55,21 @@ def kinds_of(record: type[Any]) -> dict[str, Kind]:
 class Converter(Generic[Row]):
     """Converts records of one type to rows and back, in the order of the record's fields.
 
-    values   the row of a record, followed by the record's `derived` properties
-    changes  the part of the row that may change: the row without the `fixed` fields
-    record   the record of a row; raises KeyError or ValueError for an unknown enumeration value
+    values         the row of a record, followed by the record's `derived` properties
+    changes        the part of the row that may change: the row without the `fixed` fields
+    usual_values   as `values`, without the `rare` fields
+    usual_changes  as `changes`, without the `rare` fields
+    record         the record of a row; raises KeyError or ValueError for an unknown enumeration
+                   value
     """
 
     def __init__(
-        self, record: type[Row], *, fixed: Sequence[str] = (), derived: Sequence[str] = ()
+        self,
+        record: type[Row],
+        *,
+        fixed: Sequence[str] = (),
+        derived: Sequence[str] = (),
+        rare: Sequence[str] = (),
     ) -> None:
         kinds = kinds_of(record)
         names: dict[str, Any] = {"record": record, "new": tuple.__new__}
@@ -71,18 +79,18 @@ class Converter(Generic[Row]):
             for place, (name, kind) in enumerate(kinds.items())
         ]
         properties = [f"it.{name}" for name in derived]
-        changing = [it for it, name in zip(from_it, kinds, strict=True) if name not in fixed]
         from_row = [
             _to_record(f"row[{place}]", name, kind, names)
             for place, (name, kind) in enumerate(kinds.items())
         ]
         made = f"new(record, ({_joined(from_row)}))" if is_tuple else f"record({_joined(from_row)})"
-        self.values: Callable[[Row], Values] = _compiled(
-            f"lambda it: ({_joined([*from_it, *properties])})", names
-        )
-        self.changes: Callable[[Row], Values] = _compiled(
-            f"lambda it: ({_joined([*changing, *properties])})", names
-        )
+
+        def row(*without: str) -> Callable[[Row], Values]:
+            kept = [it for it, name in zip(from_it, kinds, strict=True) if name not in without]
+            return _compiled(f"lambda it: ({_joined([*kept, *properties])})", names)  # type: ignore[no-any-return]
+
+        self.values, self.changes = row(), row(*fixed)
+        self.usual_values, self.usual_changes = row(*rare), row(*fixed, *rare)
         self.record: Callable[[Sequence[Any]], Row] = _compiled(f"lambda row: {made}", names)
 
 

@@ -9,7 +9,8 @@ scan, and pairs in one JSON text took three times as long (2.0 us for each key, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
+    literal,
     literal_column,
     or_,
     select,
@@ -57,6 +58,7 @@ from service.storage.transaction import (
     RowsStatement,
     TableStatements,
     ValuesStatement,
+    Writing,
 )
 
 UNDONE_AS_A_WHOLE = "OR FAIL"
@@ -68,31 +70,45 @@ transaction is rolled back instead.
 
 
 def _rows_statement(
-    dialect: Dialect, head: str, tail: str, columns: Sequence[Column[Any]]
+    dialect: Dialect,
+    head: str,
+    tail: str,
+    columns: Sequence[Column[Any]],
+    literals: Sequence[str] = (),
 ) -> RowsStatement:
     """A statement with its rows, a query of their own, between a head and a tail."""
     kind = ValuesStatement if dialect.name == "sqlite" else ArraysStatement
-    return kind(head, tail, columns)
+    return kind(head, tail, columns, literals)
 
 
-def _insert(table: Table, dialect: Dialect) -> RowsStatement:
-    """Inserts whole records, in the order of the table's columns."""
-    columns = schema.recorded(table)
-    names = [column.name for column in columns]
-    # Inline, because otherwise PostgreSQL returns generated numbers after the single row.
-    statement = insert(table).values({name: bindparam(name) for name in names}).inline()
-    statement = statement.prefix_with(UNDONE_AS_A_WHOLE, dialect="sqlite")
-    head, _, _ = _text(statement, dialect, names).partition("VALUES ")
-    return _rows_statement(dialect, head, "", columns)
+def _insert(
+    table: Table, dialect: Dialect, literals: Mapping[str, str] = MappingProxyType({})
+) -> RowsStatement:
+    """Inserts whole records: the columns in the table's order, those of `literals` at the end."""
+    columns = [column for column in schema.recorded(table) if column.name not in literals]
+    verb = f"INSERT {UNDONE_AS_A_WHOLE}" if dialect.name == "sqlite" else "INSERT"
+    quoted = map(dialect.identifier_preparer.quote, [*(it.name for it in columns), *literals])
+    head = f"{verb} INTO {table.name}{_list(quoted)} "
+    return _rows_statement(dialect, head, "", columns, list(literals.values()))
 
 
-def _update(declared: RecordTable[Any, Any], table: Table, dialect: Dialect) -> RowsStatement:
-    """Updates all columns that may change, if the row still has the version read.
+def _literal(column: Column[Any], value: Any, dialect: Dialect) -> str:
+    """A value of the column, as it is written in a statement's text."""
+    written = literal(value, column.type).compile(
+        dialect=dialect, compile_kwargs={"literal_binds": True}
+    )
+    return str(written)
+
+
+def _update(
+    declared: RecordTable[Any, Any], table: Table, dialect: Dialect, without: Sequence[str] = ()
+) -> RowsStatement:
+    """Updates the columns that may change, except `without`, if the row has the version read.
 
     The values are the new ones in the order of the table, then the keys, then the version read.
     """
-    keys, fixed = declared.key, {*declared.key, *declared.fixed}
-    names = [it.name for it in schema.recorded(table) if it.name not in fixed]
+    keys, left = declared.key, {*declared.key, *declared.fixed, *without}
+    names = [it.name for it in schema.recorded(table) if it.name not in left]
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
     # SQLite's names of the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
@@ -295,14 +311,22 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStateme
     delete = None
     if declared.taken:
         delete = _delete(table, [*declared.key, *declared.taken], dialect)
+    update = usual_insert = usual_update = None
+    if declared.version:
+        update = Writing(_update(declared, table, dialect), kept.changes)
+    if rare := declared.rare:
+        usual = zip(rare, declared.usual, strict=True)
+        literals = {name: _literal(table.c[name], value, dialect) for name, value in usual}
+        usual_insert = Writing(_insert(table, dialect, literals), kept.usual_values)
+        usual_update = Writing(_update(declared, table, dialect, rare), kept.usual_changes)
     return TableStatements(
         read={by: _by_keys(table, by, dialect, lock=declared.locked) for by in found_by},
-        insert=_insert(table, dialect),
-        update=_update(declared, table, dialect) if declared.version else None,
+        insert=Writing(_insert(table, dialect), kept.values),
+        update=update,
+        usual_insert=usual_insert,
+        usual_update=usual_update,
         delete=delete,
         record=kept.record,
-        values=kept.values,
-        changes=kept.changes,
     )
 
 

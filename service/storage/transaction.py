@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, String
@@ -34,6 +35,8 @@ FOLDED_ROWS = LIMITS.fold_portion
 
 class RowsStatement(ABC):
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
+
+    In every row, the values are followed by the same `literals`, if any.
 
     If a driver gets rows one by one, it releases and takes the interpreter's lock for each row;
     with another thread waiting, each row costs a switch of threads.
@@ -75,10 +78,12 @@ def _portions(rows: Sequence[Values]) -> list[Sequence[Values]]:
 class ValuesStatement(RowsStatement):
     """A statement on SQLite: a parameter for each value, and a text for each number of rows."""
 
-    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
+    def __init__(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
+    ) -> None:
         super().__init__(columns)
         self._head, self._tail = head, tail
-        self._row = f"({', '.join('?' * len(columns))})"
+        self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
         self._texts: dict[int, str] = {}
 
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
@@ -98,11 +103,13 @@ class ArraysStatement(RowsStatement):
     prepared statement again. An array is passed as text and cast to one fixed type.
     """
 
-    def __init__(self, head: str, tail: str, columns: Sequence[Column[Any]]) -> None:
+    def __init__(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
+    ) -> None:
         super().__init__(columns)
         kinds = [_array_of(column) for column in columns]
         arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
-        self._text = f"{head}SELECT * FROM unnest({arrays}){tail}"
+        self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"
         self._elements = [element for _, element in kinds]
 
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
@@ -143,6 +150,13 @@ def _bytes_element(value: bytes) -> str:
     return f'"\\\\x{value.hex()}"'
 
 
+class Writing(NamedTuple):
+    """A statement that writes rows, and the function that makes its values of a record."""
+
+    statement: RowsStatement
+    values: Callable[[Any], Values]
+
+
 class TableStatements(NamedTuple):
     """The statements of one table, and the converters between its records and rows.
 
@@ -150,15 +164,18 @@ class TableStatements(NamedTuple):
     insert  whole rows
     update  the columns that may change, by the key and the version read; None if rows never change
     delete  rows, by the key and the columns that must be unchanged; None if rows are never deleted
+
+    The `usual` statements leave out the table's rare columns. They serve if in all rows these have
+    their defaults, or are unchanged. A parameter costs more than all other work on its column.
     """
 
     read: dict[tuple[str, ...], RowsStatement]
-    insert: RowsStatement
-    update: RowsStatement | None
+    insert: Writing
+    update: Writing | None
+    usual_insert: Writing | None
+    usual_update: Writing | None
     delete: str | None
     record: Callable[[Sequence[Any]], Any]
-    values: Callable[[Any], Values]
-    changes: Callable[[Any], Values]
 
 
 class BatchStatements(NamedTuple):
@@ -252,8 +269,7 @@ class SqlTransaction:
         changed, added = rows.changed, rows.added
         for table in TABLES:
             if table in added:
-                of = statements.tables[table]
-                of.insert.run(cursor, list(map(of.values, added[table])))
+                self._insert(table, added[table])
             elif table in changed:
                 self._write(table, rows.read[table], changed[table])
         self._write_payables(rows)
@@ -265,24 +281,51 @@ class SqlTransaction:
 
     def _write(self, table: Table[Any, Any], read: dict[Any, Any], changed: dict[Any, Any]) -> None:
         """Writes new, changed and replaced rows, in the order of their keys."""
-        cursor, of = self.cursor, self.statements.tables[table]
-        version = table.version
-        new, other = [], []
+        new, keys, rows, as_read = [], [], [], []
         for key in sorted(changed) if len(changed) > 1 else changed:
             row, before = changed[key], read.get(key)
             if before is None:
                 if row is not None:
-                    new.append(of.values(row))
-            elif version:
-                keys = key if len(table.key) > 1 else (key,)
-                other.append((*of.changes(row), *keys, getattr(before, version)))
+                    new.append(row)
+            elif table.version:
+                keys.append(key if len(table.key) > 1 else (key,))
+                rows.append(row)
+                as_read.append(before)
             elif row != before or row is None:
-                _delete(cursor, str(of.delete), table, before)
+                delete = str(self.statements.tables[table].delete)
+                _delete(self.cursor, delete, table, before)
                 if row is not None:
-                    new.append(of.values(row))
-        of.insert.run(cursor, new)
-        if other and of.update is not None:
-            _require(of.update.run(cursor, other), len(other))
+                    new.append(row)
+        if new:
+            self._insert(table, new)
+        if rows:
+            self._update(table, keys, rows, as_read)
+
+    def _insert(self, table: Table[Any, Any], rows: list[Any]) -> None:
+        of = self.statements.tables[table]
+        insert = of.insert
+        if of.usual_insert is not None:
+            rare = list(map(table.rare_of, rows))
+            if rare.count(table.usual) == len(rows):
+                insert = of.usual_insert
+        insert.statement.run(self.cursor, list(map(insert.values, rows)))
+
+    def _update(
+        self, table: Table[Any, Any], keys: list[Values], rows: list[Any], as_read: list[Any]
+    ) -> None:
+        """Updates rows that still have the versions read, or raises Conflict."""
+        of, rare_of = self.statements.tables[table], table.rare_of
+        update = of.update
+        if of.usual_update and list(map(rare_of, rows)) == list(map(rare_of, as_read)):
+            update = of.usual_update
+        if update is None:
+            raise TypeError(f"rows of {table.name} never change")
+        versions = map(attrgetter(table.version), as_read)
+        values = map(update.values, rows)
+        changes = [
+            (*row, *key, version) for row, key, version in zip(values, keys, versions, strict=True)
+        ]
+        _require(update.statement.run(self.cursor, changes), len(rows))
 
     def _write_payables(self, rows: Rows) -> None:
         """Writes one balance row for each operator; it includes the portion taken."""

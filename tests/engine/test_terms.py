@@ -46,6 +46,8 @@ def test_a_batch_of_large_groups(desk: Desk) -> None:
     assert all(isinstance(result, bytes) for result in results), results
     groups = [desk.answers[work.request_id] for work in works]
     assert all(isinstance(it, Group) and len(it.authorizations) == 20 for it in groups)
-    statement = desk.store._statements.tables[AUTHORIZATIONS].insert
+    insert = desk.store._statements.tables[AUTHORIZATIONS].usual_insert
+    assert insert is not None
+    statement = insert.statement
     if isinstance(statement, ValuesStatement):
         assert max(statement._texts) <= MOST_ROWS

@@ -259,7 +259,7 @@ def test_an_earlier_builds_server_numbers_its_rows(servers: list[Server]) -> Non
     before = prepared(servers, case)
     slow, quick = (server.desk for server in servers)
     case.add(quick, "one", before["one"])
-    assert "arrival" not in slow.store._statements.tables[AUTHORIZATIONS].insert.columns
+    assert "arrival" not in slow.store._statements.tables[AUTHORIZATIONS].insert.statement.columns
     case.add(slow, "slow", before["slow"])
     assert all_pages(case, lists_of(quick.store), 1) == ["one", "slow"]
 

@@ -69,7 +69,10 @@ def of_records(
         for name, kind in kinds.items()
     ]
     CONVERTERS[declared] = Converter(
-        declared.record, fixed=(*declared.fixed, *declared.key), derived=derived
+        declared.record,
+        fixed=(*declared.fixed, *declared.key),
+        derived=derived,
+        rare=declared.rare,
     )
     columns += [instant_column(name) for name in derived]
     return Table(declared.name, metadata, *first, *columns, *last, *rest)

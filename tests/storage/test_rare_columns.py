@@ -1,0 +1,90 @@
+"""Statements of a batch without rare columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.authorization import Authorization
+from service.domain.ledger import Line
+from service.engine.rows import Rows, Wish
+from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, Table
+from tests.engine.calls import authorize, line, pay, rental, settle, stored
+from tests.fakes import Desk
+
+
+def authorizations(desk: Desk, people: int) -> list[Authorization]:
+    """A settled rental of each person, written in one batch each time."""
+    names = [f"p-{number}" for number in range(people)]
+    desk.put_users(**dict.fromkeys(names, 700))
+    them = [rental(desk, authorize(name)) for name in names]
+    return [rental(desk, settle(it, 500)) for it in them]
+
+
+@pytest.mark.parametrize("rare", range(3))
+def test_a_rare_value_in_one_row_of_a_batch_is_written(desk: Desk, rare: int) -> None:
+    """A batch in which one row has a rare value, or changes one, writes all values of all rows,
+    wherever that row stands."""
+    them = authorizations(desk, 3)
+    commands = [
+        pay(it, 200) if place == rare else authorize(it.user_id) for place, it in enumerate(them)
+    ]
+    works = [desk.work(command) for command in commands]
+    assert all(isinstance(result, bytes) for result in desk.apply(*works))
+    answers = [desk.answers[work.request_id] for work in works]
+    for answer in answers:
+        assert isinstance(answer, Authorization)
+        assert stored(desk, answer) == answer
+    assert stored(desk, them[rare]).paid_minor == 200
+
+
+@pytest.mark.parametrize("table", [it for it in TABLES if it.rare], ids=str)
+def test_each_rare_column_is_written_if_it_alone_differs(desk: Desk, table: Table) -> None:  # type: ignore[type-arg]
+    """A change of any single rare column chooses the statement with all columns."""
+    (it,) = authorizations(desk, 1)
+    row = it if table is AUTHORIZATIONS else line(desk, it.user_id)
+    usual_of = table.rare_of
+    for place, name in enumerate(table.rare):
+        before = usual_of(row)
+        if isinstance(row, Authorization):
+            changed = usual_of(row._replace(**{name: "another"}))
+        else:
+            other: Line = row.copy()
+            setattr(other, name, "another")
+            changed = usual_of(other)
+        assert [a == b for a, b in zip(before, changed, strict=True)].index(False) == place
+
+
+def test_a_new_row_with_a_rare_value_is_inserted_whole(desk: Desk) -> None:
+    """A new row whose rare columns differ from their defaults is stored with them, also beside rows
+    with the defaults."""
+    (it,) = authorizations(desk, 1)
+    plain = it._replace(authorization_id="plain", version=1)
+    rare = it._replace(authorization_id="rare", write_off_by="key-1", rung=3, version=1)
+    for new in ([plain], [rare], [plain, rare]):
+        with pytest.raises(LookupError), desk.store.begin() as transaction:
+            rows = Rows()
+            rows.changed[AUTHORIZATIONS] = {AUTHORIZATIONS.key_of(x): x for x in new}  # type: ignore[misc]
+            transaction.write(rows)
+            again = Rows()
+            keys = set(rows.changed[AUTHORIZATIONS])
+            transaction.read(again, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, keys)])
+            assert again[AUTHORIZATIONS] == rows.changed[AUTHORIZATIONS]
+            raise LookupError  # rolls back
+
+
+def test_the_usual_values_are_the_records_defaults(desk: Desk) -> None:
+    """A row without rare values is read as it was written: the statement's literals are the
+    record's defaults."""
+    (it,) = authorizations(desk, 1)
+    assert AUTHORIZATIONS.rare_of(it) == AUTHORIZATIONS.usual
+    assert stored(desk, it) == it
+    fresh = Line("nobody", "CNY")
+    assert LINES.rare_of(fresh) == LINES.usual
+    with pytest.raises(LookupError), desk.store.begin() as transaction:
+        rows = Rows()
+        rows.changed[LINES] = {("p-0", "USD"): Line("p-0", "USD", subject_key=b"k", subject=b"s")}
+        transaction.write(rows)
+        again = Rows()
+        transaction.read(again, [Wish(LINES, LINES.key, {("p-0", "USD")})])
+        assert again[LINES] == rows.changed[LINES]
+        raise LookupError  # rolls back
