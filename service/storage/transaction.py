@@ -22,10 +22,13 @@ Value = TypeVar("Value")
 Values = tuple[Any, ...]
 
 MOST_ROWS = 64
-"""The most rows of a statement.
+"""The most rows of a statement; SQLite's default build takes 32,766 parameters."""
+ROWS_TOGETHER = 8
+"""More rows than this go to SQLite as a multiple of it, and the rest in a second statement.
 
-SQLite's default build takes 32,766 parameters, and each number of rows is a text and a prepared
-statement of its own.
+Each number of rows is a text of its own, and preparing it costs about ten times its execution. With
+a text for every number, a server would prepare statements in nearly every batch of its first
+minutes, and its cache would be too small for them.
 """
 HEADS_TOGETHER = 50
 """The heads of a seal in one statement; on SQLite each number of rows is a text of its own."""
@@ -51,32 +54,27 @@ class RowsStatement(ABC):
 
     def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int) -> int:
         """Runs the statement for any number of rows; returns the number of changed rows."""
-        if not rows:
-            return 0
-        if len(rows) <= MOST_ROWS:
-            cursor.execute(*self.bound(rows, *parameters))
-            return cursor.rowcount
-        return sum(self.run(cursor, part, *parameters) for part in _portions(rows))
+        changed = 0
+        for part in self.portions(rows):
+            cursor.execute(*self.bound(part, *parameters))
+            changed += cursor.rowcount
+        return changed
 
     def fetch(self, cursor: DBAPICursor, keys: Iterable[Values], *parameters: int) -> list[Any]:
         """The rows of the keys, portion by portion in the order of the keys."""
-        wanted = sorted(keys)
-        if not wanted:
-            return []
-        if len(wanted) <= MOST_ROWS:
-            cursor.execute(*self.bound(wanted, *parameters))
-            rows: Any = cursor.fetchall()
-            return rows  # type: ignore[no-any-return]
-        found = [self.fetch(cursor, part, *parameters) for part in _portions(wanted)]
-        return list(chain.from_iterable(found))
+        found: list[Any] = []
+        for part in self.portions(sorted(keys)):
+            cursor.execute(*self.bound(part, *parameters))
+            found += cursor.fetchall()
+        return found
 
-
-def _portions(rows: Sequence[Values]) -> list[Sequence[Values]]:
-    return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
+    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
+        """The rows of each execution, at most MOST_ROWS; none if there are no rows."""
+        return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
 
 
 class ValuesStatement(RowsStatement):
-    """A statement on SQLite: a parameter for each value, and a text for each number of rows."""
+    """A statement on SQLite: a parameter for each value, and a text for some numbers of rows."""
 
     def __init__(
         self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
@@ -85,6 +83,14 @@ class ValuesStatement(RowsStatement):
         self._head, self._tail = head, tail
         self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
         self._texts: dict[int, str] = {}
+
+    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
+        """As `RowsStatement.portions`, for few numbers of rows; see ROWS_TOGETHER."""
+        number = len(rows)
+        rest = number % ROWS_TOGETHER
+        if number < ROWS_TOGETHER or not rest:
+            return super().portions(rows)
+        return [*super().portions(rows[: number - rest]), rows[number - rest :]]
 
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
         """The text for this number of rows, and all their values."""

@@ -1,4 +1,4 @@
-"""Statements of a batch without rare columns."""
+"""Statements of a batch without rare columns, and their numbers of rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from service.domain.authorization import Authorization
 from service.domain.ledger import Line
 from service.engine.rows import Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, Table
+from service.storage.transaction import MOST_ROWS, ROWS_TOGETHER, ValuesStatement
 from tests.engine.calls import authorize, line, pay, rental, settle, stored
 from tests.fakes import Desk
 
@@ -88,3 +89,18 @@ def test_the_usual_values_are_the_records_defaults(desk: Desk) -> None:
         transaction.read(again, [Wish(LINES, LINES.key, {("p-0", "USD")})])
         assert again[LINES] == rows.changed[LINES]
         raise LookupError  # rolls back
+
+
+def test_sqlite_prepares_few_numbers_of_rows() -> None:
+    """Any number of rows goes to SQLite in statements of at most 15 different numbers of rows, in
+    their order, and up to 64 rows in at most two statements."""
+    statement = ValuesStatement("", "", ())
+    numbers = set()
+    for number in range(3 * MOST_ROWS):
+        rows = [(place,) for place in range(number)]
+        parts = statement.portions(rows)
+        assert [row for part in parts for row in part] == rows
+        assert number > MOST_ROWS or len(parts) <= 2
+        numbers |= {len(part) for part in parts}
+    assert len(numbers) == MOST_ROWS // ROWS_TOGETHER + ROWS_TOGETHER - 1
+    assert max(numbers) == MOST_ROWS
