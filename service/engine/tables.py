@@ -66,8 +66,7 @@ class Table(Generic[Key, Row]):
         self.rare = tuple(rare)
         self.usual = tuple([defaults_of(record)[name] for name in rare])
         self.rare_of: Callable[[Row], tuple[Any, ...]] = _getter(record, self.rare)
-        key_of: Any = attrgetter(*key) if key else None
-        self.key_of: Callable[[Row], Key] | None = key_of
+        self.key_of: Callable[[Row], Key] | None = _getter(record, self.key) if key else None
 
     def __repr__(self) -> str:
         return f"Table({self.name})"

@@ -49,7 +49,8 @@ def test_each_rare_column_is_written_if_it_alone_differs(desk: Desk, table: Tabl
     for place, name in enumerate(table.rare):
         before = usual_of(row)
         if isinstance(row, Authorization):
-            changed = usual_of(row._replace(**{name: "another"}))
+            another: dict[str, Any] = {name: "another"}
+            changed = usual_of(row._replace(**another))
         else:
             other: Line = row.copy()
             setattr(other, name, "another")
