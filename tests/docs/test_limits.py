@@ -78,6 +78,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/opening.py": {"MAX_SAID": TEXT},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
+    "storage/rail_accounts.py": {"LONGEST_LABEL": CONTRACT},
     "storage/seals.py": {"EVENTS_A_HEAD": STATEMENT},
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
