@@ -223,6 +223,14 @@ def test_r5_a_part_of_the_deposit_that_went_out_stays_out(desk: Desk) -> None:
     assert (begun.held_cash_minor, cited.refund_payable_minor) == (6_000, 0)
 
 
+def test_r5_what_was_overpaid_for_the_reservation_is_still_owed_back(desk: Desk) -> None:
+    """R5: only the deposit is held again; what was paid beyond it stays owed back."""
+    it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
+    it = woken(desk, it, END_US)
+    assert late(desk, it).held_cash_minor == 9_950
+    assert stored(desk, it).refund_payable_minor == 50
+
+
 def test_r5_an_open_charge_back_keeps_its_part(desk: Desk) -> None:
     """R5: money that a bank disputes is not held again."""
     it = woken(desk, reduced(desk), END_US)
