@@ -39,6 +39,7 @@ STATE_AFTER = {
     Transition.RETURN_CLAIMED: "RETURN_CLAIMED",
     Transition.RETURN_CONTESTED: "ACTIVE",
     Transition.SETTLED: "SETTLED",
+    Transition.HANDED_OVER: "SETTLED",
     Transition.CLAIM_ACCEPTED: "SETTLED",
     Transition.LOST: "SETTLED",
     Transition.REVERSED: "REVERSED",

@@ -99,6 +99,24 @@ class Methods:
         authorization_service_pb2.ContestReturnResponse,
     )
 
+    pause_rental = Method(
+        "AuthorizationService",
+        authorization_service_pb2.PauseRentalRequest,
+        authorization_service_pb2.PauseRentalResponse,
+    )
+
+    resume_rental = Method(
+        "AuthorizationService",
+        authorization_service_pb2.ResumeRentalRequest,
+        authorization_service_pb2.ResumeRentalResponse,
+    )
+
+    waive_fee = Method(
+        "AuthorizationService",
+        authorization_service_pb2.WaiveFeeRequest,
+        authorization_service_pb2.WaiveFeeResponse,
+    )
+
     report_lost = Method(
         "AuthorizationService",
         authorization_service_pb2.ReportLostRequest,

@@ -393,6 +393,7 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "claim_until_us", it["claim_until_us"].there != (claimed | appeared)
     away = (custody == CUSTODIES[Custody.MISSING]) | (custody == CUSTODIES[Custody.SOLD])
     yield "sold_us", it["sold_us"].there != away
+    yield "paused_us", (it["paused_us"] != 0) & ~started
     yield "unheld_until_us", it["unheld_until_us"].there != (it["unheld_minor"] != 0)
 
 

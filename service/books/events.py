@@ -44,7 +44,8 @@ _BEGINS = of_transitions({T.ACTIVE, T.STARTED})
 _CALLS = ~of_transitions(e.NO_CALLS)
 _TRANSFERRED = of_transitions(e.TRANSFERRED)
 _BY_TIME, _PAID_OUT = TRANSITIONS[T.PAID_OUT_BY_TIME], TRANSITIONS[T.PAID_OUT]
-_SETTLED, _LOST, _EXTENDED = (TRANSITIONS[it] for it in (T.SETTLED, T.LOST, T.EXTENDED))
+_LOST, _EXTENDED = (TRANSITIONS[it] for it in (T.LOST, T.EXTENDED))
+_SETTLES = of_transitions({T.SETTLED, T.HANDED_OVER})
 _STANDING_SET = of_transitions({T.STANDING_SET})
 _LIMIT_FIXED = of_transitions({T.LIMIT_SET, T.WRITTEN_OFF})
 
@@ -163,7 +164,7 @@ class Story:
         claim = self._instant(_CLAIMS[transition], self._event_us, told=claimed)
         tell("claim_us", it["claim_us"].same(claim))
         # A settlement's event time is the item's return; the rental closes at the record's time.
-        closed_us = np.where(transition == _SETTLED, self._record_us, self._event_us)
+        closed_us = np.where(_SETTLES[transition], self._record_us, self._event_us)
         tell("close_us", it["close_us"].same(self._instant(_CLOSES[transition], closed_us)))
         last, there = self._last(_CLIMBED[transition])
         climbed = np.where(there, _CLIMBED_TO[transition[last]] if len(transition) else NONE, NONE)
@@ -195,9 +196,10 @@ class Story:
 
 
 def _due_fits(it: Columns) -> Array:
-    """True if the due time fits the rental period, and no unstarted rental has one."""
+    """True if the due time fits the rental period and the pauses; no unstarted rental has one."""
     start, due = it["start_us"], it["due_us"]
-    expected = np.where(start.there & (start.values != 0), start.values + it["rental_period_us"], 0)
+    period = it["rental_period_us"] + it["paused_us"]
+    expected = np.where(start.there & (start.values != 0), start.values + period, 0)
     fits: Array = due.same(Maybe(expected, start.there))
     return fits
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.domain.attestations import AttestationKind
 from service.domain.authorization import CAPTURABLE, Custody, State
 from service.domain.cases import CaseKind, Outcome
 from service.domain.dunning import Rung
@@ -152,10 +153,12 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     },
     T.CAPTURED: _CAPTURED,
     T.SETTLED: _CAPTURED | _RELEASED,
+    T.HANDED_OVER: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
     T.FOUND: _GIVEN_BACK | _DROPPED,
     T.RETURN_PRESUMED: _GIVEN_BACK | _DROPPED,
+    T.FEE_WAIVED: _GIVEN_BACK,
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
@@ -256,7 +259,7 @@ OPERATORS_OWN: Final = {
 """Transitions on an operator's own line, each with its kind of payment."""
 
 
-CAPTURING: Final = frozenset({T.CAPTURED, T.SETTLED, T.CLAIM_ACCEPTED, T.LOST})
+CAPTURING: Final = frozenset({T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST})
 """The transitions that capture; each capture has a row, unless an earlier build wrote it."""
 
 CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
@@ -267,6 +270,8 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     T.RETURN_PRESUMED: ((True, 0), (True, -1)),
     T.CASE_DECIDED: ((True, 0), (True, -1)),
     T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
+    # A part that was not captured yet is waived without a capture.
+    T.FEE_WAIVED: ((True, 0), (True, -1), (False, 0)),
     T.CHARGE_FORGIVEN: ((False, 0),),
     T.DISPUTE_OPENED: ((False, 1),),
     T.DISPUTE_LOST: ((False, -1),),
@@ -285,6 +290,16 @@ CORRECTING_DEBTS: Final = frozenset(
 )
 """The transitions that correct a debt without a hold: it has no captures, and nothing is given up
 of an amount that was not paid."""
+
+
+ATTESTING: Final = {
+    AttestationKind.PAUSE: T.PAUSED,
+    AttestationKind.RESUME: T.RESUMED,
+    AttestationKind.WAIVER: T.FEE_WAIVED,
+    AttestationKind.BY_POST: T.HANDED_OVER,
+    AttestationKind.BY_HAND: T.HANDED_OVER,
+}
+"""The transition of each kind of attestation; each of these events has its row."""
 
 
 # -- states, custody and events ------------------------------------------------------------------
@@ -310,6 +325,10 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
     T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.SETTLED: frozenset({State.SETTLED}),
+    T.HANDED_OVER: frozenset({State.SETTLED}),
+    # A pause moves the due time of an overdue rental, perhaps beyond the present.
+    T.PAUSED: frozenset({State.ACTIVE, State.OVERDUE}),
+    T.RESUMED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
     T.LOST: frozenset({State.SETTLED}),
     T.DEBT_BOOKED: frozenset({State.SETTLED}),
@@ -390,6 +409,8 @@ CASE_OPENINGS: Final = {
 CASE_ENDS: Final = {
     (CaseKind.CLAIM, T.RETURN_CONTESTED): {Outcome.FOR_OPERATOR},
     (CaseKind.CLAIM, T.SETTLED): {Outcome.FOR_USER},
+    (CaseKind.CLAIM, T.HANDED_OVER): {Outcome.FOR_USER},
+    (CaseKind.DISPUTE, T.FEE_WAIVED): {Outcome.FOR_USER},
     (CaseKind.CLAIM, T.CLAIM_ACCEPTED): {Outcome.FOR_USER},
     (CaseKind.DISPUTE, T.DISPUTE_LOST): {Outcome.FOR_OPERATOR},
     **{

@@ -6,15 +6,17 @@ Codes are places in sorted lists of the people, of their lines, and of their aut
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from itertools import product, repeat
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from service.books.case_rows import CASES, EVIDENCE
+from service.books.codes import AcceptedOffers, codes_of, or_absent
 from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable, read
 from service.books.faults import Array, Faults, Found, Place
+from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Custody, Start, State, TransferKind
 from service.domain.captures import Purpose
 from service.domain.ledger import Account, Book, Standing
@@ -51,29 +53,8 @@ class Stage(IntEnum):
     CONCEDED = 16
     LATE_PICKUP_ROWS = 17
     CASES = 18
-
-
-def codes_of(kind: type[StrEnum]) -> dict[str, int]:
-    """The code of each name of an enumeration, in its order."""
-    return {str(member): code for code, member in enumerate(kind)}
-
-
-def or_absent(codes: Codes) -> Codes:
-    """The same codes with an absent value, whose code is -1."""
-    return {**codes, None: NONE}
-
-
-class AcceptedOffers(dict[Any, int]):
-    """The bits of offers in a comma-separated list; every list is cached."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The bits of a list; None if it has an unknown name."""
-        found = super().get(key)
-        if found is None and isinstance(key, str):
-            places = [OFFERS.get(name, MISSING) for name in key.split(",")] if key else []
-            if MISSING not in places:
-                found = self[key] = sum(1 << place for place in set(places))
-        return found
+    ATTESTATION_ROWS = 19
+    ATTESTED = 20
 
 
 TRANSITIONS = codes_of(Transition)
@@ -84,7 +65,7 @@ CUSTODIES = codes_of(Custody)
 STANDINGS = codes_of(Standing)
 STARTS = codes_of(Start)
 OFFERS = codes_of(Offer)
-ACCEPTED = AcceptedOffers()
+ACCEPTED = AcceptedOffers(OFFERS)
 PAYMENT_KINDS = codes_of(PaymentKind)
 TRANSFER_KINDS = codes_of(TransferKind)
 PURPOSES = codes_of(Purpose)
@@ -183,6 +164,7 @@ AUTHORIZATIONS = Fields(
         **among("overpaid_minor", "overpaid_written_off_minor", "unheld_minor", kind=AMOUNT),
         **among("unheld_dropped_minor", "unheld_disputed_minor", kind=AMOUNT),
         "unheld_until_us": MAYBE,
+        "paused_us": NUMBER,
         "write_off_by": TEXT,
         **among("rung", "version", "captures", "corrections", kind=NUMBER),
         **among("other_captured_minor", "uncollected_minor", kind=AMOUNT),
@@ -267,6 +249,22 @@ LATE_PICKUPS = Fields(
     {**among("user_id", "authorization_id", "started_id", kind=TEXT), "deposit_minor": AMOUNT},
     _named("late_pickups/{}/{}", 0, 1),
 )
+ATTESTATIONS = Fields(
+    t.attestations,
+    {
+        **among("user_id", "authorization_id", kind=TEXT),
+        "number": NUMBER,
+        "kind": codes_of(AttestationKind),
+        "cause": or_absent(codes_of(Cause)),
+        "source": or_absent(codes_of(Source)),
+        "evidence": TEXT,
+        "until_us": MAYBE,
+        **among("amount_minor", "pending_minor", kind=AMOUNT),
+        **among("authorization_version", "event_us", "record_us", kind=NUMBER),
+        "digest": BYTES,
+    },
+    _named("attestations/{}/{}/{}", 0, 1, 2),
+)
 
 
 LINK_TEXT: Final = "\n%d\n%d\n%s\n%s\n%d\n%s\n%s\n%d\n%d"
@@ -309,6 +307,7 @@ class Portion(NamedTuple):
     late_pickups: Columns
     cases: Columns
     evidence: Columns
+    attestations: Columns
 
     def authorizations_named(self, rows: Columns, by: str = "authorization_id") -> Array:
         """The authorization that each row names: its place, NONE or MISSING."""
@@ -365,7 +364,7 @@ class Portion(NamedTuple):
 
 FIELDS = (
     *(LINES, ENTRY_COUNTS, HEADS, AUTHORIZATIONS, PAYMENTS, TRANSFERS, EVENTS, REQUESTS),
-    *(CAPTURES, CORRECTIONS, LATE_PICKUPS, CASES, EVIDENCE),
+    *(CAPTURES, CORRECTIONS, LATE_PICKUPS, CASES, EVIDENCE, ATTESTATIONS),
 )
 """The tables that are read in parallel, in the order of the streams."""
 
@@ -408,7 +407,7 @@ def join(
     `read_entries` is told the line of each entry, all lines and all people.
     """
     lines, counts, heads, authorizations, payments, transfers, events, *others = columns
-    requests, captures, corrections, late_pickups, cases, evidence = others
+    requests, captures, corrections, late_pickups, cases, evidence, attestations = others
     people = sorted(users)
     person = {user_id: place for place, user_id in enumerate(people)}
     keyed = [list(zip(it["user_id"], it["currency"], strict=True)) for it in (lines, counts, heads)]
@@ -443,6 +442,7 @@ def join(
         late_pickups,
         cases,
         evidence,
+        attestations,
     )
 
 
@@ -494,6 +494,7 @@ _STAGES = {
     t.late_pickups.name: Stage.LATE_PICKUP_ROWS,
     t.cases.name: Stage.CASES,
     t.case_evidence.name: Stage.CASES,
+    t.attestations.name: Stage.ATTESTATION_ROWS,
 }
 
 

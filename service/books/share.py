@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, literal, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books import authorizations, captures, cases, portion
+from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.events import Story
@@ -117,6 +117,7 @@ class _Counts:
         recorded.check(replay, story)
         captures.check(people, moved, faults)
         cases.check(people, faults)
+        attestations.check(people, faults)
         self.alone |= recorded.alone
 
     def add(self, other: _Counts) -> None:
@@ -162,6 +163,7 @@ _ORDERS = {
     t.late_pickups.name: ("user_id", "authorization_id"),
     t.cases.name: ("user_id", "authorization_id", "case_id"),
     t.case_evidence.name: ("user_id", "authorization_id", "case_id", "number"),
+    t.attestations.name: ("user_id", "authorization_id", "number"),
 }
 
 

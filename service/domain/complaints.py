@@ -14,6 +14,7 @@ from service.domain.acts import Act, require, require_rental
 from service.domain.authorization import CLOSED, Authorization, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState
+from service.domain.meter import RUNNING, Meter
 from service.domain.product import Product
 from service.domain.transitions import Transition
 
@@ -108,7 +109,8 @@ def grant_return(
     transition: Transition,
     now_us: int,
     captures: Sequence[Capture] = (),
+    meter: Meter = RUNNING,
 ) -> Step:
     """The item of a settled rental was returned at `docked_us`: the excess is given back."""
-    total_minor = settlement.usage_fee(it, product, docked_us).total_minor
+    total_minor = settlement.unwaived_minor(it, product, docked_us, meter)
     return settlement.docked(it, captures, total_minor, transition, now_us)

@@ -22,6 +22,7 @@ from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
+from service.domain.meter import Meter
 from service.domain.policy import MAX_REASONS, Reason
 from service.domain.product import Product
 from service.domain.transitions import Transition
@@ -167,11 +168,18 @@ def _most_minor(it: Authorization, product: Product) -> int:
     return max(0, cap_minor - it.fee_captured_minor)
 
 
-def split_fee(it: Authorization, product: Product, amount_minor: int, now_us: int) -> int:
+def split_fee(
+    it: Authorization,
+    product: Product,
+    amount_minor: int,
+    now_us: int,
+    event_us: int,
+    meter: Meter,
+) -> int:
     """The part of a late pick-up's fee that is captured from the hold; the rest becomes a debt.
 
-    Raises InvalidInput if hold and debt together cannot take the amount, or if it is above the fee
-    when the return was claimed.
+    Raises InvalidInput if hold and debt together cannot take the amount, if it is above the fee
+    when the return was claimed, or above the fee that a waiver left.
     """
     most_minor = max(it.held_minor, _most_minor(it, product))
     if amount_minor > most_minor:
@@ -180,7 +188,8 @@ def split_fee(it: Authorization, product: Product, amount_minor: int, now_us: in
             "amount.exceeds_cap",
             f"must be at most {most_minor}: the amount held, or the buy-out cap",
         )
-    settlement.require_claimed(it, product, amount_minor, now_us)
+    settlement.require_claimed(it, product, amount_minor, now_us, meter)
+    settlement.require_unwaived(it, product, amount_minor, event_us, meter)
     return min(amount_minor, it.held_minor)
 
 

@@ -42,6 +42,10 @@ class Policy:
     """The time after which money owed back goes out by itself; None means only by PayOutRefund."""
     debt_window_us: int = 90 * 86_400_000_000
     """The time in which a debt without a hold may be paid; after it the debt is dropped."""
+    pause_limit_us: int = 24 * 3_600_000_000
+    """The time for which all pauses of a rental together stop its meter; 0 allows none."""
+    most_pauses: int = 10
+    """The most pauses of a rental."""
 
 
 class Offer(StrEnum):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from service.domain import concessions, corrections, hold
 from service.domain.acts import Act, require, require_rental
 from service.domain.authorization import CAPTURABLE, Authorization, Custody, State, Step, step
-from service.domain.captures import Capture, Purpose, Taken
+from service.domain.captures import Capture, Part, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
+from service.domain.meter import RUNNING, Meter
 from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.tariff import Fee, fee
@@ -23,16 +24,30 @@ def started_us(authorization: Authorization) -> int:
     return authorization.start_us
 
 
-def usage_fee(authorization: Authorization, product: Product, end_us: int) -> Fee:
+def usage_fee(
+    authorization: Authorization, product: Product, end_us: int, meter: Meter = RUNNING
+) -> Fee:
     """The fee of the rental until `end_us`, by the tariff under which it began.
 
-    While a return is claimed, the fee stops at the time of the claim.
+    While a return is claimed, the fee stops at the time of the claim. The time of pauses is not
+    charged, and what was waived beforehand is taken off.
     """
     start_us = started_us(authorization)
     if authorization.claim_us is not None:
         # Another process, whose clock is a little ahead, may have written the start.
         end_us = max(start_us, min(end_us, authorization.claim_us))
-    return fee(product.tariff, start_us, end_us)
+    if meter is RUNNING:
+        return fee(product.tariff, start_us, end_us)
+    paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
+    return fee(product.tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor)
+
+
+def unwaived_minor(
+    authorization: Authorization, product: Product, end_us: int, meter: Meter
+) -> int:
+    """The fee of the rental until `end_us`, less all that was waived, in minor units."""
+    total_minor = usage_fee(authorization, product, end_us, meter).total_minor
+    return max(0, total_minor - meter.given_minor)
 
 
 _FEE = Purpose.FEE
@@ -156,12 +171,15 @@ def settle(
     purpose: Purpose = _FEE,
     business_reference: str = "",
     wanted_minor: int | None = None,
+    meter: Meter = RUNNING,
+    handed_over: bool = False,
 ) -> Step:
     """Captures an amount; the last capture releases the rest of the hold.
 
-    `wanted_minor` is the whole fee of the usage, if it is settled. Raises IllegalState unless the
-    item is out. Raises InvalidInput for more than the hold, and, while a return is claimed, for a
-    larger fee than at the claim.
+    `wanted_minor` is the whole fee of the usage, if it is settled. `handed_over` says that the item
+    was returned without a dock. Raises IllegalState unless the item is out. Raises InvalidInput for
+    more than the hold; for a larger fee than at the claim, while a return is claimed; and for a
+    larger fee than a waiver left.
     """
     require_capturable(authorization)
     taken = Taken(purpose, amount_minor, business_reference)
@@ -172,7 +190,8 @@ def settle(
             f"must be at most {authorization.held_minor}, the amount held",
         )
     if purpose is _FEE:
-        require_claimed(authorization, product, amount_minor, now_us)
+        require_claimed(authorization, product, amount_minor, now_us, meter)
+        require_unwaived(authorization, product, amount_minor, event_us, meter)
     if not final:
         captured, postings = _capture(authorization, amount_minor, purpose)
         captured = _told(captured, taken, wanted_minor)
@@ -182,7 +201,7 @@ def settle(
         authorization,
         taken,
         Custody.IN_STATION,
-        Transition.SETTLED,
+        Transition.HANDED_OVER if handed_over else Transition.SETTLED,
         now_us,
         event_us,
         wanted_minor,
@@ -190,17 +209,33 @@ def settle(
 
 
 def require_claimed(
-    authorization: Authorization, product: Product, amount_minor: int, now_us: int
+    authorization: Authorization, product: Product, amount_minor: int, now_us: int, meter: Meter
 ) -> None:
     """Raises InvalidInput, while a return is claimed, for a larger fee than at the claim."""
     if authorization.state is not State.RETURN_CLAIMED or not amount_minor:
         return
-    most_minor = usage_fee(authorization, product, now_us).total_minor
+    most_minor = usage_fee(authorization, product, now_us, meter).total_minor
     if authorization.fee_captured_minor + amount_minor > most_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_claim",
             f"must be at most {most_minor}, the fee when the return was claimed",
+        )
+
+
+def require_unwaived(
+    it: Authorization, product: Product, amount_minor: int, event_us: int, meter: Meter
+) -> None:
+    """Raises InvalidInput for more than the rest of a fee of which something was waived."""
+    if not meter.pending_minor or not amount_minor:
+        return
+    most_minor = usage_fee(it, product, event_us, meter).total_minor
+    if it.fee_captured_minor + amount_minor > most_minor:
+        raise InvalidInput.of(
+            "amount.amount_minor",
+            "amount.waived",
+            f"must be at most {max(0, most_minor - it.fee_captured_minor)}, the fee without the"
+            " waived part",
         )
 
 
@@ -247,12 +282,12 @@ def contest_return(authorization: Authorization, now_us: int) -> Step:
     return step(resumed, (), Transition.RETURN_CONTESTED, now_us)
 
 
-def accept_claim(authorization: Authorization, product: Product) -> Step:
+def accept_claim(authorization: Authorization, product: Product, meter: Meter = RUNNING) -> Step:
     """The operator did not contest in time: the fee until the claim is captured."""
     until_us = authorization.claim_until_us
     if authorization.state is not State.RETURN_CLAIMED or until_us is None:
         raise IllegalState("NOT_CLAIMED", "no return is claimed", authorization.state)
-    total_minor = usage_fee(authorization, product, until_us).total_minor
+    total_minor = usage_fee(authorization, product, until_us, meter).total_minor
     amount_minor = usage_amount_minor(authorization, total_minor)
     return _final(
         authorization,
@@ -339,6 +374,7 @@ def find(
     product: Product,
     docked_us: int,
     captures: Sequence[Capture] = (),
+    meter: Meter = RUNNING,
 ) -> Step:
     """The item was docked at `docked_us`: the operator gives back the excess over the fee then.
 
@@ -351,7 +387,7 @@ def find(
     last the operator bears the amounts that Freehold gave up out of goodwill.
     """
     require_found(authorization, dated=True)
-    total_minor = usage_fee(authorization, product, docked_us).total_minor
+    total_minor = unwaived_minor(authorization, product, docked_us, meter)
     return docked(authorization, captures, total_minor, Transition.FOUND, docked_us)
 
 
@@ -363,8 +399,7 @@ def docked(
     event_us: int,
 ) -> Step:
     """The item is back, and the operator gives back what it kept of the fee beyond the total."""
-    fee = [it for it in corrections.newest_first(authorization, captures) if it.purpose is _FEE]
-    excess_minor = max(0, sum(it.kept_minor for it in fee) - total_minor)
+    excess_minor = max(0, kept_fee_minor(authorization, captures) - total_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)
     found = authorization._replace(
@@ -373,12 +408,30 @@ def docked(
         claim_until_us=None,
         uncollected_minor=uncollected_minor,
     )
-    open_minor = sum(it.open_minor for it in fee)
-    disputed_minor = sum(it.disputed_minor for it in fee)
-    found, postings = concessions.give_back(found, excess_minor, open_minor, disputed_minor)
-    of_disputes_minor = authorization.disputed_minor - found.disputed_minor
-    parts = corrections.given_back(fee, excess_minor - of_disputes_minor, of_disputes_minor)
+    found, postings, parts = give_fee_back(found, captures, excess_minor)
     return step(found, postings, transition, event_us, parts=parts)
+
+
+def _fee_captures(it: Authorization, captures: Sequence[Capture]) -> list[Capture]:
+    return [one for one in corrections.newest_first(it, captures) if one.purpose is _FEE]
+
+
+def kept_fee_minor(it: Authorization, captures: Sequence[Capture]) -> int:
+    """The amount captured for the fee that the operator has not given up."""
+    return sum([one.kept_minor for one in _fee_captures(it, captures)])
+
+
+def give_fee_back(
+    it: Authorization, captures: Sequence[Capture], amount_minor: int
+) -> tuple[Authorization, tuple[Posting, ...], tuple[Part, ...]]:
+    """The operator gives up an amount of the captured fee, at most what it has kept of it."""
+    fee = _fee_captures(it, captures)
+    open_minor = sum(one.open_minor for one in fee)
+    disputed_minor = sum(one.disputed_minor for one in fee)
+    given, postings = concessions.give_back(it, amount_minor, open_minor, disputed_minor)
+    of_disputes_minor = it.disputed_minor - given.disputed_minor
+    parts = corrections.given_back(fee, amount_minor - of_disputes_minor, of_disputes_minor)
+    return given, postings, parts
 
 
 def appear(authorization: Authorization, product: Product, now_us: int) -> Step:
@@ -398,12 +451,15 @@ def appear(authorization: Authorization, product: Product, now_us: int) -> Step:
 
 
 def presume_return(
-    authorization: Authorization, product: Product, captures: Sequence[Capture] = ()
+    authorization: Authorization,
+    product: Product,
+    captures: Sequence[Capture] = (),
+    meter: Meter = RUNNING,
 ) -> Step:
     """The operator did not say when the item was docked: the person pays at most one day's cap."""
     until_us = authorization.claim_until_us
     if authorization.custody is not Custody.UNKNOWN or until_us is None:
         raise IllegalState("NOT_APPEARED", "the item did not appear", authorization.state)
-    total_minor = usage_fee(authorization, product, until_us).total_minor
+    total_minor = unwaived_minor(authorization, product, until_us, meter)
     most_minor = min(total_minor, product.tariff.day_cap_minor)
     return docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)

@@ -43,6 +43,8 @@ class FeeItem(StrEnum):
     INTERVALS = "INTERVALS"
     DAY_CAP_REDUCTION = "DAY_CAP_REDUCTION"
     BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
+    PAUSED_MINUTES = "PAUSED_MINUTES"
+    WAIVED = "WAIVED"
 
 
 class FeeLine(NamedTuple):
@@ -51,7 +53,8 @@ class FeeLine(NamedTuple):
     FULL_DAYS counts full 24 hours at the day cap, INTERVALS the started intervals of the day under
     way. FREE_MINUTES counts the tariff's free minutes at a price of 0; it explains the number of
     intervals. The two reductions have quantity 1 and a negative amount: the excess of the day under
-    way, or of the whole rental, over its cap.
+    way, or of the whole rental, over its cap. PAUSED_MINUTES counts the full minutes for which the
+    meter stood, at a price of 0. WAIVED is the waived amount, with quantity 1 and negative.
     """
 
     item: FeeItem
@@ -64,15 +67,19 @@ class Fee(NamedTuple):
     """A fee and its lines, whose amounts add up to `total_minor` exactly.
 
     The total is at least 0 and at most the buy-out cap. Lines of 0 are left out, except
-    FREE_MINUTES; a fee of 0 may have no lines.
+    FREE_MINUTES and PAUSED_MINUTES; a fee of 0 may have no lines.
     """
 
     lines: tuple[FeeLine, ...]
     total_minor: int
 
 
-def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
+def fee(
+    tariff: Tariff, start_us: int, end_us: int, *, paused_us: int = 0, waived_minor: int = 0
+) -> Fee:
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
+
+    For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee.
 
     Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
     negative number or intervals without length.
@@ -80,7 +87,7 @@ def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
     _require_sound(tariff)
     if end_us < start_us:
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
-    full_days, today_us = divmod(end_us - start_us, DAY_US)
+    full_days, today_us = divmod(end_us - start_us - paused_us, DAY_US)
     lines = []
     free_minutes = 0
     if full_days:
@@ -95,12 +102,18 @@ def fee(tariff: Tariff, start_us: int, end_us: int) -> Fee:
     capped_minor = (full_days + 1) * tariff.day_cap_minor
     lines.append(_reduction(FeeItem.DAY_CAP_REDUCTION, lines, capped_minor))
     lines.append(_reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor))
+    if paused_us:
+        lines.append(_line(FeeItem.PAUSED_MINUTES, paused_us // MINUTE_US, 0))
+    if waived_minor:
+        lines.append(_line(FeeItem.WAIVED, 1, -min(waived_minor, _sum(lines))))
     shown = tuple(
-        line
-        for line in lines
-        if line.amount_minor or (line.item is FeeItem.FREE_MINUTES and line.quantity)
+        line for line in lines if line.amount_minor or (line.item in _FREE and line.quantity)
     )
     return Fee(shown, _sum(lines))
+
+
+_FREE = (FeeItem.FREE_MINUTES, FeeItem.PAUSED_MINUTES)
+"""Lines that explain the number of intervals."""
 
 
 def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:

@@ -16,6 +16,7 @@ from service.domain.authorization import (
 )
 from service.domain.captures import Capture
 from service.domain.dunning import LADDER, Delinquency, Rung, delinquency
+from service.domain.meter import RUNNING, Meter
 from service.domain.product import Product
 from service.domain.transitions import Transition
 
@@ -42,10 +43,11 @@ def advance(
     product: Product,
     now_us: int,
     captures: Sequence[Capture] = (),
+    meter: Meter = RUNNING,
 ) -> Step | None:
     """The first due timer's step, or None if no timer is due.
 
-    `captures` are those of an item that appeared.
+    `captures` are those of an item that appeared; `meter` is that of the rental.
 
     Apply it until it returns None to bring an authorization up to the present. Each step takes
     effect at the instant when it was due, however late it runs.
@@ -65,13 +67,13 @@ def advance(
         case State.OVERDUE:
             return settlement.lose(authorization, product, wake_us)
         case State.RETURN_CLAIMED:
-            return settlement.accept_claim(authorization, product)
+            return settlement.accept_claim(authorization, product, meter)
         case _:
             missing = authorization.custody is Custody.MISSING
             if missing and authorization.sold_us == wake_us:
                 return settlement.sell(authorization)
             if authorization.claim_until_us == wake_us:
-                return settlement.presume_return(authorization, product, captures)
+                return settlement.presume_return(authorization, product, captures, meter)
             if debts.lapses(authorization, wake_us):
                 return debts.lapse(authorization)
             return climb(authorization, now_us)

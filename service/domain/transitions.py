@@ -39,6 +39,10 @@ class Transition(StrEnum):
     LATE_PICKED_UP = "authorization.late_picked_up"
     DEPOSIT_CARRIED_OVER = "authorization.deposit_carried_over"
     ASSET_TAKEN = "authorization.asset_taken"
+    PAUSED = "authorization.paused"
+    RESUMED = "authorization.resumed"
+    FEE_WAIVED = "authorization.fee_waived"
+    HANDED_OVER = "authorization.handed_over"
     # amounts captured on credit, and money owed back
     PAYMENT_RECORDED = "collection.payment_recorded"
     PAID_ELSEWHERE = "collection.paid_elsewhere"

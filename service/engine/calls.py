@@ -12,6 +12,7 @@ from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
 from service.domain.tariff import Fee
 from service.engine.records.aliases import AliasRecord
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord
 
@@ -60,14 +61,24 @@ class Cut:
 class Settled:
     """An authorization after a settlement.
 
-    `fee` is the fee of the usage with its lines, `capture` the row of the capture; both if any.
-    `debt` is the resource name of the debt for the fee above the hold, or empty.
+    `fee` is the fee of the usage with its lines, `capture` the row of the capture, and `handover`
+    that of a return without a dock; each if any. `debt` is the resource name of the debt for the
+    fee above the hold, or empty.
     """
 
     authorization: Authorization
     fee: Fee | None
     capture: CaptureRecord | None = None
     debt: str = ""
+    handover: AttestationRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """An authorization after an attestation, and its row."""
+
+    authorization: Authorization
+    row: AttestationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,7 @@ Answer = (
     | Corrected
     | CaseTold
     | AliasRecord
+    | Attestation
     | Tombstone
     | Profile
     | Line

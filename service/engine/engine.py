@@ -27,6 +27,7 @@ from service.domain.errors import (
     Unavailable,
 )
 from service.engine.aliases import read_aliases, require_aliases
+from service.engine.attesting import metered, read_attestations
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
@@ -301,6 +302,8 @@ class Engine:
         if keys.authorizations:
             self._read_authorizations(rows, keys, transaction)
         read_charges(rows, keys, transaction)
+        if keys.attested:
+            read_attestations(rows, keys.attested, transaction)
         if keys.cased or keys.questions:
             read_cases(rows, keys, transaction)
         if keys.items or keys.registered:
@@ -342,6 +345,7 @@ class Engine:
         read_damage(rows, keys, transaction)
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
         keys.cased |= with_open_case(found.values())
+        keys.attested |= metered(found.values())
         # What is given back when time is over is given back from the captures.
         keys.captured.update(
             [key for key, it in found.items() if it.close_us is not None and it.custody in _LOST]

@@ -15,6 +15,7 @@ from service.domain.authorization import HOLDING
 from service.domain.errors import FreeholdError
 from service.domain.policy import Reason
 from service.domain.transitions import Transition
+from service.engine.attesting import metered, read_attestations
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.cases import with_open_case
 from service.engine.context import Context, Decided
@@ -99,6 +100,7 @@ class LapsedHolds:
         transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
         holds = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
         transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(holds))])
+        read_attestations(rows, metered(holds), transaction)
         if any((it.user_id, it.currency) not in rows.read[LINES] for it in holds):
             # It is the first line of a person, and could not be locked before it existed.
             raise Conflict("a line was opened after the lines were read")

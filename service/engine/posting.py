@@ -22,6 +22,7 @@ from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
+from service.engine.attesting import meter
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.cases import follow
 from service.engine.context import Context, Decided
@@ -80,7 +81,7 @@ def brought_up(
         appeared = current.close_us is not None and current.custody is Custody.UNKNOWN
         captures = captures_of(current, rows, draft) if appeared else ()
         product = product_of(current, context)
-        step = timers.advance(current, product, context.now_us, captures)
+        step = timers.advance(current, product, context.now_us, captures, meter(current, rows))
         if step is None:
             raise InvariantBroken("a timer was due but made no step")
         current = apply(draft, step, line, rows, context)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.domain.authorization import Authorization, State
 from service.domain.cases import Case, CaseKind, CaseState, Evidence, Side
 from service.domain.ledger import Entry, Line, LineAt
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserRecord
@@ -50,15 +52,17 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Told(NamedTuple):
-    """An authorization with its captures and corrections, as of one instant, by their numbers.
+    """An authorization with its captures, corrections and attestations, as of one instant.
 
-    `reservation` is the resource name of the reservation that a late pick-up cites, or empty.
+    All of them are in the order of their numbers. `reservation` is the resource name of the
+    reservation that a late pick-up cites, or empty.
     """
 
     authorization: Authorization
     captures: list[CaptureRecord]
     corrections: list[CorrectionRecord]
     reservation: str = ""
+    attestations: Sequence[AttestationRecord] = ()
 
 
 class CaseWithEvidence(NamedTuple):

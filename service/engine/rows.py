@@ -95,6 +95,7 @@ class Keys:
     cased           authorizations whose cases are read
     questions       questions of the platform, by user id, authorization id and case id
     named           people whose aliases, survivors and lines are read
+    attested        rentals whose attestations are read
     seal            whether the number of the last seal is read
     """
 
@@ -120,6 +121,7 @@ class Keys:
     cased: set[Pair] = field(default_factory=set)
     questions: set[tuple[str, str, str]] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
+    attested: set[Pair] = field(default_factory=set)
     seal: bool = False
 
 

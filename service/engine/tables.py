@@ -14,6 +14,7 @@ from service.domain.authorization import FIXED, Authorization
 from service.domain.cases import Case, Evidence
 from service.domain.ledger import Entry, Line
 from service.engine.records.aliases import AliasRecord
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.debts import DebtRecord
@@ -188,6 +189,12 @@ RAIL_ACCOUNTS: Table[Pair, RailAccountRecord] = Table(
     "rail_accounts", RailAccountRecord, ["caller", "name"]
 )
 ALIASES: Table[str, AliasRecord] = Table("aliases", AliasRecord, ["user_id"], version="version")
+ATTESTATIONS: Table[tuple[str, str, int], AttestationRecord] = Table(
+    "attestations",
+    AttestationRecord,
+    ["user_id", "authorization_id", "number"],
+    taken=["digest"],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -209,6 +216,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     EVIDENCE,
     RAIL_ACCOUNTS,
     ALIASES,
+    ATTESTATIONS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -24,6 +24,7 @@ from service.domain.ledger import Line
 from service.domain.tariff import Fee
 from service.engine.calls import (
     Answer,
+    Attestation,
     Corrected,
     Cut,
     Group,
@@ -36,12 +37,16 @@ from service.engine.calls import (
 )
 from service.engine.reads import Told
 from service.engine.records.aliases import AliasRecord
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc.convert import (
+    ATTESTATION_KINDS,
     BANDS,
+    CAUSES,
     FEE_ITEMS,
     LIMIT_BASES,
     PURPOSES,
+    SOURCES,
     STANDINGS,
     encode_authorization,
     timestamp,
@@ -134,6 +139,8 @@ def write_settled(
         write_capture(settled.capture, settled.authorization.currency, rest.capture)
     if settled.debt:
         rest.debt = settled.debt
+    if settled.handover is not None:
+        write_attestation(settled.handover, settled.authorization.currency, rest.handover)
     return all_placed([_bytes(settled.authorization, payloads)], rest)
 
 
@@ -145,15 +152,41 @@ def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
     return all_placed([_bytes(corrected.authorization, payloads)], rest)
 
 
+def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
+    """Encodes an authorization and its new attestation, which is the response's other field."""
+    attested, rest = _require(Attestation, answer), response()
+    field = response.DESCRIPTOR.fields[1].name
+    write_attestation(attested.row, attested.authorization.currency, getattr(rest, field))
+    return all_placed([_bytes(attested.authorization, payloads)], rest)
+
+
 def write_told(told: Told) -> bytes:
-    """Encodes an authorization with its captures and corrections."""
+    """Encodes an authorization with its captures, corrections and attestations."""
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
         write_capture(capture, it.currency, rest.captures.add())
     for correction in told.corrections:
         write_correction(correction, it.currency, rest.corrections.add())
+    for attestation in told.attestations:
+        write_attestation(attestation, it.currency, rest.attestations.add())
     return all_placed([encode_authorization(it)], rest)
+
+
+def write_attestation(row: AttestationRecord, currency: str, message: pb.Attestation) -> None:
+    """Writes an attestation as callers see it."""
+    message.number = row.number
+    message.kind = ATTESTATION_KINDS[row.kind]
+    message.cause, message.source = CAUSES[row.cause], SOURCES[row.source]
+    message.evidence = row.evidence
+    write_time(message.occur_time, row.event_us)
+    write_time(message.create_time, row.record_us)
+    if row.until_us is not None:
+        write_time(message.until_time, row.until_us)
+    if row.amount_minor:
+        message.waived.currency_code = message.pending.currency_code = currency
+        message.waived.amount_minor = row.amount_minor
+        message.pending.amount_minor = row.pending_minor
 
 
 def write_capture(row: CaptureRecord, currency: str, message: pb.Capture) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
+from service.domain.attestations import AttestationKind
 from service.domain.errors import InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
@@ -24,14 +25,17 @@ from service.engine.operations import (
     Increment,
     Item,
     LowerCharge,
+    PauseRental,
     RecordPaidElsewhere,
     RefundCharge,
     ReportFound,
     ReportLost,
+    ResumeRental,
     Reverse,
     ReverseByOrigin,
     Settle,
     StartRental,
+    WaiveFee,
 )
 from service.engine.reads import AuthorizationReader, ListReader
 from service.rpc import answers, convert
@@ -92,6 +96,11 @@ def _authorize_group(call: Call[pb.AuthorizeGroupRequest]) -> Authorize:
     )
 
 
+def _amount_if_any(call: Call[pb.WaiveFeeRequest]) -> Money | None:
+    """The amount to waive, or None for the whole fee."""
+    return amount(call) if call.message.HasField("amount") else None
+
+
 def _paid(call: Call[Any]) -> Money:
     return convert.money(call.message.paid)
 
@@ -131,8 +140,30 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         occurred_us=_occurred_us(message),
         purpose=convert.PURPOSE_OF.get(message.purpose),
         business_reference=message.business_reference,
+        handover=_handover(message),
+        evidence=message.evidence,
         expected_version=convert.expected_version(message),
     )
+
+
+def _handover(message: pb.SettleAuthorizationRequest) -> AttestationKind | None:
+    """The return by post or by hand, or None for a docked item."""
+    handover = convert.HANDOVER_OF.get(message.return_kind)
+    if handover is None:
+        if message.evidence:
+            raise InvalidInput.of(
+                "evidence", "evidence.docked", "is allowed only for a return by post or by hand"
+            )
+        return None
+    if not message.evidence:
+        raise InvalidInput.of(
+            "evidence", "evidence.handover", "is required for a return by post or by hand"
+        )
+    if message.HasField("final") and not message.final:
+        raise InvalidInput.of(
+            "final", "final.handover", "must be true for a return by post or by hand"
+        )
+    return handover
 
 
 def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
@@ -199,6 +230,12 @@ CORRECTION: dict[str, Reader] = {
     "business_reference": business_reference,
 }
 """The arguments of a call by which the operator corrects a charge."""
+WORD: dict[str, Reader] = {
+    "cause": lambda call: convert.CAUSE_OF[call.message.cause],
+    "source": lambda call: convert.SOURCE_OF[call.message.source],
+    "evidence": evidence,
+}
+"""The arguments of a call by which the operator attests a fault."""
 MUTATIONS = (
     Mutation(
         pb.AuthorizeRequest,
@@ -277,6 +314,27 @@ MUTATIONS = (
         pb.ContestReturnResponse,
         WRITE,
         about(ContestReturn, evidence=evidence),
+    ),
+    Mutation(
+        pb.PauseRentalRequest,
+        pb.PauseRentalResponse,
+        WRITE,
+        about(PauseRental, **WORD, occurred_us=occurred_us),
+        answers.write_attested,
+    ),
+    Mutation(
+        pb.ResumeRentalRequest,
+        pb.ResumeRentalResponse,
+        WRITE,
+        about(ResumeRental, evidence=evidence, occurred_us=occurred_us),
+        answers.write_attested,
+    ),
+    Mutation(
+        pb.WaiveFeeRequest,
+        pb.WaiveFeeResponse,
+        WRITE,
+        about(WaiveFee, amount=_amount_if_any, **WORD),
+        answers.write_attested,
     ),
     Mutation(pb.ReportLostRequest, pb.ReportLostResponse, WRITE, about(ReportLost)),
     Mutation(

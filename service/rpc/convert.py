@@ -12,6 +12,7 @@ from freehold.v1 import types_pb2 as types
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.domain.attestations import HANDOVERS, AttestationKind, Cause, Source
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
 from service.domain.captures import Purpose
 from service.domain.credit import LimitBasis
@@ -31,6 +32,14 @@ STANDINGS = {it: getattr(credit, f"STANDING_{it}") for it in Standing}
 LIMIT_BASES = {it: getattr(credit, f"LIMIT_BASIS_{it}") for it in LimitBasis}
 FEE_ITEMS = {it: getattr(calls.Fee.Line, f"ITEM_{it}") for it in FeeItem}
 PURPOSES = {it: getattr(pb, f"CAPTURE_PURPOSE_{it}") for it in Purpose}
+ATTESTATION_KINDS = {it: getattr(pb, f"ATTESTATION_KIND_{it}") for it in AttestationKind}
+CAUSES = {it: getattr(pb, f"CAUSE_{it or 'UNSPECIFIED'}") for it in (None, *Cause)}
+SOURCES = {it: getattr(pb, f"SOURCE_{it or 'UNSPECIFIED'}") for it in (None, *Source)}
+CAUSE_OF = {number: cause for cause, number in CAUSES.items() if cause is not None}
+SOURCE_OF = {number: source for source, number in SOURCES.items() if source is not None}
+HANDOVER_OF = {
+    getattr(calls.SettleAuthorizationRequest, f"RETURN_KIND_{it}"): it for it in HANDOVERS
+}
 PURPOSE_OF = {number: purpose for purpose, number in PURPOSES.items()}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
@@ -244,6 +253,8 @@ def _rest(it: Authorization) -> bytes:
         _write_overpaid(it, message)
     if it.unheld_minor:
         _write_debt(it, message)
+    if it.paused_us:
+        message.paused.FromMicroseconds(it.paused_us)
     return message.SerializeToString()
 
 

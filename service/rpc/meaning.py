@@ -59,6 +59,11 @@ def _purpose(request: Any) -> None:
         request.ClearField("purpose")
 
 
+def _return_kind(request: Any) -> None:
+    if request.return_kind == calls.SettleAuthorizationRequest.RETURN_KIND_DOCKED:
+        request.ClearField("return_kind")
+
+
 def _end_of_usage(request: Any) -> None:
     """Moves the end of the usage to `occurred_at`, unless both are set and differ."""
     usage = request.usage
@@ -81,7 +86,7 @@ def _platforms_account(request: Any) -> None:
 SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
     calls.AuthorizeRequest: (_start, _offers),
     calls.AuthorizeGroupRequest: (_start, _offers),
-    calls.SettleAuthorizationRequest: (_final, _purpose, _end_of_usage),
+    calls.SettleAuthorizationRequest: (_final, _purpose, _return_kind, _end_of_usage),
     collection.PayOutOperatorRequest: (_platforms_account,),
     collection.RecordChargeBackRequest: (_platforms_account,),
     collection.RecordOperatorPaymentRequest: (_platforms_account,),

@@ -80,6 +80,8 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "overdue_window_us": policy["overdue_window_hours"] * HOUR_US,
         "refund_after_us": policy["refund_after_hours"] * HOUR_US,
         "debt_window_us": policy["debt_window_days"] * DAY_US,
+        "pause_limit_us": policy["pause_limit_hours"] * HOUR_US,
+        "most_pauses": policy["most_pauses"],
     }
 
 

@@ -1,4 +1,4 @@
-"""Reads an authorization with its captures and corrections."""
+"""Reads an authorization with its captures, corrections and attestations."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Select, Table, select
 
 from service.domain.authorization import Authorization, Start
 from service.engine.reads import Told
-from service.engine.tables import AUTHORIZATIONS, CAPTURES, CORRECTIONS
+from service.engine.tables import ATTESTATIONS, AUTHORIZATIONS, CAPTURES, CORRECTIONS
 from service.storage import schema as t
 from service.storage.schema.record_tables import CONVERTERS
 
 
 def told(connection: Connection, user_id: str, authorization_id: str) -> Told | None:
-    """One authorization with its captures and corrections, or None."""
+    """One authorization with its captures, corrections and attestations, or None."""
 
     def of(table: Table) -> Select[Any]:
         c = table.c
@@ -32,7 +32,11 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     if it.corrections:
         query = of(t.corrections).order_by(t.corrections.c.number)
         corrections = list(map(CONVERTERS[CORRECTIONS].record, connection.execute(query)))
-    return Told(it, captures, corrections, _reservation(connection, it))
+    attestations = []
+    if it.start_us is not None:
+        query = of(t.attestations).order_by(t.attestations.c.number)
+        attestations = list(map(CONVERTERS[ATTESTATIONS].record, connection.execute(query)))
+    return Told(it, captures, corrections, _reservation(connection, it), attestations)
 
 
 def _reservation(connection: Connection, it: Authorization) -> str:

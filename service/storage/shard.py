@@ -29,6 +29,7 @@ BY_USER = (
     "late_pickups",
     "cases",
     "case_evidence",
+    "attestations",
     "transfers",
     "sealed_heads",
     "outbox",

@@ -38,6 +38,7 @@ from service.domain.authorization import HOLDING
 from service.domain.transitions import Transition
 from service.engine.tables import (
     ALIASES,
+    ATTESTATIONS,
     AUTHORIZATIONS,
     CAPTURES,
     CASES,
@@ -301,6 +302,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     CAPTURES: [("user_id", "authorization_id")],
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id")],
+    ATTESTATIONS: [("user_id", "authorization_id")],
 }
 """The columns, beside the keys, by which rows are found."""
 

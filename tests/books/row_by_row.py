@@ -20,6 +20,7 @@ from service.books.faults import Found
 from service.books.references import REFERENCES
 from service.books.share import REPORT_TRANSFER, START_RENTAL, ReadAnswer
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind
 from service.domain.authorization import (
     CHARGED,
     CLOSED,
@@ -49,6 +50,7 @@ from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
 from service.domain.verification import Verification, Witness
 from service.engine.ports import SealKeys
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord, digest_of
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
@@ -373,6 +375,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
         "claim_until_us": (it.claim_until_us is not None) != (it.custody is Custody.UNKNOWN),
         "sold_us": (it.sold_us is not None) != away,
+        "paused_us": it.paused_us != 0 and it.start_us is None,
         "unheld_until_us": (it.unheld_until_us is not None) != (it.unheld_minor != 0),
     }
     if it.offer is not None and it.accept_offers and it.offer not in it.accept_offers:
@@ -403,6 +406,7 @@ class Story:
         "_extended",
         "_start_us",
         "_state",
+        "records",
         "told",
         "transfers",
         "versions",
@@ -420,6 +424,8 @@ class Story:
         self.transfers: Words = Counter()
         """The numbers of debits requested, failed and cancelled, with the instants of their
         records."""
+        self.records: dict[int, tuple[T, int, int]] = {}
+        """The transition, the instant and the record's instant of each version."""
         self.versions: list[tuple[T, int]] = []
         """The transition and the instant of each version, from version 1 on."""
         self.told: Counter[tuple[T, int]] = Counter()
@@ -434,6 +440,7 @@ class Story:
         transition = event.transition
         self.told[transition, event.event_us] += 1
         self.versions.append((transition, event.event_us))
+        self.records[self._events] = (transition, event.event_us, event.record_us)
         self._state = e.STATES_AFTER.get(transition, self._state)
         self._climbed = e.CLIMBED.get(transition, self._climbed)
         if transition in (T.RETURN_CLAIMED, T.RETURN_CONTESTED, T.APPEARED):
@@ -445,7 +452,7 @@ class Story:
         if transition in e.STATES_AFTER and self._state <= CLOSED:
             # A settlement's event has the instant of the return; the rental closes at the instant
             # of the call.
-            told = transition is T.SETTLED
+            told = transition in (T.SETTLED, T.HANDED_OVER)
             self._close_us = event.record_us if told else event.event_us
         if transition in e.TRANSFERRED:
             by_time = transition is T.PAID_OUT_BY_TIME
@@ -460,7 +467,7 @@ class Story:
             "state": it.state in self._state,
             "start_us": it.start is Start.LATE_PICKUP or it.start_us == self._start_us,
             "due_us": self._extended
-            or it.due_us == (it.start_us and it.start_us + it.rental_period_us),
+            or it.due_us == (it.start_us and it.start_us + it.rental_period_us + it.paused_us),
             "lost_us": it.lost_us is None or it.lost_us >= (it.due_us or 0),
             "claim_us": it.claim_us == self._claim_us,
             "close_us": it.close_us == self._close_us,
@@ -483,6 +490,11 @@ class Corrected:
         self._corrections: dict[str, list[CorrectionRecord]] = {}
         self._told: dict[str, Counter[tuple[str, T, int]]] = {}
         self._rows: list[tuple[str, CaptureRecord | CorrectionRecord, str, T, int]] = []
+
+    @property
+    def every(self) -> list[CorrectionRecord]:
+        """All corrections."""
+        return [it for its in self._corrections.values() for it in its]
 
     def add_capture(self, it: CaptureRecord, row: str) -> None:
         """Takes the next capture."""
@@ -597,6 +609,92 @@ _capture_of = rows.Converter(CaptureRecord).record
 _correction_of = rows.Converter(CorrectionRecord).record
 _case_of = rows.Converter(Case).record
 _evidence_of = rows.Converter(Evidence).record
+
+
+# -- attestations -------------------------------------------------------------------------------
+
+
+class Attested:
+    """One person's attestations, to be compared with the events and corrections."""
+
+    def __init__(self, moved: dict[str, Moved], corrections: list[CorrectionRecord]) -> None:
+        self._moved = moved
+        self._corrections = corrections
+        self._rows: list[tuple[AttestationRecord, str]] = []
+
+    def add(self, it: AttestationRecord, row: str) -> None:
+        """Takes the next attestation; all events and corrections come first."""
+        self._rows.append((it, row))
+
+    def check(self) -> None:
+        """Raises Found unless each row fits its event, and each pause the authorization."""
+        numbers: Counter[str] = Counter()
+        stands: dict[str, list[tuple[int, int]]] = {}
+        for it, row in self._rows:
+            of = it.authorization_id
+            numbers[of] += 1
+            self._check_row(it, row, numbers[of])
+            own = stands.setdefault(of, [])
+            last_us = own[-1][1] if own else 0
+            if it.kind is AttestationKind.PAUSE:
+                if it.event_us < last_us:
+                    raise Found("ATTESTATION", row, "begins within another pause")
+                own.append((it.event_us, it.until_us or 0))
+            elif it.kind is AttestationKind.RESUME:
+                if not own or not own[-1][0] <= it.event_us < last_us:
+                    raise Found("ATTESTATION", row, "no pause goes on")
+                # A second RESUME finds no pause.
+                self._cut(own, it.event_us)
+        attested = {(it.authorization_id, it.authorization_version) for it, _ in self._rows}
+        for of, moved in self._moved.items():
+            versions = enumerate(moved.story.versions, 1)
+            events = {n for n, (transition, _) in versions if transition in e.ATTESTING.values()}
+            silent = any((of, version) not in attested for version in events)
+            paused_us = sum(end - begin for begin, end in stands.get(of, []))
+            if silent or paused_us != moved.authorization.paused_us:
+                raise Found("PAUSED", moved.authorization.name, "the attestations tell otherwise")
+
+    @staticmethod
+    def _cut(own: list[tuple[int, int]], at_us: int) -> None:
+        begin, _ = own.pop()
+        own += [(begin, at_us), (at_us, at_us)]
+
+    def _check_row(self, it: AttestationRecord, row: str, number: int) -> None:
+        moved = self._moved.get(it.authorization_id)
+        if moved is None:
+            raise Found("ATTESTATION", row, "the authorization is not there")
+        covered = [value for name, value in it._asdict().items() if name not in _UNCOVERED]
+        if it.number != number or digest_of(*covered) != it.digest:
+            raise Found("ATTESTATION", row, "of another number, or changed")
+        explained = it.kind in (AttestationKind.PAUSE, AttestationKind.WAIVER)
+        told = moved.story.records.get(it.authorization_version)
+        wrong = (
+            explained != (it.cause is not None)
+            or explained != (it.source is not None)
+            or (it.kind is AttestationKind.PAUSE) != (it.until_us is not None)
+            or (it.until_us is not None and it.until_us <= it.event_us)
+            or (it.kind is AttestationKind.WAIVER) != (it.amount_minor > 0)
+            or it.amount_minor < 0
+            or not 0 <= it.pending_minor <= it.amount_minor
+            or (it.evidence == "" and it.kind is not AttestationKind.RESUME)
+            or told != (e.ATTESTING[it.kind], it.event_us, it.record_us)
+        )
+        if it.kind is AttestationKind.WAIVER:
+            parts = [
+                one
+                for one in self._corrections
+                if one.authorization_id == it.authorization_id
+                and one.authorization_version == it.authorization_version
+                and one.transition is T.FEE_WAIVED
+            ]
+            given = sum(one.conceded_minor for one in parts)
+            pending = sum(one.amount_minor for one in parts if not one.conceded_minor)
+            wrong = wrong or (given + pending, pending) != (it.amount_minor, it.pending_minor)
+        if wrong:
+            raise Found("ATTESTATION", row, "no event or correction says so")
+
+
+_attestation_of = rows.Converter(AttestationRecord).record
 
 
 # -- recorded money outside ---------------------------------------------------------------------
@@ -859,9 +957,9 @@ class _People:
         once = func.count() - case((starts > 1, starts - 1), else_=0)
         requests = select(*about, once).where(calls)
         self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
-        self.captures, self.corrections = (
+        self.captures, self.corrections, self.attestations = (
             _stream(connection, _ordered(table, "user_id", "authorization_id", "number"))
-            for table in (t.captures, t.corrections)
+            for table in (t.captures, t.corrections, t.attestations)
         )
         self.late_pickups = _stream(
             connection, _ordered(t.late_pickups, "user_id", "authorization_id")
@@ -882,6 +980,7 @@ class _People:
             self.late_pickups,
             self.cases,
             self.evidence,
+            self.attestations,
         )
 
     def next_person(self) -> str | None:
@@ -1025,6 +1124,11 @@ class _Books:
                 person.given[version] = person.given.get(version, 0) + made.amount_minor
         corrected.check()
         self._verify_cases(people, person)
+        attested = Attested(person.moved, corrected.every)
+        for row in people.attestations.of(user_id):
+            name = f"attestations/{user_id}/{row[1]}/{row[2]}"
+            attested.add(_made(_attestation_of, row, name), name)
+        attested.check()
 
     def _verify_cases(self, people: _People, person: _Person) -> None:
         """Checks the cases of a person, with their evidence."""

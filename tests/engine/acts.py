@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, Table, insert, select
 
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
 from service.domain.captures import Purpose
 from service.domain.ledger import Standing
@@ -130,6 +131,32 @@ def lost(it: Authorization) -> c.ReportLost:
 def found(it: Authorization, occurred_us: int | None = None) -> c.ReportFound:
     """Reports a lost item as found."""
     return c.ReportFound(*name(it), occurred_us)
+
+
+def pause(
+    it: Authorization, occurred_us: int | None = None, cause: Cause = Cause.CABINET_FULL
+) -> c.PauseRental:
+    """Pauses a rental for its user."""
+    return c.PauseRental(*name(it), cause, Source.USER, "photo-1", occurred_us)
+
+
+def resume(it: Authorization, occurred_us: int | None = None) -> c.ResumeRental:
+    """Resumes a rental."""
+    return c.ResumeRental(*name(it), "photo-2", occurred_us)
+
+
+def waive(it: Authorization, amount_minor: int | None = None) -> c.WaiveFee:
+    """Waives the fee, or an amount of it, for an item at fault."""
+    amount = None if amount_minor is None else money(amount_minor)
+    return c.WaiveFee(*name(it), amount, Cause.ITEM_AT_FAULT, Source.SUPPORT, "case-1")
+
+
+def hand_over(
+    it: Authorization, kind: AttestationKind, occurred_us: int, amount_minor: int | None = None
+) -> c.Settle:
+    """Settles a rental whose item was returned without a dock."""
+    amount = None if amount_minor is None else money(amount_minor)
+    return c.Settle(*name(it), amount, True, occurred_us, handover=kind, evidence="parcel-1")
 
 
 def pay_elsewhere(

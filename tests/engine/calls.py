@@ -9,7 +9,7 @@ from service.domain.errors import FreeholdError
 from service.domain.ledger import Line
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.calls import Answer, Corrected, LateStart, Profile, Settled
+from service.engine.calls import Answer, Attestation, Corrected, LateStart, Profile, Settled
 from service.engine.engine import Result
 from service.engine.operations import (
     Authorize,
@@ -105,7 +105,7 @@ def rental(
 ) -> Authorization:
     """The authorization that a command returns."""
     answer = desk.do(command, request_id=request_id, caller=caller)
-    if isinstance(answer, Settled | Corrected | LateStart):
+    if isinstance(answer, Settled | Corrected | LateStart | Attestation):
         answer = answer.authorization
     assert isinstance(answer, Authorization)
     return answer

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
 from service.domain.cases import COMPLAINTS, Outcome, Side
@@ -70,6 +71,13 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Reverse": (3, lambda it: it["state"] in (*LAPSING, "ACTIVE") and not it["captured"]),
     "ClaimReturn": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
     "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
+    "PauseRental": (7, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
+    "ResumeRental": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE") and it["paused_us"]),
+    "WaiveFee": (3, lambda it: it["state"] in OUT),
+    "WaiveFee captured": (
+        4,
+        lambda it: not it["parent_id"] and it["captured"] > it["other_captured"],
+    ),
     "ReportLost": (9, lambda it: it["state"] == "OVERDUE"),
     "ReportFound": (5, lambda it: it["custody"] in ("MISSING", "SOLD")),
     "ReportFound late": (4, lambda it: it["state"] == "SETTLED" and it["captured"]),
@@ -112,6 +120,7 @@ KINDS = [kind for kind, (weight, _) in FITS.items() for _ in range(weight)] + [
 OF_OPERATORS = frozenset(
     {"Confirm", "StartRental", "Increment", "Decrease", "Extend", "Settle", "Reverse"}
     | {"ClaimReturn", "ContestReturn", "ReportLost", "ReportFound"}
+    | {"PauseRental", "ResumeRental", "WaiveFee"}
     | {"RecordPaidElsewhere", "LowerCharge", "RefundCharge", "BookDebt"}
 )
 OF_PLATFORM = frozenset(
@@ -602,14 +611,30 @@ class Chance:
             case "Settle":
                 final = chance.random() < 0.7
                 more |= {"business_reference": self._referring(chance)}
+                if final and chance.random() < 0.15:
+                    handovers = (AttestationKind.BY_POST, AttestationKind.BY_HAND)
+                    more |= {"handover": chance.choice(handovers), "evidence": "parcel"}
                 if kind == "Settle usage":
                     purpose = chance.choice((None, None, None, Purpose.FEE, Purpose.DAMAGE))
                     return c.Settle(*name, None, final, occurred_us, purpose, **more)
                 more |= {"purpose": chance.choice((None, None, *Purpose, Purpose.DAMAGE))}
-                final = final and chance.random() < 0.7
+                final = final and ("handover" in more or chance.random() < 0.7)
                 amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
                 amount = min(amount, held + 1)
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
+            case "PauseRental":
+                cause, source = chance.choice(list(Cause)), chance.choice(list(Source))
+                return c.PauseRental(*name, cause, source, "photo", occurred_us, **more)
+            case "ResumeRental":
+                return c.ResumeRental(*name, chance.choice(("", "photo")), occurred_us, **more)
+            case "WaiveFee":
+                cause, source = chance.choice(list(Cause)), chance.choice(list(Source))
+                fee = it["captured"] - it["other_captured"]
+                parts = (1, 33, 150, fee, fee // 2, fee + 1, 0)
+                part = Money(_currency(chance), chance.choice(parts))
+                whole = chance.random() < 0.3
+                waived = None if whole else part
+                return c.WaiveFee(*name, waived, cause, source, "photo", **more)
             case "ReportFound":
                 return c.ReportFound(*name, occurred_us, "photo", reason, **more)
             case "RecordPayment" | "RecordPaidElsewhere" | "RecordChargeBack" as what:

@@ -19,6 +19,7 @@ from service.engine import operations as c
 from service.engine.calls import (
     Acknowledged,
     Answer,
+    Attestation,
     AuthorizationCommand,
     CaseTold,
     Corrected,
@@ -511,6 +512,9 @@ class Model:
             case CaseTold(), ("case", row):
                 told = _plain_case(answer.case)
                 require(told, {**row, "evidence": len(row["evidence"])}, call)
+            case Attestation(), ("attested", row, attested):
+                self._compare_row(_plain(answer.authorization), row, call)
+                require(_plain_attestation(answer.row[3:]), attested, call)
             case Settled(), ("settled", row, total, number):
                 self._compare_row(_plain(answer.authorization), row, call)
                 capture = answer.capture
@@ -769,10 +773,11 @@ class Model:
         self._check_captures(f"user_id IN ({users})", f"authorization_id IN ({ids})", set(keys))
 
     def _check_captures(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
-        """Compares the rows of captures and corrections of these rentals."""
+        """Compares the rows of captures, corrections and attestations of these rentals."""
         for table, plain, expected in (
             (t.captures, _plain_capture, self.reference.captures),
             (t.corrections, _plain_correction, self.reference.corrections),
+            (t.attestations, _plain_attestation, self.reference.attestations),
         ):
             names = ", ".join(column.name for column in t.recorded(table))
             query = f"SELECT {names} FROM {table.name} WHERE {of_users} AND {of_ids}"
@@ -916,6 +921,12 @@ def _plain_alias(it: AliasRecord) -> tuple[str, Row]:
     if row.pop("digest") != it.right_digest:
         raise Violation(f"the digest of an alias is wrong: {it}")
     return row.pop("user_id"), row
+
+
+def _plain_attestation(values: Sequence[Any]) -> Row:
+    """A row of `attestations` in the reference's words, from the kind on."""
+    names = ("kind", "cause", "source", "evidence", "until_us", "amount", "pending")
+    return dict(zip((*names, "version", "event_us"), values, strict=False))
 
 
 def _plain_profile(it: Profile) -> Row:

@@ -60,6 +60,7 @@ class Books:
         self.captures: dict[tuple[RentalKey, int], Row] = {}
         """By rental and number, which counts from 1."""
         self.corrections: dict[tuple[RentalKey, int], Row] = {}
+        self.attestations: dict[tuple[RentalKey, int], Row] = {}
         self.owed: dict[str, int] = dict.fromkeys(FEE_BP, 0)
         """The amount that each operator is owed."""
         self.beyond: set[str] = set()

@@ -31,6 +31,9 @@ COMPLAINTS = (
     *("RETURN_BLOCKED", "ITEM_AT_FAULT", "WRONG_FEE", "NOT_MINE", "DAMAGE_NOT_MINE", "OTHER"),
 )
 OVERDUE_US = 2 * HOUR_US
+PAUSE_US = 24 * HOUR_US
+"""The time for which all pauses of a rental stop its meter."""
+MOST_PAUSES = 10
 REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
 """The pauses before a failed payout is tried again."""
 FEATURES_LAST_US = 400 * DAY_US
@@ -345,4 +348,5 @@ EMPTY: Row = {
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
     "reserved": False,
     "open_cases": (),
+    "paused_us": 0,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from service.engine import calls
 from service.engine import operations as c
 from tests.engine.plain_accounts import counted_once, second_use
+from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
 from tests.engine.plain_merges import Merges
 from tests.engine.plain_terms import (
@@ -279,6 +280,8 @@ class Reference(Merges):
         if isinstance(command, c.Settle):
             number = it["captures"] if it["captures"] > captures else None
             return ("settled", dict(it), total, number), it["user_id"], key
+        if isinstance(command, ATTESTING):
+            return ("attested", dict(it), total), it["user_id"], key
         if isinstance(command, CORRECTING):
             rows = [
                 dict(self.corrections[key, n + 1]) for n in range(corrections, it["corrections"])
@@ -992,7 +995,12 @@ class Reference(Merges):
         """The fee until an instant; it stops when a return is claimed."""
         if it["claim_us"] is not None:
             until_us = min(until_us, it["claim_us"])
-        return fee(it["product_id"], until_us - it["start_us"])
+        us = until_us - it["start_us"] - stood(self, it, until_us)
+        return max(0, fee(it["product_id"], us) - waived(self, it, "pending"))
+
+    def _usage_back(self, it: Row, until_us: int) -> int:
+        """The fee until an instant, less all that was waived after it was captured."""
+        return max(0, self._usage(it, until_us) - waived(self, it, "given"))
 
     def _occurred(self, it: Row, occurred_us: int | None, now_us: int) -> int:
         if occurred_us is None:
@@ -1005,6 +1013,8 @@ class Reference(Merges):
     def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
         required(it, *OUT)
         event_us = self._occurred(it, command.occurred_us, now_us)
+        if command.handover is not None:
+            no_damage(it)
         total, held = None, it["held_credit"] + it["held_cash"]
         asked = None if command.purpose is None else str(command.purpose)
         forbidden = ["FEE"] if it["parent_id"] else []
@@ -1030,6 +1040,9 @@ class Reference(Merges):
         claimed = it["state"] == "RETURN_CLAIMED" and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
+        limited = waived(self, it, "pending") > 0 and amount > 0 and purpose == "FEE"
+        if limited and self._fees(it) + amount > self._usage(it, event_us):
+            raise Refused("INVALID_INPUT")
         wanted = total
         if it["start"] == "LATE_PICKUP" and purpose == "FEE" and command.final:
             wanted = self._fees(it) + amount if total is None else total
@@ -1037,12 +1050,16 @@ class Reference(Merges):
         postings, new = self._capture(it, amount, purpose, wanted)
         if command.final:
             name = "authorization.settled"
+            if command.handover is not None:
+                name = "authorization.handed_over"
             self._close(it, name, now_us, event_us, *postings, **new, state="SETTLED")
         else:
             self.step(it, "authorization.captured", event_us, *postings, **new)
         self._captured(it, amount, event_us, purpose, command.business_reference)
         if command.final:
             self._book_fee(it)
+        if command.handover is not None:
+            handed_over(self, it, command, event_us)
         return total
 
     def _book_fee(self, it: Row) -> None:
@@ -1150,7 +1167,8 @@ class Reference(Merges):
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
         docked_us = self._occurred(it, command.occurred_us, now_us)
-        self._give_back(it, "authorization.found", self._usage(it, docked_us), docked_us, command)
+        usage = self._usage_back(it, docked_us)
+        self._give_back(it, "authorization.found", usage, docked_us, command)
 
     def _give_back(
         self, it: Row, transition: str, usage: int, event_us: int, command: c.ReportFound
@@ -1375,7 +1393,7 @@ class Reference(Merges):
         """Gives back an amount, or what the case asks for; returns how much."""
         before = it["corrections"]
         if amount is None and case["kind"] == "LATE_CLAIM":
-            usage = self._usage(it, case["occurred_us"])
+            usage = self._usage_back(it, case["occurred_us"])
             self._give_back(it, name, usage, event_us, command)
         else:
             if amount is None:
@@ -2064,7 +2082,7 @@ class Reference(Merges):
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:
-            most = min(self._usage(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
+            most = min(self._usage_back(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
             nobody = c.ReportFound(it["user_id"], "")
             self._give_back(it, "authorization.return_presumed", most, at_us, nobody)
         elif it["unheld"] and at_us == it["unheld_until_us"] and not it["debiting"]:
@@ -2092,6 +2110,7 @@ class Reference(Merges):
             return
 
 
+ATTESTING = (c.PauseRental, c.ResumeRental, c.WaiveFee)
 CORRECTING = (
     *(c.LowerCharge, c.RefundCharge, c.ReportFound, c.ForgiveCharge),
     *(c.OpenDispute, c.ResolveDispute, c.ResolveChargeBack),
@@ -2099,6 +2118,9 @@ CORRECTING = (
 Rule = Callable[[Reference, str, Row, Any, int], Any]
 RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.BookDebt: Reference._book_debt,
+    c.PauseRental: pause,
+    c.ResumeRental: resume,
+    c.WaiveFee: waive,
     c.Confirm: Reference._confirm,
     c.ResolveReview: Reference._resolve_review,
     c.StartRental: Reference._start,

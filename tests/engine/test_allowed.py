@@ -18,7 +18,7 @@ from tests.operations.every import ON_AUTHORIZATION
 from tests.rpc.support import RPCS
 
 AMOUNTS_FORBID = {"INVALID_INPUT", "NOTHING_DUE", "NOTHING_DISPUTED", "NOTHING_CHARGED_BACK",
-                  "NOT_PROPOSED", "NOT_MISSING"}  # fmt: skip
+                  "NOT_PROPOSED", "NOT_MISSING", "NOT_PAUSED", "NOTHING_TO_WAIVE"}  # fmt: skip
 """Reasons for which an allowed command may still be refused."""
 PRICED = [
     method

@@ -277,7 +277,8 @@ def test_an_operator_gets_a_band_and_no_score() -> None:
         for field in Authorization.DESCRIPTOR.fields
         if field.message_type is not None
     }
-    assert reachable == {types_pb2.Money.DESCRIPTOR.full_name, "google.protobuf.Timestamp"}
+    times = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
+    assert reachable == {types_pb2.Money.DESCRIPTOR.full_name, *times}
     assert authorization_pb2.DESCRIPTOR.name == "freehold/v1/authorization.proto"
 
 

@@ -12,11 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.books.verify import verify_books
+from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
 from service.domain.tariff import Fee, FeeItem, FeeLine
 from service.domain.transitions import Transition
-from service.engine.calls import Answer, Corrected, Cut, CutTime, Group, LateStart, Settled
+from service.engine.calls import (
+    Answer,
+    Attestation,
+    Corrected,
+    Cut,
+    CutTime,
+    Group,
+    LateStart,
+    Settled,
+)
+from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.rpc import answers, authorization_service, collection_service, credit_service
 from service.rpc.convert import encode_authorization
@@ -34,7 +45,7 @@ ROWS: dict[str, Mutation] = {
 WRITERS = (
     answers.write_authorized, answers.write_group, answers.write_settled,
     answers.write_reversed, answers.write_provisioned, answers.write_corrected,
-    answers.write_asked, answers.write_started,
+    answers.write_asked, answers.write_started, answers.write_attested,
 )  # fmt: skip
 ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
 """The methods that answer with authorizations."""
@@ -66,6 +77,10 @@ CORRECTION = CorrectionRecord(
     *("ann", "a", 1, Transition.LOWERED, 2, 20, 20, 0, "case-2", "a dent"),
     *(4, START_US, START_US, b""),
 )
+ATTESTATION = AttestationRecord(
+    *("ann", "a", 1, AttestationKind.WAIVER, Cause.ITEM_AT_FAULT, Source.USER, "photo-1"),
+    *(START_US, 500, 300, 4, START_US, START_US, b""),
+)
 FEE = Fee((FeeLine(FeeItem.START_FEE, 1, 150, 150), FeeLine(FeeItem.INTERVALS, 2, 100, 200)), 350)
 
 
@@ -84,7 +99,10 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
         return [them[0], LateStart(them[0], "users/ann/authorizations/00000000000000000001")]
     if writer is answers.write_settled:
         settled = [Settled(them[0], None), Settled(them[0], FEE), Settled(them[0], FEE, CAPTURE)]
-        return [*settled, Settled(them[0], FEE, CAPTURE, "users/ann/authorizations/debt")]
+        debt = Settled(them[0], FEE, CAPTURE, "users/ann/authorizations/debt")
+        return [*settled, debt, Settled(them[0], None, handover=ATTESTATION)]
+    if writer is answers.write_attested:
+        return [Attestation(them[0], ATTESTATION)]
     if writer is answers.write_corrected:
         return [Corrected(them[0], ()), Corrected(them[0], (CORRECTION, CORRECTION))]
     return [them[0]]

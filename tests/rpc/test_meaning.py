@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "AuthorizeGroupRequest.start": START.START_IMMEDIATE,
     "SettleAuthorizationRequest.final": True,
     "SettleAuthorizationRequest.purpose": CAPTURE_PURPOSE_FEE,
+    "SettleAuthorizationRequest.return_kind": SettleAuthorizationRequest.RETURN_KIND_DOCKED,
 }
 """The fixed default of each field that has one: absent, it means this."""
 NO_DEFAULT = {
@@ -86,7 +87,7 @@ def test_a_field_with_a_default_is_recognized() -> None:
         for it in RPCS[method].request.DESCRIPTOR.fields
     }
     assert {name for name, it in named.items() if it} == {
-        "final", "purpose", "start", "expected_version",
+        "final", "purpose", "start", "expected_version", "return_kind",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind
 from service.domain.captures import Purpose
 from service.domain.cases import CaseKind, Outcome, Side, open_case
 from service.domain.hash_chain import link_of, seal_digest
@@ -71,6 +72,7 @@ def live(desk: Desk) -> None:
     _in_debt(desk)
     _told_late(desk)
     _complaining(desk)
+    _attested(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -280,6 +282,26 @@ def _complaining(desk: Desk) -> None:
         transaction.write(changed)
 
 
+def _attested(desk: Desk) -> None:
+    """Joe's rentals: one paused twice, waived in part and returned by post; one whose captured fee
+    is waived, and which is returned by hand; and one whose pause goes on."""
+    desk.put_user("joe", 800)
+    desk.do(c.SetLimit("joe", acts.money(100_000)), caller=PLATFORM)
+    it = rental(desk, authorize("joe"))
+    begun_us = desk.clock.now_us()
+    rental(desk, acts.pause(it))
+    desk.clock.advance(begun_us + 20 * acts.MINUTE_US)
+    rental(desk, acts.resume(it, begun_us + 10 * acts.MINUTE_US))
+    rental(desk, acts.pause(it, begun_us + 15 * acts.MINUTE_US))
+    rental(desk, acts.waive(it, 100))
+    rental(desk, acts.hand_over(it, AttestationKind.BY_POST, desk.clock.now_us()))
+    it = rental(desk, authorize("joe"))
+    rental(desk, acts.capture(it, 150))
+    rental(desk, acts.waive(it))
+    rental(desk, acts.hand_over(it, AttestationKind.BY_HAND, desk.clock.now_us(), 0))
+    rental(desk, acts.pause(rental(desk, authorize("joe", "power-bank"))))
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -442,6 +464,7 @@ def multiply(file: Path, times: int) -> None:
         "corrections": {},
         "cases": {},
         "case_evidence": {},
+        "attestations": {},
         # A payload contains its person's name.
         "outbox": {"sequence": "NULL", "operator_id": "''", "payload": "x''"},
     }

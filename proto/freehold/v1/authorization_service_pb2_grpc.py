@@ -126,6 +126,21 @@ class AuthorizationServiceStub:
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.FromString,
                 _registered_method=True)
+        self.PauseRental = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/PauseRental',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.PauseRentalRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.PauseRentalResponse.FromString,
+                _registered_method=True)
+        self.ResumeRental = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/ResumeRental',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalResponse.FromString,
+                _registered_method=True)
+        self.WaiveFee = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/WaiveFee',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeResponse.FromString,
+                _registered_method=True)
         self.ReportLost = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/ReportLost',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ReportLostRequest.SerializeToString,
@@ -236,8 +251,8 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAuthorization(self, request, context):
-        """Reads one authorization of the calling operator, with its captures and
-        corrections.
+        """Reads one authorization of the calling operator, with its captures,
+        corrections and attestations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -318,6 +333,41 @@ class AuthorizationServiceServicer:
     def ContestReturn(self, request, context):
         """Records that the operator has evidence against a claimed return. The rental
         goes on, and is billed, as if the return had not been claimed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRental(self, request, context):
+        """Stops the meter of a rental: the item cannot be returned or used. The fee,
+        the due time and the time of loss move by the pause.
+
+        All pauses of a rental together last at most the policy's time, and their
+        number is bounded. `until_time` of the answer says when the meter runs on by
+        itself. FAILED_PRECONDITION with the reason ALREADY_PAUSED: a pause goes on.
+        PAUSE_LIMIT_REACHED: the rental used the policy's time or number up; waive a
+        part of the fee instead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRental(self, request, context):
+        """Lets the meter of a paused rental run on. FAILED_PRECONDITION with the reason
+        NOT_PAUSED: no pause goes on at that time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaiveFee(self, request, context):
+        """Gives up the fee of a rental, or a part of it, because of a fault. A captured
+        part is given back at once, like a lowered or refunded charge, and the rest is
+        not captured later. The operator gets its commission back.
+
+        The price of a lost item is no fee: it is charged all the same until the item
+        is found. FAILED_PRECONDITION with the reason NOT_RETURNED: the item counts as
+        lost. NOTHING_TO_WAIVE: no fee is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -450,6 +500,21 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.ContestReturn,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.SerializeToString,
+            ),
+            'PauseRental': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRental,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.PauseRentalRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.PauseRentalResponse.SerializeToString,
+            ),
+            'ResumeRental': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRental,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalResponse.SerializeToString,
+            ),
+            'WaiveFee': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaiveFee,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeResponse.SerializeToString,
             ),
             'ReportLost': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportLost,
@@ -860,6 +925,87 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/ContestReturn',
             freehold_dot_v1_dot_authorization__service__pb2.ContestReturnRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.ContestReturnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRental(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/PauseRental',
+            freehold_dot_v1_dot_authorization__service__pb2.PauseRentalRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.PauseRentalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRental(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/ResumeRental',
+            freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.ResumeRentalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaiveFee(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/WaiveFee',
+            freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.WaiveFeeResponse.FromString,
             options,
             channel_credentials,
             insecure,

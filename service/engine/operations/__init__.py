@@ -23,6 +23,7 @@ from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
 from service.engine.operations.open_bulk import OPEN_BULK, OpenBulk
 from service.engine.operations.open_complaint import OPEN_COMPLAINT, OpenComplaint
 from service.engine.operations.open_dispute import OPEN_DISPUTE, OpenDispute
+from service.engine.operations.pause_rental import PAUSE_RENTAL, PauseRental
 from service.engine.operations.pay_out_operator import PAY_OUT_OPERATOR, PayOutOperator
 from service.engine.operations.pay_out_refund import PAY_OUT_REFUND, PayOutRefund
 from service.engine.operations.propose_merge import PROPOSE_MERGE, OfTwo, ProposeMerge
@@ -47,6 +48,7 @@ from service.engine.operations.resolve_case import RESOLVE_CASE, ResolveCase
 from service.engine.operations.resolve_charge_back import RESOLVE_CHARGE_BACK, ResolveChargeBack
 from service.engine.operations.resolve_dispute import RESOLVE_DISPUTE, ResolveDispute
 from service.engine.operations.resolve_review import RESOLVE_REVIEW, ResolveReview
+from service.engine.operations.resume_rental import RESUME_RENTAL, ResumeRental
 from service.engine.operations.reverse import REVERSE, Reverse
 from service.engine.operations.reverse_by_origin import REVERSE_BY_ORIGIN, ReverseByOrigin
 from service.engine.operations.set_limit import SET_LIMIT, SetLimit
@@ -54,6 +56,7 @@ from service.engine.operations.set_provision import SET_PROVISION, SetProvision
 from service.engine.operations.set_standing import SET_STANDING, SetStanding
 from service.engine.operations.settle import SETTLE, Settle
 from service.engine.operations.start_rental import START_RENTAL, StartRental
+from service.engine.operations.waive_fee import WAIVE_FEE, WaiveFee
 from service.engine.operations.wake import WAKE, Wake
 
 OPERATIONS: tuple[Operation[Any], ...] = (
@@ -75,6 +78,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     OPEN_BULK,
     OPEN_COMPLAINT,
     OPEN_DISPUTE,
+    PAUSE_RENTAL,
     PAY_OUT_OPERATOR,
     PAY_OUT_REFUND,
     PROPOSE_MERGE,
@@ -93,6 +97,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     RESOLVE_CHARGE_BACK,
     RESOLVE_DISPUTE,
     RESOLVE_REVIEW,
+    RESUME_RENTAL,
     REVERSE,
     REVERSE_BY_ORIGIN,
     SET_LIMIT,
@@ -100,6 +105,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     SET_STANDING,
     SETTLE,
     START_RENTAL,
+    WAIVE_FEE,
     WAKE,
 )
 
@@ -133,6 +139,7 @@ __all__ = [
     "OpenBulk",
     "OpenComplaint",
     "OpenDispute",
+    "PauseRental",
     "PayOutOperator",
     "PayOutRefund",
     "ProposeMerge",
@@ -151,6 +158,7 @@ __all__ = [
     "ResolveChargeBack",
     "ResolveDispute",
     "ResolveReview",
+    "ResumeRental",
     "Reverse",
     "ReverseByOrigin",
     "SetLimit",
@@ -158,5 +166,6 @@ __all__ = [
     "SetStanding",
     "Settle",
     "StartRental",
+    "WaiveFee",
     "Wake",
 ]

@@ -37,6 +37,7 @@ def of_case(caller: str, it: OfCase, keys: Keys) -> None:
     if it.authorization_id:
         of_correction(caller, it, keys)
         keys.cased.add((it.user_id, it.authorization_id))
+        keys.attested.add((it.user_id, it.authorization_id))
     else:
         keys.questions.add((it.user_id, it.authorization_id, it.case_id))
 

@@ -8,6 +8,7 @@ from service.domain import cases
 from service.domain.cases import Outcome
 from service.domain.errors import IllegalState, NotFound
 from service.domain.transitions import Transition
+from service.engine.attesting import meter
 from service.engine.calls import CaseTold, Work
 from service.engine.cases import case_of, put_case
 from service.engine.context import Context, Decided
@@ -51,6 +52,7 @@ def decide(work: Work, it: DecideCase, rows: Rows, context: Context) -> Decided:
         Transition.CASE_DECIDED_BY_TIME,
         due_us,
         captures_of(current, rows, draft),
+        meter(current, rows),
     )
     result = apply(draft, step, line, rows, context)
     case = cases.closed(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import settlement
+from service.engine.attesting import meter
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.correcting import Remark, captures_of
 from service.engine.occurrence import occurred_us
-from service.engine.operation import Operation, of_correction
+from service.engine.operation import OfAuthorization, Operation, of_correction
 from service.engine.posting import finish_correction, opened, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class ReportFound(AuthorizationCommand):
     occurred_us: int | None = None
     evidence: str = ""
     reason: str = ""
+
+
+def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
+    """Needs the authorization, its captures and all its attestations."""
+    of_correction(caller, it, keys)
+    keys.attested.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
@@ -41,8 +48,8 @@ def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided
         context.now_us,
     )
     captures = captures_of(current, rows, draft)
-    step = settlement.find(current, product, docked_us, captures)
+    step = settlement.find(current, product, docked_us, captures, meter(current, rows))
     return finish_correction(draft, step, line, rows, context, Remark(it.reason))
 
 
-REPORT_FOUND = Operation(ReportFound, of_correction, decide)
+REPORT_FOUND = Operation(ReportFound, wanted, decide)

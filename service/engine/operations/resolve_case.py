@@ -10,9 +10,11 @@ from service.domain.authorization import Authorization, Step
 from service.domain.captures import Capture
 from service.domain.cases import Case, CaseKind, Outcome, Side
 from service.domain.errors import IllegalState, InvalidInput
+from service.domain.meter import Meter
 from service.domain.money import Money
 from service.domain.product import Product
 from service.domain.transitions import Transition
+from service.engine.attesting import meter as meter_of
 from service.engine.calls import AuthorizationCommand, CaseTold, Work
 from service.engine.cases import add_evidence, case_of, put_case
 from service.engine.context import Context, Decided
@@ -51,7 +53,8 @@ def decide(work: Work, it: ResolveCase, rows: Rows, context: Context) -> Decided
     captures = captures_of(current, rows, draft)
     amount_minor = _part_minor(it, case, current)
     product, decided = product_of(current, context), Transition.CASE_DECIDED
-    step = decision(current, product, case, amount_minor, decided, now_us, captures)
+    running = meter_of(current, rows)
+    step = decision(current, product, case, amount_minor, decided, now_us, captures, running)
     if it.reason:
         side = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR
         case = add_evidence(draft, case, side, it.reason, "", now_us)
@@ -76,12 +79,15 @@ def decision(
     transition: Transition,
     event_us: int,
     captures: list[Capture],
+    meter: Meter,
 ) -> Step:
     """The step that gives back an amount, or, if it is None, all that the case asks for."""
     most_minor = complaints.grantable_minor(current)
     if amount_minor is None and case.kind is CaseKind.LATE_CLAIM:
         docked_us = event_us if case.occurred_us is None else case.occurred_us
-        return complaints.grant_return(current, product, docked_us, transition, event_us, captures)
+        return complaints.grant_return(
+            current, product, docked_us, transition, event_us, captures, meter
+        )
     if amount_minor is None:
         amount_minor = min(case.asked_minor or most_minor, most_minor)
     return complaints.grant(current, amount_minor, transition, event_us, captures)

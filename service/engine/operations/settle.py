@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import acts, damage, late_pickups, settlement
+from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
 from service.domain.money import Money
+from service.engine.attesting import Word, attest, meter
 from service.engine.calls import AuthorizationCommand, Settled, Work
 from service.engine.context import Context, Decided
 from service.engine.correcting import captures_of, require_new_reference
@@ -23,7 +25,8 @@ class Settle(AuthorizationCommand):
     """Capture `amount`, or, if it is None, the fee of the usage until `occurred_us`.
 
     `final` closes the authorization. `occurred_us` None means now. `purpose` None means the fee,
-    or the damage if it is a damage charge.
+    or the damage if it is a damage charge. `handover` says that the item was returned without a
+    dock; `evidence` is the operator's reference to its evidence of that.
     """
 
     amount: Money | None
@@ -31,6 +34,8 @@ class Settle(AuthorizationCommand):
     occurred_us: int | None = None
     purpose: Purpose | None = None
     business_reference: str = ""
+    handover: AttestationKind | None = None
+    evidence: str = ""
 
 
 def wanted(caller: str, it: Settle, keys: Keys) -> None:
@@ -40,6 +45,8 @@ def wanted(caller: str, it: Settle, keys: Keys) -> None:
         keys.captured.add((it.user_id, it.authorization_id))
     if it.business_reference:
         keys.corrected.add((it.user_id, it.authorization_id))
+    if it.handover is not None:
+        keys.attested.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
@@ -56,13 +63,16 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         draft,
         context.now_us,
     )
+    if it.handover is not None:
+        acts.require_rental(current)
+    running = meter(current, rows)
     fee = None
     purpose = settlement.purpose_of(current, it.purpose, it.amount is None)
     if it.business_reference:
         require_new_reference(it.business_reference, current, rows, draft)
     if it.amount is None:
         acts.require_rental(current)
-        fee = settlement.usage_fee(current, product, event_us)
+        fee = settlement.usage_fee(current, product, event_us, running)
         amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:
         amount_minor = minor_of(it.amount, current)
@@ -71,7 +81,8 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     if late and fee is None:
         # The part above the hold becomes a debt.
         wanted_minor = current.fee_captured_minor + amount_minor
-        amount_minor = late_pickups.split_fee(current, product, amount_minor, context.now_us)
+        times = (context.now_us, event_us)
+        amount_minor = late_pickups.split_fee(current, product, amount_minor, *times, running)
     if purpose is Purpose.DAMAGE and not current.parent_id:
         before = captures_of(current, rows, draft)
         damage.require_within(amount_minor, product, before, (), context.now_us)
@@ -85,11 +96,17 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         purpose=purpose,
         business_reference=it.business_reference,
         wanted_minor=wanted_minor,
+        meter=running,
+        handed_over=it.handover is not None,
     )
     result = apply(draft, step, line, rows, context)
     capture = draft[CAPTURES][-1] if step.taken is not None else None
     debt = draft[AUTHORIZATIONS][-1].name if draft.get(DEBTS) else ""
-    answer = Settled(result, fee, capture, debt)
+    handover = None
+    if it.handover is not None:
+        word = Word(evidence=it.evidence)
+        handover = attest(draft, step, rows, it.handover, word, context.now_us)
+    answer = Settled(result, fee, capture, debt, handover)
     return Decided(draft, answer, result.user_id, result.authorization_id)
 
 

@@ -10,6 +10,7 @@ minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 from __future__ import annotations
 
 from service.storage.schema.access import api_keys, compatibility, requests
+from service.storage.schema.attestations import attestations
 from service.storage.schema.authorizations import authorizations, decisions, open_items
 from service.storage.schema.captures import captures, corrections
 from service.storage.schema.cases import case_evidence, cases
@@ -26,6 +27,7 @@ from service.storage.schema.users import aliases, feature_schemas, feature_snaps
 __all__ = [
     "aliases",
     "api_keys",
+    "attestations",
     "authorizations",
     "captures",
     "case_evidence",

@@ -30,6 +30,7 @@ authorizations = of_records(
     *not_negative("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
     *not_negative("overpaid_minor", "overpaid_written_off_minor"),
     *not_negative("unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor"),
+    *not_negative("paused_us"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -101,6 +102,7 @@ authorizations = of_records(
         **{"captures": "0", "other_captured_minor": "0"},
         **{"corrections": "0", "uncollected_minor": "0", "refund_tries": "0"},
         **{"unheld_minor": "0", "unheld_dropped_minor": "0", "unheld_disputed_minor": "0"},
+        **{"paused_us": "0"},
     },
     captures=WHOLE,
     corrections=WHOLE,

@@ -56,12 +56,15 @@ policies = Table(
     # 24 hours; NULL: refunds wait for PayOutRefund.
     Column("refund_after_us", BigInteger, server_default="86400000000"),
     Column("debt_window_us", BigInteger, nullable=False, server_default="7776000000000"),
+    Column("pause_limit_us", BigInteger, nullable=False, server_default="86400000000"),
+    Column("most_pauses", Integer, nullable=False, server_default="10"),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
     *not_negative("review_window_us", "rental_period_us", "claim_window_us", "missing_window_us"),
     *not_negative("report_window_us", "overdue_window_us"),
     *not_negative("refund_after_us", "debt_window_us"),
+    *not_negative("pause_limit_us", "most_pauses"),
 )
 
 products = Table(

@@ -4,7 +4,7 @@ Servers of earlier builds that are running go on: they count each reference in i
 account, as all did. They do not know that operators may share an account, nor that two people may be
 one, so they cannot start any more.
 
-Revision: 0018, after 0016.
+Revision: 0018, after 0017.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,38 @@
+"""Codes of names: a portion keeps numbers instead of the texts of enumerations."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+from service.books.columns import Codes
+
+ABSENT: Final = -1
+"""The code of an absent value."""
+
+
+def codes_of(kind: type[StrEnum]) -> dict[str, int]:
+    """The code of each name of an enumeration, in its order."""
+    return {str(member): code for code, member in enumerate(kind)}
+
+
+def or_absent(codes: Codes) -> Codes:
+    """The same codes with an absent value."""
+    return {**codes, None: ABSENT}
+
+
+class AcceptedOffers(dict[Any, int]):
+    """The bits of offers in a comma-separated list; every list is cached."""
+
+    def __init__(self, offers: Codes) -> None:
+        super().__init__()
+        self._offers = offers
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The bits of a list; None if it has an unknown name."""
+        found = super().get(key)
+        if found is None and isinstance(key, str):
+            places = {self._offers.get(name) for name in key.split(",")} if key else set()
+            if None not in places:
+                found = self[key] = sum(1 << place for place in places if place is not None)
+        return found

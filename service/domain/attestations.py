@@ -1,0 +1,74 @@
+"""Attestations: what an operator reports about a rental, with cause, source and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.domain.meter import Meter, Pause
+
+
+class AttestationKind(StrEnum):
+    """The reported fact."""
+
+    PAUSE = "PAUSE"
+    """The meter stands from the event on, until a RESUME or the attestation's end."""
+    RESUME = "RESUME"
+    """The meter runs on."""
+    WAIVER = "WAIVER"
+    """A part of the fee is waived."""
+    BY_POST = "BY_POST"
+    """The item was returned by post."""
+    BY_HAND = "BY_HAND"
+    """The item was returned by hand."""
+
+
+HANDOVERS = frozenset({AttestationKind.BY_POST, AttestationKind.BY_HAND})
+"""Returns of an item without a dock."""
+
+
+class Cause(StrEnum):
+    """The cause of a pause or a waiver."""
+
+    CABINET_FULL = "CABINET_FULL"
+    SITE_CLOSED = "SITE_CLOSED"
+    ITEM_AT_FAULT = "ITEM_AT_FAULT"
+    APP_DOWN = "APP_DOWN"
+    OTHER = "OTHER"
+
+
+class Source(StrEnum):
+    """The party that asked for a pause or a waiver."""
+
+    OPERATOR = "OPERATOR"
+    USER = "USER"
+    SUPPORT = "SUPPORT"
+
+
+class Attested(NamedTuple):
+    """The values of an attestation that a fee depends on; amounts are minor units.
+
+    `until_us` is the end of a pause unless it is resumed, None for the other kinds.
+    """
+
+    kind: AttestationKind
+    event_us: int
+    until_us: int | None = None
+    amount_minor: int = 0
+    pending_minor: int = 0
+
+
+def meter_of(attested: Iterable[Attested]) -> Meter:
+    """The meter by all attestations of a rental, in the order of their numbers."""
+    pauses: list[Pause] = []
+    pending_minor = given_minor = 0
+    for it in attested:
+        if it.kind is AttestationKind.PAUSE and it.until_us is not None:
+            pauses.append(Pause(it.event_us, it.until_us))
+        elif it.kind is AttestationKind.RESUME:
+            pauses[-1] = Pause(pauses[-1].from_us, it.event_us, resumed=True)
+        elif it.kind is AttestationKind.WAIVER:
+            pending_minor += it.pending_minor
+            given_minor += it.amount_minor - it.pending_minor
+    return Meter(tuple(pauses), pending_minor, given_minor)

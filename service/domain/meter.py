@@ -1,0 +1,48 @@
+"""The meter of a rental: the pauses in which it stands, and the part of the fee that is waived."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Pause(NamedTuple):
+    """A time in which the meter stands, in microseconds since the epoch; `until_us` is its end.
+
+    A pause that was not resumed ends by itself, at the policy's bound.
+    """
+
+    from_us: int
+    until_us: int
+    resumed: bool = False
+
+    @property
+    def length_us(self) -> int:
+        """The length of the whole pause in microseconds."""
+        return self.until_us - self.from_us
+
+
+class Meter(NamedTuple):
+    """All that an operator reported about the fee of a rental; amounts are minor units.
+
+    `pauses` are in the order of time, and no two overlap. `pending_minor` was waived of the fee
+    before it was captured, `given_minor` after that.
+    """
+
+    pauses: tuple[Pause, ...] = ()
+    pending_minor: int = 0
+    given_minor: int = 0
+
+    def paused_us(self, until_us: int) -> int:
+        """The time until `until_us` in which the meter stood, in microseconds."""
+        return sum(
+            min(it.until_us, until_us) - it.from_us for it in self.pauses if it.from_us < until_us
+        )
+
+    @property
+    def paused_whole_us(self) -> int:
+        """The length of all pauses; of a pause that goes on, until the policy's bound."""
+        return sum(it.length_us for it in self.pauses)
+
+
+RUNNING = Meter()
+"""The meter of a rental without a pause and without a waiver."""

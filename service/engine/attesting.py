@@ -1,0 +1,91 @@
+"""The rows of attestations, as a batch reads and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import NamedTuple
+
+from service.domain.attestations import AttestationKind, Cause, Source, meter_of
+from service.domain.authorization import Authorization, Custody, Step
+from service.domain.meter import RUNNING, Meter
+from service.engine.ports import Transaction
+from service.engine.records.attestations import AttestationRecord
+from service.engine.records.captures import digest_of
+from service.engine.rows import Draft, Rows, Wish
+from service.engine.tables import ATTESTATIONS, Pair
+
+_BY_AUTHORIZATION = ("user_id", "authorization_id")
+_AWAY = (Custody.MISSING, Custody.UNKNOWN)
+
+
+class Word(NamedTuple):
+    """The caller's words of an attestation; a part may be absent."""
+
+    cause: Cause | None = None
+    source: Source | None = None
+    evidence: str = ""
+
+
+def metered(found: Iterable[Authorization]) -> set[Pair]:
+    """The authorizations whose attestations must be read, because a fee may depend on them.
+
+    A pause leaves `paused_us` on the authorization, and a waiver leaves corrections. After the
+    item's return a fee is computed only for commands that add their keys.
+    """
+    return {
+        (it.user_id, it.authorization_id)
+        for it in found
+        if (it.paused_us or it.corrections) and (it.close_us is None or it.custody in _AWAY)
+    }
+
+
+def read_attestations(rows: Rows, keys: Iterable[Pair], transaction: Transaction) -> None:
+    """Reads all attestations of these authorizations."""
+    transaction.read(rows, [Wish(ATTESTATIONS, _BY_AUTHORIZATION, set(keys))])
+
+
+def _rows_of(it: Authorization, rows: Rows) -> list[AttestationRecord]:
+    name = (it.user_id, it.authorization_id)
+    found = [row for row in rows[ATTESTATIONS].values() if row[:2] == name]
+    return sorted(found, key=attrgetter("number"))
+
+
+def meter(it: Authorization, rows: Rows) -> Meter:
+    """The meter of a rental by its attestations, which must have been read."""
+    if not (it.paused_us or it.corrections):
+        return RUNNING
+    return meter_of([row.attested for row in _rows_of(it, rows)])
+
+
+def attest(
+    draft: Draft,
+    step: Step,
+    rows: Rows,
+    kind: AttestationKind,
+    word: Word,
+    now_us: int,
+    *,
+    until_us: int | None = None,
+    amount_minor: int = 0,
+    pending_minor: int = 0,
+) -> AttestationRecord:
+    """Adds the row of a step's attestation to the draft; the earlier ones must have been read."""
+    it = step.authorization
+    values = (
+        it.authorization_id,
+        len(_rows_of(it, rows)) + 1,
+        kind,
+        word.cause,
+        word.source,
+        word.evidence,
+        until_us,
+        amount_minor,
+        pending_minor,
+        it.version,
+        step.event_us,
+        now_us,
+    )
+    row = AttestationRecord(it.user_id, *values, digest_of(*values))
+    draft[ATTESTATIONS].append(row)
+    return row

@@ -1,0 +1,59 @@
+"""WaiveFee: the operator gives up the fee of a rental, or a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain import waivers
+from service.domain.attestations import AttestationKind, Cause, Source
+from service.domain.money import Money
+from service.engine.attesting import Word, attest, meter
+from service.engine.calls import Attestation, AuthorizationCommand, Work
+from service.engine.context import Context, Decided
+from service.engine.correcting import Remark, captures_of
+from service.engine.operation import Operation
+from service.engine.operations.report_found import wanted
+from service.engine.posting import apply, opened, positive_minor, product_of
+from service.engine.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class WaiveFee(AuthorizationCommand):
+    """Waive `amount` of the fee; None means the whole fee.
+
+    `evidence` is the operator's reference to its evidence.
+    """
+
+    amount: Money | None
+    cause: Cause
+    source: Source
+    evidence: str
+
+
+def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
+    """Gives the captured part back, and keeps the rest from being captured."""
+    current, line, draft = opened(work.caller, it, rows, context)
+    amount_minor = None if it.amount is None else positive_minor(it.amount, current)
+    step, waiver = waivers.waive(
+        current,
+        product_of(current, context),
+        meter(current, rows),
+        captures_of(current, rows, draft),
+        amount_minor,
+        context.now_us,
+    )
+    result = apply(draft, step, line, rows, context, Remark(it.cause))
+    row = attest(
+        draft,
+        step,
+        rows,
+        AttestationKind.WAIVER,
+        Word(it.cause, it.source, it.evidence),
+        context.now_us,
+        amount_minor=waiver.amount_minor,
+        pending_minor=waiver.pending_minor,
+    )
+    return Decided(draft, Attestation(result, row), result.user_id, result.authorization_id)
+
+
+WAIVE_FEE = Operation(WaiveFee, wanted, decide)

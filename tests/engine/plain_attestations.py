@@ -1,0 +1,155 @@
+"""The rules of pauses, waivers and returns without a dock, told a second time.
+
+Each function is a rule of the reference, which is its first argument.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.engine import operations as c
+from tests.engine.plain_terms import (
+    CHARGED,
+    MOST_PAUSES,
+    OVERDUE_US,
+    PAUSE_US,
+    PRODUCTS,
+    Refused,
+    Row,
+    minor,
+    no_damage,
+    required,
+)
+
+
+def words(books: Any, it: Row) -> list[Row]:
+    """The attestations of a rental, in their order."""
+    found: list[Row] = []
+    while (it["key"], len(found) + 1) in books.attestations:
+        found.append(books.attestations[it["key"], len(found) + 1])
+    return found
+
+
+def stands(books: Any, it: Row) -> list[list[int]]:
+    """The times in which the meter stands: from, until, and 1 if the rental was resumed."""
+    found: list[list[int]] = []
+    for word in words(books, it):
+        if word["kind"] == "PAUSE":
+            found.append([word["event_us"], word["until_us"], 0])
+        elif word["kind"] == "RESUME":
+            found[-1][1:] = [word["event_us"], 1]
+    return found
+
+
+def stood(books: Any, it: Row, until_us: int) -> int:
+    """The time until an instant in which the meter stood."""
+    cut = [(begin, min(end, until_us)) for begin, end, _ in stands(books, it)]
+    return sum(max(0, end - begin) for begin, end in cut)
+
+
+def waived(books: Any, it: Row, part: str) -> int:
+    """The amount waived before it was captured ("pending"), or after that ("given")."""
+    sums = {"pending": 0, "given": 0}
+    for word in words(books, it):
+        if word["kind"] == "WAIVER":
+            sums["pending"] += word["pending"]
+            sums["given"] += word["amount"] - word["pending"]
+    return sums[part]
+
+
+def attest(books: Any, it: Row, kind: str, event_us: int, command: Any, **more: Any) -> Row:
+    """Notes the attestation of the step just taken."""
+    explained = kind in ("PAUSE", "WAIVER")
+    row = {
+        "kind": kind, "cause": str(command.cause) if explained else None,
+        "source": str(command.source) if explained else None, "evidence": command.evidence,
+        "until_us": None, "amount": 0, "pending": 0, "version": it["version"],
+        "event_us": event_us, **more,
+    }  # fmt: skip
+    books.put(books.attestations, (it["key"], len(words(books, it)) + 1), row)
+    return row
+
+
+def _move(books: Any, it: Row, name: str, event_us: int, by_us: int, **new: Any) -> None:
+    """Moves all that follows from the meter."""
+    moved = {
+        "paused_us": it["paused_us"] + by_us, "due_us": it["due_us"] + by_us,
+        "lost_us": it["lost_us"] + by_us,
+    }  # fmt: skip
+    books.step(it, f"authorization.{name}", event_us, **{**moved, **new})
+
+
+def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int) -> Row:
+    """Stops the meter for what is left of the time for pauses."""
+    required(it, "ACTIVE", "OVERDUE")
+    from_us = books._occurred(it, command.occurred_us, now_us)
+    no_damage(it)
+    earlier = stands(books, it)
+    last_us = earlier[-1][1] if earlier else 0
+    if last_us > now_us:
+        raise Refused("ALREADY_PAUSED")
+    left_us = PAUSE_US - sum(end - begin for begin, end, _ in earlier)
+    if left_us <= 0 or len(earlier) >= MOST_PAUSES:
+        raise Refused("PAUSE_LIMIT_REACHED")
+    from_us = max(from_us, last_us)
+    state = "ACTIVE" if it["due_us"] + left_us > now_us else it["state"]
+    _move(books, it, "paused", from_us, left_us, state=state)
+    return attest(books, it, "PAUSE", from_us, command, until_us=from_us + left_us)
+
+
+def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: int) -> Row:
+    """Lets the meter run on."""
+    required(it, "ACTIVE", "OVERDUE")
+    at_us = books._occurred(it, command.occurred_us, now_us)
+    no_damage(it)
+    earlier = stands(books, it)
+    if not earlier or earlier[-1][2] or at_us >= earlier[-1][1]:
+        raise Refused("NOT_PAUSED")
+    at_us = max(at_us, earlier[-1][0])
+    back_us = at_us - earlier[-1][1]
+    # The item is overdue for a while before it counts as lost, however late the word comes.
+    overdue_us = max(it["due_us"] + back_us, now_us) + OVERDUE_US
+    lost_us = max(it["lost_us"] + back_us, overdue_us)
+    _move(books, it, "resumed", at_us, back_us, lost_us=lost_us)
+    return attest(books, it, "RESUME", at_us, command)
+
+
+def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) -> Row:
+    """Gives the captured fee back, and keeps the rest from being captured."""
+    asked = None if command.amount is None else minor(command.amount)
+    if asked == 0:
+        raise Refused("INVALID_INPUT")
+    no_damage(it)
+    required(it, *CHARGED)
+    settled = it["state"] == "SETTLED"
+    if settled and it["custody"] != "IN_STATION":
+        raise Refused("NOT_RETURNED")
+    fees = [row for _, row in books._of(it) if row["purpose"] == "FEE"]
+    captured = sum(row["amount"] for row in fees)
+    kept = sum(row["amount"] - row["conceded"] for row in fees)
+    open_now = open_ever = 0
+    if not settled:
+        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        open_now = max(0, books._usage(it, now_us) - captured)
+        open_ever = max(0, cap - waived(books, it, "pending") - captured)
+    if kept + (open_ever if asked is None else open_now) == 0:
+        raise Refused("NOTHING_TO_WAIVE")
+    if asked is not None and asked > kept + open_now:
+        raise Refused("INVALID_INPUT")
+    amount = kept + open_ever if asked is None else asked
+    given = min(amount, kept)
+    pending = amount - given
+    of_fee = [one for one in books._of(it) if one[1]["purpose"] == "FEE"]
+    postings, new, parts = books._give(it, given, of_fee)
+    if settled and asked is None:
+        new |= {"uncollected": 0}
+    parts += [(0, pending, 0, 0)] if pending else []
+    books.step(it, "authorization.fee_waived", now_us, *postings, **new)
+    said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
+    books._correct(it, said, ("authorization.fee_waived", now_us), *parts)
+    return attest(books, it, "WAIVER", now_us, command, amount=amount, pending=pending)
+
+
+def handed_over(books: Any, it: Row, command: c.Settle, event_us: int) -> Row:
+    """Notes that an item came back without a dock."""
+    return attest(books, it, str(command.handover), event_us, command)

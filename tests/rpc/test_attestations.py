@@ -1,0 +1,66 @@
+"""R17 at the wire: pauses, waivers, and returns without a dock."""
+
+from __future__ import annotations
+
+import pytest
+from freehold.v1 import authorization_pb2 as pb
+from freehold.v1 import authorization_service_pb2 as rpc
+
+from tests.operations.call import Parts
+from tests.operations.test_attestations import NOW, WORD
+from tests.rpc import ready
+from tests.rpc.support import Desks, violated
+
+
+def test_r17_the_wire_tells_what_was_attested(desk: Desks) -> None:
+    """R17: a pause, its end, a waiver and a return by hand come back in their answers, and in
+    GetAuthorization with causes, sources, evidence and times."""
+    it = ready.active(desk)
+    operator = desk.operator
+    paused = operator.call("PauseRental", name=it.name, occurred_at=NOW, **WORD)
+    assert paused.authorization.paused.ToSeconds() == 86_400
+    assert paused.pause.until_time.seconds == paused.pause.occur_time.seconds + 86_400
+    resumed = operator.call("ResumeRental", name=it.name, evidence="case-2")
+    assert resumed.resume.kind == pb.ATTESTATION_KIND_RESUME
+    waived = operator.call("WaiveFee", name=it.name, **WORD)
+    assert waived.waiver.waived == waived.waiver.pending
+    done = operator.call(
+        "SettleAuthorization",
+        name=it.name,
+        usage={},
+        return_kind=rpc.SettleAuthorizationRequest.RETURN_KIND_BY_HAND,
+        evidence="receipt-1",
+    )
+    assert done.handover.kind == pb.ATTESTATION_KIND_BY_HAND
+    told = operator.call("GetAuthorization", name=it.name)
+    assert list(told.attestations) == [
+        paused.pause,
+        resumed.resume,
+        waived.waiver,
+        done.handover,
+    ]
+    first = told.attestations[0]
+    said = (first.cause, first.source, first.evidence)
+    assert said == (pb.CAUSE_CABINET_FULL, pb.SOURCE_USER, WORD["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"evidence": ""}, "evidence"),
+        ({"final": False}, "final"),
+        ({"return_kind": rpc.SettleAuthorizationRequest.RETURN_KIND_DOCKED}, "evidence"),
+    ],
+)
+def test_r17_a_hand_over_is_whole(desk: Desks, changes: Parts, field: str) -> None:
+    """R17: a return by post needs evidence and is the last capture; a docked one has no
+    evidence."""
+    request: Parts = {
+        "name": ready.active(desk).name,
+        "usage": {},
+        "return_kind": rpc.SettleAuthorizationRequest.RETURN_KIND_BY_POST,
+        "evidence": "parcel-1",
+        **changes,
+    }
+    message = rpc.SettleAuthorizationRequest(request_id=desk.operator.fresh(), **request)
+    assert violated(desk.operator, "SettleAuthorization", message) == {field}
