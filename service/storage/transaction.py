@@ -302,10 +302,11 @@ class SqlTransaction:
                 _delete(self.cursor, delete, table, before)
                 if row is not None:
                     new.append(row)
-        if new:
-            self._insert(table, new)
+        # A new row may take the place that a changed row leaves, such as that of the open case.
         if rows:
             self._update(table, keys, rows, as_read)
+        if new:
+            self._insert(table, new)
 
     def _insert(self, table: Table[Any, Any], rows: list[Any]) -> None:
         of = self.statements.tables[table]

@@ -17,6 +17,7 @@ from service.engine.engine import BatchSplit, EngineStatistics, Result
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import OpenBulk, PutUser, Wake
 from service.storage.store import SqlStore
+from tests.engine import acts
 from tests.engine.calls import (
     authorize,
     balances,
@@ -301,3 +302,13 @@ def test_a_bulk_call_has_a_request_id(desk: Desk) -> None:
     assert desk.apply(first) == [answer]
     (other,) = desk.apply(desk.work(OpenBulk(), request_id="r", caller=PLATFORM, body=b"others"))
     assert reason(other) == "REQUEST_ID_REUSED"
+
+
+def test_a_case_that_a_batch_closes_and_opens_again(desk: Desk) -> None:
+    """A batch that ends a claim and takes a new one of the same rental is written at once: the new
+    case takes the place of the closed one."""
+    it = rental(desk, acts.claim_return(rental(desk, authorize())))
+    before = desk.engine.statistics.conflicts
+    results = desk.apply(desk.work(acts.contest(it)), desk.work(acts.claim_return(it)))
+    assert all(isinstance(result, bytes) for result in results), results
+    assert (desk.engine.statistics.conflicts, desk.engine.statistics.split) == (before, 0)
