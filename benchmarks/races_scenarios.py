@@ -18,6 +18,7 @@ from benchmarks.races_references import shared_payment
 from benchmarks.races_request_ids import one_id, tombstone, two_bodies
 from benchmarks.races_round import Scenario
 from benchmarks.races_states import capture, claim, offer, overdue, pickup, review
+from benchmarks.races_suspense import suspense
 
 
 class Race(NamedTuple):
@@ -55,6 +56,7 @@ RACES: dict[str, Race] = {
     "debt": Race(debt, ("one", "other")),
     "case": Race(case, ("complaint", "granted", "refused")),
     "refund": Race(refund, ("payout", "charge-back")),
+    "suspense": Race(suspense, ("pay", "return")),
     "write-off": Race(write_off, ("approve", "pay")),
     "payout": Race(payout, ("what was owed before", "more than was owed before"), heat=len(PAYEES)),
 }

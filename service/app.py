@@ -49,6 +49,7 @@ from service.rpc import (
 )
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.case_service import CaseReads
+from service.rpc.charge_backs import ChargeBackReads
 from service.rpc.collection_service import CollectionReads
 from service.rpc.convert import encode_authorization
 from service.rpc.credit_service import People
@@ -63,6 +64,7 @@ from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer, read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
+from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
 from service.storage.horizon import Horizon, Waiting
 from service.storage.lists import Lists
@@ -205,6 +207,7 @@ class App:
             ],
             collection_service.SERVICE: [
                 *treasury.methods(small),
+                *ChargeBackReads(ChargeBackLists(store.engine), self._readers).methods(small),
                 *changing(collection_service.MUTATIONS, small),
             ],
             case_service.SERVICE: [

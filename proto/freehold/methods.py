@@ -207,6 +207,30 @@ class Methods:
         collection_service_pb2.ResolveChargeBackResponse,
     )
 
+    list_charge_backs = Method(
+        "CollectionService",
+        collection_service_pb2.ListChargeBacksRequest,
+        collection_service_pb2.ListChargeBacksResponse,
+    )
+
+    record_unmatched = Method(
+        "CollectionService",
+        collection_service_pb2.RecordUnmatchedRequest,
+        collection_service_pb2.RecordUnmatchedResponse,
+    )
+
+    match_suspense = Method(
+        "CollectionService",
+        collection_service_pb2.MatchSuspenseRequest,
+        collection_service_pb2.MatchSuspenseResponse,
+    )
+
+    list_suspense = Method(
+        "CollectionService",
+        collection_service_pb2.ListSuspenseRequest,
+        collection_service_pb2.ListSuspenseResponse,
+    )
+
     set_provision = Method(
         "CollectionService",
         collection_service_pb2.SetProvisionRequest,

@@ -38,6 +38,7 @@ from service.domain.authorization import (
 from service.domain.dunning import LADDER
 from service.domain.ledger import Account, operator_account
 from service.domain.refunds import PAUSES_US
+from service.domain.suspense import RAIL_ACCOUNT
 from service.domain.transitions import Transition as T
 from service.engine.records.payments import PaymentKind
 
@@ -199,7 +200,8 @@ class Attribution:
         )  # fmt: skip
 
     def _own(self, index: int) -> bool:
-        """True if an entry without an authorization is a limit or an operator's payment.
+        """True if an entry without an authorization is a limit, or a payment of an operator or of
+        the rail's own account.
 
         Adds up the payments.
         """
@@ -207,11 +209,14 @@ class Attribution:
         user_id, currency = self._portion.lines_of[self._portion.entry_line[index]]
         transition = _TRANSITIONS[it["transition"][index]]
         operator_id = self._portion.operator_of(index)
-        kind = e.OPERATORS_OWN.get(transition)
+        of_rail = user_id == RAIL_ACCOUNT
+        kind = (e.RAILS_OWN if of_rail else e.OPERATORS_OWN).get(transition)
         if kind is not None:
             person = int(self._portion.line_person[self._portion.entry_line[index]])
             key = (person, kind, currency)
             self.operators_own[key] += int(it["amount_minor"][index])
+        if of_rail:
+            return kind is not None and bool(operator_id == PLATFORM)
         if operator_account(operator_id) == user_id:
             return kind is not None
         return transition is T.LIMIT_SET and bool(operator_id == PLATFORM)

@@ -18,6 +18,7 @@ from service.books.columns import Columns, add_up
 from service.books.faults import Array, Faults, Place
 from service.books.portion import PURPOSES, TRANSITIONS, Portion, Stage
 from service.domain.captures import Purpose
+from service.domain.transitions import Transition as T
 from service.engine.records.captures import digest_of
 
 _PURPOSE_NAMES, _TRANSITION_NAMES = list(PURPOSES), list(TRANSITIONS)
@@ -26,6 +27,7 @@ _CAPTURING = of_transitions(e.CAPTURING)
 _ALLOWED: Final = {
     (TRANSITIONS[transition], *kind) for transition, kinds in e.CORRECTING.items() for kind in kinds
 }
+_REOPENED: Final = TRANSITIONS[T.CHARGE_BACK_REOPENED]
 _OF_DEBTS: Final = {TRANSITIONS[transition] for transition in e.CORRECTING_DEBTS}
 _CAPTURE_VALUES = (
     *("authorization_id", "number", "purpose", "amount_minor", "business_reference"),
@@ -177,6 +179,8 @@ def _allowed(it: Columns) -> Array:
         *(it[name].tolist() for name in names), strict=True
     ):
         sign = (disputed > 0) - (disputed < 0)
+        if transition == _REOPENED:
+            conceded = -conceded
         whole = conceded in (0, amount) and abs(disputed) <= amount
         of_debt = not (capture or conceded or sign) and transition in _OF_DEBTS
         kinds.append(of_debt or (whole and (transition, conceded > 0, sign) in _ALLOWED))

@@ -122,9 +122,19 @@ _EARNED: Effects = {
         captured_minor=1, captured_credit_minor=1, fee_minor=1
     ),
 }
+# A payment whose money was in suspense before.
+_MATCHED: Effects = {
+    (A.SUSPENSE, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
+    (A.SUSPENSE, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
+    (A.SUSPENSE, A.OVERPAID): _moves(overpaid_minor=-1, received_minor=1, payments=1),
+    (A.SUSPENSE, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
+    (A.SUSPENSE, A.RECEIVABLE_UNHELD): _moves(paid_minor=1, received_minor=1, payments=1),
+}
 _DROPPED: Effects = {(A.OPERATOR_DEFERRED, A.RECEIVABLE_UNHELD): _moves(unheld_dropped_minor=1)}
 # A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
+# A decision for the person is undone.
+_REGAINED = {"charged_back_minor": 1, "received_minor": 1}
 _GIVEN_BACK: Effects = {
     **_LOWERED,
     **_concedes(A.RECEIVABLE_DISPUTED, lowered_minor=1, disputed_minor=-1),
@@ -165,6 +175,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.CASH, A.OVERPAID): _moves(overpaid_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
         (A.CASH, A.RECEIVABLE_UNHELD): _moves(paid_minor=1, received_minor=1, payments=1),
+        **_MATCHED,
         **_EARNED,
         **_REPAID,
     },
@@ -200,7 +211,9 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         **_REPAID,
     },
     T.CHARGED_BACK: {
-        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1, charge_backs=1)
+        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1, charge_backs=1),
+        (A.SUSPENSE, A.CASH): _moves(charge_backs=1),
+        (A.RECEIVABLE_CHARGED_BACK, A.SUSPENSE): _moves(charged_back_minor=1, charge_backs=1),
     },
     T.CHARGE_BACK_OVERTURNED: {(A.CASH, A.RECEIVABLE_CHARGED_BACK): _moves(charged_back_minor=-1)},
     T.CHARGE_BACK_WON: {
@@ -236,6 +249,27 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         **_EARNED,
         **_REPAID,
     },
+    T.CHARGE_BACK_REOPENED: {
+        (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1),
+        (A.RECEIVABLE_CHARGED_BACK, A.OPERATOR_PAYABLE): _moves(
+            conceded_minor=-1, refunded_minor=-1, **_REGAINED
+        ),
+        (A.RECEIVABLE_CHARGED_BACK, A.FEE_INCOME): _moves(
+            conceded_minor=-1, fee_minor=1, refunded_minor=-1, **_REGAINED
+        ),
+        (A.RECEIVABLE_CHARGED_BACK, A.GOODWILL): _moves(refunded_minor=-1, **_REGAINED),
+        (A.RECEIVABLE_CHARGED_BACK, A.RECOVERY): _moves(recovered_minor=1, **_REGAINED),
+        (A.RECEIVABLE_CHARGED_BACK, A.DEPOSIT): _moves(held_cash_minor=1, **_REGAINED),
+        (A.RECEIVABLE_CHARGED_BACK, A.OVERPAID): _moves(overpaid_minor=-1, **_REGAINED),
+        (A.RECEIVABLE_CHARGED_BACK, A.CREDIT_LOSS): _moves(
+            overpaid_written_off_minor=-1, **_REGAINED
+        ),
+        (A.RECEIVABLE_CHARGED_BACK, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, **_REGAINED),
+    },
+    T.SUSPENSE_CAME_IN: {(A.CASH, A.SUSPENSE): ()},
+    T.SUSPENSE_TAKEN_BACK: {(A.SUSPENSE, A.CASH): ()},
+    T.SUSPENSE_RETURNED: {(A.SUSPENSE, A.CASH): ()},
+    T.SUSPENSE_REGAINED: {(A.CASH, A.SUSPENSE): ()},
     T.DEBT_BOOKED: {(A.RECEIVABLE_UNHELD, A.OPERATOR_DEFERRED): _moves(unheld_minor=1)},
     T.DEBT_DROPPED: _DROPPED,
     T.CASE_DECIDED: {**_GIVEN_BACK, **_DROPPED},
@@ -257,6 +291,13 @@ OPERATORS_OWN: Final = {
     T.OPERATOR_PAID_BACK: PaymentKind.OPERATOR_PAYMENT,
 }
 """Transitions on an operator's own line, each with its kind of payment."""
+RAILS_OWN: Final = {
+    T.SUSPENSE_CAME_IN: PaymentKind.UNMATCHED_IN,
+    T.SUSPENSE_TAKEN_BACK: PaymentKind.UNMATCHED_OUT,
+    T.SUSPENSE_RETURNED: PaymentKind.RETURNED,
+    T.SUSPENSE_REGAINED: PaymentKind.REGAINED,
+}
+"""Transitions on the rail's own line, each with its kind of payment."""
 
 
 CAPTURING: Final = frozenset({T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST})
@@ -278,6 +319,8 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     T.DISPUTE_WON: ((True, -1), (False, -1)),
     T.CHARGE_BACK_OVERTURNED: ((False, 0),),
     T.CHARGE_BACK_WON: ((True, 0), (False, 0)),
+    # What the operator had given up is given back to it.
+    T.CHARGE_BACK_REOPENED: ((True, 0), (False, 0)),
 }
 """The transitions that correct a charge: whether the operator gives the amount up, and the sign of
 the change of what is disputed."""
@@ -352,11 +395,11 @@ NO_CALLS: Final = frozenset(CLIMBED) | {
     *(T.DEBT_DROPPED, T.CASE_DECIDED_BY_TIME),
     *(T.PAYOUT_FAILED, T.PAYOUT_RETURNED, T.PAYOUT_CANCELLED, T.PAYOUT_SUCCEEDED_LATE),
     *(T.SET_OFF, T.PAID_OUT_BY_TIME),
-    *(T.APPEARED, T.RETURN_PRESUMED),
+    *(T.APPEARED, T.RETURN_PRESUMED, T.CHARGE_BACK_REOPENED),
     *(T.ASSET_TAKEN, T.DEPOSIT_CARRIED_OVER),
 }
-"""Transitions by time, by the rail or by a call on another authorization; a loss may also be a
-call."""
+"""Transitions by time, by the rail or by a call on another authorization, and those that precede
+another one of the same call; a loss may also be a call."""
 ENDS: Final = {
     TransferState.FAILED: T.DEBIT_FAILED,
     TransferState.CANCELLED: T.DEBIT_CANCELLED,
@@ -389,6 +432,7 @@ PAYMENTS: Final = {
     PaymentKind.PAYMENT: "payments",
     PaymentKind.ELSEWHERE: "elsewhere",
     PaymentKind.CHARGE_BACK: "charge_backs",
+    PaymentKind.CASE: "charge_backs",
 }
 
 

@@ -32,7 +32,7 @@ from service.engine.records.transfers import TransferState, transfer_reference
 from service.storage import schema as t
 
 _KINDS, _STATES, _TRANSITIONS = list(PaymentKind), list(TransferState), list(T)
-_OWN_KINDS = frozenset(e.OPERATORS_OWN.values())
+_OWN_KINDS = frozenset({*e.OPERATORS_OWN.values(), *e.RAILS_OWN.values()})
 _PAYOUT = TRANSFER_KINDS[TransferKind.PAYOUT]
 _SUCCEEDED = {TransferState.SUCCEEDED, TransferState.RETURNED}
 _UNDER_WAY = {TransferState.REQUESTED, TransferState.SENT}
@@ -75,7 +75,7 @@ class Recorded:
         for kind, flow in e.PAYMENTS.items():
             some = (it["kind"] == PAYMENT_KINDS[kind]) & (named >= 0)
             if some.any():
-                self._flows[flow] = add_up(
+                self._flows[flow] = self._flows[flow] + add_up(
                     named[some], it["amount_minor"][some], self._portion.authorizations.count
                 )
         own = np.isin(it["kind"], [PAYMENT_KINDS[kind] for kind in _OWN_KINDS])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Engine, select
 
+from service.books import charge_backs
 from service.books.aliases import check_aliases
 from service.books.columns import rows_of
 from service.books.faults import Found
@@ -106,6 +107,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
     if start is None:
         _check_payables(connection, parts)
         check_aliases(connection)
+    charge_backs.check(connection)
     broken = [it for part in parts for it in part.references]
     if broken:
         return min(broken, key=lambda it: it[0])[1]

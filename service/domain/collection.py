@@ -1,4 +1,4 @@
-"""After a capture: payments, disputes, charge-backs, refunds, provisions and write-offs."""
+"""After a capture: payments, disputes, refunds, provisions and write-offs."""
 
 from __future__ import annotations
 
@@ -290,90 +290,12 @@ def resolve_dispute(
     if not user_won:
         back = Posting(Account.RECEIVABLE, Account.RECEIVABLE_DISPUTED, amount_minor)
         return step(settled, (back,), Transition.DISPUTE_LOST, now_us, parts=parts)
-    given, postings = _given_up(settled, amount_minor, Account.RECEIVABLE_DISPUTED, goodwill)
+    given, postings = concessions.give_up(
+        settled, amount_minor, Account.RECEIVABLE_DISPUTED, goodwill=goodwill
+    )
     lowered = given._replace(lowered_minor=it.lowered_minor + amount_minor)
     line = Posting(Account.AVAILABLE, Account.DRAWN, amount_minor)
     return step(lowered, (*postings, line), Transition.DISPUTE_WON, now_us, parts=parts)
-
-
-def _given_up(
-    it: Authorization, amount_minor: int, against: Account, goodwill: bool
-) -> concessions.Given:
-    if goodwill:
-        return it, (Posting(Account.GOODWILL, against, amount_minor),)
-    return concessions.concede(it, amount_minor, against)
-
-
-RECORD_CHARGE_BACK = Act("RecordChargeBack", TAKEN)
-
-
-def charge_back(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person's bank took money back; the amount is disputed until that is decided.
-
-    The bank may take back any money that came by the rail, even if it has gone out by now.
-    """
-    require(it, RECORD_CHARGE_BACK)
-    _within(amount_minor, it.chargeable_back_minor, "received by the rail and not charged back")
-    charged = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
-    postings = (Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor),)
-    return step(charged, postings, Transition.CHARGED_BACK, now_us)
-
-
-RESOLVE_CHARGE_BACK = Act("ResolveChargeBack", TAKEN)
-
-
-def resolve_charge_back(
-    it: Authorization,
-    *,
-    user_won: bool,
-    goodwill: bool,
-    now_us: int,
-    captures: Sequence[Capture] = (),
-) -> Step:
-    """The charge-back is overturned and the money comes back, or the person keeps it.
-
-    An amount that the person keeps is taken, in this order, from money owed back or held, from the
-    charge as after a won dispute, and from amounts recovered after a write-off. The rest had gone
-    out before the bank took it back: the person got it twice, and no operator pays for it.
-    """
-    require(it, RESOLVE_CHARGE_BACK)
-    amount_minor = it.charged_back_minor
-    if amount_minor == 0:
-        raise IllegalState("NOTHING_CHARGED_BACK", "nothing is charged back", it.state)
-    settled = it._replace(charged_back_minor=0)
-    if not user_won:
-        back = Posting(Account.CASH, Account.RECEIVABLE_CHARGED_BACK, amount_minor)
-        none = Part(WITHOUT_ROW, amount_minor)
-        return step(settled, (back,), Transition.CHARGE_BACK_OVERTURNED, now_us, parts=(none,))
-    owed_minor = min(amount_minor, it.refund_payable_minor)
-    held_minor = min(amount_minor - owed_minor, it.held_cash_minor)
-    kept_minor = min(amount_minor - owed_minor - held_minor, it.kept_minor)
-    paid_minor = min(kept_minor, max(0, it.kept_minor - it.recovered_minor))
-    recovered_minor = kept_minor - paid_minor
-    twice_minor = amount_minor - owed_minor - held_minor - kept_minor
-    conceded_minor = 0 if goodwill else paid_minor
-    parts = corrections.conceded(it, captures, conceded_minor)
-    if amount_minor > conceded_minor:
-        # No capture is concerned by the rest.
-        parts += (Part(WITHOUT_ROW, amount_minor - conceded_minor),)
-    given, postings = _given_up(settled, paid_minor, Account.RECEIVABLE_CHARGED_BACK, goodwill)
-    taken = given._replace(
-        refund_payable_minor=it.refund_payable_minor - owed_minor,
-        cash_minor=it.cash_minor - held_minor,
-        held_cash_minor=it.held_cash_minor - held_minor,
-        refunded_minor=it.refunded_minor + paid_minor,
-        recovered_minor=it.recovered_minor - recovered_minor,
-        received_minor=it.received_minor - amount_minor,
-        overpaid_minor=it.overpaid_minor + twice_minor,
-    )
-    all_postings = (
-        Posting(Account.REFUND_PAYABLE, Account.RECEIVABLE_CHARGED_BACK, owed_minor),
-        Posting(Account.DEPOSIT, Account.RECEIVABLE_CHARGED_BACK, held_minor),
-        *postings,
-        Posting(Account.RECOVERY, Account.RECEIVABLE_CHARGED_BACK, recovered_minor),
-        Posting(Account.OVERPAID, Account.RECEIVABLE_CHARGED_BACK, twice_minor),
-    )
-    return step(taken, all_postings, Transition.CHARGE_BACK_WON, now_us, parts=parts)
 
 
 SET_PROVISION = Act("SetProvision", frozenset({State.SETTLED}))

@@ -30,6 +30,13 @@ def concede(it: Authorization, amount_minor: int, against: Account) -> Given:
     )
 
 
+def give_up(it: Authorization, amount_minor: int, against: Account, *, goodwill: bool) -> Given:
+    """Freehold bears an amount out of goodwill, or else the operator gives it up."""
+    if goodwill:
+        return it, (Posting(Account.GOODWILL, against, amount_minor),)
+    return concede(it, amount_minor, against)
+
+
 def lower(it: Authorization, amount_minor: int) -> Given:
     """Lowers the due amount; that part of the line is available again."""
     given, postings = concede(it, amount_minor, Account.RECEIVABLE)

@@ -82,6 +82,12 @@ class Transition(StrEnum):
     DUE_31_DAYS = "collection.due_31_days"
     DUE_61_DAYS = "collection.due_61_days"
     DUE_91_DAYS = "collection.due_91_days"
+    CHARGE_BACK_REOPENED = "collection.charge_back_reopened"
     # between Freehold and operators
     OPERATOR_PAID = "operator.paid_out"
     OPERATOR_PAID_BACK = "operator.paid_back"
+    # money at the rail that matches nothing
+    SUSPENSE_CAME_IN = "suspense.came_in"
+    SUSPENSE_TAKEN_BACK = "suspense.taken_back"
+    SUSPENSE_RETURNED = "suspense.returned"
+    SUSPENSE_REGAINED = "suspense.regained"

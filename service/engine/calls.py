@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.cases import Case
+from service.domain.charge_backs import ChargeBack
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
+from service.domain.suspense import SuspenseItem
 from service.domain.tariff import Fee
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
@@ -105,6 +107,22 @@ class CaseTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargedBack:
+    """An authorization after a charge-back, and the row of the bank's case."""
+
+    authorization: Authorization
+    charge_back: ChargeBack
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """An item in suspense after a call, and the authorization to which it was matched, if any."""
+
+    item: SuspenseItem
+    authorization: Authorization | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """The Authorize to reverse has not arrived; it will be declined if it arrives late."""
 
@@ -161,6 +179,8 @@ Answer = (
     | CaseTold
     | AliasRecord
     | Attestation
+    | ChargedBack
+    | Matched
     | Tombstone
     | Profile
     | Line

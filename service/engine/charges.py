@@ -1,11 +1,20 @@
-"""Reads the captures, corrections and damage charges that a batch compares."""
+"""Reads the captures, corrections, damage charges and charge-backs that a batch compares."""
 
 from __future__ import annotations
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Start
 from service.engine.ports import Transaction
+from service.engine.records.transfers import transfer_reference
 from service.engine.rows import Keys, Rows, Wish
-from service.engine.tables import AUTHORIZATIONS, CAPTURES, CORRECTIONS
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    CAPTURES,
+    CHARGE_BACKS,
+    CORRECTIONS,
+    PAYMENTS,
+    SUSPENSE,
+)
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
 
@@ -33,9 +42,37 @@ def read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 
 def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
-    """Reads the captures and corrections of authorizations."""
+    """Reads the captures, corrections and charge-backs of authorizations."""
+    # Any step may give up an amount that is charged back, also one that time has caused.
+    people = {it.user_id for it in rows[AUTHORIZATIONS].values() if it.charged_back_minor}
+    if people or keys.charge_backs or keys.suspense:
+        _read_charge_backs(rows, keys, people, transaction)
     wishes = [
         Wish(CAPTURES, _BY_AUTHORIZATION, keys.captured),
         Wish(CORRECTIONS, _BY_AUTHORIZATION, keys.corrected),
     ]
     transaction.read(rows, wishes)
+
+
+def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:
+    """Reads charge-backs, the payments that they name, and what is in suspense."""
+    payments = set()
+    for user_id, authorization_id, reference in keys.taken_back:
+        it = rows[AUTHORIZATIONS].get((user_id, authorization_id))
+        if it is not None:
+            payments |= payments_named(it.operator_id, reference)
+    wishes = [
+        Wish(CHARGE_BACKS, ("user_id",), people | keys.charge_backs),
+        Wish(SUSPENSE, SUSPENSE.key, keys.suspense),
+        Wish(PAYMENTS, PAYMENTS.key, payments),
+    ]
+    transaction.read(rows, wishes)
+
+
+def payments_named(operator_id: str, reference: str) -> set[tuple[str, str]]:
+    """The keys of the payments that a bank may mean by a reference.
+
+    The rail knows a debit by the id of its transfer.
+    """
+    references = (reference, transfer_reference(reference))
+    return {(caller, it) for caller in (operator_id, PLATFORM) for it in references}

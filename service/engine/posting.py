@@ -25,6 +25,7 @@ from service.domain.product import Product
 from service.engine.attesting import meter
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.cases import follow
+from service.engine.charge_backs import GIVING_BACK, add_found
 from service.engine.context import Context, Decided
 from service.engine.correcting import (
     NO_REMARK,
@@ -166,6 +167,8 @@ def apply(
         add_capture(draft, step, step.taken, context.now_us)
     if step.parts:
         add_corrections(draft, step, rows, remark, context.now_us)
+        if step.transition in GIVING_BACK:
+            add_found(draft, result, rows)
     if step.transfer is not None:
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
     if result.close_us is not None:

@@ -7,7 +7,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.domain.authorization import Authorization, State
 from service.domain.cases import Case, CaseKind, CaseState, Evidence, Side
+from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Entry, Line, LineAt
+from service.domain.suspense import SuspenseItem
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.transfers import TransferRecord, TransferState
@@ -55,7 +57,8 @@ class Told(NamedTuple):
     """An authorization with its captures, corrections and attestations, as of one instant.
 
     All of them are in the order of their numbers. `reservation` is the resource name of the
-    reservation that a late pick-up cites, or empty.
+    reservation that a late pick-up cites, or empty. Charge-backs are in the order in which they
+    were recorded.
     """
 
     authorization: Authorization
@@ -63,6 +66,7 @@ class Told(NamedTuple):
     corrections: list[CorrectionRecord]
     reservation: str = ""
     attestations: Sequence[AttestationRecord] = ()
+    charge_backs: Sequence[ChargeBack] = ()
 
 
 class CaseWithEvidence(NamedTuple):
@@ -96,6 +100,26 @@ class AuthorizationReader(Protocol):
 
     def told(self, user_id: str, authorization_id: str) -> Told | None:
         """One authorization in its present state, or None."""
+        ...
+
+
+Keyed = tuple[list[Row], tuple[str, ...] | None]
+"""Some rows, and the key of the last one if more rows follow."""
+
+
+class ChargeBackReader(Protocol):
+    """Reads charge-backs and money in suspense, in the order of their keys."""
+
+    def charge_backs(
+        self, user_id: str, *, open_only: bool, after: Sequence[str], size: int
+    ) -> Keyed[ChargeBack]:
+        """A page of a person's charge-backs, or of all if `user_id` is empty."""
+        ...
+
+    def suspense(
+        self, *, matched_too: bool, after: Sequence[str], size: int
+    ) -> Keyed[SuspenseItem]:
+        """A page of the items in suspense."""
         ...
 
 

@@ -96,6 +96,9 @@ class Keys:
     questions       questions of the platform, by user id, authorization id and case id
     named           people whose aliases, survivors and lines are read
     attested        rentals whose attestations are read
+    charge_backs    people whose charge-backs are read
+    taken_back      payments that a bank takes back: authorizations, each with the reference
+    suspense        items in suspense, by caller and reference
     seal            whether the number of the last seal is read
     """
 
@@ -122,6 +125,9 @@ class Keys:
     questions: set[tuple[str, str, str]] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     attested: set[Pair] = field(default_factory=set)
+    charge_backs: set[str] = field(default_factory=set)
+    taken_back: set[tuple[str, str, str]] = field(default_factory=set)
+    suspense: set[Pair] = field(default_factory=set)
     seal: bool = False
 
 

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
 from service.domain.cases import Case, Evidence
+from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Entry, Line
+from service.domain.suspense import SuspenseItem
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
@@ -195,6 +197,23 @@ ATTESTATIONS: Table[tuple[str, str, int], AttestationRecord] = Table(
     ["user_id", "authorization_id", "number"],
     taken=["digest"],
 )
+CHARGE_BACKS: Table[tuple[str, str, str], ChargeBack] = Table(
+    "charge_backs",
+    ChargeBack,
+    ["user_id", "authorization_id", "case_id"],
+    version="changes",
+    fixed=[
+        *("caller", "payment", "amount_minor", "currency", "gone_out_minor"),
+        *("record_us", "suspense_minor"),
+    ],
+)
+SUSPENSE: Table[Pair, SuspenseItem] = Table(
+    "suspense",
+    SuspenseItem,
+    ["caller", "payment_reference"],
+    version="changes",
+    fixed=[*("user_id", "authorization_id", "direction", "amount_minor", "currency", "record_us")],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -217,6 +236,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     RAIL_ACCOUNTS,
     ALIASES,
     ATTESTATIONS,
+    CHARGE_BACKS,
+    SUSPENSE,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

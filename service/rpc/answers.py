@@ -39,6 +39,7 @@ from service.engine.reads import Told
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.rpc.charge_back_messages import charge_back_message
 from service.rpc.convert import (
     ATTESTATION_KINDS,
     BANDS,
@@ -89,6 +90,11 @@ def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
 def write_authorized(_response: type[Message], answer: Answer, payloads: Payloads) -> bytes:
     """Encodes an authorization as the field `authorization`, which nearly every response has."""
     return placed(_bytes(_require(Authorization, answer), payloads))
+
+
+def write_beside(it: Authorization, rest: Message, payloads: Payloads) -> bytes:
+    """Encodes an authorization, and the other fields of its response."""
+    return all_placed([_bytes(it, payloads)], rest)
 
 
 def write_asked(
@@ -170,6 +176,7 @@ def write_told(told: Told) -> bytes:
         write_correction(correction, it.currency, rest.corrections.add())
     for attestation in told.attestations:
         write_attestation(attestation, it.currency, rest.attestations.add())
+    rest.charge_backs.extend(map(charge_back_message, told.charge_backs))
     return all_placed([encode_authorization(it)], rest)
 
 

@@ -24,7 +24,7 @@ from service.engine.operations import (
     ResolveDispute,
     SetProvision,
 )
-from service.rpc import answers, convert
+from service.rpc import answers, charge_backs, convert
 from service.rpc.mutations import (
     Mutation,
     about,
@@ -48,6 +48,14 @@ def _user_won(call: Call[Any]) -> bool:
 
 def _goodwill(call: Call[Any]) -> bool:
     return bool(call.message.outcome == pb.DISPUTE_OUTCOME_GOODWILL)
+
+
+def _payment(call: Call[pb.RecordChargeBackRequest]) -> str:
+    return call.message.payment
+
+
+def _case_id(call: Call[pb.ResolveChargeBackRequest]) -> str:
+    return call.message.case_id
 
 
 def _by(call: Call[Any]) -> str:
@@ -99,13 +107,21 @@ MUTATIONS = (
             payment_reference=payment_reference,
             amount=amount,
             rail_account=rail_account,
+            payment=_payment,
         ),
+        charge_backs.write_charged_back,
     ),
     Mutation(
         pb.ResolveChargeBackRequest,
         pb.ResolveChargeBackResponse,
         Scope.DISPUTES_WRITE,
-        about(ResolveChargeBack, user_won=_user_won, goodwill=_goodwill, reason=reason),
+        about(
+            ResolveChargeBack,
+            user_won=_user_won,
+            goodwill=_goodwill,
+            reason=reason,
+            case_id=_case_id,
+        ),
         answers.write_corrected,
     ),
     Mutation(
@@ -155,6 +171,7 @@ MUTATIONS = (
         _operator_payment,
         answers.write_paid,
     ),
+    *charge_backs.MUTATIONS,
 )
 """The calls that change money after a capture."""
 

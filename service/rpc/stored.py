@@ -93,6 +93,9 @@ def _about(kind: type[Message]) -> Callable[[Any], str | None]:
     if "authorization" not in fields:
         return lambda _: None
     name = attrgetter("authorization.name")
+    if "item" in fields:
+        # Money in suspense that was not matched to an authorization.
+        return lambda message: name(message) or None
     if "tombstone" in fields:
         return lambda message: None if message.tombstone else name(message)
     return name

@@ -1,4 +1,4 @@
-"""Reads an authorization with its captures, corrections and attestations."""
+"""Reads an authorization with its captures, corrections, attestations and charge-backs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from sqlalchemy import Connection, Select, Table, select
 
 from service.domain.authorization import Authorization, Start
 from service.engine.reads import Told
-from service.engine.tables import ATTESTATIONS, AUTHORIZATIONS, CAPTURES, CORRECTIONS
+from service.engine.tables import (
+    ATTESTATIONS,
+    AUTHORIZATIONS,
+    CAPTURES,
+    CHARGE_BACKS,
+    CORRECTIONS,
+)
 from service.storage import schema as t
 from service.storage.schema.record_tables import CONVERTERS
 
 
 def told(connection: Connection, user_id: str, authorization_id: str) -> Told | None:
-    """One authorization with its captures, corrections and attestations, or None."""
+    """One authorization with what belongs to it, or None."""
 
     def of(table: Table) -> Select[Any]:
         c = table.c
@@ -36,7 +42,10 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     if it.start_us is not None:
         query = of(t.attestations).order_by(t.attestations.c.number)
         attestations = list(map(CONVERTERS[ATTESTATIONS].record, connection.execute(query)))
-    return Told(it, captures, corrections, _reservation(connection, it), attestations)
+    query = of(t.charge_backs).order_by(t.charge_backs.c.record_us, t.charge_backs.c.case_id)
+    charge_backs = list(map(CONVERTERS[CHARGE_BACKS].record, connection.execute(query)))
+    reservation = _reservation(connection, it)
+    return Told(it, captures, corrections, reservation, attestations, charge_backs)
 
 
 def _reservation(connection: Connection, it: Authorization) -> str:

@@ -30,6 +30,7 @@ BY_USER = (
     "cases",
     "case_evidence",
     "attestations",
+    "charge_backs",
     "transfers",
     "sealed_heads",
     "outbox",
@@ -38,6 +39,7 @@ BY_USER = (
 BY_CALLER = {
     "requests": "caller",
     "payments": "caller",
+    "suspense": "caller",
     "open_items": "operator_id",
     "operator_payables": "operator_id",
 }

@@ -42,6 +42,7 @@ from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
     CASES,
+    CHARGE_BACKS,
     CORRECTIONS,
     DEBTS,
     LINES,
@@ -303,6 +304,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id")],
     ATTESTATIONS: [("user_id", "authorization_id")],
+    CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""
 

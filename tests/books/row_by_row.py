@@ -46,6 +46,7 @@ from service.domain.ledger import (
     operator_account,
 )
 from service.domain.money import share_minor
+from service.domain.suspense import RAIL_ACCOUNT
 from service.domain.transitions import Transition
 from service.domain.transitions import Transition as T
 from service.domain.verification import Verification, Witness
@@ -60,6 +61,7 @@ from service.storage import rows
 from service.storage import schema as t
 from service.storage.admin import ADMIN
 from service.storage.database import reading_all
+from tests.books import charge_backs_row_by_row
 
 _WAKE_US = len(Authorization._fields)
 A = Account
@@ -305,6 +307,8 @@ def check_alone(entry: Entry, row: str) -> None:
     effect_of(entry, row)
     operator = operator_account(entry.operator_id) == entry.user_id
     expected = e.OPERATORS_OWN if operator else {T.LIMIT_SET}
+    if entry.user_id == RAIL_ACCOUNT:
+        expected = e.RAILS_OWN
     if entry.transition not in expected or (not operator and entry.operator_id != PLATFORM):
         raise Found("ENTRY_OF_NOTHING", row, f"{entry.transition} of no authorization")
 
@@ -555,12 +559,14 @@ class Corrected:
         if isinstance(it, CorrectionRecord):
             sign = (it.disputed_minor > 0) - (it.disputed_minor < 0)
             kinds = e.CORRECTING.get(it.transition, ())
-            whole = it.conceded_minor in (0, it.amount_minor)
+            back = -1 if it.transition is T.CHARGE_BACK_REOPENED else 1
+            conceded_minor = back * it.conceded_minor
+            whole = conceded_minor in (0, it.amount_minor)
             whole = whole and abs(it.disputed_minor) <= it.amount_minor
             of_debt = it.transition in e.CORRECTING_DEBTS and not (
                 it.capture or it.conceded_minor or it.disputed_minor
             )
-            if not of_debt and (not whole or (it.conceded_minor > 0, sign) not in kinds):
+            if not of_debt and (not whole or (conceded_minor > 0, sign) not in kinds):
                 raise Found("CAPTURE", row, "never changes a capture so")
             fits = told == [(it.transition, it.event_us)]
         else:
@@ -1038,6 +1044,7 @@ class _Books:
         while (user_id := people.next_person()) is not None:
             self._verify_person(people, user_id)
         self._verify_payables(connection)
+        charge_backs_row_by_row.verify(connection)
         for reference in REFERENCES:
             keys_alone = connection.execute(reference.alone.limit(1)).first()
             if keys_alone is not None:
@@ -1217,7 +1224,7 @@ class _Books:
                 person.seen.add(entry.transition)
         else:
             check_alone(entry, name)
-            kind = e.OPERATORS_OWN.get(entry.transition)
+            kind = (e.OPERATORS_OWN | e.RAILS_OWN).get(entry.transition)
             if kind is not None:
                 person.operators_own[kind, entry.currency] += entry.amount_minor
         if entry.credit is Account.OPERATOR_PAYABLE:
@@ -1233,7 +1240,7 @@ class _Books:
             kind, *amount = rest
             values = (caller, reference, kind, user_id, authorization_id, *amount)
             payment = _made(rows.payment_of, values, f"payments/{caller}/{reference}")
-            if payment.kind in e.OPERATORS_OWN.values():
+            if payment.kind in (*e.OPERATORS_OWN.values(), *e.RAILS_OWN.values()):
                 person.operators_own[payment.kind, payment.currency] -= payment.amount_minor
                 continue
             _same_currency(person, payment, payment_row(payment))

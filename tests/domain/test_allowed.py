@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.domain import authorization as life
-from service.domain import collection, hold, pauses, settlement, waivers
+from service.domain import charge_backs, collection, hold, pauses, settlement, waivers
 from service.domain.acts import Act
 from service.domain.authorization import Authorization, Custody, State
 from service.domain.errors import IllegalState
@@ -15,7 +15,7 @@ from tests.operations.every import ON_AUTHORIZATION
 
 ACTS = {
     it.call: it
-    for rules in (hold, settlement, collection, pauses, waivers)
+    for rules in (hold, settlement, collection, pauses, waivers, charge_backs)
     for it in vars(rules).values()
     if isinstance(it, Act)
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain import acts, collection, hold, settlement
+from service.domain import acts, charge_backs, collection, hold, settlement
 from service.domain import authorization as life
 from service.domain.authorization import Authorization, Collection, Custody, State
 from service.domain.dunning import LADDER
@@ -80,7 +80,7 @@ OWED = collection.refund(paid(settled(), 1_000), 100, NOW_US).authorization
         (settled(19_900, confirmed(1)), Collection.REFUND_PENDING),
         (DISPUTED, Collection.DISPUTED),
         (DISPUTED._replace(refund_payable_minor=1, refunded_minor=1), Collection.DISPUTED),
-        (collection.charge_back(OWED, 1, NOW_US).authorization, Collection.DISPUTED),
+        (charge_backs.charge_back(OWED, 1, NOW_US).authorization, Collection.DISPUTED),
         (written_off(DISPUTED), Collection.WRITTEN_OFF),
     ],
 )

@@ -6,8 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from service.domain import collection
-from service.domain.authorization import Authorization, Collection, State, Transfer, TransferKind
+from service.domain import charge_backs, collection
+from service.domain.authorization import (
+    Authorization,
+    Collection,
+    State,
+    Step,
+    Transfer,
+    TransferKind,
+)
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account as A
 from tests.domain.lives import NOW_US, capture, confirmed, granted, moved, settled
@@ -205,12 +212,17 @@ def test_a_won_dispute_is_conceded(goodwill: bool) -> None:
 
 def charged_back(amount_minor: int = 400) -> Authorization:
     """SETTLED for 1,000 and paid, with the given amount charged back."""
-    return collection.charge_back(paid(), amount_minor, NOW_US).authorization
+    return charge_backs.charge_back(paid(), amount_minor, NOW_US).authorization
+
+
+def resolve_charge_back(it: Authorization, *, user_won: bool, goodwill: bool, now_us: int) -> Step:
+    """Decides all that is charged back."""
+    return charge_backs.resolve(it, charge_backs.Decision(user_won, goodwill), now_us)[0]
 
 
 def test_a_charge_back() -> None:
     """A charge-back posts receivable_charged_back / cash and counts as disputed."""
-    step = collection.charge_back(paid(), 400, NOW_US)
+    step = charge_backs.charge_back(paid(), 400, NOW_US)
     assert moved(step) == [(A.RECEIVABLE_CHARGED_BACK, A.CASH, 400)]
     it = step.authorization
     assert (it.charged_back_minor, it.chargeable_back_minor) == (400, 600)
@@ -219,9 +231,7 @@ def test_a_charge_back() -> None:
 
 def test_an_overturned_charge_back() -> None:
     """An overturned charge-back posts the reverse: cash / receivable_charged_back."""
-    step = collection.resolve_charge_back(
-        charged_back(), user_won=False, goodwill=False, now_us=NOW_US
-    )
+    step = resolve_charge_back(charged_back(), user_won=False, goodwill=False, now_us=NOW_US)
     assert moved(step) == [(A.CASH, A.RECEIVABLE_CHARGED_BACK, 400)]
     assert step.authorization.collection is Collection.PAID
 
@@ -230,9 +240,7 @@ def test_an_overturned_charge_back() -> None:
 def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
     """When the person wins a charge-back, the amount is conceded as in a won dispute, but the line
     does not change."""
-    step = collection.resolve_charge_back(
-        charged_back(), user_won=True, goodwill=goodwill, now_us=NOW_US
-    )
+    step = resolve_charge_back(charged_back(), user_won=True, goodwill=goodwill, now_us=NOW_US)
     assert moved(step) == (
         [(A.GOODWILL, A.RECEIVABLE_CHARGED_BACK, 400)]
         if goodwill
@@ -250,7 +258,7 @@ def test_a_charge_back_won_is_a_refund(goodwill: bool) -> None:
     ("decide", "reason"),
     [
         (collection.resolve_dispute, "NOTHING_DISPUTED"),
-        (collection.resolve_charge_back, "NOTHING_CHARGED_BACK"),
+        (resolve_charge_back, "NOTHING_CHARGED_BACK"),
     ],
 )
 @pytest.mark.parametrize("user_won", [False, True])
@@ -352,7 +360,7 @@ def test_a_provision_covers_possible_losses(
 def in_hand() -> Authorization:
     """SETTLED and paid with 600 too much; 100 of it was paid back, and 1,000 was charged back."""
     it = collection.pay_out(paid(1_600), 100, NOW_US).authorization
-    it = collection.charge_back(it, 1_000, NOW_US).authorization
+    it = charge_backs.charge_back(it, 1_000, NOW_US).authorization
     assert it.refund_payable_minor == it.in_hand_minor == 500
     return it
 
@@ -362,10 +370,10 @@ BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
     ("lowered", collection.lower, paid(400), 600),
     ("disputed", collection.open_dispute, disputed(), 600),
     ("refunded", collection.refund, paid(600), 600),
-    ("charged back", collection.charge_back, charged_back(), 600),
+    ("charged back", charge_backs.charge_back, charged_back(), 600),
     ("paid out", collection.pay_out, paid(1_600), 600),
     ("paid out while charged back", collection.pay_out, in_hand(), 500),
-    ("charged back although paid out", collection.charge_back, in_hand(), 600),
+    ("charged back although paid out", charge_backs.charge_back, in_hand(), 600),
 ]
 
 

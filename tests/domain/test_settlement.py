@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain import collection, concessions, hold, settlement
+from service.domain import charge_backs, collection, concessions, hold, settlement
 from service.domain.authorization import Authorization, Collection, Custody, State, Step
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account as A
@@ -529,7 +529,7 @@ def test_concessions_go_in_order(
     if later_minor:
         it = collection.pay(it, later_minor, LOST_US).authorization
     if 0 < back_minor <= it.chargeable_back_minor:
-        it = collection.charge_back(it, back_minor, LOST_US).authorization
+        it = charge_backs.charge_back(it, back_minor, LOST_US).authorization
     amount_minor = min(amount_minor, it.captured_minor - it.conceded_minor)
     after, postings = concessions.give_back(it, amount_minor, amount_minor, amount_minor)
     disputed = it.disputed_minor - after.disputed_minor

@@ -9,7 +9,16 @@ from service.domain.errors import FreeholdError
 from service.domain.ledger import Line
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.calls import Answer, Attestation, Corrected, LateStart, Profile, Settled
+from service.engine.calls import (
+    Answer,
+    Attestation,
+    ChargedBack,
+    Corrected,
+    LateStart,
+    Matched,
+    Profile,
+    Settled,
+)
 from service.engine.engine import Result
 from service.engine.operations import (
     Authorize,
@@ -104,8 +113,9 @@ def rental(
     desk: Desk, command: Command, *, request_id: str | None = None, caller: str = OPERATOR
 ) -> Authorization:
     """The authorization that a command returns."""
-    answer = desk.do(command, request_id=request_id, caller=caller)
-    if isinstance(answer, Settled | Corrected | LateStart | Attestation):
+    answer: object = desk.do(command, request_id=request_id, caller=caller)
+    carriers = Settled | Corrected | LateStart | Attestation | ChargedBack | Matched
+    if isinstance(answer, carriers):
         answer = answer.authorization
     assert isinstance(answer, Authorization)
     return answer

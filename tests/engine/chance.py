@@ -17,6 +17,7 @@ from service.domain.cases import COMPLAINTS, Outcome, Side
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.domain.suspense import Direction
 from service.engine import operations as c
 from service.engine.feature_values import pack
 from service.engine.records.transfers import TransferState
@@ -95,6 +96,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ResolveDispute": (5, lambda it: it["disputed"] + it["unheld_disputed"]),
     "RecordChargeBack": (6, takeable),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
+    "ResolveChargeBack again": (4, lambda it: it.get("at_the_bank")),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
     "ProposeWriteOff": (4, lambda it: it["overpaid"] or (it["state"] == "SETTLED" and due(it))),
     "ApproveWriteOff": (5, lambda it: it["write_off_by"]),
@@ -111,6 +113,7 @@ OTHERS = {
     "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "ProposeMerge": 1, "ApproveMerge": 1,
+    "RecordUnmatched": 3, "MatchSuspense": 8,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
     "ghost": 1,
 }  # fmt: skip
@@ -128,6 +131,8 @@ OF_PLATFORM = frozenset(
         "ReportTransfer",
         "PayOutOperator",
         "RecordOperatorPayment",
+        "RecordUnmatched",
+        "MatchSuspense",
         "SetLimit",
         "SetStanding",
         "ProposeMerge",
@@ -326,6 +331,12 @@ class Chance:
             return c.OpenBulk()
         if kind == "ReportTransfer":
             return self._report(chance)
+        if kind == "RecordUnmatched":
+            amount = Money(_currency(chance), chance.choice((1, 350, 800, 5_000, 0)))
+            way = chance.choice((Direction.IN, Direction.IN, Direction.OUT))
+            return c.RecordUnmatched(way, amount, self._reference(chance))
+        if kind == "MatchSuspense":
+            return self._match(chance)
         if kind in ("PayOutOperator", "RecordOperatorPayment"):
             operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
             owed = self.reference.owed.get(operator, 1)
@@ -375,6 +386,39 @@ class Chance:
         deposit = it["credit"] + it["cash"]
         left = chance.choice((0, deposit // 2 - 1, deposit // 2, deposit - 1, deposit))
         return it["user_id"], max(0, used + left)
+
+    def _match(self, chance: Random) -> c.MatchSuspense:
+        """A match of one of the latest items; often the approval of a match that is proposed."""
+        items = [name for name in self.reference.suspense if name[0] == PLATFORM][-8:]
+        waiting = [name for name in items if self.reference.suspense[name]["open"]]
+        if not items or chance.random() < 0.03:
+            return c.MatchSuspense("none", Money("CNY", 1), "key-1")
+        name = chance.choice(waiting or items)
+        item = self.reference.suspense[name]
+        amount, key, by = _around(chance, item["open"]), None, chance.choice(("key-1", "key-2"))
+        if self._lively and chance.random() < 0.7:
+            key = chance.choice(self._lively)
+        if item["by"] and chance.random() < 0.7:
+            key, amount = item["to"], item["proposed"]
+            by = chance.choice(("key-1", "key-2", "key-2" if item["by"] == "key-1" else "key-1"))
+        named = ("", "") if key is None else self.name(key)
+        if chance.random() < 0.01:
+            named = (named[0] or "ann", "0" * 20)
+        payment = ""
+        if key is not None and (item["way"] == "OUT") == (chance.random() < 0.95):
+            payment = self._payment(chance, self.reference.rentals[key]) or "none"
+        money = Money(_currency(chance), amount)
+        return c.MatchSuspense(name[1], money, by, *named, payment)
+
+    def _payment(self, chance: Random, it: Row) -> str:
+        """Mostly a payment of the rental; sometimes another one, or none at all."""
+        own = [
+            name for (_, name), row in self.reference.payments.items() if row["key"] == it["key"]
+        ]
+        if own and chance.random() < 0.85:
+            return chance.choice(own).removeprefix("transfers/")
+        known = [name for _, name in list(self.reference.payments)[-5:]]
+        return chance.choice([*known, "unknown"])
 
     def _report(self, chance: Random) -> c.ReportTransfer:
         transfers = self.reference.transfers
@@ -644,12 +688,18 @@ class Chance:
                     "RecordChargeBack": c.RecordChargeBack,
                 }
                 more |= {"rail_account": self._account(chance)}
+                if what == "RecordChargeBack" and chance.random() < 0.6:
+                    more |= {"payment": self._payment(chance, it)}
                 return kinds[what](*name, self._reference(chance), money, **more)
             case "ResolveDispute":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3
                 return c.ResolveDispute(*name, won, goodwill, reason, **more)
             case "ResolveChargeBack":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3
+                key = it["key"]
+                known = [case_id for of, case_id in self.reference.charge_backs if of == key]
+                if known and chance.random() < (0.9 if kind.endswith("again") else 0.4):
+                    more |= {"case_id": chance.choice((*known, *known, "unknown"))}
                 return c.ResolveChargeBack(*name, won, goodwill, reason, **more)
             case "ProposeWriteOff":
                 return c.ProposeWriteOff(*name, chance.choice(("key-1", "key-2")), **more)

@@ -13,8 +13,10 @@ from service.clock import SandboxClock
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.cases import Case, digest_of
+from service.domain.charge_backs import ChargeBack
 from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
+from service.domain.suspense import SuspenseItem
 from service.engine import operations as c
 from service.engine.calls import (
     Acknowledged,
@@ -22,10 +24,12 @@ from service.engine.calls import (
     Attestation,
     AuthorizationCommand,
     CaseTold,
+    ChargedBack,
     Corrected,
     Cut,
     Group,
     LateStart,
+    Matched,
     Paid,
     Payloads,
     Profile,
@@ -515,6 +519,14 @@ class Model:
             case Attestation(), ("attested", row, attested):
                 self._compare_row(_plain(answer.authorization), row, call)
                 require(_plain_attestation(answer.row[3:]), attested, call)
+            case ChargedBack(), ("charged back", row, case):
+                self._compare_row(_plain(answer.authorization), row, call)
+                require(_plain_charge_back(answer.charge_back), case, call)
+            case Matched(), ("matched", item, row):
+                require(self._plain_item(answer.item), item, call)
+                require(answer.authorization is None, row is None, call)
+                if answer.authorization is not None:
+                    self._compare_row(_plain(answer.authorization), row, call)
             case Settled(), ("settled", row, total, number):
                 self._compare_row(_plain(answer.authorization), row, call)
                 capture = answer.capture
@@ -553,6 +565,14 @@ class Model:
             "user_id": user_id, "key": self._keys[authorization_id], "kind": kind,
             "amount": amount, "state": state, "detail": detail, "request_us": asked_us,
             "change_us": at_us, "earlier": tuple(earlier),
+        }  # fmt: skip
+
+    def _plain_item(self, it: SuspenseItem) -> Row:
+        return {
+            "user_id": it.user_id, "key": self._keys[it.authorization_id], "way": it.direction,
+            "amount": it.amount_minor, "open": it.open_minor, "returned": it.returned_minor,
+            "matches": it.matches, "record_us": it.record_us, "by": it.proposed_by,
+            "to": self._keys[it.proposed_authorization_id], "proposed": it.proposed_minor,
         }  # fmt: skip
 
     def _require_no_defect(self) -> None:
@@ -636,6 +656,16 @@ class Model:
             for row in self._read("SELECT * FROM aliases")
         ]
         require(dict(aliases), self.reference.aliases, "aliases")
+        charge_backs = {
+            (self._keys[row[1]], row[2]): _plain_charge_back(ChargeBack(*row))
+            for row in self._read("SELECT * FROM charge_backs")
+        }
+        require(charge_backs, self.reference.charge_backs, "charge-backs")
+        items = {
+            (row[0], row[1]): self._plain_item(SuspenseItem(*row))
+            for row in self._read("SELECT * FROM suspense")
+        }
+        require(items, self.reference.suspense, "suspense")
         people = {
             row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
         }
@@ -879,6 +909,12 @@ def _name(call: Call) -> Key:
 def _plain(it: Authorization) -> Row:
     """An authorization in the reference's words."""
     return {**dict(zip(_FIELDS, it, strict=True)), "wake_us": it.wake_us}
+
+
+def _plain_charge_back(it: ChargeBack) -> Row:
+    """A charge-back in the reference's words."""
+    unseen = ("user_id", "authorization_id", "case_id", "currency", "changes", "digest")
+    return {_short(name): value for name, value in it._asdict().items() if name not in unseen}
 
 
 def _plain_row(values: Sequence[Any]) -> Row:

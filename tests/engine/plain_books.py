@@ -54,6 +54,10 @@ class Books:
         """By rental and the version that opened the case."""
         self.case_names: dict[tuple[str, str, str], tuple[RentalKey, int]] = {}
         """From person, authorization id and case id, which the engine assigns, to the case."""
+        self.charge_backs: dict[tuple[RentalKey, str], Row] = {}
+        """Charge-backs, by rental and the bank's id."""
+        self.suspense: dict[Key, Row] = {}
+        """By caller and reference."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

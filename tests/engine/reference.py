@@ -11,6 +11,7 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
+from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
@@ -68,7 +69,6 @@ from tests.engine.plain_terms import (
     spread,
     started,
     still_accepted,
-    takeable,
     unrecovered,
     wake,
     within,
@@ -252,6 +252,14 @@ class Reference(Merges):
                 return self.propose_merge(command, now_us), command.user_id, None
             case c.ApproveMerge():
                 return self.approve_merge(command, now_us), command.user_id, None
+            case c.RecordUnmatched():
+                item = bank.unmatched(self, caller, command, now_us)
+                return ("matched", dict(item), None), bank.RAIL, None
+            case c.MatchSuspense():
+                item, it = bank.match(self, caller, command, now_us)
+                if it is None:
+                    return ("matched", dict(item), None), bank.RAIL, None
+                return ("matched", dict(item), dict(it)), it["user_id"], it["key"]
             case c.OpenBulk():
                 return ("recorded",), "", None
         raise TypeError(f"the reference does not know {type(command).__name__}")
@@ -275,6 +283,8 @@ class Reference(Merges):
             return ("late", cited, key), it["user_id"], total
         if isinstance(command, c.OpenComplaint | c.AddEvidence | c.ResolveCase):
             return ("case", dict(self.cases[total])), it["user_id"], key
+        if isinstance(command, c.RecordChargeBack):
+            return ("charged back", dict(it), dict(total)), it["user_id"], key
         if isinstance(command, c.BookDebt):
             return ("authorization", dict(self.rentals[total])), it["user_id"], total
         if isinstance(command, c.Settle):
@@ -1191,6 +1201,7 @@ class Reference(Merges):
         )
         self._correct(it, command, (transition, event_us), *parts)
         self._lower_fee(it, transition, event_us, command)
+        bank.found(self, it)
         self._free(it)
 
     def _give(
@@ -1417,6 +1428,7 @@ class Reference(Merges):
             parts = [(0, dropped, 0, 0), *parts]
         self.step(it, name, event_us, *postings, **new, **more)
         self._correct(it, command, (name, event_us), *parts)
+        bank.found(self, it)
 
     def _concede(self, after: Row, amount: int, against: str) -> list[Posting]:
         """The operator concedes an amount and gets the commission on it back."""
@@ -1531,7 +1543,7 @@ class Reference(Merges):
         gone = it["unheld_dropped"] + amount
         self.step(it, f"collection.{name}", event_us, dropped, **new, unheld_dropped=gone)
 
-    def _pay(self, it: Row, amount: int, now_us: int) -> None:
+    def _pay(self, it: Row, amount: int, now_us: int, source: str = "cash") -> None:
         """Pays what is due, was written off, or was got twice; the rest is owed back."""
         if it["unheld"]:
             paid = min(amount, debt_due(it))
@@ -1542,10 +1554,10 @@ class Reference(Merges):
                 it,
                 "collection.payment_recorded",
                 now_us,
-                ("cash", "receivable_unheld", paid),
+                (source, "receivable_unheld", paid),
                 *earned,
-                ("cash", "overpaid", twice),
-                ("cash", "refund_payable", rest),
+                (source, "overpaid", twice),
+                (source, "refund_payable", rest),
                 **new,
                 overpaid=it["overpaid"] - twice,
                 refund_payable=it["refund_payable"] + rest,
@@ -1562,11 +1574,11 @@ class Reference(Merges):
             it,
             "collection.payment_recorded",
             now_us,
-            ("cash", "receivable", paid),
+            (source, "receivable", paid),
             ("available", "drawn", paid),
-            ("cash", "recovery", recovered),
-            ("cash", "overpaid", twice),
-            ("cash", "refund_payable", rest),
+            (source, "recovery", recovered),
+            (source, "overpaid", twice),
+            (source, "refund_payable", rest),
             paid=it["paid"] + paid,
             recovered=it["recovered"] + recovered,
             overpaid=it["overpaid"] - twice,
@@ -1900,68 +1912,6 @@ class Reference(Merges):
             return [("goodwill", against, amount)]
         return self._concede(after, amount, against)
 
-    def _charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        amount = self._paid(caller, it, command, "CHARGE_BACK", *CHARGED, *ENDED, "AUTHORIZED")
-        within(amount, takeable(it))
-        self.step(
-            it,
-            "collection.charged_back",
-            now_us,
-            ("receivable_charged_back", "cash", amount),
-            charged_back=it["charged_back"] + amount,
-        )
-
-    def _resolve_charge_back(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        required(it, *CHARGED, *ENDED, "AUTHORIZED")
-        amount, after = it["charged_back"], dict(it)
-        if amount == 0:
-            raise Refused("NOTHING_CHARGED_BACK")
-        if not command.user_won:
-            back = ("cash", "receivable_charged_back", amount)
-            name = "collection.charge_back_overturned"
-            self.step(it, name, now_us, back, charged_back=0)
-            self._correct(it, command, (name, now_us), (0, amount, 0, 0))
-            return
-        # The places of the money that the person keeps, in the order in which it is taken.
-        before_the_loss = refundable(it) - it["recovered"] - it["elsewhere"]
-        places = {
-            "owed": it["refund_payable"],
-            "deposit": it["held_cash"],
-            "charge": max(0, before_the_loss),
-            "late": min(it["recovered"], max(0, refundable(it) - it["elsewhere"])),
-        }
-        shares, rest = {}, amount
-        for place, there in places.items():
-            shares[place] = min(rest, there)
-            rest -= shares[place]
-        # The rest had gone out before.
-        given_up = 0 if command.goodwill else shares["charge"]
-        cited = self._cited(it, given_up) if given_up else []
-        parts = [(number, share, share, 0) for number, share in cited]
-        if amount > given_up:
-            parts.append((0, amount - given_up, 0, 0))
-        self.step(
-            it,
-            "collection.charge_back_won",
-            now_us,
-            ("refund_payable", "receivable_charged_back", shares["owed"]),
-            ("deposit", "receivable_charged_back", shares["deposit"]),
-            *self._borne(after, command.goodwill, shares["charge"], "receivable_charged_back"),
-            ("recovery", "receivable_charged_back", shares["late"]),
-            ("overpaid", "receivable_charged_back", rest),
-            charged_back=0,
-            refund_payable=it["refund_payable"] - shares["owed"],
-            cash=it["cash"] - shares["deposit"],
-            held_cash=it["held_cash"] - shares["deposit"],
-            refunded=it["refunded"] + shares["charge"],
-            recovered=it["recovered"] - shares["late"],
-            received=it["received"] - amount,
-            overpaid=it["overpaid"] + rest,
-            conceded=after["conceded"],
-            fee=after["fee"],
-        )
-        self._correct(it, command, ("collection.charge_back_won", now_us), *parts)
-
     def _provision(self, caller: str, it: Row, command: c.SetProvision, now_us: int) -> None:
         amount = minor(command.amount)
         required(it, "SETTLED")
@@ -2141,8 +2091,8 @@ RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.PayOutRefund: Reference._pay_out,
     c.OpenDispute: Reference._open_dispute,
     c.ResolveDispute: Reference._resolve_dispute,
-    c.RecordChargeBack: Reference._charge_back,
-    c.ResolveChargeBack: Reference._resolve_charge_back,
+    c.RecordChargeBack: bank.charge_back,
+    c.ResolveChargeBack: bank.resolve,
     c.SetProvision: Reference._provision,
     c.ProposeWriteOff: Reference._propose,
     c.ApproveWriteOff: Reference._approve,

@@ -6,7 +6,7 @@ from typing import Any
 
 from freehold.v1 import collection_service_pb2 as collection_pb
 
-from service.domain import collection
+from service.domain import charge_backs, collection
 from service.domain.authorization import State
 from tests.engine import acts
 from tests.engine.calls import pay, rental, reverse
@@ -124,10 +124,10 @@ CALLS = (
         method="RecordChargeBack",
         scope="disputes.write",
         required=REPORTS,
-        parts=(REPORTED,),
+        parts=({**REPORTED, "payment": "pay-7"},),
         race="refund",
         states=TAKEN,
-        rule=collection.charge_back,
+        rule=charge_backs.charge_back,
         command=lambda it: acts.charge_back(it, 100, f"any-{it.user_id}"),
         before=then(State.SETTLED),
         behind=ready.paid,
@@ -136,13 +136,13 @@ CALLS = (
         method="ResolveChargeBack",
         scope="disputes.write",
         required=frozenset({"name", "outcome"}),
-        parts=({"outcome": WON, **REASON},),
+        parts=({"outcome": WON, **REASON, "case_id": "case-7"},),
         fill=_user_wins,
         unraced=SAME_LINE,
         states=TAKEN,
-        rule=lambda it, n, now_us: collection.resolve_charge_back(
-            it, user_won=n % 3 > 0, goodwill=n % 3 > 1, now_us=now_us
-        ),
+        rule=lambda it, n, now_us: charge_backs.resolve(
+            it, charge_backs.Decision(user_won=n % 3 > 0, goodwill=n % 3 > 1), now_us
+        )[0],
         command=lambda it: acts.decide_charge_back(it, user_won=True),
         before=then(State.SETTLED, lambda desk, it: rental(desk, acts.charge_back(it, 100))),
         behind=ready.charged_back,

@@ -41,6 +41,17 @@ READS: dict[str, dict[str, Any]] = {
     "ReportTransfer": {"body": b"{}", "signature": f"t={START_S},v1={'0' * 64}"},
     "ListTransfers": {"page_size": 10, "page_token": "0" * 20, "user_id": "somebody", "state": 1},
     "ListReviews": {"page_size": 10, "page_token": "0" * 20},
+    "ListChargeBacks": {
+        "page_size": 10,
+        "page_token": "W1siYW5uIiwgIjAiLCAiYyJdLCAic29tZWJvZHkiLCB0cnVlXQ==",
+        "user_id": "somebody",
+        "open_only": True,
+    },
+    "ListSuspense": {
+        "page_size": 10,
+        "page_token": "W1sicGxhdGZvcm0iLCAib2RkIl0sIHRydWVd",
+        "matched_too": True,
+    },
     "AdvanceClock": {"now": NOW},
     "GetCase": {"name": NO_CASE},
     "ListCases": {
@@ -76,6 +87,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "ListEntries": "books.read",
     "ReportTransfer": "transfers.report",
     "ListTransfers": "transfers.read",
+    "ListChargeBacks": "transfers.read",
+    "ListSuspense": "transfers.read",
     "AdvanceClock": "sandbox.clock",
     "GetCase": "cases.read",
     "ListCases": "cases.read",

@@ -192,10 +192,14 @@ def by_the_rules(request: Message) -> set[str]:
     return set()
 
 
+FILTERED = ("ListAuthorizations", "ListCases", "ListChargeBacks", "ListSuspense")
+"""Lists whose page tokens carry the filters."""
+
+
 def seen_when_read(leaf: Leaf) -> bool:
     """Whether the contract has no rule for a leaf's form, so that a wrong one is found when the
     field is read."""
-    filtered = leaf.method in ("ListAuthorizations", "ListCases")
+    filtered = leaf.method in FILTERED
     return leaf.path in CHECKED_LATER or (filtered and leaf.path == "page_token")
 
 

@@ -15,21 +15,31 @@ from service.books.verify import verify_books
 from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
+from service.domain.charge_backs import ChargeBack
+from service.domain.suspense import Direction, SuspenseItem
 from service.domain.tariff import Fee, FeeItem, FeeLine
 from service.domain.transitions import Transition
 from service.engine.calls import (
     Answer,
     Attestation,
+    ChargedBack,
     Corrected,
     Cut,
     CutTime,
     Group,
     LateStart,
+    Matched,
     Settled,
 )
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
-from service.rpc import answers, authorization_service, collection_service, credit_service
+from service.rpc import (
+    answers,
+    authorization_service,
+    charge_backs,
+    collection_service,
+    credit_service,
+)
 from service.rpc.convert import encode_authorization
 from service.rpc.mutations import Mutation
 from service.rpc.stored import read_answer, read_payload
@@ -46,6 +56,7 @@ WRITERS = (
     answers.write_authorized, answers.write_group, answers.write_settled,
     answers.write_reversed, answers.write_provisioned, answers.write_corrected,
     answers.write_asked, answers.write_started, answers.write_attested,
+    charge_backs.write_charged_back, charge_backs.write_matched,
 )  # fmt: skip
 ABOUT = sorted(name for name, it in ROWS.items() if it.write in WRITERS)
 """The methods that answer with authorizations."""
@@ -81,6 +92,8 @@ ATTESTATION = AttestationRecord(
     *("ann", "a", 1, AttestationKind.WAIVER, Cause.ITEM_AT_FAULT, Source.USER, "photo-1"),
     *(START_US, 500, 300, 4, START_US, START_US, b""),
 )
+CASE = ChargeBack("ann", "a", "case-1", "platform", "pay-1", 500, "CNY", 0, START_US, 100, 400)
+ITEM = SuspenseItem("platform", "odd-1", "ann", "a", Direction.OUT, 500, "CNY", START_US, 300)
 FEE = Fee((FeeLine(FeeItem.START_FEE, 1, 150, 150), FeeLine(FeeItem.INTERVALS, 2, 100, 200)), 350)
 
 
@@ -105,6 +118,10 @@ def _answers(method: str, them: list[Authorization]) -> list[Answer]:
         return [Attestation(them[0], ATTESTATION)]
     if writer is answers.write_corrected:
         return [Corrected(them[0], ()), Corrected(them[0], (CORRECTION, CORRECTION))]
+    if writer is charge_backs.write_charged_back:
+        return [ChargedBack(them[0], CASE)]
+    if writer is charge_backs.write_matched:
+        return [Matched(ITEM, them[0])]
     return [them[0]]
 
 

@@ -20,6 +20,7 @@ from service.domain.cases import CaseKind, Outcome, Side, open_case
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
+from service.domain.suspense import Direction
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
 from service.engine.calls import CaseTold
@@ -73,6 +74,7 @@ def live(desk: Desk) -> None:
     _told_late(desk)
     _complaining(desk)
     _attested(desk)
+    _at_the_bank(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -302,6 +304,47 @@ def _attested(desk: Desk) -> None:
     rental(desk, acts.pause(rental(desk, authorize("joe", "power-bank"))))
 
 
+def _at_the_bank(desk: Desk) -> None:
+    """Gil's charge-backs: one decided twice and lost, one that came back, one that is open with a
+    part in suspense; and money in suspense: returned, matched to Gil, and proposed."""
+    desk.put_user("gil", 700)
+    it = rental(desk, settle(rental(desk, authorize("gil")), 4_000))
+    it = rental(desk, pay(it, 1_000, reference="g-11"), caller=PLATFORM)
+    it = rental(desk, pay(it, 2_000, reference="g-12"), caller=PLATFORM)
+
+    def took(case_id: str, minor: int, payment: str) -> c.Command:
+        return c.RecordChargeBack(*acts.name(it), case_id, acts.money(minor), payment=payment)
+
+    def decides(case_id: str, *, user_won: bool) -> c.Command:
+        return c.ResolveChargeBack(*acts.name(it), user_won, False, "the bank", case_id)
+
+    def match(reference: str, minor: int, *named: str) -> c.Command:
+        by, payment, *target = named
+        user_id, authorization_id = target or ("", "")
+        money = acts.money(minor)
+        return c.MatchSuspense(reference, money, by, user_id, authorization_id, payment)
+
+    gil = acts.name(it)
+    for command in (
+        took("case-1", 300, "g-11"),
+        decides("case-1", user_won=True),
+        decides("case-1", user_won=False),
+        decides("case-1", user_won=True),
+        took("case-2", 200, "g-12"),
+        decides("case-2", user_won=False),
+        took("case-3", 900, "g-11"),
+        c.RecordUnmatched(Direction.IN, acts.money(1_500), "odd-1"),
+        match("odd-1", 400, "key-1", "", *gil),
+        match("odd-1", 400, "key-2", "", *gil),
+        match("odd-1", 600, "key-1", ""),
+        match("odd-1", 100, "key-2", "", *gil),
+        c.RecordUnmatched(Direction.OUT, acts.money(700), "odd-2"),
+        match("odd-2", 250, "key-1", "g-12", *gil),
+        match("odd-2", 50, "key-1", ""),
+    ):
+        desk.do(command, caller=PLATFORM)
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -457,7 +500,9 @@ def multiply(file: Path, times: int) -> None:
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"
             " THEN 'transfers/' || {n} || substr(payment_reference, 11)"
-            " ELSE {n} || payment_reference END"
+            " ELSE {n} || payment_reference END",
+            # The copies' charge-backs are those of an earlier build, which had no rows.
+            "kind": "CASE old.kind WHEN 'CASE' THEN 'CHARGE_BACK' ELSE old.kind END",
         },
         "open_items": {"asset_id": "{n} || asset_id"},
         "captures": {},

@@ -111,10 +111,10 @@ def test_a_schema_names_the_oldest_build_that_may_run_on_it(
 
 
 def test_a_fresh_schema_names_its_oldest_build(engine: Engine) -> None:
-    """The schema of this build names build 20 as the oldest: the first build that knows late
-    pick-ups."""
+    """The schema of this build names build 21 as the oldest: the first build that knows money
+    in suspense."""
     with engine.connect() as connection:
-        assert oldest_build_of(connection) == 20
+        assert oldest_build_of(connection) == 21
 
 
 def test_the_largest_number_counts(engine: Engine) -> None:

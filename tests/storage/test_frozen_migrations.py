@@ -28,6 +28,7 @@ RELEASED = {
     "0017_attestations.py": "3e7ceadaf8e14015ae78f8701a89a46c",
     "0018_rail_accounts.py": "754c82ac075c1d6cac7dfef425bab61c",
     "0020_late_pickups.py": "bd1fa0c6ad9b1d131b4399243a02fdf7",
+    "0021_charge_backs.py": "27b3f7a586869e08083a539f7bf81402",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

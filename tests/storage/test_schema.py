@@ -259,6 +259,14 @@ VALID: dict[str, dict[str, Any]] = {
     "case_evidence": {"number": 1, "side": "USER"},
     "attestations": {"number": 1, "kind": "RESUME", "cause": None, "source": None,
                      "amount_minor": 0, "pending_minor": 0},
+    "charge_backs": {
+        "amount_minor": 7, "suspense_minor": 1, "open_minor": 2, "overturned_minor": 4,
+        "gone_out_minor": 6,
+    },
+    "suspense": {
+        "amount_minor": 9, "open_minor": 5, "returned_minor": 4, "direction": "IN",
+        "proposed_by": "", "proposed_user_id": "", "proposed_authorization_id": "",
+    },
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -328,6 +336,10 @@ NEGATIVE = {
     "late_pickups": ["deposit_minor"],
     "corrections": ["capture", "conceded_minor"],
     "cases": ["asked_minor", "open_version", "evidence"],
+    "charge_backs": ["suspense_minor", "open_minor", "overturned_minor", "owed_minor",
+                     "held_minor", "conceded_minor", "goodwill_minor", "recovered_minor",
+                     "overpaid_minor", "found_minor", "gone_out_minor", "reopened"],
+    "suspense": ["open_minor", "returned_minor", "matches", "proposed_minor"],
     "lines": ["cut_pending_minor", "charged_back_minor", "deposit_minor", "refund_payable_minor",
               "version", "overpaid_minor", "unheld_minor"],
 }  # fmt: skip
@@ -434,6 +446,29 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
             ({"kind": "BY_POST"}, {"cause": "OTHER"}),
         )
     ),
+    (
+        "charge_backs",
+        "amount_positive",
+        {
+            **dict.fromkeys(("amount_minor", "suspense_minor", "open_minor"), 0),
+            **dict.fromkeys(("overturned_minor", "gone_out_minor"), 0),
+        },
+    ),
+    ("charge_backs", "amount_has_its_place", {"open_minor": 3}),
+    ("charge_backs", "gone_out_within_charged", {"gone_out_minor": 7}),
+    ("suspense", "amount_positive", {"amount_minor": 0, "open_minor": 0, "returned_minor": 0}),
+    ("suspense", "open_within_amount", {"open_minor": 6}),
+    (
+        "suspense",
+        "proposed_within_open",
+        {
+            **dict.fromkeys(("proposed_by", "proposed_user_id"), "x"),
+            **{"proposed_authorization_id": "x", "proposed_minor": 6},
+        },
+    ),
+    ("suspense", "proposal_is_whole", {"proposed_by": "x"}),
+    ("suspense", "proposal_is_whole", {"proposed_minor": 1}),
+    ("suspense", "direction_known", {"direction": "UP"}),
     *(
         ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
         for wrong in (
@@ -647,6 +682,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("cases", {"user_id", "authorization_id", "case_id"}),
         ("case_evidence", {"user_id", "authorization_id", "case_id", "number"}),
         ("attestations", {"user_id", "authorization_id", "number"}),
+        ("charge_backs", {"user_id", "authorization_id", "case_id"}),
+        ("suspense", {"caller", "payment_reference"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

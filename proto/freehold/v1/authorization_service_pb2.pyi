@@ -2,6 +2,7 @@ import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
 from freehold.v1 import authorization_pb2 as _authorization_pb2
+from freehold.v1 import charge_back_pb2 as _charge_back_pb2
 from freehold.v1 import types_pb2 as _types_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -148,18 +149,20 @@ class GetAuthorizationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "captures", "corrections", "reservation", "attestations")
+    __slots__ = ("authorization", "captures", "corrections", "reservation", "attestations", "charge_backs")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CAPTURES_FIELD_NUMBER: _ClassVar[int]
     CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
     ATTESTATIONS_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_BACKS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     captures: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Capture]
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     reservation: str
     attestations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Attestation]
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ...) -> None: ...
+    charge_backs: _containers.RepeatedCompositeFieldContainer[_charge_back_pb2.ChargeBack]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ..., charge_backs: _Optional[_Iterable[_Union[_charge_back_pb2.ChargeBack, _Mapping]]] = ...) -> None: ...
 
 class ListAuthorizationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "user_id", "state")

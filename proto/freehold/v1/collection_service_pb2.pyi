@@ -1,5 +1,6 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from freehold.v1 import authorization_pb2 as _authorization_pb2
+from freehold.v1 import charge_back_pb2 as _charge_back_pb2
 from freehold.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -68,40 +69,46 @@ class ResolveDisputeResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class RecordChargeBackRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount", "rail_account")
+    __slots__ = ("request_id", "name", "expected_version", "payment_reference", "amount", "rail_account", "payment")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     payment_reference: str
     amount: _types_pb2.Money
     rail_account: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ...) -> None: ...
+    payment: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ..., payment: _Optional[str] = ...) -> None: ...
 
 class RecordChargeBackResponse(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "charge_back")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_BACK_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    charge_back: _charge_back_pb2.ChargeBack
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., charge_back: _Optional[_Union[_charge_back_pb2.ChargeBack, _Mapping]] = ...) -> None: ...
 
 class ResolveChargeBackRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "outcome", "reason")
+    __slots__ = ("request_id", "name", "expected_version", "outcome", "reason", "case_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CASE_ID_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
     outcome: DisputeOutcome
     reason: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    case_id: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., outcome: _Optional[_Union[DisputeOutcome, str]] = ..., reason: _Optional[str] = ..., case_id: _Optional[str] = ...) -> None: ...
 
 class ResolveChargeBackResponse(_message.Message):
     __slots__ = ("authorization", "corrections")
@@ -110,6 +117,86 @@ class ResolveChargeBackResponse(_message.Message):
     authorization: _authorization_pb2.Authorization
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+
+class ListChargeBacksRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "user_id", "open_only")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ONLY_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    user_id: str
+    open_only: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., open_only: _Optional[bool] = ...) -> None: ...
+
+class ListChargeBacksResponse(_message.Message):
+    __slots__ = ("charge_backs", "next_page_token")
+    CHARGE_BACKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    charge_backs: _containers.RepeatedCompositeFieldContainer[_charge_back_pb2.ChargeBack]
+    next_page_token: str
+    def __init__(self, charge_backs: _Optional[_Iterable[_Union[_charge_back_pb2.ChargeBack, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RecordUnmatchedRequest(_message.Message):
+    __slots__ = ("request_id", "direction", "amount", "payment_reference", "rail_account")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    direction: _charge_back_pb2.SuspenseDirection
+    amount: _types_pb2.Money
+    payment_reference: str
+    rail_account: str
+    def __init__(self, request_id: _Optional[str] = ..., direction: _Optional[_Union[_charge_back_pb2.SuspenseDirection, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., payment_reference: _Optional[str] = ..., rail_account: _Optional[str] = ...) -> None: ...
+
+class RecordUnmatchedResponse(_message.Message):
+    __slots__ = ("item",)
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    item: _charge_back_pb2.SuspenseItem
+    def __init__(self, item: _Optional[_Union[_charge_back_pb2.SuspenseItem, _Mapping]] = ...) -> None: ...
+
+class MatchSuspenseRequest(_message.Message):
+    __slots__ = ("request_id", "payment_reference", "amount", "name", "payment")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    payment_reference: str
+    amount: _types_pb2.Money
+    name: str
+    payment: str
+    def __init__(self, request_id: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., name: _Optional[str] = ..., payment: _Optional[str] = ...) -> None: ...
+
+class MatchSuspenseResponse(_message.Message):
+    __slots__ = ("authorization", "item")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    item: _charge_back_pb2.SuspenseItem
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., item: _Optional[_Union[_charge_back_pb2.SuspenseItem, _Mapping]] = ...) -> None: ...
+
+class ListSuspenseRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "matched_too")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_TOO_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    matched_too: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., matched_too: _Optional[bool] = ...) -> None: ...
+
+class ListSuspenseResponse(_message.Message):
+    __slots__ = ("items", "next_page_token")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[_charge_back_pb2.SuspenseItem]
+    next_page_token: str
+    def __init__(self, items: _Optional[_Iterable[_Union[_charge_back_pb2.SuspenseItem, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetProvisionRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount")

@@ -56,6 +56,26 @@ class CollectionServiceStub:
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackResponse.FromString,
                 _registered_method=True)
+        self.ListChargeBacks = channel.unary_unary(
+                '/freehold.v1.CollectionService/ListChargeBacks',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksResponse.FromString,
+                _registered_method=True)
+        self.RecordUnmatched = channel.unary_unary(
+                '/freehold.v1.CollectionService/RecordUnmatched',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedResponse.FromString,
+                _registered_method=True)
+        self.MatchSuspense = channel.unary_unary(
+                '/freehold.v1.CollectionService/MatchSuspense',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseResponse.FromString,
+                _registered_method=True)
+        self.ListSuspense = channel.unary_unary(
+                '/freehold.v1.CollectionService/ListSuspense',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.ListSuspenseRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.ListSuspenseResponse.FromString,
+                _registered_method=True)
         self.SetProvision = channel.unary_unary(
                 '/freehold.v1.CollectionService/SetProvision',
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.SetProvisionRequest.SerializeToString,
@@ -120,17 +140,66 @@ class CollectionServiceServicer:
 
     def RecordChargeBack(self, request, context):
         """Records that the user's bank took back money that had come by the payment
-        rail: a deposit, held or released, a payment, or an excess payment.
+        rail: a deposit, held or released, a payment, or an excess payment. The bank
+        may take it back also after it has gone out to the user.
+
+        A charge-back that names its payment is never refused for its amount. What
+        exceeds the payment, or all if the payment is unknown, is in suspense; see
+        MatchSuspense. The same case of the bank again is ALREADY_EXISTS with the
+        reason BUSINESS_REFERENCE_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveChargeBack(self, request, context):
-        """Records the decision on the whole amount charged back. An amount that the
-        user keeps is taken first from the amount owed back, then from the deposit
-        held, then from the charge, and last from the amount recovered after a
-        write-off.
+        """Records the decision on one charge-back, or on all that are open. An amount
+        that the user keeps is taken first from the amount owed back, then from the
+        deposit held, then from the charge, and last from the amount recovered after
+        a write-off. What had gone out to the user before is overpaid.
+
+        A charge-back that was decided the other way is reopened under its id: the
+        first decision is undone, and it is decided anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChargeBacks(self, request, context):
+        """Lists charge-backs, those of one user or of everybody, in the order of their
+        users, authorizations and cases.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordUnmatched(self, request, context):
+        """Records money at the payment rail for which no authorization is known. It is
+        in suspense until MatchSuspense.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MatchSuspense(self, request, context):
+        """Matches an amount in suspense to an authorization, or back to the payment
+        rail, where it came from.
+
+        Money that came in and is matched to an authorization is a payment of it.
+        That takes two keys, because two people must decide: the first call is a
+        proposal, and the same match by another key carries it out. A call with
+        another amount or authorization is a new proposal. The key that proposed is
+        refused with the reason SECOND_PERSON_NEEDED.
+
+        Money that a bank took back and that is matched to an authorization becomes
+        a charge-back of the payment named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuspense(self, request, context):
+        """Lists money in suspense, in the order of its references.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +295,26 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ResolveChargeBack,
                     request_deserializer=freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackResponse.SerializeToString,
+            ),
+            'ListChargeBacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChargeBacks,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksResponse.SerializeToString,
+            ),
+            'RecordUnmatched': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordUnmatched,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedResponse.SerializeToString,
+            ),
+            'MatchSuspense': grpc.unary_unary_rpc_method_handler(
+                    servicer.MatchSuspense,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseResponse.SerializeToString,
+            ),
+            'ListSuspense': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuspense,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.ListSuspenseRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.ListSuspenseResponse.SerializeToString,
             ),
             'SetProvision': grpc.unary_unary_rpc_method_handler(
                     servicer.SetProvision,
@@ -378,6 +467,114 @@ class CollectionService:
             '/freehold.v1.CollectionService/ResolveChargeBack',
             freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackRequest.SerializeToString,
             freehold_dot_v1_dot_collection__service__pb2.ResolveChargeBackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChargeBacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/ListChargeBacks',
+            freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.ListChargeBacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordUnmatched(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/RecordUnmatched',
+            freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.RecordUnmatchedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MatchSuspense(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/MatchSuspense',
+            freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.MatchSuspenseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuspense(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/ListSuspense',
+            freehold_dot_v1_dot_collection__service__pb2.ListSuspenseRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.ListSuspenseResponse.FromString,
             options,
             channel_credentials,
             insecure,

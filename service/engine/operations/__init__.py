@@ -20,6 +20,7 @@ from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
 from service.engine.operations.forgive_charge import FORGIVE_CHARGE, ForgiveCharge
 from service.engine.operations.increment import INCREMENT, Increment
 from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
+from service.engine.operations.match_suspense import MATCH_SUSPENSE, MatchSuspense
 from service.engine.operations.open_bulk import OPEN_BULK, OpenBulk
 from service.engine.operations.open_complaint import OPEN_COMPLAINT, OpenComplaint
 from service.engine.operations.open_dispute import OPEN_DISPUTE, OpenDispute
@@ -40,6 +41,7 @@ from service.engine.operations.record_paid_elsewhere import (
 )
 from service.engine.operations.record_payment import RECORD_PAYMENT, RecordPayment
 from service.engine.operations.record_seal import RECORD_SEAL, RecordSeal
+from service.engine.operations.record_unmatched import RECORD_UNMATCHED, RecordUnmatched
 from service.engine.operations.refund_charge import REFUND_CHARGE, RefundCharge
 from service.engine.operations.report_found import REPORT_FOUND, ReportFound
 from service.engine.operations.report_lost import REPORT_LOST, ReportLost
@@ -75,6 +77,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     FORGIVE_CHARGE,
     INCREMENT,
     LOWER_CHARGE,
+    MATCH_SUSPENSE,
     OPEN_BULK,
     OPEN_COMPLAINT,
     OPEN_DISPUTE,
@@ -89,6 +92,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     RECORD_PAID_ELSEWHERE,
     RECORD_PAYMENT,
     RECORD_SEAL,
+    RECORD_UNMATCHED,
     REFUND_CHARGE,
     REPORT_FOUND,
     REPORT_LOST,
@@ -134,6 +138,7 @@ __all__ = [
     "Increment",
     "Item",
     "LowerCharge",
+    "MatchSuspense",
     "OfCase",
     "OfTwo",
     "OpenBulk",
@@ -150,6 +155,7 @@ __all__ = [
     "RecordPaidElsewhere",
     "RecordPayment",
     "RecordSeal",
+    "RecordUnmatched",
     "RefundCharge",
     "ReportFound",
     "ReportLost",

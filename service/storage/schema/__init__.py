@@ -2,9 +2,9 @@
 
 `user_id` leads the primary key of every table that a command touches, so that the schema can
 be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
-id), `open_items` (operator, asset) `payments` (owner of the rail account, reference) and
-`rail_accounts` (who names it, name). Amounts are
-minor units; columns ending in `_us` are microseconds since the epoch, UTC.
+id), `open_items` (operator, asset), `payments` and `suspense` (owner of the rail account,
+reference) and `rail_accounts` (who names it, name). Amounts are minor units; columns ending in
+`_us` are microseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from service.storage.schema.attestations import attestations
 from service.storage.schema.authorizations import authorizations, decisions, open_items
 from service.storage.schema.captures import captures, corrections
 from service.storage.schema.cases import case_evidence, cases
+from service.storage.schema.charge_backs import charge_backs, suspense
 from service.storage.schema.columns import metadata
 from service.storage.schema.events import outbox
 from service.storage.schema.late_pickups import late_pickups
@@ -32,6 +33,7 @@ __all__ = [
     "captures",
     "case_evidence",
     "cases",
+    "charge_backs",
     "compatibility",
     "corrections",
     "debts",
@@ -55,6 +57,7 @@ __all__ = [
     "requests",
     "sealed_heads",
     "seals",
+    "suspense",
     "terms_changes",
     "transfers",
     "users",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Index, String, text
 
 from service.domain.captures import Purpose
+from service.domain.transitions import Transition
 from service.engine.tables import CAPTURES, CORRECTIONS
 from service.storage.schema.columns import WHOLE, among, not_negative
 from service.storage.schema.record_tables import of_records
@@ -36,7 +37,11 @@ corrections = of_records(
     CORRECTIONS,
     CheckConstraint("number > 0", "number_positive"),
     CheckConstraint("amount_minor > 0", "amount_positive"),
-    *not_negative("capture", "conceded_minor"),
+    *not_negative("capture"),
+    CheckConstraint(
+        f"conceded_minor >= 0 OR transition = '{Transition.CHARGE_BACK_REOPENED}'",
+        "conceded_minor_not_negative",
+    ),
     _once("corrections"),
     number=WHOLE,
     transition=String(64),

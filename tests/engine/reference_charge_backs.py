@@ -1,0 +1,417 @@
+"""The rules of charge-backs and of suspense told a second time, as plainly as possible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from service.engine import operations as c
+from tests.engine.plain_terms import (
+    CHARGED,
+    CURRENCY,
+    ENDED,
+    PLATFORM,
+    Refused,
+    Row,
+    minor,
+    refundable,
+    required,
+    share,
+    takeable,
+    unrecovered,
+    within,
+)
+
+if TYPE_CHECKING:
+    from tests.engine.reference import Reference
+
+RAIL = "rails/suspense"
+TAKEN = (*CHARGED, *ENDED, "AUTHORIZED")
+KEPT = ("owed", "held", "conceded", "goodwill", "recovered", "overpaid", "found")
+NO_CASE: Row = {
+    **dict.fromkeys(("suspense", "open", "overturned", *KEPT, "decide_version", "reopened"), 0),
+    "decide_us": None,
+}
+NO_PROPOSAL: Row = {"by": "", "to": None, "proposed": 0}
+
+
+# -- recording ------------------------------------------------------------------------------------
+
+
+def _payment(of: Reference, it: Row, named: str) -> Row | None:
+    """The payment that a bank means: of this rental, or a deposit of its group."""
+    together = of.groups[it["key"][:2]]
+    for caller in sorted({it["operator_id"], PLATFORM}):
+        for reference in sorted((named, f"transfers/{named}")):
+            row = of.payments.get((caller, reference))
+            if row is None or row["kind"] not in ("PAYMENT", "DEPOSIT"):
+                continue
+            if row["key"] == it["key"] or (row["kind"] == "DEPOSIT" and row["key"] in together):
+                return row
+    return None
+
+
+def _left(of: Reference, it: Row, named: str) -> int:
+    """What no bank has taken of a payment, as far as the rental has as much."""
+    payment = _payment(of, it, named)
+    if payment is None:
+        return 0
+    taken = sum(
+        row["amount"] - row["suspense"] - row["overturned"]
+        for (key, _), row in of.charge_backs.items()
+        if row["payment"] == named and of.rentals[key]["user_id"] == it["user_id"]
+    )
+    return int(max(0, payment["amount"] - taken))
+
+
+def _open(
+    of: Reference, it: Row, case_id: str, caller: str, amount: int, charged: int, payment: str,
+    now_us: int,
+) -> Row:  # fmt: skip
+    here = max(it["received"] - it["paid_out"], it["held_cash"] + it["refund_payable"])
+    row = {
+        **NO_CASE,
+        "caller": caller, "payment": payment, "amount": amount, "suspense": amount - charged,
+        "open": charged, "record_us": now_us,
+        "gone_out": max(0, charged - max(0, here - it["charged_back"])),
+    }  # fmt: skip
+    of.put(of.charge_backs, (it["key"], case_id), row)
+    of.change(it, at_the_bank=1 + it.get("at_the_bank", 0))
+    return row
+
+
+def charge_back(
+    of: Reference, caller: str, it: Row, command: c.RecordChargeBack, now_us: int
+) -> Row:
+    """The bank takes a payment back; what exceeds it is in suspense."""
+    named, told = command.payment, (it["key"], command.payment_reference)
+    if named and not command.rail_account and told in of.charge_backs:
+        raise Refused("BUSINESS_REFERENCE_REUSED")
+    owner, case_id = of._new_payment(caller, command)
+    if (it["key"], case_id) in of.charge_backs:
+        raise Refused("PAYMENT_REFERENCE_USED")
+    amount = of._paid(caller, it, command, "CASE", *TAKEN)
+    if named:
+        charged = min(amount, _left(of, it, named), takeable(it))
+    else:
+        within(amount, takeable(it))
+        charged = amount
+    row = _open(of, it, case_id, owner, amount, charged, named, now_us)
+    if charged < amount:
+        _suspend(of, owner, case_id, "OUT", amount - charged, it["user_id"], it, now_us)
+    of.step(
+        it,
+        "collection.charged_back",
+        now_us,
+        ("receivable_charged_back", "cash", charged),
+        ("suspense", "cash", amount - charged),
+        charged_back=it["charged_back"] + charged,
+    )
+    return row
+
+
+# -- deciding -------------------------------------------------------------------------------------
+
+
+def _of(of: Reference, it: Row) -> list[tuple[str, Row]]:
+    """The cases of a rental, the oldest first."""
+    found = [(case_id, row) for (key, case_id), row in of.charge_backs.items() if key == it["key"]]
+    return sorted(found, key=lambda one: (one[1]["record_us"], one[0]))
+
+
+def _without_row(of: Reference, it: Row) -> int:
+    return int(it["charged_back"] - sum(row["open"] for _, row in _of(of, it)))
+
+
+def found(of: Reference, it: Row) -> None:
+    """The operator has given up a part that a bank has: the oldest cases are decided so far."""
+    too_much = -_without_row(of, it)
+    for _, row in _of(of, it):
+        part = min(too_much, row["open"])
+        if part > 0:
+            too_much -= part
+            of.change(row, open=row["open"] - part, found=row["found"] + part)
+
+
+def resolve(
+    of: Reference, _caller: str, it: Row, command: c.ResolveChargeBack, now_us: int
+) -> None:
+    """A case, or all that is open, is decided; what was decided the other way is undone first."""
+    rows = [row for _, row in _of(of, it) if row["open"]]
+    others = _without_row(of, it)
+    if command.case_id:
+        others, row = 0, of.charge_backs.get((it["key"], command.case_id), {})
+        if not row:
+            raise Refused("CHARGE_BACK_NOT_FOUND")
+        decided = "overturned" if not command.user_won else "kept"
+        kept = sum(row[place] for place in KEPT)
+        already = row["overturned"] if decided == "overturned" else kept
+        if row["suspense"] == row["amount"] or (not row["open"] and already):
+            raise Refused("CHARGE_BACK_DECIDED")
+        rows = [row]
+    required(it, *TAKEN)
+    for row in rows:
+        kept = sum(row[place] for place in KEPT)
+        if row["overturned"]:
+            _take_again(of, it, row, command, now_us)
+        elif kept and (not row["open"] or not command.user_won):
+            _undo(of, it, row, command, now_us)
+    amount = others + sum(row["open"] for row in rows)
+    if amount == 0:
+        raise Refused("NOTHING_CHARGED_BACK")
+    if not command.user_won:
+        back = ("cash", "receivable_charged_back", amount)
+        name = "collection.charge_back_overturned"
+        of.step(it, name, now_us, back, charged_back=it["charged_back"] - amount)
+        of._correct(it, command, (name, now_us), (0, amount, 0, 0))
+        for row in rows:
+            of.change(
+                row, overturned=row["open"], open=0, decide_us=now_us, decide_version=it["version"]
+            )
+        return
+    _give(of, it, rows, others, command, now_us)
+
+
+def _give(
+    of: Reference,
+    it: Row,
+    rows: list[Row],
+    others: int,
+    command: c.ResolveChargeBack,
+    now_us: int,
+) -> None:
+    """The person keeps the money: it is taken from its places, for one case after the other."""
+    late = min(it["recovered"], max(0, refundable(it) - it["elsewhere"]))
+    places = {
+        "owed": it["refund_payable"],
+        "held": it["held_cash"],
+        "charge": max(0, refundable(it) - it["recovered"] - it["elsewhere"]),
+        "recovered": late,
+    }
+    total = dict.fromkeys((*places, "overpaid"), 0)
+    for row in (None, *rows):
+        rest = others if row is None else row["open"]
+        took = dict.fromkeys(total, 0)
+        for place, there in places.items():
+            took[place] = min(rest, there - total[place])
+            rest -= took[place]
+        took["overpaid"] = rest
+        total = {place: total[place] + took[place] for place in total}
+        if row is not None:
+            charge = took.pop("charge")
+            took |= {"goodwill" if command.goodwill else "conceded": charge}
+            kept = {place: row[place] + minor_of for place, minor_of in took.items()}
+            version = it["version"] + 1
+            of.change(row, **kept, open=0, decide_us=now_us, decide_version=version)
+    amount, after = sum(total.values()), dict(it)
+    given_up = 0 if command.goodwill else total["charge"]
+    cited = of._cited(it, given_up) if given_up else []
+    parts = [(number, part, part, 0) for number, part in cited]
+    if amount > given_up:
+        parts.append((0, amount - given_up, 0, 0))
+    of.step(
+        it,
+        "collection.charge_back_won",
+        now_us,
+        ("refund_payable", "receivable_charged_back", total["owed"]),
+        ("deposit", "receivable_charged_back", total["held"]),
+        *of._borne(after, command.goodwill, total["charge"], "receivable_charged_back"),
+        ("recovery", "receivable_charged_back", total["recovered"]),
+        ("overpaid", "receivable_charged_back", total["overpaid"]),
+        charged_back=it["charged_back"] - amount,
+        refund_payable=it["refund_payable"] - total["owed"],
+        cash=it["cash"] - total["held"],
+        held_cash=it["held_cash"] - total["held"],
+        refunded=it["refunded"] + total["charge"],
+        recovered=it["recovered"] - total["recovered"],
+        received=it["received"] - amount,
+        overpaid=it["overpaid"] + total["overpaid"],
+        conceded=after["conceded"],
+        fee=after["fee"],
+    )
+    of._correct(it, command, ("collection.charge_back_won", now_us), *parts)
+
+
+REOPENED = "collection.charge_back_reopened"
+
+
+def _take_again(
+    of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us: int
+) -> None:
+    """The bank takes the money once more."""
+    amount = row["overturned"]
+    if amount > takeable(it):
+        raise Refused("NOTHING_LEFT_TO_TAKE_BACK")
+    taken = ("receivable_charged_back", "cash", amount)
+    of.step(it, REOPENED, now_us, taken, charged_back=it["charged_back"] + amount)
+    of._correct(it, command, (REOPENED, now_us), (0, amount, 0, 0))
+    of.change(row, open=amount, overturned=0, reopened=row["reopened"] + 1)
+
+
+def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us: int) -> None:
+    """Everyone gets back what the decision for the person took; the rest is the person's."""
+    amount = sum(row[place] for place in KEPT)
+    holds = it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE", "RETURN_CLAIMED")
+    gets = {
+        "deposit": row["held"] if holds else 0,
+        "recovery": min(row["recovered"], unrecovered(it)),
+        "overpaid": min(row["overpaid"], it["overpaid"]),
+    }
+    written_off = row["overpaid"] - gets["overpaid"]
+    gets["credit_loss"] = min(written_off, it["overpaid_written_off"])
+    gets["goodwill"] = row["goodwill"]
+    gets["refund_payable"] = amount - row["conceded"] - sum(gets.values())
+    conceded = it["conceded"] - row["conceded"]
+    earned = share(it["captured"] - conceded, it["fee_bp"]) - it["fee"]
+    gets |= {"operator_payable": row["conceded"] - earned, "fee_income": earned}
+    # The captures that the decision conceded.
+    parts = [
+        (one["capture"], one["conceded"], -one["conceded"], 0)
+        for (key, _), one in sorted(of.corrections.items(), key=lambda entry: entry[0][1])
+        if key == it["key"]
+        and one["version"] == row["decide_version"]
+        and one["transition"] == "collection.charge_back_won"
+        and one["conceded"]
+    ]
+    of_case, rest = [], row["conceded"]
+    for number, most, _, _ in parts:
+        part = min(rest, most)
+        if part:
+            of_case.append((number, part, -part, 0))
+            rest -= part
+    if rest:
+        of_case.append((0, rest, -rest, 0))
+    if amount > row["conceded"]:
+        of_case.append((0, amount - row["conceded"], 0, 0))
+    of.step(
+        it,
+        REOPENED,
+        now_us,
+        *(("receivable_charged_back", account, part) for account, part in gets.items()),
+        charged_back=it["charged_back"] + amount,
+        received=it["received"] + amount,
+        refund_payable=it["refund_payable"] + gets["refund_payable"],
+        cash=it["cash"] + gets["deposit"],
+        held_cash=it["held_cash"] + gets["deposit"],
+        recovered=it["recovered"] + gets["recovery"],
+        overpaid=it["overpaid"] - gets["overpaid"],
+        overpaid_written_off=it["overpaid_written_off"] - gets["credit_loss"],
+        refunded=it["refunded"] - row["conceded"] - row["goodwill"],
+        conceded=conceded,
+        fee=it["fee"] + earned,
+    )
+    of._correct(it, command, (REOPENED, now_us), *of_case)
+    of.change(row, **dict.fromkeys(KEPT, 0), open=row["open"] + amount)
+    of.change(row, reopened=row["reopened"] + 1)
+
+
+# -- suspense -------------------------------------------------------------------------------------
+
+
+def _suspend(
+    of: Reference, caller: str, reference: str, way: str, amount: int, user_id: str, it: Row | None,
+    now_us: int,
+) -> Row:  # fmt: skip
+    row = {
+        **NO_PROPOSAL,
+        "user_id": user_id, "key": None if it is None else it["key"], "way": way,
+        "amount": amount, "open": amount, "returned": 0, "matches": 0, "record_us": now_us,
+    }  # fmt: skip
+    of.put(of.suspense, (caller, reference), row)
+    return row
+
+
+def _rail(of: Reference, name: str, now_us: int, *posting: Any) -> None:
+    """A posting on the rail's own line."""
+    of.post(RAIL, PLATFORM, None, name, (posting,))
+    of.events.append((RAIL, None, name, now_us))
+
+
+def unmatched(of: Reference, caller: str, command: c.RecordUnmatched, now_us: int) -> Row:
+    """Money matches nothing."""
+    counted = of._new_payment(caller, command)
+    amount, way = minor(command.amount), str(command.direction)
+    within(amount, amount)
+    of._record(counted, f"UNMATCHED_{way}", RAIL, amount)
+    if way == "IN":
+        _rail(of, "suspense.came_in", now_us, "cash", "suspense", amount)
+    else:
+        _rail(of, "suspense.taken_back", now_us, "suspense", "cash", amount)
+    return _suspend(of, *counted, way, amount, RAIL, None, now_us)
+
+
+def match(
+    of: Reference, caller: str, command: c.MatchSuspense, now_us: int
+) -> tuple[Row, Row | None]:
+    """An amount in suspense is matched; answers the item, and the rental if there is one."""
+    item = of.suspense.get((caller, command.payment_reference))
+    if item is None:
+        raise Refused("SUSPENSE_NOT_FOUND")
+    came_in = item["way"] == "IN"
+    if not command.authorization_id:
+        if command.amount.currency != CURRENCY:
+            raise Refused("INVALID_INPUT")
+        amount = command.amount.amount_minor
+        within(amount, item["open"])
+        _end(of, item, amount, returned=amount)
+        name = _match_name(item, command)
+        of._record((caller, name), "RETURNED" if came_in else "REGAINED", RAIL, amount)
+        accounts = ("suspense", "cash") if came_in else ("cash", "suspense")
+        _rail(of, f"suspense.{'returned' if came_in else 'regained'}", now_us, *accounts, amount)
+        return item, None
+    if came_in == bool(command.payment):
+        raise Refused("INVALID_INPUT")
+    key = of.names.get((command.user_id, command.authorization_id))
+    if key is None or caller not in (key[0], PLATFORM):
+        raise Refused("AUTHORIZATION_NOT_FOUND")
+    it = of.rentals[key]
+    of.bring_up(it, now_us)
+    amount = minor(command.amount)
+    within(amount, item["open"])
+    if came_in:
+        return _pay(of, caller, it, item, command, amount, now_us)
+    if _payment(of, it, command.payment) is None:
+        raise Refused("PAYMENT_NOT_FOUND")
+    within(amount, min(_left(of, it, command.payment), takeable(it)))
+    required(it, *TAKEN)
+    _end(of, item, amount)
+    name = _match_name(item, command)
+    of._record((caller, name), "CASE", it["user_id"], amount, it)
+    _open(of, it, name, caller, amount, amount, command.payment, now_us)
+    of.step(
+        it,
+        "collection.charged_back",
+        now_us,
+        ("receivable_charged_back", "suspense", amount),
+        charged_back=it["charged_back"] + amount,
+    )
+    return item, it
+
+
+def _pay(
+    of: Reference, caller: str, it: Row, item: Row, command: c.MatchSuspense, amount: int,
+    now_us: int,
+) -> tuple[Row, Row | None]:  # fmt: skip
+    """Money that came in pays a debt, if a second key says so."""
+    if not it["overpaid"] and not it["unheld"]:
+        required(it, *CHARGED)
+        if it["captured_credit"] == 0:
+            raise Refused("NOTHING_DUE")
+    if (item["by"] and item["to"], item["proposed"]) != (it["key"], amount):
+        of.change(item, by=command.by, to=it["key"], proposed=amount)
+        return item, None
+    if item["by"] == command.by:
+        raise Refused("SECOND_PERSON_NEEDED")
+    _end(of, item, amount)
+    name = _match_name(item, command)
+    of._record((caller, name), "PAYMENT", it["user_id"], amount, it)
+    of._pay(it, amount, now_us, "suspense")
+    return item, it
+
+
+def _end(of: Reference, item: Row, amount: int, returned: int = 0) -> None:
+    of.change(item, open=item["open"] - amount, returned=item["returned"] + returned)
+    of.change(item, matches=item["matches"] + 1, **NO_PROPOSAL)
+
+
+def _match_name(item: Row, command: c.MatchSuspense) -> str:
+    return f"suspense/{item['matches']}/{command.payment_reference}"
