@@ -1,14 +1,16 @@
-"""Codes of names: a portion keeps numbers instead of the texts of enumerations."""
+"""The ways in which columns are read; names of enumerations become numbers, their codes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
-from service.books.columns import Codes
+from service.books.columns import Codes, Kind, Row
 
 ABSENT: Final = -1
 """The code of an absent value."""
+TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
 
 
 def codes_of(kind: type[StrEnum]) -> dict[str, int]:
@@ -36,3 +38,13 @@ class AcceptedOffers(dict[Any, int]):
             if None not in places:
                 found = self[key] = sum(1 << place for place in places if place is not None)
         return found
+
+
+def named(pattern: str, *places: int) -> Callable[[Row], str]:
+    """A function that makes the name of a row of the values at these places."""
+    return lambda row: pattern.format(*(row[place] for place in places))
+
+
+def among(*names: str, kind: Kind) -> dict[str, Kind | Codes]:
+    """Columns that are all read in the same way."""
+    return dict.fromkeys(names, kind)

@@ -17,9 +17,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import portion as p
 from service.books import texts
+from service.books.codes import among
 from service.books.columns import Codes, Columns, Fields, Kind, Row, Stream, read, typed
 from service.books.faults import Array, Faults, Found, Place
-from service.books.portion import Portion, among
+from service.books.portion import Portion
 from service.books.texts import Doubt, Rows
 from service.storage.database import backend_of
 

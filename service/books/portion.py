@@ -13,10 +13,21 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from service.books.case_rows import CASES, EVIDENCE
-from service.books.codes import AcceptedOffers, codes_of, or_absent
-from service.books.columns import Codes, Columns, Fields, Kind, Row, Unreadable, read
+from service.books.codes import (
+    AMOUNT,
+    BYTES,
+    MAYBE,
+    NUMBER,
+    TEXT,
+    AcceptedOffers,
+    among,
+    codes_of,
+    named,
+    or_absent,
+)
+from service.books.columns import Columns, Fields, Kind, Row, Unreadable, read
 from service.books.faults import Array, Faults, Found, Place
-from service.domain.attestations import AttestationKind, Cause, Source
+from service.books.report_rows import ATTESTATIONS, LATE_PICKUPS
 from service.domain.authorization import Custody, Start, State, TransferKind
 from service.domain.captures import Purpose
 from service.domain.ledger import Account, Book, Standing
@@ -71,21 +82,10 @@ TRANSFER_KINDS = codes_of(TransferKind)
 PURPOSES = codes_of(Purpose)
 TRANSFER_STATES = codes_of(TransferState)
 
-TEXT, BYTES, NUMBER, AMOUNT, MAYBE = Kind.TEXT, Kind.BYTES, Kind.NUMBER, Kind.AMOUNT, Kind.MAYBE
-
-
-def _named(pattern: str, *places: int) -> Callable[[Row], str]:
-    return lambda row: pattern.format(*(row[place] for place in places))
-
 
 def authorization_name(user_id: str, authorization_id: str) -> str:
     """The resource name of an authorization."""
     return f"users/{user_id}/authorizations/{authorization_id}"
-
-
-def among(*names: str, kind: Kind) -> dict[str, Kind | Codes]:
-    """Columns that are all read in the same way."""
-    return dict.fromkeys(names, kind)
 
 
 LINES = Fields(
@@ -103,7 +103,7 @@ LINES = Fields(
         **among("subject_key", "subject", "head", kind=BYTES),
         "version": NUMBER,
     },
-    _named("lines/{}/{}", 0, 1),
+    named("lines/{}/{}", 0, 1),
 )
 KINDS = {
     "\n".join(names): code
@@ -116,7 +116,7 @@ ENTRY_COUNTS = Fields(
     t.entries,
     # The first entry of the line goes with the count.
     {"user_id": TEXT, "currency": TEXT, "count": NUMBER, "sequence": NUMBER},
-    _named("entries/{}/{}/{}", 0, 1, 3),
+    named("entries/{}/{}/{}", 0, 1, 3),
 )
 ENTRIES = Fields(
     t.entries,
@@ -131,13 +131,13 @@ ENTRIES = Fields(
         "link": BYTES,
         "link_format": NUMBER,
     },
-    _named("{}", 0),
+    named("{}", 0),
 )
 """Entries are read by their number for each line, so that no id is fetched with each entry."""
 HEADS = Fields(
     t.sealed_heads,
     {"user_id": TEXT, "currency": TEXT, "number": NUMBER, "version": NUMBER, "head": BYTES},
-    _named("sealed_heads/{}/{}/{}", 0, 1, 2),
+    named("sealed_heads/{}/{}/{}", 0, 1, 2),
 )
 AUTHORIZATIONS = Fields(
     t.authorizations,
@@ -171,7 +171,7 @@ AUTHORIZATIONS = Fields(
         **among("refund_after_us", "refund_since_us", kind=MAYBE),
         "refund_tries": NUMBER,
     },
-    _named("users/{}/authorizations/{}", 0, 1),
+    named("users/{}/authorizations/{}", 0, 1),
 )
 EVENTS = Fields(
     t.outbox,
@@ -181,7 +181,7 @@ EVENTS = Fields(
         "transition": TRANSITIONS,
         **among("event_us", "record_us", kind=NUMBER),
     },
-    _named("outbox/{}", 3),
+    named("outbox/{}", 3),
 )
 PAYMENTS = Fields(
     t.payments,
@@ -191,7 +191,7 @@ PAYMENTS = Fields(
         "amount_minor": AMOUNT,
         "currency": TEXT,
     },
-    _named("payments/{}/{}", 2, 3),
+    named("payments/{}/{}", 2, 3),
 )
 TRANSFERS = Fields(
     t.transfers,
@@ -205,12 +205,12 @@ TRANSFERS = Fields(
         "earlier_state": or_absent(TRANSFER_STATES),
         "earlier_us": MAYBE,
     },
-    _named("transfers/{}/{}", 0, 1),
+    named("transfers/{}/{}", 0, 1),
 )
 REQUESTS = Fields(
     t.requests,
     {"user_id": TEXT, "authorization_id": TEXT, "count": NUMBER},
-    _named("requests"),
+    named("requests"),
 )
 
 
@@ -226,7 +226,7 @@ CAPTURES = Fields(
         "digest": BYTES,
         **among("conceded_minor", "disputed_minor", kind=AMOUNT),
     },
-    _named("captures/{}/{}/{}", 0, 1, 2),
+    named("captures/{}/{}/{}", 0, 1, 2),
 )
 CORRECTIONS = Fields(
     t.corrections,
@@ -240,30 +240,7 @@ CORRECTIONS = Fields(
         **among("authorization_version", "event_us", "record_us", kind=NUMBER),
         "digest": BYTES,
     },
-    _named("corrections/{}/{}/{}", 0, 1, 2),
-)
-
-
-LATE_PICKUPS = Fields(
-    t.late_pickups,
-    {**among("user_id", "authorization_id", "started_id", kind=TEXT), "deposit_minor": AMOUNT},
-    _named("late_pickups/{}/{}", 0, 1),
-)
-ATTESTATIONS = Fields(
-    t.attestations,
-    {
-        **among("user_id", "authorization_id", kind=TEXT),
-        "number": NUMBER,
-        "kind": codes_of(AttestationKind),
-        "cause": or_absent(codes_of(Cause)),
-        "source": or_absent(codes_of(Source)),
-        "evidence": TEXT,
-        "until_us": MAYBE,
-        **among("amount_minor", "pending_minor", kind=AMOUNT),
-        **among("authorization_version", "event_us", "record_us", kind=NUMBER),
-        "digest": BYTES,
-    },
-    _named("attestations/{}/{}/{}", 0, 1, 2),
+    named("corrections/{}/{}/{}", 0, 1, 2),
 )
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.clock import Clock
-from service.domain import timers
-from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Custody
 from service.domain.errors import (
     UNKNOWN,
@@ -28,7 +26,7 @@ from service.domain.errors import (
 )
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import AuthorizationCommand, Work, own_work
+from service.engine.calls import Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -49,10 +47,10 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.records.refusals import REFUSED, write_refusal
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.references import read_references
-from service.engine.rows import Draft, Keys, Rows, Wish
+from service.engine.refusals import keep_refusal, keep_what_time_brought
+from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.survivors import to_survivors
 from service.engine.tables import (
@@ -363,7 +361,7 @@ class Engine:
         if isinstance(decided, FreeholdError):
             operation = BY_COMMAND[type(work.command)]
             if decided.reason in operation.kept and work.request_id:
-                _keep_refusal(work, decided, rows, context)
+                keep_refusal(work, decided, rows, context)
             if operation.leaves is not None:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
@@ -425,7 +423,7 @@ class Engine:
             woken.update(waking)
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
             try:
-                _keep_what_time_brought(work, rows, context)
+                keep_what_time_brought(work, rows, context)
                 if isinstance(outcome, AssetInUse):
                     name_product(outcome, rows, lapsed.transaction)
             except Exception as error:
@@ -453,41 +451,6 @@ def _first_answer(work: Work, rows: Rows) -> Result | None:
     if work.deadline is not None and work.deadline <= time.monotonic():
         raise DeadlineTooNear
     return None
-
-
-def _keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Context) -> None:
-    """Keeps a refusal with its request id, so that a retry cannot be granted what was refused."""
-    draft = Draft(list)
-    draft[REQUESTS].append(
-        RequestRecord(
-            work.caller,
-            work.request_id,
-            work.method + REFUSED,
-            work.body,
-            write_refusal(refusal),
-            work.command.user_id,
-            "",
-            context.now_us,
-        )
-    )
-    rows.merge(draft)
-
-
-def _keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
-    """Writes the steps of due timers although the command on the authorization was refused.
-
-    The refusal is based on them. If they were not written, another process, whose clock is behind,
-    could accept a command that this process refused as too late.
-    """
-    command = work.command
-    if not isinstance(command, AuthorizationCommand):
-        return
-    current = rows[AUTHORIZATIONS].get((command.user_id, command.authorization_id))
-    if current is None or work.caller not in (current.operator_id, PLATFORM):
-        return
-    if timers.is_due(current, context.now_us):
-        named = Wake(command.user_id, command.authorization_id)
-        rows.merge(BY_COMMAND[Wake].decide(own_work(named), named, rows, context).draft)
 
 
 _LOST = (Custody.MISSING, Custody.UNKNOWN)

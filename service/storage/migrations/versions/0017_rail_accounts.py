@@ -4,7 +4,7 @@ Servers of earlier builds that are running go on: they count each reference in i
 account, as all did. They do not know that operators may share an account, nor that two people may be
 one, so they cannot start any more.
 
-Revision: 0018, after 0017.
+Revision: 0017, after 0016.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
@@ -64,7 +64,7 @@ def upgrade() -> None:
     op.create_index("ix_aliases_survivor", "aliases", ["survivor"])
     for statement in _one_step(postgresql=postgresql):
         op.execute(statement)
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (18)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (17)")
 
 
 CHAINED = (

@@ -4,7 +4,7 @@ start of the rental that cites it.
 The table is empty. A server of the build before that is running goes on, and cannot read a rental
 that began so; it cannot start any more.
 
-Revision: 0020, after 0018.
+Revision: 0018, after 0017.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 
 from service.storage.migrations.checks import widen_check
 
-revision = "0020"
-down_revision = "0018"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
@@ -43,4 +43,4 @@ def upgrade() -> None:
     op.create_index(
         "ix_late_pickups_started_id", "late_pickups", ["user_id", "started_id"], unique=True
     )
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (20)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (18)")

@@ -4,7 +4,7 @@ A rental has the length of its pauses, and a policy has the bounds of pauses. Co
 which every row satisfies the new CHECKs. A server of the build before that is running goes on, and
 attests nothing. It would charge for the time of a pause, so it cannot start any more.
 
-Revision: 0017, after 0016.
+Revision: 0016, after 0015.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0017"
-down_revision = "0016"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
@@ -93,4 +93,4 @@ def upgrade() -> None:
         table = "attestations"
         op.execute(f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}")
         op.execute(f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OF {KEPT} ON {table} {refuse}")
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (17)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (16)")

@@ -4,7 +4,7 @@ Both tables are new. A correction may give a concession back if it reopens a cha
 of the build before knows neither the new kinds of payments nor the account `suspense`: it goes on
 with all that it knows, and cannot start any more.
 
-Revision: 0021, after 0020.
+Revision: 0019, after 0018.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 
 from service.storage.migrations.checks import widen_check
 
-revision = "0021"
-down_revision = "0020"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
@@ -109,4 +109,4 @@ def upgrade() -> None:
         check("suspense", "direction = 'IN' OR direction = 'OUT'", "direction_known"),
         sa.PrimaryKeyConstraint("caller", "payment_reference", name=op.f("pk_suspense")),
     )
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (21)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (19)")

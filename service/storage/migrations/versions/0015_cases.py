@@ -6,7 +6,7 @@ any more.
 
 Evidence is only ever added: the database refuses anything else. Of a case only its answer changes.
 
-Revision: 0016, after 0014.
+Revision: 0015, after 0014.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
+revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
@@ -136,7 +136,7 @@ def upgrade() -> None:
     for table, columns in KEPT.items():
         for statement in _statements(table, columns):
             op.execute(statement)
-    op.execute("INSERT INTO compatibility (oldest_build) VALUES (16)")
+    op.execute("INSERT INTO compatibility (oldest_build) VALUES (15)")
 
 
 def _indexes(postgresql: bool) -> list[str]:

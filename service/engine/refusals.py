@@ -1,0 +1,49 @@
+"""Rows that a refusal leaves: the refusal itself, and the steps of due timers."""
+
+from __future__ import annotations
+
+from service.domain import timers
+from service.domain.access import PLATFORM
+from service.domain.errors import FreeholdError
+from service.engine.calls import AuthorizationCommand, Work, own_work
+from service.engine.context import Context
+from service.engine.operations import BY_COMMAND, Wake
+from service.engine.records.refusals import REFUSED, write_refusal
+from service.engine.records.requests import RequestRecord
+from service.engine.rows import Draft, Rows
+from service.engine.tables import AUTHORIZATIONS, REQUESTS
+
+
+def keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Context) -> None:
+    """Keeps a refusal with its request id, so that a retry cannot be granted what was refused."""
+    draft = Draft(list)
+    draft[REQUESTS].append(
+        RequestRecord(
+            work.caller,
+            work.request_id,
+            work.method + REFUSED,
+            work.body,
+            write_refusal(refusal),
+            work.command.user_id,
+            "",
+            context.now_us,
+        )
+    )
+    rows.merge(draft)
+
+
+def keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
+    """Writes the steps of due timers although the command on the authorization was refused.
+
+    The refusal is based on them. If they were not written, another process, whose clock is behind,
+    could accept a command that this process refused as too late.
+    """
+    command = work.command
+    if not isinstance(command, AuthorizationCommand):
+        return
+    current = rows[AUTHORIZATIONS].get((command.user_id, command.authorization_id))
+    if current is None or work.caller not in (current.operator_id, PLATFORM):
+        return
+    if timers.is_due(current, context.now_us):
+        named = Wake(command.user_id, command.authorization_id)
+        rows.merge(BY_COMMAND[Wake].decide(own_work(named), named, rows, context).draft)
