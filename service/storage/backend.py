@@ -14,6 +14,8 @@ from sqlalchemy import URL, Column, Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.storage.row_statements import RowsStatement
+
 
 class Session(Protocol):
     """The connection for writing batches, used without SQLAlchemy.
@@ -59,8 +61,19 @@ class Backend(Protocol):
     """Several writers work at the same time, and lock the rows that they change."""
     checks_types: bool
     """A column has only values of its declared type."""
+    conflict_clause: str
+    """The word of INSERT and UPDATE that says what a conflict undoes, and a blank, or nothing."""
     snapshot: ClassVar[Mapping[str, Any]]
     """The options of a transaction that reads one state of the database."""
+
+    def rows_statement(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+    ) -> RowsStatement:
+        """A statement with its rows, a query of their own, between a head and a tail.
+
+        In every row the values of `columns` are followed by the same `literals`.
+        """
+        ...
 
     def open(self, url: URL, *, create: bool) -> Engine:
         """See `database.open_database`."""
@@ -103,6 +116,10 @@ class Backend(Protocol):
 
     def see_snapshot(self, engine: Engine, snapshot: str) -> Engine:
         """The same database; each transaction reads the exported state."""
+        ...
+
+    def named_rows(self, name: str, columns: Sequence[str]) -> str:
+        """The name of a list of passed rows, whose columns become column1, column2 and so on."""
         ...
 
     def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:

@@ -9,9 +9,13 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     URL,
+    Boolean,
     Column,
     Connection,
     Engine,
+    Integer,
+    LargeBinary,
+    String,
     Text,
     cast,
     create_engine,
@@ -25,6 +29,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import LIMITS
 from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.storage.row_statements import RowsStatement, Values
 
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
@@ -202,6 +207,61 @@ class PostgresSession:
                 session.autocommit = False
 
 
+class ArraysStatement(RowsStatement):
+    """A statement on PostgreSQL: one text, and an array for each column.
+
+    The driver prepares a statement for each text and each combination of parameter types, and an
+    integer's type depends on its size. Rows of parameters would therefore almost never meet a
+    prepared statement again. An array is passed as text and cast to one fixed type.
+    """
+
+    def __init__(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
+    ) -> None:
+        super().__init__(columns)
+        kinds = [_array_of(column) for column in columns]
+        arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
+        self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"
+        self._elements = [element for _, element in kinds]
+
+    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+        """The text, and the columns as arrays."""
+        columns = zip(self._elements, zip(*rows, strict=True), strict=True)
+        arrays = [_array(element, values) for element, values in columns]
+        return self._text, (*arrays, *parameters)
+
+
+def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
+    """The type of a column's array, and a function that writes a value into the array's text."""
+    match column.type:
+        case LargeBinary():
+            return "BYTEA", _bytes_element
+        case String():
+            # The type has no length, because a cast to one would silently truncate a value.
+            return "TEXT", _text_element
+        case Boolean():
+            return "BOOLEAN", str
+        case Integer():
+            return "BIGINT", str
+        case other:
+            raise TypeError(f"no array is known for {other!r}")
+
+
+def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:
+    written = ["NULL" if value is None else element(value) for value in values]
+    return "{" + ",".join(written) + "}"
+
+
+def _text_element(value: str) -> str:
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'
+
+
+def _bytes_element(value: bytes) -> str:
+    return f'"\\\\x{value.hex()}"'
+
+
 class Postgres:
     """PostgreSQL's own ways; see `backend.Backend`."""
 
@@ -214,6 +274,13 @@ class Postgres:
         "isolation_level": "REPEATABLE READ",
         "postgresql_readonly": True,
     }
+    conflict_clause = ""
+
+    def rows_statement(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+    ) -> RowsStatement:
+        """A statement with its rows between a head and a tail."""
+        return ArraysStatement(head, tail, columns, literals)
 
     def open(self, url: URL, *, create: bool) -> Engine:
         """An engine on a database, which must exist."""
@@ -271,6 +338,10 @@ class Postgres:
             session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
 
         return seen
+
+    def named_rows(self, name: str, columns: Sequence[str]) -> str:
+        """The columns get their names here."""
+        return f"{name} ({', '.join(columns)})"
 
     def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
         """One JSON array of these columns."""

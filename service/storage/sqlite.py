@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import chain
 from threading import RLock
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import LIMITS
+from service.storage.row_statements import RowsStatement, Values
 from service.storage.sqlite_files import (
     FileGone,
     OpenFiles,
@@ -215,6 +217,43 @@ def _leniently(text: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
+ROWS_TOGETHER = 8
+"""More rows than this go to SQLite as a multiple of it, and the rest in a second statement.
+
+Each number of rows is a text of its own, and preparing it costs about ten times its execution. With
+a text for every number, a server would prepare statements in nearly every batch of its first
+minutes, and its cache would be too small for them.
+"""
+
+
+class ValuesStatement(RowsStatement):
+    """A statement on SQLite: a parameter for each value, and a text for some numbers of rows."""
+
+    def __init__(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
+    ) -> None:
+        super().__init__(columns)
+        self._head, self._tail = head, tail
+        self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
+        self._texts: dict[int, str] = {}
+
+    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
+        """As `RowsStatement.portions`, for few numbers of rows; see ROWS_TOGETHER."""
+        number = len(rows)
+        rest = number % ROWS_TOGETHER
+        if number < ROWS_TOGETHER or not rest:
+            return super().portions(rows)
+        return [*super().portions(rows[: number - rest]), rows[number - rest :]]
+
+    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+        """The text for this number of rows, and all their values."""
+        number = len(rows)
+        if number not in self._texts:
+            values = ", ".join([self._row] * number)
+            self._texts[number] = f"{self._head}VALUES {values}{self._tail}"
+        return self._texts[number], (*chain.from_iterable(rows), *parameters)
+
+
 class Sqlite:
     """SQLite's own ways; see `backend.Backend`."""
 
@@ -224,6 +263,18 @@ class Sqlite:
     locks_rows = False
     checks_types = False
     snapshot: ClassVar[Mapping[str, Any]] = {}
+    conflict_clause = "OR FAIL "
+    """For all writes: a failed statement stays half done.
+
+    By default SQLite copies every page before a change, to undo only that statement. Here the whole
+    transaction is rolled back instead.
+    """
+
+    def rows_statement(
+        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+    ) -> RowsStatement:
+        """A statement with its rows between a head and a tail."""
+        return ValuesStatement(head, tail, columns, literals)
 
     def open(self, url: URL, *, create: bool) -> Engine:
         """An engine on a file."""
@@ -270,6 +321,10 @@ class Sqlite:
     def see_snapshot(self, engine: Engine, _snapshot: str) -> Engine:
         """Never asked for, because a state has no name."""
         raise NotImplementedError(f"a state of {engine.dialect.name} has no name")
+
+    def named_rows(self, name: str, _columns: Sequence[str]) -> str:
+        """The columns of VALUES have the names column1, column2 and so on."""
+        return name
 
     def array_of_row(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
         """One JSON array of these columns."""

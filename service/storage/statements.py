@@ -52,23 +52,15 @@ from service.engine.tables import (
 )
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
+from service.storage.database import BACKENDS
+from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.transaction import (
     FOLDED_ROWS,
-    ArraysStatement,
     BatchStatements,
-    RowsStatement,
     TableStatements,
-    ValuesStatement,
     Writing,
 )
-
-UNDONE_AS_A_WHOLE = "OR FAIL"
-"""SQLite's conflict clause for all writes: a failed statement stays half done.
-
-By default SQLite copies every page before a change, to undo only that statement. Here the whole
-transaction is rolled back instead.
-"""
 
 
 def _rows_statement(
@@ -79,8 +71,7 @@ def _rows_statement(
     literals: Sequence[str] = (),
 ) -> RowsStatement:
     """A statement with its rows, a query of their own, between a head and a tail."""
-    kind = ValuesStatement if dialect.name == "sqlite" else ArraysStatement
-    return kind(head, tail, columns, literals)
+    return BACKENDS[dialect.name].rows_statement(head, tail, columns, literals)
 
 
 def _insert(
@@ -88,9 +79,9 @@ def _insert(
 ) -> RowsStatement:
     """Inserts whole records: the columns in the table's order, those of `literals` at the end."""
     columns = [column for column in schema.recorded(table) if column.name not in literals]
-    verb = f"INSERT {UNDONE_AS_A_WHOLE}" if dialect.name == "sqlite" else "INSERT"
+    verb = f"INSERT {BACKENDS[dialect.name].conflict_clause}"
     quoted = map(dialect.identifier_preparer.quote, [*(it.name for it in columns), *literals])
-    head = f"{verb} INTO {table.name}{_list(quoted)} "
+    head = f"{verb}INTO {table.name}{_list(quoted)} "
     return _rows_statement(dialect, head, "", columns, list(literals.values()))
 
 
@@ -112,19 +103,18 @@ def _update(
     keys, left = declared.key, {*declared.key, *declared.fixed, *without}
     names = [it.name for it in schema.recorded(table) if it.name not in left]
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
-    # SQLite's names of the columns of VALUES.
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
     sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
     conditions = " AND ".join(
         f"{table.name}.{name} = new.{value}"
         for name, value in zip((*keys, declared.version), given[len(names) :], strict=True)
     )
-    sqlite = dialect.name == "sqlite"
-    verb, called = (f"UPDATE {UNDONE_AS_A_WHOLE}", "") if sqlite else ("UPDATE", _list(given))
+    backend = BACKENDS[dialect.name]
+    verb, called = f"UPDATE {backend.conflict_clause}", backend.named_rows("new", given)
     return _rows_statement(
         dialect,
-        f"{verb} {table.name} SET {sets} FROM (",
-        f") AS new{called} WHERE {conditions}",
+        f"{verb}{table.name} SET {sets} FROM (",
+        f") AS {called} WHERE {conditions}",
         columns,
     )
 
@@ -152,14 +142,14 @@ def _by_keys(
 ) -> RowsStatement:
     """Reads the rows whose columns `names` have the values of a passed row.
 
-    With `lock`, PostgreSQL locks the rows in the order of their keys, so that two processes do not
-    deadlock. SQLite has one writer, and needs neither.
+    With `lock`, the rows are locked in the order of their keys, so that two processes do not
+    deadlock. A database with one writer needs neither.
     """
     keys = [table.c[name] for name in names]
     wanted = _wanted(keys)
     found = schema.recorded(table)
     statement = select(*found).select_from(wanted.join(table, _matches(wanted, keys)))
-    if lock and dialect.name == "postgresql":
+    if lock and BACKENDS[dialect.name].locks_rows:
         statement = statement.order_by(*keys).with_for_update(of=table)
     return _reading(statement, keys, dialect)
 

@@ -2,158 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, String
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from service.config import LIMITS
 from service.engine.ports import Conflict
 from service.engine.rows import Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
+from service.storage.row_statements import RowsStatement, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
-Values = tuple[Any, ...]
 
-MOST_ROWS = 64
-"""The most rows of a statement; SQLite's default build takes 32,766 parameters."""
-ROWS_TOGETHER = 8
-"""More rows than this go to SQLite as a multiple of it, and the rest in a second statement.
-
-Each number of rows is a text of its own, and preparing it costs about ten times its execution. With
-a text for every number, a server would prepare statements in nearly every batch of its first
-minutes, and its cache would be too small for them.
-"""
 HEADS_TOGETHER = 50
 """The heads of a seal in one statement; on SQLite each number of rows is a text of its own."""
 FOLDED_ROWS = LIMITS.fold_portion
 """The most rows of an operator's balance that one transaction merges."""
-
-
-class RowsStatement(ABC):
-    """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
-
-    In every row, the values are followed by the same `literals`, if any.
-
-    If a driver gets rows one by one, it releases and takes the interpreter's lock for each row;
-    with another thread waiting, each row costs a switch of threads.
-    """
-
-    def __init__(self, columns: Sequence[Column[Any]]) -> None:
-        self.columns = tuple(column.name for column in columns)
-
-    @abstractmethod
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The statement's text for these rows, and all parameters to pass."""
-
-    def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int) -> int:
-        """Runs the statement for any number of rows; returns the number of changed rows."""
-        changed = 0
-        for part in self.portions(rows):
-            cursor.execute(*self.bound(part, *parameters))
-            changed += cursor.rowcount
-        return changed
-
-    def fetch(self, cursor: DBAPICursor, keys: Iterable[Values], *parameters: int) -> list[Any]:
-        """The rows of the keys, portion by portion in the order of the keys."""
-        found: list[Any] = []
-        for part in self.portions(sorted(keys)):
-            cursor.execute(*self.bound(part, *parameters))
-            found += cursor.fetchall()
-        return found
-
-    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
-        """The rows of each execution, at most MOST_ROWS; none if there are no rows."""
-        return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
-
-
-class ValuesStatement(RowsStatement):
-    """A statement on SQLite: a parameter for each value, and a text for some numbers of rows."""
-
-    def __init__(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
-    ) -> None:
-        super().__init__(columns)
-        self._head, self._tail = head, tail
-        self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
-        self._texts: dict[int, str] = {}
-
-    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
-        """As `RowsStatement.portions`, for few numbers of rows; see ROWS_TOGETHER."""
-        number = len(rows)
-        rest = number % ROWS_TOGETHER
-        if number < ROWS_TOGETHER or not rest:
-            return super().portions(rows)
-        return [*super().portions(rows[: number - rest]), rows[number - rest :]]
-
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for this number of rows, and all their values."""
-        number = len(rows)
-        if number not in self._texts:
-            values = ", ".join([self._row] * number)
-            self._texts[number] = f"{self._head}VALUES {values}{self._tail}"
-        return self._texts[number], (*chain.from_iterable(rows), *parameters)
-
-
-class ArraysStatement(RowsStatement):
-    """A statement on PostgreSQL: one text, and an array for each column.
-
-    The driver prepares a statement for each text and each combination of parameter types, and an
-    integer's type depends on its size. Rows of parameters would therefore almost never meet a
-    prepared statement again. An array is passed as text and cast to one fixed type.
-    """
-
-    def __init__(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
-    ) -> None:
-        super().__init__(columns)
-        kinds = [_array_of(column) for column in columns]
-        arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
-        self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"
-        self._elements = [element for _, element in kinds]
-
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text, and the columns as arrays."""
-        columns = zip(self._elements, zip(*rows, strict=True), strict=True)
-        arrays = [_array(element, values) for element, values in columns]
-        return self._text, (*arrays, *parameters)
-
-
-def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
-    """The type of a column's array, and a function that writes a value into the array's text."""
-    match column.type:
-        case LargeBinary():
-            return "BYTEA", _bytes_element
-        case String():
-            # The type has no length, because a cast to one would silently truncate a value.
-            return "TEXT", _text_element
-        case Boolean():
-            return "BOOLEAN", str
-        case Integer():
-            return "BIGINT", str
-        case other:
-            raise TypeError(f"no array is known for {other!r}")
-
-
-def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:
-    written = ["NULL" if value is None else element(value) for value in values]
-    return "{" + ",".join(written) + "}"
-
-
-def _text_element(value: str) -> str:
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
-
-
-def _bytes_element(value: bytes) -> str:
-    return f'"\\\\x{value.hex()}"'
 
 
 class Writing(NamedTuple):

@@ -87,8 +87,10 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/horizon.py": {"EVERYTHING": FORMAT},
     "storage/requests.py": {"PORTION": STATEMENT},
     "storage/transaction.py": {
-        "MOST_ROWS": STATEMENT, "ROWS_TOGETHER": STATEMENT, "HEADS_TOGETHER": STATEMENT,
+        "HEADS_TOGETHER": STATEMENT,
     },
+    "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
+    "storage/sqlite.py": {"ROWS_TOGETHER": STATEMENT},
     "storage/terms.py": {
         "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
         "MOST_CHANGES": METHOD,

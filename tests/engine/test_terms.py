@@ -13,7 +13,8 @@ from service.engine.operations import Authorize, Item, PayOutOperator
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import admin
-from service.storage.transaction import MOST_ROWS, ValuesStatement
+from service.storage.row_statements import MOST_ROWS
+from service.storage.sqlite import ValuesStatement
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import START_US, Desk
 

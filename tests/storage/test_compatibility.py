@@ -131,7 +131,7 @@ def test_every_command_runs_on_a_schema_that_only_grew(
 ) -> None:
     """After a later build's migration that only adds, each command of this build works."""
     assert schema_of(expanded) is Schema.NEWER
-    words = ["nobody" if word == "city" else word for word in COMMANDS[command]]
+    words = tuple("nobody" if word == "city" else word for word in COMMANDS[command])
     if command in ("operator create-key", "rail-account share"):
         words = COMMANDS[command]
     done = typed(url, *words)

@@ -26,8 +26,8 @@ from service.storage.admin import find_principal
 from service.storage.database import open_database
 from service.storage.history import History
 from service.storage.payables import payables_of
+from service.storage.postgres import ArraysStatement
 from service.storage.store import SqlStore
-from service.storage.transaction import ArraysStatement
 from tests.engine.calls import authorize, pick_up, reason, settle
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, lists_of
 from tests.postgres import Cluster

@@ -11,7 +11,8 @@ from service.domain.ledger import Line
 from service.engine.calls import Settled
 from service.engine.rows import Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, Table
-from service.storage.transaction import MOST_ROWS, ROWS_TOGETHER, ValuesStatement
+from service.storage.row_statements import MOST_ROWS
+from service.storage.sqlite import ROWS_TOGETHER, ValuesStatement
 from tests.engine.calls import authorize, line, pay, rental, settle, stored
 from tests.fakes import Desk
 

@@ -30,9 +30,10 @@ from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, R
 from service.storage import schema as t
 from service.storage.admin import find_principal
 from service.storage.database import open_database
+from service.storage.row_statements import MOST_ROWS
 from service.storage.statements import statements_of
 from service.storage.store import SqlStore
-from service.storage.transaction import MOST_ROWS, SqlTransaction
+from service.storage.transaction import SqlTransaction
 from tests.conftest import NewFile
 from tests.engine.calls import (
     authorize,
