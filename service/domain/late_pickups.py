@@ -31,7 +31,12 @@ TAKE_PLACE = Act("StartRental", frozenset({State.AUTHORIZED}))
 """The states in which a promised item may be taken away again: it was not picked up."""
 
 
-SETTLING = frozenset({Transition.SETTLED, Transition.CLAIM_ACCEPTED, Transition.LOST})
+SETTLING = frozenset(
+    {
+        *(Transition.SETTLED, Transition.HANDED_OVER),
+        *(Transition.CLAIM_ACCEPTED, Transition.LOST),
+    }
+)
 """The transitions that fix the fee."""
 RETURNING = frozenset(
     {

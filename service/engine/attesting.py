@@ -53,9 +53,11 @@ def _rows_of(it: Authorization, rows: Rows) -> list[AttestationRecord]:
 
 def meter(it: Authorization, rows: Rows) -> Meter:
     """The meter of a rental by its attestations, which must have been read."""
-    if not (it.paused_us or it.corrections):
+    # A pause may have had no length, and then `paused_us` does not tell of it.
+    if not rows[ATTESTATIONS]:
         return RUNNING
-    return meter_of([row.attested for row in _rows_of(it, rows)])
+    found = _rows_of(it, rows)
+    return meter_of([row.attested for row in found]) if found else RUNNING
 
 
 def attest(

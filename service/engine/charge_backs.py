@@ -23,7 +23,7 @@ from service.engine.tables import AUTHORIZATIONS, CHARGE_BACKS, CORRECTIONS, PAY
 _BY_RAIL = (PaymentKind.PAYMENT, PaymentKind.DEPOSIT)
 GIVING_BACK = frozenset(
     {
-        *(Transition.FOUND, Transition.RETURN_PRESUMED),
+        *(Transition.FOUND, Transition.RETURN_PRESUMED, Transition.FEE_WAIVED),
         *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME),
     }
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.engine import operations as c
+from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_terms import (
     CHARGED,
     MOST_PAUSES,
@@ -147,6 +148,7 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
     books.step(it, "authorization.fee_waived", now_us, *postings, **new)
     said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
     books._correct(it, said, ("authorization.fee_waived", now_us), *parts)
+    bank.found(books, it)
     return attest(books, it, "WAIVER", now_us, command, amount=amount, pending=pending)
 
 
