@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind
 from service.domain.authorization import Authorization, Collection, Custody, State
 from service.domain.captures import Purpose
 from service.domain.errors import InvalidInput
@@ -48,6 +49,16 @@ def row_of(desk: Desk, it: Authorization) -> DebtRecord:
 def debt_of(desk: Desk, it: Authorization) -> Authorization:
     """The debt for the fee of a rental."""
     return stored(desk, it._replace(authorization_id=row_of(desk, it).authorization_id))
+
+
+def test_r5_a_fee_above_the_hold_is_a_debt_after_a_return_by_post(desk: Desk) -> None:
+    """R5, R17: the fee above the hold is a debt, too, if the item was returned by post."""
+    it = unheld(desk, 300)
+    desk.clock.advance(BACK_US)
+    answer = desk.do(acts.hand_over(it, AttestationKind.BY_POST, BACK_US))
+    assert isinstance(answer, Settled)
+    assert answer.debt == debt_of(desk, it).name
+    assert (answer.authorization.captured_minor, row_of(desk, it).amount_minor) == (300, FEE - 300)
 
 
 @pytest.mark.parametrize("held_minor", [0, 300, FEE - 1])

@@ -258,6 +258,30 @@ def test_r17_pauses_are_bounded(city: Desk) -> None:
     verified(city)
 
 
+def test_r17_a_pause_without_length_counts(city: Desk) -> None:
+    """R17: a pause that is resumed in the instant in which it began is one of the pauses that the
+    policy allows, and the next one does not begin before it."""
+    acts.change_terms(city, t.policies, "small-item", most_pauses=2)
+    it = power_bank(city)
+    after(city, 10 * MINUTE_US)
+    for _ in range(2):
+        rental(city, acts.pause(it, START_US + 5 * MINUTE_US))
+        it = rental(city, acts.resume(it, START_US + 5 * MINUTE_US))
+    assert it.paused_us == 0
+    assert refused(city, acts.pause(it)).reason == "PAUSE_LIMIT_REACHED"
+    verified(city)
+
+
+def test_r17_a_pause_does_not_begin_before_one_without_length(city: Desk) -> None:
+    """R17: a pause that is told to begin before a pause without length begins with that one."""
+    it = power_bank(city)
+    after(city, 10 * MINUTE_US)
+    rental(city, acts.pause(it))
+    rental(city, acts.resume(it))
+    assert attested(city, acts.pause(it, START_US)).event_us == START_US + 10 * MINUTE_US
+    verified(city)
+
+
 def test_r17_a_used_up_time_allows_no_other_pause(city: Desk) -> None:
     """R17: after a pause that ended at the bound there is nothing to resume and no time left."""
     it = power_bank(city)

@@ -9,6 +9,7 @@ import pytest
 from freehold.v1 import charge_back_pb2 as pb
 from sqlalchemy import text
 
+from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection
 from service.domain.charge_backs import CaseState, ChargeBack
@@ -704,3 +705,16 @@ def test_a_reference_counts_once_in_suspense_too(desk: Desk) -> None:
 def test_an_unknown_item_is_not_matched(desk: Desk) -> None:
     """A match of an item that nobody recorded is NOT_FOUND."""
     assert refused(desk, match(100), caller=PLATFORM).reason == "SUSPENSE_NOT_FOUND"
+
+
+def test_r17_a_waiver_decides_a_charge_back_of_the_fee(desk: Desk) -> None:
+    """R2, R17: an operator that waives a fee gives up the part of it that a bank has; the
+    charge-back is decided so far."""
+    it = paid(desk, 800)
+    it = rental(desk, took(it, 500), caller=PLATFORM)
+    it = rental(desk, acts.waive(it))
+    assert it.charged_back_minor == 0
+    row = case(desk, it)
+    assert (row.open_minor, row.found_minor) == (0, 500)
+    report = verify_books(desk.store.engine)
+    assert report.fault is None, report.fault
