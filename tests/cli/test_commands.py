@@ -167,7 +167,7 @@ def test_keys_are_listed_with_their_scopes(migrated: str, file: Path) -> None:
     assert "owner: platform" in platforms
     assert "granted: returns.claim  ignored: bikes.fly  withheld: books.read " in platforms
     assert f"key_id: {hash_key(made)[:16]}  owner: city  created: " in citys
-    assert "granted: authorizations.read authorizations.write returns.claim" in citys
+    assert "authorizations.write cases.read cases.write returns.claim" in citys
     assert "withheld" not in citys
     assert "revoked" not in citys
     listed = json.loads(invoke("keys", "--database", migrated, "--json").output)
@@ -227,7 +227,8 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
     engine.dispose()
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
-    assert {Scope.RETURNS_CLAIM} == PLATFORM_SCOPES & OPERATOR_SCOPES
+    shared = {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE}
+    assert shared == PLATFORM_SCOPES & OPERATOR_SCOPES
 
 
 def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:

@@ -76,7 +76,7 @@ def test_to_authorized_on_credit(desk: Desk) -> None:
     ],
     ids=["both parts", "cash alone"],
 )
-@pytest.mark.parametrize("when", list(Start))
+@pytest.mark.parametrize("when", [Start.IMMEDIATE, Start.ON_PICKUP])
 def test_to_active_with_cash(
     desk: Desk, user_id: str, rows: list[Row], after: tuple[int, int, int, int], when: Start
 ) -> None:

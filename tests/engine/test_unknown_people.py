@@ -11,6 +11,7 @@ from service.domain.authorization import Authorization
 from service.domain.cases import CaseKind, Outcome, Side
 from service.domain.ledger import Standing
 from service.domain.money import Money
+from service.domain.suspense import Direction
 from service.engine.operations import (
     BY_COMMAND,
     AddEvidence,
@@ -19,9 +20,11 @@ from service.engine.operations import (
     BookDebt,
     Command,
     DecideCase,
+    MatchSuspense,
     OpenComplaint,
     ProposeMerge,
     PutUser,
+    RecordUnmatched,
     ReportTransfer,
     ResolveCase,
     ReverseByOrigin,
@@ -104,11 +107,21 @@ def test_r13_a_case_under_a_misspelt_person_is_not_found(desk: Desk, name: str) 
     assert counts(desk) == before
 
 
+def test_r13_money_is_not_matched_to_a_misspelt_person(desk: Desk) -> None:
+    """R13: money in suspense is not matched to an authorization under a misspelt person."""
+    desk.do(RecordUnmatched(Direction.IN, Money(CNY, 5), "odd-1"), caller=PLATFORM)
+    it = rental(desk, authorize())
+    before = counts(desk)
+    match = MatchSuspense("odd-1", Money(CNY, 5), "key-1", MISSPELT, it.authorization_id)
+    assert refused(desk, match, caller=PLATFORM).reason == "AUTHORIZATION_NOT_FOUND"
+    assert counts(desk) == before
+
+
 def test_r13_every_command_about_a_person_is_tried() -> None:
     """R13: these tests try each kind of command that names a person, except those that make the
     person known or may come before."""
     it = Authorization._make("x" for _ in Authorization._fields)._replace(cash_minor=1)
-    tried = {type(command) for command, _ in PEOPLES.values()}
+    tried = {MatchSuspense, *(type(command) for command, _ in PEOPLES.values())}
     tried |= {type(make(it)) for make in (*RENTALS.values(), *CASES.values())}
     naming = {kind for kind in BY_COMMAND if "user_id" in columns_of(kind)}
     assert naming - tried - REGISTERING - AHEAD == set()

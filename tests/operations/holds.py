@@ -191,7 +191,12 @@ CALLS = (
                 "purpose": CAPTURE_PURPOSE_PENALTY,
                 "business_reference": "case-1",
             },
-            {"usage": {"end_time": NOW}, "final": True},
+            {
+                "usage": {"end_time": NOW},
+                "final": True,
+                "return_kind": calls.SettleAuthorizationRequest.RETURN_KIND_BY_POST,
+                "evidence": "parcel-1",
+            },
         ),
         fill=_takes_200,
         race="captures",

@@ -483,6 +483,8 @@ def test_unknown_currency_is_named(desk: Desks, method: str, field: str) -> None
     if method == "IncrementAuthorization":
         request.payment_reference = desk.operator.fresh("pay")
         request.paid.CopyFrom(yuan(200))
+    if not request.HasField(field):
+        getattr(request, field).CopyFrom(yuan(1))
     right = Money.FromString(getattr(request, field).SerializeToString())
     getattr(request, field).currency_code = "XTS"
     caller = desk.caller_for(method)
