@@ -29,8 +29,8 @@ def occurred_us(
     """The time of the event in microseconds; None in the call means now.
 
     An event may be reported within the policy's window, and not before the authorization. Unless
-    the caller refuses it, a time before the start counts as the start, and one before the window
-    as its beginning.
+    the caller refuses it, a time long before the start counts as the start, and one before the
+    window as its beginning.
 
     A time later than now counts as now, which never costs the person more. A time a little before
     the rental's start counts as the start. If another process, whose clock is ahead, has written

@@ -18,8 +18,18 @@ from service.engine.feature_values import pack
 from service.engine.tables import USERS
 from service.storage.database import open_database
 from service.storage.store import SqlStore
-from tests.engine.acts import DAY_US, HOUR_US, Books, found, lost, money, settle_usage, woken
-from tests.engine.calls import authorize, refused, rental, settle, stored
+from tests.engine.acts import (
+    DAY_US,
+    HOUR_US,
+    Books,
+    found,
+    lost,
+    money,
+    picked_up,
+    settle_usage,
+    woken,
+)
+from tests.engine.calls import authorize, pick_up, refused, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore
 from tests.fakes import OPERATOR, START_US, Desk
 from tests.rows import read
@@ -71,11 +81,10 @@ def test_r4_occurred_at_after_now_counts_as_now(desk: Desk, ahead_us: int) -> No
     ]
 
 
-@pytest.mark.parametrize("early_us", [1, 5_000, MINUTE_US])
-def test_r4_occurred_at_just_before_the_start_counts_as_the_start(
-    desk: Desk, early_us: int
-) -> None:
-    """R4: an `occurred_at` up to a minute before the start counts as the start."""
+@pytest.mark.parametrize("early_us", [1, 5_000, MINUTE_US, MINUTE_US + 1, 3 * HOUR_US])
+def test_r4_a_return_before_the_start_counts_as_the_start(desk: Desk, early_us: int) -> None:
+    """R4: the `occurred_at` of a return counts as the start if it is before the start, however
+    early: a refusal would keep the meter running."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     answer = closed(desk, settle_usage(it, START_US - early_us))
@@ -86,11 +95,11 @@ def test_r4_occurred_at_just_before_the_start_counts_as_the_start(
     ]
 
 
-def test_r4_occurred_at_long_before_the_start_is_refused(desk: Desk) -> None:
-    """R4: an `occurred_at` more than a minute before the start is refused and not counted."""
-    it = rental(desk, authorize())
-    desk.clock.advance(START_US + HOUR_US)
-    error = refused(desk, settle_usage(it, START_US - MINUTE_US - 1))
+def test_r4_a_pick_up_long_before_the_authorization_is_refused(desk: Desk) -> None:
+    """R4: a pick-up more than a minute before the authorization is refused and not counted."""
+    it = rental(desk, pick_up())
+    desk.clock.advance(START_US + 5 * MINUTE_US)
+    error = refused(desk, picked_up(it, START_US - MINUTE_US - 1))
     assert isinstance(error, InvalidInput)
     assert error.violations[0].rule == "occurred_at.range"
     assert desk.clock_gaps == []
