@@ -596,7 +596,7 @@ class Model:
         self._batches += 1
         self._learn_fees()
         self._check_entries()
-        changed = self._check_events() | self.reference.touched
+        changed = self._check_events().union(self.reference.touched)
         self.reference.touched.clear()
         self._check_lines()
         self._learn_cases()

@@ -73,7 +73,7 @@ class Books:
         """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []
         # new rows since the last comparison
-        self.touched: set[RentalKey] = set()
+        self.touched: list[RentalKey] = []
         self.moved: list[tuple[Moved, int]] = []
         self.events: list[tuple[str, RentalKey | None, str, int]] = []
         self.ordered: list[Row] = []
@@ -177,5 +177,5 @@ class Books:
         since_us = it["refund_since_us"] or event_us
         self.change(it, refund_since_us=since_us if payable_out(it) else None)
         self.change(it, wake_us=wake(it))
-        self.touched.add(it["key"])
+        self.touched.append(it["key"])
         self.events.append((it["user_id"], it["key"], transition, event_us))

@@ -114,6 +114,7 @@ class Reference(Merges):
                 raise Refused("REQUEST_ID_REUSED")
         sent, command = command, self.for_the_survivor(command)
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
+        news.append(self.touched)
         while True:
             lengths = [len(new) for new in news]
             self._journal, self.in_the_way, self.seen = [], set(), set()
