@@ -30,9 +30,9 @@ cases = of_records(
     CheckConstraint(among("waits_for", Side), "waits_for_known"),
     CheckConstraint(f"outcome IS NULL OR {among('outcome', Outcome)}", "outcome_known"),
     CheckConstraint(
-        "(state = 'OPEN' AND outcome IS NULL AND close_us IS NULL AND close_version = 0"
-        " AND granted_minor = 0 AND closed_by = '')"
-        " OR (state = 'CLOSED' AND outcome IS NOT NULL AND close_us IS NOT NULL)",
+        "(state <> 'OPEN' OR (outcome IS NULL AND close_us IS NULL AND close_version = 0"
+        " AND granted_minor = 0 AND closed_by = ''))"
+        " AND (state <> 'CLOSED' OR (outcome IS NOT NULL AND close_us IS NOT NULL))",
         "outcome_at_the_end",
     ),
     *not_negative("asked_minor", "granted_minor", "open_version", "close_version", "evidence"),

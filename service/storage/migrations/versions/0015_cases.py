@@ -103,9 +103,9 @@ def upgrade() -> None:
         _check(
             "cases",
             "outcome_at_the_end",
-            "(state = 'OPEN' AND outcome IS NULL AND close_us IS NULL AND close_version = 0"
-            " AND granted_minor = 0 AND closed_by = '')"
-            " OR (state = 'CLOSED' AND outcome IS NOT NULL AND close_us IS NOT NULL)",
+            "(state <> 'OPEN' OR (outcome IS NULL AND close_us IS NULL AND close_version = 0"
+            " AND granted_minor = 0 AND closed_by = ''))"
+            " AND (state <> 'CLOSED' OR (outcome IS NOT NULL AND close_us IS NOT NULL))",
         ),
         *(
             _check("cases", f"{name}_not_negative", f"{name} >= 0")
