@@ -166,7 +166,12 @@ def test_the_list_of_keys_has_their_scopes(store: SqlStore) -> None:
     assert first.scopes == KeyScopes(
         frozenset({Scope.AUTHORIZATIONS_READ}),
         frozenset({"bikes.fly"}),
-        frozenset({Scope.AUTHORIZATIONS_WRITE, Scope.RETURNS_CLAIM}),
+        frozenset(
+            {
+                *(Scope.AUTHORIZATIONS_WRITE, Scope.RETURNS_CLAIM),
+                *(Scope.CASES_READ, Scope.CASES_WRITE),
+            }
+        ),
     )
     assert (second.scopes.granted, second.revoke_us) == (OPERATOR_SCOPES, START_US + 9)
 
