@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, select
@@ -42,8 +43,9 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     if it.start_us is not None:
         query = of(t.attestations).order_by(t.attestations.c.number)
         attestations = list(map(CONVERTERS[ATTESTATIONS].record, connection.execute(query)))
-    query = of(t.charge_backs).order_by(t.charge_backs.c.record_us, t.charge_backs.c.case_id)
-    charge_backs = list(map(CONVERTERS[CHARGE_BACKS].record, connection.execute(query)))
+    found = map(CONVERTERS[CHARGE_BACKS].record, connection.execute(of(t.charge_backs)))
+    # A charge has few, and no index has them in the order of time.
+    charge_backs = sorted(found, key=attrgetter("record_us", "case_id"))
     reservation = _reservation(connection, it)
     return Told(it, captures, corrections, reservation, attestations, charge_backs)
 

@@ -237,7 +237,6 @@ def _reserved(dialect: Dialect) -> RowsStatement:
     held = it.transition == literal_column(f"'{Transition.AUTHORIZED}'")
     statement = (
         select(it.user_id, it.authorization_id)
-        .distinct()
         .select_from(wanted.join(schema.entries, _matches(wanted, keys)))
         .where(held)
     )

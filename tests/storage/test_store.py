@@ -394,10 +394,11 @@ def test_statements_are_compiled_once_for_each_kind_of_database(
 def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     """No SELECT of the hot path reads a whole table, for any number of keys."""
     statements = statements_of(plans.engine)
-    selects = {"features": statements.features, "lapsed": statements.lapsed}
+    of_people = ("features", "lapsed", "products", "reserved")
+    selects = {name: getattr(statements, name) for name in of_people}
     for table, of in statements.tables.items():
         selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
-    assert len(selects) == 19
+    assert len(selects) == 36
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
