@@ -353,8 +353,8 @@ def reopen(
     person, everyone gets back what the decision took. `conceded` has the numbers of the captures
     that the decision conceded, each with the amount that may be given back to it. Money that has no
     place any more is owed to the person: a deposit of a closed rental, a debt that was paid since,
-    and what the operator gave up when the item was found. Raises IllegalState if the authorization
-    has not enough money left that the bank could have taken.
+    and what the operator gave up when the item was found or the fee was waived. Raises IllegalState
+    if the authorization has not enough money left that the bank could have taken.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:
@@ -406,7 +406,9 @@ def _undo(
     recovered_minor = min(case.recovered_minor, it.unrecovered_minor)
     twice_minor = min(case.overpaid_minor, it.overpaid_minor)
     lost_minor = min(case.overpaid_minor - twice_minor, it.overpaid_written_off_minor)
-    charge_minor = case.conceded_minor + case.goodwill_minor
+    # The operator may have given up since what Freehold bore.
+    goodwill_minor = min(case.goodwill_minor, it.goodwill_minor)
+    charge_minor = case.conceded_minor + goodwill_minor
     owed_minor = (
         amount_minor - held_minor - recovered_minor - twice_minor - lost_minor - charge_minor
     )
@@ -430,7 +432,7 @@ def _undo(
     postings = (
         Posting(charged_back, Account.OPERATOR_PAYABLE, case.conceded_minor - earned_minor),
         Posting(charged_back, Account.FEE_INCOME, earned_minor),
-        Posting(charged_back, Account.GOODWILL, case.goodwill_minor),
+        Posting(charged_back, Account.GOODWILL, goodwill_minor),
         Posting(charged_back, Account.RECOVERY, recovered_minor),
         Posting(charged_back, Account.DEPOSIT, held_minor),
         Posting(charged_back, Account.OVERPAID, twice_minor),

@@ -258,7 +258,9 @@ def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us
     }
     written_off = row["overpaid"] - gets["overpaid"]
     gets["credit_loss"] = min(written_off, it["overpaid_written_off"])
-    gets["goodwill"] = row["goodwill"]
+    # What Freehold bore, and the operator has not given up since.
+    given = it["lowered"] + it["refunded"] + it["forgiven"]
+    gets["goodwill"] = min(row["goodwill"], given - it["conceded"])
     gets["refund_payable"] = amount - row["conceded"] - sum(gets.values())
     conceded = it["conceded"] - row["conceded"]
     earned = share(it["captured"] - conceded, it["fee_bp"]) - it["fee"]
@@ -295,7 +297,7 @@ def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us
         recovered=it["recovered"] + gets["recovery"],
         overpaid=it["overpaid"] - gets["overpaid"],
         overpaid_written_off=it["overpaid_written_off"] - gets["credit_loss"],
-        refunded=it["refunded"] - row["conceded"] - row["goodwill"],
+        refunded=it["refunded"] - row["conceded"] - gets["goodwill"],
         conceded=conceded,
         fee=it["fee"] + earned,
     )

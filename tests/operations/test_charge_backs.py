@@ -426,6 +426,26 @@ def test_r14_goodwill_is_undone(desk: Desk) -> None:
     assert (it.goodwill_minor, it.refundable_minor) == (0, 800)
 
 
+def test_r14_goodwill_that_the_operator_bears_since_is_owed_back(desk: Desk) -> None:
+    """R14, R17: Freehold bore 500 out of goodwill until the operator waived the fee. When the bank
+    gives the money back, Freehold keeps none of it: the user is owed the 500."""
+    it = paid(desk)
+    did(desk, took(it, 500))
+    did(desk, decides(it, user_won=True, goodwill=True))
+    it = rental(desk, acts.waive(it))
+    assert (it.conceded_minor, it.goodwill_minor, it.refund_payable_minor) == (800, 0, 300)
+    journal = Books(desk)
+    it = rental(desk, decides(it, user_won=False), caller=PLATFORM)
+    journal.expect(
+        [("money", "receivable_charged_back / refund_payable", 500), ("money", BACK, 500)],
+        "collection.charge_back_reopened",
+        "collection.charge_back_overturned",
+    )
+    assert (it.goodwill_minor, it.refundable_minor, it.refund_payable_minor) == (0, 0, 800)
+    report = verify_books(desk.store.engine)
+    assert report.fault is None, report.fault
+
+
 def test_r14_money_that_had_gone_out_is_no_longer_owed(desk: Desk) -> None:
     """R14: an overpaid amount that the person still owes is undone: receivable_charged_back /
     overpaid."""
