@@ -1414,6 +1414,7 @@ class Reference(Merges):
             if amount is None:
                 amount = min(case["asked"] or grantable(it), grantable(it))
             self._grant_amount(it, amount, name, event_us, command)
+            self._lower_fee(it, name, event_us, command)
         rows = range(before + 1, it["corrections"] + 1)
         return sum(self.corrections[it["key"], number]["amount"] for number in rows)
 
