@@ -292,6 +292,7 @@ class Model:
         may have removed them before the second."""
         named = [(it.command.user_id, it.command.authorization_id) for it in calls
                  if isinstance(it.command, AuthorizationCommand)]  # fmt: skip
+        self._learn_fees()
         for key in self.reference.waking(now_us):
             it = self.reference.rentals[key]
             user_id, authorization_id = self.chance.name(key)
@@ -495,8 +496,10 @@ class Model:
             "SELECT user_id, parent_id, authorization_id FROM debts"
             " WHERE business_reference = 'FEE_ABOVE_HOLD'"
         ):
-            parent = self._keys[parent_id]
-            assert parent is not None
+            # The answer that names the parent may not have been compared yet.
+            parent = self._keys.get(parent_id)
+            if parent is None:
+                continue
             key = (*parent[:2], 1)
             if key in expected:
                 self._names[key], self._keys[authorization_id] = authorization_id, key
