@@ -61,7 +61,7 @@ from service.storage import rows
 from service.storage import schema as t
 from service.storage.admin import ADMIN
 from service.storage.database import reading_all
-from tests.books import charge_backs_row_by_row
+from tests.books import aliases_row_by_row, charge_backs_row_by_row
 
 _WAKE_US = len(Authorization._fields)
 A = Account
@@ -1044,6 +1044,7 @@ class _Books:
         while (user_id := people.next_person()) is not None:
             self._verify_person(people, user_id)
         self._verify_payables(connection)
+        aliases_row_by_row.verify(connection)
         charge_backs_row_by_row.verify(connection)
         for reference in REFERENCES:
             keys_alone = connection.execute(reference.alone.limit(1)).first()

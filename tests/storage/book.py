@@ -75,6 +75,7 @@ def live(desk: Desk) -> None:
     _complaining(desk)
     _attested(desk)
     _at_the_bank(desk)
+    _merged(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -345,6 +346,18 @@ def _at_the_bank(desk: Desk) -> None:
         desk.do(command, caller=PLATFORM)
 
 
+def _merged(desk: Desk) -> None:
+    """Kim is merged into Lea while a charge is due on Kim's line, and asks for a rental, which is
+    Lea's; that Max is Lea too is only proposed."""
+    desk.put_users(kim=700, lea=700, max=700)
+    rental(desk, settle(rental(desk, authorize("kim")), 700))
+    desk.do(c.ProposeMerge("kim", "lea", "same card", "key-1"), caller=PLATFORM)
+    desk.do(c.ApproveMerge("kim", "lea", "key-2"), caller=PLATFORM)
+    rental(desk, reverse(rental(desk, authorize("kim"))))
+    desk.put_user("kim", 710)
+    desk.do(c.ProposeMerge("max", "lea", "same name", "key-2"), caller=PLATFORM)
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -491,7 +504,10 @@ def multiply(file: Path, times: int) -> None:
         "lines": {"subject_key": "x''"},  # the chain does not contain the person's name
         "entries": {},
         "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
-        "users": {},
+        "users": {
+            "alias_of": "CASE old.alias_of WHEN '' THEN '' ELSE {n} || old.alias_of END",
+        },
+        "aliases": {"survivor": "{n} || old.survivor"},
         "decisions": {},
         "transfers": {"transfer_id": "{n} || transfer_id"},
         "debts": {},

@@ -141,7 +141,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (13, 35)
+    assert (found.lines, found.authorizations) == (16, 37)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -237,6 +237,10 @@ LATE = "late_pickups/gus/{cited}"
 CASES, ITEMS, PAYMENT = (f"UPDATE {it} SET" for it in ("charge_backs", "suspense", "payments"))
 COPIED = ", ".join("'case-9'" if name == "case_id" else name for name in ChargeBack._fields)
 """The columns of a charge-back with another id."""
+ALIAS_OF_HAL = (
+    "SELECT 'hal', survivor, reason, proposed_by, propose_us, approved_by, approve_us, version,"
+    " digest FROM aliases WHERE user_id='kim'"
+)
 GILS, ODD = "charge_backs/gil/{gils}/case-3", "suspense/platform/odd-1"
 EVES = "users/eve/authorizations/{debt}"
 IVY = "users/ivy/authorizations/{ivy}"
@@ -1002,6 +1006,40 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         )
         for named in (((after if after > number else 9) if moved else number),)
     },
+    **{
+        f"an alias with another {column}": (
+            (f"UPDATE aliases SET {column}={value} WHERE user_id='kim'",), "ALIAS", row,
+        )
+        for column, value, row in (
+            ("user_id", "'ben'", "users/ben"), ("survivor", "'ann'", "users/ann"),
+            ("reason", "''", "aliases/kim"), ("proposed_by", "'key-3'", "aliases/kim"),
+            ("propose_us", "propose_us-1", "aliases/kim"),
+            ("approved_by", "'key-3'", "aliases/kim"),
+            ("approve_us", "approve_us+1", "aliases/kim"), ("version", "3", "aliases/kim"),
+            ("digest", "x'00'", "aliases/kim"),
+        )
+    },
+    "a proposal that nobody approved as approved": (
+        ("UPDATE aliases SET approve_us=propose_us, approved_by='key-1' WHERE user_id='max'",),
+        "ALIAS", "aliases/max",
+    ),
+    "a deleted alias": (
+        ("DELETE FROM aliases WHERE user_id='kim'",), "ALIAS", "users/kim",
+    ),
+    "a merged person who names nobody": (
+        ("UPDATE users SET alias_of='' WHERE user_id='kim'",), "ALIAS", "users/kim",
+    ),
+    "a survivor who names nobody": (
+        ("UPDATE users SET alias_of='' WHERE user_id='lea'",), "ALIAS", "users/lea",
+    ),
+    "a person who names another": (
+        ("UPDATE users SET alias_of='lea' WHERE user_id='max'",), "ALIAS", "users/max",
+    ),
+    "an alias of another person, whose line gives credit": (
+        (f"INSERT INTO aliases {ALIAS_OF_HAL}",
+         "UPDATE users SET alias_of='lea' WHERE user_id='hal'"),
+        "ALIAS", "lines/hal/CNY",
+    ),
     "an attestation of another person": (
         ("UPDATE attestations SET user_id='zoe' WHERE authorization_id='{paused}'",),
         "PAUSED", "users/joe/authorizations/{paused}",
