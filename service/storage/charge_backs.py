@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Select, select, tuple_
+from sqlalchemy import Engine, Select, select, text, tuple_
 
 from service.domain.charge_backs import ChargeBack
 from service.domain.suspense import SuspenseItem
@@ -13,6 +13,7 @@ from service.engine.reads import Keyed
 from service.engine.tables import CHARGE_BACKS, SUSPENSE, Table
 from service.storage import schema as t
 from service.storage.database import reading
+from service.storage.schema.charge_backs import OPEN
 from service.storage.schema.record_tables import CONVERTERS
 
 Record = TypeVar("Record")
@@ -35,7 +36,7 @@ class ChargeBackLists:
         if user_id:
             query = query.where(c.user_id == user_id)
         if open_only:
-            query = query.where(c.open_minor > 0)
+            query = query.where(text(OPEN))  # selects the index
         return self._page(CHARGE_BACKS, query, after, size)
 
     def suspense(
@@ -44,7 +45,7 @@ class ChargeBackLists:
         """A page of the items in suspense; raises StorageFailed."""
         query = select(t.suspense)
         if not matched_too:
-            query = query.where(t.suspense.c.open_minor > 0)
+            query = query.where(text(OPEN))  # selects the index
         return self._page(SUSPENSE, query, after, size)
 
     def _page(
@@ -52,8 +53,8 @@ class ChargeBackLists:
     ) -> Keyed[Record]:
         table = t.metadata.tables[declared.name]
         keys = [table.c[name] for name in declared.key]
-        if after:
-            query = query.where(tuple_(*keys) > tuple_(*after))
+        # No key is empty, so the first page begins after empty ones.
+        query = query.where(tuple_(*keys) > tuple_(*(after or [""] * len(keys))))
         with reading(self._engine) as connection:
             found = connection.execute(query.order_by(*keys).limit(size + 1)).all()
         records = [CONVERTERS[declared].record(row) for row in found[:size]]

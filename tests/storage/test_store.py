@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +17,13 @@ from sqlalchemy.dialects.sqlite import pysqlite
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
+from service.domain.cases import CaseState, WaitingCase
 from service.domain.errors import InvariantBroken
 from service.domain.money import Money
 from service.domain.product import Operator
 from service.engine.operations import Authorize, Item, PayOutOperator, ReportTransfer, Wake
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
-from service.engine.reads import START, Page, Place
+from service.engine.reads import START, CaseFilter, Page, Place
 from service.engine.records.authorizations import OpenItem
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferState
@@ -29,6 +31,7 @@ from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import schema as t
 from service.storage.admin import find_principal
+from service.storage.charge_backs import ChargeBackLists
 from service.storage.database import open_database
 from service.storage.row_statements import MOST_ROWS
 from service.storage.statements import statements_of
@@ -464,6 +467,17 @@ def everything(desk: Desk) -> None:
     for user_id, sent_or_any in (("", TransferState.SENT), ("", None), ("ann", TransferState.SENT)):
         lists.transfers(user_id, after=START, size=10, state=sent_or_any)
     lists.reviews(after=START, size=10)
+    for operator_id in ("", OPERATOR):
+        listed = CaseFilter(operator_id, CaseState.OPEN, None, None, 0, "")
+        lists.cases(listed, after=START, size=10)
+    desk.store.case("ann", it.authorization_id, "case-1")
+    for over in (None, WaitingCase(1, "ann", it.authorization_id, "case-1")):
+        desk.store.cases_over(START_US, 10, over)
+    at_the_bank = ChargeBackLists(desk.store.engine)
+    for user_id, open_only, after in product(("", "ann"), (False, True), ((), ("ann", "a", "c"))):
+        at_the_bank.charge_backs(user_id, open_only=open_only, after=after, size=10)
+    for matched_too, after in product((False, True), ((), ("city", "p-1"))):
+        at_the_bank.suspense(matched_too=matched_too, after=after, size=10)
     desk.store.told("ann", it.authorization_id)
     desk.store.line("ann", "CNY")
     desk.store.features(["ann", "ben"])

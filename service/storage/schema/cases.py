@@ -44,7 +44,12 @@ cases = of_records(
         sqlite_where=ONE_OPEN,
         postgresql_where=ONE_OPEN,
     ),
-    partial_index("ix_cases_due_us", WAITS, *("due_us", "user_id", "authorization_id", "case_id")),
+    # It begins with the state, or SQLite takes the index of a state and sorts all open cases.
+    partial_index(
+        "ix_cases_due_us",
+        WAITS,
+        *("state", "due_us", "user_id", "authorization_id", "case_id"),
+    ),
     # Lists are of one state: few cases are open.
     Index("ix_cases_state", "state", "case_id"),
     Index("ix_cases_operator_id", "operator_id", "state", "case_id"),

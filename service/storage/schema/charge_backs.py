@@ -6,8 +6,11 @@ from sqlalchemy import CheckConstraint, String
 
 from service.domain.suspense import Direction
 from service.engine.tables import CHARGE_BACKS, SUSPENSE
-from service.storage.schema.columns import CURRENCY, WHOLE, among, not_negative
+from service.storage.schema.columns import CURRENCY, WHOLE, among, not_negative, partial_index
 from service.storage.schema.record_tables import of_records
+
+OPEN = "open_minor > 0"
+"""Lists are mostly of what is open, which is little."""
 
 charge_backs = of_records(
     CHARGE_BACKS,
@@ -22,6 +25,7 @@ charge_backs = of_records(
         "amount_has_its_place",
     ),
     CheckConstraint("gone_out_minor <= amount_minor - suspense_minor", "gone_out_within_charged"),
+    partial_index("ix_charge_backs_open", OPEN, *("user_id", "authorization_id", "case_id")),
     currency=CURRENCY,
     decide_version=WHOLE,
     changes=WHOLE,
@@ -41,6 +45,7 @@ suspense = of_records(
         "proposal_is_whole",
     ),
     CheckConstraint(among("direction", Direction), "direction_known"),
+    partial_index("ix_suspense_open", OPEN, *("caller", "payment_reference")),
     currency=CURRENCY,
     direction=String(8),
     matches=WHOLE,

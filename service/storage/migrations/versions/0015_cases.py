@@ -141,7 +141,7 @@ def upgrade() -> None:
 
 def _indexes(postgresql: bool) -> list[str]:
     one = "UNIQUE INDEX ix_cases_open_kind ON cases (user_id, authorization_id, kind)"
-    due = "INDEX ix_cases_due_us ON cases (due_us, user_id, authorization_id, case_id)"
+    due = "INDEX ix_cases_due_us ON cases (state, due_us, user_id, authorization_id, case_id)"
     everywhere = [
         f"CREATE {one} WHERE {ONE_OPEN}",
         f"CREATE {due} WHERE state = 'OPEN'",

@@ -109,4 +109,9 @@ def upgrade() -> None:
         check("suspense", "direction = 'IN' OR direction = 'OUT'", "direction_known"),
         sa.PrimaryKeyConstraint("caller", "payment_reference", name=op.f("pk_suspense")),
     )
+    for table, columns in (
+        ("charge_backs", "user_id, authorization_id, case_id"),
+        ("suspense", "caller, payment_reference"),
+    ):
+        op.execute(f"CREATE INDEX ix_{table}_open ON {table} ({columns}) WHERE open_minor > 0")
     op.execute("INSERT INTO compatibility (oldest_build) VALUES (19)")
