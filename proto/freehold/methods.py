@@ -51,6 +51,12 @@ class Methods:
         authorization_service_pb2.GetAuthorizationResponse,
     )
 
+    get_receipt = Method(
+        "AuthorizationService",
+        authorization_service_pb2.GetReceiptRequest,
+        authorization_service_pb2.GetReceiptResponse,
+    )
+
     list_authorizations = Method(
         "AuthorizationService",
         authorization_service_pb2.ListAuthorizationsRequest,

@@ -363,7 +363,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.ACTIVE: frozenset({State.ACTIVE}),
     T.STARTED: frozenset({State.ACTIVE}),
     T.LATE_PICKED_UP: frozenset({State.ACTIVE}),
-    T.EXTENDED: frozenset({State.ACTIVE}),
+    T.EXTENDED: frozenset({State.ACTIVE, State.AUTHORIZED}),
     T.OVERDUE: frozenset({State.OVERDUE}),
     T.RETURN_CLAIMED: frozenset({State.RETURN_CLAIMED}),
     T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),

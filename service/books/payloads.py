@@ -1,7 +1,8 @@
 """Checks the payloads of events: each has its operator, and the newest one fits the stored row.
 
-All of `TOLD` is compared for an authorization's newest event. The payloads of earlier events are
-not read. Events of earlier builds have no operator and no payload.
+All of `TOLD` is compared for an authorization's newest event, and the receipt for the event that
+has one. The payloads of other events are not read. Events of earlier builds have no operator and no
+payload.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, case, func, literal, literal_column, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.books import receipts
 from service.books.columns import Cursor
+from service.domain.receipt import Receipt
 from service.domain.verification import BookFault
 from service.storage import schema as t
 from service.storage.schema.columns import NoBytes
@@ -25,9 +28,9 @@ TOLD = (
     *("name", "version", "state", "held_credit", "held_cash", "captured", "due"),
     *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us"),
 )
-Told = tuple[str, int, str, int, int, int, int, int, int, int, int]
+Told = tuple[str, int, str, int, int, int, int, int, int, int, int, Receipt | None]
 """The values of a payload's authorization, in the order of `TOLD`: amounts in minor units, and the
-end of a debt in microseconds, 0 for none."""
+end of a debt in microseconds, 0 for none; then its receipt, if it has one."""
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
@@ -45,9 +48,9 @@ def wrong_payload(
     query = _query(people, newest=read_payload is not None)
     with closing(Cursor(connection, "payloads", query)) as cursor:
         while rows := cursor.fetch(TOGETHER):
-            for sequence, wrong, payload, *stored in rows:
+            for sequence, wrong, newest, payload, *stored in rows:
                 if not wrong and read_payload is not None:
-                    wrong = _differing(read_payload, payload, stored)
+                    wrong = _differing(connection, read_payload, payload, stored, newest=newest)
                 if wrong and (first is None or sequence < first[0]):
                     first = sequence, BookFault("PAYLOAD", f"outbox/{sequence}", wrong)
     return None if first is None else first[1]
@@ -56,7 +59,8 @@ def wrong_payload(
 def _query(people: People, *, newest: bool) -> Select[Any]:
     """Selects events with a wrong operator, or with only one of operator and payload.
 
-    With `newest`, also selects the newest payload of each authorization, with the stored values.
+    With `newest`, also selects the newest payload of each authorization, and the one with its
+    receipt, with the stored values.
     """
     o, a = t.outbox.c, t.authorizations.c
     own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
@@ -80,23 +84,33 @@ def _query(people: People, *, newest: bool) -> Select[Any]:
         a.unheld_disputed_minor,
         func.coalesce(a.unheld_until_us, literal_column("0")),
     )
-    read = wrong != ""
+    read, is_newest = wrong != "", o.authorization_version == a.version
     if newest:
-        read = or_(read, and_(filled, o.authorization_version == a.version))
+        read = or_(read, and_(filled, or_(is_newest, receipts.docks())))
+    rows = t.outbox.outerjoin(t.authorizations, own).outerjoin(t.products, receipts.terms())
     return (
-        select(o.sequence, wrong, o.payload, *stored)
-        .select_from(t.outbox.outerjoin(t.authorizations, own))
+        select(o.sequence, wrong, is_newest, o.payload, *stored, *receipts.COLUMNS)
+        .select_from(rows)
         .where(read, *people(o.user_id))
     )
 
 
-def _differing(read_payload: ReadPayload, payload: bytes, stored: Sequence[object]) -> str:
-    """The first value of `TOLD` that differs between payload and row; empty if none does."""
+def _differing(
+    connection: Connection,
+    read_payload: ReadPayload,
+    payload: bytes,
+    stored: Sequence[object],
+    *,
+    newest: bool,
+) -> str:
+    """The first value of `TOLD` or of the receipt that differs between payload and rows; empty if
+    none does."""
     try:
-        told = read_payload(payload)
+        *told, receipt = read_payload(payload)
     except ValueError as error:
         return f"the payload is not to be read: {error}"
-    for name, said, is_stored in zip(TOLD, told, stored, strict=True):
-        if said != is_stored:
-            return f"{name}: the payload tells {said}, stored {is_stored}"
-    return ""
+    if newest:
+        for name, said, is_stored in zip(TOLD, told, stored, strict=False):
+            if said != is_stored:
+                return f"{name}: the payload tells {said}, stored {is_stored}"
+    return receipts.wrong_receipt(connection, receipt, stored[len(TOLD) :])

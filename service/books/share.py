@@ -13,9 +13,11 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
+from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
 from service.books.groups import BODIES, Body, Groups, Trial, check_types, portion_of_groups
+from service.books.lapses import wrong_lapse
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
@@ -143,6 +145,9 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
     broken = tuple(_broken(connection, share, counts.alone))
     if broken:
         return part._replace(references=broken)
+    wrong = wrong_details(connection, share.people) or wrong_lapse(connection, share.people)
+    if wrong is not None:
+        return part._replace(payload=wrong)
     return part._replace(
         answer=readers.answer and _wrong_answer(connection, share, readers.answer),
         payload=wrong_payload(connection, share.people, readers.payload),

@@ -13,6 +13,7 @@
     │   └── AssetSold           the item counts as sold
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
     ├── OperatorOwes            the operator owes Freehold too much for new rentals
+    ├── PriceChanged            the user was shown another price than the one in force
     ├── VersionMismatch         the expected version is stale
     ├── Exhausted               line, queue or quota is used up
     ├── Unavailable             not done, or unknown: retry with the same request id
@@ -199,6 +200,17 @@ class OperatorOwes(FreeholdError):
                 "owed_minor": str(owed_minor),
                 "debt_limit_minor": str(limit_minor),
             },
+        )
+
+
+class PriceChanged(FreeholdError):
+    """The price that the user was shown is not the one in force."""
+
+    def __init__(self, product_id: str, in_force: str) -> None:
+        super().__init__(
+            "PRICE_CHANGED",
+            "the price shown is not the price in force; show the new price and ask again",
+            {"product": product_id, "price_hash": in_force},
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from service.domain.acts import Act, refuse, require, require_rental
+from service.domain.acts import Act, refuse, require
 from service.domain.authorization import (
     HOLDING,
     LAPSING,
@@ -279,24 +279,30 @@ def decrease(authorization: Authorization, amount_minor: int, now_us: int) -> St
     return step(lowered, postings, Transition.DECREASED, now_us)
 
 
-EXTEND = Act("ExtendRental", frozenset({State.ACTIVE, State.OVERDUE}))
+EXTEND = Act("ExtendRental", frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE}))
 
 
 def extend(authorization: Authorization, product: Product, by_us: int, now_us: int) -> Step:
-    """Extends the due time; an overdue rental becomes ACTIVE if the new due time lies ahead.
+    """Extends the time until pick-up, the end of a damage charge, or the due time of a rental.
 
-    The time at which the item counts as lost follows from the tariff. It moves only if it would
-    come less than the policy's time after the due time.
+    Each extension is at most the policy's window of that time. An overdue rental becomes ACTIVE if
+    the new due time lies ahead. The time at which the item counts as lost follows from the tariff.
+    It moves only if it would come less than the policy's time after the due time.
     """
-    require_rental(authorization)
     require(authorization, EXTEND)
-    most_us = product.policy.rental_period_us
+    waits = authorization.state is State.AUTHORIZED
+    policy = product.policy
+    most_us = policy.pickup_window_us if waits else policy.rental_period_us
     if not 0 < by_us <= most_us:
         raise InvalidInput.of(
             "duration",
             "duration.range",
             f"must be more than zero and at most {most_us // 1_000_000} s",
         )
+    if authorization.expire_us is not None:
+        # Time alone ends the hold then, so it lies ahead.
+        longer = authorization._replace(expire_us=authorization.expire_us + by_us)
+        return step(longer, (), Transition.EXTENDED, now_us)
     due_us = (authorization.due_us or 0) + by_us
     if due_us <= now_us:
         raise InvalidInput.of("duration", "duration.too_short", "must move the due time beyond now")

@@ -31,13 +31,6 @@ TAKE_PLACE = Act("StartRental", frozenset({State.AUTHORIZED}))
 """The states in which a promised item may be taken away again: it was not picked up."""
 
 
-SETTLING = frozenset(
-    {
-        *(Transition.SETTLED, Transition.HANDED_OVER),
-        *(Transition.CLAIM_ACCEPTED, Transition.LOST),
-    }
-)
-"""The transitions that fix the fee."""
 RETURNING = frozenset(
     {
         *(Transition.FOUND, Transition.RETURN_PRESUMED),
@@ -201,7 +194,7 @@ def split_fee(
 def above_hold_minor(step: Step, product: Product) -> int:
     """The part of the fee that a late pick-up's settlement did not capture; 0 for other steps."""
     it = step.authorization
-    if step.transition not in SETTLING or it.state is not State.SETTLED:
+    if step.transition not in settlement.DOCKINGS or it.state is not State.SETTLED:
         return 0
     return min(it.uncollected_minor, _most_minor(it, product))
 

@@ -13,8 +13,16 @@ from service.domain.ledger import Account, Posting
 from service.domain.meter import RUNNING, Meter
 from service.domain.money import share_minor
 from service.domain.product import Product
-from service.domain.tariff import Fee, fee
+from service.domain.tariff import Fee, Tariff, fee
 from service.domain.transitions import Transition
+
+DOCKINGS = frozenset(
+    {
+        *(Transition.SETTLED, Transition.HANDED_OVER),
+        *(Transition.CLAIM_ACCEPTED, Transition.LOST),
+    }
+)
+"""The steps that end a rental and fix its fee."""
 
 
 def started_us(authorization: Authorization) -> int:
@@ -32,14 +40,16 @@ def usage_fee(
     While a return is claimed, the fee stops at the time of the claim. The time of pauses is not
     charged, and what was waived beforehand is taken off.
     """
+    return metered_fee(authorization, product.tariff, usage_end_us(authorization, end_us), meter)
+
+
+def metered_fee(authorization: Authorization, tariff: Tariff, end_us: int, meter: Meter) -> Fee:
+    """The fee of the rental, whose usage ended at `end_us`."""
     start_us = started_us(authorization)
-    if authorization.claim_us is not None:
-        # Another process, whose clock is a little ahead, may have written the start.
-        end_us = max(start_us, min(end_us, authorization.claim_us))
     if meter is RUNNING:
-        return fee(product.tariff, start_us, end_us)
+        return fee(tariff, start_us, end_us)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
-    return fee(product.tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor)
+    return fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor)
 
 
 def unwaived_minor(
@@ -48,6 +58,14 @@ def unwaived_minor(
     """The fee of the rental until `end_us`, less all that was waived, in minor units."""
     total_minor = usage_fee(authorization, product, end_us, meter).total_minor
     return max(0, total_minor - meter.given_minor)
+
+
+def usage_end_us(authorization: Authorization, end_us: int) -> int:
+    """The end of the usage that is billed at `end_us`: at the latest the time of a claim."""
+    if authorization.claim_us is None:
+        return end_us
+    # Another process, whose clock is a little ahead, may have written the start.
+    return max(started_us(authorization), min(end_us, authorization.claim_us))
 
 
 _FEE = Purpose.FEE

@@ -15,6 +15,7 @@ Times are microseconds since the epoch, UTC; amounts are minor units of the prod
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from service.domain.errors import InvalidInput, InvariantBroken
@@ -74,6 +75,8 @@ class Fee(NamedTuple):
     total_minor: int
 
 
+# A settlement needs its fee twice: for the amount, and for the receipt.
+@lru_cache(maxsize=256)
 def fee(
     tariff: Tariff, start_us: int, end_us: int, *, paused_us: int = 0, waived_minor: int = 0
 ) -> Fee:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from service.domain.authorization import Authorization
 from service.domain.cases import Case
 from service.domain.charge_backs import ChargeBack
 from service.domain.credit import LimitBasis
 from service.domain.ledger import Line
+from service.domain.receipt import Receipt
 from service.domain.suspense import SuspenseItem
 from service.domain.tariff import Fee
 from service.engine.records.aliases import AliasRecord
@@ -57,6 +58,14 @@ class Cut:
 
     answer: Authorization | Group
     times: tuple[CutTime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The answer to an order, with the hash of the price in force."""
+
+    answer: Answer
+    price_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,7 @@ Answer = (
     Authorization
     | Group
     | Cut
+    | Priced
     | Settled
     | LateStart
     | Corrected
@@ -193,6 +203,12 @@ Payloads = Mapping[tuple[str, int], bytes]
 """A command's encoded authorizations, by id and version, which its events and answer share."""
 Encode = Callable[[Answer, Payloads], bytes]
 """A function that encodes an answer."""
+
+
+class EncodeAuthorization(Protocol):
+    """Makes the bytes of an authorization as callers see it, with its receipt, if any."""
+
+    def __call__(self, it: Authorization, receipt: Receipt | None = ..., /) -> bytes: ...
 
 
 def without_bytes(_answer: Answer, _payloads: Payloads) -> bytes:

@@ -12,6 +12,7 @@ from service.engine.tables import (
     CAPTURES,
     CHARGE_BACKS,
     CORRECTIONS,
+    DETAILS,
     PAYMENTS,
     SUSPENSE,
 )
@@ -42,7 +43,7 @@ def read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 
 def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
-    """Reads the captures, corrections and charge-backs of authorizations."""
+    """Reads the captures, corrections, charge-backs and details of authorizations."""
     # Any step may give up an amount that is charged back, also one that time has caused.
     people = {it.user_id for it in rows[AUTHORIZATIONS].values() if it.charged_back_minor}
     if people or keys.charge_backs or keys.suspense:
@@ -50,6 +51,7 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     wishes = [
         Wish(CAPTURES, _BY_AUTHORIZATION, keys.captured),
         Wish(CORRECTIONS, _BY_AUTHORIZATION, keys.corrected),
+        Wish(DETAILS, DETAILS.key, keys.detailed),
     ]
     transaction.read(rows, wishes)
 

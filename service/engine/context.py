@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from service.domain.authorization import Authorization
 from service.domain.policy import Reason
-from service.engine.calls import Answer
+from service.engine.calls import Answer, EncodeAuthorization
 from service.engine.catalog import Catalog
 from service.engine.debts import Debt
 from service.engine.ports import Scored
@@ -58,8 +57,8 @@ class Assessed(NamedTuple):
 class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
-    `encode` makes the bytes of an authorization as callers see it. `debts` are the operators' debts
-    beyond their bounds, by operator id and currency.
+    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any.
+    `debts` are the operators' debts beyond their bounds, by operator id and currency.
     """
 
     now_us: int
@@ -71,7 +70,7 @@ class Context:
     schema_id: str
     build: str
     assessed: Assessed
-    encode: Callable[[Authorization], bytes]
+    encode: EncodeAuthorization
     debts: Mapping[Pair, Debt]
 
 

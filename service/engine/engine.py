@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.clock import Clock
-from service.domain.authorization import Authorization, Custody
+from service.domain.authorization import Custody
 from service.domain.errors import (
     UNKNOWN,
     AssetInUse,
@@ -26,7 +26,7 @@ from service.domain.errors import (
 )
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import Work, own_work
+from service.engine.calls import EncodeAuthorization, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -108,7 +108,7 @@ class Engine:
         log_fault: FaultLog,
         log_terms: TermsLog,
         notice_gap: Callable[[ClockGap], None],
-        encode: Callable[[Authorization], bytes],
+        encode: EncodeAuthorization,
         pauses: ConflictPauses = PAUSES,
         log_debt: DebtLog = say_nothing,
     ) -> None:

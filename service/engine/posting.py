@@ -22,6 +22,8 @@ from service.domain.ledger import Line, Standing, post
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
+from service.domain.receipt import receipt_of
+from service.domain.settlement import DOCKINGS
 from service.engine.attesting import meter
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.cases import follow
@@ -35,6 +37,7 @@ from service.engine.correcting import (
     captures_of,
     require_new_reference,
 )
+from service.engine.lapses import add_lapse
 from service.engine.records.authorizations import ItemKind, OpenItem
 from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
@@ -85,6 +88,7 @@ def brought_up(
         step = timers.advance(current, product, context.now_us, captures, meter(current, rows))
         if step is None:
             raise InvariantBroken("a timer was due but made no step")
+        add_lapse(draft, current, step, context.now_us)
         current = apply(draft, step, line, rows, context)
     return current
 
@@ -160,7 +164,7 @@ def apply(
             step.event_us,
             context.now_us,
             result.operator_id,
-            context.encode(result),
+            _payload(result, step, rows, context),
         )
     )
     if step.taken is not None:
@@ -222,6 +226,19 @@ def _follow_fee(
                 lowered = late_pickups.lower_fee(debt, step)
                 if lowered is not None:
                     apply(draft, lowered, line, rows, context, remark)
+
+
+def _payload(it: Authorization, step: Step, rows: Rows, context: Context) -> bytes:
+    """The authorization as callers see it; the step that docks its item has the receipt too."""
+    if step.transition not in DOCKINGS or it.parent_id:
+        return context.encode(it)
+    product = product_of(it, context)
+    late = it.start is _LATE_PICKUP
+    debt_minor = late_pickups.above_hold_minor(step, product) if late else 0
+    receipt = receipt_of(
+        it, product.tariff, step.transition, step.event_us, meter(it, rows), debt_minor
+    )
+    return context.encode(it, receipt)
 
 
 def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:

@@ -8,10 +8,15 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from service.domain.authorization import Authorization, State
 from service.domain.cases import Case, CaseKind, CaseState, Evidence, Side
 from service.domain.charge_backs import ChargeBack
+from service.domain.lapses import Lapse
 from service.domain.ledger import Entry, Line, LineAt
+from service.domain.meter import Meter
 from service.domain.suspense import SuspenseItem
+from service.domain.tariff import Tariff
+from service.domain.transitions import Transition
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.details import DetailsRecord
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserRecord
 
@@ -54,11 +59,11 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Told(NamedTuple):
-    """An authorization with its captures, corrections and attestations, as of one instant.
+    """An authorization with all that belongs to it, as of one instant.
 
-    All of them are in the order of their numbers. `reservation` is the resource name of the
-    reservation that a late pick-up cites, or empty. Charge-backs are in the order in which they
-    were recorded.
+    Captures, corrections and attestations are in the order of their numbers. `reservation` is the
+    resource name of the reservation that a late pick-up cites, or empty. Charge-backs are in the
+    order in which they were recorded.
     """
 
     authorization: Authorization
@@ -67,6 +72,7 @@ class Told(NamedTuple):
     reservation: str = ""
     attestations: Sequence[AttestationRecord] = ()
     charge_backs: Sequence[ChargeBack] = ()
+    details: DetailsRecord | None = None
 
 
 class CaseWithEvidence(NamedTuple):
@@ -95,8 +101,26 @@ class CaseFilter(NamedTuple):
     user_id: str
 
 
+class Docked(NamedTuple):
+    """A settled rental with the tariff under which it began, and the step that settled it.
+
+    `debt_minor` is the part of its fee above the hold that the step left as a debt.
+    """
+
+    told: Told
+    tariff: Tariff
+    transition: Transition
+    event_us: int
+    meter: Meter
+    debt_minor: int
+
+
 class AuthorizationReader(Protocol):
     """Reads authorizations outside any write transaction."""
+
+    def docked(self, told: Told) -> Docked | None:
+        """The step that settled a rental; None if none did, or if it moved no money."""
+        ...
 
     def told(self, user_id: str, authorization_id: str) -> Told | None:
         """One authorization in its present state, or None."""
@@ -135,9 +159,21 @@ class ListReader(Protocol):
     """Reads pages of lists, outside any write transaction."""
 
     def authorizations(
-        self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
+        self,
+        operator_id: str,
+        *,
+        after: Place,
+        size: int,
+        user_id: str,
+        state: State | None,
+        order_reference: str = "",
+        lapse: Lapse | None = None,
     ) -> Page[Authorization]:
-        """A page of an operator's authorizations; `user_id` and `state` filter it."""
+        """A page of an operator's authorizations; the arguments that are not empty filter it."""
+        ...
+
+    def details(self, listed: Sequence[Authorization]) -> dict[str, DetailsRecord]:
+        """The details of the orders of a page, by the authorizations' names."""
         ...
 
     def reviews(self, *, after: Place, size: int) -> Page[Authorization]:

@@ -99,6 +99,7 @@ class Keys:
     charge_backs    people whose charge-backs are read
     taken_back      payments that a bank takes back: authorizations, each with the reference
     suspense        items in suspense, by caller and reference
+    detailed        authorizations whose details are read
     seal            whether the number of the last seal is read
     """
 
@@ -128,6 +129,7 @@ class Keys:
     charge_backs: set[str] = field(default_factory=set)
     taken_back: set[tuple[str, str, str]] = field(default_factory=set)
     suspense: set[Pair] = field(default_factory=set)
+    detailed: set[Pair] = field(default_factory=set)
     seal: bool = False
 
 

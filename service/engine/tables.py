@@ -20,7 +20,9 @@ from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.debts import DebtRecord
+from service.engine.records.details import DetailsRecord
 from service.engine.records.events import Event
+from service.engine.records.lapses import LapseRecord
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.rail_accounts import RailAccountRecord
@@ -214,6 +216,17 @@ SUSPENSE: Table[Pair, SuspenseItem] = Table(
     version="changes",
     fixed=[*("user_id", "authorization_id", "direction", "amount_minor", "currency", "record_us")],
 )
+DETAILS: Table[Pair, DetailsRecord] = Table(
+    "authorization_details",
+    DetailsRecord,
+    ["user_id", "authorization_id"],
+    # The lock and the version of the authorization guard its details.
+    version="authorization_version",
+    fixed=["operator_id"],
+)
+LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
+    "lapses", LapseRecord, ["user_id", "authorization_id", "authorization_version"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -238,6 +251,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     ATTESTATIONS,
     CHARGE_BACKS,
     SUSPENSE,
+    DETAILS,
+    LAPSES,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -7,7 +7,7 @@ composed of these bytes, as its field number 1, and of its other fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from freehold.v1 import authorization_pb2 as pb
@@ -21,6 +21,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
+from service.domain.receipt import receipt_of
 from service.domain.tariff import Fee
 from service.engine.calls import (
     Answer,
@@ -31,11 +32,12 @@ from service.engine.calls import (
     LateStart,
     Paid,
     Payloads,
+    Priced,
     Profile,
     Settled,
     Tombstone,
 )
-from service.engine.reads import Told
+from service.engine.reads import Docked, Told
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
@@ -53,6 +55,8 @@ from service.rpc.convert import (
     timestamp,
     write_time,
 )
+from service.rpc.details import encode_details
+from service.rpc.receipts import encode_receipt, signed
 
 Writer = Callable[[Any, Answer, Payloads], bytes]
 """A function that encodes an answer as a response of this type."""
@@ -100,7 +104,10 @@ def write_beside(it: Authorization, rest: Message, payloads: Payloads) -> bytes:
 def write_asked(
     response: type[calls.AuthorizeResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
-    """Encodes an authorization, and the times that were cut."""
+    """Encodes an authorization, the times that were cut, and the hash of the price."""
+    if isinstance(answer, Priced):
+        priced = response(price_hash=answer.price_hash).SerializeToString()
+        return write_asked(response, answer.answer, payloads) + priced
     if not isinstance(answer, Cut):
         return write_authorized(response, answer, payloads)
     asked = _require(Authorization, answer.answer)
@@ -139,15 +146,15 @@ def write_settled(
 ) -> bytes:
     """Encodes an authorization, the fee of its usage, and the capture, if any."""
     settled, rest = _require(Settled, answer), response()
-    if settled.fee is not None:
-        _write_fee(settled.fee, settled.authorization.currency, rest.fee)
+    currency = settled.authorization.currency
+    fee = b"" if settled.fee is None else _fee(settled.fee, currency)
     if settled.capture is not None:
-        write_capture(settled.capture, settled.authorization.currency, rest.capture)
+        write_capture(settled.capture, currency, rest.capture)
     if settled.debt:
         rest.debt = settled.debt
     if settled.handover is not None:
         write_attestation(settled.handover, settled.authorization.currency, rest.handover)
-    return all_placed([_bytes(settled.authorization, payloads)], rest)
+    return placed(_bytes(settled.authorization, payloads)) + fee + rest.SerializeToString()
 
 
 def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
@@ -167,7 +174,7 @@ def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
 
 
 def write_told(told: Told) -> bytes:
-    """Encodes an authorization with its captures, corrections and attestations."""
+    """Encodes an authorization with all that belongs to it: charges, attestations, details."""
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
@@ -177,7 +184,21 @@ def write_told(told: Told) -> bytes:
     for attestation in told.attestations:
         write_attestation(attestation, it.currency, rest.attestations.add())
     rest.charge_backs.extend(map(charge_back_message, told.charge_backs))
-    return all_placed([encode_authorization(it)], rest)
+    return all_placed([encode_authorization(it) + encode_details(told.details)], rest)
+
+
+def write_receipt(docked: Docked) -> bytes:
+    """Makes the receipt of a settled rental again, and encodes it with the corrections since."""
+    it, rest = docked.told.authorization, calls.GetReceiptResponse()
+    receipt = receipt_of(
+        it, docked.tariff, docked.transition, docked.event_us, docked.meter, docked.debt_minor
+    )
+    if receipt is None:
+        raise InvariantBroken("a settled rental has no receipt")
+    rest.receipt.CopyFrom(pb.Authorization.FromString(encode_receipt(receipt, it.currency)).receipt)
+    for correction in docked.told.corrections:
+        write_correction(correction, it.currency, rest.corrections.add())
+    return rest.SerializeToString()
 
 
 def write_attestation(row: AttestationRecord, currency: str, message: pb.Attestation) -> None:
@@ -226,19 +247,19 @@ def write_correction(row: CorrectionRecord, currency: str, message: pb.Correctio
     write_time(message.create_time, row.record_us)
 
 
-def _write_fee(fee: Fee, currency: str, message: calls.Fee) -> None:
-    message.total.CopyFrom(types.Money(currency_code=currency, amount_minor=fee.total_minor))
+@lru_cache(maxsize=4096)
+def _fee(fee: Fee, currency: str) -> bytes:
+    """A settlement's answer with a fee alone: fees are often the same."""
+    message = calls.SettleAuthorizationResponse()
+    message.fee.total.CopyFrom(types.Money(currency_code=currency, amount_minor=fee.total_minor))
     for line in fee.lines:
-        message.lines.add(
+        message.fee.lines.add(
             item=FEE_ITEMS[line.item],
             quantity=line.quantity,
-            unit=_signed(currency, line.unit_minor),
-            amount=_signed(currency, line.amount_minor),
+            unit=signed(currency, line.unit_minor),
+            amount=signed(currency, line.amount_minor),
         )
-
-
-def _signed(currency: str, amount_minor: int) -> types.SignedMoney:
-    return types.SignedMoney(currency_code=currency, amount_minor=amount_minor)
+    return message.SerializeToString()
 
 
 def write_reversed(
@@ -268,7 +289,7 @@ def write_paid(
     paid = _require(Paid, answer)
     return response(
         paid=types.Money(currency_code=paid.currency, amount_minor=paid.paid_minor),
-        payable=_signed(paid.currency, paid.payable_minor),
+        payable=signed(paid.currency, paid.payable_minor),
     ).SerializeToString()
 
 

@@ -12,7 +12,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
 from service.domain.attestations import AttestationKind
-from service.domain.errors import InvalidInput, InvariantBroken, NotFound
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
     Authorize,
@@ -37,8 +37,9 @@ from service.engine.operations import (
     StartRental,
     WaiveFee,
 )
-from service.engine.reads import AuthorizationReader, ListReader
+from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.rpc import answers, convert
+from service.rpc.details import encode_details, item_place_of, order_of
 from service.rpc.mutations import (
     Mutation,
     Reader,
@@ -66,13 +67,14 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
     # Positional arguments cost half as much as keywords.
     return Authorize(
         message.user_id,
-        (Item(message.product_id, message.asset_id),),
+        (Item(message.product_id, message.asset_id, message.price_hash),),
         convert.START_OF[message.start],
         tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
         instant_us(message.pickup_window, "pickup_window") if has("pickup_window") else None,
         instant_us(message.rental_period, "rental_period") if has("rental_period") else None,
         _parent_id(message) if message.parent else "",
         convert.money(message.amount) if has("amount") else None,
+        order=order_of(message) if has("order") else None,
     )
 
 
@@ -87,12 +89,13 @@ def _authorize_group(call: Call[pb.AuthorizeGroupRequest]) -> Authorize:
     message = call.message
     return Authorize(
         user_id=message.user_id,
-        items=tuple([Item(it.product_id, it.asset_id) for it in message.items]),
+        items=tuple([Item(it.product_id, it.asset_id, it.price_hash) for it in message.items]),
         start=convert.START_OF[message.start],
         accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
         pickup_window_us=convert.optional_us(message, "pickup_window"),
         rental_period_us=convert.optional_us(message, "rental_period"),
         grouped=True,
+        order=order_of(message),
     )
 
 
@@ -142,6 +145,7 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         business_reference=message.business_reference,
         handover=_handover(message),
         evidence=message.evidence,
+        place=item_place_of(message),
         expected_version=convert.expected_version(message),
     )
 
@@ -261,7 +265,12 @@ MUTATIONS = (
         pb.StartRentalRequest,
         pb.StartRentalResponse,
         WRITE,
-        about(StartRental, asset_id=lambda call: call.message.asset_id, occurred_us=occurred_us),
+        about(
+            StartRental,
+            asset_id=lambda call: call.message.asset_id,
+            occurred_us=occurred_us,
+            place=lambda call: item_place_of(call.message),
+        ),
         answers.write_started,
     ),
     Mutation(
@@ -398,21 +407,43 @@ class AuthorizationReads:
         scope = Scope.AUTHORIZATIONS_READ
         return [
             Method("GetAuthorization", pb.GetAuthorizationRequest, scope, self.get, max_bytes),
+            Method("GetReceipt", pb.GetReceiptRequest, scope, self.receipt, max_bytes),
             Method("ListAuthorizations", pb.ListAuthorizationsRequest, scope, self.list, max_bytes),
         ]
 
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:
         """Answers GetAuthorization."""
+        return answers.write_told(await self._told(call))
+
+    async def receipt(self, call: Call[pb.GetReceiptRequest]) -> bytes:
+        """Answers GetReceipt: it makes the receipt again, as the settlement made it."""
+        told = await self._told(call)
+        docked = await self._read(partial(self._reader.docked, told))
+        if docked is None:
+            raise IllegalState(
+                "NO_RECEIPT",
+                "there is no receipt: the rental is not settled, it is a damage charge, or its"
+                " settlement moved no money",
+                told.authorization.state,
+            )
+        return answers.write_receipt(docked)
+
+    async def _told(self, call: Call[Any]) -> Told:
         key = convert.split_name(call.message.name)
-        found = await self._read(partial(self._reader.told, *key))
+        found: Told | None = await self._read(partial(self._reader.told, *key))
         if found is None or found.authorization.operator_id != call.principal.operator_id:
             raise NotFound("authorization", key[1])
-        return answers.write_told(found)
+        return found
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """Answers ListAuthorizations."""
         message = call.message
         filters = [message.user_id, message.state]
+        if message.order_reference:
+            # Tokens of earlier builds go on without it.
+            filters.append(message.order_reference)
+        if message.lapse:
+            filters.append(-message.lapse)
         page = await self._read(
             partial(
                 self._lists.authorizations,
@@ -421,11 +452,17 @@ class AuthorizationReads:
                 size=size_of(message.page_size),
                 user_id=message.user_id,
                 state=convert.STATE_OF.get(message.state),
+                order_reference=message.order_reference,
+                lapse=convert.LAPSE_OF.get(message.lapse),
             )
         )
+        told = await self._read(partial(self._lists.details, page.rows))
         token = filtered_token_of(page.last, filters)
         rest = pb.ListAuthorizationsResponse(next_page_token=token)
-        return answers.all_placed(map(convert.encode_authorization, page.rows), rest)
+        rows = [
+            convert.encode_authorization(it) + encode_details(told.get(it.name)) for it in page.rows
+        ]
+        return answers.all_placed(rows, rest)
 
     async def _read(self, read: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)

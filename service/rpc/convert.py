@@ -17,10 +17,13 @@ from service.domain.authorization import Authorization, Collection, Custody, Sta
 from service.domain.captures import Purpose
 from service.domain.credit import LimitBasis
 from service.domain.errors import InvalidInput
+from service.domain.lapses import Lapse
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.domain.receipt import Receipt
 from service.domain.tariff import FeeItem
+from service.rpc.receipts import encode_receipt
 
 # Numbers of enum values by the domain's names; a name that the stubs lack fails at import.
 STATES = {it: getattr(pb.Authorization, f"STATE_{it}") for it in State}
@@ -44,6 +47,7 @@ PURPOSE_OF = {number: purpose for purpose, number in PURPOSES.items()}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
 STANDING_OF = {number: standing for standing, number in STANDINGS.items()}
+LAPSE_OF = {getattr(calls, f"LAPSE_{it}"): it for it in Lapse}
 START_OF = {
     calls.AuthorizeRequest.START_UNSPECIFIED: Start.IMMEDIATE,
     calls.AuthorizeRequest.START_IMMEDIATE: Start.IMMEDIATE,
@@ -101,9 +105,10 @@ def write_time(message: Timestamp, instant: int) -> None:
     message.nanos = micros * 1000
 
 
-def encode_authorization(it: Authorization) -> bytes:
+def encode_authorization(it: Authorization, receipt: Receipt | None = None) -> bytes:
     """The bytes of an authorization as callers see it, in answers and in events.
 
+    The step that settled a rental has its receipt too.
     They are those of the serialized message. The parts are in the order of the field numbers; parts
     that many authorizations share are made once, which costs a third of a whole message each time.
     """
@@ -129,6 +134,7 @@ def encode_authorization(it: Authorization) -> bytes:
             _version(it.version),
             _ends(it.due_us, it.lost_us),
             _rest(it),
+            b"" if receipt is None else encode_receipt(receipt, it.currency),
         )
     )
 

@@ -83,9 +83,15 @@ def _platforms_account(request: Any) -> None:
         request.ClearField("rail_account")
 
 
+def _labels(request: Any) -> None:
+    """Puts the labels of an order in the order of their names."""
+    if request.HasField("order"):
+        request.order.labels.sort(key=lambda label: label.name)
+
+
 SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
-    calls.AuthorizeRequest: (_start, _offers),
-    calls.AuthorizeGroupRequest: (_start, _offers),
+    calls.AuthorizeRequest: (_start, _offers, _labels),
+    calls.AuthorizeGroupRequest: (_start, _offers, _labels),
     calls.SettleAuthorizationRequest: (_final, _purpose, _return_kind, _end_of_usage),
     collection.PayOutOperatorRequest: (_platforms_account,),
     collection.RecordChargeBackRequest: (_platforms_account,),

@@ -15,10 +15,12 @@ from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
 
 from service.domain.cases import PLATFORM_ONLY
+from service.domain.receipt import Receipt
 from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import authorization_service, case_service, collection_service, credit_service
 from service.rpc.convert import STATE_OF
+from service.rpc.receipts import read_receipt
 
 REMOVED: dict[str, type[Message]] = {}
 """Removed methods, each with its response."""
@@ -52,12 +54,14 @@ def read_answer(method: str, answer: bytes) -> str | None:
         raise ValueError("the bytes are not an answer of the method") from error
 
 
-def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int, int, int, int]:
+def read_payload(
+    payload: bytes,
+) -> tuple[str, int, str, int, int, int, int, int, int, int, int, Receipt | None]:
     """The values of an event's payload: name, version, state, and amounts in minor units.
 
     The amounts are held on credit, held in cash, captured, due, owed back, not collected, and
-    disputed of a debt without a hold. The last value is the end of such a debt, in microseconds
-    since the epoch, or 0.
+    disputed of a debt without a hold. The next value is the end of such a debt, in microseconds
+    since the epoch, or 0. The last one is the receipt, if there is one.
     Raises ValueError if the bytes are no authorization.
     """
     try:
@@ -76,6 +80,7 @@ def read_payload(payload: bytes) -> tuple[str, int, str, int, int, int, int, int
         it.uncollected.amount_minor,
         it.unheld_disputed.amount_minor,
         it.unheld_until_time.seconds * 1_000_000 + it.unheld_until_time.nanos // 1_000,
+        read_receipt(it) if it.HasField("receipt") else None,
     )
 
 

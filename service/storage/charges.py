@@ -1,4 +1,4 @@
-"""Reads an authorization with its captures, corrections, attestations and charge-backs."""
+"""Reads an authorization with all that belongs to it, and its settlement."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, select
 
+from service.domain.attestations import meter_of
 from service.domain.authorization import Authorization, Start
-from service.engine.reads import Told
+from service.domain.policy import Reason
+from service.domain.settlement import DOCKINGS
+from service.domain.tariff import Tariff
+from service.domain.transitions import Transition
+from service.engine.reads import Docked, Told
 from service.engine.tables import (
     ATTESTATIONS,
     AUTHORIZATIONS,
     CAPTURES,
     CHARGE_BACKS,
     CORRECTIONS,
+    DETAILS,
 )
 from service.storage import schema as t
 from service.storage.schema.record_tables import CONVERTERS
@@ -47,7 +53,9 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     # A charge has few, and no index has them in the order of time.
     charge_backs = sorted(found, key=attrgetter("record_us", "case_id"))
     reservation = _reservation(connection, it)
-    return Told(it, captures, corrections, reservation, attestations, charge_backs)
+    details = connection.execute(of(t.authorization_details)).first()
+    known = None if details is None else CONVERTERS[DETAILS].record(details)
+    return Told(it, captures, corrections, reservation, attestations, charge_backs, known)
 
 
 def _reservation(connection: Connection, it: Authorization) -> str:
@@ -58,3 +66,35 @@ def _reservation(connection: Connection, it: Authorization) -> str:
     same = (c.user_id == it.user_id, c.started_id == it.authorization_id)
     cited = connection.scalar(select(c.authorization_id).where(*same))
     return f"users/{it.user_id}/authorizations/{cited}"
+
+
+def docked(connection: Connection, told: Told) -> Docked | None:
+    """The step that settled a rental; None if none did, or if it moved no money."""
+    it, e, p = told.authorization, t.entries.c, t.products.c
+    own = (e.user_id == it.user_id, e.currency == it.currency)
+    steps = select(e.transition, e.event_us).where(
+        *own, e.authorization_id == it.authorization_id, e.transition.in_(sorted(DOCKINGS))
+    )
+    step = connection.execute(steps.limit(1)).first()
+    if step is None or it.parent_id:
+        return None
+    key = (it.operator_id, it.product_id, it.product_revision)
+    terms = select(*[p[name] for name in Tariff._fields]).where(
+        p.operator_id == key[0], p.product_id == key[1], p.revision == key[2]
+    )
+    tariff = Tariff(*connection.execute(terms).one())
+    meter = meter_of([row.attested for row in told.attestations])
+    debt_minor = _fee_above_hold_minor(connection, it)
+    return Docked(told, tariff, Transition(step.transition), step.event_us, meter, debt_minor)
+
+
+def _fee_above_hold_minor(connection: Connection, it: Authorization) -> int:
+    """The part of a late pick-up's fee that became a debt; operators give evidence for theirs."""
+    if it.start is not Start.LATE_PICKUP:
+        return 0
+    d = t.debts.c
+    booked = select(d.amount_minor).where(
+        *(d.user_id == it.user_id, d.parent_id == it.authorization_id),
+        *(d.business_reference == str(Reason.FEE_ABOVE_HOLD), d.evidence == ""),
+    )
+    return int(connection.scalar(booked) or 0)

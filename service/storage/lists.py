@@ -7,7 +7,7 @@ no row can appear before its end later. The last page has all visible rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
@@ -16,9 +16,11 @@ from service.config import LIMITS
 from service.domain.authorization import Authorization, State
 from service.domain.cases import PLATFORM_ONLY, Case
 from service.domain.errors import Unavailable
+from service.domain.lapses import Lapse
 from service.engine.reads import CaseFilter, Page, Place
+from service.engine.records.details import DetailsRecord
 from service.engine.records.transfers import TransferRecord, TransferState
-from service.engine.tables import CASES
+from service.engine.tables import CASES, DETAILS
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import backend_of, reading
@@ -55,18 +57,49 @@ class Lists:
         return self._page(t.transfers, c.transfer_id, query, rows.transfer_of, after, size)
 
     def authorizations(
-        self, operator_id: str, *, after: Place, size: int, user_id: str, state: State | None
+        self,
+        operator_id: str,
+        *,
+        after: Place,
+        size: int,
+        user_id: str,
+        state: State | None,
+        order_reference: str = "",
+        lapse: Lapse | None = None,
     ) -> Page[Authorization]:
-        """A page of an operator's authorizations; `user_id` and `state` filter it."""
+        """A page of an operator's authorizations; the arguments that are not empty filter it."""
         c = t.authorizations.c
         query = select(t.authorizations).where(c.operator_id == operator_id)
         if user_id:
             query = query.where(c.user_id == user_id)
         if state is not None:
             query = query.where(c.state == str(state))
+        if order_reference:
+            query = query.where(
+                tuple_(c.user_id, c.authorization_id).in_(_ordered(operator_id, order_reference))
+            )
+        if lapse is not None:
+            p = t.lapses.c
+            ended = select(p.user_id, p.authorization_id).where(
+                p.operator_id == operator_id, p.lapse == str(lapse)
+            )
+            query = query.where(tuple_(c.user_id, c.authorization_id).in_(ended))
         return self._page(
             t.authorizations, c.authorization_id, query, rows.authorization_of, after, size
         )
+
+    def details(self, listed: Sequence[Authorization]) -> dict[str, DetailsRecord]:
+        """The details of the orders of a page, by the authorizations' names."""
+        if not listed:
+            return {}
+        d = t.authorization_details.c
+        keys = [(it.user_id, it.authorization_id) for it in listed]
+        query = select(*t.recorded(t.authorization_details)).where(
+            tuple_(d.user_id, d.authorization_id).in_(keys)
+        )
+        record = CONVERTERS[DETAILS].record
+        found: list[DetailsRecord] = [record(row) for row in self._read(query)]
+        return {f"users/{it.user_id}/authorizations/{it.authorization_id}": it for it in found}
 
     def reviews(self, *, after: Place, size: int) -> Page[Authorization]:
         """A page of all authorizations in REVIEW."""
@@ -142,3 +175,13 @@ class Lists:
     def _read(self, query: Select[Any]) -> list[Any]:
         with reading(self._engine) as connection:
             return list(connection.execute(query).all())
+
+
+def _ordered(operator_id: str, order_reference: str) -> Select[Any]:
+    """Selects the names of an order's authorizations, by the index of orders."""
+    d = t.authorization_details.c
+    return select(d.user_id, d.authorization_id).where(
+        d.operator_id == operator_id,
+        d.order_reference == order_reference,
+        text("order_reference <> ''"),
+    )

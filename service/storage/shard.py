@@ -31,6 +31,8 @@ BY_USER = (
     "case_evidence",
     "attestations",
     "charge_backs",
+    "authorization_details",
+    "lapses",
     "transfers",
     "sealed_heads",
     "outbox",

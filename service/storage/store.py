@@ -34,14 +34,14 @@ from service.engine.ports import (
     StorageFailed,
     Waking,
 )
-from service.engine.reads import CaseWithEvidence, Told
+from service.engine.reads import CaseWithEvidence, Docked, Told
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserFeatures, UserRecord
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.backend import Session
 from service.storage.cases import case_with_evidence, cases_over
-from service.storage.charges import told
+from service.storage.charges import docked, told
 from service.storage.database import backend_of, reading, session_of, telling, writing
 from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
@@ -302,6 +302,11 @@ class SqlStore:
         """One authorization with its captures and corrections, or None."""
         with reading(self._engine) as connection:
             return told(connection, user_id, authorization_id)
+
+    def docked(self, told: Told) -> Docked | None:
+        """The step that settled a rental; None if none did, or if it moved no money."""
+        with reading(self._engine) as connection:
+            return docked(connection, told)
 
     def line(self, user_id: str, currency: str) -> Line | None:
         """One line in its present state, or None."""

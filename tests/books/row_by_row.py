@@ -6,6 +6,7 @@ same books.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -856,6 +857,8 @@ def verify_books(
     try:
         with reading_all(engine, PORTION) as connection:
             books.verify(connection, keys, dict(witnesses))
+            _verify_details(connection)
+            _verify_lapses(connection)
             if read_answer is not None:
                 _verify_answers(connection, read_answer)
             _verify_operators(connection)
@@ -1281,6 +1284,48 @@ _LIMIT_FIXED = frozenset({Transition.LIMIT_SET, Transition.WRITTEN_OFF})
 
 def _event_of(row: Row) -> Event:
     return Event(Transition(row[0]), *row[1:])
+
+
+def _verify_details(connection: Connection) -> None:
+    """Checks that what was told about an order is of its authorization, and as it was told."""
+    a, d = t.authorizations.c, t.authorization_details.c
+    found = _rows(connection, select(a.user_id, a.authorization_id, a.operator_id, a.version))
+    versions = {tuple(key): version for *key, version in found}
+    order = (d.user_id, d.authorization_id)
+    for row in _rows(connection, select(t.authorization_details).order_by(*order)):
+        name = f"authorization_details/{row[0]}/{row[1]}"
+        *told, told_at, record_us, digest = row
+        version = versions.get(tuple(told[:3]))
+        if version is None:
+            raise Found("DETAILS", name, "the authorization is not there")
+        if isinstance(told_at, (str, bytes)) or told_at > version:
+            raise Found("DETAILS", name, "of a later version")
+        text = "\n".join(map(str, (*told[1:], told_at, record_us)))
+        if hashlib.sha256(text.encode()).digest() != digest:
+            raise Found("DETAILS", name, "the digest does not fit the row")
+
+
+def _verify_lapses(connection: Connection) -> None:
+    """Checks that an event tells of each row of what time ended."""
+    o = t.outbox.c
+    names = ("user_id", "authorization_id", "operator_id", "authorization_version")
+    told = [o[name] for name in (*names, "transition", "event_us", "record_us")]
+    events = {tuple(row) for row in _rows(connection, select(*told))}
+    key = [t.lapses.c[name] for name in ("user_id", "authorization_id", "authorization_version")]
+    for row in _rows(connection, select(t.lapses).order_by(*key)):
+        user_id, of, version, lapse, operator_id, transition, event_us, record_us, digest = row
+        name = f"lapses/{user_id}/{of}/{version}"
+        if (user_id, of, operator_id, version, transition, event_us, record_us) not in events:
+            raise Found("LAPSES", name, "no event tells of it")
+        kind = transition.rpartition(".")[2].upper()
+        if kind != lapse and (kind, lapse in EXPIRED) != ("EXPIRED", True):
+            raise Found("LAPSES", name, "of another kind")
+        text = "\n".join(map(str, row[1:-1]))
+        if hashlib.sha256(text.encode()).digest() != digest:
+            raise Found("LAPSES", name, "the digest does not fit the row")
+
+
+EXPIRED = {"OFFER_EXPIRED", "REVIEW_EXPIRED", "PICKUP_EXPIRED", "DAMAGE_CHARGE_ENDED"}
 
 
 def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:

@@ -34,6 +34,8 @@ METHOD = "part of a method, as its comment says"
 FACTS: dict[str, dict[str, str]] = {
     "books/codes.py": {"ABSENT": METHOD},
     "books/columns.py": {"BLOCK_VALUES": METHOD, "LARGEST": METHOD, "LARGEST_SHARE": METHOD},
+    "books/details.py": {"TOGETHER": METHOD},
+    "books/lapses.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",

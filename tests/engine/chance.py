@@ -23,6 +23,7 @@ from service.engine.feature_values import pack
 from service.engine.records.transfers import TransferState
 from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
+from tests.engine.plain_details import ORDERS, PLACES, shown
 from tests.engine.plain_terms import (
     DAY_US,
     HOUR_US,
@@ -66,7 +67,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "StartRental late": (9, lambda it: it["state"] == "EXPIRED" and it["reserved"]),
     "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
-    "Extend": (3, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
+    "Extend": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Settle": (10, lambda it: it["state"] in OUT),
     "Settle usage": (6, lambda it: it["state"] in OUT),
     "Reverse": (3, lambda it: it["state"] in (*LAPSING, "ACTIVE") and not it["captured"]),
@@ -515,6 +516,7 @@ class Chance:
         ]
         if parent and chance.random() < 0.9:
             items = [c.Item(product, chance.choice(ASSETS))]
+        items = [it._replace(price_hash=shown(chance, it.product_id)) for it in items]
         return c.Authorize(
             user_id,
             tuple(items),
@@ -525,6 +527,7 @@ class Chance:
             parent_id=parent,
             grouped=kind == "Authorize group",
             amount=amount,
+            order=chance.choice(ORDERS),
         )
 
     def _lapsed_keys(self, *, promised: bool) -> list[RentalKey]:
@@ -639,7 +642,8 @@ class Chance:
                 if kind == "StartRental late" and it["close_us"] is not None:
                     before = (1, 1, MINUTE_US, MINUTE_US, it["close_us"] - it["create_us"], 0)
                     occurred_us = it["close_us"] - chance.choice(before)
-                return c.StartRental(*name, asset, occurred_us, **more)
+                place = chance.choice(PLACES)
+                return c.StartRental(*name, asset, occurred_us, place, **more)
             case "Increment":
                 amount = chance.choice((1, 1_000, 1_001, 5_000, 20_000, 0))
                 if chance.random() < 0.4:
@@ -658,6 +662,7 @@ class Chance:
                 if final and chance.random() < 0.15:
                     handovers = (AttestationKind.BY_POST, AttestationKind.BY_HAND)
                     more |= {"handover": chance.choice(handovers), "evidence": "parcel"}
+                more |= {"place": chance.choice(PLACES)}
                 if kind == "Settle usage":
                     purpose = chance.choice((None, None, None, Purpose.FEE, Purpose.DAMAGE))
                     return c.Settle(*name, None, final, occurred_us, purpose, **more)

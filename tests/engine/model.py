@@ -32,6 +32,7 @@ from service.engine.calls import (
     Matched,
     Paid,
     Payloads,
+    Priced,
     Profile,
     Settled,
     Tombstone,
@@ -55,6 +56,8 @@ from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_accounts import add_accounts
 from tests.engine.plain_books import Key, RentalKey
+from tests.engine.plain_details import COLUMNS
+from tests.engine.plain_receipts import receipt_of, told_receipt
 from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row, debt_due
 from tests.engine.reference import Reference
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
@@ -468,7 +471,7 @@ class Model:
 
     def _learn_names(self, name: Key, answer: Answer) -> None:
         its: tuple[Authorization, ...] = ()
-        if isinstance(answer, Cut):
+        while isinstance(answer, Cut | Priced):
             answer = answer.answer
         if isinstance(answer, LateStart):
             answer = answer.authorization
@@ -508,6 +511,9 @@ class Model:
 
     def _compare_with(self, answer: Answer, expected: Any, call: Call) -> None:
         match answer, expected:
+            case Priced(), ("priced", whole, price_hash):
+                require(answer.price_hash, price_hash, call)
+                self._compare_with(answer.answer, whole, call)
             case Cut(), ("cut", whole, times):
                 require(answer.times, times, call)
                 self._compare_with(answer.answer, whole, call)
@@ -777,7 +783,7 @@ class Model:
             f" WHERE sequence > {self._events} ORDER BY sequence"
         ):
             self._events = row[0]
-            self._check_payload(*row[1:3], *row[5:])
+            self._check_payload(*row[1:])
             found[row[1], self._keys.get(row[2], ("unknown", row[2], 0)), row[3], row[4]] += 1
             self.transitions[row[3]] += 1
         require(found, Counter(self.reference.events), "events")
@@ -785,18 +791,21 @@ class Model:
         return {key for _, key, _, _ in found if key is not None}
 
     def _check_payload(
-        self, user_id: str, of: str, version: int, operator_id: str, payload: bytes
-    ) -> None:
+        self, user_id: str, of: str, transition: str, event_us: int, version: int,
+        operator_id: str, payload: bytes,
+    ) -> None:  # fmt: skip
         """Requires that a rental's event contains the rental, and a person's event nothing."""
         if not of:
             require((operator_id, payload), ("", b""), "payload", user_id)
             return
-        name, told, *_ = read_payload(payload)
+        name, told, *_, receipt = read_payload(payload)
         require((name, told), (f"users/{user_id}/authorizations/{of}", version), "payload", of)
         key = self._keys.get(of)
         if key is not None:
-            operator = self.reference.rentals[key]["operator_id"]
-            require(operator_id, operator, "operator", of)
+            it = self.reference.rentals[key]
+            require(operator_id, it["operator_id"], "operator", of)
+            found = receipt and told_receipt(receipt)
+            require(found, receipt_of(self.reference, it, transition, event_us), "receipt", of)
 
     def _check_rentals(self, keys: Iterable[RentalKey]) -> None:
         names = sorted((self.reference.rentals[key]["user_id"], self._names[key]) for key in keys)
@@ -813,7 +822,30 @@ class Model:
             assert key is not None
             self._compare_row(_plain_row(row), self.reference.rentals[key], ("stored", key))
 
-        self._check_captures(f"user_id IN ({users})", f"authorization_id IN ({ids})", set(keys))
+        where = f"user_id IN ({users})", f"authorization_id IN ({ids})"
+        self._check_captures(*where, set(keys))
+        self._check_details(*where, set(keys))
+        self._check_lapses(*where, set(keys))
+
+    def _check_details(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
+        """Compares what was told about the orders of these rentals."""
+        columns = ", ".join(("authorization_id", *COLUMNS))
+        rows = self._read(
+            f"SELECT {columns} FROM authorization_details WHERE {of_users} AND {of_ids}"
+        )
+        found = {self._keys[of]: dict(zip(COLUMNS, row, strict=True)) for of, *row in rows}
+        expected = {key: it for key, it in self.reference.details.items() if key in keys}
+        require(found, expected, "details")
+
+    def _check_lapses(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
+        """Compares the list of what time ended."""
+        rows = self._read(
+            "SELECT authorization_id, authorization_version, lapse, transition, event_us"
+            f" FROM lapses WHERE {of_users} AND {of_ids}"
+        )
+        found = {(self._keys[row[0]], row[1]): tuple(row[2:]) for row in rows}
+        expected = {name: it for name, it in self.reference.lapses.items() if name[0] in keys}
+        require(found, expected, "lapses")
 
     def _check_captures(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares the rows of captures, corrections and attestations of these rentals."""

@@ -58,6 +58,10 @@ class Books:
         """Charge-backs, by rental and the bank's id."""
         self.suspense: dict[Key, Row] = {}
         """By caller and reference."""
+        self.lapses: dict[tuple[RentalKey, int], tuple[str, str, int]] = {}
+        """What time ended, by rental and version: its kind, its event and its instant."""
+        self.details: dict[RentalKey, Row] = {}
+        """What was told about orders, by rental."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

@@ -15,6 +15,7 @@ from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
+from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
 from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
@@ -78,6 +79,16 @@ KEPT_REFUSALS = {
     (c.Authorize, "ASSET_IN_USE"), (c.Authorize, "ASSET_SOLD"), (c.Increment, "LINE_EXHAUSTED"),
 }  # fmt: skip
 """Refusals that a retry gets again, whatever changed since."""
+
+
+EXPIRED = {
+    "OFFERED": "OFFER_EXPIRED", "REVIEW": "REVIEW_EXPIRED", "AUTHORIZED": "PICKUP_EXPIRED",
+    "ACTIVE": "DAMAGE_CHARGE_ENDED",
+}  # fmt: skip
+TIMED = {
+    *EXPIRED.values(), "CLAIM_ACCEPTED", "LOST", "SOLD", "RETURN_PRESUMED", "DEBT_DROPPED",
+}  # fmt: skip
+"""The kinds of what time ends or decides."""
 
 
 class Reference(Merges):
@@ -408,6 +419,8 @@ class Reference(Merges):
             raise Refused("PRODUCT_NOT_FOUND")
         if caller in self.beyond and not asked.parent_id:
             raise Refused("OPERATOR_OWES")
+        if any(it.price_hash not in ("", price(it.product_id)) for it in asked.items):
+            raise Refused("PRICE_CHANGED")
         products = [PRODUCTS[item.product_id] for item in asked.items]
         if asked.amount is not None:
             amount = minor(asked.amount)
@@ -475,6 +488,8 @@ class Reference(Merges):
             it["rental_period_us"] = shorter(asked.rental_period_us, product["period"])
             self.put(self.rentals, key, it)
             self.decisions.append(key)
+            if (details := told(asked.order, item.price_hash)) is not None:
+                self.put(self.details, key, details)
             if offer == "ZERO" and state == "OFFERED":
                 self._hold(it, 0, now_us)
             else:
@@ -491,6 +506,8 @@ class Reference(Merges):
                     cuts.append(cut)
         if cuts and offer is not None:
             answer = ("cut", answer, tuple(cuts))
+        if keys[0] in self.details and not asked.grouped:
+            answer = ("priced", answer, price(asked.items[0].product_id))
         return answer, asked.user_id, keys[0]
 
     def _within_damage(self, key: RentalKey, amount: int, now_us: int) -> None:
@@ -695,8 +712,11 @@ class Reference(Merges):
 
     def _start(self, caller: str, it: Row, command: c.StartRental, now_us: int) -> RentalKey | None:
         if it["state"] == "EXPIRED" and it["reserved"] and command.occurred_us is not None:
+            again = it["key"] in self.late_pickups
             late = self._start_late(caller, it, command, now_us)
             if late is not None:
+                if command.place is not None and not again:
+                    self.put(self.details, late, handed(None, "start", command.place))
                 return late
         required(it, "AUTHORIZED")
         if self.line(it["user_id"])["standing"] == "SUSPENDED":
@@ -712,6 +732,9 @@ class Reference(Merges):
             self.put(self.items, (it["operator_id"], asset), it["key"])
         new = started(it, start_us, now_us)
         self.step(it, "authorization.started", start_us, **new, asset_id=asset)
+        if command.place is not None:
+            known = self.details.get(it["key"])
+            self.put(self.details, it["key"], handed(known, "start", command.place))
         return None
 
     def _start_late(
@@ -828,10 +851,16 @@ class Reference(Merges):
         )
 
     def _extend(self, caller: str, it: Row, command: c.Extend, now_us: int) -> None:
-        no_damage(it)
-        required(it, "ACTIVE", "OVERDUE")
+        required(it, "AUTHORIZED", "ACTIVE", "OVERDUE")
+        if it["state"] == "AUTHORIZED":
+            within(command.by_us, PICKUP_US)
+        else:
+            within(command.by_us, PRODUCTS[it["product_id"]]["period"])
+        if it["expire_us"] is not None:
+            expire_us = it["expire_us"] + command.by_us
+            self.step(it, "authorization.extended", now_us, expire_us=expire_us)
+            return
         due_us = it["due_us"] + command.by_us
-        within(command.by_us, PRODUCTS[it["product_id"]]["period"])
         if due_us <= now_us:
             raise Refused("INVALID_INPUT")
         lost_us = max(due_us + OVERDUE_US, it["lost_us"])
@@ -1074,6 +1103,9 @@ class Reference(Merges):
             self._book_fee(it)
         if command.handover is not None:
             handed_over(self, it, command, event_us)
+        if command.place is not None:
+            known = self.details.get(it["key"])
+            self.put(self.details, it["key"], handed(known, "end", command.place))
         return total
 
     def _book_fee(self, it: Row) -> None:
@@ -2009,7 +2041,15 @@ class Reference(Merges):
         """Takes all steps that are due, each dated at its instant."""
         self.now_us = now_us
         while (at_us := wake(it)) is not None and at_us <= now_us:
+            state, events = it["state"], len(self.events)
             self._pass(it, at_us, now_us)
+            for *_, transition, event_us in self.events[events:]:
+                kind = transition.rpartition(".")[2].upper()
+                if kind == "EXPIRED":
+                    kind = EXPIRED[state]
+                if kind in TIMED:
+                    row = (kind, transition, event_us)
+                    self.put(self.lapses, (it["key"], it["version"]), row)
 
     def _pass(self, it: Row, at_us: int, now_us: int) -> None:
         state = it["state"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -51,8 +53,8 @@ def test_an_authorization_is_encoded_once(
     before = len(payloads(desk))
     encode, encoded, given = desk.engine._encode, list[bytes](), list[bytes]()
 
-    def counting(it: Authorization) -> bytes:
-        encoded.append(encode(it))
+    def counting(*parts: Any) -> bytes:
+        encoded.append(encode(*parts))
         return encoded[-1]
 
     def answering(answer: Answer, shared: Payloads) -> bytes:

@@ -21,6 +21,7 @@ from tests.engine.acts import (
     lost,
     settle_usage,
     states,
+    woken,
 )
 from tests.engine.calls import (
     CNY,
@@ -141,16 +142,27 @@ def test_a_damage_charge_has_no_pick_up(desk: Desk) -> None:
     assert error.violations[0].field == "start"
 
 
-@pytest.mark.parametrize(
-    "command", [lambda it: extend(it, DAY_US), claim_return, lost, settle_usage]
-)
+@pytest.mark.parametrize("command", [claim_return, lost, settle_usage])
 def test_commands_not_for_damage(desk: Desk, command: Callable[[Authorization], Command]) -> None:
-    """A damage charge cannot be extended, claimed as returned, reported lost, or settled by
-    usage."""
+    """A damage charge cannot be claimed as returned, reported lost, or settled by usage."""
     it = rental(desk, damage(settled(desk)))
     error = refused(desk, command(it))
     assert (error.reason, error.metadata) == ("DAMAGE_CHARGE", {"state": "ACTIVE"})
     assert stored(desk, it) == it
+
+
+def test_a_damage_charge_is_extended(desk: Desk) -> None:
+    """A damage charge ends later by the extension, which is at most the policy's rental period,
+    and lapses only then."""
+    it = rental(desk, damage(settled(desk), 4_000))
+    longer = Books(desk).step(extend(it, DAY_US), [], "authorization.extended")
+    assert (longer.state, longer.expire_us) == (State.ACTIVE, START_US + 2 * DAY_US)
+    error = refused(desk, extend(it, DAY_US + 1))
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].rule == "duration.range"
+    desk.clock.advance(START_US + DAY_US)
+    assert rental(desk, settle(longer, 0, final=False)).state is State.ACTIVE
+    assert woken(desk, longer, START_US + 2 * DAY_US).state is State.EXPIRED
 
 
 def test_an_open_damage_charge_expires(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from tests.engine.acts import (
     in_state,
     increment,
     states,
+    woken,
 )
 from tests.engine.calls import (
     authorize,
@@ -305,6 +306,29 @@ def test_extend(desk: Desk) -> None:
     assert (it.state, it.due_us) == (State.ACTIVE, START_US + 2 * DAY_US)
     it = books.wake(it, START_US + 2 * DAY_US, [], "authorization.overdue")
     assert it.state is State.OVERDUE
+
+
+def test_a_hold_that_waits_is_extended(desk: Desk) -> None:
+    """A reservation waits longer by the extension, which is at most the policy's pick-up window;
+    it expires at the new end, and not before."""
+    it = rental(desk, pick_up())
+    assert it.expire_us == START_US + 30 * MINUTE_US
+    longer = Books(desk).step(extend(it, 30 * MINUTE_US), [], "authorization.extended")
+    assert (longer.state, longer.expire_us) == (State.AUTHORIZED, START_US + 60 * MINUTE_US)
+    error = refused(desk, extend(it, 30 * MINUTE_US + 1))
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].rule == "duration.range"
+    assert woken(desk, longer, START_US + 60 * MINUTE_US).state is State.EXPIRED
+    late = extend(it, MINUTE_US)
+    assert refused(desk, late).reason == "ILLEGAL_TRANSITION"
+
+
+def test_an_extended_reservation_is_picked_up(desk: Desk) -> None:
+    """A reservation that was extended starts within its new end, and verifies."""
+    it = rental(desk, extend(rental(desk, pick_up()), 30 * MINUTE_US))
+    desk.clock.advance(START_US + 45 * MINUTE_US)
+    begun = rental(desk, start(it))
+    assert (begun.state, begun.due_us) == (State.ACTIVE, desk.clock.now_us() + DAY_US)
 
 
 def test_overdue_to_active(desk: Desk) -> None:

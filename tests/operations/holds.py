@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain import hold, settlement
 from service.domain.authorization import Authorization, State, Step
+from service.domain.details import price_hash
 from service.domain.policy import Split
 from service.domain.tariff import MINUTE_US
 from tests.domain.lives import BIKE
@@ -37,6 +38,16 @@ NOW = Timestamp(seconds=START_S)
 SOON = Duration(seconds=60)
 FEN = SignedMoney(currency_code="CNY", amount_minor=100)
 WINDOWS: Parts = {"pickup_window": SOON, "rental_period": SOON}
+PLACE: Parts = {"station": "dock-1", "condition": "电量 80 %"}
+ORDER: Parts = {
+    "order_reference": "order-1",
+    "labels": [{"name": "lane", "value": "3"}],
+    "place": PLACE,
+    "device_hash": "ab+/=",
+    "payment_account_hash": "cd",
+    "rail_account": "wechat-1",
+    "time_zone": "Asia/Shanghai",
+}
 ASKED: Parts = {
     "user_id": "somebody",
     "start": calls.AuthorizeRequest.START_ON_PICKUP,
@@ -97,6 +108,8 @@ CALLS = (
                 "parent": f"users/somebody/authorizations/{'0' * 20}",
                 **ASKED,
                 **AMOUNT,
+                "order": ORDER,
+                "price_hash": price_hash(BIKE),
             },
         ),
         fill=_wants_one,
@@ -105,7 +118,15 @@ CALLS = (
     Call(
         method="AuthorizeGroup",
         required=frozenset({"user_id", "items"}),
-        parts=({"items": [{"product_id": "bike", "asset_id": "bike-1"}], **ASKED},),
+        parts=(
+            {
+                "items": [
+                    {"product_id": "bike", "asset_id": "bike-1", "price_hash": price_hash(BIKE)}
+                ],
+                **ASKED,
+                "order": ORDER,
+            },
+        ),
         fill=_wants_two,
         race="group",
     ),
@@ -137,7 +158,7 @@ CALLS = (
     ),
     CallOnAuthorization(
         method="StartRental",
-        parts=({"asset_id": "bike-1", "occurred_at": NOW},),
+        parts=({"asset_id": "bike-1", "occurred_at": NOW, "place": PLACE},),
         race="pickup",
         states=frozenset({State.AUTHORIZED}),
         rule=lambda it, n, now_us: hold.start_rental(it, BIKE, "", now_us, now_us),
@@ -173,7 +194,7 @@ CALLS = (
         parts=({"duration": SOON},),
         fill=_an_hour_more,
         unraced=SAME_LINE,
-        states=frozenset({State.ACTIVE, State.OVERDUE}),
+        states=frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE}),
         rule=lambda it, n, now_us: hold.extend(it, BIKE, n * MINUTE_US, now_us),
         command=lambda it: acts.extend(it, acts.DAY_US),
         before=then(State.ACTIVE),
@@ -190,6 +211,7 @@ CALLS = (
                 "occurred_at": NOW,
                 "purpose": CAPTURE_PURPOSE_PENALTY,
                 "business_reference": "case-1",
+                "place": PLACE,
             },
             {
                 "usage": {"end_time": NOW},

@@ -17,11 +17,14 @@ NOW = Timestamp(seconds=START_S)
 
 READS: dict[str, dict[str, Any]] = {
     "GetAuthorization": {"name": NOWHERE},
+    "GetReceipt": {"name": NOWHERE},
     "ListAuthorizations": {
         "page_size": 10,
         "page_token": "token",
         "user_id": "somebody",
         "state": Authorization.STATE_ACTIVE,
+        "order_reference": "order-1",
+        "lapse": 5,
     },
     "GetCreditProfile": {"user_id": "somebody"},
     "GetOperatorBalance": {"operator_id": "city"},
@@ -68,6 +71,7 @@ READS: dict[str, dict[str, Any]] = {
 of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
     "GetAuthorization": {"name"},
+    "GetReceipt": {"name"},
     "GetCreditProfile": {"user_id"},
     "GetOperatorBalance": {"operator_id"},
     "GetLineAt": {"user_id", "currency_code"},
@@ -78,6 +82,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
 }
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
+    "GetReceipt": "authorizations.read",
     "ListAuthorizations": "authorizations.read",
     "GetCreditProfile": "profiles.read",
     "ListReviews": "reviews.read",

@@ -67,6 +67,7 @@ from tests.fakes import (
     Served,
     new_database,
 )
+from tests.rpc.receipts import without_receipt
 
 T = TypeVar("T")
 
@@ -289,12 +290,12 @@ class Caller:
     def settle(
         self, name: str, amount_minor: int, *, request_id: str = "", **parts: Any
     ) -> Authorization:
-        """A SettleAuthorization in yuan."""
+        """A SettleAuthorization in yuan; the authorization without its receipt."""
         request = SettleAuthorizationRequest(
             request_id=request_id or self.fresh(), name=name, amount=yuan(amount_minor), **parts
         )
         answer = self.send("SettleAuthorization", request)
-        return SettleAuthorizationResponse.FromString(answer).authorization
+        return without_receipt(SettleAuthorizationResponse.FromString(answer).authorization)
 
     def reverse(self, name: str, *, request_id: str = "", **parts: Any) -> Authorization:
         """A ReverseAuthorization by name."""

@@ -30,6 +30,7 @@ from google.protobuf.message import Message
 
 from service.config import KIB, MIB
 from service.domain.errors import InvalidInput
+from service.rpc.status import MOST_VIOLATIONS
 from service.rpc.validation import parse
 from tests.rpc.examples import example, examples, passing, required
 from tests.rpc.support import (
@@ -142,7 +143,9 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
         case "text":
             return ("a\0b", "x" * 1001, "abc\n", "\x7f")
-        case "reason":
+        case "device_hash" | "payment_account_hash" | "time_zone":
+            return tuple(it for it in bad if it != "a/b/c")
+        case "reason" | "condition" | "value":
             return ("a\0b", "x" * 201, "abc\n", "\x7f")
         case "evidence" | "user_consent_reference":
             must = name == "evidence" and leaf.method in ("ContestReturn", "BookDebt")
@@ -232,7 +235,8 @@ def test_bad_field_is_refused_by_the_server(desk: Desks, method: str) -> None:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
-    """When every field is bad, every field is named by its own path."""
+    """When every field is bad, every field is named by its own path, as far as a trailer holds
+    them."""
     for form, request in enumerate(examples(method)):
         expected: set[str] = set()
         for leaf in LEAVES:
@@ -248,7 +252,9 @@ def test_every_bad_field_is_named(desk: Desks, method: str) -> None:
             leaf.put(request, value)
             expected.add(leaf.path)
         if expected:
-            assert violated(desk.caller_for(method), method, request) == expected
+            named = violated(desk.caller_for(method), method, request)
+            assert by_the_rules(request) == expected
+            assert named == expected or (len(expected) > MOST_VIOLATIONS // 2 and named < expected)
 
 
 def test_only_flags_have_no_rule() -> None:

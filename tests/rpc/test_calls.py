@@ -34,6 +34,7 @@ from service.clock import SystemClock
 from service.config import Limits
 from tests.fakes import serving
 from tests.rpc.examples import example, passing
+from tests.rpc.receipts import without_receipt
 from tests.rpc.support import (
     BIKE_MINOR,
     MUTATIONS,
@@ -82,7 +83,7 @@ def test_the_common_rental_is_two_calls(desk: Desks) -> None:
     assert settled.held == yuan(0)
     assert settled.version == 2
     assert settled.HasField("close_time")
-    assert desk.operator.get(active.name) == settled
+    assert desk.operator.get(active.name) == without_receipt(settled)
     line = desk.platform.profile(user_id)
     assert (line.held, line.drawn, line.available) == (yuan(0), yuan(450), yuan(29_550))
 
@@ -278,7 +279,8 @@ def test_an_operator_gets_a_band_and_no_score() -> None:
         if field.message_type is not None
     }
     times = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
-    assert reachable == {types_pb2.Money.DESCRIPTOR.full_name, *times}
+    told = {"freehold.v1.Receipt", "freehold.v1.Details"}
+    assert reachable == {types_pb2.Money.DESCRIPTOR.full_name, *times, *told}
     assert authorization_pb2.DESCRIPTOR.name == "freehold/v1/authorization.proto"
 
 

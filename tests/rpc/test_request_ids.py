@@ -82,8 +82,10 @@ def put_another(message: Any, field: str, value: Any) -> None:
     if kind.is_repeated:
         getattr(message, field).extend(value)
     elif kind.message_type is not None:
-        getattr(message, field).CopyFrom(value)
-        getattr(message, field).seconds += 1
+        inner = getattr(message, field)
+        inner.CopyFrom(value)
+        first, told = inner.ListFields()[0]
+        put_another(inner, first.name, told)
     elif getattr(message, field) != value:
         setattr(message, field, value)
     elif kind.type == FieldDescriptor.TYPE_STRING:

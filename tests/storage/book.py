@@ -15,15 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.attestations import AttestationKind
+from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
 from service.domain.cases import CaseKind, Outcome, Side, open_case
+from service.domain.details import ItemPlace, Order, price_hash
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.domain.suspense import Direction
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
-from service.engine.calls import CaseTold
+from service.engine.calls import CaseTold, Priced
 from service.engine.cases import add_evidence
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
@@ -76,6 +78,7 @@ def live(desk: Desk) -> None:
     _attested(desk)
     _at_the_bank(desk)
     _merged(desk)
+    _ordered(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -358,6 +361,25 @@ def _merged(desk: Desk) -> None:
     desk.do(c.ProposeMerge("max", "lea", "same name", "key-2"), caller=PLATFORM)
 
 
+def _ordered(desk: Desk) -> None:
+    """Nia's rental of an order, with the price shown and both hand-overs."""
+    desk.put_user("nia", 700)
+    order = Order(
+        "order-1", '{"lane":"3"}', ItemPlace("dock-1"), "device", "account", "wechat", "PRC"
+    )
+    asked = pick_up("nia")
+    shown = price_hash(desk.engine.terms.used.catalog.products["city", asked.items[0].product_id])
+    items = tuple(it._replace(price_hash=shown) for it in asked.items)
+    priced = desk.do(asked._replace(items=items, order=order))
+    assert isinstance(priced, Priced)
+    assert isinstance(priced.answer, Authorization)
+    it = rental(
+        desk, c.StartRental(*acts.name(priced.answer), "", None, ItemPlace("dock-2", "new"))
+    )
+    back = ItemPlace("dock-3", "a dent")
+    rental(desk, c.Settle(*acts.name(it), acts.money(300), True, place=back))
+
+
 # -- seals --------------------------------------------------------------------------------------
 
 
@@ -512,6 +534,7 @@ def multiply(file: Path, times: int) -> None:
         "transfers": {"transfer_id": "{n} || transfer_id"},
         "debts": {},
         "late_pickups": {},
+        "authorization_details": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"

@@ -267,6 +267,8 @@ VALID: dict[str, dict[str, Any]] = {
         "amount_minor": 9, "open_minor": 5, "returned_minor": 4, "direction": "IN",
         "proposed_by": "", "proposed_user_id": "", "proposed_authorization_id": "",
     },
+    "authorization_details": {"authorization_version": 1},
+    "lapses": {"lapse": "SOLD"},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -469,6 +471,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("suspense", "proposal_is_whole", {"proposed_by": "x"}),
     ("suspense", "proposal_is_whole", {"proposed_minor": 1}),
     ("suspense", "direction_known", {"direction": "UP"}),
+    ("authorization_details", "version_positive", {"authorization_version": 0}),
+    ("lapses", "lapse_known", {"lapse": "ASLEEP"}),
     *(
         ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
         for wrong in (
@@ -684,6 +688,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("attestations", {"user_id", "authorization_id", "number"}),
         ("charge_backs", {"user_id", "authorization_id", "case_id"}),
         ("suspense", {"caller", "payment_reference"}),
+        ("authorization_details", {"user_id", "authorization_id"}),
+        ("lapses", {"user_id", "authorization_id", "authorization_version"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

@@ -125,6 +125,20 @@ class Where(dict[str, object]):
         case = "SELECT case_id FROM cases WHERE user_id='ivy' AND kind="
         for kind in ("WRONG_FEE", "SECOND_REFERENCE", "CLAIM", "ITEM_AT_FAULT"):
             self[kind.lower()] = ask(f"{case}'{kind}'")[0][0]
+        self["order"] = ask(f"{of} user_id='nia'")[0][0]
+        ((self["presumed"], self["presumed_at"]),) = ask(
+            "SELECT authorization_id, authorization_version FROM lapses"
+            " WHERE user_id='fay' AND lapse='RETURN_PRESUMED'"
+        )
+        self["expired"] = "/".join(
+            map(
+                str,
+                ask(
+                    "SELECT user_id, authorization_id, authorization_version FROM lapses"
+                    " WHERE lapse='PICKUP_EXPIRED' ORDER BY 1, 2, 3"
+                )[0],
+            )
+        )
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
         self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
@@ -141,7 +155,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (16, 37)
+    assert (found.lines, found.authorizations) == (17, 38)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -659,6 +673,55 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("record_us", "record_us+1", 1), ("digest", "x'00'", 1),
         )
     },
+    **{
+        f"the {column} of an order ({value})": (
+            (f"UPDATE authorization_details SET {column}={value} WHERE user_id='nia'",),
+            "DETAILS", f"authorization_details/{user}/{of}",
+        )
+        for column, value, user, of in (
+            ("user_id", "'ann'", "ann", "{order}"), ("authorization_id", "'ghost'", "nia", "ghost"),
+            *((it, "'x'", "nia", "{order}") for it in (
+                "operator_id", "order_reference", "labels", "device_hash", "payment_account_hash",
+                "rail_account", "time_zone", "price_hash", "start_station", "start_condition",
+                "end_station", "end_condition",
+            )),
+            ("authorization_version", "1", "nia", "{order}"),
+            ("authorization_version", "99", "nia", "{order}"),
+            ("record_us", "record_us+1", "nia", "{order}"), ("digest", "x'00'", "nia", "{order}"),
+        )
+    },
+    **{
+        f"the {column} of what time ended": (
+            ((f"UPDATE lapses SET {column}={value}"
+              " WHERE user_id='fay' AND lapse='RETURN_PRESUMED'"),),
+            "LAPSES", f"lapses/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'ann'", "ann/{presumed}/{presumed_at}"),
+            ("authorization_id", "'ghost'", "fay/ghost/{presumed_at}"),
+            ("authorization_version", "99", "fay/{presumed}/99"),
+            ("lapse", "'LOST'", "fay/{presumed}/{presumed_at}"),
+            ("operator_id", "'harbour'", "fay/{presumed}/{presumed_at}"),
+            ("transition", "'authorization.lost'", "fay/{presumed}/{presumed_at}"),
+            ("event_us", "event_us-1", "fay/{presumed}/{presumed_at}"),
+            ("record_us", "record_us+1", "fay/{presumed}/{presumed_at}"),
+            ("digest", "x'00'", "fay/{presumed}/{presumed_at}"),
+        )
+    },
+    "another kind of expiry": (
+        ("UPDATE lapses SET lapse='REVIEW_EXPIRED' WHERE lapse='PICKUP_EXPIRED'",),
+        "LAPSES", "lapses/{expired}",
+    ),
+    "an end of no authorization": (
+        (("INSERT INTO lapses VALUES"
+          " ('ann', 'ghost', 1, 'SOLD', 'city', 'authorization.sold', 1, 1, x'00')"),),
+        "LAPSES", "lapses/ann/ghost/1",
+    ),
+    "an order of no authorization": (
+        (("INSERT INTO authorization_details VALUES ('ann', 'ghost', 'city',"
+          " '', '', '', '', '', '', '', '', '', '', '', 1, 1, x'00')"),),
+        "DETAILS", "authorization_details/ann/ghost",
+    ),
     **{
         f"a capture's {column} that no correction tells of": (
             (f"UPDATE captures SET {column}={column}+1 {ONE} AND number=1",), "CAPTURES", FIRST,

@@ -3,6 +3,8 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from freehold.v1 import authorization_pb2 as _authorization_pb2
 from freehold.v1 import charge_back_pb2 as _charge_back_pb2
+from freehold.v1 import details_pb2 as _details_pb2
+from freehold.v1 import receipt_pb2 as _receipt_pb2
 from freehold.v1 import types_pb2 as _types_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -15,8 +17,31 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Lapse(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LAPSE_UNSPECIFIED: _ClassVar[Lapse]
+    LAPSE_OFFER_EXPIRED: _ClassVar[Lapse]
+    LAPSE_REVIEW_EXPIRED: _ClassVar[Lapse]
+    LAPSE_PICKUP_EXPIRED: _ClassVar[Lapse]
+    LAPSE_DAMAGE_CHARGE_ENDED: _ClassVar[Lapse]
+    LAPSE_CLAIM_ACCEPTED: _ClassVar[Lapse]
+    LAPSE_LOST: _ClassVar[Lapse]
+    LAPSE_SOLD: _ClassVar[Lapse]
+    LAPSE_RETURN_PRESUMED: _ClassVar[Lapse]
+    LAPSE_DEBT_DROPPED: _ClassVar[Lapse]
+LAPSE_UNSPECIFIED: Lapse
+LAPSE_OFFER_EXPIRED: Lapse
+LAPSE_REVIEW_EXPIRED: Lapse
+LAPSE_PICKUP_EXPIRED: Lapse
+LAPSE_DAMAGE_CHARGE_ENDED: Lapse
+LAPSE_CLAIM_ACCEPTED: Lapse
+LAPSE_LOST: Lapse
+LAPSE_SOLD: Lapse
+LAPSE_RETURN_PRESUMED: Lapse
+LAPSE_DEBT_DROPPED: Lapse
+
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -35,6 +60,8 @@ class AuthorizeRequest(_message.Message):
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     product_id: str
@@ -45,7 +72,9 @@ class AuthorizeRequest(_message.Message):
     rental_period: _duration_pb2.Duration
     parent: str
     amount: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    order: _details_pb2.Order
+    price_hash: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("field", "product_id", "granted")
@@ -58,22 +87,26 @@ class Cut(_message.Message):
     def __init__(self, field: _Optional[str] = ..., product_id: _Optional[str] = ..., granted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class AuthorizeResponse(_message.Message):
-    __slots__ = ("authorization", "cuts")
+    __slots__ = ("authorization", "cuts", "price_hash")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CUTS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     cuts: _containers.RepeatedCompositeFieldContainer[Cut]
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ...) -> None: ...
+    price_hash: str
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
 class AuthorizeGroupRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period")
+    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
     class Item(_message.Message):
-        __slots__ = ("product_id", "asset_id")
+        __slots__ = ("product_id", "asset_id", "price_hash")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
         ASSET_ID_FIELD_NUMBER: _ClassVar[int]
+        PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
         product_id: str
         asset_id: str
-        def __init__(self, product_id: _Optional[str] = ..., asset_id: _Optional[str] = ...) -> None: ...
+        price_hash: str
+        def __init__(self, product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., price_hash: _Optional[str] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +114,7 @@ class AuthorizeGroupRequest(_message.Message):
     ACCEPT_OFFERS_FIELD_NUMBER: _ClassVar[int]
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
@@ -88,7 +122,8 @@ class AuthorizeGroupRequest(_message.Message):
     accept_offers: _containers.RepeatedScalarFieldContainer[_types_pb2.Offer]
     pickup_window: _duration_pb2.Duration
     rental_period: _duration_pb2.Duration
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    order: _details_pb2.Order
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
 
 class AuthorizeGroupResponse(_message.Message):
     __slots__ = ("authorizations", "cuts")
@@ -121,18 +156,20 @@ class ConfirmAuthorizationResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class StartRentalRequest(_message.Message):
-    __slots__ = ("request_id", "name", "asset_id", "expected_version", "occurred_at")
+    __slots__ = ("request_id", "name", "asset_id", "expected_version", "occurred_at", "place")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ASSET_ID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     asset_id: str
     expected_version: int
     occurred_at: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., asset_id: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    place: _details_pb2.ItemPlace
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., asset_id: _Optional[str] = ..., expected_version: _Optional[int] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., place: _Optional[_Union[_details_pb2.ItemPlace, _Mapping]] = ...) -> None: ...
 
 class StartRentalResponse(_message.Message):
     __slots__ = ("authorization", "reservation")
@@ -164,17 +201,35 @@ class GetAuthorizationResponse(_message.Message):
     charge_backs: _containers.RepeatedCompositeFieldContainer[_charge_back_pb2.ChargeBack]
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ..., charge_backs: _Optional[_Iterable[_Union[_charge_back_pb2.ChargeBack, _Mapping]]] = ...) -> None: ...
 
+class GetReceiptRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetReceiptResponse(_message.Message):
+    __slots__ = ("receipt", "corrections")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    receipt: _receipt_pb2.Receipt
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+
 class ListAuthorizationsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "user_id", "state")
+    __slots__ = ("page_size", "page_token", "user_id", "state", "lapse", "order_reference")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    LAPSE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     user_id: str
     state: _authorization_pb2.Authorization.State
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ...) -> None: ...
+    lapse: Lapse
+    order_reference: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., lapse: _Optional[_Union[Lapse, str]] = ..., order_reference: _Optional[str] = ...) -> None: ...
 
 class ListAuthorizationsResponse(_message.Message):
     __slots__ = ("authorizations", "next_page_token")
@@ -245,7 +300,7 @@ class ExtendRentalResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference", "return_kind", "evidence")
+    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference", "return_kind", "evidence", "place")
     class ReturnKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         RETURN_KIND_UNSPECIFIED: _ClassVar[SettleAuthorizationRequest.ReturnKind]
@@ -280,6 +335,7 @@ class SettleAuthorizationRequest(_message.Message):
     BUSINESS_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     RETURN_KIND_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
@@ -292,7 +348,8 @@ class SettleAuthorizationRequest(_message.Message):
     business_reference: str
     return_kind: SettleAuthorizationRequest.ReturnKind
     evidence: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ..., return_kind: _Optional[_Union[SettleAuthorizationRequest.ReturnKind, str]] = ..., evidence: _Optional[str] = ...) -> None: ...
+    place: _details_pb2.ItemPlace
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ..., return_kind: _Optional[_Union[SettleAuthorizationRequest.ReturnKind, str]] = ..., evidence: _Optional[str] = ..., place: _Optional[_Union[_details_pb2.ItemPlace, _Mapping]] = ...) -> None: ...
 
 class Fee(_message.Message):
     __slots__ = ("lines", "total")

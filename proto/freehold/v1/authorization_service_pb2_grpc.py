@@ -86,6 +86,11 @@ class AuthorizationServiceStub:
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationResponse.FromString,
                 _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/GetReceipt',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.GetReceiptResponse.FromString,
+                _registered_method=True)
         self.ListAuthorizations = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/ListAuthorizations',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ListAuthorizationsRequest.SerializeToString,
@@ -258,6 +263,18 @@ class AuthorizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReceipt(self, request, context):
+        """Reads the receipt of a settled rental of the calling operator: the
+        arithmetic of the charge at docking. It never changes; `corrections` are
+        what was given back since.
+
+        FAILED_PRECONDITION with the reason NO_RECEIPT: the rental is not settled, it
+        is a damage charge, or its settlement moved no money.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAuthorizations(self, request, context):
         """Lists the calling operator's authorizations, the oldest first.
         """
@@ -287,7 +304,9 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExtendRental(self, request, context):
-        """Moves the due time; an OVERDUE rental becomes ACTIVE again.
+        """Moves the end of what time would end: the `expire_time` of a hold that waits
+        for its pick-up or of a damage charge, else the `due_time` of the rental; an
+        OVERDUE one becomes ACTIVE again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -460,6 +479,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.GetAuthorization,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationResponse.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.GetReceiptRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.GetReceiptResponse.SerializeToString,
             ),
             'ListAuthorizations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuthorizations,
@@ -709,6 +733,33 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/GetAuthorization',
             freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.GetAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/GetReceipt',
+            freehold_dot_v1_dot_authorization__service__pb2.GetReceiptRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.GetReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

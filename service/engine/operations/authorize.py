@@ -8,6 +8,7 @@ from typing import NamedTuple
 from service.domain import authorization as life
 from service.domain import hold
 from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.details import NO_ORDER, Order, price_hash, require_price
 from service.domain.errors import (
     IllegalState,
     InvalidInput,
@@ -29,23 +30,28 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
-from service.engine.calls import Answer, Cut, CutTime, Group, Work
+from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
+from service.engine.details import add_order
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
 from service.engine.records.requests import TOMBSTONE
 from service.engine.records.users import UserRecord
 from service.engine.rows import Draft, Keys, Rows
-from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, REQUESTS, USERS
+from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, LINES, REQUESTS, USERS
 
 
 class Item(NamedTuple):
-    """One requested item; an empty `asset_id` means that the item is not known yet."""
+    """One requested item; an empty `asset_id` means that the item is not known yet.
+
+    `price_hash` is that of the price shown, or empty.
+    """
 
     product_id: str
     asset_id: str
+    price_hash: str = ""
 
 
 class Authorize(NamedTuple):
@@ -67,6 +73,8 @@ class Authorize(NamedTuple):
     amount: Money | None = None
     grouped: bool = False
     """True if the answer is a group, even of one item."""
+    order: Order | None = None
+    """The details of the order, if it has any."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
@@ -95,6 +103,9 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     products = _products(work.caller, command.items, context)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
+    for product, item in zip(products, command.items, strict=True):
+        if item.price_hash:
+            require_price(product, item.price_hash)
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None:
@@ -120,7 +131,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         cash_minor += split.cash_minor
     # An offer without cash waits for nothing.
     at_once = state is _OFFERED and cash_minor == 0
-    results = []
+    results, order = [], command.order
     for place, item in enumerate(command.items):
         product, split = products[place], choice.splits[place]
         pickup_us, rental_us = windows[place]
@@ -161,14 +172,22 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         else:
             step = hold.ask(asked, now_us)
         results.append(apply(draft, step, line, rows, context))
-    answer: Answer = Group(tuple(results)) if command.grouped else results[0]
+        if order is not None or item.price_hash:
+            add_order(draft, results[-1], order or NO_ORDER, item.price_hash, now_us)
+    whole: Authorization | Group = Group(tuple(results)) if command.grouped else results[0]
+    answer: Answer = whole
     if choice.offer is not None and (command.rental_period_us or command.pickup_window_us):
-        answer = _with_cuts(answer, command, products, windows)
+        answer = _with_cuts(whole, command, products, windows)
+    if DETAILS in draft and not command.grouped:
+        answer = Priced(answer, price_hash(products[0]))
     return Decided(draft, answer, user_id, results[0].authorization_id)
 
 
 def _with_cuts(
-    answer: Answer, command: Authorize, products: list[Product], windows: list[tuple[int, int]]
+    answer: Authorization | Group,
+    command: Authorize,
+    products: list[Product],
+    windows: list[tuple[int, int]],
 ) -> Answer:
     """The answer, which also names the requested times above the limits of the policies."""
     cuts: dict[CutTime, None] = {}
@@ -177,9 +196,7 @@ def _with_cuts(
             cuts[CutTime("pickup_window", product.product_id, pickup_us)] = None
         if (command.rental_period_us or 0) > rental_us:
             cuts[CutTime("rental_period", product.product_id, rental_us)] = None
-    if not cuts or not isinstance(answer, (Authorization, Group)):
-        return answer
-    return Cut(answer, tuple(cuts))
+    return Cut(answer, tuple(cuts)) if cuts else answer
 
 
 def _require_solvent(operator_id: str, currency: str, context: Context) -> None:

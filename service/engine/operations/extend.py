@@ -1,4 +1,4 @@
-"""Extend: move the due time of a rental."""
+"""Extend: move the due time of a rental, or the end of a hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Extend(AuthorizationCommand):
-    """Move the due time to a later one."""
+    """Move the due time, or the end of a hold that lapses, to a later one."""
 
     by_us: int
 

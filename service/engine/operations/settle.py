@@ -8,11 +8,13 @@ from service.domain import acts, damage, late_pickups, settlement
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
+from service.domain.details import ItemPlace
 from service.domain.money import Money
 from service.engine.attesting import Word, attest, meter
 from service.engine.calls import AuthorizationCommand, Settled, Work
 from service.engine.context import Context, Decided
 from service.engine.correcting import captures_of, require_new_reference
+from service.engine.details import add_place
 from service.engine.occurrence import occurred_us
 from service.engine.operation import Operation, of_authorization
 from service.engine.posting import apply, minor_of, opened, product_of
@@ -36,6 +38,7 @@ class Settle(AuthorizationCommand):
     business_reference: str = ""
     handover: AttestationKind | None = None
     evidence: str = ""
+    place: ItemPlace | None = None
 
 
 def wanted(caller: str, it: Settle, keys: Keys) -> None:
@@ -47,6 +50,8 @@ def wanted(caller: str, it: Settle, keys: Keys) -> None:
         keys.corrected.add((it.user_id, it.authorization_id))
     if it.handover is not None:
         keys.attested.add((it.user_id, it.authorization_id))
+    if it.place is not None:
+        keys.detailed.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
@@ -102,6 +107,8 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         handed_over=it.handover is not None,
     )
     result = apply(draft, step, line, rows, context)
+    if it.place is not None:
+        add_place(draft, rows, result, context.now_us, end=it.place)
     capture = draft[CAPTURES][-1] if step.taken is not None else None
     debt = draft[AUTHORIZATIONS][-1].name if draft.get(DEBTS) else ""
     handover = None

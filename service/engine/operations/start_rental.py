@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 from service.domain import acts, hold
 from service.domain.authorization import State
+from service.domain.details import ItemPlace
 from service.domain.errors import IllegalState
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.details import add_place
 from service.engine.late_pickups import case_of_late_pickup, late_pickup
 from service.engine.occurrence import occurred_us
 from service.engine.operation import Asks, Operation, Pair, of_authorization
 from service.engine.posting import claim, finish, opened, product_of, require_free
 from service.engine.rows import Keys, Rows
+from service.engine.tables import AUTHORIZATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class StartRental(AuthorizationCommand):
 
     asset_id: str
     occurred_us: int | None = None
+    place: ItemPlace | None = None
 
 
 def items_of(caller: str, it: StartRental) -> list[Pair]:
@@ -39,6 +43,8 @@ def wanted(caller: str, it: StartRental, keys: Keys) -> None:
     keys.items.update(items_of(caller, it))
     if it.occurred_us is not None:
         keys.late.add((it.user_id, it.authorization_id, it.asset_id))
+    if it.place is not None:
+        keys.detailed.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
@@ -50,6 +56,7 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     if it.occurred_us is not None and current.state is State.EXPIRED:
         late = late_pickup(work, (it.asset_id, it.occurred_us), current, line, draft, rows, context)
         if late is not None:
+            _add_place(late, it, rows, context)
             return late
     acts.require(current, hold.START)
     if line.standing is Standing.SUSPENDED:
@@ -68,7 +75,20 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     if step.authorization.asset_id != current.asset_id:
         require_free(rows, work.caller, it.asset_id)
         claim(draft, step.authorization)
+    if it.place is not None:
+        add_place(draft, rows, step.authorization, context.now_us, start=it.place)
     return finish(draft, step, line, rows, context)
+
+
+def _add_place(late: Decided, it: StartRental, rows: Rows, context: Context) -> None:
+    """Adds the place of the hand-over to the rental that began with this call."""
+    begun = [
+        each
+        for each in late.draft.get(AUTHORIZATIONS, ())
+        if each.authorization_id == late.authorization_id
+    ]
+    if it.place is not None and begun:
+        add_place(late.draft, rows, begun[-1], context.now_us, start=it.place)
 
 
 START_RENTAL = Operation(

@@ -16,7 +16,9 @@ from service.storage.schema.captures import captures, corrections
 from service.storage.schema.cases import case_evidence, cases
 from service.storage.schema.charge_backs import charge_backs, suspense
 from service.storage.schema.columns import metadata
+from service.storage.schema.details import authorization_details
 from service.storage.schema.events import outbox
+from service.storage.schema.lapses import lapses
 from service.storage.schema.late_pickups import late_pickups
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
@@ -29,6 +31,7 @@ __all__ = [
     "aliases",
     "api_keys",
     "attestations",
+    "authorization_details",
     "authorizations",
     "captures",
     "case_evidence",
@@ -41,6 +44,7 @@ __all__ = [
     "entries",
     "feature_schemas",
     "feature_snapshots",
+    "lapses",
     "late_pickups",
     "limit_steps",
     "lines",

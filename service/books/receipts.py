@@ -1,0 +1,171 @@
+"""Checks the receipts in the payloads of events against the stored rows and the tariff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.domain.attestations import AttestationKind
+from service.domain.authorization import Start
+from service.domain.policy import Reason
+from service.domain.receipt import Receipt, ReceiptItem
+from service.domain.tariff import MINUTE_US, Tariff, fee
+from service.domain.transitions import Transition
+from service.storage import schema as t
+
+DOCKINGS = (
+    *(Transition.CLAIM_ACCEPTED, Transition.HANDED_OVER),
+    *(Transition.LOST, Transition.SETTLED),
+)
+"""The steps whose events have a receipt; a second telling, like `expectations`."""
+
+
+class Beside(NamedTuple):
+    """All that few rentals have and that their receipts tell; amounts in minor units.
+
+    `stood` are the times in which the meter stood, `waived_minor` was waived before it was
+    captured, `debt_minor` is the fee above the hold that became a debt.
+    """
+
+    stood: Sequence[tuple[int, int]] = ()
+    waived_minor: int = 0
+    debt_minor: int = 0
+
+
+class Charged(NamedTuple):
+    """The stored values from which a receipt follows: amounts in minor units, times in
+    microseconds since the epoch."""
+
+    transition: str
+    event_us: int
+    user_id: str
+    authorization_id: str
+    parent_id: str
+    start_us: int | None
+    claim_us: int | None
+    credit_minor: int
+    cash_minor: int
+    captured_minor: int
+    captured_credit_minor: int
+    other_captured_minor: int
+    start: str
+    paused_us: int
+    corrections: int
+
+
+COLUMNS: tuple[ColumnElement[Any], ...] = (
+    *[t.outbox.c[name] for name in Charged._fields[:4]],
+    *[t.authorizations.c[name] for name in Charged._fields[4:]],
+    *[t.products.c[name] for name in Tariff._fields],
+)
+"""The columns of `Charged`, and then those of the tariff."""
+
+
+def docks() -> ColumnElement[bool]:
+    """The condition that an event may have a receipt."""
+    return t.outbox.c.transition.in_(DOCKINGS)
+
+
+def terms() -> ColumnElement[bool]:
+    """The condition that joins an authorization with the terms under which it began."""
+    a, p = t.authorizations.c, t.products.c
+    return and_(
+        p.operator_id == a.operator_id,
+        p.product_id == a.product_id,
+        p.revision == a.product_revision,
+    )
+
+
+def _beside(connection: Connection, it: Charged) -> Beside:
+    """Reads the pauses, the waivers and the debt of a rental, if it can have any."""
+    stood, waived_minor, debt_minor = list[tuple[int, int]](), 0, 0
+    if it.paused_us or it.corrections:
+        a = t.attestations.c
+        query = select(a.kind, a.event_us, a.until_us, a.pending_minor).where(
+            a.user_id == it.user_id, a.authorization_id == it.authorization_id
+        )
+        for kind, from_us, until_us, pending_minor in connection.execute(query.order_by(a.number)):
+            waived_minor += pending_minor
+            if kind == AttestationKind.PAUSE:
+                stood.append((from_us, until_us))
+            elif kind == AttestationKind.RESUME:
+                stood[-1] = (stood[-1][0], from_us)
+    if it.start == Start.LATE_PICKUP:
+        d = t.debts.c
+        booked = select(d.amount_minor).where(
+            *(d.user_id == it.user_id, d.parent_id == it.authorization_id),
+            *(d.business_reference == str(Reason.FEE_ABOVE_HOLD), d.evidence == ""),
+        )
+        debt_minor = connection.scalar(booked) or 0
+    return Beside(stood, waived_minor, debt_minor)
+
+
+def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Sequence[Any]) -> str:
+    """The first value of a receipt that differs from `COLUMNS`; empty if none does.
+
+    An event of an earlier build has no receipt, and the terms of a product may be missing.
+    """
+    if receipt is None:
+        return ""
+    it = Charged(*stored[: len(Charged._fields)])
+    tariff = stored[len(Charged._fields) :]
+    if it.transition not in DOCKINGS or it.parent_id or it.start_us is None:
+        return "the step has a receipt, and settles no rental"
+    if tariff[0] is None:
+        return ""
+    beside = _beside(connection, it)
+    for name, said, expected in _told(receipt, it, it.start_us, Tariff(*tariff), beside):
+        if said != expected:
+            return f"the receipt's {name} is {said}, expected {expected}"
+    return ""
+
+
+def _told(
+    receipt: Receipt, it: Charged, start_us: int, tariff: Tariff, beside: Beside
+) -> list[tuple[str, object, object]]:
+    """Each value of the receipt with its name and the expected value."""
+    lost = it.transition == Transition.LOST
+    end_us = it.event_us
+    if not lost and it.claim_us is not None and it.claim_us < end_us:
+        end_us = max(it.claim_us, start_us)
+    charged_minor = it.captured_minor - it.other_captured_minor
+    held_minor = it.credit_minor + it.cash_minor
+    debt_minor = beside.debt_minor
+    lines, asked_minor = list[tuple[str, int, int, int]](), tariff.buy_out_minor
+    if not lost:
+        cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
+        paused_us = sum(max(0, end - begin) for begin, end in cut)
+        usage = fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=beside.waived_minor)
+        lines, asked_minor = [(it.item.value, *it[1:]) for it in usage.lines], usage.total_minor
+    elif asked_minor:
+        lines = [(ReceiptItem.LOST_ITEM, 1, asked_minor, asked_minor)]
+    missing_minor = asked_minor - charged_minor - debt_minor
+    used_up = it.captured_minor == held_minor and not debt_minor
+    beyond_minor = missing_minor if missing_minor > 0 and used_up else 0
+    if missing_minor:
+        item = ReceiptItem.SURCHARGE
+        if missing_minor > 0:
+            item = ReceiptItem.NOT_COLLECTED if beyond_minor else ReceiptItem.DISCOUNT
+        lines.append((item, 1, -missing_minor, -missing_minor))
+    if debt_minor:
+        lines.append((ReceiptItem.OWED, 1, -debt_minor, -debt_minor))
+    minutes = (end_us - start_us + MINUTE_US - 1) // MINUTE_US
+    cash_kept_minor = it.captured_minor - it.captured_credit_minor
+    return [
+        ("start", receipt.start_us, start_us),
+        ("end", receipt.end_us, end_us),
+        ("minutes", receipt.minutes, minutes),
+        ("free minutes", receipt.free_minutes, tariff.free_minutes),
+        ("lines", [(it.item.value, *it[1:]) for it in receipt.lines], lines),
+        ("unit", receipt.interval_minutes or tariff.interval_minutes, tariff.interval_minutes),
+        ("sum", sum(it.amount_minor for it in receipt.lines), charged_minor),
+        ("total", receipt.total_minor, charged_minor),
+        ("other charges", receipt.other_minor, it.other_captured_minor),
+        ("released amount", receipt.released_minor, held_minor - it.captured_minor),
+        ("amount owed back", receipt.owed_back_minor, it.cash_minor - cash_kept_minor),
+        ("uncollected amount", receipt.uncollected_minor, beyond_minor),
+        ("debt", receipt.debt_minor, debt_minor),
+    ]

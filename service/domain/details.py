@@ -1,0 +1,59 @@
+"""What an operator tells about an order, and the hash of a price.
+
+No rule reads it yet, except for the price: it is kept from now on, because history cannot be filled
+in later.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
+
+from service.domain.errors import PriceChanged
+from service.domain.product import Product
+from service.domain.tariff import Tariff
+
+
+class ItemPlace(NamedTuple):
+    """The place at which an item changes hands, and its condition there; both may be empty."""
+
+    station: str = ""
+    condition: str = ""
+
+
+NOTHING_TOLD = ItemPlace()
+
+
+class Order(NamedTuple):
+    """An order as Authorize tells it; any part may be empty.
+
+    `labels` is a JSON object of names and values, in the order of the names, or empty.
+    """
+
+    order_reference: str = ""
+    labels: str = ""
+    place: ItemPlace = NOTHING_TOLD
+    device_hash: str = ""
+    payment_account_hash: str = ""
+    rail_account: str = ""
+    time_zone: str = ""
+
+
+NO_ORDER = Order()
+
+
+def price_hash(product: Product) -> str:
+    """The hash of a product's price, as the contract explains it."""
+    return _hash(product.currency, product.tariff)
+
+
+@lru_cache(maxsize=4096)
+def _hash(currency: str, tariff: Tariff) -> str:
+    return sha256("\n".join([currency, *map(str, tariff)]).encode()).hexdigest()
+
+
+def require_price(product: Product, shown: str) -> None:
+    """Raises PriceChanged if the hash of the price shown is another one."""
+    if shown != price_hash(product):
+        raise PriceChanged(product.product_id, price_hash(product))

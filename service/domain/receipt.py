@@ -1,0 +1,206 @@
+"""The receipt of a rental: the arithmetic of the charge, as the user is shown it.
+
+A receipt belongs to the step that docked the item: a settlement, a claimed return that nobody
+contested, or a loss. It follows from the authorization, its meter and its debt, the terms under
+which it began and the time of that step alone, so that it can be made again at any time.
+
+The lines are the tariff's, with pauses and waivers, or the buy-out price of a lost item, and what
+was captured above or below it. They add up to the fee captured exactly. Freehold's commission is
+no part of a receipt: the operator pays it. No tax is added: prices include it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from service.domain.authorization import Authorization
+from service.domain.meter import RUNNING, Meter
+from service.domain.settlement import DOCKINGS, metered_fee, started_us, usage_end_us
+from service.domain.tariff import MINUTE_US, FeeItem, FeeLine, Tariff
+from service.domain.transitions import Transition
+
+
+class ReceiptItem(StrEnum):
+    """The kind of a receipt's line, in the order of the lines; the first are those of a fee."""
+
+    FULL_DAYS = FeeItem.FULL_DAYS
+    START_FEE = FeeItem.START_FEE
+    FREE_MINUTES = FeeItem.FREE_MINUTES
+    INTERVALS = FeeItem.INTERVALS
+    DAY_CAP_REDUCTION = FeeItem.DAY_CAP_REDUCTION
+    BUY_OUT_REDUCTION = FeeItem.BUY_OUT_REDUCTION
+    PAUSED_MINUTES = FeeItem.PAUSED_MINUTES
+    WAIVED = FeeItem.WAIVED
+    LOST_ITEM = "LOST_ITEM"
+    """The buy-out cap, as the price of an item that was not returned."""
+    NOT_COLLECTED = "NOT_COLLECTED"
+    """The part that the hold did not cover; negative."""
+    DISCOUNT = "DISCOUNT"
+    """The amount that the operator charged less than the tariff; negative."""
+    SURCHARGE = "SURCHARGE"
+    """The amount that the operator charged above the tariff."""
+    OWED = "OWED"
+    """The part above the hold of a late pick-up, which is a debt of its own; negative."""
+
+
+class ReceiptLine(NamedTuple):
+    """One line: `amount_minor` is `quantity` times `unit_minor`."""
+
+    item: ReceiptItem
+    quantity: int
+    unit_minor: int
+    amount_minor: int
+
+
+Lines = tuple[FeeLine | ReceiptLine, ...]
+"""The lines of the tariff's fee, as they are, and those that a receipt adds.
+
+An item of a fee equals the item of a receipt with its name.
+"""
+
+
+class Receipt(NamedTuple):
+    """The receipt of a rental from `start_us` to `end_us`, in microseconds since the epoch, UTC.
+
+    `interval_minutes` is the length of the tariff's intervals. `total_minor` is the fee captured,
+    to which the lines add up. `other_minor` was captured for damage or as a penalty. Of the hold,
+    `released_minor` was set free, `owed_back_minor` of it as cash of the deposit that is owed back.
+    `uncollected_minor` is the part of the tariff's fee, or of the price of a lost item, that the
+    hold did not cover and that nobody owes. `debt_minor` is the part of a late pick-up's fee that
+    the hold did not cover and that became a debt.
+    """
+
+    start_us: int
+    end_us: int
+    free_minutes: int
+    interval_minutes: int
+    lines: Lines
+    total_minor: int
+    other_minor: int
+    released_minor: int
+    owed_back_minor: int
+    uncollected_minor: int
+    debt_minor: int = 0
+
+    @property
+    def minutes(self) -> int:
+        """The started minutes from the start to the end."""
+        return -((self.start_us - self.end_us) // MINUTE_US)
+
+
+def receipt_of(
+    it: Authorization,
+    tariff: Tariff,
+    transition: Transition,
+    event_us: int,
+    meter: Meter = RUNNING,
+    debt_minor: int = 0,
+) -> Receipt | None:
+    """The receipt of a step at `event_us`, from the authorization after it.
+
+    `debt_minor` is the part above the hold that the step leaves as a debt. The receipt is None for
+    a step that docks no item, and for a damage charge. Every later version of the authorization,
+    with its meter then, gives the same receipt.
+    """
+    if transition not in DOCKINGS or it.parent_id:
+        return None
+    if transition is _LOST:
+        # A waiver is of the fee, and the price of a lost item is none.
+        price_minor = tariff.buy_out_minor
+        return _receipt(it, tariff, event_us, _lost_lines(price_minor), price_minor, debt_minor)
+    end_us = usage_end_us(it, event_us)
+    usage = metered_fee(it, tariff, end_us, meter)
+    return _receipt(it, tariff, end_us, usage.lines, usage.total_minor, debt_minor)
+
+
+def _receipt(
+    it: Authorization,
+    tariff: Tariff,
+    end_us: int,
+    lines: Lines,
+    asked_minor: int,
+    debt_minor: int,
+) -> Receipt:
+    """The receipt of a rental that ended at `end_us`; the lines add up to `asked_minor`."""
+    total_minor = it.fee_captured_minor
+    difference_minor = total_minor + debt_minor - asked_minor
+    released_minor = it.credit_minor + it.cash_minor - it.captured_minor
+    uncollected_minor = 0
+    if difference_minor:
+        # The hold was used up: what was asked for beyond it was not collected. With a debt nothing
+        # is beyond it, so a lower charge is the operator's.
+        if difference_minor < 0 and not released_minor and not debt_minor:
+            uncollected_minor = -difference_minor
+        lines += (_adjustment(difference_minor, uncollected_minor),)
+    if debt_minor:
+        lines += (ReceiptLine(ReceiptItem.OWED, 1, -debt_minor, -debt_minor),)
+    return Receipt(
+        started_us(it),
+        end_us,
+        tariff.free_minutes,
+        tariff.interval_minutes,
+        lines,
+        total_minor,
+        it.other_captured_minor,
+        released_minor,
+        it.cash_minor - it.captured_minor + it.captured_credit_minor,
+        uncollected_minor,
+        debt_minor,
+    )
+
+
+def _lost_lines(price_minor: int) -> Lines:
+    if not price_minor:
+        return ()
+    return (ReceiptLine(ReceiptItem.LOST_ITEM, 1, price_minor, price_minor),)
+
+
+def _adjustment(difference_minor: int, uncollected_minor: int) -> ReceiptLine:
+    """The line for a fee captured that differs from the tariff's, in minor units."""
+    item = ReceiptItem.SURCHARGE
+    if difference_minor < 0:
+        item = ReceiptItem.NOT_COLLECTED if uncollected_minor else ReceiptItem.DISCOUNT
+    return ReceiptLine(item, 1, difference_minor, difference_minor)
+
+
+class Text(NamedTuple):
+    """The words of a line in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+@lru_cache(maxsize=4096)
+def text_of(item: FeeItem | ReceiptItem, quantity: int, interval_minutes: int) -> Text:
+    """The words of a line of this kind; amounts are no part of them."""
+    many = "" if quantity == 1 else "s"
+    match item:
+        case ReceiptItem.FULL_DAYS:
+            return Text(f"{quantity} 个整日按日封顶价", f"{quantity} full day{many} at the day cap")
+        case ReceiptItem.FREE_MINUTES:
+            return Text(f"免费时长 {quantity} 分钟", f"{quantity} free minute{many}")
+        case ReceiptItem.PAUSED_MINUTES:
+            return Text(f"暂停计费 {quantity} 分钟", f"{quantity} paused minute{many}")
+        case ReceiptItem.INTERVALS:
+            length = "1 minute" if interval_minutes == 1 else f"{interval_minutes} minutes"
+            return Text(
+                f"{quantity} 个计费单位每单位 {interval_minutes} 分钟",
+                f"{quantity} unit{many} of {length}",
+            )
+    return _TEXTS[ReceiptItem(item)]
+
+
+_TEXTS = {
+    ReceiptItem.START_FEE: Text("起步费", "Starting fee"),
+    ReceiptItem.DAY_CAP_REDUCTION: Text("单日封顶减免", "Reduction to the day cap"),
+    ReceiptItem.BUY_OUT_REDUCTION: Text("总封顶减免", "Reduction to the buy-out cap"),
+    ReceiptItem.WAIVED: Text("费用减免", "Waived by the operator"),
+    ReceiptItem.LOST_ITEM: Text("未归还物品买断价", "Item not returned, buy-out price"),
+    ReceiptItem.NOT_COLLECTED: Text("超出授权额度未收取", "Above the hold, not collected"),
+    ReceiptItem.DISCOUNT: Text("商家优惠", "Discount of the operator"),
+    ReceiptItem.SURCHARGE: Text("商家加收", "Surcharge of the operator"),
+    ReceiptItem.OWED: Text("超出授权额度转为欠款", "Above the hold, owed as a debt"),
+}
+_LOST = Transition.LOST

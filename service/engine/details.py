@@ -1,0 +1,58 @@
+"""Adds what an operator tells about an order to the draft."""
+
+from __future__ import annotations
+
+from service.domain.authorization import Authorization
+from service.domain.details import NO_ORDER, ItemPlace, Order
+from service.engine.records.details import DetailsRecord
+from service.engine.rows import Draft, Rows
+from service.engine.tables import DETAILS
+
+
+def add_order(draft: Draft, it: Authorization, order: Order, price_hash: str, now_us: int) -> None:
+    """Adds the details of a new authorization."""
+    draft[DETAILS].append(
+        DetailsRecord(
+            it.user_id,
+            it.authorization_id,
+            it.operator_id,
+            order.order_reference,
+            order.labels,
+            order.device_hash,
+            order.payment_account_hash,
+            order.rail_account,
+            order.time_zone,
+            price_hash,
+            *order.place,
+            "",
+            "",
+            it.version,
+            now_us,
+            b"",
+        ).sealed()
+    )
+
+
+def add_place(
+    draft: Draft,
+    rows: Rows,
+    it: Authorization,
+    now_us: int,
+    *,
+    start: ItemPlace | None = None,
+    end: ItemPlace | None = None,
+) -> None:
+    """Adds the place of a hand-over to the details of an authorization, which may have none yet.
+
+    Each replaces the one that was told before; the other parts stay.
+    """
+    known = rows[DETAILS].get((it.user_id, it.authorization_id))
+    if known is None:
+        add_order(draft, it, NO_ORDER, "", now_us)
+        known = draft[DETAILS].pop()
+    if start is not None:
+        known = known._replace(start_station=start.station, start_condition=start.condition)
+    if end is not None:
+        known = known._replace(end_station=end.station, end_condition=end.condition)
+    told = known._replace(authorization_version=it.version, record_us=now_us)
+    draft[DETAILS].append(told.sealed())

@@ -1,0 +1,33 @@
+"""What time alone ended or decided: one row for each such step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from service.domain.lapses import Lapse
+from service.domain.transitions import Transition
+from service.engine.records.captures import digest_of
+
+
+class LapseRecord(NamedTuple):
+    """One end or decision that time brought.
+
+    `authorization_version` is the version of the authorization after the step, `transition` its
+    name; `event_us` is the instant at which it was due, `record_us` at which it was written, both
+    in microseconds since the epoch, UTC. `digest` covers the row, except the person.
+    """
+
+    user_id: str
+    authorization_id: str
+    authorization_version: int
+    lapse: Lapse
+    operator_id: str
+    transition: Transition
+    event_us: int
+    record_us: int
+    digest: bytes
+
+    @property
+    def expected_digest(self) -> bytes:
+        """The digest of the other columns."""
+        return digest_of(*self[1:-1])
