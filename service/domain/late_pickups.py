@@ -33,11 +33,12 @@ TAKE_PLACE = Act("StartRental", frozenset({State.AUTHORIZED}))
 
 RETURNING = frozenset(
     {
-        *(Transition.FOUND, Transition.RETURN_PRESUMED),
+        *(Transition.FOUND, Transition.RETURN_PRESUMED, Transition.FEE_WAIVED),
         *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME),
     }
 )
-"""The transitions that may lower a fixed fee, because the item was docked earlier."""
+"""The transitions that may lower a fixed fee, because the item was docked earlier, or because the
+operator waives the whole fee."""
 
 
 class LatePickup(NamedTuple):
@@ -222,13 +223,13 @@ def is_fee(debt: Authorization) -> bool:
 def lower_fee(debt: Authorization, found: Step) -> Step | None:
     """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
 
-    `found` is the step by which the item turned out to have been docked earlier.
+    `found` is the step by which the item turned out to have been docked earlier, or the waiver.
     """
     kept_minor = debt.unheld_minor - debt.unheld_dropped_minor - debt.conceded_minor
     excess_minor = kept_minor - found.authorization.uncollected_minor
     if excess_minor <= 0:
         return None
-    # The events of a case belong to the authorization that the case is about.
+    # The events of a case, and of a waiver, belong to the authorization that it is about.
     presumed = found.transition is Transition.RETURN_PRESUMED
     transition = Transition.RETURN_PRESUMED if presumed else Transition.FOUND
     return complaints.grant(debt, excess_minor, transition, found.event_us)

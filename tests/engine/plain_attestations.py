@@ -148,6 +148,7 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
     books.step(it, "authorization.fee_waived", now_us, *postings, **new)
     said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
     books._correct(it, said, ("authorization.fee_waived", now_us), *parts)
+    books._lower_fee(it, "authorization.found", now_us, said)
     bank.found(books, it)
     return attest(books, it, "WAIVER", now_us, command, amount=amount, pending=pending)
 

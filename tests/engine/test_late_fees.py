@@ -131,6 +131,24 @@ def test_r9_a_paid_fee_is_owed_to_the_operator(desk: Desk) -> None:
     assert (paid.captured_minor, paid.unheld_due_minor) == (FEE, 0)
 
 
+@pytest.mark.parametrize("paid_minor", [0, 200])
+def test_r17_a_waived_fee_includes_its_debt(desk: Desk, paid_minor: int) -> None:
+    """R5, R17: an operator that waives the whole fee gives up the part above the hold, too: what is
+    unpaid of the debt is dropped, and what was paid is owed to the person."""
+    it = unheld(desk, 300)
+    desk.clock.advance(BACK_US)
+    it = rental(desk, acts.settle_usage(it))
+    if paid_minor:
+        rental(desk, pay(debt_of(desk, it), paid_minor), caller=PLATFORM)
+    it = rental(desk, acts.waive(it))
+    debt = debt_of(desk, it)
+    assert (it.due_minor, it.uncollected_minor, debt.unheld_due_minor) == (0, 0, 0)
+    assert (debt.unheld_dropped_minor, debt.refund_payable_minor) == (
+        FEE - 300 - paid_minor,
+        paid_minor,
+    )
+
+
 def test_r5_an_amount_by_the_operator_above_the_hold_is_a_debt(desk: Desk) -> None:
     """R5: the operator's own amount is captured as far as it is held, and the rest is booked, at
     most up to the buy-out cap; a capture that is not final stays within the hold."""
