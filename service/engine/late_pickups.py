@@ -166,10 +166,10 @@ def _was_reserved(it: Authorization, rows: Rows) -> bool:
     """Whether an expired authorization held for a pick-up: neither an offer nor a review did."""
     if it.start is not Start.ON_PICKUP or it.parent_id:
         return False
-    if not it.credit_minor + it.cash_minor:
-        # Nothing was to be held, so no entry tells, and nothing was asked for.
-        return Reason.UNDER_REVIEW not in it.reasons
-    return (it.user_id, it.authorization_id) in rows.reserved
+    if (it.user_id, it.authorization_id) in rows.reserved:
+        return True
+    # If nothing was to be held, no entry tells, and nothing was asked for.
+    return not it.credit_minor + it.cash_minor and Reason.UNDER_REVIEW not in it.reasons
 
 
 def _take_item(

@@ -364,6 +364,21 @@ def test_r5_a_sold_item_is_refused(desk: Desk) -> None:
     assert refused(desk, picked_up(it, TAKEN_US)).reason == "ASSET_SOLD"
 
 
+def test_r5_a_reviewed_hold_that_was_lowered_to_nothing_was_a_reservation(desk: Desk) -> None:
+    """R5: a reservation that was approved after a review has a late pick-up, also if its whole hold
+    was given back before the end."""
+    desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
+    it = rental(
+        desk, acts.review(rental(desk, pick_up(asset_id=ITEM)), approve=True), caller=PLATFORM
+    )
+    assert it.state is State.AUTHORIZED
+    it = rental(desk, acts.decrease(it, it.held_minor))
+    it = woken(desk, it, START_US + 30 * MINUTE_US)
+    assert (it.state, it.credit_minor + it.cash_minor) == (State.EXPIRED, 0)
+    begun = late(desk, it)
+    assert (begun.state, begun.held_minor) == (State.ACTIVE, 0)
+
+
 def test_r5_an_offer_or_a_review_that_lapsed_was_no_reservation(desk: Desk) -> None:
     """R5: only a reservation that held for a pick-up has a late pick-up; an offer that was not
     paid and a review that nobody decided have none."""
