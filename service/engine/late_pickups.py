@@ -15,8 +15,9 @@ from service.domain.cases import CaseKind, Outcome, Side
 from service.domain.errors import AssetInUse, AssetSold, FreeholdError, InvariantBroken
 from service.domain.ledger import Line
 from service.domain.policy import Reason
+from service.engine.attesting import metered, read_attestations
 from service.engine.calls import LateStart, Work
-from service.engine.cases import add_evidence, cases_of, put_case
+from service.engine.cases import add_evidence, cases_of, put_case, with_open_case
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
 from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
@@ -52,6 +53,10 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
     begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
     unread = begun - rows.read[AUTHORIZATIONS].keys()
     transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    # Another call of the batch may end them, if their time is over.
+    rentals = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
+    transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(rentals))])
+    read_attestations(rows, metered(rentals), transaction)
     holders = {
         (item.user_id, item.authorization_id)
         for key in items

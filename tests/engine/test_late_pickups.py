@@ -138,6 +138,21 @@ def test_r5_two_reports_in_one_batch_begin_one_rental(desk: Desk) -> None:
     assert counts(desk)["authorizations"] == 2
 
 
+def test_r5_a_claim_on_a_late_pick_up_ends_in_a_batch_that_reports_it_again(desk: Desk) -> None:
+    """R5, R18: a claimed return of a late pick-up is accepted by time, and its case closed, also if
+    another call of the same batch only reports the pick-up again."""
+    it = expired(desk)
+    claimed = rental(desk, acts.claim_return(late(desk, it)))
+    assert claimed.claim_until_us is not None
+    desk.clock.advance(claimed.claim_until_us)
+    desk.apply(
+        desk.work(picked_up(it, TAKEN_US), request_id="again"),
+        desk.work(authorize(asset_id=ITEM), request_id="next"),
+    )
+    assert stored(desk, claimed).state is State.SETTLED
+    assert [case.outcome for case in questions(desk, claimed)] == [Outcome.FOR_USER]
+
+
 def test_r5_two_reports_in_one_batch_may_name_two_items(desk: Desk) -> None:
     """R5: of two reports in the same batch that name two items the first counts, also if somebody
     else was promised both."""
