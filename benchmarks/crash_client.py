@@ -38,10 +38,13 @@ from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
     ConfirmAuthorizationRequest,
+    ConfirmAuthorizationResponse,
     ReverseAuthorizationRequest,
+    ReverseAuthorizationResponse,
     SettleAuthorizationRequest,
+    SettleAuthorizationResponse,
 )
-from freehold.v1.credit_service_pb2 import RecordPaymentRequest
+from freehold.v1.credit_service_pb2 import RecordPaymentRequest, RecordPaymentResponse
 from freehold.v1.types_pb2 import Money
 
 from benchmarks.crash_history import Line, Recorder
@@ -53,6 +56,13 @@ _PAUSE_S = 0.05
 _REPORT_S = 0.005
 _REMEMBERED = 256
 _PLATFORM = frozenset({"RecordPayment"})
+_ANSWERS: dict[str, Any] = {
+    "Authorize": AuthorizeResponse,
+    "ConfirmAuthorization": ConfirmAuthorizationResponse,
+    "SettleAuthorization": SettleAuthorizationResponse,
+    "ReverseAuthorization": ReverseAuthorizationResponse,
+    "RecordPayment": RecordPaymentResponse,
+}
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
@@ -293,8 +303,7 @@ class Client:
         self._write(Line("sent", sent.request_id, method, sent.body))
         answer = await self._until_answered(sent)
         self._answered.append(sent)
-        # Every answer has the authorization as its first field.
-        return AuthorizeResponse.FromString(answer).authorization
+        return _ANSWERS[method].FromString(answer).authorization
 
     async def _until_answered(self, sent: _Sent) -> bytes:
         self._unanswered += 1

@@ -118,9 +118,10 @@ def listed(desk: Desk, user_id: str) -> list[Authorization]:
 def test_a_retry_of_a_call_to_an_earlier_build_gets_its_answer(desk: Desk) -> None:
     """A request id that an earlier build answered gets the stored bytes, and nothing is written."""
     with desk.store.engine.connect() as connection:
-        query = text("SELECT answer FROM requests WHERE request_id = 'authorize-ann'")
-        first = connection.execute(query).scalar_one()
-    work = desk.work(authorize("ann", "umbrella", "umbrella-0"), request_id="authorize-ann")
+        query = text("SELECT body, answer FROM requests WHERE request_id = 'authorize-ann'")
+        body, first = connection.execute(query).one()
+    command = authorize("ann", "umbrella", "umbrella-0")
+    work = desk.work(command, request_id="authorize-ann", body=bytes(body))
     assert desk.apply(work) == [first]
     assert verify_books(desk.store.engine).authorizations == 3
 
