@@ -303,7 +303,8 @@ class Client:
         self._write(Line("sent", sent.request_id, method, sent.body))
         answer = await self._until_answered(sent)
         self._answered.append(sent)
-        return _ANSWERS[method].FromString(answer).authorization
+        rental: Authorization = _ANSWERS[method].FromString(answer).authorization
+        return rental
 
     async def _until_answered(self, sent: _Sent) -> bytes:
         self._unanswered += 1
