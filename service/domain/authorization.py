@@ -25,6 +25,7 @@ from service.domain.ledger import Account, Posting
 from service.domain.policy import Offer
 from service.domain.refunds import PAUSES_US
 from service.domain.transitions import Transition
+from service.domain.wide_records import wide
 
 
 class State(StrEnum):
@@ -97,6 +98,7 @@ TAKEN = frozenset(State) - {State.REVIEW, State.OFFERED}
 """States in which money may have come in."""
 
 
+@wide
 class Authorization(NamedTuple):
     """One authorization as stored; the contract explains the parts.
 

@@ -317,8 +317,8 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
 def release(authorization: Authorization) -> tuple[Posting, Posting]:
     """The postings that release the whole hold."""
     return (
-        Posting(Account.AVAILABLE, Account.HELD, authorization.held_credit_minor),
-        Posting(Account.DEPOSIT, Account.REFUND_PAYABLE, authorization.held_cash_minor),
+        Posting(_AVAILABLE, _HELD, authorization.held_credit_minor),
+        Posting(_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor),
     )
 
 

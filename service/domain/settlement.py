@@ -68,7 +68,13 @@ def usage_end_us(authorization: Authorization, end_us: int) -> int:
     return max(started_us(authorization), min(end_us, authorization.claim_us))
 
 
-_FEE = Purpose.FEE
+# Read once, because every settlement uses them (see `authorization._SETTLED`).
+_FEE, _IN_STATION = Purpose.FEE, Custody.IN_STATION
+_SETTLED, _CLAIMED = State.SETTLED, State.RETURN_CLAIMED
+_BECOMES_SETTLED = Transition.SETTLED
+_DEPOSIT, _OPERATOR_PAYABLE = Account.DEPOSIT, Account.OPERATOR_PAYABLE
+_FEE_INCOME, _RECEIVABLE = Account.FEE_INCOME, Account.RECEIVABLE
+_DRAWN, _HELD = Account.DRAWN, Account.HELD
 
 
 def _capture(
@@ -97,11 +103,11 @@ def _capture(
         other_captured_minor=authorization.other_captured_minor + other_minor,
     )
     return captured, (
-        Posting(Account.DEPOSIT, Account.OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
-        Posting(Account.DEPOSIT, Account.FEE_INCOME, fee_cash_minor),
-        Posting(Account.DRAWN, Account.HELD, credit_minor),
-        Posting(Account.RECEIVABLE, Account.OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
-        Posting(Account.RECEIVABLE, Account.FEE_INCOME, fee_credit_minor),
+        Posting(_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
+        Posting(_DEPOSIT, _FEE_INCOME, fee_cash_minor),
+        Posting(_DRAWN, _HELD, credit_minor),
+        Posting(_RECEIVABLE, _OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
+        Posting(_RECEIVABLE, _FEE_INCOME, fee_credit_minor),
     )
 
 
@@ -120,7 +126,7 @@ def _final(
     """
     captured, postings = _capture(authorization, taken.amount_minor, taken.purpose)
     captured = _told(captured, taken, wanted_minor)
-    settled = hold.closed(captured, State.SETTLED, custody, close_us)
+    settled = hold.closed(captured, _SETTLED, custody, close_us)
     return step(
         settled,
         postings + hold.release(captured),
@@ -149,7 +155,7 @@ def require_capturable(authorization: Authorization) -> None:
 
     After a settlement or a loss the error names the call that reports an earlier return.
     """
-    if authorization.state is State.SETTLED and not authorization.parent_id:
+    if authorization.state is _SETTLED and not authorization.parent_id:
         lost = authorization.custody in AWAY
         why = "the item counts as lost" if lost else "the rental is settled"
         raise IllegalState(
@@ -218,8 +224,8 @@ def settle(
     return _final(
         authorization,
         taken,
-        Custody.IN_STATION,
-        Transition.HANDED_OVER if handed_over else Transition.SETTLED,
+        _IN_STATION,
+        Transition.HANDED_OVER if handed_over else _BECOMES_SETTLED,
         now_us,
         event_us,
         wanted_minor,
@@ -230,7 +236,7 @@ def require_claimed(
     authorization: Authorization, product: Product, amount_minor: int, now_us: int, meter: Meter
 ) -> None:
     """Raises InvalidInput, while a return is claimed, for a larger fee than at the claim."""
-    if authorization.state is not State.RETURN_CLAIMED or not amount_minor:
+    if authorization.state is not _CLAIMED or not amount_minor:
         return
     most_minor = usage_fee(authorization, product, now_us, meter).total_minor
     if authorization.fee_captured_minor + amount_minor > most_minor:
