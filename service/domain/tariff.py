@@ -91,22 +91,29 @@ def fee(
     if end_us < start_us:
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
     full_days, today_us = divmod(end_us - start_us - paused_us, DAY_US)
+    free_minutes = 0 if full_days else tariff.free_minutes
+    billable_us = max(0, today_us - free_minutes * MINUTE_US)
+    intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)
+    return _composed(tariff, full_days, intervals, paused_us // MINUTE_US, waived_minor)
+
+
+# Many rentals have the same few numbers of intervals.
+@lru_cache(maxsize=4096)
+def _composed(
+    tariff: Tariff, full_days: int, intervals: int, paused_minutes: int, waived_minor: int
+) -> Fee:
+    """The fee of a rental with these full days, and intervals of the day under way."""
     lines = []
-    free_minutes = 0
     if full_days:
         lines.append(_line(FeeItem.FULL_DAYS, full_days, tariff.day_cap_minor))
     else:
-        free_minutes = tariff.free_minutes
         lines.append(_line(FeeItem.START_FEE, 1, tariff.start_fee_minor))
-        lines.append(_line(FeeItem.FREE_MINUTES, free_minutes, 0))
-    billable_us = max(0, today_us - free_minutes * MINUTE_US)
-    intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)
+        lines.append(_line(FeeItem.FREE_MINUTES, tariff.free_minutes, 0))
     lines.append(_line(FeeItem.INTERVALS, intervals, tariff.interval_price_minor))
     capped_minor = (full_days + 1) * tariff.day_cap_minor
     lines.append(_reduction(FeeItem.DAY_CAP_REDUCTION, lines, capped_minor))
     lines.append(_reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor))
-    if paused_us:
-        lines.append(_line(FeeItem.PAUSED_MINUTES, paused_us // MINUTE_US, 0))
+    lines.append(_line(FeeItem.PAUSED_MINUTES, paused_minutes, 0))
     if waived_minor:
         lines.append(_line(FeeItem.WAIVED, 1, -min(waived_minor, _sum(lines))))
     shown = tuple(
