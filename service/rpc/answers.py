@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from service.domain.authorization import Authorization
+from service.domain.captures import Purpose
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.receipt import receipt_of
@@ -76,9 +77,10 @@ def _bytes(it: Authorization, payloads: Payloads) -> bytes:
 
 
 @cache
-def _head(length: int) -> bytes:
-    """The bytes before a field number 1 of this length."""
-    return BytesValue(value=bytes(length)).SerializeToString()[:-length]
+def _head(length: int, number: int = 1) -> bytes:
+    """The bytes before a message of this length in the field `number`, which is below 16."""
+    first = BytesValue(value=bytes(length)).SerializeToString()[:-length]
+    return bytes([first[0] + 8 * (number - 1)]) + first[1:]
 
 
 def placed(authorization: bytes) -> bytes:
@@ -145,16 +147,23 @@ def write_settled(
     response: type[calls.SettleAuthorizationResponse], answer: Answer, payloads: Payloads
 ) -> bytes:
     """Encodes an authorization, the fee of its usage, and the capture, if any."""
-    settled, rest = _require(Settled, answer), response()
-    currency = settled.authorization.currency
-    fee = b"" if settled.fee is None else _fee(settled.fee, currency)
+    settled = _require(Settled, answer)
+    it = settled.authorization
+    parts = [placed(_bytes(it, payloads))]
+    if settled.fee is not None:
+        parts.append(_fee(settled.fee, it.currency))
     if settled.capture is not None:
-        write_capture(settled.capture, currency, rest.capture)
-    if settled.debt:
-        rest.debt = settled.debt
-    if settled.handover is not None:
-        write_attestation(settled.handover, settled.authorization.currency, rest.handover)
-    return placed(_bytes(settled.authorization, payloads)) + fee + rest.SerializeToString()
+        capture = encode_capture(settled.capture, it.currency)
+        parts += (_head(len(capture), _CAPTURE), capture)
+    if settled.debt or settled.handover is not None:
+        rest = response(debt=settled.debt)
+        if settled.handover is not None:
+            write_attestation(settled.handover, it.currency, rest.handover)
+        parts.append(rest.SerializeToString())
+    return b"".join(parts)
+
+
+_CAPTURE = calls.SettleAuthorizationResponse.DESCRIPTOR.fields_by_name["capture"].number
 
 
 def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
@@ -178,7 +187,7 @@ def write_told(told: Told) -> bytes:
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
-        write_capture(capture, it.currency, rest.captures.add())
+        rest.captures.add().MergeFromString(encode_capture(capture, it.currency))
     for correction in told.corrections:
         write_correction(correction, it.currency, rest.corrections.add())
     for attestation in told.attestations:
@@ -217,19 +226,45 @@ def write_attestation(row: AttestationRecord, currency: str, message: pb.Attesta
         message.pending.amount_minor = row.pending_minor
 
 
-def write_capture(row: CaptureRecord, currency: str, message: pb.Capture) -> None:
-    """Writes a capture as callers see it."""
-    message.number = row.number
-    message.purpose = PURPOSES[row.purpose]
+def encode_capture(row: CaptureRecord, currency: str) -> bytes:
+    """The bytes of a capture as callers see it; parts that many share are made once."""
+    amounts = (row.amount_minor, row.conceded_minor, row.disputed_minor)
+    reference = row.business_reference
+    return b"".join(
+        (
+            _taken(row.number, row.purpose, currency, *amounts),
+            pb.Capture(business_reference=reference).SerializeToString() if reference else b"",
+            _capture_times(row.event_us, row.record_us),
+        )
+    )
+
+
+@lru_cache(maxsize=4096)
+def _taken(
+    number: int,
+    purpose: Purpose,
+    currency: str,
+    amount_minor: int,
+    conceded_minor: int,
+    disputed_minor: int,
+) -> bytes:
+    message = pb.Capture(number=number, purpose=PURPOSES[purpose])
     for amount, minor in (
-        (message.amount, row.amount_minor),
-        (message.conceded, row.conceded_minor),
-        (message.disputed, row.disputed_minor),
+        (message.amount, amount_minor),
+        (message.conceded, conceded_minor),
+        (message.disputed, disputed_minor),
     ):
         amount.currency_code, amount.amount_minor = currency, minor
-    message.business_reference = row.business_reference
-    write_time(message.occur_time, row.event_us)
-    write_time(message.create_time, row.record_us)
+    return message.SerializeToString()
+
+
+# The times of a batch's captures are mostly the same.
+@lru_cache(maxsize=64)
+def _capture_times(event_us: int, record_us: int) -> bytes:
+    message = pb.Capture()
+    write_time(message.occur_time, event_us)
+    write_time(message.create_time, record_us)
+    return message.SerializeToString()
 
 
 def write_correction(row: CorrectionRecord, currency: str, message: pb.Correction) -> None:
