@@ -30,12 +30,14 @@ _RANGE_TRANSITIONS = {
 
 def is_due(authorization: Authorization, now_us: int) -> bool:
     """Whether a timer of the authorization is due by now, the exact instant included."""
-    return authorization.wake_us is not None and authorization.wake_us <= now_us
+    wake_us = authorization.wake_us
+    return wake_us is not None and wake_us <= now_us
 
 
 def has_lapsed(authorization: Authorization, now_us: int) -> bool:
     """Whether the state ends by now; a refund that is due frees neither a line nor an item."""
-    return authorization.life_us is not None and authorization.life_us <= now_us
+    life_us = authorization.life_us
+    return life_us is not None and life_us <= now_us
 
 
 def advance(
