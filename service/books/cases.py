@@ -38,7 +38,7 @@ class Event(NamedTuple):
 
 
 class Person(NamedTuple):
-    """What one person's cases are compared with.
+    """The rows that one person's cases are compared with.
 
     owners  the operator and the currency of each authorization
     events  the events of authorizations with a case, and all that open or close one

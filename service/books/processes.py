@@ -183,8 +183,7 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
         try:
             pipe.send("ready")
             snapshot = pipe.recv()
-            backend = backend_of(engine)
-            seen = engine if snapshot is None else backend.see_snapshot(engine, snapshot)
+            seen = backend_of(engine).see_snapshot(engine, snapshot)
             with _without_collector(), reading_all(seen, PORTION) as connection:
                 _look(connection)
                 pipe.send("begun")

@@ -1,4 +1,4 @@
-"""What an operator tells about an order, and the hash of a price.
+"""Details that an operator gives of an order, and the hash of a price.
 
 No rule reads it yet, except for the price: it is kept from now on, because history cannot be filled
 in later.

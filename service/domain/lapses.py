@@ -1,4 +1,4 @@
-"""What time alone ended or decided, so that it can be listed."""
+"""Lapses: steps by which time alone ended or decided something, so that they can be listed."""
 
 from __future__ import annotations
 

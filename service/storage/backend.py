@@ -114,8 +114,8 @@ class Backend(Protocol):
         """The name by which other transactions read the same state, or None if there is none."""
         ...
 
-    def see_snapshot(self, engine: Engine, snapshot: str) -> Engine:
-        """The same database; each transaction reads the exported state."""
+    def see_snapshot(self, engine: Engine, snapshot: str | None) -> Engine:
+        """The same database; each transaction reads the exported state, if it has a name."""
         ...
 
     def named_rows(self, name: str, columns: Sequence[str]) -> str:

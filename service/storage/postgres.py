@@ -327,8 +327,10 @@ class Postgres:
         session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         return str(session.execute("SELECT pg_export_snapshot()").fetchone()[0])
 
-    def see_snapshot(self, engine: Engine, snapshot: str) -> Engine:
-        """The same database; each transaction reads the exported state."""
+    def see_snapshot(self, engine: Engine, snapshot: str | None) -> Engine:
+        """The same database; each transaction reads the exported state, if there is one."""
+        if snapshot is None:
+            return engine
         seen = engine.execution_options(isolation_level="REPEATABLE READ")
 
         @event.listens_for(seen, "begin")

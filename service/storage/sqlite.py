@@ -318,9 +318,9 @@ class Sqlite:
         """None: a state has no name."""
         return None
 
-    def see_snapshot(self, engine: Engine, _snapshot: str) -> Engine:
-        """Never asked for, because a state has no name."""
-        raise NotImplementedError(f"a state of {engine.dialect.name} has no name")
+    def see_snapshot(self, engine: Engine, _snapshot: str | None) -> Engine:
+        """The engine itself: a state has no name."""
+        return engine
 
     def named_rows(self, name: str, _columns: Sequence[str]) -> str:
         """The columns of VALUES have the names column1, column2 and so on."""

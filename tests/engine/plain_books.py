@@ -59,9 +59,9 @@ class Books:
         self.suspense: dict[Key, Row] = {}
         """By caller and reference."""
         self.lapses: dict[tuple[RentalKey, int], tuple[str, str, int]] = {}
-        """What time ended, by rental and version: its kind, its event and its instant."""
+        """Lapses by rental and version: the kind, the event and the instant."""
         self.details: dict[RentalKey, Row] = {}
-        """What was told about orders, by rental."""
+        """Details of orders, by rental."""
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}

@@ -51,7 +51,7 @@ def _payment(of: Reference, it: Row, named: str) -> Row | None:
 
 
 def _left(of: Reference, it: Row, named: str) -> int:
-    """What no bank has taken of a payment, as far as the rental has as much."""
+    """The part of a payment that no bank has taken, as far as the rental has as much."""
     payment = _payment(of, it, named)
     if payment is None:
         return 0

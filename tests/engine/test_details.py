@@ -1,4 +1,4 @@
-"""What operators tell about orders is kept, and the price shown is the price charged."""
+"""Details of orders are kept, and the price shown is the price charged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_force(desk: Desk, product_id: str = "bike") -> str:
 
 
 def test_an_order_is_kept_whole(desk: Desk) -> None:
-    """What Authorize tells about an order is stored with its authorization, and read with it."""
+    """The details of an order in Authorize are stored with its authorization, and read with it."""
     desk.put_user("ann", 700)
     it = ordered(desk, authorize())
     kept = details(desk, it)

@@ -1,4 +1,4 @@
-"""What time ended or decided is listed, and what a call ended is not."""
+"""Endings and decisions by time are listed; those by a call are not."""
 
 from __future__ import annotations
 

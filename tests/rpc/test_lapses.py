@@ -1,4 +1,4 @@
-"""What time ended, as operators list it."""
+"""Operators list what time ended."""
 
 from __future__ import annotations
 

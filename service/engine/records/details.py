@@ -1,4 +1,4 @@
-"""What an operator told about the order of an authorization: one row if it told anything."""
+"""Details of the order behind an authorization: one row if the operator gave any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time alone ended or decided: one row for each such step."""
+"""Lapses: one row for each step by which time alone ended or decided something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators told about the orders of authorizations."""
+"""The table of details of orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time alone ended or decided."""
+"""The table of lapses: steps by which time alone ended or decided something."""
 
 from __future__ import annotations
 

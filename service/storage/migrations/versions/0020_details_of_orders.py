@@ -1,4 +1,4 @@
-"""What operators tell about orders, and what time ended: a row for each.
+"""Tables for details of orders, and for lapses: steps that time alone took.
 
 Authorizations of before have none, and a server of the build before writes none: it does not know
 the fields of the requests, and the list of what time ended begins with this build.
