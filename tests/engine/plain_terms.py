@@ -163,9 +163,10 @@ def unrecovered(it: Row) -> int:
 def standing(it: Row) -> int:
     """The person's money that is still here: in the deposit, owed back, or for the charge.
 
-    Money paid to the operator never came here; it counts as the last to be given back.
+    Money paid to the operator never came here; it counts as the last to be given back. Money that
+    went out twice is not here either, also after it was written off.
     """
-    charge = max(0, refundable(it) - it["elsewhere"])
+    charge = max(0, refundable(it) - it["elsewhere"] - it["overpaid_written_off"])
     return int(it["held_cash"] + it["refund_payable"] + charge)
 
 
