@@ -18,7 +18,6 @@ from service.engine.tables import (
     DEBTS,
     ENTRIES,
     LINES,
-    TABLES,
     TRANSFERS,
     Key,
     Pair,
@@ -146,16 +145,18 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
 
     Later commands of a batch see the changes of earlier ones. Only `merge` changes rows.
 
+    The dictionary of a table is made when it is first named. Most batches name few tables.
+
     read     rows as read, by table and key
     changed  rows that differ from those read; None for a deleted row
     added    rows of tables without a key
     """
 
     def __init__(self) -> None:
-        super().__init__({table: {} for table in TABLES})
-        self.read: dict[Table[Any, Any], dict[Any, Any]] = {table: {} for table in TABLES}
-        self.changed: dict[Table[Any, Any], dict[Any, Any]] = {}
-        self.added: dict[Table[Any, Any], list[Any]] = {}
+        super().__init__()
+        self.read: dict[Table[Any, Any], dict[Any, Any]] = defaultdict(dict)
+        self.changed: dict[Table[Any, Any], dict[Any, Any]] = defaultdict(dict)
+        self.added: dict[Table[Any, Any], list[Any]] = defaultdict(list)
         self.payable: dict[Pair, int] = {}
         """The change of operators' balances by this batch, by operator and currency."""
         self.taken_payable: dict[Pair, TakenPayable] = {}
@@ -172,6 +173,10 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
     if TYPE_CHECKING:
 
         def __getitem__(self, table: Table[Key, Row]) -> dict[Key, Row]: ...
+
+    def __missing__(self, table: Table[Any, Any]) -> dict[Any, Any]:
+        rows = self[table] = dict[Any, Any]()
+        return rows
 
     def lines_of(self, user_id: str) -> list[Line]:
         """All lines of a person, in the order of the currencies."""
@@ -230,11 +235,11 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
         """Applies a command's draft to the batch."""
         for table, key in draft.gone:
             self[table].pop(key, None)
-            self.changed.setdefault(table, {})[key] = None
+            self.changed[table][key] = None
         for table, rows in draft.items():
             key_of = table.key_of
             if key_of is None:
-                self.added.setdefault(table, []).extend(rows)
+                self.added[table] += rows
                 if table is ENTRIES:
                     for entry in rows:
                         amount_minor = entry.amount_minor
@@ -245,7 +250,7 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
                         of = (entry.operator_id, entry.currency)
                         self.payable[of] = self.payable.get(of, 0) + amount_minor
                 continue
-            now, changed = self[table], self.changed.setdefault(table, {})
+            now, changed = self[table], self.changed[table]
             for row in rows:
                 key = key_of(row)
                 now[key] = changed[key] = row

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
@@ -44,8 +45,10 @@ class Table(Generic[Key, Row]):
     locked   whether rows are locked when read, if the database has several writers
     rare     columns that mostly have the record's default, and that few steps change
     columns  all columns of the record, in order
-    usual    the record's defaults of the rare columns
+    usual    the values that most new rows have in the rare columns (the record's defaults), and in
+             some more
     rare_of  the rare columns' values of a record
+    usual_of the values of the columns of `usual` of a record
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Table(Generic[Key, Row]):
         taken: Sequence[str] = (),
         locked: bool = False,
         rare: Sequence[str] = (),
+        usual: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.record = record
@@ -69,8 +73,9 @@ class Table(Generic[Key, Row]):
         self.taken = tuple(taken)
         self.locked = locked
         self.rare = tuple(rare)
-        self.usual = tuple([defaults_of(record)[name] for name in rare])
-        self.rare_of: Callable[[Row], tuple[Any, ...]] = _getter(record, self.rare)
+        self.usual = {**{name: defaults_of(record)[name] for name in rare}, **usual}
+        self.rare_of: Callable[[Row], Any] = _getter(record, self.rare)
+        self.usual_of: Callable[[Row], Any] = _getter(record, tuple(self.usual))
         self.key_of: Callable[[Row], Key] | None = _getter(record, self.key) if key else None
 
     def __repr__(self) -> str:
@@ -135,8 +140,18 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
         *("uncollected_minor", "refund_since_us", "refund_tries", "unheld_minor"),
         *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us"),
     ],
+    usual={
+        **dict.fromkeys(["parent_id", "group_id"], ""),
+        **dict.fromkeys(["cash_minor", "held_cash_minor", "captured_minor"], 0),
+        **dict.fromkeys(["captured_credit_minor", "fee_minor", "captures", "paused_us"], 0),
+        "close_us": None,
+    },
 )
-DECISIONS: Table[None, Decision] = Table("decisions", Decision)
+DECISIONS: Table[None, Decision] = Table(
+    "decisions",
+    Decision,
+    usual={"unscorable_reason": None, "unscorable_feature": ""},
+)
 REQUESTS: Table[Pair, RequestRecord] = Table(
     "requests", RequestRecord, ["caller", "request_id"], taken=["method"]
 )

@@ -57,7 +57,7 @@ class Converter(Generic[Row]):
 
     values         the row of a record, followed by the record's `derived` properties
     changes        the part of the row that may change: the row without the `fixed` fields
-    usual_values   as `values`, without the `rare` fields
+    usual_values   as `values`, without the `usual` fields
     usual_changes  as `changes`, without the `rare` fields
     record         the record of a row; raises KeyError or ValueError for an unknown enumeration
                    value
@@ -70,6 +70,7 @@ class Converter(Generic[Row]):
         fixed: Sequence[str] = (),
         derived: Sequence[str] = (),
         rare: Sequence[str] = (),
+        usual: Sequence[str] = (),
     ) -> None:
         kinds = kinds_of(record)
         names: dict[str, Any] = {"record": record, "new": tuple.__new__}
@@ -90,7 +91,7 @@ class Converter(Generic[Row]):
             return _compiled(f"lambda it: ({_joined([*kept, *properties])})", names)  # type: ignore[no-any-return]
 
         self.values, self.changes = row(), row(*fixed)
-        self.usual_values, self.usual_changes = row(*rare), row(*fixed, *rare)
+        self.usual_values, self.usual_changes = row(*usual), row(*fixed, *rare)
         self.record: Callable[[Sequence[Any]], Row] = _compiled(f"lambda row: {made}", names)
 
 

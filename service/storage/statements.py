@@ -307,16 +307,17 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStateme
     update = usual_insert = usual_update = None
     if declared.version:
         update = Writing(_update(declared, table, dialect), kept.changes)
-    if rare := declared.rare:
-        usual = zip(rare, declared.usual, strict=True)
-        literals = {name: _literal(table.c[name], value, dialect) for name, value in usual}
+    if usual := declared.usual:
+        literals = {name: _literal(table.c[name], it, dialect) for name, it in usual.items()}
         usual_insert = Writing(_insert(table, dialect, literals), kept.usual_values)
+    if rare := declared.rare:
         usual_update = Writing(_update(declared, table, dialect, rare), kept.usual_changes)
     return TableStatements(
         read={by: _by_keys(table, by, dialect, lock=declared.locked) for by in found_by},
         insert=Writing(_insert(table, dialect), kept.values),
         update=update,
         usual_insert=usual_insert,
+        usual_values=tuple(declared.usual.values()),
         usual_update=usual_update,
         delete=delete,
         record=kept.record,

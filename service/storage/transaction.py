@@ -39,14 +39,16 @@ class TableStatements(NamedTuple):
     update  the columns that may change, by the key and the version read; None if rows never change
     delete  rows, by the key and the columns that must be unchanged; None if rows are never deleted
 
-    The `usual` statements leave out the table's rare columns. They serve if in all rows these have
-    their defaults, or are unchanged. A parameter costs more than all other work on its column.
+    The `usual` statements leave out columns. `usual_insert` serves if all rows have the table's
+    usual values in them, and `usual_update` if no row changes a rare column. A parameter costs more
+    than all other work on its column.
     """
 
     read: dict[tuple[str, ...], RowsStatement]
     insert: Writing
     update: Writing | None
     usual_insert: Writing | None
+    usual_values: Any
     usual_update: Writing | None
     delete: str | None
     record: Callable[[Sequence[Any]], Any]
@@ -180,8 +182,8 @@ class SqlTransaction:
         of = self.statements.tables[table]
         insert = of.insert
         if of.usual_insert is not None:
-            rare = list(map(table.rare_of, rows))
-            if rare.count(table.usual) == len(rows):
+            usual = list(map(table.usual_of, rows))
+            if usual.count(of.usual_values) == len(rows):
                 insert = of.usual_insert
         insert.statement.run(self.cursor, list(map(insert.values, rows)))
 

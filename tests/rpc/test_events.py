@@ -41,7 +41,7 @@ from service.rpc import (
     collection_service,
     credit_service,
 )
-from service.rpc.convert import encode_authorization
+from service.rpc.convert import RARE, encode_authorization, encode_rest
 from service.rpc.mutations import Mutation
 from service.rpc.stored import read_answer, read_payload
 from tests.fakes import OPERATOR, START_US, serving
@@ -147,6 +147,13 @@ def test_a_response_is_put_together_as_it_would_be_serialized(
         else:
             told, held = [message.authorization], them[:1]
         assert [part.SerializeToString() for part in told] == [*map(encode_authorization, held)]
+
+
+@given(AUTHORIZATIONS)
+def test_rare_fields_alone_decide_whether_the_rest_is_encoded(it: Authorization) -> None:
+    """An authorization whose rare fields have their defaults has no bytes after its ends."""
+    usual = {name: Authorization._field_defaults.get(name, "") for name in RARE}
+    assert encode_rest(it._replace(**usual)) == b""
 
 
 def test_every_response_with_authorizations_is_composed() -> None:

@@ -78,20 +78,32 @@ def test_a_new_row_with_a_rare_value_is_inserted_whole(desk: Desk) -> None:
     """A new row whose rare columns differ from their defaults is stored with them, also beside rows
     with the defaults."""
     (it,) = authorizations(desk, 1)
-    usual = [it._replace(authorization_id=f"usual-{n}") for n in range(3)]
-    rare = [it._replace(authorization_id=f"rare-{n}", write_off_by="key-1", rung=3) for n in "ab"]
+    asked = it._replace(**AUTHORIZATIONS.usual)
+    usual = [asked._replace(authorization_id=f"usual-{n}") for n in range(3)]
+    rare = [asked._replace(authorization_id=f"rare-{n}", write_off_by="k", rung=3) for n in "ab"]
     for new in ([usual[0]], [rare[0]], [usual[1], rare[1], usual[2]]):
         assert written(desk, AUTHORIZATIONS, *new) == new
 
 
-def test_the_usual_values_are_the_records_defaults(desk: Desk) -> None:
-    """A row without rare values is read as it was written: the statement's literals are the
-    record's defaults."""
-    (it,) = authorizations(desk, 1)
-    assert AUTHORIZATIONS.rare_of(it) == AUTHORIZATIONS.usual
+@pytest.mark.parametrize("name", AUTHORIZATIONS.usual)
+def test_a_new_row_with_an_unusual_value_is_inserted_whole(desk: Desk, name: str) -> None:
+    """A new row in which any one of the usual columns has another value is not taken for usual."""
+    desk.put_users(ann=700)
+    it = rental(desk, authorize("ann"))
+    another: dict[str, Any] = {name: "another"}
+    usual = [*AUTHORIZATIONS.usual.values()]
+    assert [*AUTHORIZATIONS.usual_of(it)] == usual
+    assert [*AUTHORIZATIONS.usual_of(it._replace(**another))] != usual
+
+
+def test_usual_values_are_read_as_they_were_written(desk: Desk) -> None:
+    """A row without rare values is read as it was written: the statement's literals are the usual
+    values."""
+    desk.put_users(ann=700)
+    it = rental(desk, authorize("ann"))
     assert stored(desk, it) == it
     opened = Line(it.user_id, "USD", subject_key=b"key", subject=b"subject")
-    assert LINES.rare_of(opened) == LINES.usual
+    assert LINES.usual_of(opened) == tuple(LINES.usual.values())
     assert written(desk, LINES, opened) == [opened]
 
 

@@ -73,6 +73,7 @@ def of_records(
         fixed=(*declared.fixed, *declared.key),
         derived=derived,
         rare=declared.rare,
+        usual=tuple(declared.usual),
     )
     columns += [instant_column(name) for name in derived]
     return Table(declared.name, metadata, *first, *columns, *last, *rest)
