@@ -36,13 +36,16 @@ def complain(it: Authorization, now_us: int) -> Step:
     return step(it, (), Transition.CASE_OPENED, now_us)
 
 
+CLAIM_LATE = Act(settlement.CLAIM_RETURN.call, frozenset({State.SETTLED}))
+
+
 def require_late_claim(it: Authorization, *, dated: bool) -> None:
     """Raises IllegalState unless the person may claim an earlier return of a settled rental.
 
     If the item is neither missing nor sold, only an earlier time changes the charge, so the claim
     must be dated.
     """
-    require(it, Act(settlement.CLAIM_RETURN.call, frozenset({State.SETTLED})))
+    require(it, CLAIM_LATE)
     require_rental(it)
     if it.custody not in settlement.AWAY and not dated:
         raise IllegalState(

@@ -11,25 +11,28 @@ from service.engine.tables import DETAILS
 
 def add_order(draft: Draft, it: Authorization, order: Order, price_hash: str, now_us: int) -> None:
     """Adds the details of a new authorization."""
-    draft[DETAILS].append(
-        DetailsRecord(
-            it.user_id,
-            it.authorization_id,
-            it.operator_id,
-            order.order_reference,
-            order.labels,
-            order.device_hash,
-            order.payment_account_hash,
-            order.rail_account,
-            order.time_zone,
-            price_hash,
-            *order.place,
-            "",
-            "",
-            it.version,
-            now_us,
-            b"",
-        ).sealed()
+    draft[DETAILS].append(_details(it, order, price_hash, now_us).sealed())
+
+
+def _details(it: Authorization, order: Order, price_hash: str, now_us: int) -> DetailsRecord:
+    """Details without an end and without a digest."""
+    return DetailsRecord(
+        it.user_id,
+        it.authorization_id,
+        it.operator_id,
+        order.order_reference,
+        order.labels,
+        order.device_hash,
+        order.payment_account_hash,
+        order.rail_account,
+        order.time_zone,
+        price_hash,
+        *order.place,
+        "",
+        "",
+        it.version,
+        now_us,
+        b"",
     )
 
 
@@ -48,8 +51,7 @@ def add_place(
     """
     known = rows[DETAILS].get((it.user_id, it.authorization_id))
     if known is None:
-        add_order(draft, it, NO_ORDER, "", now_us)
-        known = draft[DETAILS].pop()
+        known = _details(it, NO_ORDER, "", now_us)
     if start is not None:
         known = known._replace(start_station=start.station, start_condition=start.condition)
     if end is not None:

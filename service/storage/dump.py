@@ -151,13 +151,11 @@ def read(source: Path, url: str, postgres_bin: Path | None) -> None:
 
 
 @contextmanager
-def _snapshot(engine: Engine) -> Iterator[tuple[Connection, str]]:
+def _snapshot(engine: Engine) -> Iterator[tuple[Connection, str | None]]:
     """A transaction that exports its snapshot, and the snapshot's name."""
     repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
     with repeatable.connect() as connection, connection.begin():
-        # The transaction is idle until the dump is done.
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
+        yield connection, backend_of(engine).export_snapshot(connection)
 
 
 def _tools(connection: Connection, folder: Path | None) -> Tools:
