@@ -1,4 +1,5 @@
-"""A bare grpc.aio server with Authorize's messages: the ceiling of a unary call in Python.
+"""A bare grpc.aio server with the messages of Authorize and Settle: the ceiling of a unary call in
+Python.
 
 It parses each request and serialises an answer with a real answer's size and fields, as the
 generated code does, and does nothing else: no key, checks, score, ledger or disk.
@@ -54,21 +55,35 @@ def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
 
 
 class _Echo(AuthorizationServiceServicer):
-    def __init__(self, answer: authorization_service_pb2.AuthorizeResponse) -> None:
+    def __init__(
+        self,
+        answer: authorization_service_pb2.AuthorizeResponse,
+        settled: authorization_service_pb2.SettleAuthorizationResponse,
+    ) -> None:
         self._answer = answer
+        self._settled = settled
 
     async def Authorize(
         self, request: authorization_service_pb2.AuthorizeRequest, context: Any
     ) -> authorization_service_pb2.AuthorizeResponse:
         return self._answer
 
+    async def SettleAuthorization(
+        self, request: authorization_service_pb2.SettleAuthorizationRequest, context: Any
+    ) -> authorization_service_pb2.SettleAuthorizationResponse:
+        return self._settled
 
-async def serve(listen: str, answer: authorization_service_pb2.AuthorizeResponse) -> None:
+
+async def serve(
+    listen: str,
+    answer: authorization_service_pb2.AuthorizeResponse,
+    settled: authorization_service_pb2.SettleAuthorizationResponse,
+) -> None:
     """Answer until SIGTERM; logs ``serving`` and ``stopped`` to stderr like the real server."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server()
-    add_AuthorizationServiceServicer_to_server(_Echo(answer), server)  # type: ignore[no-untyped-call]
+    add_AuthorizationServiceServicer_to_server(_Echo(answer, settled), server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(listen)
     await server.start()
     _log("serving")
@@ -88,12 +103,24 @@ def _log(event: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A recorded AuthorizeResponse to answer with, serialised.",
 )
-def main(listen: str, answer: Path | None) -> None:
+@click.option(
+    "--settled",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A recorded SettleAuthorizationResponse to answer with, serialised.",
+)
+def main(listen: str, answer: Path | None, settled: Path | None) -> None:
     """Serve the echo until SIGTERM."""
     message = canned_answer()
     if answer is not None:
         message = authorization_service_pb2.AuthorizeResponse.FromString(answer.read_bytes())
-    asyncio.run(serve(listen, message))
+    settlement = authorization_service_pb2.SettleAuthorizationResponse(
+        authorization=message.authorization
+    )
+    if settled is not None:
+        settlement = authorization_service_pb2.SettleAuthorizationResponse.FromString(
+            settled.read_bytes()
+        )
+    asyncio.run(serve(listen, message, settlement))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The load generator: a closed loop of Authorize calls from its own process.
+"""The load generator: a closed loop of Authorize or Settle calls from its own process.
 
 Closed loop: each caller sends its next call when the last one was answered. A slow server therefore
 gets fewer calls, and latencies are those of a caller in a queue.
 
 All messages are distinct and serialised before the clock starts; answers are parsed as by any
-client, and counted after it stops.
+client, and counted after it stops. For Settle, the rentals are made before the clock starts too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,29 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import grpc
 from freehold.v1.authorization_pb2 import Authorization
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    SettleAuthorizationRequest,
+    SettleAuthorizationResponse,
+)
 
 from benchmarks.harness import BenchmarkError, percentile
 from benchmarks.processes import busy_seconds, cpu_seconds, spawn
 
-_METHOD = "/freehold.v1.AuthorizationService/Authorize"
+AUTHORIZE, SETTLE = METHODS = ("Authorize", "Settle")
+
+_AUTHORIZE = "/freehold.v1.AuthorizationService/Authorize"
+_SETTLE = "/freehold.v1.AuthorizationService/SettleAuthorization"
 _DEADLINE_S = 10.0
 _SHOWN_ERRORS = 5
+_Answer = AuthorizeResponse | SettleAuthorizationResponse
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,10 @@ class Job:
     product_id  the rented product
     in_flight   callers, each with one call under way
     warm_up     calls made before the clock starts
-    users       one id per call, warm-up first: the run makes len(users) calls in all
+    users       one id per call, warm-up first: Authorize is called len(users) times in all
     seed        request ids and asset ids follow from it
+    method      AUTHORIZE, or SETTLE. Then each user's rental is authorized first, and the ones
+                that are ACTIVE are settled; the same share of these calls is warm-up
     """
 
     port: int
@@ -56,6 +67,7 @@ class Job:
     warm_up: int
     users: tuple[str, ...]
     seed: int
+    method: str = AUTHORIZE
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,12 @@ class Report:
     other_cpu_share   CPU time of everything else on the machine / wall time
     server_cpu_us     CPU microseconds of the server per call
     states            answers by state of the authorization, warm-up included
-    held              answers whose hold is on the credit line, warm-up included
+    moved             answers that moved money, warm-up included: a hold on the credit line, or a
+                      captured amount
     request_bytes     mean serialised size of a request
     response_bytes    mean serialised size of an answer
-    sample            an ACTIVE answer, serialised, in hexadecimal; empty when there was none
+    sample            an answer that moved money, serialised, in hexadecimal; empty when there was
+                      none
     """
 
     acknowledged: int
@@ -92,7 +106,7 @@ class Report:
     other_cpu_share: float
     server_cpu_us: float
     states: dict[str, int]
-    held: int
+    moved: int
     request_bytes: float
     response_bytes: float
     sample: str
@@ -113,23 +127,46 @@ def messages(job: Job) -> list[bytes]:
     ]
 
 
+def settlements(job: Job, names: Sequence[str]) -> list[bytes]:
+    """One serialised SettleAuthorizationRequest per rental: the usage until now, by the tariff.
+
+    Earlier builds know all its fields.
+    """
+    source = random.Random(f"settle {job.seed}")
+    return [
+        SettleAuthorizationRequest(
+            request_id=str(uuid.UUID(int=source.getrandbits(128), version=4)),
+            name=name,
+            usage=SettleAuthorizationRequest.Usage(),
+        ).SerializeToString()
+        for name in names
+    ]
+
+
 async def run(job: Job) -> Report:
     """Run the job in this process. Raises BenchmarkError when no call was answered with OK."""
-    requests = messages(job)
-    answers: list[AuthorizeResponse] = []
+    requests, warm_up = messages(job), job.warm_up
+    answers: list[_Answer] = []
     errors: list[str] = []
     options = (("grpc.use_local_subchannel_pool", 1),)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{job.port}", options=options) as channel:
-        call = channel.unary_unary(_METHOD, response_deserializer=AuthorizeResponse.FromString)
-        warm_up = requests[: job.warm_up]
-        await _drive(call, job, iter(warm_up), answers, errors)
+        call = channel.unary_unary(_AUTHORIZE, response_deserializer=AuthorizeResponse.FromString)
+        if job.method == SETTLE:
+            await _drive(call, job, iter(requests), answers, errors)
+            requests = settlements(job, [a.authorization.name for a in answers if _active(a)])
+            warm_up = max(1, len(requests) * job.warm_up // len(job.users))
+            answers.clear()
+            call = channel.unary_unary(
+                _SETTLE, response_deserializer=SettleAuthorizationResponse.FromString
+            )
+        await _drive(call, job, iter(requests[:warm_up]), answers, errors)
         warm = len(answers)
         gc.collect()
         gc.freeze()  # garbage collections of the generator would show as the server's latency
         gc.disable()
         server, load, busy = cpu_seconds(job.server_pid), time.process_time(), busy_seconds()
         started = time.perf_counter()
-        latencies = await _drive(call, job, iter(requests[job.warm_up :]), answers, errors)
+        latencies = await _drive(call, job, iter(requests[warm_up:]), answers, errors)
         wall = time.perf_counter() - started
         server = cpu_seconds(job.server_pid) - server
         load = time.process_time() - load
@@ -153,7 +190,7 @@ async def run(job: Job) -> Report:
         other_cpu_share=max(0.0, busy - server - load) / wall,
         server_cpu_us=server / measured * 1e6,
         states=_states(answers),
-        held=sum(a.authorization.held_credit.amount_minor > 0 for a in answers),
+        moved=sum(map(_moved, answers)),
         request_bytes=sum(map(len, requests)) / len(requests),
         response_bytes=sum(a.ByteSize() for a in answers) / len(answers),
         sample=_sample(answers),
@@ -164,7 +201,7 @@ async def _drive(
     call: Any,
     job: Job,
     requests: Iterator[bytes],
-    answers: list[AuthorizeResponse],
+    answers: list[_Answer],
     errors: list[str],
 ) -> list[float]:
     """Send all requests, `in_flight` at a time; return the latencies in seconds of the OK
@@ -188,7 +225,7 @@ async def _drive(
     return latencies
 
 
-def _states(answers: list[AuthorizeResponse]) -> dict[str, int]:
+def _states(answers: list[_Answer]) -> dict[str, int]:
     counts = Counter(answer.authorization.state for answer in answers)
     return {
         Authorization.State.Name(state).removeprefix("STATE_"): count
@@ -196,11 +233,17 @@ def _states(answers: list[AuthorizeResponse]) -> dict[str, int]:
     }
 
 
-def _sample(answers: list[AuthorizeResponse]) -> str:
-    for answer in answers:
-        if answer.authorization.state == Authorization.STATE_ACTIVE:
-            return answer.SerializeToString().hex()
-    return ""
+def _active(answer: _Answer) -> bool:
+    return answer.authorization.state == Authorization.STATE_ACTIVE
+
+
+def _moved(answer: _Answer) -> bool:
+    it = answer.authorization
+    return it.held_credit.amount_minor > 0 or it.captured.amount_minor > 0
+
+
+def _sample(answers: list[_Answer]) -> str:
+    return next((a.SerializeToString().hex() for a in answers if _moved(a)), "")
 
 
 def generate(job: Job, *, core: int) -> Report:

@@ -1,10 +1,14 @@
-"""How much of a bare gRPC call's speed is left when Authorize does all its work?
+"""How much of a bare gRPC call's speed is left when Authorize, or Settle, does all its work?
 
 The same load generator sends the same messages, alternately in one run, to a bare ``grpc.aio`` echo
 and to Freehold. Both servers are pinned to one core, the generator to another. Every Authorize has
 its own request id, item and person; the people have real features, and the database is a file on
 disk. Afterwards the rows in that file are counted: fewer rows than calls answered with OK fail the
 benchmark, and so does a run in which most calls held nothing.
+
+With ``--method Settle`` every person's rental is authorized before the clock starts, and those that
+got a hold at once, about two thirds, are settled: the usage is billed, captured and collected. The
+figures are of the settlements alone, but the batches are of both calls.
 
 The database is prepared once: migrated, with an operator and its products, and all people loaded by
 PutUsers. Each level of calls in flight starts servers on fresh copies of it, so the mean batch is
@@ -42,17 +46,17 @@ from benchmarks.harness import (
     revision,
     write_json,
 )
-from benchmarks.load import Job, Report, generate
+from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, prepare_beside, serve
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import (
     Level,
     acknowledged_of,
     beside_of,
-    check_held,
+    check_moved,
     check_rows,
-    held_of,
     level_of,
+    moved_of,
 )
 from benchmarks.rpc_table import show
 
@@ -67,7 +71,7 @@ class Plan:
     calls.
 
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
-    build, if there is one.
+    build, if there is one. `method` is one of METHODS.
     """
 
     in_flight: tuple[int, ...]
@@ -77,6 +81,7 @@ class Plan:
     warm_up: int
     seed: int
     beside: Path | None
+    method: str
 
     @property
     def people(self) -> int:
@@ -93,6 +98,13 @@ class Plan:
 
 
 @click.command()
+@click.option(
+    "--method",
+    default=AUTHORIZE,
+    show_default=True,
+    type=click.Choice(METHODS),
+    help="The measured call. Settle's rentals are authorized before the clock starts.",
+)
 @click.option("--in-flight", default="8,64,128", show_default=True, help="Levels, with commas.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
 @click.option(
@@ -144,6 +156,7 @@ class Plan:
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
+    method: str,
     in_flight: str,
     rounds: int,
     rounds_a_start: int,
@@ -155,8 +168,10 @@ def rpc(
     beside: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Authorize against a bare gRPC echo, same messages, same load, in turn."""
-    plan = Plan(_levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside))
+    """Authorize or Settle against a bare gRPC echo, same messages, same load, in turn."""
+    plan = Plan(
+        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method
+    )
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -174,6 +189,7 @@ def rpc(
         machine=described,
         commit=head,
         figures={
+            "method": method,
             "p99_ratio": headline.p99_ratio.median,
             "ratio_in_flight": headline.in_flight,
             "rounds_a_start": rounds_a_start,
@@ -228,8 +244,8 @@ def _measure(
             progress.update(task, description=done, advance=1)
 
         prepared = prepare(work, given or own, plan.people, plan.seed)
-        answer = _probe(work, prepared, plan.seed)
-        builds = {"Authorize": prepared}
+        answer = _probe(work, prepared, plan.seed, plan.method)
+        builds = {"here": prepared}
         if plan.beside is not None:
             theirs = given or plan.beside / ".freehold" / "model"
             builds["beside"] = prepare_beside(
@@ -262,9 +278,9 @@ def _level(
         part.mkdir()
         _start(part, builds, answer, in_flight, plan, plan.starts[start], order, sums, step)
     for name in builds:
-        check_rows(sums[name].rows, acknowledged_of(sums[name].reports))
-        check_held(held_of(sums[name].reports), acknowledged_of(sums[name].reports))
-    echo, here = sums["echo"].reports, sums["Authorize"]
+        check_rows(sums[name].rows, acknowledged_of(sums[name].reports), plan.method)
+        check_moved(moved_of(sums[name].reports), acknowledged_of(sums[name].reports))
+    echo, here = sums["echo"].reports, sums["here"]
     beside = None
     if plan.beside is not None:
         other = sums["beside"]
@@ -292,7 +308,7 @@ def _start(
         servers[name] = (
             serve(databases[name], builds[name], log, server_core)
             if name in builds
-            else _echo(answer, log, server_core)
+            else _echo(answer, plan.method, log, server_core)
         )
     with ExitStack() as running:
         for server in servers.values():
@@ -300,7 +316,7 @@ def _start(
         for turn, order in in_turn(names, len(rounds)):
             number, each = rounds[turn], plan.people // plan.rounds
             for name in order:
-                prepared = builds.get(name, builds["Authorize"])  # the echo checks no key
+                prepared = builds.get(name, builds["here"])  # the echo checks no key
                 job = Job(
                     port=servers[name].port,
                     server_pid=servers[name].pid,
@@ -310,6 +326,7 @@ def _start(
                     warm_up=plan.warm_up,
                     users=prepared.users[number * each : (number + 1) * each],
                     seed=plan.seed * 1000 + number,  # the same messages for all servers
+                    method=plan.method,
                 )
                 report = generate(job, core=load_core)
                 if report.errors:
@@ -325,13 +342,13 @@ def _start(
         database.unlink()
 
 
-def _echo(answer: Path, log: Path, core: int) -> Server:
-    port = free_port()
-    arguments = ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--answer", str(answer)]
+def _echo(answer: Path, method: str, log: Path, core: int) -> Server:
+    port, recorded = free_port(), "--settled" if method == SETTLE else "--answer"
+    arguments = ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer)]
     return Server(arguments, core=core, port=port, log=log)
 
 
-def _probe(work: Path, prepared: Prepared, seed: int) -> Path:
+def _probe(work: Path, prepared: Prepared, seed: int, method: str) -> Path:
     """A few calls on a copy: they fail early, and record a real answer for the echo."""
     server_core, load_core = two_cores()
     database = copy(prepared, work / "probe.db")
@@ -345,6 +362,7 @@ def _probe(work: Path, prepared: Prepared, seed: int) -> Path:
             warm_up=1,
             users=prepared.users[:_PROBE_CALLS],
             seed=seed,
+            method=method,
         )
         report = generate(job, core=load_core)
     if report.errors or not report.sample:

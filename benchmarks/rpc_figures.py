@@ -9,9 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.harness import BenchmarkError, Quartiles, Spread, quartiles, ratios, spread
-from benchmarks.load import Report
+from benchmarks.load import SETTLE, Report
 
-_LEAST_HELD_SHARE = 0.5
+_LEAST_MOVED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Beside:
-    """The other build at one level, and this one's Authorize compared with it.
+    """The other build at one level, and this one compared with it.
 
     revision    its commit, or the name of its folder
     time_ratio  seconds of wall time per call, of this build over the other's, of the same round
     cpu_ratio   server CPU per call, of this build over the other's, of the same round
     ratio       the other's calls per second over the echo's, of the same round
-    batch_mean  authorizations per commit, warm-up included
+    freehold    the other build's server
+    batch_mean  commands per commit, as of `Level`
     """
 
     revision: str
     time_ratio: Quartiles
     cpu_ratio: Quartiles
     ratio: Spread
-    authorize: Side
+    freehold: Side
     batch_mean: float
 
 
@@ -52,15 +53,15 @@ class Beside:
 class Level:
     """Both servers at one number of calls in flight.
 
-    ratio         Authorize's calls per second over the echo's, of the same round
-    p99_ratio     Authorize's p99 over the echo's, of the same round
-    cpu_ratio     the echo's server CPU per call over Authorize's; what the ratio would be if
+    ratio         Freehold's calls per second over the echo's, of the same round
+    p99_ratio     Freehold's p99 over the echo's, of the same round
+    cpu_ratio     the echo's server CPU per call over Freehold's; what the ratio would be if
                   the generator cost nothing
-    batch_mean    authorizations per commit, warm-up included
-    batches       commits by the number of authorizations in them, as the server logged it
-    acknowledged  Authorize calls answered with OK, warm-up included
+    batch_mean    commands per commit, warm-up included, and for Settle the Authorize calls before
+    batches       commits by the number of commands in them, as the server logged it
+    acknowledged  measured calls answered with OK, warm-up included
     rows          rows in the authorizations table afterwards, by state
-    held          answers whose hold is on the credit line
+    moved         answers that moved money, as of `benchmarks.load.Report`
     beside        the other build, where there is one
     """
 
@@ -69,37 +70,37 @@ class Level:
     p99_ratio: Spread
     cpu_ratio: Spread
     echo: Side
-    authorize: Side
+    freehold: Side
     batch_mean: float
     batches: dict[str, int]
     acknowledged: int
     rows: dict[str, int]
-    held: int
+    moved: int
     beside: Beside | None = None
 
 
-def check_rows(rows: dict[str, int], acknowledged: int) -> None:
+def check_rows(rows: dict[str, int], acknowledged: int, method: str) -> None:
     """Raise BenchmarkError when the database has fewer authorizations than calls were answered with
-    OK."""
-    counted = sum(rows.values())
+    OK; for Settle, only those that are settled count."""
+    counted = rows.get("SETTLED", 0) if method == SETTLE else sum(rows.values())
     if counted < acknowledged:
         raise BenchmarkError(
             f"{acknowledged} calls were answered with OK, but the database holds only "
-            f"{counted} authorizations: {rows}"
+            f"{counted} {'settled ' if method == SETTLE else ''}authorizations: {rows}"
         )
 
 
-def check_held(held: int, acknowledged: int) -> None:
-    """Raise BenchmarkError when most answers held nothing, because declining is cheaper than
-    holding."""
-    if held < _LEAST_HELD_SHARE * acknowledged:
-        raise BenchmarkError(f"only {held} of {acknowledged} calls held a deposit on the line")
+def check_moved(moved: int, acknowledged: int) -> None:
+    """Raise BenchmarkError when most answers moved no money, because declining is cheaper than
+    holding, and releasing cheaper than charging."""
+    if moved < _LEAST_MOVED_SHARE * acknowledged:
+        raise BenchmarkError(f"only {moved} of {acknowledged} calls held or captured an amount")
 
 
 def level_of(
     in_flight: int,
     echo: Sequence[Report],
-    authorize: Sequence[Report],
+    here: Sequence[Report],
     stopped: Sequence[dict[str, Any]],
     rows: dict[str, int],
     beside: Beside | None = None,
@@ -110,16 +111,16 @@ def level_of(
         batches.update(line.get("batch_histogram", {}))
     return Level(
         in_flight=in_flight,
-        ratio=_paired(authorize, echo, lambda r: r.calls_per_s),
-        p99_ratio=_paired(authorize, echo, lambda r: r.latency_ms_p99),
-        cpu_ratio=_paired(echo, authorize, lambda r: r.server_cpu_us),
+        ratio=_paired(here, echo, lambda r: r.calls_per_s),
+        p99_ratio=_paired(here, echo, lambda r: r.latency_ms_p99),
+        cpu_ratio=_paired(echo, here, lambda r: r.server_cpu_us),
         echo=_side(echo),
-        authorize=_side(authorize),
+        freehold=_side(here),
         batch_mean=_batch_mean(stopped),
         batches={size: batches[size] for size in sorted(batches, key=int)},
-        acknowledged=acknowledged_of(authorize),
+        acknowledged=acknowledged_of(here),
         rows=rows,
-        held=held_of(authorize),
+        moved=moved_of(here),
         beside=beside,
     )
 
@@ -139,7 +140,7 @@ def beside_of(
         time_ratio=quartiles(_ratios(beside, here, lambda r: r.calls_per_s)),
         cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
         ratio=_paired(beside, echo, lambda r: r.calls_per_s),
-        authorize=_side(beside),
+        freehold=_side(beside),
         batch_mean=_batch_mean(stopped),
     )
 
@@ -165,9 +166,9 @@ def acknowledged_of(reports: Sequence[Report]) -> int:
     return sum(report.acknowledged for report in reports)
 
 
-def held_of(reports: Sequence[Report]) -> int:
-    """The number of answers whose hold is on the credit line."""
-    return sum(report.held for report in reports)
+def moved_of(reports: Sequence[Report]) -> int:
+    """The number of answers that moved money."""
+    return sum(report.moved for report in reports)
 
 
 def _side(reports: Sequence[Report]) -> Side:

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Quartiles, Spread
+from benchmarks.load import SETTLE
 from benchmarks.rpc_figures import Beside, Level, Side
 
 _SATURATED = 0.95
 _BUSY = 0.25
+_SETTLED = "Settled are the rentals of these that got a hold at once. "
 
 
 def show(console: Console, content: dict[str, Any], levels: Sequence[Level]) -> None:
@@ -22,10 +24,10 @@ def show(console: Console, content: dict[str, Any], levels: Sequence[Level]) -> 
     if saturated:
         console.print(
             f"At {', '.join(map(str, saturated))} in flight the generator's own core was full: "
-            "the echo could have been faster, so the ratio flatters Authorize; the CPU per call "
-            "does not."
+            f"the echo could have been faster, so the ratio flatters {content['method']}; the CPU "
+            "per call does not."
         )
-    others = max(m.authorize.other_cpu_share.median for m in levels)
+    others = max(m.freehold.other_cpu_share.median for m in levels)
     if others > _BUSY:
         console.print(
             f"Other processes took {others:.0%} of a core meanwhile: these figures are of a busy "
@@ -34,16 +36,17 @@ def show(console: Console, content: dict[str, Any], levels: Sequence[Level]) -> 
 
 
 def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
-    host, head = content["machine"], content["commit"]
+    host, head, method = content["machine"], content["commit"], content["method"]
     load = host["load_average"]
     table = Table(
         title=(
-            f"Authorize keeps {content['ratio']:.2f} of a bare gRPC echo's throughput "
+            f"{method} keeps {content['ratio']:.2f} of a bare gRPC echo's throughput "
             f"at {content['ratio_in_flight']} calls in flight"
         ),
         caption=(
             f"Medians of {content['rounds']} rounds of {content['calls']} calls. "
-            f"Echo and Authorize in turn, ratios within a round. Every "
+            f"{_SETTLED if method == SETTLE else ''}"
+            f"Echo and {method} in turn, ratios within a round. Every "
             f"call has its own request id, item and person. CPU µs/call are the server's; CPU "
             f"shares are server / load generator / everything else, of one core each.\n"
             f"{host['cpu']}, {host['cores']} cores, {host['kernel']}, Python {host['python']}, "
@@ -62,31 +65,31 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
         table.add_row(name, *(of(level) for level in levels), end_section=last)
 
     row("echo, calls/s", lambda m: f"{m.echo.calls_per_s.median:,.0f}")
-    row("Authorize, calls/s", lambda m: f"{m.authorize.calls_per_s.median:,.0f}")
+    row(f"{method}, calls/s", lambda m: f"{m.freehold.calls_per_s.median:,.0f}")
     row("ratio of calls/s", lambda m: f"{m.ratio.median:.2f}")
     row("  lowest, highest round", lambda m: _range(m.ratio), last=True)
     row("echo, p50 ms", lambda m: f"{m.echo.latency_ms_p50.median:.1f}")
-    row("Authorize, p50 ms", lambda m: f"{m.authorize.latency_ms_p50.median:.1f}")
+    row(f"{method}, p50 ms", lambda m: f"{m.freehold.latency_ms_p50.median:.1f}")
     row("echo, p99 ms", lambda m: f"{m.echo.latency_ms_p99.median:.1f}")
-    row("Authorize, p99 ms", lambda m: f"{m.authorize.latency_ms_p99.median:.1f}")
+    row(f"{method}, p99 ms", lambda m: f"{m.freehold.latency_ms_p99.median:.1f}")
     row("ratio of p99", lambda m: f"{m.p99_ratio.median:.2f}")
     row("  lowest, highest round", lambda m: _range(m.p99_ratio), last=True)
     row("echo, CPU µs/call", lambda m: f"{m.echo.server_cpu_us.median:.0f}")
-    row("Authorize, CPU µs/call", lambda m: f"{m.authorize.server_cpu_us.median:.0f}")
+    row(f"{method}, CPU µs/call", lambda m: f"{m.freehold.server_cpu_us.median:.0f}")
     row("ratio of CPU/call", lambda m: f"{m.cpu_ratio.median:.2f}")
     row("  lowest, highest round", lambda m: _range(m.cpu_ratio), last=True)
     if any(level.beside for level in levels):
         _rows_beside(row)
-    row("Authorize, mean batch", lambda m: f"{m.batch_mean:.1f}")
+    row(f"{method}, mean batch", lambda m: f"{m.batch_mean:.1f}")
     row("echo, CPU shares", lambda m: _cpu_shares(m.echo))
-    row("Authorize, CPU shares", lambda m: _cpu_shares(m.authorize))
+    row(f"{method}, CPU shares", lambda m: _cpu_shares(m.freehold))
     row("request / answer, bytes", lambda m: (
-        f"{m.authorize.request_bytes:.0f} / {m.authorize.response_bytes:.0f}"
+        f"{m.freehold.request_bytes:.0f} / {m.freehold.response_bytes:.0f}"
     ), last=True)  # fmt: skip
     row("answered with OK", lambda m: f"{m.acknowledged:,}")
     row("rows in the database", lambda m: f"{sum(m.rows.values()):,}")
     row("of these", lambda m: "\n".join(f"{n:,} {state}" for state, n in m.rows.items()))
-    row("holding a deposit", lambda m: f"{m.held:,}")
+    row("held or captured", lambda m: f"{m.moved:,}")
     return table
 
 
@@ -100,7 +103,7 @@ def _rows_beside(row: Callable[..., None]) -> None:
     row("  middle half of rounds", beside(lambda b: _middle(b.time_ratio)))
     row("CPU/call, here / beside", beside(lambda b: f"{b.cpu_ratio.median:.3f}"))
     row("  middle half of rounds", beside(lambda b: _middle(b.cpu_ratio)))
-    row("beside, calls/s", beside(lambda b: f"{b.authorize.calls_per_s.median:,.0f}"))
+    row("beside, calls/s", beside(lambda b: f"{b.freehold.calls_per_s.median:,.0f}"))
     row("beside, ratio to echo", beside(lambda b: f"{b.ratio.median:.2f}"))
     row("beside, mean batch", beside(lambda b: f"{b.batch_mean:.1f}"), last=True)
 

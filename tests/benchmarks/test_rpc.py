@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from freehold.v1.authorization_pb2 import Authorization
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    SettleAuthorizationRequest,
+    SettleAuthorizationResponse,
+)
 
 from benchmarks import echo, harness, load, prepared, processes, rpc, rpc_figures
 from benchmarks.__main__ import main
@@ -28,7 +33,7 @@ _JOB = load.Job(
 _REPORT = load.Report(
     acknowledged=10, errors=0, first_errors=[], calls_per_s=1000.0, latency_ms_p50=1.0,
     latency_ms_p99=2.0, latency_ms_max=3.0, wall_s=1.0, load_cpu_share=0.5, server_cpu_share=0.9,
-    other_cpu_share=0.0, server_cpu_us=200.0, states={"ACTIVE": 10}, held=10, request_bytes=90.0,
+    other_cpu_share=0.0, server_cpu_us=200.0, states={"ACTIVE": 10}, moved=10, request_bytes=90.0,
     response_bytes=250.0, sample="",
 )  # fmt: skip
 
@@ -61,6 +66,23 @@ def test_messages_follow_from_the_seed() -> None:
     assert not set(load.messages(_JOB)) & set(load.messages(replace(_JOB, seed=8)))
 
 
+def test_every_settlement_is_distinct_and_known_to_earlier_builds() -> None:
+    """Each settlement bills the usage of its own rental under its own request id, in fields that
+    the first builds had; the same seed gives the same bytes."""
+    names = [f"users/u{n}/authorizations/{n:020d}" for n in range(40)]
+    made = load.settlements(_JOB, names)
+    sent = [SettleAuthorizationRequest.FromString(m) for m in made]
+    assert [m.name for m in sent] == names
+    assert len({m.request_id for m in sent}) == len(sent)
+    assert {tuple(f.name for f, _ in m.ListFields()) for m in sent} == {
+        ("request_id", "name", "usage")
+    }
+    assert made == load.settlements(replace(_JOB, port=2), names)
+    assert not set(made) & set(load.settlements(replace(_JOB, seed=8), names))
+    authorized = {AuthorizeRequest.FromString(m).request_id for m in load.messages(_JOB)}
+    assert not authorized & {m.request_id for m in sent}
+
+
 def test_people_are_distinct_and_real() -> None:
     """Each person has a real row's values without the missing ones; repeated rows get new ids."""
     data = dataset.Dataset(
@@ -83,17 +105,25 @@ def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
     """Fewer rows in the database than calls answered with OK is a failure; more is not."""
     rows = prepared.count_rows(_table(tmp_path / "a.db", ["ACTIVE"] * 8 + ["DECLINED"]))
     assert rows == {"ACTIVE": 8, "DECLINED": 1}
-    rpc_figures.check_rows(rows, 9)
-    rpc_figures.check_rows(rows, 8)
+    rpc_figures.check_rows(rows, 9, load.AUTHORIZE)
+    rpc_figures.check_rows(rows, 8, load.AUTHORIZE)
     with pytest.raises(BenchmarkError, match=r"10 calls .* only 9 authorizations"):
-        rpc_figures.check_rows(rows, 10)
+        rpc_figures.check_rows(rows, 10, load.AUTHORIZE)
 
 
-def test_answers_without_holds_fail_the_benchmark() -> None:
-    """When most calls held nothing, the figure would measure declines, and is refused."""
-    rpc_figures.check_held(50, 100)
+def test_rentals_that_were_not_settled_fail_the_benchmark(tmp_path: Path) -> None:
+    """Of Settle only the settled rows count; those that were only authorized do not."""
+    rows = prepared.count_rows(_table(tmp_path / "a.db", ["SETTLED"] * 5 + ["ACTIVE"] * 4))
+    rpc_figures.check_rows(rows, 5, load.SETTLE)
+    with pytest.raises(BenchmarkError, match=r"6 calls .* only 5 settled authorizations"):
+        rpc_figures.check_rows(rows, 6, load.SETTLE)
+
+
+def test_answers_without_money_fail_the_benchmark() -> None:
+    """When most calls moved no money, the figure would measure declines, and is refused."""
+    rpc_figures.check_moved(50, 100)
     with pytest.raises(BenchmarkError, match="49 of 100"):
-        rpc_figures.check_held(49, 100)
+        rpc_figures.check_moved(49, 100)
 
 
 def test_a_level_sums_up_its_rounds() -> None:
@@ -110,7 +140,7 @@ def test_a_level_sums_up_its_rounds() -> None:
     assert level.batch_mean == 4.0
     assert level.batches == {"4": 5}
     assert level.acknowledged == 30
-    assert level.held == 30
+    assert level.moved == 30
 
 
 def test_builds_are_compared_within_a_round() -> None:
@@ -129,7 +159,7 @@ def test_builds_are_compared_within_a_round() -> None:
     assert found.time_ratio == Quartiles(1.1, 0.9, 1.2, 0.9, 1.2)
     assert found.cpu_ratio == Quartiles(1.2, 1.1, 1.5, 1.1, 1.5)
     assert (found.ratio.median, found.ratio.min, found.ratio.max) == (0.275, 0.225, 0.3)
-    assert found.authorize.calls_per_s.median == 550.0
+    assert found.freehold.calls_per_s.median == 550.0
     assert found.batch_mean == 4.0
 
 
@@ -171,6 +201,7 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     content = json.loads(out.read_text())
     assert content["name"] == "rpc"
     assert content["ratio"] == 0.62
+    assert content["method"] == "Authorize"
     assert content["ratio_in_flight"] == 64
     assert content["p99_ratio"] == 1.0
     told = [asdict(level) for level in levels]
@@ -189,10 +220,12 @@ def test_a_folder_without_the_code_is_refused(tmp_path: Path) -> None:
     assert "not a checkout" in result.output
 
 
+@pytest.mark.parametrize("method", load.METHODS)
 def test_two_builds_are_measured_in_turn(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Each build's server answers every call on its own database, and each one's rows count.
+    """Each build's server answers every call on its own database, and each one's rows count: of
+    Settle the settled ones, and no Authorize is among the measured calls.
 
     Here the other build is this one, which prepares once for both.
     """
@@ -201,22 +234,27 @@ def test_two_builds_are_measured_in_turn(
     once = prepared.prepare(once_in, model, 120, 1)
     assert len(once.users) == 120
     answer = tmp_path / "answer.bin"
-    answer.write_bytes(echo.canned_answer().SerializeToString())
+    answer.write_bytes(echo.canned_answer().SerializeToString())  # a settlement's begins alike
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
     monkeypatch.setattr(rpc, "prepare_beside", lambda at, *_: replace(once, checkout=at))
     monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
     result = CliRunner().invoke(
         main,
         [
-            "rpc", "--beside", str(_ROOT), "--model", str(model), "--folder", str(tmp_path),
-            "--json", str(out), "--in-flight", "8", "--rounds", "1", "--calls", "100",
-            "--warm-up", "20",
+            "rpc", "--method", method, "--beside", str(_ROOT), "--model", str(model),
+            "--folder", str(tmp_path), "--json", str(out), "--in-flight", "8", "--rounds", "1",
+            "--calls", "100", "--warm-up", "20",
         ],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (level,) = json.loads(out.read_text())["levels"]
-    here, beside = level["authorize"], level["beside"]["authorize"]
-    assert level["acknowledged"] == 120 == sum(level["rows"].values())
+    here, beside = level["freehold"], level["beside"]["freehold"]
+    assert sum(level["rows"].values()) == 120
+    if method == load.AUTHORIZE:
+        assert level["acknowledged"] == 120
+    else:
+        assert level["acknowledged"] == level["rows"]["SETTLED"] == level["moved"]
+        assert "ACTIVE" not in level["rows"]
     assert beside["request_bytes"] == here["request_bytes"]
     assert level["beside"]["revision"] == harness.revision(_ROOT)
     assert level["beside"]["time_ratio"]["median"] == pytest.approx(
@@ -287,13 +325,33 @@ def test_generator_and_echo_work_together(tmp_path: Path) -> None:
         job = replace(_JOB, port=port, server_pid=server.pid)
         report = load.generate(job, core=load_core)
     assert server.stopped == {"event": "stopped"}
-    assert (report.acknowledged, report.errors, report.held) == (40, 0, 40)
+    assert (report.acknowledged, report.errors, report.moved) == (40, 0, 40)
     assert report.states == {"ACTIVE": 40}
     assert bytes.fromhex(report.sample) == answer.read_bytes()
     assert report.response_bytes == len(answer.read_bytes())
     assert report.request_bytes == sum(map(len, load.messages(job))) / 40
     assert 0 < report.latency_ms_p50 <= report.latency_ms_p99 <= report.latency_ms_max
     assert report.calls_per_s > 0
+
+
+def test_the_echo_answers_settlements_with_a_settlement(tmp_path: Path) -> None:
+    """The generator authorizes first, and counts the recorded answer to each settlement."""
+    recorded = SettleAuthorizationResponse(authorization=echo.canned_answer().authorization)
+    recorded.authorization.state = Authorization.STATE_SETTLED
+    recorded.authorization.captured.amount_minor = 250
+    recorded.authorization.held_credit.amount_minor = 0
+    answer = tmp_path / "answer.bin"
+    answer.write_bytes(recorded.SerializeToString())
+    port = processes.free_port()
+    with processes.Server(
+        ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--settled", str(answer)],
+        core=None, port=port, log=tmp_path / "echo.log",
+    ) as server:  # fmt: skip
+        job = replace(_JOB, port=port, server_pid=server.pid, method=load.SETTLE)
+        report = load.generate(job, core=processes.two_cores()[1])
+    assert (report.acknowledged, report.errors, report.moved) == (40, 0, 40)
+    assert report.states == {"SETTLED": 40}
+    assert bytes.fromhex(report.sample) == answer.read_bytes()
 
 
 def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
