@@ -13,6 +13,7 @@ from benchmarks.races_cases import case
 from benchmarks.races_debts import debt
 from benchmarks.races_late import late_pickup, late_start
 from benchmarks.races_line import group, item, line, suspension
+from benchmarks.races_merges import merge
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
 from benchmarks.races_references import shared_payment
 from benchmarks.races_request_ids import one_id, tombstone, two_bodies
@@ -55,6 +56,10 @@ RACES: dict[str, Race] = {
     "debit": Race(debit, ("late", "next")),
     "debt": Race(debt, ("one", "other")),
     "case": Race(case, ("complaint", "granted", "refused")),
+    "merge": Race(
+        merge,
+        ("one", "other", "held before", "held later", "settled before", "settled later"),
+    ),
     "refund": Race(refund, ("payout", "charge-back")),
     "suspense": Race(suspense, ("pay", "return")),
     "write-off": Race(write_off, ("approve", "pay")),
