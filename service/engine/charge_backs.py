@@ -6,19 +6,28 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.domain import charge_backs
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, Start
 from service.domain.charge_backs import ChargeBack
 from service.domain.errors import (
     BusinessReferenceReused,
+    IllegalState,
     NotFound,
     PaymentReferenceUsed,
 )
 from service.domain.suspense import Direction, SuspenseItem
 from service.domain.transitions import Transition
 from service.engine.charges import payments_named
+from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.rows import Draft, Rows
-from service.engine.tables import AUTHORIZATIONS, CHARGE_BACKS, CORRECTIONS, PAYMENTS, SUSPENSE
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    CHARGE_BACKS,
+    CORRECTIONS,
+    LATE_PICKUPS,
+    PAYMENTS,
+    SUSPENSE,
+)
 
 _BY_RAIL = (PaymentKind.PAYMENT, PaymentKind.DEPOSIT)
 GIVING_BACK = frozenset(
@@ -49,22 +58,75 @@ def add_found(draft: Draft, it: Authorization, rows: Rows) -> None:
 def payment_taken_back(it: Authorization, reference: str, rows: Rows) -> PaymentRecord | None:
     """The payment of an authorization that a bank means; None if it is unknown.
 
-    A deposit of a group is recorded at one of its authorizations, and counts for all of them.
+    A deposit of a group is recorded at one of its authorizations, and counts for all of them. A
+    deposit that a late pick-up took over was recorded for its reservation.
     """
+    taken_over = _taken_over_by(it, rows)
+    reservation = None if taken_over is None else rows[AUTHORIZATIONS].get(taken_over[:2])
     for key in sorted(payments_named(it.operator_id, reference)):
         row = rows[PAYMENTS].get(key)
         if row is None or row.user_id != it.user_id or row.kind not in _BY_RAIL:
             continue
-        other = rows[AUTHORIZATIONS].get((row.user_id, row.authorization_id))
-        together = other is not None and bool(it.group_id) and other.group_id == it.group_id
-        own = row.authorization_id == it.authorization_id
-        if own or (together and row.kind is PaymentKind.DEPOSIT):
+        if _is_for(row, it, rows) or (reservation and _is_for(row, reservation, rows)):
             return row
     return None
 
 
+def _is_for(payment: PaymentRecord, it: Authorization, rows: Rows) -> bool:
+    """Whether a payment was recorded for an authorization, or is a deposit of its group."""
+    if payment.authorization_id == it.authorization_id:
+        return True
+    other = rows[AUTHORIZATIONS].get((payment.user_id, payment.authorization_id))
+    together = other is not None and bool(it.group_id) and other.group_id == it.group_id
+    return together and payment.kind is PaymentKind.DEPOSIT
+
+
+def _taken_over_by(it: Authorization, rows: Rows) -> LatePickupRecord | None:
+    """The late pick-up by which an authorization took a deposit over, if it did."""
+    if it.start is not Start.LATE_PICKUP:
+        return None
+    for row in rows[LATE_PICKUPS].values():
+        if (row.user_id, row.started_id) == (it.user_id, it.authorization_id):
+            return row if row.deposit_minor else None
+    return None
+
+
+def require_here(
+    it: Authorization, payment: PaymentRecord | None, named: str, amount_minor: int, rows: Rows
+) -> None:
+    """Raises IllegalState for money of a reservation that its late pick-up has taken over.
+
+    It names the rental at which the bank's case is recorded. A payment that is named and unknown
+    is in suspense, wherever it is recorded.
+    """
+    late = rows[LATE_PICKUPS].get((it.user_id, it.authorization_id))
+    if late is None or (named and payment is None) or amount_minor <= it.chargeable_back_minor:
+        return
+    if _left_of_deposit(late, rows) <= 0:
+        return
+    refusal = IllegalState(
+        "DEPOSIT_TAKEN_OVER",
+        f"the late pick-up took over {late.deposit_minor} of what was paid for this reservation:"
+        f" record at most {it.chargeable_back_minor} here, and more at the rental that began with"
+        " it",
+        it.state,
+    )
+    refusal.about(f"users/{late.user_id}/authorizations/{late.started_id}")
+    raise refusal
+
+
+def _left_of_deposit(late: LatePickupRecord, rows: Rows) -> int:
+    """The part of a deposit that was taken over which no charge-back of the rental has taken."""
+    name = (late.user_id, late.started_id)
+    taken = [row for row in rows[CHARGE_BACKS].values() if row[:2] == name]
+    return late.deposit_minor - sum([row.charged_minor - row.overturned_minor for row in taken])
+
+
 def left_of(it: Authorization, payment: PaymentRecord | None, named: str, rows: Rows) -> int:
-    """The amount of a payment that no charge-back has taken, in minor units."""
+    """The amount of a payment that no charge-back has taken, in minor units.
+
+    Of a payment for its reservation, a late pick-up has only the deposit that it took over.
+    """
     if payment is None:
         return 0
     taken_minor = sum(
@@ -74,7 +136,11 @@ def left_of(it: Authorization, payment: PaymentRecord | None, named: str, rows: 
             if row.user_id == it.user_id and row.payment == named
         ]
     )
-    return max(0, payment.amount_minor - taken_minor)
+    left_minor = payment.amount_minor - taken_minor
+    late = _taken_over_by(it, rows)
+    if late is not None and not _is_for(payment, it, rows):
+        left_minor = min(left_minor, _left_of_deposit(late, rows))
+    return max(0, left_minor)
 
 
 def require_new_case(it: Authorization, case_id: str, rows: Rows) -> None:

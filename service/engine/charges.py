@@ -13,11 +13,13 @@ from service.engine.tables import (
     CHARGE_BACKS,
     CORRECTIONS,
     DETAILS,
+    LATE_PICKUPS,
     PAYMENTS,
     SUSPENSE,
 )
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
+_BY_GROUP = ("user_id", "group_id")
 
 
 def read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
@@ -58,6 +60,8 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:
     """Reads charge-backs, the payments that they name, and what is in suspense."""
+    if keys.carried:
+        _read_carried(rows, keys, transaction)
     payments = set()
     for user_id, authorization_id, reference in keys.taken_back:
         it = rows[AUTHORIZATIONS].get((user_id, authorization_id))
@@ -69,6 +73,24 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
         Wish(PAYMENTS, PAYMENTS.key, payments),
     ]
     transaction.read(rows, wishes)
+
+
+def _read_carried(rows: Rows, keys: Keys, transaction: Transaction) -> None:
+    """Reads late pick-ups by either authorization, and their reservations with their groups.
+
+    A deposit that a rental took over was recorded for the reservation, or for its group.
+    """
+    wishes = [
+        Wish(LATE_PICKUPS, LATE_PICKUPS.key, keys.carried),
+        Wish(LATE_PICKUPS, ("user_id", "started_id"), keys.carried),
+    ]
+    transaction.read(rows, wishes)
+    cited = {(it.user_id, it.authorization_id) for it in rows[LATE_PICKUPS].values()}
+    unread = cited - rows.read[AUTHORIZATIONS].keys()
+    transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    found = [it for key in cited if (it := rows[AUTHORIZATIONS].get(key)) is not None]
+    groups = {(it.user_id, it.group_id) for it in found if it.group_id}
+    transaction.read(rows, [Wish(AUTHORIZATIONS, _BY_GROUP, groups)])
 
 
 def payments_named(operator_id: str, reference: str) -> set[tuple[str, str]]:

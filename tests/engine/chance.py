@@ -96,6 +96,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "OpenDispute": (4, asked),
     "ResolveDispute": (5, lambda it: it["disputed"] + it["unheld_disputed"]),
     "RecordChargeBack": (6, takeable),
+    "RecordChargeBack late": (3, lambda it: it["cash"] and it["start"] != "IMMEDIATE"),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "ResolveChargeBack again": (4, lambda it: it.get("at_the_bank")),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
@@ -121,6 +122,8 @@ OTHERS = {
 KINDS = [kind for kind, (weight, _) in FITS.items() for _ in range(weight)] + [
     kind for kind, weight in OTHERS.items() for _ in range(weight)
 ]
+OF_LAPSED = frozenset({"StartRental late", "RecordChargeBack late"})
+"""The commands that suit an expired reservation, which is not lively."""
 OF_OPERATORS = frozenset(
     {"Confirm", "StartRental", "Increment", "Decrease", "Extend", "Settle", "Reverse"}
     | {"ClaimReturn", "ContestReturn", "ReportLost", "ReportFound"}
@@ -413,9 +416,12 @@ class Chance:
 
     def _payment(self, chance: Random, it: Row) -> str:
         """Mostly a payment of the rental; sometimes another one, or none at all."""
-        own = [
-            name for (_, name), row in self.reference.payments.items() if row["key"] == it["key"]
-        ]
+        mine = [it["key"]]
+        if it["start"] == "LATE_PICKUP":
+            # Its deposit was paid for the reservation.
+            late = self.reference.late_pickups.items()
+            mine += [key for key, row in late if row["begun"] == it["key"]]
+        own = [name for (_, name), row in self.reference.payments.items() if row["key"] in mine]
         if own and chance.random() < 0.85:
             return chance.choice(own).removeprefix("transfers/")
         known = [name for _, name in list(self.reference.payments)[-5:]]
@@ -544,8 +550,7 @@ class Chance:
         return found
 
     def _following(self, chance: Random, kind: str, now_us: int) -> Call | None:
-        # An expired reservation is not lively, and yet may have a late pick-up.
-        keys = self.keys[-WINDOW:] if kind == "StartRental late" else self._lively
+        keys = self.keys[-WINDOW:] if kind in OF_LAPSED else self._lively
         fits = FITS.get(kind, (1, bool))[1]
         if chance.random() < 0.9:
             keys = [
@@ -622,6 +627,7 @@ class Chance:
             "RefundCharge": refundable(it), "RefundCharge due": refundable(it),
             "PayOutRefund": payable_out(it),
             "OpenDispute": asked(it), "RecordChargeBack": takeable(it),
+            "RecordChargeBack late": it["cash"],
             "RecordPayment": asked(it), "SetProvision": it["written_off"] + due(it),
         }  # fmt: skip
         money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))

@@ -22,6 +22,7 @@ from tests.engine.plain_terms import (
 )
 
 if TYPE_CHECKING:
+    from tests.engine.plain_books import RentalKey
     from tests.engine.reference import Reference
 
 RAIL = "rails/suspense"
@@ -38,14 +39,17 @@ NO_PROPOSAL: Row = {"by": "", "to": None, "proposed": 0}
 
 
 def _payment(of: Reference, it: Row, named: str) -> Row | None:
-    """The payment that a bank means: of this rental, or a deposit of its group."""
-    together = of.groups[it["key"][:2]]
+    """The payment that a bank means: of this rental, or a deposit of its group, or of the expired
+    reservation whose deposit the rental has now."""
+    late = _taken_over(of, it)
+    mine = [it["key"], *([late[0]] if late else [])]
+    together = [key for each in mine for key in of.groups[each[:2]]]
     for caller in sorted({it["operator_id"], PLATFORM}):
         for reference in sorted((named, f"transfers/{named}")):
             row = of.payments.get((caller, reference))
             if row is None or row["kind"] not in ("PAYMENT", "DEPOSIT"):
                 continue
-            if row["key"] == it["key"] or (row["kind"] == "DEPOSIT" and row["key"] in together):
+            if row["key"] in mine or (row["kind"] == "DEPOSIT" and row["key"] in together):
                 return row
     return None
 
@@ -60,7 +64,39 @@ def _left(of: Reference, it: Row, named: str) -> int:
         for (key, _), row in of.charge_backs.items()
         if row["payment"] == named and of.rentals[key]["user_id"] == it["user_id"]
     )
-    return int(max(0, payment["amount"] - taken))
+    left = payment["amount"] - taken
+    late = _taken_over(of, it)
+    own = [it["key"], *(of.groups[it["key"][:2]] if payment["kind"] == "DEPOSIT" else [])]
+    if late and payment["key"] not in own:
+        left = min(left, late[1]["deposit"] - _taken(of, it["key"]))
+    return int(max(0, left))
+
+
+def _taken_over(of: Reference, it: Row) -> tuple[RentalKey, Row] | None:
+    """The reservation whose deposit the rental has, and the row that says so."""
+    for key, row in of.late_pickups.items():
+        if row["begun"] == it["key"] and row["deposit"]:
+            return key, row
+    return None
+
+
+def _taken(of: Reference, rental: RentalKey) -> int:
+    """The money of a rental that banks have taken and not given back."""
+    return sum(
+        int(row["amount"] - row["suspense"] - row["overturned"])
+        for (key, _), row in of.charge_backs.items()
+        if key == rental
+    )
+
+
+def _here(of: Reference, it: Row, named: str, amount: int) -> None:
+    """A case about a deposit that has moved on is recorded where the deposit is."""
+    row = of.late_pickups.get(it["key"])
+    unknown = bool(named) and _payment(of, it, named) is None
+    if row is None or unknown or amount <= takeable(it):
+        return
+    if _taken(of, row["begun"]) < row["deposit"]:
+        raise Refused("DEPOSIT_TAKEN_OVER")
 
 
 def _open(
@@ -90,6 +126,7 @@ def charge_back(
     if (it["key"], case_id) in of.charge_backs:
         raise Refused("PAYMENT_REFERENCE_USED")
     amount = of._paid(caller, it, command, "CASE", *TAKEN)
+    _here(of, it, named, amount)
     if named:
         charged = min(amount, _left(of, it, named), takeable(it))
     else:
@@ -373,6 +410,7 @@ def match(
         return _pay(of, caller, it, item, command, amount, now_us)
     if _payment(of, it, command.payment) is None:
         raise Refused("PAYMENT_NOT_FOUND")
+    _here(of, it, command.payment, amount)
     within(amount, min(_left(of, it, command.payment), takeable(it)))
     required(it, *TAKEN)
     _end(of, item, amount)

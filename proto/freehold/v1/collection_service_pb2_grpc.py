@@ -147,6 +147,12 @@ class CollectionServiceServicer:
         exceeds the payment, or all if the payment is unknown, is in suspense; see
         MatchSuspense. The same case of the bank again is ALREADY_EXISTS with the
         reason BUSINESS_REFERENCE_REUSED.
+
+        A rental that was picked up late may have taken over the deposit of its
+        reservation. A case about this deposit names its payment as usual, and is
+        recorded for the rental. For the reservation, more than what was left there
+        is FAILED_PRECONDITION with the reason DEPOSIT_TAKEN_OVER; the ErrorInfo's
+        metadata names the rental as `authorization`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

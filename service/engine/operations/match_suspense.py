@@ -13,7 +13,7 @@ from service.domain.money import Money
 from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem, match_reference
 from service.domain.transitions import Transition
 from service.engine.calls import AuthorizationCommand, Matched, Work
-from service.engine.charge_backs import left_of, payment_taken_back
+from service.engine.charge_backs import left_of, payment_taken_back, require_here
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.operations.record_unmatched import post_for_rail
@@ -50,6 +50,7 @@ def wanted(caller: str, it: MatchSuspense, keys: Keys) -> None:
     keys.authorizations.add((it.user_id, it.authorization_id))
     keys.charge_backs.add(it.user_id)
     if it.payment:
+        keys.carried.add((it.user_id, it.authorization_id))
         keys.together.add((it.user_id, it.authorization_id))
         keys.taken_back.add((it.user_id, it.authorization_id, it.payment))
 
@@ -140,6 +141,7 @@ def _to_payment(
     payment = payment_taken_back(to.current, it.payment, rows)
     if payment is None:
         raise NotFound("payment", it.payment)
+    require_here(to.current, payment, it.payment, to.amount_minor, rows)
     left_minor = left_of(to.current, payment, it.payment, rows)
     most_minor = min(left_minor, to.current.chargeable_back_minor)
     if to.amount_minor > most_minor:

@@ -13,6 +13,7 @@ from service.engine.charge_backs import (
     add_item,
     left_of,
     payment_taken_back,
+    require_here,
     require_new_case,
     require_new_row,
 )
@@ -46,6 +47,7 @@ def wanted(caller: str, it: RecordChargeBack, keys: Keys) -> None:
     """Needs the payment that was taken back, and what was taken back of it before."""
     of_payment(caller, it, keys)
     keys.charge_backs.add(it.user_id)
+    keys.carried.add((it.user_id, it.authorization_id))
     if it.payment:
         # A deposit may have been recorded at another authorization of the group.
         keys.together.add((it.user_id, it.authorization_id))
@@ -62,9 +64,11 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
     owner, case_id = counted
     require_new_row(current, case_id, it.rail_account, rows)
     amount_minor = positive_minor(it.amount, current)
-    most_minor = None
+    most_minor = payment = None
     if it.payment:
         payment = payment_taken_back(current, it.payment, rows)
+    require_here(current, payment, it.payment, amount_minor, rows)
+    if it.payment:
         most_minor = left_of(current, payment, it.payment, rows)
     step = charge_backs.charge_back(current, amount_minor, now_us, most_minor)
     suspense_minor = sum([one.amount_minor for one in step.postings if one.debit is _SUSPENSE])
