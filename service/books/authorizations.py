@@ -388,6 +388,8 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "expire_us", it["expire_us"].there != lapses
     yield "close_us", it["close_us"].there != _CLOSED[state]
     out = (started != _STARTED[state]) & (state != STATES[State.REVERSED])
+    # A reservation that the user cancelled after the free time; `captures` finds no other.
+    out &= ~(settled & ~started & (it["captured_minor"] > 0))
     yield "start_us", np.where(charge, started, out)
     yield "due_us", it["due_us"].there != started
     yield "lost_us", it["lost_us"].there & ~started

@@ -164,6 +164,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.CAPTURED: _CAPTURED,
     T.SETTLED: _CAPTURED | _RELEASED,
     T.HANDED_OVER: _CAPTURED | _RELEASED,
+    T.CANCELLED: _CAPTURED | _RELEASED,
     T.CLAIM_ACCEPTED: _CAPTURED | _RELEASED,
     T.LOST: _CAPTURED | _RELEASED,
     T.FOUND: _GIVEN_BACK | _DROPPED,
@@ -300,7 +301,9 @@ RAILS_OWN: Final = {
 """Transitions on the rail's own line, each with its kind of payment."""
 
 
-CAPTURING: Final = frozenset({T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST})
+CAPTURING: Final = frozenset(
+    {T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST, T.CANCELLED}
+)
 """The transitions that capture; each capture has a row, unless an earlier build wrote it."""
 
 CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
@@ -345,6 +348,16 @@ ATTESTING: Final = {
 """The transition of each kind of attestation; each of these events has its row."""
 
 
+CONSENTED: Final = frozenset(
+    {
+        *((it, True) for it in (T.OFFERED, T.REVIEW, T.DECLINED, T.ACTIVE, T.INCREMENTED)),
+        *((it, False) for it in (T.CAPTURED, T.SETTLED, T.HANDED_OVER)),
+    }
+)
+"""The transitions that charge for damage anew, and to which the user may consent; true for those of
+a damage charge, false for those of the rental itself."""
+
+
 # -- states, custody and events ------------------------------------------------------------------
 
 CUSTODIES: Final = {
@@ -369,6 +382,7 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.RETURN_CONTESTED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.SETTLED: frozenset({State.SETTLED}),
     T.HANDED_OVER: frozenset({State.SETTLED}),
+    T.CANCELLED: frozenset({State.SETTLED}),
     # A pause moves the due time of an overdue rental, perhaps beyond the present.
     T.PAUSED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.RESUMED: frozenset({State.ACTIVE, State.OVERDUE}),

@@ -12,7 +12,7 @@ from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
 from service.domain.policy import Reason
 from service.domain.receipt import Receipt, ReceiptItem
-from service.domain.tariff import MINUTE_US, Tariff, fee
+from service.domain.tariff import MINUTE_US, Fee, FeeItem, FeeLine, Tariff, fee
 from service.domain.transitions import Transition
 from service.storage import schema as t
 
@@ -60,8 +60,15 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
     *[t.outbox.c[name] for name in Charged._fields[:4]],
     *[t.authorizations.c[name] for name in Charged._fields[4:]],
     *[t.products.c[name] for name in Tariff._fields],
+    select(t.policies.c.free_cancellation_us)
+    .where(
+        t.policies.c.policy_id == t.products.c.policy_id,
+        t.policies.c.revision == t.products.c.policy_revision,
+    )
+    .scalar_subquery(),
 )
-"""The columns of `Charged`, and then those of the tariff."""
+"""The columns of `Charged`, then those of the tariff, and the policy's time of a free
+cancellation."""
 
 
 def docks() -> ColumnElement[bool]:
@@ -111,20 +118,25 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
     if receipt is None:
         return ""
     it = Charged(*stored[: len(Charged._fields)])
-    tariff = stored[len(Charged._fields) :]
+    *tariff, free_us = stored[len(Charged._fields) :]
     if it.transition not in DOCKINGS or it.parent_id or it.start_us is None:
         return "the step has a receipt, and settles no rental"
     if tariff[0] is None:
         return ""
     beside = _beside(connection, it)
-    for name, said, expected in _told(receipt, it, it.start_us, Tariff(*tariff), beside):
+    for name, said, expected in _told(receipt, it, it.start_us, Tariff(*tariff), free_us, beside):
         if said != expected:
             return f"the receipt's {name} is {said}, expected {expected}"
     return ""
 
 
 def _told(
-    receipt: Receipt, it: Charged, start_us: int, tariff: Tariff, beside: Beside
+    receipt: Receipt,
+    it: Charged,
+    start_us: int,
+    tariff: Tariff,
+    free_us: int | None,
+    beside: Beside,
 ) -> list[tuple[str, object, object]]:
     """Each value of the receipt with its name and the expected value."""
     lost = it.transition == Transition.LOST
@@ -139,6 +151,9 @@ def _told(
         cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
         paused_us = sum(max(0, end - begin) for begin, end in cut)
         usage = fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=beside.waived_minor)
+        if free_us is not None and end_us - start_us - paused_us <= free_us:
+            free = [FeeLine(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0, 0)]
+            usage = Fee(tuple(line for line in free if line.quantity), 0)
         lines, asked_minor = [(it.item.value, *it[1:]) for it in usage.lines], usage.total_minor
     elif asked_minor:
         lines = [(ReceiptItem.LOST_ITEM, 1, asked_minor, asked_minor)]

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
+from service.books.consents import wrong_consent
 from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
@@ -145,7 +146,11 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
     broken = tuple(_broken(connection, share, counts.alone))
     if broken:
         return part._replace(references=broken)
-    wrong = wrong_details(connection, share.people) or wrong_lapse(connection, share.people)
+    wrong = (
+        wrong_details(connection, share.people)
+        or wrong_lapse(connection, share.people)
+        or wrong_consent(connection, share.people)
+    )
     if wrong is not None:
         return part._replace(payload=wrong)
     return part._replace(

@@ -41,6 +41,16 @@ def require(authorization: Authorization, act: Act) -> None:
         raise refuse(authorization, act)
 
 
+def require_was_out(authorization: Authorization) -> None:
+    """Raises IllegalState for a reservation that the user cancelled: its item was never out."""
+    if authorization.start_us is None:
+        raise IllegalState(
+            "NEVER_OUT",
+            "the reservation was cancelled, and its item was never out",
+            authorization.state,
+        )
+
+
 def require_rental(authorization: Authorization) -> None:
     """Raises IllegalState for a damage charge, which has no item."""
     if authorization.parent_id:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain import concessions, corrections, debts, settlement
-from service.domain.acts import Act, require, require_rental
+from service.domain.acts import Act, require, require_rental, require_was_out
 from service.domain.authorization import CLOSED, Authorization, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState
@@ -47,6 +47,7 @@ def require_late_claim(it: Authorization, *, dated: bool) -> None:
     """
     require(it, CLAIM_LATE)
     require_rental(it)
+    require_was_out(it)
     if it.custody not in settlement.AWAY and not dated:
         raise IllegalState(
             "ILLEGAL_TRANSITION",

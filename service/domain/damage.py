@@ -1,4 +1,7 @@
-"""Damage: all charges for damage to the item of one rental are within one bound."""
+"""Damage: all charges for damage to the item of one rental are within one bound.
+
+Above a lower bound of the product's terms they need the user's consent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from service.domain import timers
 from service.domain.authorization import CLOSED, Authorization
 from service.domain.captures import Capture, Purpose
-from service.domain.errors import InvalidInput
+from service.domain.errors import ConsentRequired, InvalidInput
 from service.domain.late_pickups import is_fee
 from service.domain.product import Product
 
@@ -39,15 +42,24 @@ def require_within(
     captures: Iterable[Capture],
     charges: Sequence[Authorization],
     now_us: int,
+    *,
+    consented: bool,
 ) -> None:
     """Raises InvalidInput if the amount is above what is left of the deposit for damage.
 
     `product` is that of the rental, `captures` are the rental's, and `charges` its damage charges.
+    `consented` says that the user consents to this charge. Raises ConsentRequired if the user does
+    not, and all damage to the rental together would be above what the product's terms let the
+    operator charge without consent.
     """
-    left_minor = product.deposit_minor - charged_minor(captures, charges, now_us)
+    before_minor = charged_minor(captures, charges, now_us)
+    left_minor = product.deposit_minor - before_minor
     if amount_minor > left_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_damage",
             f"must be at most {max(0, left_minor)}, what is left of the deposit for damage",
         )
+    bound_minor = product.damage_without_consent_minor
+    if bound_minor is not None and not consented and before_minor + amount_minor > bound_minor:
+        raise ConsentRequired(bound_minor, max(0, bound_minor - before_minor))

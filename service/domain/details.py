@@ -45,12 +45,14 @@ NO_ORDER = Order()
 
 def price_hash(product: Product) -> str:
     """The hash of a product's price, as the contract explains it."""
+    if product.cancellation_fee_minor:
+        return _hash(product.currency, product.tariff, product.cancellation_fee_minor)
     return _hash(product.currency, product.tariff)
 
 
 @lru_cache(maxsize=4096)
-def _hash(currency: str, tariff: Tariff) -> str:
-    return sha256("\n".join([currency, *map(str, tariff)]).encode()).hexdigest()
+def _hash(currency: str, tariff: Tariff, *more_minor: int) -> str:
+    return sha256("\n".join([currency, *map(str, (*tariff, *more_minor))]).encode()).hexdigest()
 
 
 def require_price(product: Product, shown: str) -> None:

@@ -12,6 +12,7 @@
     │   ├── AssetInUse          the item is in an open rental
     │   └── AssetSold           the item counts as sold
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
+    ├── ConsentRequired         the damage is above what is charged without the user's consent
     ├── OperatorOwes            the operator owes Freehold too much for new rentals
     ├── PriceChanged            the user was shown another price than the one in force
     ├── VersionMismatch         the expected version is stale
@@ -200,6 +201,21 @@ class OperatorOwes(FreeholdError):
                 "owed_minor": str(owed_minor),
                 "debt_limit_minor": str(limit_minor),
             },
+        )
+
+
+class ConsentRequired(FreeholdError):
+    """Damage to one rental is above the amount that is charged without the user's consent.
+
+    Amounts are minor units: `bound_minor` in all, `left_minor` of it before this charge.
+    """
+
+    def __init__(self, bound_minor: int, left_minor: int) -> None:
+        super().__init__(
+            "CONSENT_REQUIRED",
+            f"without the user's consent at most {left_minor} more may be charged for damage to"
+            " this rental: ask the user, and send user_consent_reference",
+            {"without_consent_minor": str(bound_minor), "left_minor": str(left_minor)},
         )
 
 

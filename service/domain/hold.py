@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from service.domain import extensions
 from service.domain.acts import Act, refuse, require
 from service.domain.authorization import (
     HOLDING,
@@ -288,6 +289,8 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     Each extension is at most the policy's window of that time. An overdue rental becomes ACTIVE if
     the new due time lies ahead. The time at which the item counts as lost follows from the tariff.
     It moves only if it would come less than the policy's time after the due time.
+
+    Raises IllegalState if all the time together would be longer than the policy's bound.
     """
     require(authorization, EXTEND)
     waits = authorization.state is State.AUTHORIZED
@@ -299,6 +302,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
             "duration.range",
             f"must be more than zero and at most {most_us // 1_000_000} s",
         )
+    extensions.require_bounded(authorization, policy, by_us)
     if authorization.expire_us is not None:
         # Time alone ends the hold then, so it lies ahead.
         longer = authorization._replace(expire_us=authorization.expire_us + by_us)

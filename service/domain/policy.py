@@ -46,6 +46,18 @@ class Policy:
     """The time for which all pauses of a rental together stop its meter; 0 allows none."""
     most_pauses: int = 10
     """The most pauses of a rental."""
+    free_cancellation_us: int | None = None
+    """The time in which the user ends a reservation or a rental for nothing.
+
+    None means no rule: a cancellation is free at any time, and a rental costs its fee.
+    """
+    longest_reservation_us: int | None = None
+    """The longest time from the order to the pick-up, with all extensions; None means no bound."""
+    longest_rental_us: int | None = None
+    """The longest time from the start to the due time, with all extensions but without pauses.
+
+    Of a damage charge it is the time from the order to its end. None means no bound.
+    """
 
 
 class Offer(StrEnum):

@@ -21,6 +21,11 @@ class Product:
     replacement_minor: int
     tariff: Tariff
     policy: Policy
+    cancellation_fee_minor: int = 0
+    """The price of a reservation that the user cancels after the policy's free time."""
+    damage_without_consent_minor: int | None = None
+    """All damage to one rental above this amount needs the user's consent; None means no damage
+    does."""
 
 
 @dataclass(frozen=True, slots=True)

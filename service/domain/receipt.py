@@ -97,10 +97,12 @@ def receipt_of(
     event_us: int,
     meter: Meter = RUNNING,
     debt_minor: int = 0,
+    free_us: int | None = None,
 ) -> Receipt | None:
     """The receipt of a step at `event_us`, from the authorization after it.
 
-    `debt_minor` is the part above the hold that the step leaves as a debt. The receipt is None for
+    `debt_minor` is the part above the hold that the step leaves as a debt. `free_us` is the
+    policy's time of a free cancellation. The receipt is None for
     a step that docks no item, and for a damage charge. Every later version of the authorization,
     with its meter then, gives the same receipt.
     """
@@ -111,7 +113,7 @@ def receipt_of(
         price_minor = tariff.buy_out_minor
         return _receipt(it, tariff, event_us, _lost_lines(price_minor), price_minor, debt_minor)
     end_us = usage_end_us(it, event_us)
-    usage = metered_fee(it, tariff, end_us, meter)
+    usage = metered_fee(it, tariff, end_us, meter, free_us)
     return _receipt(it, tariff, end_us, usage.lines, usage.total_minor, debt_minor)
 
 

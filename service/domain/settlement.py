@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain import concessions, corrections, hold
-from service.domain.acts import Act, require, require_rental
+from service.domain.acts import Act, require, require_rental, require_was_out
 from service.domain.authorization import CAPTURABLE, Authorization, Custody, State, Step, step
 from service.domain.captures import Capture, Part, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
@@ -40,16 +40,25 @@ def usage_fee(
     While a return is claimed, the fee stops at the time of the claim. The time of pauses is not
     charged, and what was waived beforehand is taken off.
     """
-    return metered_fee(authorization, product.tariff, usage_end_us(authorization, end_us), meter)
+    until_us, free_us = usage_end_us(authorization, end_us), product.policy.free_cancellation_us
+    return metered_fee(authorization, product.tariff, until_us, meter, free_us)
 
 
-def metered_fee(authorization: Authorization, tariff: Tariff, end_us: int, meter: Meter) -> Fee:
-    """The fee of the rental, whose usage ended at `end_us`."""
+def metered_fee(
+    authorization: Authorization,
+    tariff: Tariff,
+    end_us: int,
+    meter: Meter,
+    free_us: int | None = None,
+) -> Fee:
+    """The fee of the rental, whose usage ended at `end_us`; see `tariff.fee` for `free_us`."""
     start_us = started_us(authorization)
-    if meter is RUNNING:
+    if meter is RUNNING and free_us is None:
         return fee(tariff, start_us, end_us)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
-    return fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor)
+    return fee(
+        tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor, free_us=free_us
+    )
 
 
 def unwaived_minor(
@@ -111,7 +120,7 @@ def _capture(
     )
 
 
-def _final(
+def final_capture(
     authorization: Authorization,
     taken: Taken,
     custody: Custody,
@@ -221,7 +230,7 @@ def settle(
         captured = _told(captured, taken, wanted_minor)
         kept = taken if amount_minor else None
         return step(captured, postings, Transition.CAPTURED, event_us, taken=kept)
-    return _final(
+    return final_capture(
         authorization,
         taken,
         _IN_STATION,
@@ -313,7 +322,7 @@ def accept_claim(authorization: Authorization, product: Product, meter: Meter = 
         raise IllegalState("NOT_CLAIMED", "no return is claimed", authorization.state)
     total_minor = usage_fee(authorization, product, until_us, meter).total_minor
     amount_minor = usage_amount_minor(authorization, total_minor)
-    return _final(
+    return final_capture(
         authorization,
         Taken(_FEE, amount_minor),
         Custody.IN_STATION,
@@ -330,7 +339,7 @@ def lapse_charge(authorization: Authorization) -> Step:
     if lapse_us is None or not authorization.captured_minor:
         return hold.expire(authorization)
     nothing = Taken(Purpose.DAMAGE, 0)
-    return _final(
+    return final_capture(
         authorization, nothing, Custody.IN_STATION, Transition.EXPIRED, lapse_us, lapse_us, None
     )
 
@@ -361,7 +370,7 @@ def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
     cap_minor = product.tariff.buy_out_minor
     taken = Taken(_FEE, usage_amount_minor(authorization, cap_minor))
     missing = authorization._replace(sold_us=at_us + product.policy.missing_window_us)
-    return _final(missing, taken, Custody.MISSING, Transition.LOST, at_us, at_us, cap_minor)
+    return final_capture(missing, taken, Custody.MISSING, Transition.LOST, at_us, at_us, cap_minor)
 
 
 def sell(authorization: Authorization) -> Step:
@@ -385,6 +394,7 @@ def require_found(authorization: Authorization, *, dated: bool) -> None:
     """
     require(authorization, REPORT_FOUND)
     require_rental(authorization)
+    require_was_out(authorization)
     if authorization.custody not in AWAY and not dated:
         raise IllegalState(
             "NOT_MISSING",

@@ -78,11 +78,18 @@ class Fee(NamedTuple):
 # A settlement needs its fee twice: for the amount, and for the receipt.
 @lru_cache(maxsize=256)
 def fee(
-    tariff: Tariff, start_us: int, end_us: int, *, paused_us: int = 0, waived_minor: int = 0
+    tariff: Tariff,
+    start_us: int,
+    end_us: int,
+    *,
+    paused_us: int = 0,
+    waived_minor: int = 0,
+    free_us: int | None = None,
 ) -> Fee:
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
 
-    For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee.
+    For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee. A
+    rental of at most `free_us` is cancelled in time and costs nothing; None means no such rule.
 
     Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
     negative number or intervals without length.
@@ -90,7 +97,11 @@ def fee(
     _require_sound(tariff)
     if end_us < start_us:
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
-    full_days, today_us = divmod(end_us - start_us - paused_us, DAY_US)
+    used_us = end_us - start_us - paused_us
+    if free_us is not None and used_us <= free_us:
+        free = _line(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0)
+        return Fee((free,) if free.quantity else (), 0)
+    full_days, today_us = divmod(used_us, DAY_US)
     free_minutes = 0 if full_days else tariff.free_minutes
     billable_us = max(0, today_us - free_minutes * MINUTE_US)
     intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)

@@ -43,6 +43,7 @@ class Transition(StrEnum):
     RESUMED = "authorization.resumed"
     FEE_WAIVED = "authorization.fee_waived"
     HANDED_OVER = "authorization.handed_over"
+    CANCELLED = "authorization.cancelled"
     # amounts captured on credit, and money owed back
     PAYMENT_RECORDED = "collection.payment_recorded"
     PAID_ELSEWHERE = "collection.paid_elsewhere"

@@ -12,9 +12,19 @@ from service.engine.tables import AUTHORIZATIONS
 
 
 def require_damage(
-    user_id: str, parent_id: str, amount_minor: int, rows: Rows, context: Context
+    user_id: str,
+    parent_id: str,
+    amount_minor: int,
+    rows: Rows,
+    context: Context,
+    *,
+    consented: bool,
 ) -> None:
-    """Raises InvalidInput if a damage charge asks for more than is left of the rental's deposit."""
+    """Raises InvalidInput if a damage charge asks for more than is left of the rental's deposit.
+
+    Raises ConsentRequired if it is also above what is charged without the user's consent, and the
+    user does not consent.
+    """
     parent = rows[AUTHORIZATIONS].get((user_id, parent_id))
     if parent is None:
         raise InvariantBroken("the rental of a damage charge is missing")
@@ -24,4 +34,5 @@ def require_damage(
         captures_of(parent, rows),
         rows.damage_charges(user_id, parent_id),
         context.now_us,
+        consented=consented,
     )

@@ -236,7 +236,13 @@ def _payload(it: Authorization, step: Step, rows: Rows, context: Context) -> byt
     late = it.start is _LATE_PICKUP
     debt_minor = late_pickups.above_hold_minor(step, product) if late else 0
     receipt = receipt_of(
-        it, product.tariff, step.transition, step.event_us, meter(it, rows), debt_minor
+        it,
+        product.tariff,
+        step.transition,
+        step.event_us,
+        meter(it, rows),
+        debt_minor,
+        product.policy.free_cancellation_us,
     )
     return context.encode(it, receipt)
 

@@ -16,6 +16,7 @@ from service.domain.tariff import Tariff
 from service.domain.transitions import Transition
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserRecord
@@ -73,6 +74,7 @@ class Told(NamedTuple):
     attestations: Sequence[AttestationRecord] = ()
     charge_backs: Sequence[ChargeBack] = ()
     details: DetailsRecord | None = None
+    consents: Sequence[ConsentRecord] = ()
 
 
 class CaseWithEvidence(NamedTuple):
@@ -104,7 +106,8 @@ class CaseFilter(NamedTuple):
 class Docked(NamedTuple):
     """A settled rental with the tariff under which it began, and the step that settled it.
 
-    `debt_minor` is the part of its fee above the hold that the step left as a debt.
+    `debt_minor` is the part of its fee above the hold that the step left as a debt. `free_us` is
+    the policy's time of a free cancellation.
     """
 
     told: Told
@@ -113,6 +116,7 @@ class Docked(NamedTuple):
     event_us: int
     meter: Meter
     debt_minor: int
+    free_us: int | None = None
 
 
 class AuthorizationReader(Protocol):

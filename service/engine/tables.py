@@ -20,6 +20,7 @@ from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.consents import ConsentRecord
 from service.engine.records.debts import DebtRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.events import Event
@@ -242,6 +243,9 @@ DETAILS: Table[Pair, DetailsRecord] = Table(
 LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
     "lapses", LapseRecord, ["user_id", "authorization_id", "authorization_version"]
 )
+CONSENTS: Table[tuple[str, str, int], ConsentRecord] = Table(
+    "consents", ConsentRecord, ["user_id", "authorization_id", "authorization_version"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -268,6 +272,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     SUSPENSE,
     DETAILS,
     LAPSES,
+    CONSENTS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -193,6 +193,12 @@ def write_told(told: Told) -> bytes:
     for attestation in told.attestations:
         write_attestation(attestation, it.currency, rest.attestations.add())
     rest.charge_backs.extend(map(charge_back_message, told.charge_backs))
+    for consent in told.consents:
+        message = rest.consents.add(
+            version=consent.authorization_version,
+            user_consent_reference=consent.user_consent_reference,
+        )
+        write_time(message.create_time, consent.record_us)
     return all_placed([encode_authorization(it) + encode_details(told.details)], rest)
 
 
@@ -200,7 +206,13 @@ def write_receipt(docked: Docked) -> bytes:
     """Makes the receipt of a settled rental again, and encodes it with the corrections since."""
     it, rest = docked.told.authorization, calls.GetReceiptResponse()
     receipt = receipt_of(
-        it, docked.tariff, docked.transition, docked.event_us, docked.meter, docked.debt_minor
+        it,
+        docked.tariff,
+        docked.transition,
+        docked.event_us,
+        docked.meter,
+        docked.debt_minor,
+        docked.free_us,
     )
     if receipt is None:
         raise InvariantBroken("a settled rental has no receipt")

@@ -75,6 +75,7 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
         _parent_id(message) if message.parent else "",
         convert.money(message.amount) if has("amount") else None,
         order=order_of(message) if has("order") else None,
+        user_consent_reference=message.user_consent_reference,
     )
 
 
@@ -106,6 +107,12 @@ def _amount_if_any(call: Call[pb.WaiveFeeRequest]) -> Money | None:
 
 def _paid(call: Call[Any]) -> Money:
     return convert.money(call.message.paid)
+
+
+def _consent(call: Call[Any]) -> str:
+    """The reference to the user's consent to a charge for damage; empty if there is none."""
+    reference: str = call.message.user_consent_reference
+    return reference
 
 
 def _paid_if_any(call: Call[pb.IncrementAuthorizationRequest]) -> Money | None:
@@ -146,6 +153,7 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         handover=_handover(message),
         evidence=message.evidence,
         place=item_place_of(message),
+        user_consent_reference=message.user_consent_reference,
         expected_version=convert.expected_version(message),
     )
 
@@ -214,7 +222,13 @@ def _reverse(call: Call[pb.ReverseAuthorizationRequest]) -> Reverse | ReverseByO
     message = call.message
     expected_version = convert.expected_version(message)
     if message.WhichOneof("target") == "name":
-        return Reverse(*convert.split_name(message.name), expected_version=expected_version)
+        return Reverse(
+            *convert.split_name(message.name),
+            by_user=message.user_cancels,
+            expected_version=expected_version,
+        )
+    if message.user_cancels:
+        raise InvalidInput.of("user_cancels", "user_cancels.with_name", "is allowed only with name")
     if message.origin.authorize_request_id == message.request_id:
         raise InvalidInput.of(
             "origin.authorize_request_id", "request_id.differs", "must differ from request_id"
@@ -283,6 +297,7 @@ MUTATIONS = (
             payment_reference=payment_reference,
             paid=_paid_if_any,
             rail_account=rail_account,
+            user_consent_reference=_consent,
         ),
     ),
     Mutation(
@@ -362,7 +377,7 @@ MUTATIONS = (
             amount=amount,
             business_reference=lambda call: call.message.business_reference,
             evidence=lambda call: call.message.evidence,
-            user_consent_reference=lambda call: call.message.user_consent_reference,
+            user_consent_reference=_consent,
         ),
     ),
     Mutation(

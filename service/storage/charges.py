@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Select, Table, and_, select
 
 from service.domain.attestations import meter_of
 from service.domain.authorization import Authorization, Start
@@ -19,6 +19,7 @@ from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
     CHARGE_BACKS,
+    CONSENTS,
     CORRECTIONS,
     DETAILS,
 )
@@ -55,7 +56,11 @@ def told(connection: Connection, user_id: str, authorization_id: str) -> Told | 
     reservation = _reservation(connection, it)
     details = connection.execute(of(t.authorization_details)).first()
     known = None if details is None else CONVERTERS[DETAILS].record(details)
-    return Told(it, captures, corrections, reservation, attestations, charge_backs, known)
+    consents = []
+    if it.parent_id or it.other_captured_minor:
+        query = of(t.consents).order_by(t.consents.c.authorization_version)
+        consents = list(map(CONVERTERS[CONSENTS].record, connection.execute(query)))
+    return Told(it, captures, corrections, reservation, attestations, charge_backs, known, consents)
 
 
 def _reservation(connection: Connection, it: Authorization) -> str:
@@ -79,13 +84,18 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     if step is None or it.parent_id:
         return None
     key = (it.operator_id, it.product_id, it.product_revision)
-    terms = select(*[p[name] for name in Tariff._fields]).where(
-        p.operator_id == key[0], p.product_id == key[1], p.revision == key[2]
+    o = t.policies.c
+    policy = (o.policy_id == p.policy_id, o.revision == p.policy_revision)
+    terms = (
+        select(o.free_cancellation_us, *[p[name] for name in Tariff._fields])
+        .select_from(t.products.outerjoin(t.policies, and_(*policy)))
+        .where(p.operator_id == key[0], p.product_id == key[1], p.revision == key[2])
     )
-    tariff = Tariff(*connection.execute(terms).one())
+    free_us, *tariff = connection.execute(terms).one()
     meter = meter_of([row.attested for row in told.attestations])
     debt_minor = _fee_above_hold_minor(connection, it)
-    return Docked(told, tariff, Transition(step.transition), step.event_us, meter, debt_minor)
+    transition = Transition(step.transition)
+    return Docked(told, Tariff(*tariff), transition, step.event_us, meter, debt_minor, free_us)
 
 
 def _fee_above_hold_minor(connection: Connection, it: Authorization) -> int:

@@ -33,6 +33,7 @@ BY_USER = (
     "charge_backs",
     "authorization_details",
     "lapses",
+    "consents",
     "transfers",
     "sealed_heads",
     "outbox",

@@ -39,7 +39,19 @@ WINDOWS = [
     for name, column in t.policies.columns.items()
     if name.endswith("_us") and not column.nullable
 ]
-AMOUNTS = [name for name in t.products.columns.keys() if name.endswith("_minor")]  # noqa: SIM118
+RARE_WINDOWS = [
+    name for name, column in t.policies.columns.items() if name.endswith("_us") and column.nullable
+]
+AMOUNTS = [
+    name
+    for name, column in t.products.columns.items()
+    if name.endswith("_minor") and not column.nullable
+]
+RARE_AMOUNTS = [
+    name
+    for name, column in t.products.columns.items()
+    if name.endswith("_minor") and column.nullable
+]
 
 
 class _Wrong(Exception):
@@ -248,8 +260,7 @@ def _policy(row: Any) -> Policy:
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "zero_from_score", "reduced_from_score")
     _between(row, 0, 10_000, "reduced_credit_share_bp")
     _between(row, 0, MOST_US, *WINDOWS)
-    if row.refund_after_us is not None:
-        _between(row, 0, MOST_US, "refund_after_us")
+    _between(row, 0, MOST_US, *_there(row, RARE_WINDOWS))
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
     return Policy(*tuple(row))
@@ -258,7 +269,7 @@ def _policy(row: Any) -> Policy:
 def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
-    _between(row, 0, MOST_MINOR, *AMOUNTS)
+    _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
     _between(row, 0, MOST_MINUTES, "free_minutes")
     _between(row, 1, MOST_MINUTES, "interval_minutes")
     if not CURRENCY.fullmatch(row.currency):
@@ -269,7 +280,7 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    *named, _, _ = Product.__dataclass_fields__
+    named = [name for name in Product.__dataclass_fields__ if name not in ("tariff", "policy")]
     return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
 
 
@@ -298,6 +309,11 @@ def _steps(rows: list[Any]) -> list[LimitStep]:
         _between(row, 0, MOST_MINOR, "limit_minor", of=f" at from_score {row.from_score!r}")
         steps.append(LimitStep(row.from_score, row.limit_minor))
     return steps
+
+
+def _there(row: Any, names: Iterable[str]) -> list[str]:
+    """The names of the columns that are not NULL."""
+    return [name for name in names if getattr(row, name) is not None]
 
 
 def _text(row: Any, *names: str) -> None:

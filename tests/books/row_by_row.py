@@ -457,7 +457,7 @@ class Story:
         if transition in e.STATES_AFTER and self._state <= CLOSED:
             # A settlement's event has the instant of the return; the rental closes at the instant
             # of the call.
-            told = transition in (T.SETTLED, T.HANDED_OVER)
+            told = transition in (T.SETTLED, T.HANDED_OVER, T.CANCELLED)
             self._close_us = event.record_us if told else event.event_us
         if transition in e.TRANSFERRED:
             by_time = transition is T.PAID_OUT_BY_TIME
@@ -859,6 +859,7 @@ def verify_books(
             books.verify(connection, keys, dict(witnesses))
             _verify_details(connection)
             _verify_lapses(connection)
+            _verify_consents(connection)
             if read_answer is not None:
                 _verify_answers(connection, read_answer)
             _verify_operators(connection)
@@ -1323,6 +1324,33 @@ def _verify_lapses(connection: Connection) -> None:
         text = "\n".join(map(str, row[1:-1]))
         if hashlib.sha256(text.encode()).digest() != digest:
             raise Found("LAPSES", name, "the digest does not fit the row")
+
+
+def _verify_consents(connection: Connection) -> None:
+    """Checks that an event of a charge for damage tells of each consent."""
+    o, a = t.outbox.c, t.authorizations.c
+    told = [o.user_id, o.authorization_id, o.authorization_version, o.operator_id, o.record_us]
+    events = {tuple(row[:5]): row[5] for row in _rows(connection, select(*told, o.transition))}
+    parents = {
+        (user_id, of): parent
+        for user_id, of, parent in _rows(
+            connection, select(a.user_id, a.authorization_id, a.parent_id)
+        )
+    }
+    key = [t.consents.c[name] for name in ("user_id", "authorization_id", "authorization_version")]
+    for row in _rows(connection, select(t.consents).order_by(*key)):
+        name = f"consents/{row[0]}/{row[1]}/{row[2]}"
+        transition = events.get((*row[:4], row[5]))
+        if transition is None:
+            raise Found("CONSENTS", name, "no event tells of it")
+        asked = ("offered", "review", "declined", "active", "incremented")
+        taken = ("captured", "settled", "handed_over")
+        kind = transition.rpartition(".")[2]
+        if kind not in (asked if parents[row[0], row[1]] else taken):
+            raise Found("CONSENTS", name, "charges no damage")
+        text = "\n".join(map(str, row[1:-1]))
+        if hashlib.sha256(text.encode()).digest() != row[-1]:
+            raise Found("CONSENTS", name, "the digest does not fit the row")
 
 
 EXPIRED = {"OFFER_EXPIRED", "REVIEW_EXPIRED", "PICKUP_EXPIRED", "DAMAGE_CHARGE_ENDED"}

@@ -36,6 +36,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/columns.py": {"BLOCK_VALUES": METHOD, "LARGEST": METHOD, "LARGEST_SHARE": METHOD},
     "books/details.py": {"TOGETHER": METHOD},
     "books/lapses.py": {"TOGETHER": METHOD},
+    "books/consents.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",

@@ -31,6 +31,7 @@ from tests.engine.plain_terms import (
     LAPSING,
     MINUTE_US,
     OUT,
+    PICKUP_US,
     PRODUCTS,
     REPORT_US,
     Row,
@@ -534,6 +535,9 @@ class Chance:
             grouped=kind == "Authorize group",
             amount=amount,
             order=chance.choice(ORDERS),
+            user_consent_reference=chance.choice(
+                ("", "form-1") if parent else ("",) * 60 + ("form-1",)
+            ),
         )
 
     def _lapsed_keys(self, *, promised: bool) -> list[RentalKey]:
@@ -657,10 +661,14 @@ class Chance:
                     more |= {"payment_reference": self._reference(chance)}
                     more |= {"rail_account": self._account(chance)}
                     more |= {"paid": Money(_currency(chance), paid)}
+                consent = ("", "", "form-2") if it["parent_id"] else ("",) * 20 + ("form-2",)
+                more |= {"user_consent_reference": chance.choice(consent)}
                 return c.Increment(*name, Money(_currency(chance), amount), **more)
             case "Extend":
                 period_us = PRODUCTS[it["product_id"]]["period"]
-                by_us = chance.choice((MINUTE_US, HOUR_US, period_us, period_us, period_us + 1, 0))
+                waits = it["state"] == "AUTHORIZED" and chance.random() < 0.8
+                most_us = PICKUP_US if waits else period_us
+                by_us = chance.choice((MINUTE_US, HOUR_US, most_us, most_us, period_us + 1, 0))
                 return c.Extend(*name, by_us, **more)
             case "Settle":
                 final = chance.random() < 0.7
@@ -669,10 +677,17 @@ class Chance:
                     handovers = (AttestationKind.BY_POST, AttestationKind.BY_HAND)
                     more |= {"handover": chance.choice(handovers), "evidence": "parcel"}
                 more |= {"place": chance.choice(PLACES)}
+                if chance.random() < 0.3:
+                    more |= {"user_consent_reference": "form-3"}
                 if kind == "Settle usage":
+                    if chance.random() < 0.9:
+                        more.pop("user_consent_reference", None)
                     purpose = chance.choice((None, None, None, Purpose.FEE, Purpose.DAMAGE))
                     return c.Settle(*name, None, final, occurred_us, purpose, **more)
-                more |= {"purpose": chance.choice((None, None, *Purpose, Purpose.DAMAGE))}
+                purposes = (None, None, *Purpose, Purpose.DAMAGE)
+                if "user_consent_reference" in more and chance.random() < 0.9:
+                    purposes = (Purpose.DAMAGE,)
+                more |= {"purpose": chance.choice(purposes)}
                 final = final and ("handover" in more or chance.random() < 0.7)
                 amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
                 amount = min(amount, held + 1)
@@ -734,7 +749,7 @@ class Chance:
                 made: Any = c.LowerCharge if lowers else c.RefundCharge
                 return made(*name, money, cited, reason, referring, **more)
             case "Reverse":
-                return c.Reverse(*name, **more)
+                return c.Reverse(*name, by_user=chance.random() < 0.5, **more)
             case "ClaimReturn":
                 return c.ClaimReturn(*name, occurred_us, "dock-7", **more)
             case "ContestReturn":

@@ -58,7 +58,16 @@ from tests.engine.plain_accounts import add_accounts
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import COLUMNS
 from tests.engine.plain_receipts import receipt_of, told_receipt
-from tests.engine.plain_terms import CURRENCY, DEBT_LIMIT, OUT, Refused, Retried, Row, debt_due
+from tests.engine.plain_terms import (
+    CURRENCY,
+    DEBT_LIMIT,
+    OUT,
+    TERMS,
+    Refused,
+    Retried,
+    Row,
+    debt_due,
+)
 from tests.engine.reference import Reference
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
 
@@ -184,10 +193,8 @@ class Model:
             # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
         with self._database.begin() as terms:
-            # Refunds of small items go out at once, those of bikes after a day.
-            terms.exec_driver_sql(
-                "UPDATE policies SET refund_after_us = 0 WHERE policy_id = 'small-item'"
-            )
+            for statement in TERMS:
+                terms.exec_driver_sql(statement)
             for operator_id, limit in DEBT_LIMIT.items():
                 terms.exec_driver_sql(
                     f"UPDATE operators SET debt_limit_minor = {limit}"
@@ -826,6 +833,17 @@ class Model:
         self._check_captures(*where, set(keys))
         self._check_details(*where, set(keys))
         self._check_lapses(*where, set(keys))
+        self._check_consents(*where, set(keys))
+
+    def _check_consents(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
+        """Compares the consents to damage charges."""
+        rows = self._read(
+            "SELECT authorization_id, authorization_version, user_consent_reference"
+            f" FROM consents WHERE {of_users} AND {of_ids}"
+        )
+        found = {(self._keys[of], version): told for of, version, told in rows}
+        expected = {name: it for name, it in self.reference.consents.items() if name[0] in keys}
+        require(found, expected, "consents")
 
     def _check_details(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares what was told about the orders of these rentals."""

@@ -60,6 +60,8 @@ class Books:
         """By caller and reference."""
         self.lapses: dict[tuple[RentalKey, int], tuple[str, str, int]] = {}
         """Lapses by rental and version: the kind, the event and the instant."""
+        self.consents: dict[tuple[RentalKey, int], str] = {}
+        """References to consents, by rental and version."""
         self.details: dict[RentalKey, Row] = {}
         """Details of orders, by rental."""
         self.transfers: dict[Key, Row] = {}

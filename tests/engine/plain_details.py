@@ -28,7 +28,8 @@ def price(product_id: str) -> str:
     """The hash of the price of a product."""
     it = PRODUCTS[product_id]
     names = ("start_fee", "free", "interval", "price", "day_cap", "buy_out")
-    text = "\n".join([CURRENCY, *(str(it[name]) for name in names)])
+    more = [str(it["cancelling"])] if it["cancelling"] else []
+    text = "\n".join([CURRENCY, *(str(it[name]) for name in names), *more])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

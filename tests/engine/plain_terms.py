@@ -42,16 +42,32 @@ PRODUCTS: dict[str, Row] = {
     "bike": {
         "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
         "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900, "refund": 24 * HOUR_US,
+        "free_us": 5 * MINUTE_US, "cancelling": 200, "consent": 4_000,
+        "reserved": 90 * MINUTE_US, "rented": 60 * HOUR_US,
     },
     "umbrella": {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
         "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
+        "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
         "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
+        "free_us": None, "cancelling": 0, "consent": 1_000, "reserved": None, "rented": None,
     },
 }  # fmt: skip
+TERMS = (
+    "UPDATE policies SET refund_after_us = 0 WHERE policy_id = 'small-item'",
+    f"UPDATE policies SET free_cancellation_us = {5 * MINUTE_US} WHERE policy_id = 'bike'",
+    f"UPDATE policies SET longest_reservation_us = {90 * MINUTE_US} WHERE policy_id = 'bike'",
+    f"UPDATE policies SET longest_rental_us = {60 * HOUR_US} WHERE policy_id = 'bike'",
+    "UPDATE products SET cancellation_fee_minor = 200 WHERE product_id = 'bike'",
+    "UPDATE products SET damage_without_consent_minor = 4000 WHERE product_id = 'bike'",
+    "UPDATE products SET cancellation_fee_minor = 300 WHERE product_id = 'umbrella'",
+    "UPDATE products SET damage_without_consent_minor = 1000 WHERE product_id = 'power-bank'",
+)
+"""The statements that make the default terms those of `PRODUCTS`: refunds of small items go out at
+once; bikes have a rule for cancellations and bounds; damage needs consent."""
 FEE_BP = {"city": 300, "harbour": 250}
 DEBT_LIMIT = {"city": 5_000, "harbour": 0}
 """The most that each operator may owe."""
@@ -89,6 +105,8 @@ class Retried(Exception):
 def fee(product_id: str, us: int) -> int:
     """The fee of a rental of a duration in microseconds, day by day."""
     product, total, day = PRODUCTS[product_id], 0, 0
+    if product["free_us"] is not None and us <= product["free_us"]:
+        return 0
     while day == 0 or us > day * DAY_US:
         billed_us = min(us - day * DAY_US, DAY_US)
         cost = 0

@@ -427,6 +427,8 @@ class Reference(Merges):
             if not asked.parent_id or any(not 1 <= amount <= it["deposit"] for it in products):
                 raise Refused("INVALID_INPUT")
             products = [{**product, "deposit": amount} for product in products]
+        if asked.user_consent_reference and not asked.parent_id:
+            raise Refused("INVALID_INPUT")
         if asked.parent_id:
             if asked.start == "ON_PICKUP":
                 raise Refused("INVALID_INPUT")
@@ -440,7 +442,8 @@ class Reference(Merges):
                 raise Refused("PARENT_NEVER_OUT")
             if any(item.product_id != self.rentals[parent]["product_id"] for item in asked.items):
                 raise Refused("INVALID_INPUT")
-            self._within_damage(parent, sum(it["deposit"] for it in products), now_us)
+            consent = asked.user_consent_reference
+            self._within_damage(parent, sum(it["deposit"] for it in products), consent, now_us)
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
@@ -494,6 +497,7 @@ class Reference(Merges):
                 self._hold(it, 0, now_us)
             else:
                 self.step(it, f"authorization.{state.lower()}", now_us)
+            self._consent(it, asked.user_consent_reference)
         rows = [dict(self.rentals[key]) for key in keys]
         answer: Any = ("group", rows) if asked.grouped else ("authorization", rows[0])
         cuts: list[tuple[str, str, int]] = []
@@ -510,10 +514,17 @@ class Reference(Merges):
             answer = ("priced", answer, price(asked.items[0].product_id))
         return answer, asked.user_id, keys[0]
 
-    def _within_damage(self, key: RentalKey, amount: int, now_us: int) -> None:
-        """Refuses more damage to a rental than its deposit, in the rental and in later charges."""
+    def _consent(self, it: Row, reference: str) -> None:
+        """Notes the person's consent to the step just taken."""
+        if reference:
+            self.put(self.consents, (it["key"], it["version"]), reference)
+
+    def _within_damage(self, key: RentalKey, amount: int, consent: str, now_us: int) -> None:
+        """Refuses more damage to a rental than its deposit, in the rental and in later charges, and
+        more than a lower bound without consent."""
         rental = self.rentals[key]
-        most = PRODUCTS[rental["product_id"]]["deposit"]
+        most = deposit = PRODUCTS[rental["product_id"]]["deposit"]
+        free = PRODUCTS[rental["product_id"]]["consent"]
         for _, row in self._of(rental):
             if row["purpose"] == "DAMAGE":
                 most -= row["amount"] - row["conceded"]
@@ -529,6 +540,8 @@ class Reference(Merges):
                 most -= charged - it["conceded"]
         if amount > most:
             raise Refused("INVALID_INPUT")
+        if free is not None and not consent and deposit - most + amount > free:
+            raise Refused("CONSENT_REQUIRED")
 
     def _hold(self, it: Row, excess: int, now_us: int) -> None:
         """Holds both parts; the rental starts, or waits for the pick-up."""
@@ -670,7 +683,10 @@ class Reference(Merges):
         if amount == 0:
             raise Refused("INVALID_INPUT")
         if it["parent_id"]:
-            self._within_damage(self.names[it["user_id"], it["parent_id"]], amount, now_us)
+            parent = self.names[it["user_id"], it["parent_id"]]
+            self._within_damage(parent, amount, command.user_consent_reference, now_us)
+        elif command.user_consent_reference:
+            raise Refused("INVALID_INPUT")
         line = self.line(it["user_id"])
         if line["standing"] != "NORMAL":
             raise Refused(f"USER_{line['standing']}")
@@ -707,6 +723,7 @@ class Reference(Merges):
             refund_payable=it["refund_payable"] + paid - cash,
             received=it["received"] + paid,
         )
+        self._consent(it, command.user_consent_reference)
 
     # -- the hold, until the item is back ----------------------------------------------------
 
@@ -856,6 +873,14 @@ class Reference(Merges):
             within(command.by_us, PICKUP_US)
         else:
             within(command.by_us, PRODUCTS[it["product_id"]]["period"])
+        longest = PRODUCTS[it["product_id"]][
+            "reserved" if it["state"] == "AUTHORIZED" else "rented"
+        ]
+        so_far = (it["expire_us"] or 0) - it["create_us"]
+        if it["expire_us"] is None:
+            so_far = it["due_us"] - it["start_us"] - it["paused_us"]
+        if longest is not None and so_far + command.by_us > longest:
+            raise Refused("EXTENSION_LIMIT")
         if it["expire_us"] is not None:
             expire_us = it["expire_us"] + command.by_us
             self.step(it, "authorization.extended", now_us, expire_us=expire_us)
@@ -897,7 +922,30 @@ class Reference(Merges):
         if it["custody"] != "MISSING":
             self._free(it)
 
+    def _cancel(self, it: Row, now_us: int) -> bool:
+        """The user cancels; returns True if that costs the fee of a reservation."""
+        no_damage(it)
+        required(it, *LAPSING, "ACTIVE")
+        product = PRODUCTS[it["product_id"]]
+        if product["free_us"] is None or it["state"] in ("OFFERED", "REVIEW"):
+            return False
+        if it["state"] == "ACTIVE":
+            if now_us - it["start_us"] - it["paused_us"] > product["free_us"]:
+                raise Refused("FREE_CANCELLATION_OVER")
+            return False
+        begun_us = it["expire_us"] - it["pickup_window_us"]
+        if now_us - begun_us <= product["free_us"] or not product["cancelling"]:
+            return False
+        amount = min(product["cancelling"], it["held_credit"] + it["held_cash"])
+        postings, new = self._capture(it, amount, wanted=product["cancelling"])
+        new |= {"state": "SETTLED"}
+        self._close(it, "authorization.cancelled", now_us, now_us, *postings, **new)
+        self._captured(it, amount, now_us)
+        return True
+
     def _reverse(self, caller: str, it: Row, command: Any, now_us: int) -> None:
+        if getattr(command, "by_user", False) and self._cancel(it, now_us):
+            return
         required(it, *LAPSING, "ACTIVE")
         if it["captured"]:
             raise Refused("CAPTURED_ALREADY")
@@ -1066,6 +1114,8 @@ class Reference(Merges):
         if asked in forbidden:
             raise Refused("INVALID_INPUT")
         purpose = asked or ("DAMAGE" if it["parent_id"] else "FEE")
+        if command.user_consent_reference and (purpose != "DAMAGE" or it["parent_id"]):
+            raise Refused("INVALID_INPUT")
         self._refer(it, command.business_reference)
         if command.amount is None:
             no_damage(it)
@@ -1076,10 +1126,10 @@ class Reference(Merges):
             most = held
             if it["start"] == "LATE_PICKUP" and purpose == "FEE" and command.final:
                 most = max(held, PRODUCTS[it["product_id"]]["buy_out"] - self._fees(it))
+            if purpose == "DAMAGE" and not it["parent_id"]:
+                self._within_damage(it["key"], amount, command.user_consent_reference, now_us)
             if amount > most:
                 raise Refused("INVALID_INPUT")
-        if purpose == "DAMAGE" and not it["parent_id"]:
-            self._within_damage(it["key"], amount, now_us)
         claimed = it["state"] == "RETURN_CLAIMED" and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
@@ -1099,6 +1149,7 @@ class Reference(Merges):
         else:
             self.step(it, "authorization.captured", event_us, *postings, **new)
         self._captured(it, amount, event_us, purpose, command.business_reference)
+        self._consent(it, command.user_consent_reference)
         if command.final:
             self._book_fee(it)
         if command.handover is not None:
@@ -1151,6 +1202,8 @@ class Reference(Merges):
         begin_us, window_us = it["start_us"] or it["create_us"], now_us - REPORT_US
         no_damage(it)
         if late:
+            if it["start_us"] is None:
+                raise Refused("NEVER_OUT")
             if it["custody"] not in ("MISSING", "SOLD") and told_us is None:
                 raise Refused("ILLEGAL_TRANSITION")
             self._new_case(it, "LATE_CLAIM")
@@ -1210,6 +1263,8 @@ class Reference(Merges):
     def _report_found(self, caller: str, it: Row, command: c.ReportFound, now_us: int) -> None:
         required(it, "SETTLED")
         no_damage(it)
+        if it["start_us"] is None:
+            raise Refused("NEVER_OUT")
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
         docked_us = self._occurred(it, command.occurred_us, now_us, back=True)
@@ -1537,7 +1592,7 @@ class Reference(Merges):
         self._refer(rental, command.business_reference)
         amount = minor(command.amount)
         within(amount, PRODUCTS[rental["product_id"]]["deposit"])
-        self._within_damage(rental["key"], amount, now_us)
+        self._within_damage(rental["key"], amount, command.user_consent_reference, now_us)
         key = (caller, self.request_id, 0)
         it = {
             **EMPTY,

@@ -54,7 +54,8 @@ CHANGES = [
         "INSERT INTO products SELECT operator_id, 'kite', revision, category, currency,"
         " deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor FROM products"
+        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
+        " cancellation_fee_minor, damage_without_consent_minor FROM products"
         " WHERE product_id = 'bike' AND NOT EXISTS"
         " (SELECT 1 FROM products WHERE product_id = 'kite')"
     ),

@@ -39,6 +39,7 @@ SOON = Duration(seconds=60)
 FEN = SignedMoney(currency_code="CNY", amount_minor=100)
 WINDOWS: Parts = {"pickup_window": SOON, "rental_period": SOON}
 PLACE: Parts = {"station": "dock-1", "condition": "电量 80 %"}
+CONSENT: Parts = {"user_consent_reference": "form-1"}
 ORDER: Parts = {
     "order_reference": "order-1",
     "labels": [{"name": "lane", "value": "3"}],
@@ -110,6 +111,7 @@ CALLS = (
                 **AMOUNT,
                 "order": ORDER,
                 "price_hash": price_hash(BIKE),
+                **CONSENT,
             },
         ),
         fill=_wants_one,
@@ -169,7 +171,7 @@ CALLS = (
     CallOnAuthorization(
         method="IncrementAuthorization",
         required=frozenset({"name", "amount"}),
-        parts=({**AMOUNT, **PAID},),
+        parts=({**AMOUNT, **PAID, **CONSENT},),
         race="line",
         states=frozenset({State.AUTHORIZED, State.ACTIVE, State.OVERDUE}),
         rule=lambda it, n, now_us: hold.increment(it, Split(n, n), 0, now_us),
@@ -212,6 +214,7 @@ CALLS = (
                 "purpose": CAPTURE_PURPOSE_PENALTY,
                 "business_reference": "case-1",
                 "place": PLACE,
+                **CONSENT,
             },
             {
                 "usage": {"end_time": NOW},
@@ -232,7 +235,7 @@ CALLS = (
         method="ReverseAuthorization",
         required=frozenset({"target"}),
         parts=(
-            {},
+            {"user_cancels": True},
             {"origin": {"user_id": "somebody", "authorize_request_id": "another"}, "name": ""},
         ),
         race="tombstone",

@@ -51,7 +51,9 @@ def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
             store.engine, "DELETE FROM products WHERE operator_id = 'city' AND product_id = 'bike'"
         )
         with writing(store.engine) as connection:
-            marks = ", ".join(["?" if store.engine.dialect.name == "sqlite" else "%s"] * 15)
+            marks = ", ".join(
+                ["?" if store.engine.dialect.name == "sqlite" else "%s"] * len(bikes[0])
+            )
             connection.exec_driver_sql(f"INSERT INTO products VALUES ({marks})", bikes)
         assert store.catalog() == sound
 
@@ -62,7 +64,8 @@ def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
     copied = (
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor FROM products"
+        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
+        " cancellation_fee_minor, damage_without_consent_minor FROM products"
         " WHERE operator_id = 'city' AND product_id = 'bike'"
     )
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")

@@ -41,7 +41,7 @@ LAPSE_RETURN_PRESUMED: Lapse
 LAPSE_DEBT_DROPPED: Lapse
 
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -62,6 +62,7 @@ class AuthorizeRequest(_message.Message):
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+    USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     product_id: str
@@ -74,7 +75,8 @@ class AuthorizeRequest(_message.Message):
     amount: _types_pb2.Money
     order: _details_pb2.Order
     price_hash: str
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ...) -> None: ...
+    user_consent_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("field", "product_id", "granted")
@@ -186,20 +188,32 @@ class GetAuthorizationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetAuthorizationResponse(_message.Message):
-    __slots__ = ("authorization", "captures", "corrections", "reservation", "attestations", "charge_backs")
+    __slots__ = ("authorization", "captures", "corrections", "reservation", "attestations", "charge_backs", "consents")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CAPTURES_FIELD_NUMBER: _ClassVar[int]
     CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
     ATTESTATIONS_FIELD_NUMBER: _ClassVar[int]
     CHARGE_BACKS_FIELD_NUMBER: _ClassVar[int]
+    CONSENTS_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     captures: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Capture]
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
     reservation: str
     attestations: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Attestation]
     charge_backs: _containers.RepeatedCompositeFieldContainer[_charge_back_pb2.ChargeBack]
-    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ..., charge_backs: _Optional[_Iterable[_Union[_charge_back_pb2.ChargeBack, _Mapping]]] = ...) -> None: ...
+    consents: _containers.RepeatedCompositeFieldContainer[Consent]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., captures: _Optional[_Iterable[_Union[_authorization_pb2.Capture, _Mapping]]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., reservation: _Optional[str] = ..., attestations: _Optional[_Iterable[_Union[_authorization_pb2.Attestation, _Mapping]]] = ..., charge_backs: _Optional[_Iterable[_Union[_charge_back_pb2.ChargeBack, _Mapping]]] = ..., consents: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ...) -> None: ...
+
+class Consent(_message.Message):
+    __slots__ = ("version", "user_consent_reference", "create_time")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    user_consent_reference: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[int] = ..., user_consent_reference: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("name",)
@@ -240,7 +254,7 @@ class ListAuthorizationsResponse(_message.Message):
     def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class IncrementAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "expected_version", "payment_reference", "paid", "rail_account")
+    __slots__ = ("request_id", "name", "amount", "expected_version", "payment_reference", "paid", "rail_account", "user_consent_reference")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +262,7 @@ class IncrementAuthorizationRequest(_message.Message):
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PAID_FIELD_NUMBER: _ClassVar[int]
     RAIL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
@@ -255,7 +270,8 @@ class IncrementAuthorizationRequest(_message.Message):
     payment_reference: str
     paid: _types_pb2.Money
     rail_account: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ...) -> None: ...
+    user_consent_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., expected_version: _Optional[int] = ..., payment_reference: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., rail_account: _Optional[str] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
 
 class IncrementAuthorizationResponse(_message.Message):
     __slots__ = ("authorization",)
@@ -300,7 +316,7 @@ class ExtendRentalResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class SettleAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference", "return_kind", "evidence", "place")
+    __slots__ = ("request_id", "name", "amount", "usage", "final", "expected_version", "line_items", "occurred_at", "purpose", "business_reference", "return_kind", "evidence", "place", "user_consent_reference")
     class ReturnKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         RETURN_KIND_UNSPECIFIED: _ClassVar[SettleAuthorizationRequest.ReturnKind]
@@ -336,6 +352,7 @@ class SettleAuthorizationRequest(_message.Message):
     RETURN_KIND_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
+    USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     amount: _types_pb2.Money
@@ -349,7 +366,8 @@ class SettleAuthorizationRequest(_message.Message):
     return_kind: SettleAuthorizationRequest.ReturnKind
     evidence: str
     place: _details_pb2.ItemPlace
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ..., return_kind: _Optional[_Union[SettleAuthorizationRequest.ReturnKind, str]] = ..., evidence: _Optional[str] = ..., place: _Optional[_Union[_details_pb2.ItemPlace, _Mapping]] = ...) -> None: ...
+    user_consent_reference: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[SettleAuthorizationRequest.Usage, _Mapping]] = ..., final: _Optional[bool] = ..., expected_version: _Optional[int] = ..., line_items: _Optional[_Iterable[_Union[SettleAuthorizationRequest.LineItem, _Mapping]]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[_Union[_authorization_pb2.CapturePurpose, str]] = ..., business_reference: _Optional[str] = ..., return_kind: _Optional[_Union[SettleAuthorizationRequest.ReturnKind, str]] = ..., evidence: _Optional[str] = ..., place: _Optional[_Union[_details_pb2.ItemPlace, _Mapping]] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
 
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
@@ -405,7 +423,7 @@ class SettleAuthorizationResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ..., debt: _Optional[str] = ..., handover: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "name", "origin", "expected_version")
+    __slots__ = ("request_id", "name", "origin", "expected_version", "user_cancels")
     class Origin(_message.Message):
         __slots__ = ("user_id", "authorize_request_id")
         USER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -417,11 +435,13 @@ class ReverseAuthorizationRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    USER_CANCELS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     origin: ReverseAuthorizationRequest.Origin
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., origin: _Optional[_Union[ReverseAuthorizationRequest.Origin, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    user_cancels: bool
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., origin: _Optional[_Union[ReverseAuthorizationRequest.Origin, _Mapping]] = ..., expected_version: _Optional[int] = ..., user_cancels: _Optional[bool] = ...) -> None: ...
 
 class ReverseAuthorizationResponse(_message.Message):
     __slots__ = ("authorization", "tombstone")

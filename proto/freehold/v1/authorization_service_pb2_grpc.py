@@ -307,6 +307,12 @@ class AuthorizationServiceServicer:
         """Moves the end of what time would end: the `expire_time` of a hold that waits
         for its pick-up or of a damage charge, else the `due_time` of the rental; an
         OVERDUE one becomes ACTIVE again.
+
+        The policy may bound the time with all extensions together: of a reservation
+        and a damage charge from the order, of a rental from its start and without
+        pauses. A longer one is refused with FAILED_PRECONDITION, EXTENSION_LIMIT;
+        the ErrorInfo's metadata has the bound, `longest_seconds`, and
+        `left_seconds`, the longest extension still allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -329,6 +335,15 @@ class AuthorizationServiceServicer:
         without a charge stay as they are; if one of the others cannot be reversed,
         none is, and the refusal names that one. The answer has the first
         authorization of the group.
+
+        A user who cancels (`user_cancels`) pays nothing within the policy's free
+        time: of a reservation it counts from its beginning, which an extension puts
+        off; of a rental from its start. A reservation cancelled later becomes
+        SETTLED with the product's cancellation fee, at most the amount held, as its
+        only capture; the rest is released. A rental is not cancelled later:
+        FAILED_PRECONDITION, FREE_CANCELLATION_OVER; settle it by its usage. A
+        settlement by usage within the free time costs nothing either. A policy
+        without a free time lets users cancel for nothing at any time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -31,6 +31,7 @@ from service.domain.policy import (
 )
 from service.domain.product import Product
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
+from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
@@ -75,6 +76,8 @@ class Authorize(NamedTuple):
     """True if the answer is a group, even of one item."""
     order: Order | None = None
     """The details of the order, if it has any."""
+    user_consent_reference: str = ""
+    """A reference to the user's consent to a damage charge; empty if there is none."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
@@ -108,7 +111,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             require_price(product, item.price_hash)
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
-    if command.parent_id or command.amount is not None:
+    if command.parent_id or command.amount is not None or command.user_consent_reference:
         _require_charge(work.caller, command, products, rows, context)
     else:
         _require_free(work.caller, command.items, rows)
@@ -174,6 +177,8 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         results.append(apply(draft, step, line, rows, context))
         if order is not None or item.price_hash:
             add_order(draft, results[-1], order or NO_ORDER, item.price_hash, now_us)
+        if command.user_consent_reference:
+            add_consent(draft, results[-1], command.user_consent_reference, now_us)
     whole: Authorization | Group = Group(tuple(results)) if command.grouped else results[0]
     answer: Answer = whole
     if choice.offer is not None and (command.rental_period_us or command.pickup_window_us):
@@ -261,6 +266,8 @@ def _require_charge(
     together ask for at most the deposit.
     """
     if not command.parent_id:
+        if command.amount is None:
+            raise no_damage()
         raise InvalidInput.of("amount", "amount.only_with_parent", "is allowed only with parent")
     if command.start is _ON_PICKUP:
         raise InvalidInput.of("start", "start.damage", "must be IMMEDIATE for a damage charge")
@@ -290,7 +297,10 @@ def _require_charge(
         )
     asked = command.amount
     all_minor = sum(it.deposit_minor if asked is None else asked.amount_minor for it in products)
-    require_damage(command.user_id, command.parent_id, all_minor, rows, context)
+    consented = bool(command.user_consent_reference)
+    require_damage(
+        command.user_id, command.parent_id, all_minor, rows, context, consented=consented
+    )
 
 
 def usable(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:

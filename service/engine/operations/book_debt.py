@@ -54,7 +54,14 @@ def decide(work: Work, it: BookDebt, rows: Rows, context: Context) -> Decided:
         raise BusinessReferenceReused(it.business_reference, "debt", first)
     require_new_reference(it.business_reference, parent, rows, draft)
     amount_minor = positive_minor(it.amount, parent)
-    require_damage(it.user_id, it.authorization_id, amount_minor, rows, context)
+    require_damage(
+        it.user_id,
+        it.authorization_id,
+        amount_minor,
+        rows,
+        context,
+        consented=bool(it.user_consent_reference),
+    )
     step = debts.book(
         parent,
         product_of(parent, context),

@@ -11,6 +11,7 @@ from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
 from service.engine.calls import AuthorizationCommand, Work
+from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.operation import Asks, Operation, of_authorization
@@ -31,12 +32,17 @@ from service.engine.tables import DECISIONS, PAYMENTS
 
 @dataclass(frozen=True, slots=True)
 class Increment(AuthorizationCommand):
-    """Hold more, after a new decision; `paid` is the cash paid for it, or None."""
+    """Hold more, after a new decision; `paid` is the cash paid for it, or None.
+
+    `user_consent_reference` refers to the user's consent to a larger damage charge, if there is
+    one.
+    """
 
     amount: Money
     payment_reference: str = ""
     paid: Money | None = None
     rail_account: str = ""
+    user_consent_reference: str = ""
 
 
 def wanted(caller: str, it: Increment, keys: Keys) -> None:
@@ -53,7 +59,16 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     acts.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
     if current.parent_id:
-        require_damage(current.user_id, current.parent_id, amount_minor, rows, context)
+        require_damage(
+            current.user_id,
+            current.parent_id,
+            amount_minor,
+            rows,
+            context,
+            consented=bool(it.user_consent_reference),
+        )
+    elif it.user_consent_reference:
+        raise no_damage()
     if line.standing is not Standing.NORMAL:
         raise IllegalState(
             f"USER_{line.standing}",
@@ -84,7 +99,10 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     decision = decision_of(work, product, line, assessment, choice, context)
     draft[DECISIONS].append(decision)
     step = hold.increment(current, split, paid_minor - split.cash_minor, context.now_us)
-    return finish(draft, step, line, rows, context)
+    decided = finish(draft, step, line, rows, context)
+    if it.user_consent_reference:
+        add_consent(draft, step.authorization, it.user_consent_reference, context.now_us)
+    return decided
 
 
 def _paid_for_increment(

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import hold
+from service.domain import cancellations, hold
+from service.domain.authorization import Authorization, Step
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
-from service.engine.posting import one_step
+from service.engine.posting import one_step, product_of
 from service.engine.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Reverse(AuthorizationCommand):
-    """Release the whole hold."""
+    """Release the whole hold.
+
+    `by_user` says that the user cancels, which may cost the product's fee for a cancellation.
+    """
+
+    by_user: bool = False
 
 
 def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
     """Applies the rule and posts its step."""
-    return one_step(work, it, rows, context, lambda held: hold.reverse(held, context.now_us))
+
+    def take(held: Authorization) -> Step:
+        if it.by_user:
+            return cancellations.cancel(held, product_of(held, context), context.now_us)
+        return hold.reverse(held, context.now_us)
+
+    return one_step(work, it, rows, context, take)
 
 
 REVERSE = Operation(Reverse, of_authorization, decide)

@@ -12,6 +12,7 @@ from service.domain.details import ItemPlace
 from service.domain.money import Money
 from service.engine.attesting import Word, attest, meter
 from service.engine.calls import AuthorizationCommand, Settled, Work
+from service.engine.consents import add_consent, no_damage
 from service.engine.context import Context, Decided
 from service.engine.correcting import captures_of, require_new_reference
 from service.engine.details import add_place
@@ -28,7 +29,8 @@ class Settle(AuthorizationCommand):
 
     `final` closes the authorization. `occurred_us` None means now. `purpose` None means the fee,
     or the damage if it is a damage charge. `handover` says that the item was returned without a
-    dock; `evidence` is the operator's reference to its evidence of that.
+    dock; `evidence` is the operator's reference to its evidence of that. `user_consent_reference`
+    refers to the user's consent to a capture for damage, and is empty if there is none.
     """
 
     amount: Money | None
@@ -39,6 +41,7 @@ class Settle(AuthorizationCommand):
     handover: AttestationKind | None = None
     evidence: str = ""
     place: ItemPlace | None = None
+    user_consent_reference: str = ""
 
 
 def wanted(caller: str, it: Settle, keys: Keys) -> None:
@@ -75,6 +78,8 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     running = meter(current, rows)
     fee = None
     purpose = settlement.purpose_of(current, it.purpose, it.amount is None)
+    if it.user_consent_reference and (purpose is not Purpose.DAMAGE or current.parent_id):
+        raise no_damage()
     if it.business_reference:
         require_new_reference(it.business_reference, current, rows, draft)
     if it.amount is None:
@@ -92,7 +97,14 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         amount_minor = late_pickups.split_fee(current, product, amount_minor, *times, running)
     if purpose is Purpose.DAMAGE and not current.parent_id:
         before = captures_of(current, rows, draft)
-        damage.require_within(amount_minor, product, before, (), context.now_us)
+        damage.require_within(
+            amount_minor,
+            product,
+            before,
+            (),
+            context.now_us,
+            consented=bool(it.user_consent_reference),
+        )
     step = settlement.settle(
         current,
         product,
@@ -107,6 +119,8 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         handed_over=it.handover is not None,
     )
     result = apply(draft, step, line, rows, context)
+    if it.user_consent_reference:
+        add_consent(draft, result, it.user_consent_reference, context.now_us)
     if it.place is not None:
         add_place(draft, rows, result, context.now_us, end=it.place)
     capture = draft[CAPTURES][-1] if step.taken is not None else None

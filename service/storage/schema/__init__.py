@@ -16,6 +16,7 @@ from service.storage.schema.captures import captures, corrections
 from service.storage.schema.cases import case_evidence, cases
 from service.storage.schema.charge_backs import charge_backs, suspense
 from service.storage.schema.columns import metadata
+from service.storage.schema.consents import consents
 from service.storage.schema.details import authorization_details
 from service.storage.schema.events import outbox
 from service.storage.schema.lapses import lapses
@@ -38,6 +39,7 @@ __all__ = [
     "cases",
     "charge_backs",
     "compatibility",
+    "consents",
     "corrections",
     "debts",
     "decisions",

@@ -58,6 +58,10 @@ policies = Table(
     Column("debt_window_us", BigInteger, nullable=False, server_default="7776000000000"),
     Column("pause_limit_us", BigInteger, nullable=False, server_default="86400000000"),
     Column("most_pauses", Integer, nullable=False, server_default="10"),
+    # NULL: no rule and no bound, as before the migration that added them.
+    Column("free_cancellation_us", BigInteger),
+    Column("longest_reservation_us", BigInteger),
+    Column("longest_rental_us", BigInteger),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
@@ -65,6 +69,7 @@ policies = Table(
     *not_negative("report_window_us", "overdue_window_us"),
     *not_negative("refund_after_us", "debt_window_us"),
     *not_negative("pause_limit_us", "most_pauses"),
+    *not_negative("free_cancellation_us", "longest_reservation_us", "longest_rental_us"),
 )
 
 products = Table(
@@ -85,8 +90,12 @@ products = Table(
     number_column("interval_price_minor"),
     number_column("day_cap_minor"),
     number_column("buy_out_minor"),
+    Column("cancellation_fee_minor", BigInteger, nullable=False, server_default="0"),
+    # NULL: no damage needs the user's consent.
+    Column("damage_without_consent_minor", BigInteger),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
+    *not_negative("cancellation_fee_minor", "damage_without_consent_minor"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
     ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
     ForeignKeyConstraint(

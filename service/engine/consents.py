@@ -1,0 +1,32 @@
+"""Adds the user's consent to a damage charge to the draft."""
+
+from __future__ import annotations
+
+from service.domain.authorization import Authorization
+from service.domain.errors import InvalidInput
+from service.engine.records.consents import ConsentRecord
+from service.engine.rows import Draft
+from service.engine.tables import CONSENTS
+
+
+def add_consent(draft: Draft, after: Authorization, reference: str, now_us: int) -> None:
+    """Adds the row of the consent to the step that led to this version of the authorization."""
+    row = ConsentRecord(
+        after.user_id,
+        after.authorization_id,
+        after.version,
+        after.operator_id,
+        reference,
+        now_us,
+        b"",
+    )
+    draft[CONSENTS].append(row._replace(digest=row.expected_digest))
+
+
+def no_damage() -> InvalidInput:
+    """The error for a consent that is sent with anything but a new charge for damage."""
+    return InvalidInput.of(
+        "user_consent_reference",
+        "user_consent_reference.damage",
+        "is allowed only where damage is charged anew",
+    )
