@@ -51,6 +51,7 @@ from service.engine.operations import (
     StartRental,
 )
 from service.engine.scoring import Assessor
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.storage import admin
 from service.storage.database import open_database
@@ -303,6 +304,7 @@ def batches(
             log_terms=lambda fault, mended: faults.append(ValueError(fault, mended)),
             notice_gap=lambda _gap: None,
             encode=encode_authorization,
+            encode_beside=encode_beside,
         )
         for number in range(first, min(first + portion, batches)):
             clock.advance(START_US + number * _SECOND_US)

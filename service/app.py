@@ -48,6 +48,7 @@ from service.rpc import (
     sandbox_service,
 )
 from service.rpc.authorization_service import AuthorizationReads
+from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
 from service.rpc.charge_backs import ChargeBackReads
 from service.rpc.collection_service import CollectionReads
@@ -125,6 +126,7 @@ class App:
             log_terms=_log_terms,
             notice_gap=self.clock_gaps.add,
             encode=encode_authorization,
+            encode_beside=encode_beside,
             pauses=limits.conflict_pauses,
             log_debt=tell_debt,
         )

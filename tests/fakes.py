@@ -32,6 +32,7 @@ from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import Scorer
 from service.engine.scoring import Assessor
 from service.ids import Ids
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.signing import SealKey
 from service.storage import admin
@@ -195,6 +196,7 @@ class Desk:
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
             notice_gap=self.clock_gaps.append,
             encode=encode_authorization,
+            encode_beside=encode_beside,
         )
         self._requests = itertools.count(1)
 

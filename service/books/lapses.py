@@ -1,14 +1,15 @@
-"""Checks the list of what time ended: each row is an event of its authorization."""
+"""Checks what time ended, and settlements that posted nothing: an event tells of each row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Table, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, typed
+from service.books.columns import Cursor, Row, typed
+from service.books.receipts import DOCKINGS
 from service.domain.lapses import Lapse
 from service.domain.transitions import Transition
 from service.domain.verification import BookFault
@@ -31,32 +32,56 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 """A function that gives the conditions on a column of user ids."""
 
 
-def wrong_lapse(connection: Connection, people: People) -> BookFault | None:
-    """The first row, by its key, that no event tells of, or None.
+_KEY = ("user_id", "authorization_id", "authorization_version")
 
-    Events of earlier builds have no rows, so a missing row is no fault.
-    """
-    c, o = t.lapses.c, t.outbox.c
-    names = ("user_id", "authorization_id", "operator_id", "authorization_version")
-    same = (*names, "transition", "event_us", "record_us")
+
+def wrong_lapse(connection: Connection, people: People) -> BookFault | None:
+    """The first row of what time ended, by its key, that no event tells of, or None."""
+
+    def wrong(row: Row) -> str:
+        lapse, transition = row[3], row[5]
+        return "" if TOLD_BY.get(lapse) == transition else f"{transition} is no {lapse}"
+
+    same = (*_KEY, "operator_id", "transition", "event_us", "record_us")
+    return _untold(connection, people, "LAPSES", t.lapses, same, wrong)
+
+
+def wrong_unposted(connection: Connection, people: People) -> BookFault | None:
+    """The first settlement that posted nothing, by its key, that no event tells of, or None."""
+
+    def wrong(row: Row) -> str:
+        return "" if row[3] in DOCKINGS else f"{row[3]} settles no rental"
+
+    same = (*_KEY, "transition", "event_us", "record_us")
+    return _untold(connection, people, "UNPOSTED", t.unposted_dockings, same, wrong)
+
+
+def _untold(
+    connection: Connection,
+    people: People,
+    rule: str,
+    table: Table,
+    same: Sequence[str],
+    wrong: Callable[[Row], str],
+) -> BookFault | None:
+    """The fault of the first wrong row, by its key; an event has the same values in `same`."""
+    c, o = table.c, t.outbox.c
     told = and_(*[o[name] == c[name] for name in same], *people(o.user_id))
     query = (
-        select(typed(connection, list(c)), o.sequence, *t.recorded(t.lapses))
-        .select_from(t.lapses.outerjoin(t.outbox, told))
+        select(typed(connection, list(c)), o.sequence, *t.recorded(table))
+        .select_from(table.outerjoin(t.outbox, told))
         .where(*people(c.user_id))
-        .order_by(c.user_id, c.authorization_id, c.authorization_version)
+        .order_by(*[c[name] for name in _KEY])
     )
-    with closing(Cursor(connection, "lapses", query)) as cursor:
+    with closing(Cursor(connection, table.name, query)) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, sequence, *row in rows:
-                name = "/".join(("lapses", *map(str, row[:3])))
+                name = "/".join((table.name, *map(str, row[: len(_KEY)])))
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
-                if sequence is None:
-                    return BookFault("LAPSES", name, "no event tells of it")
-                lapse, transition = row[3], row[5]
-                if TOLD_BY.get(lapse) != transition:
-                    return BookFault("LAPSES", name, f"{transition} is no {lapse}")
-                if digest_of(*row[1:-1]) != row[-1]:
-                    return BookFault("LAPSES", name, "the digest does not fit the row")
+                detail = "no event tells of it" if sequence is None else wrong(tuple(row))
+                if not detail and digest_of(*row[1:-1]) != row[-1]:
+                    detail = "the digest does not fit the row"
+                if detail:
+                    return BookFault(rule, name, detail)
     return None

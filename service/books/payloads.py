@@ -16,8 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import receipts
 from service.books.columns import Cursor
-from service.domain.receipt import Receipt
-from service.domain.verification import BookFault
+from service.domain.verification import BookFault, Told
 from service.storage import schema as t
 from service.storage.schema.columns import NoBytes
 
@@ -28,9 +27,6 @@ TOLD = (
     *("name", "version", "state", "held_credit", "held_cash", "captured", "due"),
     *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us"),
 )
-Told = tuple[str, int, str, int, int, int, int, int, int, int, int, Receipt | None]
-"""The values of a payload's authorization, in the order of `TOLD`: amounts in minor units, and the
-end of a debt in microseconds, 0 for none; then its receipt, if it has one."""
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
@@ -106,11 +102,11 @@ def _differing(
     """The first value of `TOLD` or of the receipt that differs between payload and rows; empty if
     none does."""
     try:
-        *told, receipt = read_payload(payload)
+        told = read_payload(payload)
     except ValueError as error:
         return f"the payload is not to be read: {error}"
     if newest:
         for name, said, is_stored in zip(TOLD, told, stored, strict=False):
             if said != is_stored:
                 return f"{name}: the payload tells {said}, stored {is_stored}"
-    return receipts.wrong_receipt(connection, receipt, stored[len(TOLD) :])
+    return receipts.wrong_receipt(connection, told.receipt, stored[len(TOLD) :])

@@ -14,6 +14,8 @@ from service.engine.records.authorizations import ItemKind
 from service.storage import schema as t
 
 Row = Sequence[Any]
+PROPOSE_MERGE, APPROVE_MERGE = "ProposeMerge", "ApproveMerge"
+"""Methods that leave a merge: a proposal may replace another, and none is withdrawn."""
 
 
 class Reference(NamedTuple):
@@ -185,6 +187,15 @@ def _references() -> list[Reference]:
                 a.start == Start.LATE_PICKUP,
             ),
             "the reservation that the late pick-up cites is not there",
+        ),
+        Reference(
+            "ALIAS",
+            t.requests,
+            _alone(
+                *(t.requests, t.aliases, t.aliases.c.user_id == r.user_id),
+                r.method.in_([PROPOSE_MERGE, APPROVE_MERGE]),
+            ),
+            "the merge that it proposed or approved is not there",
         ),
         Reference(
             "OPEN_ITEM",

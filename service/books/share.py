@@ -12,13 +12,14 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
+from service.books.beside import wrong_beside
 from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
 from service.books.consents import wrong_consent
 from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
 from service.books.groups import BODIES, Body, Groups, Trial, check_types, portion_of_groups
-from service.books.lapses import wrong_lapse
+from service.books.lapses import wrong_lapse, wrong_unposted
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
@@ -150,7 +151,10 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
         wrong_details(connection, share.people)
         or wrong_lapse(connection, share.people)
         or wrong_consent(connection, share.people)
+        or wrong_unposted(connection, share.people)
     )
+    if wrong is None and readers.payload is not None:
+        wrong = wrong_beside(connection, share.people, readers.payload)
     if wrong is not None:
         return part._replace(payload=wrong)
     return part._replace(

@@ -1,8 +1,10 @@
-"""The result of a verification of the books."""
+"""The result of a verification of the books, and what it reads of an event."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from service.domain.receipt import Receipt
 
 
 class BookFault(NamedTuple):
@@ -35,3 +37,28 @@ class Verification(NamedTuple):
     signatures: int = 0
     last_seal: Witness | None = None
     unchecked: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """The values of a payload's authorization: amounts in minor units.
+
+    `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details` and
+    `moved_no_money` tell of rows beside the authorization; the first two are empty for none.
+    """
+
+    name: str
+    version: int
+    state: str
+    held_credit_minor: int
+    held_cash_minor: int
+    captured_minor: int
+    due_minor: int
+    refund_payable_minor: int
+    uncollected_minor: int
+    unheld_disputed_minor: int
+    unheld_until_us: int
+    lapse: str
+    case: str
+    details: bool
+    moved_no_money: bool
+    receipt: Receipt | None

@@ -17,7 +17,10 @@ from service.domain.tariff import Fee
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.details import DetailsRecord
+from service.engine.records.lapses import LapseRecord
 from service.engine.records.transfers import TransferRecord
+from service.engine.records.unposted import UnpostedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,12 @@ class EncodeAuthorization(Protocol):
     """Makes the bytes of an authorization as callers see it, with its receipt, if any."""
 
     def __call__(self, it: Authorization, receipt: Receipt | None = ..., /) -> bytes: ...
+
+
+Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord
+"""A row that a step writes beside its authorization, and of which its event tells."""
+EncodeBeside = Callable[[Beside], bytes]
+"""A function that makes the bytes by which an event tells of such a row."""
 
 
 def without_bytes(_answer: Answer, _payloads: Payloads) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
-from service.engine.calls import Answer, EncodeAuthorization
+from service.engine.calls import Answer, EncodeAuthorization, EncodeBeside
 from service.engine.catalog import Catalog
 from service.engine.debts import Debt
 from service.engine.ports import Scored
@@ -57,7 +57,8 @@ class Assessed(NamedTuple):
 class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
-    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any.
+    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any;
+    `encode_beside` those by which its event tells of a row that the step wrote beside it.
     `debts` are the operators' debts beyond their bounds, by operator id and currency.
     """
 
@@ -71,6 +72,7 @@ class Context:
     build: str
     assessed: Assessed
     encode: EncodeAuthorization
+    encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
 
 

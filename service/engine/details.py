@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from service.domain.authorization import Authorization
 from service.domain.details import NO_ORDER, ItemPlace, Order
+from service.engine.beside import tell
+from service.engine.context import Context
 from service.engine.records.details import DetailsRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import DETAILS
 
 
-def add_order(draft: Draft, it: Authorization, order: Order, price_hash: str, now_us: int) -> None:
-    """Adds the details of a new authorization."""
-    draft[DETAILS].append(_details(it, order, price_hash, now_us).sealed())
+def add_order(
+    draft: Draft, it: Authorization, order: Order, price_hash: str, context: Context
+) -> None:
+    """Adds the details of a new authorization, of which its event tells."""
+    _add(draft, _new(it, order, price_hash, context.now_us), context)
 
 
-def _details(it: Authorization, order: Order, price_hash: str, now_us: int) -> DetailsRecord:
-    """Details without an end and without a digest."""
+def _new(it: Authorization, order: Order, price_hash: str, now_us: int) -> DetailsRecord:
     return DetailsRecord(
         it.user_id,
         it.authorization_id,
@@ -36,11 +39,17 @@ def _details(it: Authorization, order: Order, price_hash: str, now_us: int) -> D
     )
 
 
+def _add(draft: Draft, row: DetailsRecord, context: Context) -> None:
+    row = row.sealed()
+    draft[DETAILS].append(row)
+    tell(draft, row, context)
+
+
 def add_place(
     draft: Draft,
     rows: Rows,
     it: Authorization,
-    now_us: int,
+    context: Context,
     *,
     start: ItemPlace | None = None,
     end: ItemPlace | None = None,
@@ -51,10 +60,10 @@ def add_place(
     """
     known = rows[DETAILS].get((it.user_id, it.authorization_id))
     if known is None:
-        known = _details(it, NO_ORDER, "", now_us)
+        known = _new(it, NO_ORDER, "", context.now_us)
     if start is not None:
         known = known._replace(start_station=start.station, start_condition=start.condition)
     if end is not None:
         known = known._replace(end_station=end.station, end_condition=end.condition)
-    told = known._replace(authorization_version=it.version, record_us=now_us)
-    draft[DETAILS].append(told.sealed())
+    told = known._replace(authorization_version=it.version, record_us=context.now_us)
+    _add(draft, told, context)

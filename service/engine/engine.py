@@ -26,7 +26,7 @@ from service.domain.errors import (
 )
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import EncodeAuthorization, Work, own_work
+from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -109,10 +109,12 @@ class Engine:
         log_terms: TermsLog,
         notice_gap: Callable[[ClockGap], None],
         encode: EncodeAuthorization,
+        encode_beside: EncodeBeside,
         pauses: ConflictPauses = PAUSES,
         log_debt: DebtLog = say_nothing,
     ) -> None:
-        """`encode` makes the bytes of an authorization, for its events and for answers.
+        """`encode` makes the bytes of an authorization, for its events and for answers, and
+        `encode_beside` those by which an event tells of a row beside it.
 
         Raises TermsUnusable if `currency` has no sound limits.
         """
@@ -132,7 +134,7 @@ class Engine:
         self._missing: set[tuple[str, str, int]] = set()
         self._last_terms = self.terms.used
         self._notice_gap = notice_gap
-        self._encode = encode
+        self._encode, self._encode_beside = encode, encode_beside
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer or the refusal of each work, in order; never raises.
@@ -221,6 +223,7 @@ class Engine:
             build=self._build,
             assessed=self._assessor.assess(batch, terms.explain_below),
             encode=self._encode,
+            encode_beside=self._encode_beside,
             debts=self.debts.beyond,
         )
 

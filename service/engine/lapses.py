@@ -9,11 +9,11 @@ from service.engine.rows import Draft
 from service.engine.tables import LAPSES
 
 
-def add_lapse(draft: Draft, before: Authorization, step: Step, now_us: int) -> None:
-    """Adds the row of a step that time took, if the step ended or decided something."""
+def add_lapse(draft: Draft, before: Authorization, step: Step, now_us: int) -> LapseRecord | None:
+    """Adds the row of a step that time took, and returns it; None if the step ended nothing."""
     lapse = lapse_of(before, step.transition)
     if lapse is None:
-        return
+        return None
     it = step.authorization
     row = LapseRecord(
         it.user_id,
@@ -26,4 +26,6 @@ def add_lapse(draft: Draft, before: Authorization, step: Step, now_us: int) -> N
         now_us,
         b"",
     )
-    draft[LAPSES].append(row._replace(digest=row.expected_digest))
+    row = row._replace(digest=row.expected_digest)
+    draft[LAPSES].append(row)
+    return row

@@ -18,13 +18,14 @@ from service.domain.errors import (
     ProductMisconfigured,
 )
 from service.domain.hash_chain import subject_of
-from service.domain.ledger import Line, Standing, post
+from service.domain.ledger import Entry, Line, Standing, post
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
 from service.domain.receipt import receipt_of
 from service.domain.settlement import DOCKINGS
 from service.engine.attesting import meter
+from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.cases import follow
 from service.engine.charge_backs import GIVING_BACK, add_found
@@ -43,6 +44,7 @@ from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.records.transfers import TransferRecord, TransferState
+from service.engine.records.unposted import UnpostedRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import (
     AUTHORIZATIONS,
@@ -54,6 +56,7 @@ from service.engine.tables import (
     OPEN_ITEMS,
     OUTBOX,
     TRANSFERS,
+    UNPOSTED,
     Pair,
 )
 
@@ -88,8 +91,10 @@ def brought_up(
         step = timers.advance(current, product, context.now_us, captures, meter(current, rows))
         if step is None:
             raise InvariantBroken("a timer was due but made no step")
-        add_lapse(draft, current, step, context.now_us)
+        lapse = add_lapse(draft, current, step, context.now_us)
         current = apply(draft, step, line, rows, context)
+        if lapse is not None:
+            tell(draft, lapse, context)
     return current
 
 
@@ -144,8 +149,9 @@ def apply(
     """
     result = step.authorization
     draft[AUTHORIZATIONS].append(result)
+    posted: list[Entry] = []
     if step.postings:
-        draft[ENTRIES] += post(
+        posted = post(
             line,
             step.postings,
             step.transition,
@@ -154,6 +160,7 @@ def apply(
             event_us=step.event_us,
             now_us=context.now_us,
         )
+        draft[ENTRIES] += posted
         draft[LINES] = [line]
     draft[OUTBOX].append(
         Event(
@@ -164,7 +171,7 @@ def apply(
             step.event_us,
             context.now_us,
             result.operator_id,
-            _payload(result, step, rows, context),
+            _payload(draft, step, posted, rows, context),
         )
     )
     if step.taken is not None:
@@ -228,8 +235,12 @@ def _follow_fee(
                     apply(draft, lowered, line, rows, context, remark)
 
 
-def _payload(it: Authorization, step: Step, rows: Rows, context: Context) -> bytes:
-    """The authorization as callers see it; the step that docks its item has the receipt too."""
+def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context: Context) -> bytes:
+    """The authorization as callers see it; the step that docks its item has the receipt too.
+
+    If such a step posted nothing, a row tells of it, because no entry does.
+    """
+    it = step.authorization
     if step.transition not in DOCKINGS or it.parent_id:
         return context.encode(it)
     product = product_of(it, context)
@@ -244,7 +255,21 @@ def _payload(it: Authorization, step: Step, rows: Rows, context: Context) -> byt
         debt_minor,
         product.policy.free_cancellation_us,
     )
-    return context.encode(it, receipt)
+    payload = context.encode(it, receipt)
+    if posted:
+        return payload
+    row = UnpostedRecord(
+        it.user_id,
+        it.authorization_id,
+        it.version,
+        step.transition,
+        step.event_us,
+        context.now_us,
+        b"",
+    )
+    row = row._replace(digest=row.expected_digest)
+    draft[UNPOSTED].append(row)
+    return payload + context.encode_beside(row)
 
 
 def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:

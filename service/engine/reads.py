@@ -123,7 +123,7 @@ class AuthorizationReader(Protocol):
     """Reads authorizations outside any write transaction."""
 
     def docked(self, told: Told) -> Docked | None:
-        """The step that settled a rental; None if none did, or if it moved no money."""
+        """The step that settled a rental, or None."""
         ...
 
     def told(self, user_id: str, authorization_id: str) -> Told | None:

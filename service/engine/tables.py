@@ -30,6 +30,7 @@ from service.engine.records.payments import PaymentRecord
 from service.engine.records.rail_accounts import RailAccountRecord
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferRecord
+from service.engine.records.unposted import UnpostedRecord
 from service.engine.records.users import FeatureSnapshot, UserRecord
 
 Key = TypeVar("Key")
@@ -246,6 +247,9 @@ LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
 CONSENTS: Table[tuple[str, str, int], ConsentRecord] = Table(
     "consents", ConsentRecord, ["user_id", "authorization_id", "authorization_version"]
 )
+UNPOSTED: Table[tuple[str, str, int], UnpostedRecord] = Table(
+    "unposted_dockings", UnpostedRecord, ["user_id", "authorization_id", "authorization_version"]
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -273,6 +277,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     DETAILS,
     LAPSES,
     CONSENTS,
+    UNPOSTED,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -437,8 +437,8 @@ class AuthorizationReads:
         if docked is None:
             raise IllegalState(
                 "NO_RECEIPT",
-                "there is no receipt: the rental is not settled, it is a damage charge, or its"
-                " settlement moved no money",
+                "there is no receipt: the rental is not settled, it is a damage charge, or an"
+                " earlier build settled it and moved no money",
                 told.authorization.state,
             )
         return answers.write_receipt(docked)

@@ -48,7 +48,8 @@ PURPOSE_OF = {number: purpose for purpose, number in PURPOSES.items()}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
 STANDING_OF = {number: standing for standing, number in STANDINGS.items()}
-LAPSE_OF = {getattr(calls, f"LAPSE_{it}"): it for it in Lapse}
+LAPSES = {it: getattr(pb, f"LAPSE_{it}") for it in Lapse}
+LAPSE_OF = {number: lapse for lapse, number in LAPSES.items()}
 START_OF = {
     calls.AuthorizeRequest.START_UNSPECIFIED: Start.IMMEDIATE,
     calls.AuthorizeRequest.START_IMMEDIATE: Start.IMMEDIATE,

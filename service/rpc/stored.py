@@ -15,11 +15,11 @@ from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
 
 from service.domain.cases import PLATFORM_ONLY
-from service.domain.receipt import Receipt
+from service.domain.verification import Told
 from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import authorization_service, case_service, collection_service, credit_service
-from service.rpc.convert import STATE_OF
+from service.rpc.convert import LAPSE_OF, STATE_OF
 from service.rpc.receipts import read_receipt
 
 REMOVED: dict[str, type[Message]] = {}
@@ -54,21 +54,13 @@ def read_answer(method: str, answer: bytes) -> str | None:
         raise ValueError("the bytes are not an answer of the method") from error
 
 
-def read_payload(
-    payload: bytes,
-) -> tuple[str, int, str, int, int, int, int, int, int, int, int, Receipt | None]:
-    """The values of an event's payload: name, version, state, and amounts in minor units.
-
-    The amounts are held on credit, held in cash, captured, due, owed back, not collected, and
-    disputed of a debt without a hold. The next value is the end of such a debt, in microseconds
-    since the epoch, or 0. The last one is the receipt, if there is one.
-    Raises ValueError if the bytes are no authorization.
-    """
+def read_payload(payload: bytes) -> Told:
+    """The values of an event's payload. Raises ValueError if the bytes are no authorization."""
     try:
         it = Authorization.FromString(payload)
     except DecodeError as error:
         raise ValueError("the bytes are not an authorization") from error
-    return (
+    return Told(
         it.name,
         it.version,
         STATE_OF.get(it.state, str(it.state)),
@@ -80,6 +72,10 @@ def read_payload(
         it.uncollected.amount_minor,
         it.unheld_disputed.amount_minor,
         it.unheld_until_time.seconds * 1_000_000 + it.unheld_until_time.nanos // 1_000,
+        LAPSE_OF.get(it.lapse, ""),
+        it.case,
+        it.HasField("details"),
+        it.moved_no_money,
         read_receipt(it) if it.HasField("receipt") else None,
     )
 

@@ -74,14 +74,15 @@ def _reservation(connection: Connection, it: Authorization) -> str:
 
 
 def docked(connection: Connection, told: Told) -> Docked | None:
-    """The step that settled a rental; None if none did, or if it moved no money."""
-    it, e, p = told.authorization, t.entries.c, t.products.c
-    own = (e.user_id == it.user_id, e.currency == it.currency)
-    steps = select(e.transition, e.event_us).where(
-        *own, e.authorization_id == it.authorization_id, e.transition.in_(sorted(DOCKINGS))
-    )
-    step = connection.execute(steps.limit(1)).first()
-    if step is None or it.parent_id:
+    """The step that settled a rental, or None.
+
+    One of an earlier build that moved no money is not found.
+    """
+    it, p = told.authorization, t.products.c
+    if it.parent_id:
+        return None
+    step = _docking(connection, it)
+    if step is None:
         return None
     key = (it.operator_id, it.product_id, it.product_revision)
     o = t.policies.c
@@ -94,8 +95,27 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     free_us, *tariff = connection.execute(terms).one()
     meter = meter_of([row.attested for row in told.attestations])
     debt_minor = _fee_above_hold_minor(connection, it)
-    transition = Transition(step.transition)
-    return Docked(told, Tariff(*tariff), transition, step.event_us, meter, debt_minor, free_us)
+    transition = Transition(step[0])
+    return Docked(told, Tariff(*tariff), transition, step[1], meter, debt_minor, free_us)
+
+
+def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | None:
+    """The transition and the instant of the step that settled a rental: by its entries, or, if it
+    posted none, by its row."""
+    e, u = t.entries.c, t.unposted_dockings.c
+    own = (e.user_id == it.user_id, e.currency == it.currency)
+    posted = select(e.transition, e.event_us).where(
+        *own, e.authorization_id == it.authorization_id, e.transition.in_(sorted(DOCKINGS))
+    )
+    unposted = select(u.transition, u.event_us).where(
+        u.user_id == it.user_id, u.authorization_id == it.authorization_id
+    )
+    for steps in (posted, unposted):
+        found = connection.execute(steps.limit(1)).first()
+        if found is not None:
+            transition, event_us = found
+            return transition, event_us
+    return None
 
 
 def _fee_above_hold_minor(connection: Connection, it: Authorization) -> int:

@@ -34,6 +34,7 @@ BY_USER = (
     "authorization_details",
     "lapses",
     "consents",
+    "unposted_dockings",
     "transfers",
     "sealed_heads",
     "outbox",

@@ -304,7 +304,7 @@ class SqlStore:
             return told(connection, user_id, authorization_id)
 
     def docked(self, told: Told) -> Docked | None:
-        """The step that settled a rental; None if none did, or if it moved no money."""
+        """The step that settled a rental, or None."""
         with reading(self._engine) as connection:
             return docked(connection, told)
 

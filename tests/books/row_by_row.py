@@ -7,10 +7,13 @@ same books.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from freehold.v1 import authorization_pb2 as pb
+from freehold.v1.authorization_service_pb2 import SettleAuthorizationResponse
+from google.protobuf.message import DecodeError
 from sqlalchemy import Column, Connection, Engine, Select, Table, and_, case, func, select
 
 from service.books import expectations as e
@@ -839,12 +842,15 @@ def verify_books(
     keys: SealKeys | None = None,
     witnesses: Iterable[Witness] = (),
     read_answer: ReadAnswer | None = None,
+    *,
+    payloads: bool = False,
 ) -> Verification:
     """Checks both books and their seals; stops at the first fault and names its row.
 
     Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
     noted outside the database; without them, the removal of the last seals is not detected. Without
-    `read_answer` the answers that are kept for retries are not read.
+    `read_answer` the answers that are kept for retries are not read. With `payloads` the rows are
+    looked for of which events tell.
 
     Each entry moves an amount between two accounts of one book, so every transaction sums to zero
     in each book and currency. Each entry changes its line and its authorization by the same amount.
@@ -860,6 +866,9 @@ def verify_books(
             _verify_details(connection)
             _verify_lapses(connection)
             _verify_consents(connection)
+            _verify_unposted(connection)
+            if payloads:
+                _verify_beside(connection)
             if read_answer is not None:
                 _verify_answers(connection, read_answer)
             _verify_operators(connection)
@@ -1353,6 +1362,82 @@ def _verify_consents(connection: Connection) -> None:
             raise Found("CONSENTS", name, "the digest does not fit the row")
 
 
+def _verify_unposted(connection: Connection) -> None:
+    """Checks that an event tells of each settlement that posted nothing."""
+    o = t.outbox.c
+    names = ("user_id", "authorization_id", "authorization_version")
+    told = [o[name] for name in (*names, "transition", "event_us", "record_us")]
+    events = {tuple(row) for row in _rows(connection, select(*told))}
+    key = [t.unposted_dockings.c[name] for name in names]
+    for row in _rows(connection, select(t.unposted_dockings).order_by(*key)):
+        name = "/".join(map(str, ("unposted_dockings", *row[:3])))
+        if row[:-1] not in events or row[3] not in SETTLING:
+            raise Found("UNPOSTED", name, "no event tells of it")
+        if hashlib.sha256("\n".join(map(str, row[1:-1])).encode()).digest() != row[-1]:
+            raise Found("UNPOSTED", name, "the digest does not fit the row")
+
+
+def _verify_beside(connection: Connection) -> None:
+    """Checks that each row is there of which an event tells, and each receipt that was given."""
+    names = ("user_id", "authorization_id", "authorization_version")
+    lapses, unposted = (
+        {tuple(row) for row in _rows(connection, select(*(table.c[name] for name in names)))}
+        for table in (t.lapses, t.unposted_dockings)
+    )
+    d, k, r, o = t.authorization_details.c, t.cases.c, t.requests.c, t.outbox.c
+    details = {
+        (user_id, of): version
+        for user_id, of, version in _rows(
+            connection, select(d.user_id, d.authorization_id, d.authorization_version)
+        )
+    }
+    cases = {
+        tuple(row) for row in _rows(connection, select(k.user_id, k.authorization_id, k.case_id))
+    }
+    answers: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
+    of_answers = select(r.user_id, r.authorization_id, r.answer)
+    for user_id, of, answer in _rows(connection, of_answers):
+        answers[user_id, of].append(answer)
+    query = select(o.sequence, *(o[name] for name in names), o.transition, o.payload)
+    for sequence, *step, transition, payload in _rows(connection, query.order_by(o.sequence)):
+        user_id, of, version = step
+        told = _authorization(payload)
+        if told is None:
+            continue
+        if told.lapse and tuple(step) not in lapses:
+            raise Found("LAPSES", f"lapses/{user_id}/{of}/{version}", "is missing")
+        if told.HasField("details") and details.get((user_id, of), 0) < version:
+            raise Found("DETAILS", f"authorization_details/{user_id}/{of}", "is missing")
+        if told.case and (user_id, of, told.case.rpartition("/")[2]) not in cases:
+            case_id = told.case.rpartition("/")[2]
+            raise Found("CASE", f"cases/{user_id}/{of}/{case_id}", "is missing")
+        if told.moved_no_money and tuple(step) not in unposted:
+            raise Found("UNPOSTED", f"unposted_dockings/{user_id}/{of}/{version}", "is missing")
+        if transition not in SETTLING or told.HasField("receipt"):
+            continue
+        given = [_first_authorization(answer) for answer in answers[user_id, of]]
+        if tuple(step) in lapses or any(
+            it is not None and it.version == version and it.HasField("receipt") for it in given
+        ):
+            raise Found("PAYLOAD", f"outbox/{sequence}", "without the receipt that was given")
+
+
+def _authorization(content: bytes) -> pb.Authorization | None:
+    try:
+        return pb.Authorization.FromString(content)
+    except DecodeError:
+        return None
+
+
+def _first_authorization(answer: bytes) -> pb.Authorization | None:
+    """The authorization in an answer's first field, if it is one."""
+    try:
+        return SettleAuthorizationResponse.FromString(answer).authorization
+    except DecodeError:
+        return None
+
+
+SETTLING = {f"authorization.{it}" for it in ("claim_accepted", "handed_over", "lost", "settled")}
 EXPIRED = {"OFFER_EXPIRED", "REVIEW_EXPIRED", "PICKUP_EXPIRED", "DAMAGE_CHARGE_ENDED"}
 
 

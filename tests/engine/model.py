@@ -47,6 +47,7 @@ from service.engine.records.aliases import AliasRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
 from service.engine.tables import ALIASES, CASES
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.rpc.stored import read_payload
 from service.storage import schema as t
@@ -227,6 +228,7 @@ class Model:
             log_terms=lambda fault, mended: self.faults.append(AssertionError(fault, mended)),
             notice_gap=lambda _gap: None,
             encode=encode_authorization,
+            encode_beside=encode_beside,
         )
         return store, engine
 

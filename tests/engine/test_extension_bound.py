@@ -6,6 +6,7 @@ import pytest
 
 from service.domain.authorization import Authorization, State
 from service.domain.errors import FreeholdError, IllegalState
+from service.engine import operations as c
 from service.storage import schema as t
 from tests.engine import acts
 from tests.engine.acts import HOUR_US
@@ -61,7 +62,7 @@ def test_25_a_reservation_that_waited_counts_from_the_order(desk: Desk) -> None:
     """25: the time for which an offer waited counts too."""
     it = rental(desk, authorize("ben", "bike", start=pick_up().start))
     desk.clock.advance(START_US + 10 * MINUTE_US)
-    it = rental(desk, acts.c.Confirm(*acts.name(it), "pay-1", acts.money(it.cash_minor)))
+    it = rental(desk, c.Confirm(*acts.name(it), "pay-1", acts.money(it.cash_minor)))
     it = extend(desk, it, 30 * MINUTE_US)
     require_limit(refused(desk, acts.extend(it, 30 * MINUTE_US)), "reservation", 5_400, 1_200)
 

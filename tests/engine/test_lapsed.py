@@ -17,6 +17,7 @@ from service.engine.context import Context
 from service.engine.engine import Engine
 from service.engine.operations import SetLimit, SetStanding, Wake
 from service.engine.scoring import Assessor
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from tests.engine.acts import DAY_US, Books, group, increment, members, money, review, wake
 from tests.engine.calls import (
@@ -329,6 +330,7 @@ def test_another_process_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
         log_fault=lambda _id, error: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
         notice_gap=desk.clock_gaps.append, encode=encode_authorization,
+        encode_beside=encode_beside,
     )  # fmt: skip
     calls: list[Sequence[Work]] = []
     context = desk.engine._context

@@ -31,6 +31,7 @@ from service.engine.ports import ReadAgain
 from service.engine.rows import Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.tables import LINES
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.storage.payables import payables_of
 from service.storage.transaction import SqlTransaction
@@ -232,6 +233,7 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
         log_fault=lambda _id, error: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
         notice_gap=desk.clock_gaps.append, encode=encode_authorization,
+        encode_beside=encode_beside,
     )  # fmt: skip
     revise(desk.store.engine, "bike", deposit_minor=20_000)
     desk.engine.terms.follow()

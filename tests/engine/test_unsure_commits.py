@@ -13,6 +13,7 @@ from service.engine.feature_values import pack
 from service.engine.operations import PutUser
 from service.engine.ports import Conflict
 from service.engine.scoring import Assessor
+from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from tests.engine.calls import authorize, balances, counts, reason, rental, settle, stored
 from tests.engine.faults import Fault, FaultyStore
@@ -113,6 +114,7 @@ def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> No
         log_fault=lambda _id, error: shaky.faults.append(error),
         log_terms=lambda fault, mended: shaky.terms.append((fault, mended)),
         notice_gap=shaky.clock_gaps.append, encode=encode_authorization,
+        encode_beside=encode_beside,
     )  # fmt: skip
     faulty.plan = [Fault.CONFLICT] * 6
     (result,) = engine.apply([shaky.work(authorize())])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freehold.v1 import authorization_service_pb2 as calls
+from freehold.v1 import authorization_pb2 as pb
 
 from tests.rpc import ready
 from tests.rpc.support import Desks, advance
@@ -17,11 +17,11 @@ def test_a_claim_decided_by_silence_is_listed(desk: Desks) -> None:
     advance(desk, 3 * DAY_S)
     desk.platform.pay(claimed.name, desk.operator.get(claimed.name).due.amount_minor)
     for lapse, it in (
-        (calls.LAPSE_CLAIM_ACCEPTED, claimed), (calls.LAPSE_PICKUP_EXPIRED, waits),
+        (pb.LAPSE_CLAIM_ACCEPTED, claimed), (pb.LAPSE_PICKUP_EXPIRED, waits),
     ):  # fmt: skip
         names = [each.name for each in desk.operator.page(lapse=lapse).authorizations]
         assert it.name in names
         assert not desk.other.page(lapse=lapse).authorizations
     assert claimed.name not in [
-        it.name for it in desk.operator.page(lapse=calls.LAPSE_LOST).authorizations
+        it.name for it in desk.operator.page(lapse=pb.LAPSE_LOST).authorizations
     ]

@@ -8,8 +8,9 @@ import grpc
 import pytest
 from freehold.v1 import receipt_pb2
 from freehold.v1.authorization_pb2 import Authorization
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from service.books import beside
 from service.domain.transitions import Transition
 from service.storage import schema as t
 from tests.operations.test_attestations import WORD
@@ -134,3 +135,64 @@ def test_r19_only_a_settled_rental_has_a_receipt(desk: Desks) -> None:
     with pytest.raises(Refused) as caught:
         desk.other.call("GetReceipt", name=settled.name)
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_r19_a_settlement_that_moves_no_money_has_a_receipt(desk: Desks) -> None:
+    """R19: damage takes the whole hold; the return then moves no money, and its receipt is in the
+    answer, in the event and in GetReceipt, whether the item is docked or lost."""
+    for lost in (False, True):
+        it = ready.active(desk)
+        advance(desk, HOUR_S)
+        desk.operator.call(
+            *("SettleAuthorization",), name=it.name, amount=it.held, final=False,
+            purpose="CAPTURE_PURPOSE_DAMAGE",
+        )  # fmt: skip
+        if lost:
+            advance(desk, 48 * HOUR_S)
+            ended = desk.operator.call("ReportLost", name=it.name).authorization
+        else:
+            ended = desk.operator.call("SettleAuthorization", name=it.name, usage={}).authorization
+        assert ended.moved_no_money
+        assert (ended.receipt.total.amount_minor, ended.receipt.other) == (0, it.held)
+        assert ended.receipt.uncollected.amount_minor > 0
+        found = desk.operator.get(it.name)
+        assert not found.moved_no_money
+        assert not found.HasField("receipt")
+        assert again(desk, it.name).receipt == ended.receipt
+    assert desk.platform.verify().verified
+
+
+def test_a_receipt_that_an_answer_has_is_missed_in_its_event(desk: Desks) -> None:
+    """If the receipt is cut off from an old event, or its whole content is removed, the answer of
+    the settlement shows it."""
+    it = ready.active(desk)
+    settled = desk.operator.call("SettleAuthorization", name=it.name, usage={}).authorization
+    desk.platform.pay(it.name, settled.due.amount_minor)
+    assert desk.platform.verify().verified
+    o = t.outbox.c
+    event = (o.authorization_id == it.name.rpartition("/")[2], o.transition == Transition.SETTLED)
+    engine = desk.served.store.engine
+    with engine.connect() as connection:
+        ((sequence, payload),) = connection.execute(select(o.sequence, o.payload).where(*event))
+    without = Authorization.FromString(payload)
+    without.ClearField("receipt")
+    for content, operator_id in ((without.SerializeToString(), "city"), (b"", "")):
+        changed = update(t.outbox).where(*event)
+        with engine.begin() as connection:
+            connection.execute(changed.values(payload=content, operator_id=operator_id))
+        fault = desk.platform.verify().fault
+        assert (fault.rule, fault.row) == ("PAYLOAD", f"outbox/{sequence}")
+        assert "receipt" in fault.detail
+
+
+def test_the_verifier_knows_the_fields_of_an_event() -> None:
+    """The bytes by which the verifier finds a field of an event are those of the contract."""
+    fields = Authorization.DESCRIPTOR.fields_by_name
+    numbers = {
+        "receipt": beside.RECEIPT, "details": beside.DETAILS, "lapse": beside.LAPSE,
+        "case": beside.CASE, "moved_no_money": beside.MOVED_NO_MONEY,
+    }  # fmt: skip
+    assert {name: fields[name].number for name in numbers} == numbers
+    told = Authorization(lapse="LAPSE_OFFER_EXPIRED", case="x", moved_no_money=True, receipt={}, details={})
+    content = told.SerializeToString()
+    assert all(tag in content for tag in beside.TAGS.values())

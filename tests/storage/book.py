@@ -79,6 +79,7 @@ def live(desk: Desk) -> None:
     _at_the_bank(desk)
     _merged(desk)
     _ordered(desk)
+    _unposted(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -378,6 +379,14 @@ def _ordered(desk: Desk) -> None:
     )
     back = ItemPlace("dock-3", "a dent")
     rental(desk, c.Settle(*acts.name(it), acts.money(300), True, place=back))
+
+
+def _unposted(desk: Desk) -> None:
+    """Oda's damage takes the whole hold, so that the return moves no money."""
+    desk.put_user("oda", 700)
+    it = rental(desk, authorize("oda"))
+    rental(desk, acts.capture(it, it.credit_minor, Purpose.DAMAGE))
+    rental(desk, c.Settle(*acts.name(it), None, True))
 
 
 # -- seals --------------------------------------------------------------------------------------

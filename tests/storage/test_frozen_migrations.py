@@ -30,6 +30,8 @@ RELEASED = {
     "0018_late_pickups.py": "c759c065f8e51e7fcd708d62b1ed6516",
     "0019_charge_backs.py": "707ff7def6ac569f4c08ad41ba6935ba",
     "0020_details_of_orders.py": "2a966a9e2843f4c8bb4a536a01f689fd",
+    "0021_consent_and_bounds.py": "cfc43ce682cd414a323b410e49f04104",
+    "0022_unposted_dockings.py": "87e61699a14a3f409d83b5e8a20e1bbd",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -270,6 +270,7 @@ VALID: dict[str, dict[str, Any]] = {
     "authorization_details": {"authorization_version": 1},
     "lapses": {"lapse": "SOLD"},
     "consents": {"authorization_version": 1},
+    "unposted_dockings": {"authorization_version": 1, "transition": "authorization.settled"},
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
     "transfers": {"amount_minor": 1, "kind": "DEBIT", "state": "REQUESTED"},
@@ -478,6 +479,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("lapses", "lapse_known", {"lapse": "ASLEEP"}),
     ("consents", "version_positive", {"authorization_version": 0}),
     ("consents", "reference_given", {"user_consent_reference": ""}),
+    ("unposted_dockings", "version_positive", {"authorization_version": 0}),
+    ("unposted_dockings", "transition_docks", {"transition": "authorization.captured"}),
     *(
         ("authorizations", "debt_within_booked", {**NOTHING, **DEBT, **wrong})
         for wrong in (
@@ -696,6 +699,7 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("authorization_details", {"user_id", "authorization_id"}),
         ("lapses", {"user_id", "authorization_id", "authorization_version"}),
         ("consents", {"user_id", "authorization_id", "authorization_version"}),
+        ("unposted_dockings", {"user_id", "authorization_id", "authorization_version"}),
         ("lines", {"user_id", "currency"}),
         ("entries", {"user_id", "currency", "sequence"}),
         ("authorizations", {"user_id", "authorization_id"}),

@@ -139,6 +139,28 @@ class Where(dict[str, object]):
                 )[0],
             )
         )
+        of_event = "SELECT sequence FROM outbox WHERE"
+        self["docked"] = ask(
+            f"{of_event} transition='authorization.claim_accepted' AND user_id='ann' ORDER BY 1"
+        )[0][0]
+        self["oda"], self["oda_at"] = ask(
+            "SELECT authorization_id, authorization_version FROM unposted_dockings"
+        )[0]
+        self["dispute"] = ask(
+            "SELECT case_id FROM cases WHERE user_id='ann' AND kind='DISPUTE' ORDER BY 1"
+        )[0][0]
+        self["disputed"] = ask(
+            f"SELECT authorization_id FROM cases WHERE case_id='{self['dispute']}'"
+        )[0][0]
+        self["proposed"] = "/".join(
+            map(
+                str,
+                ask(
+                    "SELECT caller, request_id FROM requests"
+                    " WHERE method='ProposeMerge' AND user_id='max'"
+                )[0],
+            )
+        )
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
         self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
@@ -155,7 +177,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (17, 38)
+    assert (found.lines, found.authorizations) == (18, 39)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -708,6 +730,55 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("digest", "x'00'", "fay/{presumed}/{presumed_at}"),
         )
     },
+    **{
+        f"the {column} of a settlement that posted nothing": (
+            (f"UPDATE unposted_dockings SET {column}={value}",),
+            "UNPOSTED", f"unposted_dockings/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'ann'", "ann/{oda}/{oda_at}"),
+            ("authorization_id", "'ghost'", "oda/ghost/{oda_at}"),
+            ("authorization_version", "99", "oda/{oda}/99"),
+            ("transition", "'authorization.lost'", "oda/{oda}/{oda_at}"),
+            ("event_us", "event_us-1", "oda/{oda}/{oda_at}"),
+            ("record_us", "record_us+1", "oda/{oda}/{oda_at}"),
+            ("digest", "x'00'", "oda/{oda}/{oda_at}"),
+        )
+    },
+    "a settlement of no rental": (
+        (("INSERT INTO unposted_dockings VALUES"
+          " ('ann', 'ghost', 1, 'authorization.lost', 1, 1, x'00')"),),
+        "UNPOSTED", "unposted_dockings/ann/ghost/1",
+    ),
+    "a settlement that posted nothing is removed": (
+        ("DELETE FROM unposted_dockings",), "UNPOSTED", "unposted_dockings/oda/{oda}/{oda_at}",
+    ),
+    "the details of an order are removed": (
+        ("DELETE FROM authorization_details WHERE user_id='nia'",),
+        "DETAILS", "authorization_details/nia/{order}",
+    ),
+    "what time ended is removed": (
+        ("DELETE FROM lapses WHERE user_id='fay' AND lapse='RETURN_PRESUMED'",),
+        "LAPSES", "lapses/fay/{presumed}/{presumed_at}",
+    ),
+    "a claim's case is removed with its evidence": (
+        ("DELETE FROM cases WHERE case_id='{claim}'",
+         "DELETE FROM case_evidence WHERE case_id='{claim}'"),
+        "CASE", "cases/ivy/{ivy}/{claim}",
+    ),
+    "a dispute's case is removed with its evidence": (
+        ("DELETE FROM cases WHERE case_id='{dispute}'",
+         "DELETE FROM case_evidence WHERE case_id='{dispute}'"),
+        "CASE", "cases/ann/{disputed}/{dispute}",
+    ),
+    "a merge that nobody approved is removed": (
+        ("DELETE FROM aliases WHERE user_id='max'",), "ALIAS", "requests/{proposed}",
+    ),
+    "a receipt is cut off": (
+        (("UPDATE outbox SET payload=substr(payload, 1, instr(payload, x'd205') - 1)"
+          " WHERE sequence={docked}"),),
+        "PAYLOAD", "outbox/{docked}",
+    ),
     "another kind of expiry": (
         ("UPDATE lapses SET lapse='REVIEW_EXPIRED' WHERE lapse='PICKUP_EXPIRED'",),
         "LAPSES", "lapses/{expired}",

@@ -14,6 +14,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Lapse(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LAPSE_UNSPECIFIED: _ClassVar[Lapse]
+    LAPSE_OFFER_EXPIRED: _ClassVar[Lapse]
+    LAPSE_REVIEW_EXPIRED: _ClassVar[Lapse]
+    LAPSE_PICKUP_EXPIRED: _ClassVar[Lapse]
+    LAPSE_DAMAGE_CHARGE_ENDED: _ClassVar[Lapse]
+    LAPSE_CLAIM_ACCEPTED: _ClassVar[Lapse]
+    LAPSE_LOST: _ClassVar[Lapse]
+    LAPSE_SOLD: _ClassVar[Lapse]
+    LAPSE_RETURN_PRESUMED: _ClassVar[Lapse]
+    LAPSE_DEBT_DROPPED: _ClassVar[Lapse]
+
 class CapturePurpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CAPTURE_PURPOSE_UNSPECIFIED: _ClassVar[CapturePurpose]
@@ -45,6 +58,16 @@ class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_OPERATOR: _ClassVar[Source]
     SOURCE_USER: _ClassVar[Source]
     SOURCE_SUPPORT: _ClassVar[Source]
+LAPSE_UNSPECIFIED: Lapse
+LAPSE_OFFER_EXPIRED: Lapse
+LAPSE_REVIEW_EXPIRED: Lapse
+LAPSE_PICKUP_EXPIRED: Lapse
+LAPSE_DAMAGE_CHARGE_ENDED: Lapse
+LAPSE_CLAIM_ACCEPTED: Lapse
+LAPSE_LOST: Lapse
+LAPSE_SOLD: Lapse
+LAPSE_RETURN_PRESUMED: Lapse
+LAPSE_DEBT_DROPPED: Lapse
 CAPTURE_PURPOSE_UNSPECIFIED: CapturePurpose
 CAPTURE_PURPOSE_FEE: CapturePurpose
 CAPTURE_PURPOSE_DAMAGE: CapturePurpose
@@ -67,7 +90,7 @@ SOURCE_USER: Source
 SOURCE_SUPPORT: Source
 
 class Authorization(_message.Message):
-    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid", "uncollected", "refund_time", "unheld", "unheld_due", "unheld_dropped", "unheld_disputed", "unheld_until_time", "paused", "receipt", "details")
+    __slots__ = ("name", "request_id", "product_id", "asset_id", "state", "custody", "collection", "offer", "reasons", "score_band", "deposit_asked", "held", "held_credit", "held_cash", "captured", "due", "refund_payable", "decision_id", "model_id", "policy_revision", "create_time", "expire_time", "start_time", "close_time", "version", "due_time", "lost_time", "claim_time", "claim_until_time", "sold_time", "group", "parent", "paid", "lowered", "disputed", "written_off", "refunded", "charged_back", "conceded", "fee", "write_off_proposed", "overpaid", "uncollected", "refund_time", "unheld", "unheld_due", "unheld_dropped", "unheld_disputed", "unheld_until_time", "paused", "receipt", "details", "lapse", "case", "moved_no_money")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Authorization.State]
@@ -180,6 +203,9 @@ class Authorization(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    LAPSE_FIELD_NUMBER: _ClassVar[int]
+    CASE_FIELD_NUMBER: _ClassVar[int]
+    MOVED_NO_MONEY_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     product_id: str
@@ -232,7 +258,10 @@ class Authorization(_message.Message):
     paused: _duration_pb2.Duration
     receipt: _receipt_pb2.Receipt
     details: _details_pb2.Details
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., uncollected: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unheld: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_dropped: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., details: _Optional[_Union[_details_pb2.Details, _Mapping]] = ...) -> None: ...
+    lapse: Lapse
+    case: str
+    moved_no_money: bool
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., state: _Optional[_Union[Authorization.State, str]] = ..., custody: _Optional[_Union[Authorization.Custody, str]] = ..., collection: _Optional[_Union[Authorization.Collection, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., deposit_asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held_cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., policy_revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claim_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., parent: _Optional[str] = ..., paid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lowered: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., written_off: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., conceded: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., write_off_proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., uncollected: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unheld: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_due: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_dropped: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., unheld_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., details: _Optional[_Union[_details_pb2.Details, _Mapping]] = ..., lapse: _Optional[_Union[Lapse, str]] = ..., case: _Optional[str] = ..., moved_no_money: _Optional[bool] = ...) -> None: ...
 
 class Capture(_message.Message):
     __slots__ = ("number", "purpose", "amount", "conceded", "disputed", "business_reference", "occur_time", "create_time")

@@ -17,29 +17,6 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Lapse(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    LAPSE_UNSPECIFIED: _ClassVar[Lapse]
-    LAPSE_OFFER_EXPIRED: _ClassVar[Lapse]
-    LAPSE_REVIEW_EXPIRED: _ClassVar[Lapse]
-    LAPSE_PICKUP_EXPIRED: _ClassVar[Lapse]
-    LAPSE_DAMAGE_CHARGE_ENDED: _ClassVar[Lapse]
-    LAPSE_CLAIM_ACCEPTED: _ClassVar[Lapse]
-    LAPSE_LOST: _ClassVar[Lapse]
-    LAPSE_SOLD: _ClassVar[Lapse]
-    LAPSE_RETURN_PRESUMED: _ClassVar[Lapse]
-    LAPSE_DEBT_DROPPED: _ClassVar[Lapse]
-LAPSE_UNSPECIFIED: Lapse
-LAPSE_OFFER_EXPIRED: Lapse
-LAPSE_REVIEW_EXPIRED: Lapse
-LAPSE_PICKUP_EXPIRED: Lapse
-LAPSE_DAMAGE_CHARGE_ENDED: Lapse
-LAPSE_CLAIM_ACCEPTED: Lapse
-LAPSE_LOST: Lapse
-LAPSE_SOLD: Lapse
-LAPSE_RETURN_PRESUMED: Lapse
-LAPSE_DEBT_DROPPED: Lapse
-
 class AuthorizeRequest(_message.Message):
     __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -241,9 +218,9 @@ class ListAuthorizationsRequest(_message.Message):
     page_token: str
     user_id: str
     state: _authorization_pb2.Authorization.State
-    lapse: Lapse
+    lapse: _authorization_pb2.Lapse
     order_reference: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., lapse: _Optional[_Union[Lapse, str]] = ..., order_reference: _Optional[str] = ...) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., user_id: _Optional[str] = ..., state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., lapse: _Optional[_Union[_authorization_pb2.Lapse, str]] = ..., order_reference: _Optional[str] = ...) -> None: ...
 
 class ListAuthorizationsResponse(_message.Message):
     __slots__ = ("authorizations", "next_page_token")

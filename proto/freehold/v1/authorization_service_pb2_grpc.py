@@ -269,7 +269,7 @@ class AuthorizationServiceServicer:
         what was given back since.
 
         FAILED_PRECONDITION with the reason NO_RECEIPT: the rental is not settled, it
-        is a damage charge, or its settlement moved no money.
+        is a damage charge, or an earlier build settled it and no money moved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

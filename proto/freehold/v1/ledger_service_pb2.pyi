@@ -128,7 +128,7 @@ class ListEntriesResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("sequence", "transaction_sequence", "operator_id", "authorization", "transition", "book", "debit", "credit", "amount", "debit_after_minor", "credit_after_minor", "event_time", "ledger_time", "link", "link_format")
+    __slots__ = ("sequence", "transaction_sequence", "operator_id", "authorization", "transition", "book", "debit", "credit", "amount", "debit_after_minor", "credit_after_minor", "event_time", "ledger_time", "link", "link_format", "decision_id")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,7 @@ class Entry(_message.Message):
     LEDGER_TIME_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     LINK_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     transaction_sequence: int
     operator_id: str
@@ -159,4 +160,5 @@ class Entry(_message.Message):
     ledger_time: _timestamp_pb2.Timestamp
     link: bytes
     link_format: int
-    def __init__(self, sequence: _Optional[int] = ..., transaction_sequence: _Optional[int] = ..., operator_id: _Optional[str] = ..., authorization: _Optional[str] = ..., transition: _Optional[str] = ..., book: _Optional[str] = ..., debit: _Optional[str] = ..., credit: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., debit_after_minor: _Optional[int] = ..., credit_after_minor: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ledger_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link: _Optional[bytes] = ..., link_format: _Optional[int] = ...) -> None: ...
+    decision_id: str
+    def __init__(self, sequence: _Optional[int] = ..., transaction_sequence: _Optional[int] = ..., operator_id: _Optional[str] = ..., authorization: _Optional[str] = ..., transition: _Optional[str] = ..., book: _Optional[str] = ..., debit: _Optional[str] = ..., credit: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., debit_after_minor: _Optional[int] = ..., credit_after_minor: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ledger_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link: _Optional[bytes] = ..., link_format: _Optional[int] = ..., decision_id: _Optional[str] = ...) -> None: ...

@@ -176,7 +176,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             step = hold.ask(asked, now_us)
         results.append(apply(draft, step, line, rows, context))
         if order is not None or item.price_hash:
-            add_order(draft, results[-1], order or NO_ORDER, item.price_hash, now_us)
+            add_order(draft, results[-1], order or NO_ORDER, item.price_hash, context)
         if command.user_consent_reference:
             add_consent(draft, results[-1], command.user_consent_reference, now_us)
     whole: Authorization | Group = Group(tuple(results)) if command.grouped else results[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain import acts, cases, complaints, settlement
 from service.domain.authorization import State
 from service.domain.cases import CaseKind, Side
+from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.cases import add_evidence, require_new_case
 from service.engine.context import Context, Decided
@@ -76,6 +77,7 @@ def decide(work: Work, it: ClaimReturn, rows: Rows, context: Context) -> Decided
         occurred_us=claim_us,
     )
     add_evidence(draft, case, Side.USER, "", it.evidence, context.now_us)
+    tell(draft, case, context)
     return decided
 
 

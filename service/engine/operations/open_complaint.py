@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain import cases, complaints
 from service.domain.cases import CaseKind, Side
 from service.domain.money import Money
+from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, CaseTold, Work
 from service.engine.cases import add_evidence, require_new_case
 from service.engine.context import Context, Decided
@@ -45,6 +46,7 @@ def decide(work: Work, it: OpenComplaint, rows: Rows, context: Context) -> Decid
         due_us=context.now_us + cases.CLOCK_US,
         asked_minor=asked_minor,
     )
+    tell(draft, case, context)
     case = add_evidence(draft, case, Side.USER, it.text, it.reference, context.now_us)
     return Decided(draft, CaseTold(case), result.user_id, result.authorization_id)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.domain import cases, collection
 from service.domain.cases import CaseKind, Side
 from service.domain.money import Money
+from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.cases import add_evidence, cases_of
 from service.engine.context import Context, Decided
@@ -47,6 +48,7 @@ def decide(work: Work, it: OpenDispute, rows: Rows, context: Context) -> Decided
             waits_for=Side.PLATFORM,
             asked_minor=amount_minor,
         )
+        tell(draft, case, context)
     else:
         case = cases.asking_more(before, amount_minor)
     add_evidence(draft, case, Side.USER, it.reason, "", context.now_us)

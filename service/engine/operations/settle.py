@@ -122,7 +122,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     if it.user_consent_reference:
         add_consent(draft, result, it.user_consent_reference, context.now_us)
     if it.place is not None:
-        add_place(draft, rows, result, context.now_us, end=it.place)
+        add_place(draft, rows, result, context, end=it.place)
     capture = draft[CAPTURES][-1] if step.taken is not None else None
     debt = draft[AUTHORIZATIONS][-1].name if draft.get(DEBTS) else ""
     handover = None

@@ -75,20 +75,20 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     if step.authorization.asset_id != current.asset_id:
         require_free(rows, work.caller, it.asset_id)
         claim(draft, step.authorization)
-    if it.place is not None:
-        add_place(draft, rows, step.authorization, context.now_us, start=it.place)
-    return finish(draft, step, line, rows, context)
+    started = finish(draft, step, line, rows, context)
+    _add_place(started, it, rows, context)
+    return started
 
 
-def _add_place(late: Decided, it: StartRental, rows: Rows, context: Context) -> None:
+def _add_place(started: Decided, it: StartRental, rows: Rows, context: Context) -> None:
     """Adds the place of the hand-over to the rental that began with this call."""
     begun = [
         each
-        for each in late.draft.get(AUTHORIZATIONS, ())
-        if each.authorization_id == late.authorization_id
+        for each in started.draft.get(AUTHORIZATIONS, ())
+        if each.authorization_id == started.authorization_id
     ]
     if it.place is not None and begun:
-        add_place(late.draft, rows, begun[-1], context.now_us, start=it.place)
+        add_place(started.draft, rows, begun[-1], context, start=it.place)
 
 
 START_RENTAL = Operation(

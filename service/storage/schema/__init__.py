@@ -26,6 +26,7 @@ from service.storage.schema.payments import debts, payments, rail_accounts, tran
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.seals import sealed_heads, seals
 from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
+from service.storage.schema.unposted import unposted_dockings
 from service.storage.schema.users import aliases, feature_schemas, feature_snapshots, users
 
 __all__ = [
@@ -66,5 +67,6 @@ __all__ = [
     "suspense",
     "terms_changes",
     "transfers",
+    "unposted_dockings",
     "users",
 ]

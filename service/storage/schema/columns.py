@@ -80,6 +80,26 @@ def _no_bytea(_element: NoBytes, _compiler: Any, **_options: Any) -> str:
     return r"'\x'"
 
 
+class HasBytes(ColumnElement[bool]):
+    """The condition that a column of bytes has these bytes at any place."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[bytes], part: bytes) -> None:
+        self.column, self.part = column, part
+
+
+@compiles(HasBytes)
+def _in_bytes(element: HasBytes, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.column, **options)}, x'{element.part.hex()}') > 0"
+
+
+@compiles(HasBytes, "postgresql")
+def _in_bytea(element: HasBytes, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return rf"position('\x{element.part.hex()}'::bytea in {column}) > 0"
+
+
 CURRENCY, WHOLE = String(3), Integer()
 
 

@@ -1,0 +1,176 @@
+"""Checks the rows and the receipts of which events and answers tell: none may be missing.
+
+The event of a step tells of what the step wrote beside the authorization: details of an order, an
+end by time, a case that it opened, a settlement that posted nothing. A payload has a field for
+each, and its bytes are searched in the database, so that only events without their row are fetched.
+Events of earlier builds tell of nothing.
+
+A receipt was given if an answer has it, or if the list of what time ended has the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, not_, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books import expectations as e
+from service.books.columns import Cursor
+from service.books.lapses import TOLD_BY
+from service.books.payloads import ReadPayload
+from service.books.receipts import docks
+from service.domain.verification import BookFault
+from service.storage import schema as t
+from service.storage.schema.columns import HasBytes
+
+TOGETHER = 1_000
+"""The number of events fetched together."""
+RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY = 90, 91, 92, 93, 94
+"""The numbers of an authorization's fields; a test compares them with the contract."""
+_NUMBER, _MESSAGE = 0, 2
+"""The kinds of fields on the wire."""
+People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
+"""A function that gives the conditions on a column of user ids."""
+
+
+def _tag(field: int, kind: int) -> bytes:
+    """The two bytes before the value of a field."""
+    key = field << 3 | kind
+    return bytes([key & 0x7F | 0x80, key >> 7])
+
+
+TAGS: Final = {
+    RECEIPT: _tag(RECEIPT, _MESSAGE),
+    DETAILS: _tag(DETAILS, _MESSAGE),
+    LAPSE: _tag(LAPSE, _NUMBER),
+    CASE: _tag(CASE, _MESSAGE),
+    MOVED_NO_MONEY: _tag(MOVED_NO_MONEY, _NUMBER),
+}
+
+
+def wrong_beside(
+    connection: Connection, people: People, read_payload: ReadPayload
+) -> BookFault | None:
+    """The fault of the first event of which a row or the receipt is missing, or None."""
+    first: tuple[int, BookFault] | None = None
+    with closing(Cursor(connection, "beside", _missing().where(*people(t.outbox.c.user_id)))) as it:
+        while rows := it.fetch(TOGETHER):
+            for row in rows:
+                for sequence, fault in _faults(row, read_payload):
+                    if first is None or sequence < first[0]:
+                        first = sequence, fault
+    if first is not None:
+        return first[1]
+    return _cut_receipt(connection, people, read_payload)
+
+
+def _missing() -> Select[Any]:
+    """Selects the events whose bytes may tell of a row that is not there.
+
+    Last come four conditions: without their end by time, details, case and settlement.
+    """
+    o = t.outbox.c
+    lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
+    unposted = t.unposted_dockings.c
+
+    def has(field: int) -> ColumnElement[bool]:
+        return HasBytes(o.payload, TAGS[field])
+
+    def there(c: Any, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+        same = (c.user_id == o.user_id, c.authorization_id == o.authorization_id)
+        return select(c.user_id).where(*same, *where).exists()
+
+    by_time = there(lapses, lapses.authorization_version == o.authorization_version)
+    ends = o.transition.in_(sorted(set(TOLD_BY.values())))
+    opens = o.transition.in_(sorted(set(e.CASE_OPENINGS.values())))
+    posted = there(unposted, unposted.authorization_version == o.authorization_version)
+    missing = (
+        and_(ends, has(LAPSE), not_(by_time)),
+        and_(
+            has(DETAILS),
+            not_(there(details, details.authorization_version >= o.authorization_version)),
+        ),
+        and_(opens, has(CASE), not_(there(cases, cases.open_version == o.authorization_version))),
+        and_(docks(), has(MOVED_NO_MONEY), not_(posted)),
+        and_(docks(), not_(has(RECEIPT)), by_time),
+    )
+    names = (o.user_id, o.authorization_id, o.authorization_version)
+    return select(o.sequence, *names, o.payload, *missing).where(or_(*missing))
+
+
+def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int, BookFault]]:
+    """The faults of an event whose payload truly tells of a row that is not there."""
+    sequence, user_id, authorization_id, version, payload, *missing, receipt = row
+    if receipt:
+        yield sequence, _without_receipt(sequence)
+    try:
+        told = read_payload(payload)
+    except ValueError:
+        return  # The check of payloads names it.
+    of = f"{user_id}/{authorization_id}"
+    _, _, case_id = told.case.rpartition("/")
+    for absent, tells, rule, name in zip(
+        missing,
+        (told.lapse, told.details, told.case, told.moved_no_money),
+        ("LAPSES", "DETAILS", "CASE", "UNPOSTED"),
+        (
+            f"{t.lapses.name}/{of}/{version}",
+            f"{t.authorization_details.name}/{of}",
+            f"{t.cases.name}/{of}/{case_id}",
+            f"{t.unposted_dockings.name}/{of}/{version}",
+        ),
+        strict=True,
+    ):
+        if absent and tells:
+            yield sequence, BookFault(rule, name, f"outbox/{sequence} tells of it: it is missing")
+
+
+def _without_receipt(sequence: int) -> BookFault:
+    return BookFault("PAYLOAD", f"outbox/{sequence}", "the receipt that was given is missing")
+
+
+def _cut_receipt(
+    connection: Connection, people: People, read_payload: ReadPayload
+) -> BookFault | None:
+    """The first settlement whose event has no receipt, although its answer has one, or None."""
+    o, r = t.outbox.c, t.requests.c
+    bare = and_(docks(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
+    if connection.execute(select(o.sequence).where(bare).limit(1)).first() is None:
+        return None
+    same = and_(r.user_id == o.user_id, r.authorization_id == o.authorization_id)
+    names = (o.user_id, o.authorization_id, o.authorization_version)
+    query = (
+        select(o.sequence, *names, r.answer)
+        .join_from(t.outbox, t.requests, same)
+        .where(bare, HasBytes(r.answer, TAGS[RECEIPT]))
+    )
+    found: list[int] = []
+    with closing(Cursor(connection, "receipts", query)) as cursor:
+        while rows := cursor.fetch(TOGETHER):
+            found += [row[0] for row in rows if _gave_receipt(row, read_payload)]
+    return _without_receipt(min(found)) if found else None
+
+
+def _gave_receipt(row: Sequence[Any], read_payload: ReadPayload) -> bool:
+    """Whether an answer has the authorization of the event's version, with its receipt."""
+    _, user_id, authorization_id, version, answer = row
+    try:
+        told = read_payload(_first_message(answer))
+    except (ValueError, IndexError):
+        return False  # The check of answers names it.
+    name = f"users/{user_id}/authorizations/{authorization_id}"
+    return (told.name, told.version) == (name, version) and told.receipt is not None
+
+
+def _first_message(answer: bytes) -> bytes:
+    """The message in the first field of an answer; raises IndexError if it has none."""
+    length, place, shift = 0, 1, 0
+    while True:
+        part = answer[place]
+        length |= (part & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if part < 0x80:
+            return answer[place : place + length]

@@ -1,0 +1,23 @@
+"""Encodes the rows that a step wrote beside its authorization, as the event tells them."""
+
+from __future__ import annotations
+
+from freehold.v1 import authorization_pb2 as pb
+
+from service.domain.cases import Case
+from service.engine.calls import Beside
+from service.engine.records.details import DetailsRecord
+from service.engine.records.lapses import LapseRecord
+from service.rpc.convert import LAPSES
+from service.rpc.details import encode_details
+
+
+def encode_beside(row: Beside) -> bytes:
+    """The bytes of the fields of an authorization that tell of the row."""
+    if isinstance(row, DetailsRecord):
+        return encode_details(row)
+    if isinstance(row, LapseRecord):
+        return pb.Authorization(lapse=LAPSES[row.lapse]).SerializeToString()
+    if isinstance(row, Case):
+        return pb.Authorization(case=row.name).SerializeToString()
+    return pb.Authorization(moved_no_money=True).SerializeToString()
