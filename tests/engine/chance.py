@@ -736,9 +736,9 @@ class Chance:
                 deposit = PRODUCTS[it["product_id"]]["deposit"]
                 amount = chance.choice((1, 33, 800, 800, 4_001, deposit, deposit + 1, 0))
                 money = Money(_currency(chance), amount)
-                about = chance.choice(("dent", "lock", "tyre", self._fresh("damage")))
-                consent = chance.choice(("", "consent-1"))
-                return c.BookDebt(*name, money, about, "photo", consent, **more)
+                damage = chance.choice(("dent", "lock", "tyre", self._fresh("damage")))
+                agreed = chance.choice(("", "consent-1"))
+                return c.BookDebt(*name, money, damage, "photo", agreed, **more)
             case "ForgiveCharge":
                 return c.ForgiveCharge(*name, reason, **more)
             case "OpenDispute":

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from freehold.v1 import receipt_pb2
-from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.authorization_pb2 import LAPSE_OFFER_EXPIRED, Authorization
 from sqlalchemy import select, update
 
 from service.books import beside
@@ -193,6 +193,7 @@ def test_the_verifier_knows_the_fields_of_an_event() -> None:
         "case": beside.CASE, "moved_no_money": beside.MOVED_NO_MONEY,
     }  # fmt: skip
     assert {name: fields[name].number for name in numbers} == numbers
-    told = Authorization(lapse="LAPSE_OFFER_EXPIRED", case="x", moved_no_money=True, receipt={}, details={})
+    told = Authorization(case="x", moved_no_money=True, receipt={}, details={})
+    told.lapse = LAPSE_OFFER_EXPIRED
     content = told.SerializeToString()
     assert all(tag in content for tag in beside.TAGS.values())
