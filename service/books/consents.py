@@ -1,15 +1,17 @@
-"""Checks the users' consents: each belongs to an event that may have charged for damage."""
+"""Checks the users' consents: each belongs to an event that may have charged for damage, and no
+single charge is above what the terms charge without consent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, case, exists, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor, typed
 from service.books.expectations import CONSENTED
+from service.domain.captures import Purpose
 from service.domain.verification import BookFault
 from service.engine.records.captures import digest_of
 from service.storage import schema as t
@@ -21,31 +23,86 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 
 def wrong_consent(connection: Connection, people: People) -> BookFault | None:
-    """The first row, by its key, that belongs to no charge for damage, or None.
+    """The first row, by its key, that belongs to no charge for damage, or a charge without its
+    consent, or None.
 
-    Few charges need consent, and the terms that ask for it may be missing, so a missing row is no
-    fault.
+    A charge is above the bound of the terms alone or together with others. Only the former is
+    checked, because others may have been given up since.
     """
     c, o, a = t.consents.c, t.outbox.c, t.authorizations.c
-    names = ("user_id", "authorization_id", "operator_id", "authorization_version", "record_us")
+    names = ("user_id", "authorization_id", "authorization_version", "record_us")
     told = and_(*[o[name] == c[name] for name in names], *people(o.user_id))
-    own = and_(a.user_id == c.user_id, a.authorization_id == c.authorization_id)
+    own = and_(*[a[name] == c[name] for name in ("user_id", "authorization_id", "operator_id")])
     query = (
-        select(typed(connection, list(c)), o.transition, a.parent_id != "", *t.recorded(t.consents))
+        select(typed(connection, list(c)), o.transition, a.parent_id, *t.recorded(t.consents))
         .select_from(t.consents.outerjoin(t.outbox, told).outerjoin(t.authorizations, own))
         .where(*people(c.user_id))
         .order_by(c.user_id, c.authorization_id, c.authorization_version)
     )
     with closing(Cursor(connection, "consents", query)) as cursor:
         while rows := cursor.fetch(TOGETHER):
-            for readable, transition, charge, *row in rows:
+            for readable, transition, parent_id, *row in rows:
                 name = "/".join(("consents", *map(str, row[:3])))
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
-                if transition is None:
+                if transition is None or parent_id is None:
                     return BookFault("CONSENTS", name, "no event tells of it")
-                if (transition, bool(charge)) not in CONSENTED:
+                if (transition, parent_id != "") not in CONSENTED:
                     return BookFault("CONSENTS", name, f"{transition} charges no damage anew")
                 if digest_of(*row[1:-1]) != row[-1]:
                     return BookFault("CONSENTS", name, "the digest does not fit the row")
-    return None
+    return _wrong_charge(connection, people)
+
+
+def _wrong_charge(connection: Connection, people: People) -> BookFault | None:
+    """The first charge for damage that is above the bound of its rental's terms alone, and to which
+    nobody consented; None if no terms have a bound."""
+    p = t.products.c
+    bound = p.damage_without_consent_minor
+    if not connection.scalar(select(exists().where(bound.is_not(None)))):
+        return None
+    charge, rental = t.authorizations.c, t.authorizations.alias("rentals")
+    c, d, k = t.consents.c, t.debts.c, t.captures.c
+    damaged = case((charge.parent_id == "", charge.authorization_id), else_=charge.parent_id)
+    of_rental = and_(
+        rental.c.user_id == charge.user_id,
+        rental.c.authorization_id == damaged,
+    )
+    terms = and_(
+        p.operator_id == rental.c.operator_id,
+        p.product_id == rental.c.product_id,
+        p.revision == rental.c.product_revision,
+    )
+    own = and_(c.user_id == charge.user_id, c.authorization_id == charge.authorization_id)
+    taken = and_(
+        *(k.user_id == charge.user_id, k.authorization_id == charge.authorization_id),
+        *(k.purpose == Purpose.DAMAGE, k.amount_minor > bound),
+        ~exists()
+        .where(own, c.authorization_version == k.authorization_version)
+        .correlate(t.authorizations, t.captures),
+    )
+    booked = and_(
+        *(d.user_id == charge.user_id, d.authorization_id == charge.authorization_id),
+        # Freehold books the fee above the hold of a late pick-up without evidence.
+        *(d.amount_minor > bound, d.user_consent_reference == "", d.evidence != ""),
+    )
+    wrong = or_(
+        and_(charge.parent_id == "", exists().where(taken).correlate(t.authorizations, t.products)),
+        and_(
+            *(charge.parent_id != "", charge.unheld_minor == 0, charge.captured_minor > bound),
+            ~exists().where(own).correlate(t.authorizations),
+        ),
+        and_(
+            charge.unheld_minor != 0, exists().where(booked).correlate(t.authorizations, t.products)
+        ),
+    )
+    query = (
+        select(charge.user_id, charge.authorization_id)
+        .select_from(t.authorizations.join(rental, of_rental).join(t.products, terms))
+        .where(bound.is_not(None), wrong, *people(charge.user_id))
+        .order_by(charge.user_id, charge.authorization_id)
+    )
+    found = connection.execute(query.limit(1)).first()
+    if found is None:
+        return None
+    return BookFault("CONSENTS", "users/{}/authorizations/{}".format(*found), "nobody consented")

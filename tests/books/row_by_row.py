@@ -377,7 +377,9 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "close_us": (it.close_us is not None) != (state in CLOSED),
         "start_us": started
         if charge
-        else started != (state in e.STARTED) and state is not State.REVERSED,
+        else started != (state in e.STARTED)
+        and state is not State.REVERSED
+        and not (settled and not started and it.captured_minor > 0),
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
@@ -869,6 +871,7 @@ def verify_books(
             _verify_unposted(connection)
             if payloads:
                 _verify_beside(connection)
+            _verify_asked(connection)
             if read_answer is not None:
                 _verify_answers(connection, read_answer)
             _verify_operators(connection)
@@ -1338,24 +1341,20 @@ def _verify_lapses(connection: Connection) -> None:
 def _verify_consents(connection: Connection) -> None:
     """Checks that an event of a charge for damage tells of each consent."""
     o, a = t.outbox.c, t.authorizations.c
-    told = [o.user_id, o.authorization_id, o.authorization_version, o.operator_id, o.record_us]
-    events = {tuple(row[:5]): row[5] for row in _rows(connection, select(*told, o.transition))}
-    parents = {
-        (user_id, of): parent
-        for user_id, of, parent in _rows(
-            connection, select(a.user_id, a.authorization_id, a.parent_id)
-        )
-    }
+    told = [o.user_id, o.authorization_id, o.authorization_version, o.record_us]
+    events = {tuple(row[:4]): row[4] for row in _rows(connection, select(*told, o.transition))}
+    named = select(a.user_id, a.authorization_id, a.operator_id, a.parent_id)
+    parents = {tuple(row[:3]): row[3] for row in _rows(connection, named)}
     key = [t.consents.c[name] for name in ("user_id", "authorization_id", "authorization_version")]
     for row in _rows(connection, select(t.consents).order_by(*key)):
         name = f"consents/{row[0]}/{row[1]}/{row[2]}"
-        transition = events.get((*row[:4], row[5]))
-        if transition is None:
+        transition, of = events.get((*row[:3], row[5])), (row[0], row[1], row[3])
+        if transition is None or of not in parents:
             raise Found("CONSENTS", name, "no event tells of it")
         asked = ("offered", "review", "declined", "active", "incremented")
         taken = ("captured", "settled", "handed_over")
         kind = transition.rpartition(".")[2]
-        if kind not in (asked if parents[row[0], row[1]] else taken):
+        if kind not in (asked if parents[of] else taken):
             raise Found("CONSENTS", name, "charges no damage")
         text = "\n".join(map(str, row[1:-1]))
         if hashlib.sha256(text.encode()).digest() != row[-1]:
@@ -1438,6 +1437,45 @@ def _first_authorization(answer: bytes) -> pb.Authorization | None:
 
 
 SETTLING = {f"authorization.{it}" for it in ("claim_accepted", "handed_over", "lost", "settled")}
+
+
+def _verify_asked(connection: Connection) -> None:
+    """Checks that the person consented to each charge that alone is above the terms' bound."""
+    a = t.authorizations.c
+    names = ("operator_id", "product_id", "product_revision", "parent_id", "captured_minor")
+    rows = _rows(connection, select(a.user_id, a.authorization_id, *[a[it] for it in names]))
+    rentals = {tuple(row[:2]): row[2:] for row in rows}
+    p, c, k, d = t.products.c, t.consents.c, t.captures.c, t.debts.c
+    terms = select(p.operator_id, p.product_id, p.revision, p.damage_without_consent_minor)
+    bounds = {tuple(row[:3]): row[3] for row in _rows(connection, terms)}
+    key = select(c.user_id, c.authorization_id, c.authorization_version)
+    given = {tuple(row) for row in _rows(connection, key)}
+    charged: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    for row in _rows(connection, select(k.user_id, k.authorization_id, k.purpose, k.amount_minor,
+                                        k.authorization_version)):  # fmt: skip
+        if row[2] == "DAMAGE" and tuple(row[:2]) in rentals and not rentals[tuple(row[:2])][3]:
+            asked = (row[0], row[1], row[4]) in given
+            charged.setdefault((row[0], row[1]), []).append((row[3], asked))
+    debts = {
+        tuple(row[:2]): row[2:]
+        for row in _rows(connection, select(d.user_id, d.authorization_id, d.amount_minor,
+                                            d.user_consent_reference, d.evidence))
+    }  # fmt: skip
+    for name, rental in rentals.items():
+        if rental[3] and name not in debts:
+            asked = any(one[:2] == name for one in given)
+            charged[name] = [(rental[4], asked)]
+    for name, (amount, consent, evidence) in debts.items():
+        if evidence and name in rentals:
+            charged[name] = [(amount, consent != "")]
+    for name in sorted(charged):
+        parent = rentals[name][3]
+        bound = bounds.get(tuple(rentals.get((name[0], parent), rentals[name])[:3]))
+        if any(bound is not None and some > bound and not asked for some, asked in charged[name]):
+            row_name = f"users/{name[0]}/authorizations/{name[1]}"
+            raise Found("CONSENTS", row_name, "nobody consented")
+
+
 EXPIRED = {"OFFER_EXPIRED", "REVIEW_EXPIRED", "PICKUP_EXPIRED", "DAMAGE_CHARGE_ENDED"}
 
 

@@ -26,7 +26,7 @@ from tests.storage.book import KEYS, at, attack, copy_of, live, relink, seal
 TABLES = (
     t.lines, t.entries, t.authorizations, t.outbox, t.payments, t.transfers, t.requests,
     t.captures, t.corrections, t.captures, t.corrections, t.attestations, t.attestations,
-    t.aliases, t.aliases, t.authorization_details, t.lapses, t.unposted_dockings,
+    t.aliases, t.aliases, t.authorization_details, t.lapses, t.unposted_dockings, t.consents,
     t.sealed_heads, t.seals, t.operator_payables, t.open_items, t.decisions, t.users, t.products,
 )  # fmt: skip
 NUMBERS = (-1, 0, 1, 2, 99, 1 << 40, (1 << 62) + 1, -(1 << 62), (1 << 63) - 1)

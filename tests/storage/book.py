@@ -7,10 +7,12 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert, select
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
@@ -37,7 +39,7 @@ from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import schema as t
-from service.storage.database import open_database
+from service.storage.database import open_database, writing
 from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
@@ -53,6 +55,7 @@ from tests.engine.calls import (
     start,
     stored,
 )
+from tests.engine.test_damage_bound import damage
 from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
@@ -80,6 +83,7 @@ def live(desk: Desk) -> None:
     _merged(desk)
     _ordered(desk)
     _unposted(desk)
+    _strict(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -362,6 +366,40 @@ def _merged(desk: Desk) -> None:
     desk.do(c.ProposeMerge("max", "lea", "same name", "key-2"), caller=PLATFORM)
 
 
+def _strict(desk: Desk) -> None:
+    """Ora's rentals under strict terms: a reservation that she cancels for its fee, a rental that
+    ends within the free time, and damage to which she consents, in the rental, by a damage charge
+    that is raised, and by a debt."""
+    desk.put_user("ora", 700)
+    with writing(desk.store.engine) as connection:
+        policy = connection.execute(select(t.policies)).mappings().first()
+        product = connection.execute(select(t.products)).mappings().first()
+        assert policy is not None
+        assert product is not None
+        connection.execute(
+            insert(t.policies),
+            {**policy, "policy_id": "strict", "free_cancellation_us": 5 * acts.MINUTE_US},
+        )
+        changes = {"operator_id": "city", "product_id": "locker", "policy_id": "strict"}
+        bounds = {"cancellation_fee_minor": 200, "damage_without_consent_minor": 1_000}
+        connection.execute(insert(t.products), {**product, **changes, **bounds})
+    assert desk.engine.terms.follow()
+    reserved = rental(desk, pick_up("ora", "locker"))
+    rented = rental(desk, authorize("ora", "locker"))
+    rental(desk, acts.settle_usage(rented))
+    desk.clock.advance(desk.clock.now_us() + 6 * acts.MINUTE_US)
+    rental(desk, replace(reverse(reserved), by_user=True))
+    it = rental(desk, authorize("ora", "locker"))
+    consent = {"user_consent_reference": "form-1"}
+    it = rental(desk, replace(acts.capture(it, 1_500, Purpose.DAMAGE), **consent))
+    it = rental(desk, settle(it, 300))
+    charge = rental(desk, damage(it, 1_200, "locker")._replace(**consent))
+    charge = rental(desk, replace(acts.increment(charge, 300), **consent))
+    rental(desk, settle(charge, 1_400))
+    debt = c.BookDebt(*acts.name(it), acts.money(1_100), "dent", "photo", "form-2")
+    rental(desk, debt)
+
+
 def _ordered(desk: Desk) -> None:
     """Nia's rental of an order, with the price shown and both hand-overs."""
     desk.put_user("nia", 700)
@@ -544,6 +582,7 @@ def multiply(file: Path, times: int) -> None:
         "debts": {},
         "late_pickups": {},
         "authorization_details": {},
+        "consents": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"

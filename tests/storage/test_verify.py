@@ -125,6 +125,18 @@ class Where(dict[str, object]):
         case = "SELECT case_id FROM cases WHERE user_id='ivy' AND kind="
         for kind in ("WRONG_FEE", "SECOND_REFERENCE", "CLAIM", "ITEM_AT_FAULT"):
             self[kind.lower()] = ask(f"{case}'{kind}'")[0][0]
+        self["taken"], self["taken_at"] = ask(
+            "SELECT authorization_id, authorization_version FROM consents"
+            " WHERE user_id='ora' AND authorization_version=2 AND authorization_id IN"
+            " (SELECT authorization_id FROM captures WHERE purpose='DAMAGE')"
+            " AND authorization_id IN"
+            " (SELECT authorization_id FROM authorizations WHERE parent_id='')"
+        )[0]
+        self["oras_charge"] = ask(f"{of} user_id='ora' AND parent_id<>'' AND unheld_minor=0")[0][0]
+        self["oras_debt"] = ask(f"{of} user_id='ora' AND unheld_minor>0")[0][0]
+        self["cancelled"] = ask(
+            f"{of} user_id='ora' AND state='SETTLED' AND start_us IS NULL AND parent_id=''"
+        )[0][0]
         self["order"] = ask(f"{of} user_id='nia'")[0][0]
         ((self["presumed"], self["presumed_at"]),) = ask(
             "SELECT authorization_id, authorization_version FROM lapses"
@@ -177,7 +189,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (18, 39)
+    assert (found.lines, found.authorizations) == (19, 44)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -778,6 +790,51 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (("UPDATE outbox SET payload=substr(payload, 1, instr(payload, x'd205') - 1)"
           " WHERE sequence={docked}"),),
         "PAYLOAD", "outbox/{docked}",
+    },
+    **{
+        f"the {column} of a consent": (
+            ((f"UPDATE consents SET {column}={value} WHERE user_id='ora'"
+              " AND authorization_id='{taken}'"),),
+            "CONSENTS", f"consents/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'ann'", "ann/{taken}/2"),
+            ("authorization_id", "'ghost'", "ora/ghost/2"),
+            ("authorization_version", "99", "ora/{taken}/99"),
+            # The version of the settlement.
+            ("authorization_version", "3", "ora/{taken}/3"),
+            ("operator_id", "'harbour'", "ora/{taken}/2"),
+            ("user_consent_reference", "'form-9'", "ora/{taken}/2"),
+            ("record_us", "record_us+1", "ora/{taken}/2"),
+            ("digest", "x'00'", "ora/{taken}/2"),
+        )
+    },
+    "a capture's consent gone": (
+        ("DELETE FROM consents WHERE authorization_id='{taken}'",),
+        "CONSENTS", "users/ora/authorizations/{taken}",
+    ),
+    "a damage charge's consents gone": (
+        ("DELETE FROM consents WHERE authorization_id='{oras_charge}'",),
+        "CONSENTS", "users/ora/authorizations/{oras_charge}",
+    ),
+    "a debt's consent gone": (
+        ("UPDATE debts SET user_consent_reference='' WHERE authorization_id='{oras_debt}'",),
+        "CONSENTS", "users/ora/authorizations/{oras_debt}",
+    ),
+    "a consent to no charge": (
+        (("INSERT INTO consents VALUES ('ann', 'ghost', 1, 'city', 'form-1', 1, x'00')"),),
+        "CONSENTS", "consents/ann/ghost/1",
+    ),
+    "a consent to a pick-up": (
+        (("INSERT INTO consents SELECT user_id, authorization_id, authorization_version,"
+          " operator_id, 'form-1', record_us, x'00' FROM outbox"
+          " WHERE authorization_id='{cancelled}' AND authorization_version=1"),),
+        "CONSENTS", "consents/ora/{cancelled}/1",
+    ),
+    "a start of a cancelled reservation": (
+        ((f"{A} start_us=create_us, due_us=create_us+rental_period_us"
+          " WHERE authorization_id='{cancelled}'"),),
+        "EVENTS_TELL", "users/ora/authorizations/{cancelled}",
     ),
     "another kind of expiry": (
         ("UPDATE lapses SET lapse='REVIEW_EXPIRED' WHERE lapse='PICKUP_EXPIRED'",),
