@@ -790,7 +790,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (("UPDATE outbox SET payload=substr(payload, 1, instr(payload, x'd205') - 1)"
           " WHERE sequence={docked}"),),
         "PAYLOAD", "outbox/{docked}",
-    },
+    ),
     **{
         f"the {column} of a consent": (
             ((f"UPDATE consents SET {column}={value} WHERE user_id='ora'"
