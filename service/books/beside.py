@@ -1,9 +1,9 @@
 """Checks the rows and the receipts of which events and answers tell: none may be missing.
 
 The event of a step tells of what the step wrote beside the authorization: details of an order, an
-end by time, a case that it opened, a settlement that posted nothing. A payload has a field for
-each, and its bytes are searched in the database, so that only events without their row are fetched.
-Events of earlier builds tell of nothing.
+end by time, a case that it opened, a settlement that posted nothing, the decision of an increment.
+A payload has a field for each, and its bytes are searched in the database, so that only events
+without their row are fetched. Events of earlier builds tell of nothing.
 
 A receipt was given if an answer has it, or if the list of what time ended has the step.
 """
@@ -22,13 +22,14 @@ from service.books.columns import Cursor
 from service.books.lapses import TOLD_BY
 from service.books.payloads import ReadPayload
 from service.books.receipts import docks
+from service.domain.transitions import Transition
 from service.domain.verification import BookFault
 from service.storage import schema as t
 from service.storage.schema.columns import HasBytes
 
 TOGETHER = 1_000
 """The number of events fetched together."""
-RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY = 90, 91, 92, 93, 94
+RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION = 90, 91, 92, 93, 94, 95
 """The numbers of an authorization's fields; a test compares them with the contract."""
 _NUMBER, _MESSAGE = 0, 2
 """The kinds of fields on the wire."""
@@ -48,6 +49,7 @@ TAGS: Final = {
     LAPSE: _tag(LAPSE, _NUMBER),
     CASE: _tag(CASE, _MESSAGE),
     MOVED_NO_MONEY: _tag(MOVED_NO_MONEY, _NUMBER),
+    STEP_DECISION: _tag(STEP_DECISION, _MESSAGE),
 }
 
 
@@ -70,11 +72,11 @@ def wrong_beside(
 def _missing() -> Select[Any]:
     """Selects the events whose bytes may tell of a row that is not there.
 
-    Last come four conditions: without their end by time, details, case and settlement.
+    Last come conditions: without their end by time, details, case, settlement, decision, receipt.
     """
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
-    unposted = t.unposted_dockings.c
+    unposted, decisions = t.unposted_dockings.c, t.later_decisions.c
 
     def has(field: int) -> ColumnElement[bool]:
         return HasBytes(o.payload, TAGS[field])
@@ -87,6 +89,7 @@ def _missing() -> Select[Any]:
     ends = o.transition.in_(sorted(set(TOLD_BY.values())))
     opens = o.transition.in_(sorted(set(e.CASE_OPENINGS.values())))
     posted = there(unposted, unposted.authorization_version == o.authorization_version)
+    decided = there(decisions, decisions.authorization_version == o.authorization_version)
     missing = (
         and_(ends, has(LAPSE), not_(by_time)),
         and_(
@@ -95,6 +98,7 @@ def _missing() -> Select[Any]:
         ),
         and_(opens, has(CASE), not_(there(cases, cases.open_version == o.authorization_version))),
         and_(docks(), has(MOVED_NO_MONEY), not_(posted)),
+        and_(o.transition == Transition.INCREMENTED, has(STEP_DECISION), not_(decided)),
         and_(docks(), not_(has(RECEIPT)), by_time),
     )
     names = (o.user_id, o.authorization_id, o.authorization_version)
@@ -114,13 +118,14 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
     _, _, case_id = told.case.rpartition("/")
     for absent, tells, rule, name in zip(
         missing,
-        (told.lapse, told.details, told.case, told.moved_no_money),
-        ("LAPSES", "DETAILS", "CASE", "UNPOSTED"),
+        (told.lapse, told.details, told.case, told.moved_no_money, told.step_decision_id),
+        ("LAPSES", "DETAILS", "CASE", "UNPOSTED", "DECISION"),
         (
             f"{t.lapses.name}/{of}/{version}",
             f"{t.authorization_details.name}/{of}",
             f"{t.cases.name}/{of}/{case_id}",
             f"{t.unposted_dockings.name}/{of}/{version}",
+            f"{t.later_decisions.name}/{of}/{version}",
         ),
         strict=True,
     ):

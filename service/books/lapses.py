@@ -1,4 +1,7 @@
-"""Checks what time ended, and settlements that posted nothing: an event tells of each row."""
+"""Checks what time ended, settlements that posted nothing, and decisions of increments.
+
+An event tells of each row.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,16 @@ def wrong_unposted(connection: Connection, people: People) -> BookFault | None:
 
     same = (*_KEY, "transition", "event_us", "record_us")
     return _untold(connection, people, "UNPOSTED", t.unposted_dockings, same, wrong)
+
+
+def wrong_decision(connection: Connection, people: People) -> BookFault | None:
+    """The first decision of an increment, by its key, that no event tells of, or None."""
+
+    def wrong(row: Row) -> str:
+        return "" if row[6] == Transition.INCREMENTED else f"{row[6]} has no decision of its own"
+
+    same = (*_KEY, "transition", "event_us", "record_us")
+    return _untold(connection, people, "DECISION", t.later_decisions, same, wrong)
 
 
 def _untold(

@@ -102,7 +102,7 @@ def _references() -> list[Reference]:
             d.reasons.startswith(Reason.UNDER_REVIEW),
         ),
     )
-    p = t.products.c
+    p, e, later = t.products.c, t.entries.c, t.later_decisions.c
     of_terms = and_(
         p.operator_id == a.operator_id,
         p.product_id == a.product_id,
@@ -187,6 +187,34 @@ def _references() -> list[Reference]:
                 a.start == Start.LATE_PICKUP,
             ),
             "the reservation that the late pick-up cites is not there",
+        ),
+        Reference(
+            "DECISION",
+            t.later_decisions,
+            _alone(
+                *(t.later_decisions, t.decisions),
+                and_(
+                    d.decision_id == later.decision_id,
+                    d.user_id == later.user_id,
+                    d.decide_us == later.record_us,
+                ),
+            ),
+            "the decision is not there",
+        ),
+        Reference(
+            "DECISION",
+            t.later_decisions,
+            _alone(
+                *(t.later_decisions, t.entries),
+                and_(
+                    e.user_id == later.user_id,
+                    e.currency == later.currency,
+                    e.sequence == later.transaction_sequence,
+                    e.authorization_id == later.authorization_id,
+                    e.transition == later.transition,
+                ),
+            ),
+            "the entries that it led to are not there",
         ),
         Reference(
             "ALIAS",

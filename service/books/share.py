@@ -19,7 +19,7 @@ from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
 from service.books.groups import BODIES, Body, Groups, Trial, check_types, portion_of_groups
-from service.books.lapses import wrong_lapse, wrong_unposted
+from service.books.lapses import wrong_decision, wrong_lapse, wrong_unposted
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
@@ -152,6 +152,7 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
         or wrong_lapse(connection, share.people)
         or wrong_consent(connection, share.people)
         or wrong_unposted(connection, share.people)
+        or wrong_decision(connection, share.people)
     )
     if wrong is None and readers.payload is not None:
         wrong = wrong_beside(connection, share.people, readers.payload)

@@ -42,8 +42,9 @@ class Verification(NamedTuple):
 class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
-    `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details` and
-    `moved_no_money` tell of rows beside the authorization; the first two are empty for none.
+    `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details`,
+    `moved_no_money` and `step_decision_id` tell of rows beside the authorization; texts are empty
+    for none.
     """
 
     name: str
@@ -61,4 +62,5 @@ class Told(NamedTuple):
     case: str
     details: bool
     moved_no_money: bool
+    step_decision_id: str
     receipt: Receipt | None

@@ -19,6 +19,7 @@ from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
+from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.unposted import UnpostedRecord
 
@@ -214,7 +215,7 @@ class EncodeAuthorization(Protocol):
     def __call__(self, it: Authorization, receipt: Receipt | None = ..., /) -> bytes: ...
 
 
-Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord
+Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord
 """A row that a step writes beside its authorization, and of which its event tells."""
 EncodeBeside = Callable[[Beside], bytes]
 """A function that makes the bytes by which an event tells of such a row."""

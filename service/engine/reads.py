@@ -195,6 +195,13 @@ class ListReader(Protocol):
         ...
 
 
+class DecidedEntry(NamedTuple):
+    """An entry with the id of the decision on which it rests; empty if there is none."""
+
+    entry: Entry
+    decision_id: str
+
+
 class HistoryReader(Protocol):
     """Reads entries and past balances, outside any write transaction."""
 
@@ -204,6 +211,8 @@ class HistoryReader(Protocol):
         """The balances by the entries written until `known_us` of events until `happened_us`."""
         ...
 
-    def entries(self, user_id: str, currency: str, *, after: Place, size: int) -> Page[Entry]:
+    def entries(
+        self, user_id: str, currency: str, *, after: Place, size: int
+    ) -> Page[DecidedEntry]:
         """A page of a line's entries; the id of an entry's place is its sequence."""
         ...

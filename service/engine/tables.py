@@ -26,6 +26,7 @@ from service.engine.records.details import DetailsRecord
 from service.engine.records.events import Event
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.late_pickups import LatePickupRecord
+from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.rail_accounts import RailAccountRecord
 from service.engine.records.requests import RequestRecord
@@ -250,6 +251,11 @@ CONSENTS: Table[tuple[str, str, int], ConsentRecord] = Table(
 UNPOSTED: Table[tuple[str, str, int], UnpostedRecord] = Table(
     "unposted_dockings", UnpostedRecord, ["user_id", "authorization_id", "authorization_version"]
 )
+LATER_DECISIONS: Table[tuple[str, str, int], LaterDecisionRecord] = Table(
+    "later_decisions",
+    LaterDecisionRecord,
+    ["user_id", "authorization_id", "authorization_version"],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -278,6 +284,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     LAPSES,
     CONSENTS,
     UNPOSTED,
+    LATER_DECISIONS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -8,6 +8,7 @@ from service.domain.cases import Case
 from service.engine.calls import Beside
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
+from service.engine.records.later_decisions import LaterDecisionRecord
 from service.rpc.convert import LAPSES
 from service.rpc.details import encode_details
 
@@ -20,4 +21,6 @@ def encode_beside(row: Beside) -> bytes:
         return pb.Authorization(lapse=LAPSES[row.lapse]).SerializeToString()
     if isinstance(row, Case):
         return pb.Authorization(case=row.name).SerializeToString()
+    if isinstance(row, LaterDecisionRecord):
+        return pb.Authorization(step_decision_id=row.decision_id).SerializeToString()
     return pb.Authorization(moved_no_money=True).SerializeToString()

@@ -13,9 +13,9 @@ from freehold.v1.types_pb2 import SignedMoney
 
 from service.domain.access import Scope
 from service.domain.errors import NotFound
-from service.domain.ledger import Entry, LineAt
+from service.domain.ledger import LineAt
 from service.domain.verification import Verification, Witness
-from service.engine.reads import HistoryReader
+from service.engine.reads import DecidedEntry, HistoryReader
 from service.rpc import convert
 from service.rpc.pages import place_of, size_of, token_of
 from service.rpc.pipeline import Call, Method
@@ -119,7 +119,8 @@ def _line(it: LineAt) -> pb.LineAt:
     )
 
 
-def _entry(it: Entry) -> pb.Entry:
+def _entry(decided: DecidedEntry) -> pb.Entry:
+    it = decided.entry
     name = f"users/{it.user_id}/authorizations/{it.authorization_id}"
     message = pb.Entry(
         sequence=it.sequence,
@@ -136,6 +137,7 @@ def _entry(it: Entry) -> pb.Entry:
         ledger_time=convert.timestamp(it.ledger_us),
         link=it.link,
         link_format=it.link_format,
+        decision_id=decided.decision_id,
     )
     message.amount.currency_code = it.currency
     message.amount.amount_minor = it.amount_minor

@@ -76,6 +76,7 @@ def read_payload(payload: bytes) -> Told:
         it.case,
         it.HasField("details"),
         it.moved_no_money,
+        it.step_decision_id,
         read_receipt(it) if it.HasField("receipt") else None,
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Engine, cast, func, select
+from sqlalchemy import BigInteger, Connection, Engine, cast, func, select
 
 from service.domain.ledger import LINE_COLUMNS, Account, Entry, LineAt
-from service.engine.reads import Page, Place
+from service.domain.transitions import Transition
+from service.engine.reads import DecidedEntry, Page, Place
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import reading
@@ -60,7 +62,9 @@ class History:
         }
         return LineAt(user_id, currency, entries, last_sequence, **balances)
 
-    def entries(self, user_id: str, currency: str, *, after: Place, size: int) -> Page[Entry]:
+    def entries(
+        self, user_id: str, currency: str, *, after: Place, size: int
+    ) -> Page[DecidedEntry]:
         """A page of a line's entries; the id of an entry's place is its sequence."""
         e = t.entries.c
         query = (
@@ -71,5 +75,34 @@ class History:
         )
         with reading(self._engine) as connection:
             found = [rows.entry_of(row) for row in connection.execute(query)]
+            decided = _decided(connection, user_id, currency, found[:size])
         last = Place(0, str(found[size - 1].sequence)) if len(found) > size else None
-        return Page(found[:size], last)
+        return Page(decided, last)
+
+
+def _decided(
+    connection: Connection, user_id: str, currency: str, entries: Sequence[Entry]
+) -> list[DecidedEntry]:
+    """Entries of a line with their decisions: of an increment its own, otherwise that of the
+    authorization."""
+    a, d = t.authorizations.c, t.later_decisions.c
+    names = sorted({it.authorization_id for it in entries} - {""})
+    if not names:
+        return [DecidedEntry(it, "") for it in entries]
+    granted = select(a.authorization_id, a.decision_id).where(
+        a.user_id == user_id, a.authorization_id.in_(names)
+    )
+    own = {str(row[0]): str(row[1]) for row in connection.execute(granted)}
+    increments: dict[int, str] = {}
+    if any(it.transition is Transition.INCREMENTED for it in entries):
+        later = select(d.transaction_sequence, d.decision_id).where(
+            d.user_id == user_id, d.authorization_id.in_(names), d.currency == currency
+        )
+        increments = {int(row[0]): str(row[1]) for row in connection.execute(later)}
+
+    def decision_of(it: Entry) -> str:
+        if it.transition is Transition.INCREMENTED:
+            return increments.get(it.transaction_sequence, "")
+        return own.get(it.authorization_id, "")
+
+    return [DecidedEntry(it, decision_of(it)) for it in entries]

@@ -35,6 +35,7 @@ BY_USER = (
     "lapses",
     "consents",
     "unposted_dockings",
+    "later_decisions",
     "transfers",
     "sealed_heads",
     "outbox",

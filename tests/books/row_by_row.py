@@ -869,6 +869,7 @@ def verify_books(
             _verify_lapses(connection)
             _verify_consents(connection)
             _verify_unposted(connection)
+            _verify_later_decisions(connection)
             if payloads:
                 _verify_beside(connection)
             _verify_asked(connection)
@@ -1376,12 +1377,27 @@ def _verify_unposted(connection: Connection) -> None:
             raise Found("UNPOSTED", name, "the digest does not fit the row")
 
 
+def _verify_later_decisions(connection: Connection) -> None:
+    """Checks that an event tells of each decision of an increment."""
+    o = t.outbox.c
+    names = ("user_id", "authorization_id", "authorization_version")
+    told = [o[name] for name in (*names, "transition", "event_us", "record_us")]
+    events = {tuple(row) for row in _rows(connection, select(*told))}
+    key = [t.later_decisions.c[name] for name in names]
+    for row in _rows(connection, select(t.later_decisions).order_by(*key)):
+        name = "/".join(map(str, ("later_decisions", *row[:3])))
+        if (*row[:3], *row[6:9]) not in events or row[6] != "authorization.incremented":
+            raise Found("DECISION", name, "no event tells of it")
+        if hashlib.sha256("\n".join(map(str, row[1:-1])).encode()).digest() != row[-1]:
+            raise Found("DECISION", name, "the digest does not fit the row")
+
+
 def _verify_beside(connection: Connection) -> None:
     """Checks that each row is there of which an event tells, and each receipt that was given."""
     names = ("user_id", "authorization_id", "authorization_version")
-    lapses, unposted = (
+    lapses, unposted, decided = (
         {tuple(row) for row in _rows(connection, select(*(table.c[name] for name in names)))}
-        for table in (t.lapses, t.unposted_dockings)
+        for table in (t.lapses, t.unposted_dockings, t.later_decisions)
     )
     d, k, r, o = t.authorization_details.c, t.cases.c, t.requests.c, t.outbox.c
     details = {
@@ -1412,6 +1428,8 @@ def _verify_beside(connection: Connection) -> None:
             raise Found("CASE", f"cases/{user_id}/{of}/{case_id}", "is missing")
         if told.moved_no_money and tuple(step) not in unposted:
             raise Found("UNPOSTED", f"unposted_dockings/{user_id}/{of}/{version}", "is missing")
+        if told.step_decision_id and tuple(step) not in decided:
+            raise Found("DECISION", f"later_decisions/{user_id}/{of}/{version}", "is missing")
         if transition not in SETTLING or told.HasField("receipt"):
             continue
         given = [_first_authorization(answer) for answer in answers[user_id, of]]

@@ -27,6 +27,7 @@ TABLES = (
     t.lines, t.entries, t.authorizations, t.outbox, t.payments, t.transfers, t.requests,
     t.captures, t.corrections, t.captures, t.corrections, t.attestations, t.attestations,
     t.aliases, t.aliases, t.authorization_details, t.lapses, t.unposted_dockings, t.consents,
+    t.later_decisions,
     t.sealed_heads, t.seals, t.operator_payables, t.open_items, t.decisions, t.users, t.products,
 )  # fmt: skip
 NUMBERS = (-1, 0, 1, 2, 99, 1 << 40, (1 << 62) + 1, -(1 << 62), (1 << 63) - 1)
@@ -164,7 +165,14 @@ def test_any_forged_change_is_found_as_by_a_replay(
     assert tried(book, tmp_path, seed + 1_000, links=True) == []
 
 
-BESIDE = ("aliases", "authorization_details", "cases", "lapses", "unposted_dockings")
+BESIDE = (
+    "aliases",
+    "authorization_details",
+    "cases",
+    "lapses",
+    "unposted_dockings",
+    "later_decisions",
+)
 
 
 @pytest.mark.parametrize("table", BESIDE)

@@ -232,6 +232,28 @@ def test_an_entry_is_complete(desk: Desks) -> None:
     assert {it.link_format for it in page(desk, user_id).entries} == {2}
 
 
+def test_an_entry_names_its_decision(desk: Desks) -> None:
+    """An entry has the decision of its authorization, and those of an increment its own; what
+    follows has the authorization's again, and a limit has none."""
+    user_id = desk.platform.person()
+    it = desk.operator.authorize(user_id, "bike")
+    decisions = [it.decision_id]
+    for amount_minor in (500, 700):
+        raised = desk.operator.call(
+            "IncrementAuthorization", name=it.name, amount=yuan(amount_minor)
+        ).authorization
+        assert raised.decision_id == it.decision_id
+        decisions.append(raised.step_decision_id)
+    settled = desk.operator.settle(it.name, 1_000)
+    assert (settled.step_decision_id, len(set(decisions))) == ("", 3)
+    limit, held, first, second, *rest = page(desk, user_id).entries
+    assert [one.decision_id for one in (limit, held, first, second)] == ["", *decisions]
+    assert {one.decision_id for one in rest} == {it.decision_id}
+    (alone,) = page(desk, user_id, page_size=1, page_token="3").entries
+    assert (alone.transition, alone.decision_id) == ("authorization.incremented", decisions[2])
+    assert desk.platform.verify().verified
+
+
 # -- the proof ----------------------------------------------------------------------------------
 
 

@@ -191,9 +191,12 @@ def test_the_verifier_knows_the_fields_of_an_event() -> None:
     numbers = {
         "receipt": beside.RECEIPT, "details": beside.DETAILS, "lapse": beside.LAPSE,
         "case": beside.CASE, "moved_no_money": beside.MOVED_NO_MONEY,
+        "step_decision_id": beside.STEP_DECISION,
     }  # fmt: skip
     assert {name: fields[name].number for name in numbers} == numbers
-    told = Authorization(case="x", moved_no_money=True, receipt={}, details={})
+    told = Authorization(case="x", moved_no_money=True, step_decision_id="d")
+    told.receipt.SetInParent()
+    told.details.SetInParent()
     told.lapse = LAPSE_OFFER_EXPIRED
     content = told.SerializeToString()
     assert all(tag in content for tag in beside.TAGS.values())

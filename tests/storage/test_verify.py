@@ -158,6 +158,9 @@ class Where(dict[str, object]):
         self["oda"], self["oda_at"] = ask(
             "SELECT authorization_id, authorization_version FROM unposted_dockings"
         )[0]
+        self["raised"], self["raised_at"], self["later"] = ask(
+            "SELECT authorization_id, authorization_version, decision_id FROM later_decisions"
+        )[0]
         self["dispute"] = ask(
             "SELECT case_id FROM cases WHERE user_id='ann' AND kind='DISPUTE' ORDER BY 1"
         )[0][0]
@@ -757,6 +760,37 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("digest", "x'00'", "oda/{oda}/{oda_at}"),
         )
     },
+    **{
+        f"the {column} of an increment's decision": (
+            (f"UPDATE later_decisions SET {column}={value}",),
+            "DECISION", f"later_decisions/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'zoe'", "zoe/{raised}/{raised_at}"),
+            ("authorization_id", "'ghost'", "ann/ghost/{raised_at}"),
+            ("authorization_version", "99", "ann/{raised}/99"),
+            ("decision_id", "'ghost'", "ann/{raised}/{raised_at}"),
+            ("currency", "'USD'", "ann/{raised}/{raised_at}"),
+            ("transaction_sequence", "transaction_sequence+1", "ann/{raised}/{raised_at}"),
+            ("transition", "'authorization.extended'", "ann/{raised}/{raised_at}"),
+            ("event_us", "event_us-1", "ann/{raised}/{raised_at}"),
+            ("record_us", "record_us+1", "ann/{raised}/{raised_at}"),
+            ("digest", "x'00'", "ann/{raised}/{raised_at}"),
+        )
+    },
+    "the decision of an increment is removed": (
+        ("DELETE FROM decisions WHERE decision_id='{later}'",),
+        "DECISION", "later_decisions/ann/{raised}/{raised_at}",
+    ),
+    "the way to an increment's decision is removed": (
+        ("DELETE FROM later_decisions",),
+        "DECISION", "later_decisions/ann/{raised}/{raised_at}",
+    ),
+    "a decision of no increment": (
+        (("INSERT INTO later_decisions VALUES ('ann', 'ghost', 2, '{later}', 'CNY', 1,"
+          " 'authorization.incremented', 1, 1, x'00')"),),
+        "DECISION", "later_decisions/ann/ghost/2",
+    ),
     "a settlement of no rental": (
         (("INSERT INTO unposted_dockings VALUES"
           " ('ann', 'ghost', 1, 'authorization.lost', 1, 1, x'00')"),),

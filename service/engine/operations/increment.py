@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import acts, hold
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, Step
 from service.domain.errors import Exhausted, IllegalState, InvariantBroken
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
+from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
@@ -23,11 +24,12 @@ from service.engine.posting import (
     positive_minor,
     product_of,
 )
+from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.payments import PaymentKind
 from service.engine.references import of_reference, require_new_payment
-from service.engine.rows import Keys, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.second_uses import case_of_second_use
-from service.engine.tables import DECISIONS, PAYMENTS
+from service.engine.tables import DECISIONS, ENTRIES, LATER_DECISIONS, PAYMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,28 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     decided = finish(draft, step, line, rows, context)
     if it.user_consent_reference:
         add_consent(draft, step.authorization, it.user_consent_reference, context.now_us)
+    _add_decision(draft, step, decision.decision_id, context)
     return decided
+
+
+def _add_decision(draft: Draft, step: Step, decision_id: str, context: Context) -> None:
+    """Adds the row by which the entries of the step, its last ones, lead to its own decision."""
+    it, first = step.authorization, draft[ENTRIES][-1].transaction_sequence
+    row = LaterDecisionRecord(
+        it.user_id,
+        it.authorization_id,
+        it.version,
+        decision_id,
+        it.currency,
+        first,
+        step.transition,
+        step.event_us,
+        context.now_us,
+        b"",
+    )
+    row = row._replace(digest=row.expected_digest)
+    draft[LATER_DECISIONS].append(row)
+    tell(draft, row, context)
 
 
 def _paid_for_increment(

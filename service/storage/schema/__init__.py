@@ -21,6 +21,7 @@ from service.storage.schema.details import authorization_details
 from service.storage.schema.events import outbox
 from service.storage.schema.lapses import lapses
 from service.storage.schema.late_pickups import late_pickups
+from service.storage.schema.later_decisions import later_decisions
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
 from service.storage.schema.record_tables import recorded
@@ -49,6 +50,7 @@ __all__ = [
     "feature_snapshots",
     "lapses",
     "late_pickups",
+    "later_decisions",
     "limit_steps",
     "lines",
     "metadata",
