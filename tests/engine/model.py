@@ -56,6 +56,7 @@ from service.storage.schema.record_tables import CONVERTERS
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_accounts import add_accounts
+from tests.engine.plain_beside import beside
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import COLUMNS
 from tests.engine.plain_receipts import receipt_of, told_receipt
@@ -807,13 +808,18 @@ class Model:
         if not of:
             require((operator_id, payload), ("", b""), "payload", user_id)
             return
-        name, told, *_, receipt = read_payload(payload)
-        require((name, told), (f"users/{user_id}/authorizations/{of}", version), "payload", of)
+        told = read_payload(payload)
+        name = f"users/{user_id}/authorizations/{of}"
+        require((told.name, told.version), (name, version), "payload", of)
+        step = (user_id, of, version, transition, event_us)
+        require(beside(self._read, self.store, step, told), {}, "beside", of)
         key = self._keys.get(of)
         if key is not None:
             it = self.reference.rentals[key]
             require(operator_id, it["operator_id"], "operator", of)
-            found = receipt and told_receipt(receipt)
+            lapse, *_ = self.reference.lapses.get((key, version), ("",))
+            require(told.lapse, lapse, "lapse", of)
+            found = told.receipt and told_receipt(told.receipt)
             require(found, receipt_of(self.reference, it, transition, event_us), "receipt", of)
 
     def _check_rentals(self, keys: Iterable[RentalKey]) -> None:

@@ -6,8 +6,10 @@ from freehold.v1.authorization_pb2 import Authorization
 
 
 def without_receipt(it: Authorization) -> Authorization:
-    """A copy without the receipt, which only one event and the answer of its call have."""
+    """A copy without what only one event and the answer of its call have: the receipt, and what the
+    step wrote beside the authorization."""
     copy = Authorization()
     copy.CopyFrom(it)
-    copy.ClearField("receipt")
+    for name in ("receipt", "lapse", "case", "moved_no_money", "step_decision_id"):
+        copy.ClearField(name)
     return copy
