@@ -390,7 +390,7 @@ def _strict(desk: Desk) -> None:
     desk.clock.advance(desk.clock.now_us() + 6 * acts.MINUTE_US)
     rental(desk, replace(reverse(reserved), by_user=True))
     it = rental(desk, authorize("ora", "locker"))
-    consent = {"user_consent_reference": "form-1"}
+    consent: Any = {"user_consent_reference": "form-1"}
     it = rental(desk, replace(acts.capture(it, 1_500, Purpose.DAMAGE), **consent))
     it = rental(desk, settle(it, 300))
     charge = rental(desk, damage(it, 1_200, "locker")._replace(**consent))
