@@ -14,9 +14,11 @@ from service.books import expectations as e
 from service.books.authorizations import of_transitions
 from service.books.columns import Columns
 from service.books.faults import Faults, Found
-from service.books.portion import TRANSITIONS, Portion, Stage
+from service.books.portion import STARTS, TRANSITIONS, Portion, Stage
+from service.books.receipts import DOCKINGS
 from service.domain.attestations import AttestationKind as Kind
 from service.domain.attestations import Cause, Source
+from service.domain.authorization import Start
 from service.domain.transitions import Transition as T
 from service.engine.records.captures import digest_of
 
@@ -25,6 +27,7 @@ _KINDS, _CAUSES, _SOURCES = list(Kind), [*Cause, None], [*Source, None]
 _ATTESTS = of_transitions(e.ATTESTING.values())
 _ATTESTING: Final = {kind: TRANSITIONS[transition] for kind, transition in e.ATTESTING.items()}
 _FEE_WAIVED = TRANSITIONS[T.FEE_WAIVED]
+_DOCKS, _LATE_PICKUP = of_transitions(DOCKINGS), STARTS[Start.LATE_PICKUP]
 _EXPLAINED = (Kind.PAUSE, Kind.WAIVER)
 """Kinds with a cause and a source."""
 
@@ -115,6 +118,7 @@ def _check_rows(
     """Notes wrong rows; returns the length of each authorization's pauses, in microseconds."""
     paused: Counter[int] = Counter()
     waived = _waived(portion)
+    docked = _docked(portion) if waived else {}
     numbers: Counter[tuple[str, str]] = Counter()
     ends: dict[int, tuple[int, int]] = {}
     """The beginning and the end of the last pause of each authorization."""
@@ -135,7 +139,11 @@ def _check_rows(
             ends[row.of] = (row.event_us, row.event_us)
         elif row.kind is Kind.WAIVER:
             both = (row.amount_minor - row.pending_minor, row.pending_minor)
-            if waived[row.of, row.version] != both:
+            given_minor, rest_minor = waived[row.of, row.version]
+            if docked.get(row.of, row.version) < row.version:
+                # The rest lowered the debt for the fee above the hold.
+                given_minor, rest_minor = given_minor + rest_minor, 0
+            if (given_minor, rest_minor) != both:
                 detail = detail or "the corrections differ"
         if detail:
             people = people or portion.people_of(portion.attestations).tolist()
@@ -168,6 +176,18 @@ def _wrong_row(row: _Row, number: int, told: dict[Version, tuple[int, int, int]]
         return "never attested so"
     event = (_ATTESTING[row.kind], row.event_us, row.record_us)
     return "" if told.get((row.of, row.version)) == event else "no event says so"
+
+
+def _docked(portion: Portion) -> dict[int, int]:
+    """The version with which each late pick-up ended; later its fee is fixed."""
+    events, it = portion.events, portion.authorizations
+    if not events.count or not it.count:
+        return {}
+    named = portion.authorizations_named(events)
+    late = it["start"][named] == _LATE_PICKUP
+    places = np.flatnonzero(_DOCKS[events["transition"]] & (named >= 0) & late)
+    versions = events["authorization_version"][places].tolist()
+    return dict(zip(named[places].tolist(), versions, strict=True))
 
 
 def _waived(portion: Portion) -> defaultdict[Version, tuple[int, int]]:

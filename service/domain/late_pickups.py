@@ -38,7 +38,7 @@ RETURNING = frozenset(
     }
 )
 """The transitions that may lower a fixed fee, because the item was docked earlier, or because the
-operator waives the whole fee."""
+operator waives a part of it."""
 
 
 class LatePickup(NamedTuple):
@@ -220,13 +220,17 @@ def is_fee(debt: Authorization) -> bool:
     return bool(debt.unheld_minor) and Reason.FEE_ABOVE_HOLD in debt.reasons
 
 
+def standing_fee_minor(debt: Authorization) -> int:
+    """The part of a debt that nobody has given up; it may be paid."""
+    return debt.unheld_minor - debt.unheld_dropped_minor - debt.conceded_minor
+
+
 def lower_fee(debt: Authorization, found: Step) -> Step | None:
     """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
 
     `found` is the step by which the item turned out to have been docked earlier, or the waiver.
     """
-    kept_minor = debt.unheld_minor - debt.unheld_dropped_minor - debt.conceded_minor
-    excess_minor = kept_minor - found.authorization.uncollected_minor
+    excess_minor = standing_fee_minor(debt) - found.authorization.uncollected_minor
     if excess_minor <= 0:
         return None
     # The events of a case, and of a waiver, belong to the authorization that it is about.

@@ -1,7 +1,8 @@
 """Waivers: the operator gives up the fee of a rental, or a part of it, because of a fault.
 
-A part that was captured is given back at once. The rest is not captured later. The price of a lost
-item is no fee, and is charged all the same until the item is found.
+A part that was captured is given back at once. The rest is not captured later. After a late pick-up
+the fee may be above the hold: that part is a debt (`late_pickups.py`), which falls first. The price
+of a lost item is no fee, and is charged all the same until the item is found.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ def waive(
     captures: Sequence[Capture],
     amount_minor: int | None,
     now_us: int,
+    above_minor: int = 0,
 ) -> tuple[Step, Waiver]:
     """Waives an amount of the fee; None means the whole fee, also what it would grow to.
+
+    `above_minor` is what is left of the debt for the fee above the hold. The waived part of it is
+    taken off `uncollected_minor`, to which the debt is lowered.
 
     Raises IllegalState if the item is lost or nothing is left to waive, and InvalidInput for more
     than is left of the fee until now.
@@ -53,7 +58,7 @@ def waive(
     kept_minor = kept_fee_minor(authorization, captures)
     captured_minor = authorization.fee_captured_minor
     if settled:
-        grown_minor = most_minor = kept_minor
+        grown_minor = most_minor = kept_minor + above_minor
     else:
         total_minor = usage_fee(authorization, product, now_us, meter).total_minor
         most_minor = kept_minor + max(0, total_minor - captured_minor)
@@ -68,13 +73,16 @@ def waive(
             "amount.exceeds_fee",
             f"must be more than zero and at most {most_minor}, what is left of the fee until now",
         )
-    given_minor = min(waived_minor, kept_minor)
-    pending_minor = waived_minor - given_minor
+    lowered_minor = min(waived_minor, above_minor)
+    given_minor = min(waived_minor - lowered_minor, kept_minor)
+    pending_minor = waived_minor - lowered_minor - given_minor
     it = authorization
     if amount_minor is None and settled:
         it = it._replace(uncollected_minor=0)
+    elif lowered_minor:
+        it = it._replace(uncollected_minor=above_minor - lowered_minor)
     it, postings, parts = give_fee_back(it, captures, given_minor)
-    if pending_minor:
-        parts = (*parts, Part(WITHOUT_ROW, pending_minor))
+    if lowered_minor + pending_minor:
+        parts = (*parts, Part(WITHOUT_ROW, lowered_minor + pending_minor))
     waived = step(it, postings, Transition.FEE_WAIVED, now_us, parts=parts)
     return waived, Waiver(waived_minor, pending_minor)

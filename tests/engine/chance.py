@@ -60,6 +60,15 @@ WINDOW = 60
 SENT = 200
 """This many of the latest calls may be sent again."""
 
+
+def has_moved(it: Row) -> bool:
+    """Whether the deposit of an expired reservation is, or was, that of another rental."""
+    if not it["cash"]:
+        return False
+    left = it["state"] == "EXPIRED" and it["received"] < it["cash"]
+    return bool(it["start"] == "LATE_PICKUP" or left)
+
+
 FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm": (7, lambda it: it["state"] == "OFFERED"),
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
@@ -79,7 +88,10 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "WaiveFee": (3, lambda it: it["state"] in OUT),
     "WaiveFee captured": (
         4,
-        lambda it: not it["parent_id"] and it["captured"] > it["other_captured"],
+        lambda it: (
+            not it["parent_id"]
+            and (it["captured"] > it["other_captured"] or it["start"] == "LATE_PICKUP")
+        ),
     ),
     "ReportLost": (9, lambda it: it["state"] == "OVERDUE"),
     "ReportFound": (5, lambda it: it["custody"] in ("MISSING", "SOLD")),
@@ -97,7 +109,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "OpenDispute": (4, asked),
     "ResolveDispute": (5, lambda it: it["disputed"] + it["unheld_disputed"]),
     "RecordChargeBack": (6, takeable),
-    "RecordChargeBack late": (3, lambda it: it["cash"] and it["start"] != "IMMEDIATE"),
+    "RecordChargeBack late": (4, has_moved),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
     "ResolveChargeBack again": (4, lambda it: it.get("at_the_bank")),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
@@ -565,8 +577,13 @@ class Chance:
             ]
         elif self.keys:
             keys = [chance.choice(self.keys)]
-        if kind == "StartRental late" and chance.random() < 0.6:
-            keys = self._lapsed_keys(promised=True) or keys
+        if kind == "StartRental late":
+            # The deposit has not gone out yet.
+            rich = [key for key in keys if payable_out(self.reference.rentals[key])]
+            if rich and chance.random() < 0.7:
+                keys = rich
+            elif chance.random() < 0.6:
+                keys = self._lapsed_keys(promised=True) or keys
         if not keys:
             return None
         key = chance.choice(keys)
@@ -700,10 +717,10 @@ class Chance:
             case "WaiveFee":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))
                 fee = it["captured"] - it["other_captured"]
-                parts = (1, 33, 150, fee, fee // 2, fee + 1, 0)
+                whole = fee + it["uncollected"]
+                parts = (1, 33, 150, fee, fee // 2, fee + 1, whole, whole + 1, whole // 2, 0)
                 part = Money(_currency(chance), chance.choice(parts))
-                whole = chance.random() < 0.3
-                waived = None if whole else part
+                waived = None if chance.random() < 0.3 else part
                 return c.WaiveFee(*name, waived, cause, source, "photo", **more)
             case "ReportFound":
                 return c.ReportFound(*name, occurred_us, "photo", reason, **more)

@@ -129,28 +129,41 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
     captured = sum(row["amount"] for row in fees)
     kept = sum(row["amount"] - row["conceded"] for row in fees)
     open_now = open_ever = 0
+    above = _above_the_hold(books, it) if settled else 0
     if not settled:
         cap = PRODUCTS[it["product_id"]]["buy_out"]
         open_now = max(0, books._usage(it, now_us) - captured)
         open_ever = max(0, cap - waived(books, it, "pending") - captured)
-    if kept + (open_ever if asked is None else open_now) == 0:
+    if kept + above + (open_ever if asked is None else open_now) == 0:
         raise Refused("NOTHING_TO_WAIVE")
-    if asked is not None and asked > kept + open_now:
+    if asked is not None and asked > kept + above + open_now:
         raise Refused("INVALID_INPUT")
-    amount = kept + open_ever if asked is None else asked
-    given = min(amount, kept)
-    pending = amount - given
+    amount = kept + above + open_ever if asked is None else asked
+    fallen = min(amount, above)
+    given = min(amount - fallen, kept)
+    pending = amount - fallen - given
     of_fee = [one for one in books._of(it) if one[1]["purpose"] == "FEE"]
     postings, new, parts = books._give(it, given, of_fee)
     if settled and asked is None:
         new |= {"uncollected": 0}
-    parts += [(0, pending, 0, 0)] if pending else []
+    elif fallen:
+        new |= {"uncollected": above - fallen}
+    parts += [(0, pending + fallen, 0, 0)] if pending + fallen else []
     books.step(it, "authorization.fee_waived", now_us, *postings, **new)
     said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
     books._correct(it, said, ("authorization.fee_waived", now_us), *parts)
     books._lower_fee(it, "authorization.found", now_us, said)
     bank.found(books, it)
     return attest(books, it, "WAIVER", now_us, command, amount=amount, pending=pending)
+
+
+def _above_the_hold(books: Any, it: Row) -> int:
+    """The fee of a late pick-up that its hold did not cover, and that nobody gave up."""
+    row = books.debts.get((it["key"], "FEE_ABOVE_HOLD"))
+    debt = None if row is None else books.rentals[row["key"]]
+    if debt is None or debt["reasons"] != ("FEE_ABOVE_HOLD",):
+        return 0
+    return int(debt["unheld"] - debt["unheld_dropped"] - debt["conceded"])
 
 
 def handed_over(books: Any, it: Row, command: c.Settle, event_us: int) -> Row:

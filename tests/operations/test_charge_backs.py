@@ -249,6 +249,8 @@ def test_r2_another_payment_has_its_own_limit(desk: Desk) -> None:
     rental(desk, pay(it, 500, reference="pay-2"), caller=PLATFORM)
     did(desk, took(it, 500, payment="pay-1"))
     assert case(desk, it).open_minor == 300
+    did(desk, took(it, 100, "case-2", payment="pay-1"))
+    assert case(desk, it, "case-2").suspense_minor == 100
 
 
 def test_r2_a_debit_is_named_by_its_transfer(desk: Desk) -> None:

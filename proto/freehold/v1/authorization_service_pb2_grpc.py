@@ -397,7 +397,9 @@ class AuthorizationServiceServicer:
     def WaiveFee(self, request, context):
         """Gives up the fee of a rental, or a part of it, because of a fault. A captured
         part is given back at once, like a lowered or refunded charge, and the rest is
-        not captured later. The operator gets its commission back.
+        not captured later. The operator gets its commission back. After a late
+        pick-up, a part of the fee may be a debt without a hold: it is lowered first,
+        and is given back as far as it was paid.
 
         The price of a lost item is no fee: it is charged all the same until the item
         is found. FAILED_PRECONDITION with the reason NOT_RETURNED: the item counts as

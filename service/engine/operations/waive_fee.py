@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import waivers
+from service.domain import late_pickups, waivers
 from service.domain.attestations import AttestationKind, Cause, Source
+from service.domain.authorization import Authorization, Start
 from service.domain.money import Money
 from service.engine.attesting import Word, attest, meter
 from service.engine.calls import Attestation, AuthorizationCommand, Work
@@ -31,7 +32,10 @@ class WaiveFee(AuthorizationCommand):
 
 
 def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
-    """Gives the captured part back, and keeps the rest from being captured."""
+    """Gives the captured part back, and keeps the rest from being captured.
+
+    After a late pick-up the debt for the fee above the hold falls first.
+    """
     current, line, draft = opened(work.caller, it, rows, context)
     amount_minor = None if it.amount is None else positive_minor(it.amount, current)
     step, waiver = waivers.waive(
@@ -41,6 +45,7 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
         captures_of(current, rows, draft),
         amount_minor,
         context.now_us,
+        _above_hold_minor(current, rows),
     )
     result = apply(draft, step, line, rows, context, Remark(it.cause))
     row = attest(
@@ -54,6 +59,14 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
         pending_minor=waiver.pending_minor,
     )
     return Decided(draft, Attestation(result, row), result.user_id, result.authorization_id)
+
+
+def _above_hold_minor(it: Authorization, rows: Rows) -> int:
+    """What is left of the debt for a late pick-up's fee above the hold; 0 for other rentals."""
+    if it.start is not Start.LATE_PICKUP:
+        return 0
+    debts = filter(late_pickups.is_fee, rows.damage_charges(it.user_id, it.authorization_id))
+    return sum(map(late_pickups.standing_fee_minor, debts))
 
 
 WAIVE_FEE = Operation(WaiveFee, wanted, decide)
