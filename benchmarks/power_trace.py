@@ -75,7 +75,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The file that has the name now got this length in bytes."""
+    """The file that now has this name got this length, in bytes."""
 
     name: str
     size: int
@@ -83,7 +83,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """An fsync or fdatasync of the file that has the name now returned 0."""
+    """The file that now has this name was synced: fsync or fdatasync returned 0."""
 
     name: str
 

@@ -74,7 +74,8 @@ def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
             break
     if slope <= 0.0:
         raise TrainingError(
-            "Platt: a higher margin goes with fewer bad rows; the model ranks nothing"
+            "Platt: rows with a higher margin are bad no more often than others; "
+            "the model ranks nothing"
         )
     return Platt(a=slope / spread, b=intercept - slope * centre / spread)
 

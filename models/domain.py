@@ -110,8 +110,8 @@ def learn(
         rare = [f"{f.name} ({n})" for f, n, has in zip(features, missing.sum(axis=0), nullable,
                 strict=True) if n and not has]  # fmt: skip
         raise DatasetError(
-            "no good or no bad training row is left after leaving out those that lack a value of "
-            f"{', '.join(rare)}; leave the column out, or fill it"
+            f"without the training rows that lack a value of {', '.join(rare)}, no good or no bad "
+            "row is left; leave the column out, or fill it"
         )
     bad = label == 1
     trained = tuple(

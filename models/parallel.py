@@ -91,7 +91,7 @@ def _end(workers: dict[Connection, BaseProcess]) -> None:
 
 
 def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
-    """A worker: answers tasks until its pipe closes, also by the parent's death."""
+    """A worker: it answers tasks until its pipe closes. The pipe also closes if the parent dies."""
     # An interrupt from the terminal reaches the whole group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -43,7 +43,7 @@ class TomlTable:
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """The same, or None when the key is missing."""
+        """A string that is not empty, or None when the key is missing."""
         return self.text(name) if name in self.value else None
 
     def choice(self, name: str, choices: tuple[str, ...], default: object = ...) -> str:

@@ -146,7 +146,7 @@ class _Events:
     def of(self, named: Array, version: Array) -> tuple[Array, Array]:
         """The transition and the instant of the event of each version.
 
-        They are those of any event where there is no such version; the instant is then -1.
+        If a version has no event, the instant is -1, and the transition means nothing.
         """
         if not len(self._of):
             nothing = np.zeros(len(named), dtype=np.int64)
@@ -162,7 +162,7 @@ class _Events:
 def _more(
     named: Array, transition: Array, it: Columns, amount: Array, moved: Attribution, name: str
 ) -> Array:
-    """True for rows of which the entries of the same instant moved less in all."""
+    """True for rows that together tell of more than the entries of the same instant moved."""
     keys = list(zip(named.tolist(), transition.tolist(), it["event_us"].tolist(), strict=True))
     told: Counter[tuple[int, int, int]] = Counter()
     for key, amount_minor in zip(keys, amount.tolist(), strict=True):

@@ -321,9 +321,9 @@ class Stream:
 
 
 def portions(streams: Sequence[Stream]) -> Iterator[tuple[str | None, list[list[Row]]]]:
-    """The rows of all streams, of some people after others; no person is in two portions.
+    """The rows of all streams, some people at a time; no person is in two portions.
 
-    With each portion comes the person before whom it ends; None after the last one.
+    A portion comes with a user id, and has the people before that id. The last one comes with None.
     """
     while True:
         for stream in streams:

@@ -98,8 +98,8 @@ def cited_parts(
 def spread(places: Iterable[tuple[int, int]], amount_minor: int) -> list[tuple[int, int]]:
     """Takes an amount from captures in this order, at most what each has.
 
-    An amount above all of them is taken from the amount without a row: a server of an earlier build
-    may have given a part of it up without a row.
+    If the captures together have too little, the rest is taken from the amount without a row: a
+    server of an earlier build may have given up a part of that amount and written no row.
     """
     shares: list[tuple[int, int]] = []
     rest_minor = amount_minor

@@ -5,8 +5,9 @@ has two sides, which add evidence. It ends with an outcome, which posts itself i
 
 A claim and a dispute keep their own calls and states: the steps of the authorization open and close
 their cases. A complaint, and a return that is claimed after the settlement, have a clock of their
-own. The operator answers within 48 hours, or it is decided for the person. If the operator gave
-evidence, the arbiter decides within the same time, or it is decided for the person.
+own. If the operator does not answer within 48 hours, the case is decided for the person. If the
+operator gives evidence, the arbiter decides within another 48 hours, or the case is decided for the
+person.
 """
 
 from __future__ import annotations

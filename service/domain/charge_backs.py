@@ -300,7 +300,7 @@ def resolve(
 
 
 def _kept(it: ChargeBack, own: Shares, decision: Decision, now_us: int, version: int) -> ChargeBack:
-    """The row of a case of which the person keeps the open amount."""
+    """The row of a case after the person was left its open amount."""
     goodwill_minor = own.paid_minor if decision.goodwill else 0
     return changed(
         it,

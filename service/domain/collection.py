@@ -326,8 +326,8 @@ PROPOSE_WRITE_OFF = Act("ProposeWriteOff", frozenset({State.SETTLED}))
 def propose_write_off(it: Authorization, by: str, now_us: int) -> Step:
     """One person proposes to write off the due amount; `by` is the id of the key used.
 
-    On a closed authorization of which nothing can fall due any more, it is for the overpaid amount.
-    A new proposal replaces the earlier one.
+    If the authorization is closed and nothing can fall due any more, the proposal is for the
+    overpaid amount. A new proposal replaces the earlier one.
     """
     amount_minor = _last_minor(it)
     if amount_minor == 0:

@@ -206,5 +206,5 @@ def lapse(it: Authorization) -> Step:
 
 def _until_us(it: Authorization) -> int:
     if it.unheld_until_us is None:
-        raise InvariantBroken("a debt has no end")
+        raise InvariantBroken("a debt has no end time")
     return it.unheld_until_us

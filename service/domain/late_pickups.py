@@ -5,8 +5,8 @@ the same terms, it rests on the same decision, and it is ACTIVE from its beginni
 already, so neither the person's standing nor a full line can refuse it; the hold is what the line
 still has.
 
-Somebody else may have got the item promised after the expiry. If that rental has not started, it
-ends, because there is nothing to pick up.
+After the expiry, another rental may have got the item. If that rental has not started, it ends,
+because there is nothing to pick up.
 
 The hold may be too small for the fee. The rest of the fee is booked with the settlement as a debt
 without a hold (`debts.py`), at most up to the buy-out cap; it is lowered if the item turns out to
@@ -209,7 +209,7 @@ def book_fee(
     """
     at_us = settled.close_us
     if at_us is None:
-        raise InvariantBroken("a settled rental has no end")
+        raise InvariantBroken("a settled rental has no end time")
     booked = debts.book(settled, product, authorization_id, "", amount_minor, at_us)
     debt = booked.authorization._replace(reasons=(Reason.FEE_ABOVE_HOLD,))
     return booked._replace(authorization=debt)

@@ -1,8 +1,8 @@
 """Pauses: the meter of a rental stands while the item cannot be returned or used.
 
-All instants that follow from the meter move with it: the due time, and the time of loss. A pause
-moves them by its whole length until the policy's bound at once, and moves them back by the rest
-when the rental is resumed. So the bound needs no timer: the meter runs on by itself.
+All instants that follow from the meter move with it: the due time, and the time of loss. When a
+pause begins, they move as if it lasted until the policy's bound. When the rental is resumed, they
+move back by the rest of that time. So the bound needs no timer: the meter runs on by itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The receipt of a rental: the arithmetic of the charge, as the user is shown it.
 
 A receipt belongs to the step that docked the item: a settlement, a claimed return that nobody
-contested, or a loss. It follows from the authorization, its meter and its debt, the terms under
-which it began and the time of that step alone, so that it can be made again at any time.
+contested, or a loss. The receipt can be made again at any time: it follows from the authorization,
+its meter, its debt, its terms and the time of that step, and from nothing else.
 
 The lines are the tariff's, with pauses and waivers, or the buy-out price of a lost item, and what
 was captured above or below it. They add up to the fee captured exactly. Freehold's commission is
@@ -65,11 +65,11 @@ class Receipt(NamedTuple):
     """The receipt of a rental from `start_us` to `end_us`, in microseconds since the epoch, UTC.
 
     `interval_minutes` is the length of the tariff's intervals. `total_minor` is the fee captured,
-    to which the lines add up. `other_minor` was captured for damage or as a penalty. Of the hold,
-    `released_minor` was set free, `owed_back_minor` of it as cash of the deposit that is owed back.
-    `uncollected_minor` is the part of the tariff's fee, or of the price of a lost item, that the
-    hold did not cover and that nobody owes. `debt_minor` is the part of a late pick-up's fee that
-    the hold did not cover and that became a debt.
+    to which the lines add up. `other_minor` was captured for damage or as a penalty.
+    `released_minor` is the part of the hold that was set free. Of that part, `owed_back_minor` was
+    a deposit in cash, and is owed back. `uncollected_minor` is the part of the tariff's fee, or of
+    the price of a lost item, that the hold did not cover and that nobody owes. `debt_minor` is the
+    part of a late pick-up's fee that the hold did not cover and that became a debt.
     """
 
     start_us: int

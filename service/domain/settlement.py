@@ -259,7 +259,7 @@ def require_claimed(
 def require_unwaived(
     it: Authorization, product: Product, amount_minor: int, event_us: int, meter: Meter
 ) -> None:
-    """Raises InvalidInput for more than the rest of a fee of which something was waived."""
+    """Raises InvalidInput if a part of the fee was waived, and the amount is above the rest."""
     if not meter.pending_minor or not amount_minor:
         return
     most_minor = usage_fee(it, product, event_us, meter).total_minor

@@ -31,7 +31,8 @@ def metered(found: Iterable[Authorization]) -> set[Pair]:
     """The authorizations whose attestations must be read, because a fee may depend on them.
 
     A pause leaves `paused_us` on the authorization, and a waiver leaves corrections. After the
-    item's return a fee is computed only for commands that add their keys.
+    item's return only some commands compute a fee, and these commands add the keys of the
+    attestations themselves.
     """
     return {
         (it.user_id, it.authorization_id)

@@ -1,8 +1,9 @@
 """Lapsed holds in the way of a command: they still take its line or its item.
 
 A hold may have lapsed, and the timers have not ended it yet. If such a hold caused a refusal or a
-stricter offer, the engine ends it first and decides again. In the same way, a missing item that a
-command names is no longer missing: its old rental is told first.
+stricter offer, the engine ends it first and decides again. It is the same with a missing item: a
+command that names the item shows that the item has turned up, so the engine first tells the rental
+that lost it.
 """
 
 from __future__ import annotations

@@ -29,12 +29,12 @@ def occurred_us(
     """The time of the event in microseconds; None in the call means now.
 
     An event may be reported within the policy's window, and not before the authorization. Unless
-    the caller refuses it, a time long before the start counts as the start, and one before the
-    window as its beginning.
+    the command refuses such a time, a time long before the start counts as the start, and a time
+    before the window counts as the window's beginning.
 
     A time later than now counts as now, which never costs the person more. A time a little before
-    the rental's start counts as the start. If another process, whose clock is ahead, has written
-    the start, the event is never before that start, even if it is later than now.
+    the rental's start counts as the start. The event is never before the start, even if another
+    process, whose clock is ahead, wrote a start that is later than now.
     """
     begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:

@@ -164,7 +164,7 @@ class Store(TermsStore, Protocol):
     def cases_over(
         self, now_us: int, limit: int, after: WaitingCase | None = None
     ) -> list[WaitingCase]:
-        """Open cases with a clock of their own that has run out, earliest first.
+        """Open cases whose own clock has run out, earliest first.
 
         Only those after `after`, if given.
         """

@@ -41,8 +41,8 @@ class Place(NamedTuple):
     def read(cls, text: str) -> Place:
         """The place of a text. Raises ValueError for any other text.
 
-        Texts of earlier builds have no arrival. Their lists may repeat rows of an earlier page, and
-        leave out none.
+        A text of an earlier build has no arrival. The page that begins after such a text may repeat
+        rows of an earlier page, but leaves none out.
         """
         identifier, _, arrival = text.partition(".")
         return cls(int(arrival or 0), identifier)
@@ -208,7 +208,7 @@ class HistoryReader(Protocol):
     def line_at(
         self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
     ) -> LineAt | None:
-        """The balances by the entries written until `known_us` of events until `happened_us`."""
+        """The balances after events until `happened_us`, by entries written until `known_us`."""
         ...
 
     def entries(

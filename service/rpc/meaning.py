@@ -1,12 +1,12 @@
 """Requests compared by meaning: the same request may be written in several ways.
 
 An explicit default means the same as an absent field, and a time below the microsecond is not seen.
-Every other field is compared as it was sent, whether or not the engine reads it: a request that was
-kept with its line items or its evidence is another one without them. Nothing is compared here while
-the bytes of two requests are equal.
+Every other field is compared as it was sent, whether or not the engine reads it: a request without
+its line items or its evidence is another request. Nothing is compared here while the bytes of two
+requests are equal.
 
-A default that the terms decide, such as that of `rental_period`, is no fixed value, so a request
-that leaves it out differs from one that names it.
+The terms decide some defaults, such as that of `rental_period`. Such a default is no fixed value: a
+request that names the value differs from a request without the field.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
 
 
 def plain(message: M) -> M:
-    """A copy of a request in the one form of all ways to say the same."""
+    """A copy of a request in one form, which is the same for all ways to say the same."""
     copy = type(message)()
     copy.CopyFrom(message)
     _floor_times(copy)

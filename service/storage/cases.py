@@ -35,7 +35,7 @@ def case_with_evidence(
 def cases_over(
     connection: Connection, now_us: int, limit: int, after: WaitingCase | None
 ) -> list[WaitingCase]:
-    """Open cases with a clock of their own that has run out, earliest first."""
+    """Open cases whose own clock has run out, earliest first."""
     c = t.cases.c
     order = (c.due_us, c.user_id, c.authorization_id, c.case_id)
     query = select(*order).where(

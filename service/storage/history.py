@@ -24,7 +24,7 @@ class History:
     def line_at(
         self, user_id: str, currency: str, known_us: int | None, happened_us: int | None
     ) -> LineAt | None:
-        """The balances by the entries written until `known_us` of events until `happened_us`.
+        """The balances after events until `happened_us`, by entries written until `known_us`.
 
         Instants are microseconds since the epoch, UTC; None means no bound. Returns None if there
         is no such line. Entries may be written in another order than their events happened. The

@@ -268,7 +268,7 @@ class SqlStore:
     def cases_over(
         self, now_us: int, limit: int, after: WaitingCase | None = None
     ) -> list[WaitingCase]:
-        """Open cases with a clock of their own that has run out, earliest first."""
+        """Open cases whose own clock has run out, earliest first."""
         with reading(self._engine) as connection:
             return cases_over(connection, now_us, limit, after)
 

@@ -168,8 +168,8 @@ def test_r19_silence_and_loss_have_receipts() -> None:
 
 
 def test_r19_pauses_and_waivers_are_lines_of_the_receipt() -> None:
-    """R19, R17: an hour of which the meter stood for 20 minutes is billed as 40 minutes; what was
-    waived is taken off; a hand-over by post has the same receipt as a docking."""
+    """R19, R17: an hour with a pause of 20 minutes is billed as 40 minutes, and the waived amount
+    is taken off. A hand-over by post has the same receipt as a docking."""
     end_us = NOW_US + 60 * MINUTE_US
     meter = Meter((Pause(NOW_US + 10 * MINUTE_US, NOW_US + 30 * MINUTE_US, True),), 120)
     it = rented(BIKE, 19_900)

@@ -111,8 +111,8 @@ def test_r4_a_pick_up_long_before_the_authorization_is_refused(desk: Desk) -> No
 def test_r4_an_item_is_found_between_the_start_and_now(
     desk: Desk, told_us: int, kept_minor: int
 ) -> None:
-    """R4: a ReportFound in the future keeps the fee until now; one up to a minute before the start
-    gives the fee of no time."""
+    """R4: if a ReportFound names a future time, the person pays the fee until now. If it names a
+    time up to a minute before the start, the person pays the fee of no time at all."""
     asked = c.Authorize("ann", (c.Item("bike", ""),), Start.IMMEDIATE, (), None, HOUR_US)
     it = woken(desk, rental(desk, asked), START_US + 2 * HOUR_US)
     it = rental(desk, found(rental(desk, lost(it)), told_us))

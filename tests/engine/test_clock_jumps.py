@@ -138,8 +138,8 @@ def test_a4_a_clock_ten_years_ahead_for_four_seconds(hall: Desk, machine: Machin
 
 
 def test_a4_a_call_during_the_jump_ends_no_hold(hall: Desk, machine: Machine) -> None:
-    """A4: a call for a line or an item that others hold wakes them as of the right time: a hold
-    stays although the wrong clock says that it has lapsed."""
+    """A4: a call needs a line or an item that other rentals hold: their timers run by the right
+    time, and no hold ends because the wrong clock says that it has lapsed."""
     holds = [rental(hall, pick_up("ann", asset_id="bike-1")), rental(hall, pick_up())]
     machine.set_clock(10 * YEAR_S)
     assert rental(hall, pick_up()).cash_minor > 0

@@ -63,8 +63,8 @@ def test_r21_members_that_ended_are_not_named(desk: Desk) -> None:
 
 
 def test_r21_a_stale_version_names_its_authorization(desk: Desk) -> None:
-    """R21: the version that a reversal by request id expects is that of the group's first member,
-    which a refusal names."""
+    """R21: a reversal by request id expects the version of the group's first member. A refusal
+    names that member."""
     first, _ = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
     refusal = refused(desk, ReverseByOrigin("ann", "r", first.version + 1))
     assert isinstance(refusal, VersionMismatch)

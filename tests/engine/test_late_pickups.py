@@ -312,7 +312,7 @@ def test_r5_the_deposit_of_the_one_that_loses_the_item_is_owed_back(desk: Desk) 
 
 
 def test_r5_an_item_that_was_named_at_the_pick_up_is_taken_away(desk: Desk) -> None:
-    """R5: the call may name the item of a reservation without one."""
+    """R5: if the reservation has no item yet, the call may name the item."""
     it = expired(desk, asset_id="")
     other = rental(desk, pick_up("ben", "umbrella", ITEM))
     begun = rental(desk, picked_up(it, TAKEN_US, ITEM))

@@ -225,8 +225,8 @@ def test_r6_a_microsecond_before_the_sale_it_appears(desk: Desk) -> None:
 
 
 def test_r6_an_item_that_is_lost_unnoticed_appears(desk: Desk) -> None:
-    """R6: an item that is overdue for so long that it counts as lost, which no sweeper has noticed,
-    is lost and appears in one call."""
+    """R6: an item has been overdue long enough to count as lost, and no sweeper has noticed: one
+    call makes it lost and lets it appear."""
     it = rental(desk, authorize("ann", "power-bank", ITEM))
     desk.clock.advance((it.lost_us or 0) + MINUTE_US)
     books = Books(desk)
@@ -292,8 +292,8 @@ def test_r6_a_group_gets_a_missing_item(desk: Desk) -> None:
 
 
 def test_r6_an_offer_that_is_paid_finds_the_item(desk: Desk) -> None:
-    """R6: an offer for the item that was made before the loss holds it when it is paid; for a sold
-    item the payment is owed back with the reason ASSET_SOLD."""
+    """R6: an offer was made before its item was lost: when the person pays, the offer holds the
+    item. If the item is sold by then, the payment is owed back with the reason ASSET_SOLD."""
     change_terms(desk, t.policies, "small-item", offer_window_us=60 * DAY_US)
     full = (Offer.FULL,)
     for user_id in ("ben", "cem"):

@@ -66,8 +66,8 @@ def test_the_survivors_limit_is_lowered_by_what_runs_off(two: Desk) -> None:
 
 
 def test_new_calls_go_to_the_survivor(two: Desk) -> None:
-    """R20: Authorize, PutUsers, limits, standings and profiles of the merged person are the
-    survivor's, and say so."""
+    """R20: calls for the merged person go to the survivor, and the answers name the survivor:
+    Authorize, PutUsers, limits, standings and profiles."""
     merge(two)
     it = rental(two, authorize("ann", "umbrella"))
     assert (it.user_id, it.offer) == ("dan", Offer.ZERO)

@@ -68,9 +68,8 @@ def deposits(desk: Desk) -> int:
 
 
 def test_one_payment_of_a_shared_account_counts_once_for_all(bank: Desk) -> None:
-    """A13: one payment that two operators and the platform report is credited once: the second
-    operator is told what it would be told of an unknown account, and the platform that it was used.
-    """
+    """A13: two operators and the platform report one payment, which is credited once. The second
+    operator gets the refusal of an unknown account; the platform learns of the first use."""
     one, other = offered(bank), offered(bank, OTHER_OPERATOR)
     due = charged(bank)
     rental(bank, confirm(one, reference="wx-1"))

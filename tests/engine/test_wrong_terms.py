@@ -125,8 +125,8 @@ def test_a8_rentals_under_a_good_revision_go_on(desk: Desk) -> None:
 
 
 def test_a8_rentals_under_unreadable_terms(desk: Desk) -> None:
-    """A8: a process that starts with the revision of a rental wrong refuses commands that need its
-    terms, as the product's fault, and serves them once the row is right."""
+    """A8: the revision of a rental is wrong when a process starts. The process refuses commands
+    that need these terms, as a fault of the product, and serves them once the row is right."""
     it = rental(desk, authorize())
     change(desk, BAD_BIKE)
     started = Desk(desk.store, ids=desk.engine._ids)

@@ -328,7 +328,7 @@ def test_r9_a_debt_has_no_item(desk: Desk, command: Any) -> None:
 
 
 def test_r9_the_person_pays_the_operator(desk: Desk) -> None:
-    """R9: a debt that the person pays to the operator leaves the operator owing the commission."""
+    """R9: if the person pays a debt to the operator, the operator owes Freehold the commission."""
     it = in_debt(desk)
     it = Books(desk).step(
         acts.pay_elsewhere(it, 4_000),

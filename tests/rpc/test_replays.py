@@ -110,8 +110,8 @@ def test_r12_of_equal_calls_at_once_one_is_fresh(desk: Desks) -> None:
 
 
 def test_r12_a_bulk_call_that_goes_on_is_no_replay(desk: Desks) -> None:
-    """R12: a bulk call of which some people are new is not marked; once all were recorded, it is,
-    with the time of the last."""
+    """R12: a bulk call is not marked while some of its people are new. Once all are recorded, it is
+    marked with the time of the last one."""
     names = [desk.platform.fresh("bulk") for _ in range(3)]
     users = [user_with(name, 620.0) for name in names]
     request = PutUsersRequest(request_id=desk.platform.fresh("put"), users=users)

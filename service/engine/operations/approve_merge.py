@@ -39,7 +39,7 @@ def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decid
         raise IllegalState("MERGE_NOT_PROPOSED", "nobody proposed to merge these two", "")
     if proposed.proposed_by == it.by:
         raise IllegalState(
-            "SECOND_PERSON_REQUIRED", "a merge is approved by another key than proposed it", ""
+            "SECOND_PERSON_REQUIRED", "this key proposed the merge; another must approve it", ""
         )
     draft = Draft(list)
     lines = [*rows.lines_of(it.user_id), *rows.lines_of(it.survivor)]

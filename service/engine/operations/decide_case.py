@@ -43,7 +43,7 @@ def decide(work: Work, it: DecideCase, rows: Rows, context: Context) -> Decided:
     case = case_of(work.caller, *names, rows, draft)
     due_us = case.due_us
     if not case.is_open or case.kind not in cases.CLOCKED or not due_us or due_us > context.now_us:
-        raise IllegalState("NOTHING_TO_DO", "no time of the case is over", str(case.state))
+        raise IllegalState("NOTHING_TO_DO", "no time limit of the case has passed", str(case.state))
     step = decision(
         current,
         product_of(current, context),

@@ -68,7 +68,7 @@ def require_mergeable(user_id: str, survivor: str, rows: Rows) -> None:
     if merged_into(user_id, rows):
         raise IllegalState(
             "USER_SURVIVES",
-            "others are merged into this person: merge the survivor into this person instead",
+            "other people are merged into this person: propose the merge the other way round",
             "",
         )
 

@@ -28,8 +28,8 @@ class PutUser:
 
     `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
     the names of the values; None means all features of the served model, in its order. `violations`
-    are the faults of the input. They refuse the command, unless it is a retry that was accepted
-    when other features were known.
+    are the faults of the input. A command with faults is refused, unless it is a retry of a command
+    that was accepted when the server knew other features.
     """
 
     user_id: str

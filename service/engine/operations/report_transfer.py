@@ -51,9 +51,9 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
     """Applies the report to the transfer and to its authorization.
 
     A debit that succeeded is a payment under the transfer's name, even if the rail had reported it
-    as failed. A payout that failed, or came back after it had succeeded, is owed again; if it
-    succeeds after all, later payouts that were not handed in are cancelled as far as needed. A
-    repeated report changes nothing; any other report after the last one is refused.
+    as failed. A payout that failed, or came back after it had succeeded, is owed again. If the rail
+    then reports its success after all, later payouts that were not handed in are cancelled as far
+    as needed. A repeated report changes nothing; any other report after the last one is refused.
     """
     transfer = rows[TRANSFERS].get((it.user_id, it.transfer_id))
     if transfer is None:

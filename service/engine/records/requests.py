@@ -26,8 +26,8 @@ class Replayed(bytes):
 class RequestRecord(NamedTuple):
     """The first outcome of a request id: the request's bytes, and the answer's bytes.
 
-    A record with the method `TOMBSTONE` is of an Authorize that was reversed before it arrived. One
-    whose method is marked with `REFUSED` has a refusal in place of the answer.
+    A record with the method `TOMBSTONE` stands for an Authorize that was reversed before it
+    arrived. A record whose method is marked with `REFUSED` has a refusal in place of the answer.
     """
 
     caller: str
