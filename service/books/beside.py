@@ -1,9 +1,9 @@
 """Checks the rows and the receipts of which events and answers tell: none may be missing.
 
 The event of a step tells of what the step wrote beside the authorization: details of an order, an
-end by time, a case that it opened, a settlement that posted nothing, the decision of an increment.
-A payload has a field for each, and its bytes are searched in the database, so that only events
-without their row are fetched. Events of earlier builds tell of nothing.
+end by time, a case that it opened, a settlement that posted nothing, the decision of an increment,
+a user's consent. A payload has a field for each, and its bytes are searched in the database, so
+that only events without their row are fetched. Events of earlier builds tell of nothing.
 
 A receipt was given if an answer has it, or if the list of what time ended has the step.
 """
@@ -30,6 +30,7 @@ from service.storage.schema.columns import HasBytes
 TOGETHER = 1_000
 """The number of events fetched together."""
 RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION = 90, 91, 92, 93, 94, 95
+CONSENT = 96
 """The numbers of an authorization's fields; a test compares them with the contract."""
 _NUMBER, _MESSAGE = 0, 2
 """The kinds of fields on the wire."""
@@ -50,6 +51,7 @@ TAGS: Final = {
     CASE: _tag(CASE, _MESSAGE),
     MOVED_NO_MONEY: _tag(MOVED_NO_MONEY, _NUMBER),
     STEP_DECISION: _tag(STEP_DECISION, _MESSAGE),
+    CONSENT: _tag(CONSENT, _MESSAGE),
 }
 
 
@@ -72,11 +74,13 @@ def wrong_beside(
 def _missing() -> Select[Any]:
     """Selects the events whose bytes may tell of a row that is not there.
 
-    Last come conditions: without their end by time, details, case, settlement, decision, receipt.
+    Last come conditions: without their end by time, details, case, settlement, decision, consent,
+    receipt.
     """
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
     unposted, decisions = t.unposted_dockings.c, t.later_decisions.c
+    consents = t.consents.c
 
     def has(field: int) -> ColumnElement[bool]:
         return HasBytes(o.payload, TAGS[field])
@@ -90,6 +94,8 @@ def _missing() -> Select[Any]:
     opens = o.transition.in_(sorted(set(e.CASE_OPENINGS.values())))
     posted = there(unposted, unposted.authorization_version == o.authorization_version)
     decided = there(decisions, decisions.authorization_version == o.authorization_version)
+    charges = o.transition.in_(sorted({it for it, _ in e.CONSENTED}))
+    consented = there(consents, consents.authorization_version == o.authorization_version)
     missing = (
         and_(ends, has(LAPSE), not_(by_time)),
         and_(
@@ -99,6 +105,7 @@ def _missing() -> Select[Any]:
         and_(opens, has(CASE), not_(there(cases, cases.open_version == o.authorization_version))),
         and_(docks(), has(MOVED_NO_MONEY), not_(posted)),
         and_(o.transition == Transition.INCREMENTED, has(STEP_DECISION), not_(decided)),
+        and_(charges, has(CONSENT), not_(consented)),
         and_(docks(), not_(has(RECEIPT)), by_time),
     )
     names = (o.user_id, o.authorization_id, o.authorization_version)
@@ -118,14 +125,18 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
     _, _, case_id = told.case.rpartition("/")
     for absent, tells, rule, name in zip(
         missing,
-        (told.lapse, told.details, told.case, told.moved_no_money, told.step_decision_id),
-        ("LAPSES", "DETAILS", "CASE", "UNPOSTED", "DECISION"),
+        (
+            *(told.lapse, told.details, told.case, told.moved_no_money),
+            *(told.step_decision_id, told.consent),
+        ),
+        ("LAPSES", "DETAILS", "CASE", "UNPOSTED", "DECISION", "CONSENTS"),
         (
             f"{t.lapses.name}/{of}/{version}",
             f"{t.authorization_details.name}/{of}",
             f"{t.cases.name}/{of}/{case_id}",
             f"{t.unposted_dockings.name}/{of}/{version}",
             f"{t.later_decisions.name}/{of}/{version}",
+            f"{t.consents.name}/{of}/{version}",
         ),
         strict=True,
     ):

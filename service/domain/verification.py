@@ -43,8 +43,8 @@ class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
     `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details`,
-    `moved_no_money` and `step_decision_id` tell of rows beside the authorization; texts are empty
-    for none.
+    `moved_no_money`, `step_decision_id` and `consent` tell of rows beside the authorization; texts
+    are empty for none.
     """
 
     name: str
@@ -63,4 +63,5 @@ class Told(NamedTuple):
     details: bool
     moved_no_money: bool
     step_decision_id: str
+    consent: str
     receipt: Receipt | None

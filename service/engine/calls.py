@@ -17,6 +17,7 @@ from service.domain.tariff import Fee
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
@@ -215,7 +216,7 @@ class EncodeAuthorization(Protocol):
     def __call__(self, it: Authorization, receipt: Receipt | None = ..., /) -> bytes: ...
 
 
-Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord
+Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord | ConsentRecord
 """A row that a step writes beside its authorization, and of which its event tells."""
 EncodeBeside = Callable[[Beside], bytes]
 """A function that makes the bytes by which an event tells of such a row."""

@@ -6,6 +6,7 @@ from freehold.v1 import authorization_pb2 as pb
 
 from service.domain.cases import Case
 from service.engine.calls import Beside
+from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
@@ -23,4 +24,7 @@ def encode_beside(row: Beside) -> bytes:
         return pb.Authorization(case=row.name).SerializeToString()
     if isinstance(row, LaterDecisionRecord):
         return pb.Authorization(step_decision_id=row.decision_id).SerializeToString()
+    if isinstance(row, ConsentRecord):
+        reference = row.user_consent_reference
+        return pb.Authorization(user_consent_reference=reference).SerializeToString()
     return pb.Authorization(moved_no_money=True).SerializeToString()

@@ -77,6 +77,7 @@ def read_payload(payload: bytes) -> Told:
         it.HasField("details"),
         it.moved_no_money,
         it.step_decision_id,
+        it.user_consent_reference,
         read_receipt(it) if it.HasField("receipt") else None,
     )
 

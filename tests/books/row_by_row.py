@@ -1395,9 +1395,9 @@ def _verify_later_decisions(connection: Connection) -> None:
 def _verify_beside(connection: Connection) -> None:
     """Checks that each row is there of which an event tells, and each receipt that was given."""
     names = ("user_id", "authorization_id", "authorization_version")
-    lapses, unposted, decided = (
+    lapses, unposted, decided, consents = (
         {tuple(row) for row in _rows(connection, select(*(table.c[name] for name in names)))}
-        for table in (t.lapses, t.unposted_dockings, t.later_decisions)
+        for table in (t.lapses, t.unposted_dockings, t.later_decisions, t.consents)
     )
     d, k, r, o = t.authorization_details.c, t.cases.c, t.requests.c, t.outbox.c
     details = {
@@ -1430,6 +1430,8 @@ def _verify_beside(connection: Connection) -> None:
             raise Found("UNPOSTED", f"unposted_dockings/{user_id}/{of}/{version}", "is missing")
         if told.step_decision_id and tuple(step) not in decided:
             raise Found("DECISION", f"later_decisions/{user_id}/{of}/{version}", "is missing")
+        if told.user_consent_reference and tuple(step) not in consents:
+            raise Found("CONSENTS", f"consents/{user_id}/{of}/{version}", "is missing")
         if transition not in SETTLING or told.HasField("receipt"):
             continue
         given = [_first_authorization(answer) for answer in answers[user_id, of]]

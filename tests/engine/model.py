@@ -819,6 +819,8 @@ class Model:
             require(operator_id, it["operator_id"], "operator", of)
             lapse, *_ = self.reference.lapses.get((key, version), ("",))
             require(told.lapse, lapse, "lapse", of)
+            consent = self.reference.consents.get((key, version), "")
+            require(told.consent, consent, "consent", of)
             found = told.receipt and told_receipt(told.receipt)
             require(found, receipt_of(self.reference, it, transition, event_us), "receipt", of)
 

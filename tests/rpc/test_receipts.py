@@ -191,12 +191,13 @@ def test_the_verifier_knows_the_fields_of_an_event() -> None:
     numbers = {
         "receipt": beside.RECEIPT, "details": beside.DETAILS, "lapse": beside.LAPSE,
         "case": beside.CASE, "moved_no_money": beside.MOVED_NO_MONEY,
-        "step_decision_id": beside.STEP_DECISION,
+        "step_decision_id": beside.STEP_DECISION, "user_consent_reference": beside.CONSENT,
     }  # fmt: skip
     assert {name: fields[name].number for name in numbers} == numbers
     told = Authorization(case="x", moved_no_money=True, step_decision_id="d")
     told.receipt.SetInParent()
     told.details.SetInParent()
     told.lapse = LAPSE_OFFER_EXPIRED
+    told.user_consent_reference = "form-1"
     content = told.SerializeToString()
     assert all(tag in content for tag in beside.TAGS.values())

@@ -851,6 +851,11 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("DELETE FROM consents WHERE authorization_id='{oras_charge}'",),
         "CONSENTS", "users/ora/authorizations/{oras_charge}",
     ),
+    "a consent to an increment is removed": (
+        (("DELETE FROM consents WHERE authorization_id='{oras_charge}'"
+          " AND authorization_version=2"),),
+        "CONSENTS", "consents/ora/{oras_charge}/2",
+    ),
     "a debt's consent gone": (
         ("UPDATE debts SET user_consent_reference='' WHERE authorization_id='{oras_debt}'",),
         "CONSENTS", "users/ora/authorizations/{oras_debt}",

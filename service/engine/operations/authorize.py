@@ -178,7 +178,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         if order is not None or item.price_hash:
             add_order(draft, results[-1], order or NO_ORDER, item.price_hash, context)
         if command.user_consent_reference:
-            add_consent(draft, results[-1], command.user_consent_reference, now_us)
+            add_consent(draft, results[-1], command.user_consent_reference, context)
     whole: Authorization | Group = Group(tuple(results)) if command.grouped else results[0]
     answer: Answer = whole
     if choice.offer is not None and (command.rental_period_us or command.pickup_window_us):

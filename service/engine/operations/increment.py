@@ -103,7 +103,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     step = hold.increment(current, split, paid_minor - split.cash_minor, context.now_us)
     decided = finish(draft, step, line, rows, context)
     if it.user_consent_reference:
-        add_consent(draft, step.authorization, it.user_consent_reference, context.now_us)
+        add_consent(draft, step.authorization, it.user_consent_reference, context)
     _add_decision(draft, step, decision.decision_id, context)
     return decided
 

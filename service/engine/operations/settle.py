@@ -120,7 +120,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     )
     result = apply(draft, step, line, rows, context)
     if it.user_consent_reference:
-        add_consent(draft, result, it.user_consent_reference, context.now_us)
+        add_consent(draft, result, it.user_consent_reference, context)
     if it.place is not None:
         add_place(draft, rows, result, context, end=it.place)
     capture = draft[CAPTURES][-1] if step.taken is not None else None
