@@ -152,7 +152,8 @@ def _told(
         paused_us = sum(max(0, end - begin) for begin, end in cut)
         usage = fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=beside.waived_minor)
         if free_us is not None and end_us - start_us - paused_us <= free_us:
-            free = [FeeLine(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0, 0)]
+            times = ((FeeItem.FREE_MINUTES, free_us), (FeeItem.PAUSED_MINUTES, paused_us))
+            free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
         lines, asked_minor = [(it.item.value, *it[1:]) for it in usage.lines], usage.total_minor
     elif asked_minor:

@@ -99,8 +99,11 @@ def fee(
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
     used_us = end_us - start_us - paused_us
     if free_us is not None and used_us <= free_us:
-        free = _line(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0)
-        return Fee((free,) if free.quantity else (), 0)
+        lines = (
+            _line(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0),
+            _line(FeeItem.PAUSED_MINUTES, paused_us // MINUTE_US, 0),
+        )
+        return Fee(tuple(line for line in lines if line.quantity), 0)
     full_days, today_us = divmod(used_us, DAY_US)
     free_minutes = 0 if full_days else tariff.free_minutes
     billable_us = max(0, today_us - free_minutes * MINUTE_US)

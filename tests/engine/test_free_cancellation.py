@@ -141,6 +141,21 @@ def test_32_a_rental_that_ends_early_is_free(desk: Desk) -> None:
     assert answer.authorization.state is State.SETTLED
 
 
+def test_32_a_pause_is_no_part_of_the_free_time(desk: Desk) -> None:
+    """32: the time for which the meter stood does not count, and the fee tells of it."""
+    it = rental(desk, authorize())
+    it = rental(desk, acts.pause(it))
+    desk.clock.advance(START_US + 2 * MINUTE_US)
+    it = rental(desk, acts.resume(it))
+    desk.clock.advance(START_US + 2 * MINUTE_US + FREE_US)
+    answer = desk.do(acts.settle_usage(it))
+    assert isinstance(answer, Settled)
+    assert answer.fee is not None
+    assert answer.fee.total_minor == 0
+    lines = [(line.item, line.quantity) for line in answer.fee.lines]
+    assert lines == [("FREE_MINUTES", 5), ("PAUSED_MINUTES", 2)]
+
+
 def test_32_a_rental_after_the_free_time_costs_its_fee(desk: Desk) -> None:
     """32: one microsecond later a rental costs the start fee and an interval, and is not cancelled
     any more: the refusal says to settle it."""
