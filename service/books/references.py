@@ -12,8 +12,10 @@ from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.policy import Reason
 from service.engine.records.authorizations import ItemKind
 from service.storage import schema as t
+from service.storage.schema.columns import HasText
 
 Row = Sequence[Any]
+ADD_EVIDENCE, RESOLVE_CASE = "AddEvidence", "ResolveCase"
 PROPOSE_MERGE, APPROVE_MERGE = "ProposeMerge", "ApproveMerge"
 """Methods that leave a merge: a proposal may replace another, and none is withdrawn."""
 
@@ -102,7 +104,7 @@ def _references() -> list[Reference]:
             d.reasons.startswith(Reason.UNDER_REVIEW),
         ),
     )
-    p, e, later = t.products.c, t.entries.c, t.later_decisions.c
+    p, e, later, question = t.products.c, t.entries.c, t.later_decisions.c, t.cases.c
     of_terms = and_(
         p.operator_id == a.operator_id,
         p.product_id == a.product_id,
@@ -215,6 +217,17 @@ def _references() -> list[Reference]:
                 ),
             ),
             "the entries that it led to are not there",
+        ),
+        Reference(
+            "CASE",
+            t.requests,
+            # A call about an authorization has an event, which the check of cases reads.
+            _alone(
+                *(t.requests, t.cases),
+                and_(question.user_id == r.user_id, HasText(r.answer, question.case_id)),
+                *(r.authorization_id == "", r.method.in_([ADD_EVIDENCE, RESOLVE_CASE])),
+            ),
+            "the question of the platform that it was about is not there",
         ),
         Reference(
             "ALIAS",

@@ -50,7 +50,7 @@ def overdue(desk: Desks) -> A:
 def claimed(desk: Desks) -> A:
     """RETURN_CLAIMED."""
     it: A = desk.operator.call("ClaimReturn", name=active(desk).name).authorization
-    return it
+    return without_receipt(it)
 
 
 def settled(desk: Desks, amount_minor: int = 1_000) -> A:
@@ -108,7 +108,7 @@ def disputed(desk: Desks) -> A:
     it: A = desk.platform.call(
         "OpenDispute", name=settled(desk).name, amount=yuan(400)
     ).authorization
-    return it
+    return without_receipt(it)
 
 
 def charged_back(desk: Desks) -> A:

@@ -291,6 +291,8 @@ def _complaining(desk: Desk) -> None:
     changed.merge(draft)
     with desk.store.begin() as transaction:
         transaction.write(changed)
+    said = c.AddEvidence(*question[:3], Side.PLATFORM, "the same bank statement")
+    desk.do(said, caller=PLATFORM)
 
 
 def _attested(desk: Desk) -> None:

@@ -167,15 +167,9 @@ class Where(dict[str, object]):
         self["disputed"] = ask(
             f"SELECT authorization_id FROM cases WHERE case_id='{self['dispute']}'"
         )[0][0]
-        self["proposed"] = "/".join(
-            map(
-                str,
-                ask(
-                    "SELECT caller, request_id FROM requests"
-                    " WHERE method='ProposeMerge' AND user_id='max'"
-                )[0],
-            )
-        )
+        calls = "SELECT caller || '/' || request_id FROM requests WHERE"
+        self["proposed"] = ask(f"{calls} method='ProposeMerge' AND user_id='max'")[0][0]
+        self["asked"] = ask(f"{calls} method='AddEvidence' AND authorization_id=''")[0][0]
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
         self["persons"] = ask(f"{event}''")[0][0]
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
@@ -816,6 +810,11 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("DELETE FROM cases WHERE case_id='{dispute}'",
          "DELETE FROM case_evidence WHERE case_id='{dispute}'"),
         "CASE", "cases/ann/{disputed}/{dispute}",
+    ),
+    "a question of the platform is removed with its evidence": (
+        ("DELETE FROM cases WHERE case_id='{second_reference}'",
+         "DELETE FROM case_evidence WHERE case_id='{second_reference}'"),
+        "CASE", "requests/{asked}",
     ),
     "a merge that nobody approved is removed": (
         ("DELETE FROM aliases WHERE user_id='max'",), "ALIAS", "requests/{proposed}",

@@ -100,6 +100,27 @@ def _in_bytea(element: HasBytes, compiler: Any, **options: Any) -> str:
     return rf"position('\x{element.part.hex()}'::bytea in {column}) > 0"
 
 
+class HasText(ColumnElement[bool]):
+    """The condition that a column of bytes has a column's text, in UTF-8, at any place."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[bytes], part: ColumnElement[str]) -> None:
+        self.column, self.part = column, part
+
+
+@compiles(HasText)
+def _text_in_bytes(element: HasText, compiler: Any, **options: Any) -> str:
+    column, part = (compiler.process(it, **options) for it in (element.column, element.part))
+    return f"instr({column}, CAST({part} AS BLOB)) > 0"
+
+
+@compiles(HasText, "postgresql")
+def _text_in_bytea(element: HasText, compiler: Any, **options: Any) -> str:
+    column, part = (compiler.process(it, **options) for it in (element.column, element.part))
+    return f"position(convert_to({part}, 'UTF8') in {column}) > 0"
+
+
 CURRENCY, WHOLE = String(3), Integer()
 
 
