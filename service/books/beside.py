@@ -60,22 +60,24 @@ def wrong_beside(
 ) -> BookFault | None:
     """The fault of the first event of which a row or the receipt is missing, or None."""
     first: tuple[int, BookFault] | None = None
+    any_bare = False
     with closing(Cursor(connection, "beside", _missing().where(*people(t.outbox.c.user_id)))) as it:
         while rows := it.fetch(TOGETHER):
             for row in rows:
+                any_bare |= bool(row[-1])
                 for sequence, fault in _faults(row, read_payload):
                     if first is None or sequence < first[0]:
                         first = sequence, fault
     if first is not None:
         return first[1]
-    return _cut_receipt(connection, people, read_payload)
+    return _cut_receipt(connection, people, read_payload) if any_bare else None
 
 
 def _missing() -> Select[Any]:
-    """Selects the events whose bytes may tell of a row that is not there.
+    """Selects the events whose bytes may tell of a row that is not there, or that have no receipt.
 
-    Last come conditions: without their end by time, details, case, settlement, decision, consent,
-    receipt.
+    Last come conditions: the row of each kind is missing, the receipt of an end by time is missing,
+    and any receipt is.
     """
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
@@ -106,17 +108,21 @@ def _missing() -> Select[Any]:
         and_(docks(), has(MOVED_NO_MONEY), not_(posted)),
         and_(o.transition == Transition.INCREMENTED, has(STEP_DECISION), not_(decided)),
         and_(charges, has(CONSENT), not_(consented)),
-        and_(docks(), not_(has(RECEIPT)), by_time),
     )
+    bare = and_(docks(), not_(has(RECEIPT)))
     names = (o.user_id, o.authorization_id, o.authorization_version)
-    return select(o.sequence, *names, o.payload, *missing).where(or_(*missing))
+    return select(o.sequence, *names, o.payload, *missing, and_(bare, by_time), bare).where(
+        or_(*missing, bare)
+    )
 
 
 def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int, BookFault]]:
     """The faults of an event whose payload truly tells of a row that is not there."""
-    sequence, user_id, authorization_id, version, payload, *missing, receipt = row
-    if receipt:
+    sequence, user_id, authorization_id, version, payload, *missing, cut, _ = row
+    if cut:
         yield sequence, _without_receipt(sequence)
+    if not any(missing):
+        return
     try:
         told = read_payload(payload)
     except ValueError:
@@ -154,8 +160,6 @@ def _cut_receipt(
     """The first settlement whose event has no receipt, although its answer has one, or None."""
     o, r = t.outbox.c, t.requests.c
     bare = and_(docks(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
-    if connection.execute(select(o.sequence).where(bare).limit(1)).first() is None:
-        return None
     same = and_(r.user_id == o.user_id, r.authorization_id == o.authorization_id)
     names = (o.user_id, o.authorization_id, o.authorization_version)
     query = (
