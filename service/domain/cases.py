@@ -23,6 +23,11 @@ from service.domain.transitions import Transition
 
 CLOCK_US = 48 * HOUR_US
 """The time in which the operator answers a complaint, and then the arbiter, in microseconds."""
+MOST_OF_A_KIND = 2
+"""The number of complaints of a kind, and of late claims, about one authorization.
+
+The first may end with a part that the operator grants. The second one ends all questions of the
+kind: the operator grants all of it, or the platform or time decides."""
 
 
 class CaseKind(StrEnum):

@@ -47,11 +47,11 @@ def cases_of(it: Authorization, rows: Rows, draft: Draft) -> list[Case]:
 def require_new_case(it: Authorization, kind: CaseKind, rows: Rows, draft: Draft) -> None:
     """Raises IllegalState if the authorization has an open case of the kind.
 
-    A complaint that the platform decided is not opened again.
+    A complaint that the platform decided is not opened again, and any other one is opened again
+    once.
     """
-    for case in cases_of(it, rows, draft):
-        if case.kind is not kind:
-            continue
+    of_kind = [case for case in cases_of(it, rows, draft) if case.kind is kind]
+    for case in of_kind:
         if case.is_open:
             raise IllegalState(
                 "CASE_OPEN", f"the case {case.name} of this kind is open: add evidence", it.state
@@ -60,6 +60,24 @@ def require_new_case(it: Authorization, kind: CaseKind, rows: Rows, draft: Draft
             raise IllegalState(
                 "CASE_DECIDED", f"the platform decided {case.name} of this kind", it.state
             )
+    if kind in cases.CLOCKED and len(of_kind) >= cases.MOST_OF_A_KIND:
+        raise IllegalState(
+            "CASE_DECIDED",
+            f"{len(of_kind)} cases of this kind were decided, {of_kind[-1].name} at last",
+            it.state,
+        )
+
+
+def require_whole(it: Authorization, case: Case, rows: Rows, draft: Draft) -> None:
+    """Raises IllegalState if an operator may not grant only a part of a case: it is the second."""
+    others = [one for one in cases_of(it, rows, draft) if one.kind is case.kind]
+    if len(others) >= cases.MOST_OF_A_KIND:
+        raise IllegalState(
+            "CASE_IS_THE_SECOND",
+            "it is the second complaint of its kind: grant all of it, or add evidence, and the"
+            " platform decides",
+            str(case.state),
+        )
 
 
 def case_of(

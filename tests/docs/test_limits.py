@@ -58,7 +58,7 @@ FACTS: dict[str, dict[str, str]] = {
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
-    "domain/cases.py": {"CLOCK_US": CONTRACT},
+    "domain/cases.py": {"CLOCK_US": CONTRACT, "MOST_OF_A_KIND": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,

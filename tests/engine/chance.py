@@ -13,7 +13,7 @@ from service.domain.access import PLATFORM
 from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
-from service.domain.cases import COMPLAINTS, Outcome, Side
+from service.domain.cases import COMPLAINTS, CaseKind, Outcome, Side
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -778,6 +778,8 @@ class Chance:
                 if chance.random() < 0.6:
                     back = Money(_currency(chance), _around(chance, grantable(it)))
                 about = chance.choice(sorted(COMPLAINTS))
+                if chance.random() < 0.7:
+                    about = CaseKind.WRONG_FEE  # often again
                 return c.OpenComplaint(*name, about, back, "too much", "photo-1", **more)
             case what:
                 plain: Any = {

@@ -1361,13 +1361,24 @@ class Reference(Merges):
                 self._close_case(it, name, outcome, self.now_us, granted, "")
 
     def _new_case(self, it: Row, kind: str) -> None:
-        """Refuses a second open case of a kind, and a complaint that the platform decided."""
-        for (key, _), case in self.cases.items():
-            if key == it["key"] and case["kind"] == kind:
-                if case["state"] == "OPEN":
-                    raise Refused("CASE_OPEN")
-                if case["closed_by"] == PLATFORM:
-                    raise Refused("CASE_DECIDED")
+        """Refuses a second open case of a kind, a third one, and a complaint that the platform
+        decided."""
+        same = self._of_kind(it, kind)
+        for case in same:
+            if case["state"] == "OPEN":
+                raise Refused("CASE_OPEN")
+            if case["closed_by"] == PLATFORM:
+                raise Refused("CASE_DECIDED")
+        if len(same) > 1:
+            raise Refused("CASE_DECIDED")
+
+    def _of_kind(self, it: Row, kind: str) -> list[Row]:
+        """The cases of a kind about a rental."""
+        return [
+            case
+            for (key, _), case in self.cases.items()
+            if key == it["key"] and case["kind"] == kind
+        ]
 
     def _open_case(
         self, it: Row, kind: str, waits_for: str, due_us: int | None, **more: Any
@@ -1460,6 +1471,9 @@ class Reference(Merges):
             raise Refused("INVALID_INPUT")
         if outcome == "FOR_OPERATOR" and caller != PLATFORM:
             raise Refused("NO_DECISION_IN_ONES_OWN_CASE")
+        second = len(self._of_kind(it, case["kind"])) > 1
+        if outcome == "IN_PART" and caller != PLATFORM and second:
+            raise Refused("CASE_IS_THE_SECOND")
         amount: int | None = None
         if command.amount is not None:
             amount = minor(command.amount)

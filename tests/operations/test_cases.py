@@ -292,6 +292,40 @@ def test_r18_the_platform_decides_for_the_operator(desk: Desk) -> None:
     verified(desk)
 
 
+def test_r18_a_complaint_is_opened_again_once(desk: Desk) -> None:
+    """R18: after a part of 200 that the operator granted, the complaint is opened once more. Then
+    the operator grants all of it or gives evidence, and a third complaint is refused."""
+    it = acts.charged(desk, amount_minor=1_250)
+    told(desk, resolve(told(desk, complain(it, 500)), Outcome.IN_PART, 200))
+    again = told(desk, complain(it, 500))
+    error = refused(desk, resolve(again, Outcome.IN_PART, 1))
+    assert error.reason == "CASE_IS_THE_SECOND"
+    again = told(desk, resolve(again, Outcome.FOR_USER))
+    assert (again.granted_minor, stored(desk, it).due_minor) == (500, 1_250 - 200 - 500)
+    error = refused(desk, complain(it, 500))
+    assert error.reason == "CASE_DECIDED"
+    assert again.name in error.message
+    assert told(desk, complain(it, 500, CaseKind.OTHER)).is_open
+    verified(desk)
+
+
+def test_r18_the_platform_grants_a_part_of_a_second_complaint(desk: Desk) -> None:
+    """R18: the platform may grant a part of a second complaint; silence decides for the user."""
+    it = acts.charged(desk, amount_minor=1_250)
+    for kind in (CaseKind.WRONG_FEE, CaseKind.OTHER):
+        told(desk, resolve(told(desk, complain(it, 100, kind)), Outcome.IN_PART, 50))
+    decided = told(desk, complain(it, 100, CaseKind.WRONG_FEE))
+    decided = told(desk, resolve(decided, Outcome.IN_PART, 20), caller=PLATFORM)
+    assert decided.granted_minor == 20
+    assert decided.due_us is not None
+    silent = told(desk, complain(it, 100, CaseKind.OTHER))
+    silent = over(desk, silent, silent.due_us or 0)
+    assert (silent.outcome, silent.granted_minor) == (Outcome.FOR_USER, 100)
+    for kind in (CaseKind.WRONG_FEE, CaseKind.OTHER):
+        assert refused(desk, complain(it, 1, kind)).reason == "CASE_DECIDED"
+    verified(desk)
+
+
 def test_r18_one_open_complaint_of_a_kind(desk: Desk) -> None:
     """R18: while a complaint is open, another one of its kind is refused."""
     it = acts.charged(desk)

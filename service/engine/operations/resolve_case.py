@@ -16,7 +16,7 @@ from service.domain.product import Product
 from service.domain.transitions import Transition
 from service.engine.attesting import meter as meter_of
 from service.engine.calls import AuthorizationCommand, CaseTold, Work
-from service.engine.cases import add_evidence, case_of, put_case
+from service.engine.cases import add_evidence, case_of, put_case, require_whole
 from service.engine.context import Context, Decided
 from service.engine.correcting import Remark, captures_of
 from service.engine.operation import Operation
@@ -50,6 +50,8 @@ def decide(work: Work, it: ResolveCase, rows: Rows, context: Context) -> Decided
     case = case_of(work.caller, *names, rows, draft)
     cases.require_open(case, now_us)
     _require_decision(work.caller, it, case)
+    if work.caller != PLATFORM and it.outcome is Outcome.IN_PART:
+        require_whole(current, case, rows, draft)
     captures = captures_of(current, rows, draft)
     amount_minor = _part_minor(it, case, current)
     product, decided = product_of(current, context), Transition.CASE_DECIDED
