@@ -11,13 +11,19 @@ from typing import Any
 from service.domain import cases, hold, late_pickups, settlement, timers
 from service.domain.access import PLATFORM
 from service.domain.authorization import CLOSED, Authorization, Custody, Start, State, Step
-from service.domain.cases import CaseKind, Outcome, Side
-from service.domain.errors import AssetInUse, AssetSold, FreeholdError, InvariantBroken
+from service.domain.cases import CaseKind, Side
+from service.domain.errors import (
+    AssetInUse,
+    AssetSold,
+    FreeholdError,
+    IllegalState,
+    InvariantBroken,
+)
 from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.attesting import metered, read_attestations
 from service.engine.calls import LateStart, Work
-from service.engine.cases import add_evidence, cases_of, put_case, with_open_case
+from service.engine.cases import add_evidence, cases_of, with_open_case
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
 from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
@@ -99,6 +105,7 @@ def late_pickup(
     )
     if not late_pickups.is_cited(reservation, start_us):
         return None
+    _require_no_question(reservation, rows, draft)
     asset_id = hold.item_of(reservation, asset_id)
     _take_item(reservation, asset_id, line, draft, rows, context)
     found = late_pickups.pick_up(
@@ -125,12 +132,22 @@ def late_pickup(
             begun.create_us,
         )
     )
-    for case in cases_of(reservation, rows, draft):
-        if case.kind is CaseKind.LATE_PICKUP and case.is_open:
-            handled = (Outcome.HANDLED, context.now_us)
-            put_case(draft, cases.closed(case, *handled, closed_by=work.caller))
     answer = LateStart(begun, reservation.name)
     return Decided(draft, answer, user_id, begun.authorization_id)
+
+
+def _require_no_question(reservation: Authorization, rows: Rows, draft: Draft) -> None:
+    """Raises IllegalState while the platform is asked who had the item.
+
+    Even after the other rental has ended, two people must not pay for the same time.
+    """
+    for case in cases_of(reservation, rows, draft):
+        if case.kind is CaseKind.LATE_PICKUP and case.is_open:
+            raise IllegalState(
+                "PICKUP_IN_QUESTION",
+                f"another rental had the item then: the case {case.case_id} must be closed first",
+                reservation.state,
+            )
 
 
 def case_of_late_pickup(

@@ -768,6 +768,8 @@ class Reference(Merges):
         start_us = self._occurred(it, command.occurred_us, now_us)
         if start_us >= it["close_us"]:
             return None
+        if any(case["state"] == "OPEN" for case in self.late_questions.get(it["key"], [])):
+            raise Refused("PICKUP_IN_QUESTION")
         if it["asset_id"] not in ("", asset):
             raise Refused("INVALID_INPUT")
         self._take_away(it, asset, bool(command.asset_id), now_us)
@@ -811,8 +813,6 @@ class Reference(Merges):
             self.put(self.items, (it["operator_id"], asset), key)
         row = {"begun": key, "start_us": start_us, "deposit": deposit, "record_us": at_us}
         self.put(self.late_pickups, it["key"], row)
-        for case in self.late_questions.get(it["key"], []):
-            self.change(case, state="CLOSED")
         return key
 
     def _ask_about_late(self, caller: str, command: c.StartRental, now_us: int) -> None:
