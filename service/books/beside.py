@@ -29,8 +29,7 @@ from service.storage.schema.columns import HasBytes
 
 TOGETHER = 1_000
 """The number of events fetched together."""
-RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION = 90, 91, 92, 93, 94, 95
-CONSENT = 96
+RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION, CONSENT = range(90, 97)
 """The numbers of an authorization's fields; a test compares them with the contract."""
 _NUMBER, _MESSAGE = 0, 2
 """The kinds of fields on the wire."""
