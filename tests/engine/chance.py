@@ -125,6 +125,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
 """The weight of each command on a rental, and the rentals that it suits."""
 OTHERS = {
     "Authorize": 34, "Authorize group": 8, "Authorize damage": 5, "Authorize again": 10,
+    "Authorize deposit": 8,
     "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "ProposeMerge": 1, "ApproveMerge": 1,
@@ -528,6 +529,10 @@ class Chance:
             return c.Authorize(
                 user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ()
             )
+        if kind == "Authorize deposit":
+            # A bike's deposit is owed back for a day, so that a late pick-up may take it over.
+            bike = (c.Item("bike", chance.choice(ASSETS)),)
+            return c.Authorize(user_id, bike, Start.ON_PICKUP, (Offer.FULL,))
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
         names = (*list(PRODUCTS) * 12, "tank")
         items = [
