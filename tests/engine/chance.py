@@ -582,6 +582,10 @@ class Chance:
             ]
         elif self.keys:
             keys = [chance.choice(self.keys)]
+        if kind == "RecordChargeBack late" and chance.random() < 0.7:
+            late = self.reference.late_pickups.items()
+            moved = [(key, row["begun"]) for key, row in late if row["deposit"]]
+            keys = [key for pair in moved[-4:] for key in pair] or keys
         if kind == "StartRental late":
             # The deposit has not gone out yet.
             rich = [key for key in keys if payable_out(self.reference.rentals[key])]
