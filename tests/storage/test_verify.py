@@ -6,10 +6,11 @@ import re
 import shutil
 import sqlite3
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, Table, select, true
 
 from service import books as rules_of_books
 from service.books import columns, expectations, groups
@@ -22,6 +23,7 @@ from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
 from service.rpc.stored import read_payload
 from service.signing import PublicKeys
+from service.storage import schema as t
 from service.storage.database import open_database
 from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, reverse, settle
@@ -231,6 +233,58 @@ def test_correct_books_pass_on_both_databases(desk: Desk) -> None:
     found = verify_books(desk.store.engine, KEYS, noted, read_payload=read_payload)
     assert found.fault is None
     assert found.signatures == len(seals)
+
+
+def _let_rows_be_removed(engine: Engine, tables: Iterable[Table]) -> None:
+    """Takes the triggers of tables away that refuse changes."""
+    with engine.begin() as connection:
+        for table in tables:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} DISABLE TRIGGER USER")
+                continue
+            triggers = "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name=?"
+            for name in connection.exec_driver_sql(triggers, (table.name,)).scalars().all():
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+
+
+C = t.cases.c
+REMOVED = (
+    (t.authorization_details, true(), "DETAILS"),
+    (t.lapses, true(), "LAPSES"),
+    (t.unposted_dockings, true(), "UNPOSTED"),
+    (t.later_decisions, true(), "DECISION"),
+    (t.aliases, t.aliases.c.approve_us.is_(None), "ALIAS"),
+    (t.cases, C.kind == "SECOND_REFERENCE", "CASE"),
+    (t.cases, C.kind == "CLAIM", "CASE"),
+    (t.cases, C.kind == "DISPUTE", "CASE"),
+)
+
+
+def test_removed_rows_are_missed_on_both_databases(desk: Desk) -> None:
+    """Each kind of row that a step wrote beside its authorization is missed when all of them are
+    removed, with their evidence."""
+    live(desk)
+    engine = desk.store.engine
+    _let_rows_be_removed(engine, {t.case_evidence, *(table for table, *_ in REMOVED)})
+    for table, which, rule in REMOVED:
+        without = [(table, which)]
+        if table is t.cases:
+            ids = select(C.case_id).where(which)
+            without.insert(0, (t.case_evidence, t.case_evidence.c.case_id.in_(ids)))
+        kept = []
+        with engine.begin() as connection:
+            for each, where in without:
+                query = select(*t.recorded(each)).where(where)
+                rows = [dict(row) for row in connection.execute(query).mappings()]
+                kept.append((each, rows))
+                connection.execute(each.delete().where(where))
+        found = verify_books(engine, read_payload=read_payload).fault
+        assert found is not None, table.name
+        assert found.rule == rule, found
+        with engine.begin() as connection:
+            for each, rows in kept:
+                connection.execute(each.insert(), rows)
+    assert verify_books(engine, read_payload=read_payload).fault is None
 
 
 def test_many_people_pass(desk: Desk) -> None:
