@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.authorization import Authorization, Start
-from service.engine.calls import Answer, Group, Payloads, Settled, own_work
+from service.engine.calls import Answer, Beside, Group, Payloads, Settled, own_work
 from service.engine.operations import Authorize, Command, Item, Wake
 from service.storage import schema as t
 from tests.engine.calls import authorize, pick_up, rental, settle
@@ -46,16 +46,22 @@ def command_of(desk: Desk, kind: str) -> Command:
 def test_an_authorization_is_encoded_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, steps: int, told: int
 ) -> None:
-    """Each step of a command is encoded once, and an answer has the bytes of its event."""
+    """Each step of a command is encoded once, and an answer has the bytes of its event; the event
+    of an end by time also tells of that."""
     for user_id in ("ann", "ben"):
         desk.put_user(user_id, 700)
     command = command_of(desk, kind)
     before = len(payloads(desk))
     encode, encoded, given = desk.engine._encode, list[bytes](), list[bytes]()
+    encode_beside, beside = desk.engine._encode_beside, list[bytes]()
 
     def counting(*parts: Any) -> bytes:
         encoded.append(encode(*parts))
         return encoded[-1]
+
+    def telling(row: Beside) -> bytes:
+        beside.append(encode_beside(row))
+        return beside[-1]
 
     def answering(answer: Answer, shared: Payloads) -> bytes:
         whole = answer.authorization if isinstance(answer, Settled) else answer
@@ -66,9 +72,14 @@ def test_an_authorization_is_encoded_once(
         return b"answer"
 
     monkeypatch.setattr(desk.engine, "_encode", counting)
+    monkeypatch.setattr(desk.engine, "_encode_beside", telling)
     work = own_work(command, answering) if kind == "a timer" else desk.work(command)
     work.encode = answering
     assert desk.apply(work) == [b"answer"]
     assert (len(encoded), len(given)) == (steps, told)
+    assert len(beside) == (kind == "a timer")
+    encoded[-1] += b"".join(beside)
     assert payloads(desk)[before:] == encoded
-    assert list(map(id, given)) == list(map(id, encoded[-told:]))
+    assert given == encoded[-told:]
+    if not beside:
+        assert list(map(id, given)) == list(map(id, encoded[-told:]))
