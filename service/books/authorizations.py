@@ -64,8 +64,9 @@ def _effects() -> tuple[Array, Array, Array]:
 
 
 _EFFECT, _CHANGED, _SIGNS = _effects()
-_SET_OFF = _EFFECT[
-    TRANSITIONS[T.PAYOUT_RETURNED], ACCOUNTS[Account.REFUND_PAYABLE], ACCOUNTS[Account.OVERPAID]
+_SET_OFF = [
+    _EFFECT[TRANSITIONS[T.PAYOUT_RETURNED], ACCOUNTS[debit], ACCOUNTS[credit]]
+    for debit, credit in e.SET_OFF
 ]
 
 
@@ -162,7 +163,7 @@ class Attribution:
     def _add_payouts(self, effect: Array) -> None:
         """Counts the payouts; entries of one transaction with the same flow are one payout."""
         it, named = self._portion.entries, self.named
-        counts = (_PAYOUT[it["transition"]]) & (named >= 0) & (effect != _SET_OFF)
+        counts = (_PAYOUT[it["transition"]]) & (named >= 0) & ~np.isin(effect, _SET_OFF)
         moved: Counter[tuple[int, str, int, int]] = Counter()
         for index in np.flatnonzero(counts):
             flow = e.PAYOUTS[_TRANSITIONS[it["transition"][index]]]

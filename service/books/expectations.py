@@ -111,10 +111,11 @@ _PAID_OUT: Effects = {
 _OWED_AGAIN: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, paid_out_minor=-1, failed_payouts=1)
 }
-# An amount owed back is set off at once against an overpaid one.
-_SET_OFF: Effects = {
-    (A.REFUND_PAYABLE, A.OVERPAID): _moves(refund_payable_minor=-1, overpaid_minor=-1)
+SET_OFF: Final[Effects] = {
+    (A.REFUND_PAYABLE, A.OVERPAID): _moves(refund_payable_minor=-1, overpaid_minor=-1),
+    (A.REFUND_PAYABLE, A.RECOVERY): _moves(refund_payable_minor=-1, overpaid_written_off_minor=-1),
 }
+"""An amount owed back is set off at once against an overpaid one, also after its write-off."""
 # A paid part of a debt without a hold becomes a capture.
 _EARNED: Effects = {
     (A.OPERATOR_DEFERRED, A.OPERATOR_PAYABLE): _moves(captured_minor=1, captured_credit_minor=1),
@@ -249,6 +250,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.REFUND_PAYABLE, A.RECEIVABLE_UNHELD): _moves(refund_payable_minor=-1, paid_minor=1),
         **_EARNED,
         **_REPAID,
+        **SET_OFF,
     },
     T.CHARGE_BACK_REOPENED: {
         (A.RECEIVABLE_CHARGED_BACK, A.CASH): _moves(charged_back_minor=1),
@@ -281,7 +283,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
 
 def _with_set_off(effects: Effects) -> Effects:
     may_owe = any(debit is A.OVERPAID or credit is A.REFUND_PAYABLE for debit, credit in effects)
-    return {**effects, **_SET_OFF} if may_owe else effects
+    return {**effects, **SET_OFF} if may_owe else effects
 
 
 EFFECTS: Final = {transition: _with_set_off(it) for transition, it in _OWN_EFFECTS.items()}

@@ -19,9 +19,10 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from service.domain import set_off
 from service.domain.captures import Part, Taken
 from service.domain.dunning import LADDER
-from service.domain.ledger import Account, Posting
+from service.domain.ledger import Posting
 from service.domain.policy import Offer
 from service.domain.refunds import PAUSES_US
 from service.domain.transitions import Transition
@@ -122,7 +123,8 @@ class Authorization(NamedTuple):
     cash. `received_minor` came by the payment rail, less the amounts that a bank took back for
     good. `elsewhere_minor` is the part of the paid amount that was paid to the operator.
     `overpaid_minor` went out beyond the amount owed: the person got it twice, and owes it.
-    `overpaid_written_off_minor` is such an amount that nobody expects back.
+    `overpaid_written_off_minor` is such an amount that nobody expects back. What is owed to the
+    person later pays it first.
     `paid_out_minor` went out by the rail. `charged_back_minor` was taken back by a bank and is not
     decided yet. `debiting_minor` was requested from the rail, which has not answered yet.
 
@@ -297,6 +299,11 @@ class Authorization(NamedTuple):
         return self.due_minor + self.overpaid_minor
 
     @property
+    def twice_minor(self) -> int:
+        """The amount that the person got twice and has not given back, written off or not."""
+        return self.overpaid_minor + self.overpaid_written_off_minor
+
+    @property
     def goodwill_minor(self) -> int:
         """The amount lowered, refunded or forgiven at Freehold's cost."""
         given_minor = self.lowered_minor + self.refunded_minor + self.forgiven_minor
@@ -455,13 +462,13 @@ def step(
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
 
-    An amount that is owed back is set off against an overpaid one at once. When nothing is unpaid
-    any more, a proposed write-off is dropped: an amount that falls due later
-    needs a new proposal.
+    An amount that is owed back is set off against an overpaid one at once, also against one that
+    was written off. When nothing is unpaid any more, a proposed write-off is dropped: an amount
+    that falls due later needs a new proposal.
     """
     following = changed(authorization, changes)
-    if following.overpaid_minor and following.refund_payable_minor:
-        following, postings = _set_off(following, postings)
+    if following.refund_payable_minor and following.twice_minor:
+        following, postings = set_off.set_off(following, postings)
     if following.write_off_minor and following.unpaid_minor == 0:
         following = following._replace(write_off_by="", write_off_minor=0)
     if parts:
@@ -469,17 +476,6 @@ def step(
     if following.refund_payable_minor or following.refund_since_us is not None:
         following = refund_clocked(following, event_us)
     return Step(following, postings, transition, event_us, transfer, taken, parts)
-
-
-def _set_off(
-    it: Authorization, postings: tuple[Posting, ...]
-) -> tuple[Authorization, tuple[Posting, ...]]:
-    amount_minor = min(it.overpaid_minor, it.refund_payable_minor)
-    rest = it._replace(
-        overpaid_minor=it.overpaid_minor - amount_minor,
-        refund_payable_minor=it.refund_payable_minor - amount_minor,
-    )
-    return rest, (*postings, Posting(Account.REFUND_PAYABLE, Account.OVERPAID, amount_minor))
 
 
 def refund_clocked(it: Authorization, event_us: int) -> Authorization:

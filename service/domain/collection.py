@@ -39,11 +39,11 @@ RECORD_PAYMENT = Act("RecordPayment", CHARGED)
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """A payment: for the due, the written-off and the overpaid amount; the rest is owed back.
 
-    Raises IllegalState if nothing was captured on credit and nothing is overpaid.
+    Raises IllegalState if nothing was captured on credit and the person got nothing twice.
     """
     if it.unheld_minor:
         return debts.pay(it, amount_minor, now_us)
-    if not it.overpaid_minor:
+    if not it.twice_minor:
         require(it, RECORD_PAYMENT)
         if it.captured_credit_minor == 0:
             raise IllegalState("NOTHING_DUE", "nothing was captured on credit", it.state)
@@ -135,7 +135,8 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
     Money that a bank has taken back is not paid out while the charge-back is open.
     """
     require(it, PAY_OUT)
-    _within(amount_minor, it.payable_out_minor, "owed back and not charged back")
+    most_minor = max(0, it.payable_out_minor - it.overpaid_written_off_minor)
+    _within(amount_minor, most_minor, "owed back and not charged back")
     called = it._replace(refund_tries=0)
     return _paid_out(called, amount_minor, Transition.PAID_OUT, now_us)
 
@@ -146,6 +147,9 @@ def refund_by_time(it: Authorization, at_us: int) -> Step:
     It pays what is still due of the same authorization first, so that a person who owes money is
     not paid out and then debited.
     """
+    if it.twice_minor:
+        # A build before set_off.py owed back what had to pay for an overpaid amount first.
+        return step(it, (), Transition.SET_OFF, at_us)
     set_off_minor = min(it.payable_out_minor, it.collectable_minor)
     if not set_off_minor:
         return _paid_out(it, it.payable_out_minor, Transition.PAID_OUT_BY_TIME, at_us)

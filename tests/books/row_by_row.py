@@ -247,7 +247,7 @@ class Moved:
             changed = (_PLACE_NAMES[place], entry.transition, entry.event_us)
             self.changes[changed] += sign * entry.amount_minor
         flow = e.PAYOUTS.get(entry.transition)
-        if flow is not None and entry.credit is not Account.OVERPAID:
+        if flow is not None and entry.credit not in (Account.OVERPAID, Account.RECOVERY):
             self._payouts[flow, entry.transaction_sequence] += entry.amount_minor
         if entry.transaction_sequence == entry.sequence:
             self._posted[entry.transition, entry.event_us] += 1

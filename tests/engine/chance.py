@@ -100,6 +100,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPayment": (12, asked),
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPayment twice": (3, lambda it: it["overpaid"]),
+    "RecordPayment lost": (5, lambda it: it["overpaid_written_off"]),
     "RecordPaidElsewhere": (3, asked),
     "LowerCharge": (4, asked),
     "ForgiveCharge": (2, due),

@@ -174,6 +174,14 @@ class Books:
             # Money owed back is kept for money that went out twice.
             postings += (("refund_payable", "overpaid", both),)
             new |= {"overpaid": twice - both, "refund_payable": owed - both}
+        lost = min(int(after["overpaid_written_off"]), owed - both)
+        if lost:
+            # It also pays for money that went out twice and was given up.
+            postings += (("refund_payable", "recovery", lost),)
+            new |= {
+                "overpaid_written_off": after["overpaid_written_off"] - lost,
+                "refund_payable": owed - both - lost,
+            }
         if postings:
             self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
         self.change(it, **new, version=it["version"] + 1)

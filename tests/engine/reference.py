@@ -1577,7 +1577,7 @@ class Reference(Merges):
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
-        if kind != "PAYMENT" or not it["overpaid"]:
+        if kind != "PAYMENT" or it["overpaid"] == it["overpaid_written_off"] == 0:
             required(it, *states)
         user_id = it["user_id"]
         self._record(counted, kind, user_id, amount, it)
@@ -1670,7 +1670,7 @@ class Reference(Merges):
                 received=it["received"] + amount,
             )
             return
-        if it["captured_credit"] == it["overpaid"] == 0:
+        if it["captured_credit"] == it["overpaid"] == it["overpaid_written_off"] == 0:
             raise Refused("NOTHING_DUE")
         paid = min(amount, due(it))
         recovered = min(amount - paid, unrecovered(it))

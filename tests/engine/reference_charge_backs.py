@@ -432,7 +432,7 @@ def _pay(
     now_us: int,
 ) -> tuple[Row, Row | None]:  # fmt: skip
     """Money that came in pays a debt, if a second key says so."""
-    if not it["overpaid"] and not it["unheld"]:
+    if it["overpaid"] == it["overpaid_written_off"] == it["unheld"] == 0:
         required(it, *CHARGED)
         if it["captured_credit"] == 0:
             raise Refused("NOTHING_DUE")
