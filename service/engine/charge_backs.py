@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.domain import charge_backs
@@ -55,21 +55,28 @@ def add_found(draft: Draft, it: Authorization, rows: Rows) -> None:
         draft[CHARGE_BACKS] += changes
 
 
-def payment_taken_back(it: Authorization, reference: str, rows: Rows) -> PaymentRecord | None:
-    """The payment of an authorization that a bank means; None if it is unknown.
+def payments_taken_back(it: Authorization, reference: str, rows: Rows) -> list[PaymentRecord]:
+    """The payments of an authorization that a bank may mean; none if it is unknown.
+
+    One is usual. Two payments have one reference if they came into two rail accounts.
+    """
+    found = [rows[PAYMENTS].get(key) for key in sorted(payments_named(it.operator_id, reference))]
+    return [row for row in found if row is not None and _concerns(row, it, rows)]
+
+
+def _concerns(payment: PaymentRecord, it: Authorization, rows: Rows) -> bool:
+    """Whether the bank may take a payment back from an authorization.
 
     A deposit of a group is recorded at one of its authorizations, and counts for all of them. A
     deposit that a late pick-up took over was recorded for its reservation.
     """
+    if payment.user_id != it.user_id or payment.kind not in _BY_RAIL:
+        return False
+    if _is_for(payment, it, rows):
+        return True
     taken_over = _taken_over_by(it, rows)
     reservation = None if taken_over is None else rows[AUTHORIZATIONS].get(taken_over[:2])
-    for key in sorted(payments_named(it.operator_id, reference)):
-        row = rows[PAYMENTS].get(key)
-        if row is None or row.user_id != it.user_id or row.kind not in _BY_RAIL:
-            continue
-        if _is_for(row, it, rows) or (reservation and _is_for(row, reservation, rows)):
-            return row
-    return None
+    return reservation is not None and _is_for(payment, reservation, rows)
 
 
 def _is_for(payment: PaymentRecord, it: Authorization, rows: Rows) -> bool:
@@ -92,7 +99,11 @@ def _taken_over_by(it: Authorization, rows: Rows) -> LatePickupRecord | None:
 
 
 def require_here(
-    it: Authorization, payment: PaymentRecord | None, named: str, amount_minor: int, rows: Rows
+    it: Authorization,
+    payments: Sequence[PaymentRecord],
+    named: str,
+    amount_minor: int,
+    rows: Rows,
 ) -> None:
     """Raises IllegalState for money of a reservation that its late pick-up has taken over.
 
@@ -100,7 +111,7 @@ def require_here(
     is in suspense, wherever it is recorded.
     """
     late = rows[LATE_PICKUPS].get((it.user_id, it.authorization_id))
-    if late is None or (named and payment is None) or amount_minor <= it.chargeable_back_minor:
+    if late is None or (named and not payments) or amount_minor <= it.chargeable_back_minor:
         return
     if _left_of_deposit(late, rows) <= 0:
         return
@@ -122,25 +133,34 @@ def _left_of_deposit(late: LatePickupRecord, rows: Rows) -> int:
     return late.deposit_minor - sum([row.charged_minor - row.overturned_minor for row in taken])
 
 
-def left_of(it: Authorization, payment: PaymentRecord | None, named: str, rows: Rows) -> int:
-    """The amount of a payment that no charge-back has taken, in minor units.
+def left_of(it: Authorization, payments: Sequence[PaymentRecord], named: str, rows: Rows) -> int:
+    """The amount of the payments that no charge-back has taken, at most that of one payment.
 
-    Of a payment for its reservation, a late pick-up has only the deposit that it took over.
+    It is in minor units. A charge-back counts if it took back one of these payments. One that took
+    back another payment with this reference, as of another operator, leaves them whole. Of a
+    payment for its reservation, a late pick-up has only the deposit that it took over.
     """
-    if payment is None:
+    amounts = [payment.amount_minor for payment in payments]
+    if not amounts:
         return 0
     taken_minor = sum(
         [
             row.charged_minor - row.overturned_minor
             for row in rows[CHARGE_BACKS].values()
-            if row.user_id == it.user_id and row.payment == named
+            if row.payment == named and _took_one(row, payments, rows)
         ]
     )
-    left_minor = payment.amount_minor - taken_minor
+    left_minor = min(max(amounts), sum(amounts) - taken_minor)
     late = _taken_over_by(it, rows)
-    if late is not None and not _is_for(payment, it, rows):
+    if late is not None and not any(_is_for(payment, it, rows) for payment in payments):
         left_minor = min(left_minor, _left_of_deposit(late, rows))
     return max(0, left_minor)
+
+
+def _took_one(row: ChargeBack, payments: Iterable[PaymentRecord], rows: Rows) -> bool:
+    """Whether a charge-back took back one of the payments."""
+    it = rows[AUTHORIZATIONS].get(row[:2])
+    return it is not None and any(_concerns(payment, it, rows) for payment in payments)
 
 
 def require_new_case(it: Authorization, case_id: str, rows: Rows) -> None:

@@ -16,6 +16,7 @@ from service.engine.tables import (
     LATE_PICKUPS,
     PAYMENTS,
     SUSPENSE,
+    Pair,
 )
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
@@ -60,8 +61,6 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:
     """Reads charge-backs, the payments that they name, and what is in suspense."""
-    if keys.carried:
-        _read_carried(rows, keys, transaction)
     payments = set()
     for user_id, authorization_id, reference in keys.taken_back:
         it = rows[AUTHORIZATIONS].get((user_id, authorization_id))
@@ -73,16 +72,31 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
         Wish(PAYMENTS, PAYMENTS.key, payments),
     ]
     transaction.read(rows, wishes)
+    others = _charged_back_by_name(rows, keys)
+    unread = others - rows.read[AUTHORIZATIONS].keys()
+    transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    if keys.carried:
+        _read_carried(rows, keys.carried | others, transaction)
 
 
-def _read_carried(rows: Rows, keys: Keys, transaction: Transaction) -> None:
+def _charged_back_by_name(rows: Rows, keys: Keys) -> set[Pair]:
+    """The authorizations of which a bank took back a payment with a reference that is named now.
+
+    It may be another payment: only its authorization tells.
+    """
+    named = {(user_id, reference) for user_id, _, reference in keys.taken_back}
+    every = rows[CHARGE_BACKS].values() if named else ()
+    return {row[:2] for row in every if (row.user_id, row.payment) in named}
+
+
+def _read_carried(rows: Rows, carried: set[Pair], transaction: Transaction) -> None:
     """Reads late pick-ups by either authorization, and their reservations with their groups.
 
     A deposit that a rental took over was recorded for the reservation, or for its group.
     """
     wishes = [
-        Wish(LATE_PICKUPS, LATE_PICKUPS.key, keys.carried),
-        Wish(LATE_PICKUPS, ("user_id", "started_id"), keys.carried),
+        Wish(LATE_PICKUPS, LATE_PICKUPS.key, carried),
+        Wish(LATE_PICKUPS, ("user_id", "started_id"), carried),
     ]
     transaction.read(rows, wishes)
     cited = {(it.user_id, it.authorization_id) for it in rows[LATE_PICKUPS].values()}

@@ -490,6 +490,14 @@ class Chance:
         known += [name.rpartition("/")[2] for _, name in list(self.reference.payments)[-5:]]
         return chance.choice(known or ["pay"])
 
+    def _payment_name(self, chance: Random, it: Row) -> str:
+        """A payment's reference; sometimes that of a payment of the person in another account."""
+        mine = [name for (_, name), row in self.reference.payments.items()
+                if row["user_id"] == it["user_id"] and "/" not in name]  # fmt: skip
+        if mine and chance.random() < 0.1:
+            return chance.choice(mine[-8:])
+        return self._reference(chance)
+
     def _account(self, chance: Random) -> str:
         """A payment's rail account: mostly the caller's default, sometimes not the caller's."""
         return chance.choice(NAMES) if chance.random() < 0.2 else ""
@@ -671,7 +679,7 @@ class Chance:
                 paid = chance.choice((cash, cash, cash, cash, cash + 50, max(0, cash - 1)))
                 money = Money(_currency(chance), paid)
                 more |= {"rail_account": self._account(chance)}
-                return c.Confirm(*name, self._reference(chance), money, **more)
+                return c.Confirm(*name, self._payment_name(chance, it), money, **more)
             case "ResolveReview":
                 return c.ResolveReview(*name, chance.random() < 0.75, **more)
             case "StartRental":
@@ -743,7 +751,7 @@ class Chance:
                 more |= {"rail_account": self._account(chance)}
                 if what == "RecordChargeBack" and chance.random() < 0.6:
                     more |= {"payment": self._payment(chance, it)}
-                return kinds[what](*name, self._reference(chance), money, **more)
+                return kinds[what](*name, self._payment_name(chance, it), money, **more)
             case "ResolveDispute":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3
                 return c.ResolveDispute(*name, won, goodwill, reason, **more)

@@ -38,9 +38,10 @@ NO_PROPOSAL: Row = {"by": "", "to": None, "proposed": 0}
 # -- recording ------------------------------------------------------------------------------------
 
 
-def _payment(of: Reference, it: Row, named: str) -> Row | None:
-    """The payment that a bank means: of this rental, or a deposit of its group, or of the expired
-    reservation whose deposit the rental has now."""
+def _payments(of: Reference, it: Row, named: str) -> dict[tuple[str, str], Row]:
+    """The payments that a bank may mean: of this rental, or a deposit of its group, or of the
+    expired reservation whose deposit the rental has now."""
+    found = {}
     late = _taken_over(of, it)
     mine = [it["key"], *([late[0]] if late else [])]
     together = [key for each in mine for key in of.groups[each[:2]]]
@@ -50,24 +51,32 @@ def _payment(of: Reference, it: Row, named: str) -> Row | None:
             if row is None or row["kind"] not in ("PAYMENT", "DEPOSIT"):
                 continue
             if row["key"] in mine or (row["kind"] == "DEPOSIT" and row["key"] in together):
-                return row
-    return None
+                found[caller, reference] = row
+    return found
 
 
 def _left(of: Reference, it: Row, named: str) -> int:
-    """The part of a payment that no bank has taken, as far as the rental has as much."""
-    payment = _payment(of, it, named)
-    if payment is None:
+    """The part of a payment that no bank has taken, as far as the rental has as much.
+
+    A bank that took a payment of the same name elsewhere has taken another payment.
+    """
+    payments = _payments(of, it, named)
+    if not payments:
         return 0
     taken = sum(
         row["amount"] - row["suspense"] - row["overturned"]
         for (key, _), row in of.charge_backs.items()
-        if row["payment"] == named and of.rentals[key]["user_id"] == it["user_id"]
+        if row["payment"] == named
+        and payments.keys() & _payments(of, of.rentals[key], named).keys()
     )
-    left = payment["amount"] - taken
-    late = _taken_over(of, it)
-    own = [it["key"], *(of.groups[it["key"][:2]] if payment["kind"] == "DEPOSIT" else [])]
-    if late and payment["key"] not in own:
+    amounts = [payment["amount"] for payment in payments.values()]
+    left = min(max(amounts), sum(amounts) - taken)
+    late, group = _taken_over(of, it), of.groups[it["key"][:2]]
+    own = [
+        payment["key"] == it["key"] or (payment["kind"] == "DEPOSIT" and payment["key"] in group)
+        for payment in payments.values()
+    ]
+    if late and not any(own):
         left = min(left, late[1]["deposit"] - _taken(of, it["key"]))
     return int(max(0, left))
 
@@ -92,7 +101,7 @@ def _taken(of: Reference, rental: RentalKey) -> int:
 def _here(of: Reference, it: Row, named: str, amount: int) -> None:
     """A case about a deposit that has moved on is recorded where the deposit is."""
     row = of.late_pickups.get(it["key"])
-    unknown = bool(named) and _payment(of, it, named) is None
+    unknown = bool(named) and not _payments(of, it, named)
     if row is None or unknown or amount <= takeable(it):
         return
     if _taken(of, row["begun"]) < row["deposit"]:
@@ -408,7 +417,7 @@ def match(
     within(amount, item["open"])
     if came_in:
         return _pay(of, caller, it, item, command, amount, now_us)
-    if _payment(of, it, command.payment) is None:
+    if not _payments(of, it, command.payment):
         raise Refused("PAYMENT_NOT_FOUND")
     _here(of, it, command.payment, amount)
     within(amount, min(_left(of, it, command.payment), takeable(it)))

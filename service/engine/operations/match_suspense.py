@@ -13,7 +13,7 @@ from service.domain.money import Money
 from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem, match_reference
 from service.domain.transitions import Transition
 from service.engine.calls import AuthorizationCommand, Matched, Work
-from service.engine.charge_backs import left_of, payment_taken_back, require_here
+from service.engine.charge_backs import left_of, payments_taken_back, require_here
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
 from service.engine.operations.record_unmatched import post_for_rail
@@ -138,11 +138,11 @@ def _to_payment(
 ) -> Decided:
     """Money that a bank took back was a payment of the authorization: it is a charge-back."""
     to = _target(work, item, it, rows, context)
-    payment = payment_taken_back(to.current, it.payment, rows)
-    if payment is None:
+    payments = payments_taken_back(to.current, it.payment, rows)
+    if not payments:
         raise NotFound("payment", it.payment)
-    require_here(to.current, payment, it.payment, to.amount_minor, rows)
-    left_minor = left_of(to.current, payment, it.payment, rows)
+    require_here(to.current, payments, it.payment, to.amount_minor, rows)
+    left_minor = left_of(to.current, payments, it.payment, rows)
     most_minor = min(left_minor, to.current.chargeable_back_minor)
     if to.amount_minor > most_minor:
         raise InvalidInput.of(

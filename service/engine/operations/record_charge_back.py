@@ -12,7 +12,7 @@ from service.engine.calls import AuthorizationCommand, ChargedBack, Work
 from service.engine.charge_backs import (
     add_item,
     left_of,
-    payment_taken_back,
+    payments_taken_back,
     require_here,
     require_new_case,
     require_new_row,
@@ -64,12 +64,9 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
     owner, case_id = counted
     require_new_row(current, case_id, it.rail_account, rows)
     amount_minor = positive_minor(it.amount, current)
-    most_minor = payment = None
-    if it.payment:
-        payment = payment_taken_back(current, it.payment, rows)
-    require_here(current, payment, it.payment, amount_minor, rows)
-    if it.payment:
-        most_minor = left_of(current, payment, it.payment, rows)
+    payments = payments_taken_back(current, it.payment, rows) if it.payment else []
+    require_here(current, payments, it.payment, amount_minor, rows)
+    most_minor = left_of(current, payments, it.payment, rows) if it.payment else None
     step = charge_backs.charge_back(current, amount_minor, now_us, most_minor)
     suspense_minor = sum([one.amount_minor for one in step.postings if one.debit is _SUSPENSE])
     case = charge_backs.opened(
