@@ -7,7 +7,7 @@ case; every other event of a case has one.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,15 +15,24 @@ import numpy as np
 
 from service.books import expectations as e
 from service.books.authorizations import of_transitions
-from service.books.faults import Faults, Found
-from service.books.portion import TRANSITIONS, Portion, Stage
+from service.books.faults import Array, Faults, Found
+from service.books.portion import PURPOSES, TRANSITIONS, Portion, Stage
+from service.domain.captures import Purpose
 from service.domain.cases import PLATFORM_ONLY, Case, CaseKind, CaseState, Evidence, digest_of
 from service.domain.transitions import Transition as T
 
 _NAMES = list(TRANSITIONS)
+_PURPOSE_NAMES = list(PURPOSES)
 _OF_CASES = of_transitions(e.CASE_EVENTS)
 _DECIDED = of_transitions({T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME})
 _BY_STEPS = (CaseKind.CLAIM, CaseKind.DISPUTE)
+
+ABOUT = {
+    **dict.fromkeys((CaseKind.RETURN_BLOCKED, CaseKind.ITEM_AT_FAULT), Purpose.FEE),
+    **dict.fromkeys((CaseKind.WRONG_FEE, CaseKind.LATE_CLAIM), Purpose.FEE),
+    CaseKind.DAMAGE_NOT_MINE: Purpose.DAMAGE,
+}
+"""The purpose of all captures that a case of the kind gives back; other kinds have no such rule."""
 
 Version = tuple[str, int]
 """An authorization id, and a version of the authorization."""
@@ -42,14 +51,16 @@ class Person(NamedTuple):
 
     owners  the operator and the currency of each authorization
     events  the events of authorizations with a case, and all that open or close one
-    given   the amounts that decided cases gave back, in minor units
+    given   the amounts that decided cases gave back of the captures for each purpose, minor units
+    charges the damage charges and the debts: every case about one may give back all of it
     """
 
     cases: list[Case]
     evidence: list[Evidence]
     owners: Mapping[str, tuple[str, str]]
     events: dict[Version, Event]
-    given: dict[Version, int]
+    given: dict[Version, Counter[str]]
+    charges: set[str]
 
 
 def check(portion: Portion, faults: Faults) -> None:
@@ -62,7 +73,7 @@ def check(portion: Portion, faults: Faults) -> None:
 
 def _people(portion: Portion) -> dict[int, Person]:
     """The people with a case, with evidence or with an event of a case, by their places."""
-    found: dict[int, Person] = defaultdict(lambda: Person([], [], {}, {}, {}))
+    found: dict[int, Person] = defaultdict(lambda: Person([], [], {}, {}, {}, set()))
     if portion.cases.count:
         of = portion.people_of(portion.cases).tolist()
         for place, row in zip(of, portion.cases.rows, strict=True):
@@ -78,13 +89,13 @@ def _people(portion: Portion) -> dict[int, Person]:
     for place, person in found.items():
         user_id = portion.people[place]
         ids = {case.authorization_id for case in person.cases}
-        codes = ((name, portion.authorization_codes.get((user_id, name))) for name in ids)
+        codes = {name: portion.authorization_codes.get((user_id, name)) for name in ids}
+        there = {name: code for name, code in codes.items() if code is not None}
         known = {
-            name: (it["operator_id"][code], it["currency"][code])
-            for name, code in codes
-            if code is not None
+            name: (it["operator_id"][code], it["currency"][code]) for name, code in there.items()
         }
-        found[place] = person._replace(owners=known)
+        charges = {name for name, code in there.items() if it["parent_id"][code]}
+        found[place] = person._replace(owners=known, charges=charges)
     _add_given(portion, found)
     return found
 
@@ -114,12 +125,29 @@ def _add_given(portion: Portion, found: dict[int, Person]) -> None:
     rows = portion.corrections
     if not rows.count:
         return
-    people = portion.people_of(rows)
-    for at in np.flatnonzero(_DECIDED[rows["transition"]]).tolist():
-        place, version = int(people[at]), int(rows["authorization_version"][at])
-        given = found[place].given
-        name = (rows["authorization_id"][at], version)
-        given[name] = given.get(name, 0) + int(rows["amount_minor"][at])
+    decided = np.flatnonzero(_DECIDED[rows["transition"]])
+    if not len(decided):
+        return
+    people, named = portion.people_of(rows), portion.authorizations_named(rows)
+    purposes = _purposes(portion, named[decided])
+    for at in decided.tolist():
+        version = (rows["authorization_id"][at], int(rows["authorization_version"][at]))
+        cited = (int(named[at]), int(rows["capture"][at]))
+        given = found[int(people[at])].given.setdefault(version, Counter())
+        given[purposes.get(cited, Purpose.FEE)] += int(rows["amount_minor"][at])
+
+
+def _purposes(portion: Portion, named: Array) -> dict[tuple[int, int], str]:
+    """The purpose of each capture of these authorizations, by the authorization and the number.
+
+    An amount without a row counts as captured for the fee.
+    """
+    captures = portion.captures
+    of = portion.authorizations_named(captures)
+    return {
+        (int(of[at]), int(captures["number"][at])): _PURPOSE_NAMES[captures["purpose"][at]]
+        for at in np.flatnonzero(np.isin(of, named)).tolist()
+    }
 
 
 def faults_of(user_id: str, person: Person) -> Iterator[tuple[str, str]]:
@@ -162,7 +190,12 @@ def _faults(case: Case, evidence: Sequence[Evidence], person: Person) -> Iterato
         yield "no event opened it"
     if case.state == CaseState.CLOSED:
         version = (case.authorization_id, case.close_version)
-        yield from _wrong_ends(case, person.events.get(version), person.given.get(version, 0))
+        given = person.given.get(version, Counter())
+        yield from _wrong_ends(case, person.events.get(version), given.total())
+        about = None if case.authorization_id in person.charges else ABOUT.get(CaseKind(case.kind))
+        others = {} if about is None else {name: given[name] for name in given if name != about}
+        if any(others.values()):
+            yield f"gives back what was captured for {' and '.join(sorted(others))}"
 
 
 def _wrong_ends(case: Case, end: Event | None, given_minor: int) -> Iterator[str]:

@@ -3,6 +3,9 @@
 A complaint is about a charge that stands, so it is opened when the rental is closed. A person whose
 item is out claims its return instead. An operator may grant what is asked, or a part of it; only
 the platform decides against the person.
+
+A complaint about the fee gives back captures for the fee, and one about damage those for damage. A
+damage charge and a debt are one charge each: every complaint that names one is about that charge.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from collections.abc import Sequence
 from service.domain import concessions, corrections, debts, settlement
 from service.domain.acts import Act, require, require_rental, require_was_out
 from service.domain.authorization import CLOSED, Authorization, State, Step, step
-from service.domain.captures import WITHOUT_ROW, Capture, Part
+from service.domain.captures import WITHOUT_ROW, Capture, Part, Purpose
+from service.domain.cases import CaseKind
 from service.domain.errors import IllegalState
 from service.domain.meter import RUNNING, Meter
 from service.domain.product import Product
@@ -67,10 +71,42 @@ def more_evidence(it: Authorization, now_us: int) -> Step:
     return step(it, (), Transition.EVIDENCE_ADDED, now_us)
 
 
-def grantable_minor(it: Authorization) -> int:
-    """The amount that a complaint can still give back: the person paid it, or is asked for it."""
-    charge_minor = it.due_minor + it.disputed_minor + it.unrecovered_minor + it.refundable_minor
-    return charge_minor + it.unheld_due_minor + it.unheld_disputed_minor
+PURPOSES = {
+    CaseKind.LATE_CLAIM: Purpose.FEE,
+    CaseKind.RETURN_BLOCKED: Purpose.FEE,
+    CaseKind.ITEM_AT_FAULT: Purpose.FEE,
+    CaseKind.WRONG_FEE: Purpose.FEE,
+    CaseKind.DAMAGE_NOT_MINE: Purpose.DAMAGE,
+}
+"""The purpose of the captures that a case is about; other kinds are about all captures."""
+
+
+def purpose_of(it: Authorization, kind: CaseKind) -> Purpose | None:
+    """The purpose of the captures that a case of the kind gives back; None means every purpose."""
+    return None if it.parent_id else PURPOSES.get(kind)
+
+
+def _newest_first(
+    it: Authorization, captures: Sequence[Capture], purpose: Purpose | None
+) -> list[Capture]:
+    every = corrections.newest_first(it, captures)
+    return every if purpose is None else [one for one in every if one.purpose is purpose]
+
+
+def grantable_minor(
+    it: Authorization, captures: Sequence[Capture] = (), purpose: Purpose | None = None
+) -> int:
+    """The amount that a complaint can still give back: the person paid it, or is asked for it.
+
+    With a purpose, it is at most what the operator keeps of the captures for it.
+    """
+    charge_minor = it.due_minor + it.unrecovered_minor + it.refundable_minor
+    if purpose is None:
+        unheld_minor = it.unheld_due_minor + it.unheld_disputed_minor
+        return charge_minor + it.disputed_minor + unheld_minor
+    these = _newest_first(it, captures, purpose)
+    open_minor = sum(one.open_minor for one in these)
+    return min(charge_minor, open_minor) + sum(one.disputed_minor for one in these)
 
 
 def grant(
@@ -79,8 +115,11 @@ def grant(
     transition: Transition,
     now_us: int,
     captures: Sequence[Capture] = (),
+    purpose: Purpose | None = None,
 ) -> Step:
     """The operator gives back an amount of the charge, at most `grantable_minor`; 0 gives nothing.
+
+    With a purpose, only captures for it are given back.
 
     Nobody owes an unpaid part of a debt without a hold any more; that part comes first.
     """
@@ -95,7 +134,7 @@ def grant(
         )
         parts = (Part(WITHOUT_ROW, dropped_minor),)
     rest_minor = amount_minor - dropped_minor
-    newest = corrections.newest_first(granted, captures)
+    newest = _newest_first(granted, captures, purpose)
     open_minor = sum(one.open_minor for one in newest)
     disputed_minor = sum(one.disputed_minor for one in newest)
     given, postings = concessions.give_back(granted, rest_minor, open_minor, disputed_minor)

@@ -506,6 +506,11 @@ class Corrected:
         """All corrections."""
         return [it for its in self._corrections.values() for it in its]
 
+    def purpose_of(self, authorization_id: str, number: int) -> str:
+        """The purpose of a capture; an amount without a row was captured for the fee."""
+        rows = self._captures.get(authorization_id, [])
+        return next((str(it.purpose) for it in rows if it.number == number), "FEE")
+
     def add_capture(self, it: CaptureRecord, row: str) -> None:
         """Takes the next capture."""
         self._captures.setdefault(it.authorization_id, []).append(it)
@@ -1034,8 +1039,8 @@ class _Person:
         """The deposits that late pick-ups took over, by authorization id."""
         self.told: dict[tuple[str, int], EventOfCase] = {}
         """The events of the person's authorizations, by their versions."""
-        self.given: dict[tuple[str, int], int] = {}
-        """The amounts that decided cases gave back."""
+        self.given: dict[tuple[str, int], Counter[str]] = {}
+        """The amounts that decided cases gave back, by the purpose of the captures."""
         self.seen: set[Transition] = set()
         """Events of the person without an authorization, and write-offs."""
 
@@ -1146,7 +1151,8 @@ class _Books:
             corrected.add_correction(made, name)
             if made.transition in (T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME):
                 version = (made.authorization_id, made.authorization_version)
-                person.given[version] = person.given.get(version, 0) + made.amount_minor
+                purpose = corrected.purpose_of(made.authorization_id, made.capture)
+                person.given.setdefault(version, Counter())[purpose] += made.amount_minor
         corrected.check()
         self._verify_cases(people, person)
         attested = Attested(person.moved, corrected.every)
@@ -1170,7 +1176,8 @@ class _Books:
             _made(_evidence_of, row, f"case_evidence/{user_id}/{row[1]}/{row[2]}/{row[3]}")
             for row in people.evidence.of(user_id)
         ]
-        told = CasesOfPerson(cases, evidence, owners, person.told, person.given)
+        charges = {name for name, it in person.moved.items() if it.authorization.parent_id}
+        told = CasesOfPerson(cases, evidence, owners, person.told, person.given, charges)
         for name, why in faults_of(user_id, told):
             raise Found("CASE", name, why)
 

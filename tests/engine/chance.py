@@ -119,6 +119,10 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Wake": (2, lambda it: it["wake_us"]),
     "ClaimReturn late": (4, lambda it: it["state"] == "SETTLED" and not it["parent_id"]),
     "OpenComplaint": (5, lambda it: it["state"] == "SETTLED" and it["captured"] + it["unheld"]),
+    "OpenComplaint mixed": (
+        4,
+        lambda it: it["state"] == "SETTLED" and 0 < it["other_captured"] < it["captured"],
+    ),
     "AddEvidence": (4, lambda it: it["open_cases"]),
     "ResolveCase": (6, lambda it: it["open_cases"]),
     "DecideCase": (2, lambda it: it["open_cases"]),
@@ -645,7 +649,7 @@ class Chance:
             return Call(kind, caller, self._fresh("f"), said)
         outcome = chance.choice((*Outcome, Outcome.FOR_USER, Outcome.IN_PART, Outcome.IN_PART))
         case = next((reference.cases[case] for case in cases if case in known), None)
-        most = grantable(it) if case is None else min(case["asked"] or grantable(it), grantable(it))
+        most = grantable(it) if case is None else reference.most_granted(it, case)
         amount = None
         if (outcome is Outcome.IN_PART) != (chance.random() < 0.05):
             amount = Money(_currency(chance), _around(chance, most))
@@ -798,6 +802,11 @@ class Chance:
                 about = chance.choice(sorted(COMPLAINTS))
                 if chance.random() < 0.7:
                     about = CaseKind.WRONG_FEE  # often again
+                if kind == "OpenComplaint mixed":
+                    # Of one purpose, and more or less than was captured for it.
+                    about = chance.choice((CaseKind.WRONG_FEE, CaseKind.DAMAGE_NOT_MINE))
+                    part = chance.choice((it["other_captured"], it["captured"]))
+                    back = chance.choice((None, back, Money("CNY", max(1, part // 3))))
                 return c.OpenComplaint(*name, about, back, "too much", "photo-1", **more)
             case what:
                 plain: Any = {

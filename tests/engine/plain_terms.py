@@ -194,6 +194,13 @@ def grantable(it: Row) -> int:
     return int(charge + debt_due(it) + it["unheld_disputed"])
 
 
+ABOUT = {
+    "LATE_CLAIM": "FEE", "RETURN_BLOCKED": "FEE", "ITEM_AT_FAULT": "FEE", "WRONG_FEE": "FEE",
+    "DAMAGE_NOT_MINE": "DAMAGE",
+}  # fmt: skip
+"""The purpose that a kind of case is about."""
+
+
 def takeable(it: Row) -> int:
     """The money that the bank can still take back: it came by the rail, even if it went out."""
     return int(it["received"] - it["charged_back"])

@@ -18,6 +18,7 @@ from tests.engine.plain_books import Key, Posting, RentalKey
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
 from tests.engine.plain_terms import (
+    ABOUT,
     AFTER_DISPUTE_US,
     ANSWER_US,
     CHARGED,
@@ -1477,7 +1478,7 @@ class Reference(Merges):
         amount: int | None = None
         if command.amount is not None:
             amount = minor(command.amount)
-            within(amount, min(case["asked"] or grantable(it), grantable(it)))
+            within(amount, self.most_granted(it, case))
         elif outcome == "FOR_OPERATOR":
             amount = 0
         if command.reason:
@@ -1513,18 +1514,34 @@ class Reference(Merges):
             self._give_back(it, name, usage, event_us, command)
         else:
             if amount is None:
-                amount = min(case["asked"] or grantable(it), grantable(it))
-            self._grant_amount(it, amount, name, event_us, command)
+                amount = self.most_granted(it, case)
+            self._grant_amount(it, amount, name, event_us, command, case["kind"])
             self._lower_fee(it, name, event_us, command)
         rows = range(before + 1, it["corrections"] + 1)
         return sum(self.corrections[it["key"], number]["amount"] for number in rows)
 
-    def _grant_amount(self, it: Row, amount: int, name: str, event_us: int, command: Any) -> None:
+    def _about(self, it: Row, kind: str) -> list[tuple[int, Row]]:
+        """The captures that a case is about: of a damage charge all, of a rental by purpose."""
+        about = None if it["parent_id"] else ABOUT.get(kind)
+        return [one for one in self._of(it) if about in (None, one[1]["purpose"])]
+
+    def most_granted(self, it: Row, case: Row) -> int:
+        """The amount that a case can give back at most."""
+        most = grantable(it)
+        if not it["parent_id"] and case["kind"] in ABOUT:
+            rows = [row for _, row in self._about(it, case["kind"])]
+            undisputed = min(most - it["disputed"], sum(map(left, rows)))
+            most = undisputed + sum(row["disputed"] for row in rows)
+        return min(case["asked"] or most, most)
+
+    def _grant_amount(
+        self, it: Row, amount: int, name: str, event_us: int, command: Any, kind: str = ""
+    ) -> None:
         """Of a debt without a hold, the unpaid part is dropped first."""
         unpaid = debt_due(it) + it["unheld_disputed"]
         dropped = min(amount, unpaid)
         of_dispute = max(0, dropped - debt_due(it))
-        postings, new, parts = self._give(it, amount - dropped, self._of(it))
+        postings, new, parts = self._give(it, amount - dropped, self._about(it, kind))
         more: Row = {}
         if it["unheld"]:
             more["unheld_dropped"] = it["unheld_dropped"] + dropped

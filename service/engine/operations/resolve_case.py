@@ -53,7 +53,7 @@ def decide(work: Work, it: ResolveCase, rows: Rows, context: Context) -> Decided
     if work.caller != PLATFORM and it.outcome is Outcome.IN_PART:
         require_whole(current, case, rows, draft)
     captures = captures_of(current, rows, draft)
-    amount_minor = _part_minor(it, case, current)
+    amount_minor = _part_minor(it, case, current, captures)
     product, decided = product_of(current, context), Transition.CASE_DECIDED
     running = meter_of(current, rows)
     step = decision(current, product, case, amount_minor, decided, now_us, captures, running)
@@ -84,15 +84,22 @@ def decision(
     meter: Meter,
 ) -> Step:
     """The step that gives back an amount, or, if it is None, all that the case asks for."""
-    most_minor = complaints.grantable_minor(current)
     if amount_minor is None and case.kind is CaseKind.LATE_CLAIM:
         docked_us = event_us if case.occurred_us is None else case.occurred_us
         return complaints.grant_return(
             current, product, docked_us, transition, event_us, captures, meter
         )
+    purpose = complaints.purpose_of(current, case.kind)
     if amount_minor is None:
-        amount_minor = min(case.asked_minor or most_minor, most_minor)
-    return complaints.grant(current, amount_minor, transition, event_us, captures)
+        amount_minor = _most_minor(case, current, captures)
+    return complaints.grant(current, amount_minor, transition, event_us, captures, purpose)
+
+
+def _most_minor(case: Case, current: Authorization, captures: list[Capture]) -> int:
+    """The amount that the case asks for and that can still be given back."""
+    purpose = complaints.purpose_of(current, case.kind)
+    most_minor = complaints.grantable_minor(current, captures, purpose)
+    return min(case.asked_minor or most_minor, most_minor)
 
 
 def _handle(work: Work, it: ResolveCase, case: Case, draft: Draft, now_us: int) -> Decided:
@@ -135,20 +142,22 @@ def _require_decision(caller: str, it: ResolveCase, case: Case) -> None:
         )
 
 
-def _part_minor(it: ResolveCase, case: Case, current: Authorization) -> int | None:
+def _part_minor(
+    it: ResolveCase, case: Case, current: Authorization, captures: list[Capture]
+) -> int | None:
     """The part that is given back; None for all that is asked. Raises InvalidInput."""
     if it.outcome is Outcome.FOR_OPERATOR:
         return 0
     if it.amount is None:
         return None
     amount_minor = positive_minor(it.amount, current)
-    most_minor = complaints.grantable_minor(current)
-    most_minor = min(case.asked_minor or most_minor, most_minor)
+    most_minor = _most_minor(case, current, captures)
     if amount_minor > most_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.range",
-            f"must be at most {most_minor}, the amount that is asked for and was not given back",
+            f"must be at most {most_minor}, the amount that the case is about and that was not"
+            " given back",
         )
     return amount_minor
 
