@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from typing import Any
 
-from service.books.columns import rows_of
+from sqlalchemy import Connection, Select, select
+
+from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.engine.records.aliases import AliasRecord
 from service.storage import schema as t
@@ -16,30 +18,44 @@ def check_aliases(connection: Connection) -> None:
     An approved alias and its survivor name the survivor in their rows, and nobody else is named.
     The lines of a merged person are cut to 0.
     """
-    a = t.aliases.c
-    query = select(*t.aliases.c).order_by(a.user_id)
-    rows = [AliasRecord(*row) for row in rows_of(connection, query)]
+    rows = [AliasRecord(*row) for row in rows_of(connection, _aliases(connection))]
     expected: dict[str, str] = {}
     for it in rows:
         if it.digest != it.right_digest:
             raise Found("ALIAS", f"aliases/{it.user_id}", "changed since it was written")
         if it.approve_us is not None:
             expected |= {it.user_id: it.survivor, it.survivor: it.survivor}
-    u = t.users.c
-    named = select(u.user_id, u.alias_of).where(u.alias_of != "").order_by(u.user_id)
-    found = {row.user_id: row.alias_of for row in connection.execute(named)}
+    found: dict[str, str] = dict(rows_of(connection, _named(connection)))
     for user_id in sorted(expected.keys() | found.keys()):
         if expected.get(user_id) != found.get(user_id):
             names = found.get(user_id, "nobody")
             raise Found("ALIAS", f"users/{user_id}", f"names {names}, which no alias tells")
-    c = t.lines.c
-    lines = (
+    lines = connection.exec_driver_sql(_merged_lines(connection).sql)
+    for user_id, currency, limit_minor, pending_minor in lines:
+        if limit_minor != pending_minor:
+            row = f"lines/{user_id}/{currency}"
+            raise Found("ALIAS", row, "a merged person's line is not cut to 0")
+
+
+@kept
+def _aliases(_connection: Connection) -> Select[Any]:
+    return select(*t.aliases.c).order_by(t.aliases.c.user_id)
+
+
+@kept
+def _named(_connection: Connection) -> Select[Any]:
+    """Selects the people whose rows name a survivor, and the survivor."""
+    u = t.users.c
+    return select(u.user_id, u.alias_of).where(u.alias_of != "").order_by(u.user_id)
+
+
+@kept
+def _merged_lines(_connection: Connection) -> Select[Any]:
+    """Selects the lines of merged people: the limit, and what is still to be cut of it."""
+    a, c = t.aliases.c, t.lines.c
+    return (
         select(c.user_id, c.currency, c.limit_minor, c.cut_pending_minor)
         .join(t.aliases, a.user_id == c.user_id)
         .where(a.approve_us.is_not(None))
         .order_by(c.user_id, c.currency)
     )
-    for user_id, currency, limit_minor, pending_minor in connection.execute(lines):
-        if limit_minor != pending_minor:
-            row = f"lines/{user_id}/{currency}"
-            raise Found("ALIAS", row, "a merged person's line is not cut to 0")

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from service.books import expectations as e
-from service.books.columns import rows_of
+from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.domain import charge_backs, suspense
 from service.domain.charge_backs import ChargeBack
@@ -40,15 +40,15 @@ def check(connection: Connection) -> None:
     """Raises Found at the first row that differs from the payments, or from its authorization."""
     payments = {
         (it.caller, it.payment_reference): it
-        for it in map(rows.payment_of, rows_of(connection, _payments()))
+        for it in map(rows.payment_of, rows_of(connection, _payments(connection)))
     }
     items = {
         (it.caller, it.payment_reference): it
-        for it in map(_item_of, rows_of(connection, _ordered(t.suspense)))
+        for it in map(_item_of, rows_of(connection, _ordered(connection, t.suspense)))
     }
     cases = {
         (it.caller, it.case_id): it
-        for it in map(_case_of, rows_of(connection, _ordered(t.charge_backs)))
+        for it in map(_case_of, rows_of(connection, _ordered(connection, t.charge_backs)))
     }
     for case in cases.values():
         _check_case(case, payments, items)
@@ -74,7 +74,8 @@ def check(connection: Connection) -> None:
             raise Found("SUSPENSE", row, "the item in suspense is not there")
 
 
-def _payments() -> Select[Any]:
+@kept
+def _payments(_connection: Connection) -> Select[Any]:
     p = t.payments.c
     matched = and_(p.payment_reference >= _FIRST, p.payment_reference < _BEYOND)
     return (
@@ -84,7 +85,8 @@ def _payments() -> Select[Any]:
     )
 
 
-def _ordered(table: Any) -> Select[Any]:
+@kept
+def _ordered(_connection: Connection, table: Any) -> Select[Any]:
     return select(table).order_by(*table.primary_key)
 
 
@@ -125,14 +127,7 @@ def _check_case(it: ChargeBack, payments: Payments, items: Mapping[Key, Suspense
 
 def _check_open(connection: Connection, cases: Sequence[ChargeBack]) -> None:
     """The open charge-backs of an authorization are at most what is charged back there."""
-    a, b = t.authorizations.c, t.charge_backs.c
-    named = and_(a.user_id == b.user_id, a.authorization_id == b.authorization_id)
-    query = (
-        select(b.user_id, b.authorization_id, b.case_id, a.charged_back_minor)
-        .select_from(t.charge_backs.join(t.authorizations, named))
-        .order_by(*t.charge_backs.primary_key)
-    )
-    stored = {row[:2]: row[3] for row in rows_of(connection, query)}
+    stored = {row[:2]: row[3] for row in rows_of(connection, _charged_back(connection))}
     open_minor: dict[Key, int] = defaultdict(int)
     for it in cases:
         open_minor[it[:2]] += it.open_minor
@@ -142,19 +137,36 @@ def _check_open(connection: Connection, cases: Sequence[ChargeBack]) -> None:
             raise Found("CHARGE_BACK", _case_row(it), "more is open than is charged back")
 
 
+@kept
+def _charged_back(_connection: Connection) -> Select[Any]:
+    """Selects the names of charge-backs, each with the amount charged back of its authorization."""
+    a, b = t.authorizations.c, t.charge_backs.c
+    named = and_(a.user_id == b.user_id, a.authorization_id == b.authorization_id)
+    return (
+        select(b.user_id, b.authorization_id, b.case_id, a.charged_back_minor)
+        .select_from(t.charge_backs.join(t.authorizations, named))
+        .order_by(*t.charge_backs.primary_key)
+    )
+
+
 def _check_proposals(connection: Connection) -> None:
     """A match is proposed to an authorization that is there."""
+    for caller, reference in rows_of(connection, _proposed_to_nobody(connection)):
+        row = f"suspense/{caller}/{reference}"
+        raise Found("SUSPENSE", row, "the proposed authorization is not there")
+
+
+@kept
+def _proposed_to_nobody(_connection: Connection) -> Select[Any]:
+    """Selects the items with a proposed authorization that is not there."""
     a, s = t.authorizations.c, t.suspense.c
     named = and_(a.user_id == s.proposed_user_id, a.authorization_id == s.proposed_authorization_id)
-    query = (
+    return (
         select(*t.suspense.primary_key)
         .select_from(t.suspense.outerjoin(t.authorizations, named))
         .where(s.proposed_by != "", a.user_id.is_(None))
         .order_by(*t.suspense.primary_key)
     )
-    for caller, reference in rows_of(connection, query):
-        row = f"suspense/{caller}/{reference}"
-        raise Found("SUSPENSE", row, "the proposed authorization is not there")
 
 
 def _check_item(

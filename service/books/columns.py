@@ -12,8 +12,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
+from functools import wraps
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import numpy as np
 from sqlalchemy import Column, Connection, Select, Table, and_, func, or_, select, true
@@ -29,7 +30,11 @@ LARGEST = 1 << 60
 """Larger numbers are kept as Python's integers, which cannot overflow."""
 LARGEST_SHARE = 1 << 14
 
+KEPT_TEXTS = 64
+"""The number of texts that are kept of one query, with other arguments each."""
+
 Row = tuple[Any, ...]
+P = ParamSpec("P")
 Codes = Mapping[Any, int]
 """The codes of a column's values, if they are few and known; an absent value has a code too."""
 _user_of = itemgetter(0)
@@ -236,17 +241,55 @@ def last_of(index: Array, size: int) -> Array:
 # -- streams ------------------------------------------------------------------------------------
 
 
+class Text(NamedTuple):
+    """A query as plain text, so that nothing converts a value on its way; and its columns."""
+
+    sql: str
+    columns: tuple[Any, ...]
+
+
+def text_of(connection: Connection, query: Text | Select[Any]) -> Text:
+    """The text of a query for this kind of database."""
+    if isinstance(query, Text):
+        return query
+    words = {"literal_binds": True}
+    sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
+    return Text(sql, tuple(query.selected_columns))
+
+
+def kept(
+    build: Callable[Concatenate[Connection, P], Select[Any]],
+) -> Callable[Concatenate[Connection, P], Text]:
+    """A function that returns the text of the query that `build` makes of the same arguments.
+
+    Each text is made once for each kind of database: making it takes longer than reading a small
+    book.
+    """
+    texts: dict[tuple[object, ...], Text] = {}
+
+    @wraps(build)
+    def text(connection: Connection, /, *arguments: P.args, **named: P.kwargs) -> Text:
+        key = (connection.dialect.name, arguments, *sorted(named.items()))
+        found = texts.get(key)
+        if found is None:
+            found = text_of(connection, build(connection, *arguments, **named))
+            if len(texts) >= KEPT_TEXTS:
+                texts.clear()
+            texts[key] = found
+        return found
+
+    return text
+
+
 class Cursor:
     """The rows of a query as the driver returns them, without SQLAlchemy's own rows."""
 
-    def __init__(self, connection: Connection, name: str, query: Select[Any]) -> None:
+    def __init__(self, connection: Connection, name: str, query: Text | Select[Any]) -> None:
         self._driver: Any = connection.dialect.loaded_dbapi
-        # As plain text, so that nothing converts a value on its way.
-        words = {"literal_binds": True}
-        sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
+        text = text_of(connection, query)
         with self._refusing():
             self._cursor: Any = backend_of(connection).named_cursor(connection, name)
-            self._cursor.execute(sql)
+            self._cursor.execute(text.sql)
 
     def fetch(self, count: int) -> list[Row]:
         """The next rows, at most `count`; raises StorageFailed if the database refuses."""
@@ -271,14 +314,14 @@ class Cursor:
 class Stream:
     """Rows in the order of their first column, which is the person, a block at a time."""
 
-    def __init__(self, connection: Connection, fields: Fields, query: Select[Any]) -> None:
+    def __init__(self, connection: Connection, fields: Fields, text: Text) -> None:
         self.fields = fields
         self.rows: list[Row] = []
         self.ended = False
         self.nobodys: Found | None = None
         """A row of no person, which comes after all others."""
-        self._block = BLOCK_VALUES // len(query.selected_columns)
-        self._cursor = Cursor(connection, f"{fields.table.name}_{id(self)}", query)
+        self._block = BLOCK_VALUES // len(text.columns)
+        self._cursor = Cursor(connection, f"{fields.table.name}_{id(self)}", text)
         self.close = self._cursor.close
 
     def fill(self) -> None:
@@ -348,8 +391,8 @@ def portions(streams: Sequence[Stream]) -> Iterator[tuple[str | None, list[list[
 class Counts(Stream):
     """The number of rows that each line has in a large table, which bounds a portion."""
 
-    def __init__(self, connection: Connection, fields: Fields, query: Select[Any]) -> None:
-        super().__init__(connection, fields, query)
+    def __init__(self, connection: Connection, fields: Fields, text: Text) -> None:
+        super().__init__(connection, fields, text)
         self._most = BLOCK_VALUES // 16
 
     def whole_before(self) -> str | None:
@@ -362,13 +405,12 @@ class Counts(Stream):
         return super().whole_before()
 
 
-def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
     """The rows of a query of a small table; each value has its declared type."""
-    columns = [column for column in query.selected_columns if isinstance(column, Column)]
+    text = text_of(connection, query)
+    columns = [column for column in text.columns if isinstance(column, Column)]
     types = [_types(column) for column in columns]
-    words = {"literal_binds": True}
-    sql = str(query.compile(dialect=connection.dialect, compile_kwargs=words))
-    for row in connection.exec_driver_sql(sql):
+    for row in connection.exec_driver_sql(text.sql):
         if not all(map(isinstance, row, types)):
             keys = [str(value) for value, at in zip(row, columns, strict=True) if at.primary_key]
             raise Found(

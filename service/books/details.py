@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, literal, select
+from sqlalchemy import Connection, Select, and_, case, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, typed
+from service.books.columns import Cursor, kept, typed
 from service.domain.verification import BookFault
 from service.engine.tables import DETAILS
 from service.storage import schema as t
@@ -22,25 +23,8 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 def wrong_details(connection: Connection, people: People) -> BookFault | None:
     """The first row of details, by its key, that is not as the operator told it, or None."""
-    d, a = t.authorization_details.c, t.authorizations.c
-    own = and_(
-        a.user_id == d.user_id,
-        a.authorization_id == d.authorization_id,
-        a.operator_id == d.operator_id,
-    )
-    wrong = case(
-        (a.version.is_(None), literal("the authorization is not there")),
-        (a.version < d.authorization_version, literal("of a later version")),
-        else_=literal(""),
-    )
-    query = (
-        select(typed(connection, list(d)), wrong, *t.recorded(t.authorization_details))
-        .select_from(t.authorization_details.outerjoin(t.authorizations, own))
-        .where(*people(d.user_id))
-        .order_by(d.user_id, d.authorization_id)
-    )
     record = CONVERTERS[DETAILS].record
-    with closing(Cursor(connection, "details", query)) as cursor:
+    with closing(Cursor(connection, "details", _details(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, found, *row in rows:
                 name = "/".join((t.authorization_details.name, *map(str, row[:2])))
@@ -52,3 +36,25 @@ def wrong_details(connection: Connection, people: People) -> BookFault | None:
                 if found:
                     return BookFault("DETAILS", name, found)
     return None
+
+
+@kept
+def _details(connection: Connection, people: People) -> Select[Any]:
+    """Selects the details; first whether each can be read, and what is wrong beside its rental."""
+    d, a = t.authorization_details.c, t.authorizations.c
+    own = and_(
+        a.user_id == d.user_id,
+        a.authorization_id == d.authorization_id,
+        a.operator_id == d.operator_id,
+    )
+    wrong = case(
+        (a.version.is_(None), literal("the authorization is not there")),
+        (a.version < d.authorization_version, literal("of a later version")),
+        else_=literal(""),
+    )
+    return (
+        select(typed(connection, list(d)), wrong, *t.recorded(t.authorization_details))
+        .select_from(t.authorization_details.outerjoin(t.authorizations, own))
+        .where(*people(d.user_id))
+        .order_by(d.user_id, d.authorization_id)
+    )

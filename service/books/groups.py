@@ -12,13 +12,13 @@ from itertools import permutations, repeat
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Select, case, literal, not_, select
+from sqlalchemy import Column, Connection, Select, case, literal, not_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import portion as p
 from service.books import texts
 from service.books.codes import among
-from service.books.columns import Codes, Columns, Fields, Kind, Row, Stream, read, typed
+from service.books.columns import Codes, Columns, Fields, Kind, Row, Stream, Text, kept, read, typed
 from service.books.faults import Array, Faults, Found, Place
 from service.books.portion import Portion
 from service.books.texts import Doubt, Rows
@@ -52,14 +52,11 @@ class Body(NamedTuple):
         grouped = [backend.text_of_group(part, order) for part in (*parts, row)]
         return select(*names, *grouped).group_by(*names).order_by(*names)
 
-    def misfits(self, connection: Connection) -> Select[Any] | None:
-        """Selects rows in which a column that is not in the text has another type than is declared;
-        None where there can be none."""
+    @property
+    def others(self) -> list[Column[Any]]:
+        """The columns that are not in the text."""
         read = {*self.names, *self.columns, "link"} - {*self.made}
-        others = [column for column in self.fields.table.c if column.name not in read]
-        if not others or backend_of(connection).checks_types:
-            return None
-        return select(literal(1)).where(not_(typed(connection, others))).limit(1)
+        return [column for column in self.fields.table.c if column.name not in read]
 
 
 def _rest(fields: Fields, *names: str) -> dict[str, Kind | Codes]:
@@ -119,8 +116,8 @@ BODIES: Final = {it.fields.table.name: it for it in (ENTRIES, AUTHORIZATIONS, EV
 class Groups(Stream):
     """The groups of a body in the order of the people; the last value of each is its text."""
 
-    def __init__(self, connection: Connection, body: Body, query: Select[Any]) -> None:
-        super().__init__(connection, body.fields, query)
+    def __init__(self, connection: Connection, body: Body, text: Text) -> None:
+        super().__init__(connection, body.fields, text)
         self._size, self._chunk = 0, GROUPS
 
     def fill(self) -> None:
@@ -147,16 +144,26 @@ class Groups(Stream):
         return taken
 
 
-def check_types(
-    connection: Connection, people: Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
-) -> None:
+People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
+
+
+def check_types(connection: Connection, people: People) -> None:
     """Raises Doubt where a column of these people that is in no text has another type."""
-    for body in BODIES.values():
-        query = body.misfits(connection)
-        if query is not None:
-            c = body.fields.table.c
-            if connection.execute(query.where(*people(c.user_id))).first() is not None:
+    if backend_of(connection).checks_types:
+        return
+    for name, body in BODIES.items():
+        if body.others:
+            text = _misfits(connection, name, people)
+            if connection.exec_driver_sql(text.sql).first() is not None:
                 raise Doubt
+
+
+@kept
+def _misfits(connection: Connection, table: str, people: People) -> Select[Any]:
+    """Selects a row in which a column that is not in the text has another type than declared."""
+    body = BODIES[table]
+    found = select(literal(1)).where(not_(typed(connection, body.others)))
+    return found.where(*people(body.fields.table.c.user_id)).limit(1)
 
 
 def _size(rows: Sequence[Row]) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, select
+from sqlalchemy import Connection, Select, Table, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, Row, typed
+from service.books.columns import Cursor, Row, kept, typed
 from service.books.receipts import DOCKINGS
 from service.domain.lapses import Lapse
 from service.domain.transitions import Transition
@@ -78,15 +79,8 @@ def _untold(
     wrong: Callable[[Row], str],
 ) -> BookFault | None:
     """The fault of the first wrong row, by its key; an event has the same values in `same`."""
-    c, o = table.c, t.outbox.c
-    told = and_(*[o[name] == c[name] for name in same], *people(o.user_id))
-    query = (
-        select(typed(connection, list(c)), o.sequence, *t.recorded(table))
-        .select_from(table.outerjoin(t.outbox, told))
-        .where(*people(c.user_id))
-        .order_by(*[c[name] for name in _KEY])
-    )
-    with closing(Cursor(connection, table.name, query)) as cursor:
+    text = _with_events(connection, people, table, same)
+    with closing(Cursor(connection, table.name, text)) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, sequence, *row in rows:
                 name = "/".join((table.name, *map(str, row[: len(_KEY)])))
@@ -98,3 +92,18 @@ def _untold(
                 if detail:
                     return BookFault(rule, name, detail)
     return None
+
+
+@kept
+def _with_events(
+    connection: Connection, people: People, table: Table, same: Sequence[str]
+) -> Select[Any]:
+    """Selects the rows of a table, each with whether it can be read and its event's number."""
+    c, o = table.c, t.outbox.c
+    told = and_(*[o[name] == c[name] for name in same], *people(o.user_id))
+    return (
+        select(typed(connection, list(c)), o.sequence, *t.recorded(table))
+        .select_from(table.outerjoin(t.outbox, told))
+        .where(*people(c.user_id))
+        .order_by(*[c[name] for name in _KEY])
+    )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, and_, case, func, literal, literal_co
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import receipts
-from service.books.columns import Cursor
+from service.books.columns import Cursor, kept
 from service.domain.verification import BookFault, Told
 from service.storage import schema as t
 from service.storage.schema.columns import NoBytes
@@ -41,8 +41,8 @@ def wrong_payload(
     Without `read_payload`, payloads are not read; only their presence is checked.
     """
     first: tuple[int, BookFault] | None = None
-    query = _query(people, newest=read_payload is not None)
-    with closing(Cursor(connection, "payloads", query)) as cursor:
+    text = _query(connection, people, newest=read_payload is not None)
+    with closing(Cursor(connection, "payloads", text)) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for sequence, wrong, newest, payload, *stored in rows:
                 if not wrong and read_payload is not None:
@@ -52,7 +52,8 @@ def wrong_payload(
     return None if first is None else first[1]
 
 
-def _query(people: People, *, newest: bool) -> Select[Any]:
+@kept
+def _query(_connection: Connection, people: People, *, newest: bool) -> Select[Any]:
     """Selects events with a wrong operator, or with only one of operator and payload.
 
     With `newest`, also selects the newest payload of each authorization, and the one with its

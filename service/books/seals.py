@@ -8,12 +8,12 @@ since.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, ScalarSelect, Select, and_, exists, func, or_, select, union
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import rows_of
+from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.domain.hash_chain import NO_LINK, seal_digest
 from service.domain.verification import Witness
@@ -42,8 +42,7 @@ class SealChain:
         if first > 1:
             before = select(_S.number, _S.digest).where(_S.number == first - 1)
             previous = next((row[1] for row in rows_of(connection, before)), NO_LINK)
-        query = select(t.seals).where(*_from(_S.number, first)).order_by(_S.number)
-        for row in rows_of(connection, query):
+        for row in rows_of(connection, _seals(connection, first)):
             previous = self._check(row, number + 1, previous, heads)
             number = row[0]
         if heads.number is not None:
@@ -88,12 +87,22 @@ def _from(number: ColumnElement[int], first: int) -> list[ColumnElement[bool]]:
     return [number >= first] if first > 1 else []
 
 
+@kept
+def _seals(_connection: Connection, first: int) -> Select[Any]:
+    return select(t.seals).where(*_from(_S.number, first)).order_by(_S.number)
+
+
+@kept
+def _sealed_heads(_connection: Connection, first: int) -> Select[Any]:
+    query = select(_H.number, _H.version, _H.head).where(*_from(_H.number, first))
+    return query.order_by(_H.number, _H.head)
+
+
 class _Heads:
     """The sealed heads in the order of their seals, read one head ahead."""
 
     def __init__(self, connection: Connection, first: int) -> None:
-        query = select(_H.number, _H.version, _H.head).where(*_from(_H.number, first))
-        self._rows = rows_of(connection, query.order_by(_H.number, _H.head))
+        self._rows = rows_of(connection, _sealed_heads(connection, first))
         self._next()
 
     def _next(self) -> None:

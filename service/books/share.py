@@ -13,12 +13,20 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
 from service.books.beside import wrong_beside
-from service.books.columns import Counts, Cursor, Row, Stream, portions, typed
+from service.books.columns import Counts, Cursor, Row, Stream, kept, portions, typed
 from service.books.consents import wrong_consent
 from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
-from service.books.groups import BODIES, Body, Groups, Trial, check_types, portion_of_groups
+from service.books.groups import (
+    BODIES,
+    Body,
+    Groups,
+    People,
+    Trial,
+    check_types,
+    portion_of_groups,
+)
 from service.books.lapses import wrong_decision, wrong_lapse, wrong_unposted
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
@@ -71,6 +79,10 @@ class Share(NamedTuple):
         if self.start is not None:
             bounds.append(user_id.in_(self.start.moved()))
         return bounds
+
+
+EVERYBODY = Share()
+"""The share of a verification of everything by one process."""
 
 
 class Part(NamedTuple):
@@ -217,7 +229,7 @@ def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None,
 def _verify_doubted(connection: Connection, share: Share, counts: _Counts) -> None:
     """Verifies people value by value; raises Found at the first fault."""
     with ExitStack() as stack:
-        entries = Cursor(connection, "entries_of_people", _entries(connection, share))
+        entries = Cursor(connection, "entries_of_people", _entries(connection, share.people))
         stack.callback(entries.close)
         for _, taken in portions(_streams(connection, share, stack)):
             faults = Faults()
@@ -231,32 +243,49 @@ def _streams(
     """All tables that belong to people, side by side, in the order of FIELDS; open until the stack
     is left. The tables in `bodies` are read in groups."""
     streams: list[Stream] = []
-    for fields in FIELDS:
-        c, conditions = fields.table.c, share.people(fields.table.c.user_id)
+    for place, fields in enumerate(FIELDS):
         body = bodies.get(fields.table.name)
         if body is not None:
-            streams.append(Groups(connection, body, body.query(connection).where(*conditions)))
+            text = _grouped(connection, fields.table.name, share.people)
+            streams.append(Groups(connection, body, text))
         elif fields is portion.REQUESTS:
-            streams.append(Stream(connection, fields, _requests().where(*conditions)))
+            streams.append(Stream(connection, fields, _requests(connection, share.people)))
         elif fields is portion.ENTRY_COUNTS:
-            streams.append(Counts(connection, fields, _entry_counts().where(*conditions)))
+            streams.append(Counts(connection, fields, _entry_counts(connection, share.people)))
         else:
-            order = (c[name] for name in _ORDERS[fields.table.name])
-            query = fields.query(connection).where(*conditions).order_by(*order)
-            streams.append(Stream(connection, fields, query))
+            streams.append(Stream(connection, fields, _single(connection, place, share.people)))
         stack.callback(streams[-1].close)
     return streams
 
 
-def _entry_counts() -> Select[Any]:
+@kept
+def _grouped(connection: Connection, table: str, people: People) -> Select[Any]:
+    """Selects the groups of a table."""
+    body = BODIES[table]
+    return body.query(connection).where(*people(body.fields.table.c.user_id))
+
+
+@kept
+def _single(connection: Connection, place: int, people: People) -> Select[Any]:
+    """Selects the rows of the table at this place of FIELDS, value by value."""
+    fields = FIELDS[place]
+    c = fields.table.c
+    order = (c[name] for name in _ORDERS[fields.table.name])
+    return fields.query(connection).where(*people(c.user_id)).order_by(*order)
+
+
+@kept
+def _entry_counts(_connection: Connection, people: People) -> Select[Any]:
     """Selects the number of entries of each line, which the index alone gives."""
     c = t.entries.c
     line = (c.user_id, c.currency)
     count, first = func.count().label("count"), func.min(c.sequence).label("sequence")
-    return select(*line, count, first, true()).group_by(*line).order_by(*line)
+    counts = select(*line, count, first, true()).where(*people(c.user_id))
+    return counts.group_by(*line).order_by(*line)
 
 
-def _entries(connection: Connection, share: Share) -> Select[Any]:
+@kept
+def _entries(connection: Connection, people: People) -> Select[Any]:
     """Selects the entries of all lines, line by line."""
     c = t.entries.c
     texts = [c.operator_id, c.authorization_id, c.transition, c.book, c.debit, c.credit]
@@ -267,12 +296,13 @@ def _entries(connection: Connection, share: Share) -> Select[Any]:
     read = [joined[name] if name in joined else c[name] for name in portion.ENTRIES.columns]
     return (
         select(*read, typed(connection, texts))
-        .where(*share.people(c.user_id))
+        .where(*people(c.user_id))
         .order_by(c.user_id, c.currency, c.sequence)
     )
 
 
-def _requests() -> Select[Any]:
+@kept
+def _requests(_connection: Connection, people: People) -> Select[Any]:
     """Selects the number of stored calls for each authorization."""
     r = t.requests.c
     about = (r.user_id, r.authorization_id)
@@ -282,7 +312,12 @@ def _requests() -> Select[Any]:
     started = func.max(case((r.method == START_RENTAL, 1), else_=0))
     calls = (others + started).label("count")
     known = r.authorization_id != ""
-    return select(*about, calls, true()).where(known).group_by(*about).order_by(*about)
+    return (
+        select(*about, calls, true())
+        .where(known, *people(r.user_id))
+        .group_by(*about)
+        .order_by(*about)
+    )
 
 
 # -- rows that name each other, and kept answers ------------------------------------------------
@@ -293,11 +328,18 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
     for number, reference in enumerate(REFERENCES):
         if reference.seen_by_person and reference.table.name not in alone:
             continue
-        keys = connection.execute(reference.of(share.people)).first()
+        text = _partnerless(connection, number, share.people)
+        keys = connection.exec_driver_sql(text.sql).first()
         if keys is not None:
             fault = BookFault(reference.rule, reference.row(keys), reference.detail)
             found.append((number, fault))
     return found
+
+
+@kept
+def _partnerless(_connection: Connection, number: int, people: People) -> Select[Any]:
+    """Selects the first row without its partner of the reference of this number."""
+    return REFERENCES[number].of(people)
 
 
 def _wrong_answer(
@@ -321,17 +363,22 @@ def _wrong_answer(
 def _read_answers(
     connection: Connection, share: Share, read_answer: ReadAnswer, *, named: bool
 ) -> None:
+    text = _answers(connection, share.people, named=named)
+    with closing(Cursor(connection, "answers", text)) as cursor:
+        while rows := cursor.fetch(ANSWERS):
+            _check_answers(rows, read_answer)
+
+
+@kept
+def _answers(_connection: Connection, people: People, *, named: bool) -> Select[Any]:
+    """Selects the stored answers; with `named`, in the order of their keys, which it selects."""
     r = t.requests.c
     key = (r.caller, r.request_id) if named else ()
     # A command of the shell keeps the text that it prints.
     query = select(r.method, r.answer, r.user_id, r.authorization_id, *key).where(
-        r.caller != ADMIN, *share.people(r.user_id)
+        r.caller != ADMIN, *people(r.user_id)
     )
-    if named:
-        query = query.order_by(*key)
-    with closing(Cursor(connection, "answers", query)) as cursor:
-        while rows := cursor.fetch(ANSWERS):
-            _check_answers(rows, read_answer)
+    return query.order_by(*key) if named else query
 
 
 def _check_answers(rows: Sequence[Row], read_answer: ReadAnswer) -> None:

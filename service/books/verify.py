@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Select, select
 
 from service.books import charge_backs
 from service.books.aliases import check_aliases
-from service.books.columns import rows_of
+from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.payloads import ReadPayload
 from service.books.processes import Elsewhere, at_one_state
 from service.books.seals import SealChain, Start, start_at
-from service.books.share import Part, ReadAnswer, Readers, Share
+from service.books.share import EVERYBODY, Part, ReadAnswer, Readers
 from service.domain.errors import FreeholdError
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import SealKeys
@@ -80,7 +80,7 @@ def verify_books(
                 first = start.oldest(team.connection)
                 unchecked = _unchecked(team.connection, start, first)
             chain.check(team.connection, first)
-            parts = team.verify(Share(start=start))
+            parts = team.verify(EVERYBODY if start is None else EVERYBODY._replace(start=start))
             fault = _first(team.connection, parts, start)
         except Found as found:
             fault = found.fault
@@ -121,14 +121,18 @@ def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
     for part in parts:
         for key, amount_minor in part.payable.items():
             payable[key] += amount_minor
-    p = t.operator_payables.c
-    query = select(t.operator_payables).order_by(p.operator_id, p.currency, p.batch_id)
-    for operator_id, currency, _, amount_minor in rows_of(connection, query):
+    for operator_id, currency, _, amount_minor in rows_of(connection, _payables(connection)):
         payable[operator_id, currency] -= amount_minor
     for key in sorted(payable):
         if payable[key]:
             name = "/".join(("operator_payables", *key))
             raise Found("OPERATOR_PAYABLE", name, f"the entries sum to {payable[key]} more")
+
+
+@kept
+def _payables(_connection: Connection) -> Select[tuple[str, str, str, int]]:
+    p = t.operator_payables.c
+    return select(t.operator_payables).order_by(p.operator_id, p.currency, p.batch_id)
 
 
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
