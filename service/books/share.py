@@ -22,7 +22,6 @@ from service.books.groups import (
     BODIES,
     Body,
     Groups,
-    People,
     Trial,
     check_types,
     portion_of_groups,
@@ -229,7 +228,7 @@ def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None,
 def _verify_doubted(connection: Connection, share: Share, counts: _Counts) -> None:
     """Verifies people value by value; raises Found at the first fault."""
     with ExitStack() as stack:
-        entries = Cursor(connection, "entries_of_people", _entries(connection, share.people))
+        entries = Cursor(connection, "entries_of_people", _entries(connection, share))
         stack.callback(entries.close)
         for _, taken in portions(_streams(connection, share, stack)):
             faults = Faults()
@@ -246,46 +245,46 @@ def _streams(
     for place, fields in enumerate(FIELDS):
         body = bodies.get(fields.table.name)
         if body is not None:
-            text = _grouped(connection, fields.table.name, share.people)
+            text = _grouped(connection, fields.table.name, share)
             streams.append(Groups(connection, body, text))
         elif fields is portion.REQUESTS:
-            streams.append(Stream(connection, fields, _requests(connection, share.people)))
+            streams.append(Stream(connection, fields, _requests(connection, share)))
         elif fields is portion.ENTRY_COUNTS:
-            streams.append(Counts(connection, fields, _entry_counts(connection, share.people)))
+            streams.append(Counts(connection, fields, _entry_counts(connection, share)))
         else:
-            streams.append(Stream(connection, fields, _single(connection, place, share.people)))
+            streams.append(Stream(connection, fields, _single(connection, place, share)))
         stack.callback(streams[-1].close)
     return streams
 
 
 @kept
-def _grouped(connection: Connection, table: str, people: People) -> Select[Any]:
+def _grouped(connection: Connection, table: str, share: Share) -> Select[Any]:
     """Selects the groups of a table."""
     body = BODIES[table]
-    return body.query(connection).where(*people(body.fields.table.c.user_id))
+    return body.query(connection).where(*share.people(body.fields.table.c.user_id))
 
 
 @kept
-def _single(connection: Connection, place: int, people: People) -> Select[Any]:
+def _single(connection: Connection, place: int, share: Share) -> Select[Any]:
     """Selects the rows of the table at this place of FIELDS, value by value."""
     fields = FIELDS[place]
     c = fields.table.c
     order = (c[name] for name in _ORDERS[fields.table.name])
-    return fields.query(connection).where(*people(c.user_id)).order_by(*order)
+    return fields.query(connection).where(*share.people(c.user_id)).order_by(*order)
 
 
 @kept
-def _entry_counts(_connection: Connection, people: People) -> Select[Any]:
+def _entry_counts(_connection: Connection, share: Share) -> Select[Any]:
     """Selects the number of entries of each line, which the index alone gives."""
     c = t.entries.c
     line = (c.user_id, c.currency)
     count, first = func.count().label("count"), func.min(c.sequence).label("sequence")
-    counts = select(*line, count, first, true()).where(*people(c.user_id))
+    counts = select(*line, count, first, true()).where(*share.people(c.user_id))
     return counts.group_by(*line).order_by(*line)
 
 
 @kept
-def _entries(connection: Connection, people: People) -> Select[Any]:
+def _entries(connection: Connection, share: Share) -> Select[Any]:
     """Selects the entries of all lines, line by line."""
     c = t.entries.c
     texts = [c.operator_id, c.authorization_id, c.transition, c.book, c.debit, c.credit]
@@ -296,13 +295,13 @@ def _entries(connection: Connection, people: People) -> Select[Any]:
     read = [joined[name] if name in joined else c[name] for name in portion.ENTRIES.columns]
     return (
         select(*read, typed(connection, texts))
-        .where(*people(c.user_id))
+        .where(*share.people(c.user_id))
         .order_by(c.user_id, c.currency, c.sequence)
     )
 
 
 @kept
-def _requests(_connection: Connection, people: People) -> Select[Any]:
+def _requests(_connection: Connection, share: Share) -> Select[Any]:
     """Selects the number of stored calls for each authorization."""
     r = t.requests.c
     about = (r.user_id, r.authorization_id)
@@ -314,7 +313,7 @@ def _requests(_connection: Connection, people: People) -> Select[Any]:
     known = r.authorization_id != ""
     return (
         select(*about, calls, true())
-        .where(known, *people(r.user_id))
+        .where(known, *share.people(r.user_id))
         .group_by(*about)
         .order_by(*about)
     )
@@ -328,7 +327,7 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
     for number, reference in enumerate(REFERENCES):
         if reference.seen_by_person and reference.table.name not in alone:
             continue
-        text = _partnerless(connection, number, share.people)
+        text = _partnerless(connection, number, share)
         keys = connection.exec_driver_sql(text.sql).first()
         if keys is not None:
             fault = BookFault(reference.rule, reference.row(keys), reference.detail)
@@ -337,9 +336,9 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
 
 
 @kept
-def _partnerless(_connection: Connection, number: int, people: People) -> Select[Any]:
+def _partnerless(_connection: Connection, number: int, share: Share) -> Select[Any]:
     """Selects the first row without its partner of the reference of this number."""
-    return REFERENCES[number].of(people)
+    return REFERENCES[number].of(share.people)
 
 
 def _wrong_answer(
@@ -363,20 +362,20 @@ def _wrong_answer(
 def _read_answers(
     connection: Connection, share: Share, read_answer: ReadAnswer, *, named: bool
 ) -> None:
-    text = _answers(connection, share.people, named=named)
+    text = _answers(connection, share, named=named)
     with closing(Cursor(connection, "answers", text)) as cursor:
         while rows := cursor.fetch(ANSWERS):
             _check_answers(rows, read_answer)
 
 
 @kept
-def _answers(_connection: Connection, people: People, *, named: bool) -> Select[Any]:
+def _answers(_connection: Connection, share: Share, *, named: bool) -> Select[Any]:
     """Selects the stored answers; with `named`, in the order of their keys, which it selects."""
     r = t.requests.c
     key = (r.caller, r.request_id) if named else ()
     # A command of the shell keeps the text that it prints.
     query = select(r.method, r.answer, r.user_id, r.authorization_id, *key).where(
-        r.caller != ADMIN, *people(r.user_id)
+        r.caller != ADMIN, *share.people(r.user_id)
     )
     return query.order_by(*key) if named else query
 

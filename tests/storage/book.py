@@ -492,7 +492,10 @@ def attack(file: Path) -> Iterator[sqlite3.Connection]:
     """The file in the hands of an attacker, without triggers and CHECKs."""
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA ignore_check_constraints=ON")
+    connection.execute("PRAGMA synchronous=OFF")
     triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    # In one transaction: each on its own takes as long as all together.
+    connection.execute("BEGIN")
     for (name,) in connection.execute(triggers).fetchall():
         connection.execute(f"DROP TRIGGER {name}")
     try:

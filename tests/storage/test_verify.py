@@ -1448,18 +1448,19 @@ def _first_seal(file: Path) -> str:
     return f"entries/ann/CNY/{version}"
 
 
-def _where(file: Path) -> Where:
-    where = Where(file)
+@pytest.fixture(scope="module")
+def where(lived: tuple[Path, list[SealRecord]]) -> Where:
+    """Names for rows of the book."""
+    where = Where(lived[0] / "book.db.whole")
     for name in ("lowered", "captured"):
         where[f"after_{name}"] = int(str(where[name])) + 1
     return where
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found(books: Path, name: str) -> None:
+def test_a_planted_fault_is_found(books: Path, where: Where, name: str) -> None:
     """A file changed by hand is found, with the broken rule and the row."""
     statements, rule, row = PLANTED[name]
-    where = _where(books)
     tamper(books, *(statement.format(**where) for statement in statements))
     fault = verified(books).fault
     assert fault is not None
@@ -1468,10 +1469,9 @@ def test_a_planted_fault_is_found(books: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_forged_chain_is_found(books: Path, name: str) -> None:
+def test_a_forged_chain_is_found(books: Path, where: Where, name: str) -> None:
     """A chain whose links were all made anew is found by its content or by its seals."""
     statements, rule, row = FORGED[name]
-    where = _where(books)
     tamper(books, *(statement.format(**where) for statement in statements))
     relink(books)
     fault = verified(books).fault
@@ -1645,9 +1645,8 @@ def test_removed_seals_are_found_by_a_witness(
     assert (fault.rule, fault.row) == ("SEAL_MISSING", f"seals/{seals[-1].number}")
 
 
-def test_a_rewritten_chain_is_found_by_its_seals_alone(books: Path) -> None:
+def test_a_rewritten_chain_is_found_by_its_seals_alone(books: Path, where: Where) -> None:
     """A chain made anew is correct in itself; only its seals reveal the change."""
-    where = _where(books)
     tamper(books, f"{E} event_us=event_us-1 {AT}{where['reversed']}", *_EARLIER)
     relink(books)
     with attack(books) as connection:
