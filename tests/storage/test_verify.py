@@ -302,7 +302,7 @@ def test_memory_is_bounded_by_a_portion(books: Path, monkeypatch: pytest.MonkeyP
     """Three times as many people take no more memory to verify."""
     monkeypatch.setattr(columns, "BLOCK_VALUES", 1_024)  # A few of the people have many rows.
     monkeypatch.setattr(groups, "PORTION_BYTES", 16_384)
-    multiply(books, 200)
+    multiply(books, 20)
     peak_bytes(books)  # Objects that are kept for later exist now.
     few = peak_bytes(books)
     multiply(books, 2)
