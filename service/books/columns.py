@@ -421,6 +421,13 @@ def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
         yield tuple(row)
 
 
+def first_of(connection: Connection, text: Text) -> Row | None:
+    """The first row of a query that selects at most one, or None; the server opens no cursor."""
+    found = connection.exec_driver_sql(text.sql, execution_options={"stream_results": False})
+    row = found.first()
+    return None if row is None else tuple(row)
+
+
 def _types(column: Column[Any]) -> tuple[type, ...]:
     python_type = column.type.python_type
     return (python_type, type(None)) if column.nullable else (python_type,)

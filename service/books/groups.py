@@ -18,7 +18,19 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import portion as p
 from service.books import texts
 from service.books.codes import among
-from service.books.columns import Codes, Columns, Fields, Kind, Row, Stream, Text, kept, read, typed
+from service.books.columns import (
+    Codes,
+    Columns,
+    Fields,
+    Kind,
+    Row,
+    Stream,
+    Text,
+    first_of,
+    kept,
+    read,
+    typed,
+)
 from service.books.faults import Array, Faults, Found, Place
 from service.books.portion import Portion
 from service.books.texts import Doubt, Rows
@@ -152,10 +164,8 @@ def check_types(connection: Connection, people: People) -> None:
     if backend_of(connection).checks_types:
         return
     for name, body in BODIES.items():
-        if body.others:
-            text = _misfits(connection, name, people)
-            if connection.exec_driver_sql(text.sql).first() is not None:
-                raise Doubt
+        if body.others and first_of(connection, _misfits(connection, name, people)) is not None:
+            raise Doubt
 
 
 @kept

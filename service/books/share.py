@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import attestations, authorizations, captures, cases, portion
 from service.books.authorizations import Attribution
 from service.books.beside import wrong_beside
-from service.books.columns import Counts, Cursor, Row, Stream, kept, portions, typed
+from service.books.columns import Counts, Cursor, Row, Stream, first_of, kept, portions, typed
 from service.books.consents import wrong_consent
 from service.books.details import wrong_details
 from service.books.events import Story
@@ -327,8 +327,7 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
     for number, reference in enumerate(REFERENCES):
         if reference.seen_by_person and reference.table.name not in alone:
             continue
-        text = _partnerless(connection, number, share)
-        keys = connection.exec_driver_sql(text.sql).first()
+        keys = first_of(connection, _partnerless(connection, number, share))
         if keys is not None:
             fault = BookFault(reference.rule, reference.row(keys), reference.detail)
             found.append((number, fault))
