@@ -6,10 +6,11 @@ that asks for `file` is about SQLite's files.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
 from typing import TYPE_CHECKING, Protocol
@@ -133,6 +134,22 @@ class PostgresDatabases:
             self.cluster.drop(name)
         else:
             self.cluster.give_back(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects the tests without the garbage collector, and then keeps all that exists from it.
+
+    Modules and tests live to the end. Walking them took a third of the collection's CPU time, and
+    a fifteenth of that of the tests. The thresholds are the server's.
+    """
+    gc.disable()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
