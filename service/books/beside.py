@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, and_, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import expectations as e
-from service.books.columns import Cursor
+from service.books.columns import Cursor, kept
 from service.books.lapses import TOLD_BY
 from service.books.payloads import ReadPayload
 from service.books.receipts import docks
@@ -60,7 +60,7 @@ def wrong_beside(
     """The fault of the first event of which a row or the receipt is missing, or None."""
     first: tuple[int, BookFault] | None = None
     any_bare = False
-    with closing(Cursor(connection, "beside", _missing().where(*people(t.outbox.c.user_id)))) as it:
+    with closing(Cursor(connection, "beside", _missing(connection, people))) as it:
         while rows := it.fetch(TOGETHER):
             for row in rows:
                 any_bare |= bool(row[-1])
@@ -72,7 +72,8 @@ def wrong_beside(
     return _cut_receipt(connection, people, read_payload) if any_bare else None
 
 
-def _missing() -> Select[Any]:
+@kept
+def _missing(_connection: Connection, people: People) -> Select[Any]:
     """Selects the events whose bytes may tell of a row that is not there, or that have no receipt.
 
     Last come conditions: the row of each kind is missing, the receipt of an end by time is missing,
@@ -111,7 +112,7 @@ def _missing() -> Select[Any]:
     bare = and_(docks(), not_(has(RECEIPT)))
     names = (o.user_id, o.authorization_id, o.authorization_version)
     return select(o.sequence, *names, o.payload, *missing, and_(bare, by_time), bare).where(
-        or_(*missing, bare)
+        or_(*missing, bare), *people(o.user_id)
     )
 
 
@@ -157,20 +158,25 @@ def _cut_receipt(
     connection: Connection, people: People, read_payload: ReadPayload
 ) -> BookFault | None:
     """The first settlement whose event has no receipt, although its answer has one, or None."""
+    found: list[int] = []
+    with closing(Cursor(connection, "receipts", _bare(connection, people))) as cursor:
+        while rows := cursor.fetch(TOGETHER):
+            found += [row[0] for row in rows if _gave_receipt(row, read_payload)]
+    return _without_receipt(min(found)) if found else None
+
+
+@kept
+def _bare(_connection: Connection, people: People) -> Select[Any]:
+    """Selects the settlements whose event has no receipt, each with an answer that may have one."""
     o, r = t.outbox.c, t.requests.c
     bare = and_(docks(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
     same = and_(r.user_id == o.user_id, r.authorization_id == o.authorization_id)
     names = (o.user_id, o.authorization_id, o.authorization_version)
-    query = (
+    return (
         select(o.sequence, *names, r.answer)
         .join_from(t.outbox, t.requests, same)
         .where(bare, HasBytes(r.answer, TAGS[RECEIPT]))
     )
-    found: list[int] = []
-    with closing(Cursor(connection, "receipts", query)) as cursor:
-        while rows := cursor.fetch(TOGETHER):
-            found += [row[0] for row in rows if _gave_receipt(row, read_payload)]
-    return _without_receipt(min(found)) if found else None
 
 
 def _gave_receipt(row: Sequence[Any], read_payload: ReadPayload) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, or_, select
+from sqlalchemy import Connection, Select, and_, case, exists, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, typed
+from service.books.columns import Cursor, first_of, kept, typed
 from service.books.expectations import CONSENTED
 from service.domain.captures import Purpose
 from service.domain.verification import BookFault
@@ -29,17 +30,7 @@ def wrong_consent(connection: Connection, people: People) -> BookFault | None:
     A charge is above the bound of the terms alone or together with others. Only the former is
     checked, because others may have been given up since.
     """
-    c, o, a = t.consents.c, t.outbox.c, t.authorizations.c
-    names = ("user_id", "authorization_id", "authorization_version", "record_us")
-    told = and_(*[o[name] == c[name] for name in names], *people(o.user_id))
-    own = and_(*[a[name] == c[name] for name in ("user_id", "authorization_id", "operator_id")])
-    query = (
-        select(typed(connection, list(c)), o.transition, a.parent_id, *t.recorded(t.consents))
-        .select_from(t.consents.outerjoin(t.outbox, told).outerjoin(t.authorizations, own))
-        .where(*people(c.user_id))
-        .order_by(c.user_id, c.authorization_id, c.authorization_version)
-    )
-    with closing(Cursor(connection, "consents", query)) as cursor:
+    with closing(Cursor(connection, "consents", _consents(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, transition, parent_id, *row in rows:
                 name = "/".join(("consents", *map(str, row[:3])))
@@ -54,13 +45,44 @@ def wrong_consent(connection: Connection, people: People) -> BookFault | None:
     return _wrong_charge(connection, people)
 
 
+@kept
+def _consents(connection: Connection, people: People) -> Select[Any]:
+    """Selects the consents, each with whether it can be read, and its event and rental."""
+    c, o, a = t.consents.c, t.outbox.c, t.authorizations.c
+    names = ("user_id", "authorization_id", "authorization_version", "record_us")
+    told = and_(*[o[name] == c[name] for name in names], *people(o.user_id))
+    own = and_(*[a[name] == c[name] for name in ("user_id", "authorization_id", "operator_id")])
+    return (
+        select(typed(connection, list(c)), o.transition, a.parent_id, *t.recorded(t.consents))
+        .select_from(t.consents.outerjoin(t.outbox, told).outerjoin(t.authorizations, own))
+        .where(*people(c.user_id))
+        .order_by(c.user_id, c.authorization_id, c.authorization_version)
+    )
+
+
 def _wrong_charge(connection: Connection, people: People) -> BookFault | None:
     """The first charge for damage that is above the bound of its rental's terms alone, and to which
     nobody consented; None if no terms have a bound."""
+    if first_of(connection, _bounded(connection)) is None:
+        return None
+    found = first_of(connection, _charged(connection, people))
+    if found is None:
+        return None
+    return BookFault("CONSENTS", "users/{}/authorizations/{}".format(*found), "nobody consented")
+
+
+@kept
+def _bounded(_connection: Connection) -> Select[Any]:
+    """Selects the terms of a product that have a bound, if any have one."""
+    p = t.products.c
+    return select(p.product_id).where(p.damage_without_consent_minor.is_not(None)).limit(1)
+
+
+@kept
+def _charged(_connection: Connection, people: People) -> Select[Any]:
+    """Selects the first charge above the bound of its terms to which nobody consented."""
     p = t.products.c
     bound = p.damage_without_consent_minor
-    if not connection.scalar(select(exists().where(bound.is_not(None)))):
-        return None
     charge, rental = t.authorizations.c, t.authorizations.alias("rentals")
     c, d, k = t.consents.c, t.debts.c, t.captures.c
     damaged = case((charge.parent_id == "", charge.authorization_id), else_=charge.parent_id)
@@ -96,13 +118,10 @@ def _wrong_charge(connection: Connection, people: People) -> BookFault | None:
             charge.unheld_minor != 0, exists().where(booked).correlate(t.authorizations, t.products)
         ),
     )
-    query = (
+    return (
         select(charge.user_id, charge.authorization_id)
         .select_from(t.authorizations.join(rental, of_rental).join(t.products, terms))
         .where(bound.is_not(None), wrong, *people(charge.user_id))
         .order_by(charge.user_id, charge.authorization_id)
+        .limit(1)
     )
-    found = connection.execute(query.limit(1)).first()
-    if found is None:
-        return None
-    return BookFault("CONSENTS", "users/{}/authorizations/{}".format(*found), "nobody consented")
