@@ -188,6 +188,10 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.OPERATOR_PAYABLE, A.RECEIVABLE_UNHELD): _moves(
             paid_minor=1, elsewhere_minor=1, elsewhere=1
         ),
+        (A.OPERATOR_PAYABLE, A.RECOVERY): _moves(recovered_minor=1, elsewhere_minor=1, elsewhere=1),
+        (A.OPERATOR_PAYABLE, A.REFUND_PAYABLE): _moves(
+            refund_payable_minor=1, elsewhere_minor=1, elsewhere=1
+        ),
         **_EARNED,
         **_REPAID,
     },

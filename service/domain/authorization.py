@@ -121,7 +121,7 @@ class Authorization(NamedTuple):
 
     `refunded_minor` was given back after payment. `refund_payable_minor` is owed to the person in
     cash. `received_minor` came by the payment rail, less the amounts that a bank took back for
-    good. `elsewhere_minor` is the part of the paid amount that was paid to the operator.
+    good. `elsewhere_minor` was paid to the operator, at most the paid amount.
     `overpaid_minor` went out beyond the amount owed: the person got it twice, and owes it.
     `overpaid_written_off_minor` is such an amount that nobody expects back. What is owed to the
     person later pays it first.

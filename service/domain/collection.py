@@ -72,18 +72,32 @@ RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
 
 
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person paid the operator: Freehold owes the operator less, and keeps its commission."""
+    """The person paid the operator: Freehold owes the operator less, and keeps its commission.
+
+    It pays what is due, then what was written off. The person had paid the rest by the rail before:
+    it is owed back, as if the operator had told it first. The operator can have got at most the
+    charge, so more than that raises InvalidInput.
+    """
     require(it, RECORD_PAID_ELSEWHERE)
-    _within(amount_minor, it.collectable_minor, "due")
+    by_rail_minor = it.paid_minor - it.elsewhere_minor
+    most_minor = it.collectable_minor + by_rail_minor
+    _within(amount_minor, most_minor, "due, or paid and not to the operator")
     if it.unheld_minor:
         return debts.pay_elsewhere(it, amount_minor, now_us)
+    paid_minor = min(amount_minor, it.due_minor)
+    recovered_minor = min(amount_minor - paid_minor, it.unrecovered_minor)
+    excess_minor = amount_minor - paid_minor - recovered_minor
     paid = it._replace(
-        paid_minor=it.paid_minor + amount_minor,
+        paid_minor=it.paid_minor + paid_minor,
+        recovered_minor=it.recovered_minor + recovered_minor,
+        refund_payable_minor=it.refund_payable_minor + excess_minor,
         elsewhere_minor=it.elsewhere_minor + amount_minor,
     )
     postings = (
-        Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE, amount_minor),
-        Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
+        Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE, paid_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, paid_minor),
+        Posting(Account.OPERATOR_PAYABLE, Account.RECOVERY, recovered_minor),
+        Posting(Account.OPERATOR_PAYABLE, Account.REFUND_PAYABLE, excess_minor),
     )
     return step(paid, postings, Transition.PAID_ELSEWHERE, now_us)
 

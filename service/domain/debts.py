@@ -105,11 +105,23 @@ def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """The person paid the operator, who owes Freehold the commission on the amount."""
-    captured, earned = _captured(it, amount_minor)
-    paid = captured._replace(elsewhere_minor=it.elsewhere_minor + amount_minor)
-    received = Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE_UNHELD, amount_minor)
-    return step(paid, (received, *earned), Transition.PAID_ELSEWHERE, now_us)
+    """The person paid the operator, who owes Freehold the commission on the amount.
+
+    The part that the person had paid by the rail before is owed back.
+    """
+    paid_minor = min(amount_minor, it.unheld_due_minor)
+    excess_minor = amount_minor - paid_minor
+    captured, earned = _captured(it, paid_minor)
+    paid = captured._replace(
+        refund_payable_minor=it.refund_payable_minor + excess_minor,
+        elsewhere_minor=it.elsewhere_minor + amount_minor,
+    )
+    postings = (
+        Posting(Account.OPERATOR_PAYABLE, Account.RECEIVABLE_UNHELD, paid_minor),
+        *earned,
+        Posting(Account.OPERATOR_PAYABLE, Account.REFUND_PAYABLE, excess_minor),
+    )
+    return step(paid, postings, Transition.PAID_ELSEWHERE, now_us)
 
 
 def set_off(it: Authorization, amount_minor: int, at_us: int) -> Step:

@@ -366,7 +366,7 @@ def in_hand() -> Authorization:
 
 
 BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
-    ("paid elsewhere", collection.pay_elsewhere, paid(400), 600),
+    ("paid elsewhere", collection.pay_elsewhere, paid(400), 1_000),
     ("lowered", collection.lower, paid(400), 600),
     ("disputed", collection.open_dispute, disputed(), 600),
     ("refunded", collection.refund, paid(600), 600),

@@ -102,6 +102,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPayment twice": (3, lambda it: it["overpaid"]),
     "RecordPayment lost": (5, lambda it: it["overpaid_written_off"]),
     "RecordPaidElsewhere": (3, asked),
+    "RecordPaidElsewhere twice": (4, lambda it: it["paid"] > it["elsewhere"]),
     "LowerCharge": (4, asked),
     "ForgiveCharge": (2, due),
     "RefundCharge": (4, refundable),
@@ -667,6 +668,7 @@ class Chance:
         reason = chance.choice(("", "", "too high", "用户投诉"))
         amounts = {
             "Decrease": held, "RecordPaidElsewhere": asked(it), "LowerCharge": asked(it),
+            "RecordPaidElsewhere twice": asked(it) + it["paid"] - it["elsewhere"],
             "RefundCharge": refundable(it), "RefundCharge due": refundable(it),
             "PayOutRefund": payable_out(it),
             "OpenDispute": asked(it), "RecordChargeBack": takeable(it),

@@ -1711,26 +1711,38 @@ class Reference(Merges):
 
     def _paid_elsewhere(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         amount = self._paid(caller, it, command, "ELSEWHERE", *CHARGED)
-        within(amount, asked(it))
+        within(amount, asked(it) + it["paid"] - it["elsewhere"])
         if it["unheld"]:
-            earned, new = self._debt_paid(it, amount)
+            paid = min(amount, debt_due(it))
+            earned, new = self._debt_paid(it, paid)
             self.step(
                 it,
                 "collection.paid_elsewhere",
                 now_us,
-                ("operator_payable", "receivable_unheld", amount),
+                ("operator_payable", "receivable_unheld", paid),
                 *earned,
+                ("operator_payable", "refund_payable", amount - paid),
                 **new,
+                refund_payable=it["refund_payable"] + amount - paid,
                 elsewhere=it["elsewhere"] + amount,
             )
             return
+        paid = min(amount, due(it))
+        recovered = min(amount - paid, unrecovered(it))
+        # The person had paid it by the rail: the operator owes it to Freehold, and Freehold to the
+        # person.
+        rest = amount - paid - recovered
         self.step(
             it,
             "collection.paid_elsewhere",
             now_us,
-            ("operator_payable", "receivable", amount),
-            ("available", "drawn", amount),
-            paid=it["paid"] + amount,
+            ("operator_payable", "receivable", paid),
+            ("available", "drawn", paid),
+            ("operator_payable", "recovery", recovered),
+            ("operator_payable", "refund_payable", rest),
+            paid=it["paid"] + paid,
+            recovered=it["recovered"] + recovered,
+            refund_payable=it["refund_payable"] + rest,
             elsewhere=it["elsewhere"] + amount,
         )
 

@@ -218,7 +218,7 @@ def test_paid_elsewhere(desk: Desk) -> None:
 
 
 def test_paid_elsewhere_too_much(desk: Desk) -> None:
-    """At most what is due is recorded as paid elsewhere; any excess is between person and
+    """At most the charge is recorded as paid elsewhere; any excess is between person and
     operator."""
     it = charged(desk)
     assert isinstance(refused(desk, pay_elsewhere(it, 1_251)), InvalidInput)

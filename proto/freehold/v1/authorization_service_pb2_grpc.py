@@ -463,7 +463,8 @@ class AuthorizationServiceServicer:
 
     def RecordPaidElsewhere(self, request, context):
         """Records that the user paid the operator an amount that was due to Freehold.
-        Freehold owes the operator that much less.
+        Freehold owes the operator that much less. The part that the user had paid
+        by the payment rail before is owed back to the user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
