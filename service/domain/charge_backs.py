@@ -17,7 +17,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
-from service.domain import concessions, corrections
+from service.domain import concessions, corrections, debts
 from service.domain.acts import Act, require
 from service.domain.authorization import HOLDING, TAKEN, Authorization, Step, step
 from service.domain.captures import WITHOUT_ROW, Capture, Part, spread
@@ -239,7 +239,7 @@ def resolve(
 
     Returns the step and the changed rows. `others_minor` is the open amount of charge-backs that
     are decided with them and have no row; None means all of it. Raises IllegalState if nothing is
-    open.
+    open, and for goodwill on a debt, of which Freehold bears no part.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if others_minor is None:
@@ -266,6 +266,8 @@ def resolve(
             )
             for one in cases
         ]
+    if it.unheld_minor and decision.goodwill:
+        raise debts.without_goodwill(it)
     shares = _shares(it, amounts)
     total = Shares._make([sum(column) for column in zip(*shares, strict=True)])
     conceded_minor = 0 if decision.goodwill else total.paid_minor

@@ -194,14 +194,19 @@ def resolve_dispute(it: Authorization, *, user_won: bool, goodwill: bool, now_us
         due = decided._replace(unheld_until_us=until_us)
         return step(due, (), Transition.DISPUTE_LOST, now_us, parts=parts)
     if goodwill:
-        raise IllegalState(
-            "NO_GOODWILL_FOR_A_DEBT",
-            "Freehold bears no part of a debt without a hold; decide without goodwill",
-            it.state,
-        )
+        raise without_goodwill(it)
     dropped = decided._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
     posting = drop_posting(amount_minor)
     return step(dropped, (posting,), Transition.DISPUTE_WON, now_us, parts=parts)
+
+
+def without_goodwill(it: Authorization) -> IllegalState:
+    """The refusal of a decision by which Freehold would bear a part of a debt with recourse."""
+    return IllegalState(
+        "NO_GOODWILL_FOR_A_DEBT",
+        "Freehold bears no part of a debt without a hold; decide without goodwill",
+        it.state,
+    )
 
 
 def lapses(it: Authorization, wake_us: int) -> bool:

@@ -226,6 +226,8 @@ def _give(
     now_us: int,
 ) -> None:
     """The person keeps the money: it is taken from its places, for one case after the other."""
+    if it["unheld"] and command.goodwill:
+        raise Refused("NO_GOODWILL_FOR_A_DEBT")
     late = min(it["recovered"], max(0, refundable(it) - it["elsewhere"]))
     places = {
         "owed": it["refund_payable"],

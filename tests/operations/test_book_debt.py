@@ -368,6 +368,31 @@ def test_r9_a_paid_debt_is_refunded_and_charged_back(desk: Desk) -> None:
     assert (it.conceded_minor, it.fee_minor, it.refundable_minor) == (4_000, 0, 0)
 
 
+def test_r9_freehold_bears_no_charge_back_of_a_debt(desk: Desk) -> None:
+    """R9: a charge-back of a paid debt is not decided with goodwill, also when it is reopened: the
+    operator loses 4,000 of 4,000, the commission included."""
+    it = rental(desk, pay(in_debt(desk), 4_000, reference="pay-1"), caller=PLATFORM)
+    it = rental(desk, acts.charge_back(it, 4_000), caller=PLATFORM)
+    goodwill = acts.decide_charge_back(it, user_won=True, goodwill=True)
+    assert refused(desk, goodwill, caller=PLATFORM).reason == "NO_GOODWILL_FOR_A_DEBT"
+    it = rental(desk, acts.decide_charge_back(it, user_won=False), caller=PLATFORM)
+    again = c.ResolveChargeBack(*acts.name(it), True, True, "", "bank-1")
+    assert refused(desk, again, caller=PLATFORM).reason == "NO_GOODWILL_FOR_A_DEBT"
+    assert stored(desk, it) == it
+    it = Books(desk).step(
+        c.ResolveChargeBack(*acts.name(it), True, False, "", "bank-1"),
+        [
+            ("money", "receivable_charged_back / cash", 4_000),
+            ("money", "operator_payable / receivable_charged_back", 3_880),
+            ("money", "fee_income / receivable_charged_back", 120),
+        ],
+        "collection.charge_back_reopened",
+        "collection.charge_back_won",
+        caller=PLATFORM,
+    )
+    assert (it.conceded_minor, it.goodwill_minor) == (4_000, 0)
+
+
 def test_r9_a_debit_of_more_than_the_debt_is_cancelled(desk: Desk) -> None:
     """R9: the ladder debits what is due of a debt; a debit of more than that is cancelled before it
     is sent."""
