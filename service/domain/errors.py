@@ -114,13 +114,15 @@ class RequestIdReused(FreeholdError):
 class PaymentReferenceUsed(FreeholdError):
     """The payment was recorded before: a reference counts once for its rail account.
 
+    The payment rail itself reports its transfers, so their ids are used from the beginning.
     `rail_account` is the account's resource name.
     """
 
     def __init__(self, reference: str, rail_account: str) -> None:
         super().__init__(
             "PAYMENT_REFERENCE_USED",
-            "the payment reference was recorded before for this rail account",
+            "the payment reference was recorded before for this rail account, or the payment rail"
+            " reports it itself",
             {"payment_reference": reference, "rail_account": rail_account},
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from service.domain.access import PLATFORM
+from service.domain.authorization import TransferKind
 from service.domain.errors import InvalidInput, NotFound, PaymentReferenceUsed
 from service.engine.context import Context
 from service.engine.ports import Transaction
@@ -22,6 +23,7 @@ from service.engine.records.rail_accounts import (
     account_name,
     default_of,
 )
+from service.engine.records.transfers import TransferRecord, transfer_reference
 from service.engine.rows import Keys, Reference, Rows, Wish
 from service.engine.tables import CASES, PAYMENTS, RAIL_ACCOUNTS, TRANSFERS, Pair
 
@@ -79,19 +81,27 @@ def read_references(rows: Rows, keys: Keys, transaction: Transaction) -> None:
         rows,
         [Wish(PAYMENTS, PAYMENTS.key, used), Wish(TRANSFERS, ("transfer_id",), transfers)],
     )
-    again = {it.about for it in keys.references if first_use(it, rows) is not None}
+    again = {it.about for it in keys.references if first_use_name(it, rows)}
     transaction.read(rows, [Wish(CASES, ("user_id", "authorization_id"), again)])
 
 
 def require_new_payment(
-    caller: str, it: OfPayment, currency: str, rows: Rows, context: Context
+    caller: str,
+    it: OfPayment,
+    currency: str,
+    rows: Rows,
+    context: Context,
+    *,
+    taken_back: bool = False,
 ) -> Pair:
     """The key of the payment's row: the account's owner and the reference as stored.
 
     Raises NotFound for an account that is not the caller's, as for one that does not exist. Raises
-    PaymentReferenceUsed if the reference was used before; in an account that operators share, only
-    the platform is told so, and an operator gets the same NotFound. Raises InvalidInput for a
-    payment in another currency than the account's.
+    PaymentReferenceUsed if the reference was used before, or is a transfer's id: the rail itself
+    reports its transfers. In an account that operators share, only the platform is told so, and an
+    operator gets the same NotFound. If the money was `taken_back`, the reference is the bank's, and
+    may be the id of the debit. Raises InvalidInput for a payment in another currency than the
+    account's.
     """
     named = reference_of(caller, it)
     account = _account(named, rows)
@@ -100,8 +110,10 @@ def require_new_payment(
         raise unknown
     if named.holder not in (caller, PLATFORM) and named.holder not in context.catalog.operators:
         raise unknown
-    transferred = caller != PLATFORM and names_transfer(named, rows)
-    if transferred or first_use(named, rows) is not None:
+    transfer = transfer_named(named, rows)
+    if taken_back and transfer is not None and transfer.kind is TransferKind.DEBIT:
+        transfer = None
+    if transfer is not None or _first_use(named, rows) is not None:
         if caller not in (account.owner, PLATFORM):
             raise unknown
         raise PaymentReferenceUsed(it.payment_reference, account_name(named.holder, named.name))
@@ -112,7 +124,21 @@ def require_new_payment(
     return account.owner, _stored(account, it.payment_reference)
 
 
-def first_use(named: Reference, rows: Rows) -> PaymentRecord | None:
+def first_use_name(named: Reference, rows: Rows) -> str:
+    """The name of the row that has the first use of a reference; empty if it is unused.
+
+    The id of a transfer is used from its request on. The name is that of its payment, which is
+    there once a debit has succeeded.
+    """
+    first, transfer = _first_use(named, rows), transfer_named(named, rows)
+    if first is not None:
+        return f"payments/{first.caller}/{first.payment_reference}"
+    if transfer is not None:
+        return f"payments/{PLATFORM}/{transfer_reference(transfer.transfer_id)}"
+    return ""
+
+
+def _first_use(named: Reference, rows: Rows) -> PaymentRecord | None:
     """The payment that used a reference first; None if it is unused or its account is unknown."""
     account = _account(named, rows)
     if account is None:
@@ -121,12 +147,13 @@ def first_use(named: Reference, rows: Rows) -> PaymentRecord | None:
     return next((it for it in used if it is not None), None)
 
 
-def names_transfer(named: Reference, rows: Rows) -> bool:
-    """Whether the reference is the id of a transfer by the platform's rail, whoever pays it."""
+def transfer_named(named: Reference, rows: Rows) -> TransferRecord | None:
+    """The transfer by the platform's rail whose id the reference is, whoever pays it."""
     account = _account(named, rows)
     if account is None or account.owner != PLATFORM:
-        return False
-    return any(it.transfer_id == named.reference for it in rows[TRANSFERS].values())
+        return None
+    every = rows[TRANSFERS].values()
+    return next((it for it in every if it.transfer_id == named.reference), None)
 
 
 def _account(named: Reference, rows: Rows) -> RailAccountRecord | None:

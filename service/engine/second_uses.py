@@ -1,7 +1,7 @@
 """Cases of payment references that were used a second time: the platform asks what happened.
 
 The refusal of a second use posts nothing, but leaves a case. Perhaps two operators reported one
-payment, or a payment was recorded for the wrong rental.
+payment, or a payment was recorded for the wrong rental, or a debit was also recorded by hand.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from service.domain.errors import FreeholdError, NotFound, PaymentReferenceUsed
 from service.engine.calls import Work
 from service.engine.cases import add_evidence
 from service.engine.context import Context
-from service.engine.records.payments import PaymentRecord
-from service.engine.references import first_use, reference_of
+from service.engine.references import first_use_name, reference_of
 from service.engine.rows import Draft, Rows
 from service.engine.tables import CASES
 
@@ -35,8 +34,8 @@ def case_of_second_use(
     unknown = isinstance(refusal, NotFound) and refusal.reason == UNKNOWN_ACCOUNT
     if not unknown and not isinstance(refusal, PaymentReferenceUsed):
         return draft
-    first = first_use(reference_of(work.caller, it), rows)
-    if first is None:
+    first = first_use_name(reference_of(work.caller, it), rows)
+    if not first:
         return draft
     # A payment between Freehold and an operator has no rental.
     user_id, authorization_id = getattr(it, "user_id", ""), getattr(it, "authorization_id", "")
@@ -52,16 +51,11 @@ def case_of_second_use(
         authorization_id=authorization_id,
         currency=amount.currency,
         asked_minor=amount.amount_minor,
-        reference=first_use_name(first),
+        reference=first,
     )
     if not any(_same(known, case) for known in rows[CASES].values()):
         add_evidence(draft, case, case.opened_by, work.method, work.request_id, context.now_us)
     return draft
-
-
-def first_use_name(first: PaymentRecord) -> str:
-    """The reference of a case: the key of the row that has the first use."""
-    return f"payments/{first.caller}/{first.payment_reference}"
 
 
 def _same(known: Case, case: Case) -> bool:

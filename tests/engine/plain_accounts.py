@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from service.domain.access import PLATFORM
+from service.engine.operations import RecordChargeBack
 from service.storage import rail_accounts
 from tests.engine.plain_terms import FEE_BP, Refused
 
@@ -65,14 +66,17 @@ def _found(holder: str, name: str) -> tuple[str, str] | None:
 def counted_once(caller: str, command: Any, used: Any, transfers: Any) -> tuple[str, str]:
     """The key under which a payment is recorded; raises Refused if its reference was used.
 
-    `transfers` are the names of the rail's transfers: nobody reports them as payments.
+    `transfers` are the rail's transfers: nobody reports them as payments. A bank that takes a debit
+    back may give its case the name of the debit.
     """
     owner, name = account(caller, command)
     reference = command.payment_reference
     key = _key(owner, name, reference)
     told = caller in (owner, PLATFORM)
-    moved = owner == PLATFORM and any(transfer == reference for _, transfer in transfers)
-    if key in used or (moved and not told):
+    moved = _moved(owner, reference, transfers)
+    if moved == "DEBIT" and isinstance(command, RecordChargeBack):
+        moved = ""
+    if key in used or moved:
         raise Refused("PAYMENT_REFERENCE_USED" if told else "RAIL_ACCOUNT_NOT_FOUND")
     return key
 
@@ -81,8 +85,16 @@ def _key(owner: str, name: str, reference: str) -> tuple[str, str]:
     return owner, reference if name == "default" else f"railAccounts/{name}/{reference}"
 
 
+def _moved(owner: str, reference: str, transfers: Any) -> str:
+    """The kind of the rail's transfer with this name; empty if there is none."""
+    for (_, transfer), row in transfers.items():
+        if owner == PLATFORM and transfer == reference:
+            return str(row["kind"])
+    return ""
+
+
 def second_use(
-    caller: str, command: Any, refusal: str, used: Any
+    caller: str, command: Any, refusal: str, used: Any, transfers: Any
 ) -> tuple[str, str, str, str] | None:
     """The case that a refused payment leaves: the rental, its operator and the first use.
 
@@ -95,7 +107,9 @@ def second_use(
         return None
     owner, reference = _key(*found, command.payment_reference)
     if (owner, reference) not in used:
-        return None
+        if not _moved(owner, command.payment_reference, transfers):
+            return None
+        reference = f"transfers/{command.payment_reference}"
     user_id = getattr(command, "user_id", "")
     name = getattr(command, "authorization_id", "")
     operator = getattr(command, "operator_id", "") if caller == PLATFORM else caller

@@ -1567,7 +1567,7 @@ class Reference(Merges):
 
     def _ask_about(self, caller: str, command: Any, refusal: str) -> None:
         """The second use of a payment reference leaves a case for the platform."""
-        case = second_use(caller, command, refusal, self.payments)
+        case = second_use(caller, command, refusal, self.payments, self.transfers)
         if case is not None:
             user_id, name, operator, first = case
             money = command.paid if hasattr(command, "paid") else command.amount
@@ -1601,10 +1601,6 @@ class Reference(Merges):
         return amount
 
     def _record_payment(self, caller: str, it: Row, command: Any, now_us: int) -> None:
-        owner, _ = self._new_payment(caller, command)
-        transfers = {name for _, name in self.transfers}
-        if owner == PLATFORM and command.payment_reference in transfers:
-            raise Refused("PAYMENT_OF_A_TRANSFER")
         self._pay(it, self._paid(caller, it, command, "PAYMENT", *CHARGED), now_us)
 
     # -- debts without a hold ----------------------------------------------------------------

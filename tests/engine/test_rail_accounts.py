@@ -12,11 +12,23 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
+from service.domain.suspense import Direction
 from service.engine import operations as c
 from service.engine.operations import Command
+from service.engine.records.transfers import TransferRecord, TransferState
 from service.storage import rail_accounts
 from service.storage.database import writing
-from tests.engine.acts import DAY_US, charge_back, charged, increment, woken
+from tests.engine.acts import (
+    DAY_US,
+    charge_back,
+    charged,
+    increment,
+    money,
+    pay_out,
+    told,
+    transfers,
+    woken,
+)
 from tests.engine.calls import CNY, authorize, confirm, counts, pay, refused, rental, stored
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk
 
@@ -223,8 +235,109 @@ def test_a_transfer_is_no_deposit(bank: Desk) -> None:
     assert error.reason == UNKNOWN
     by_hand = refused(bank, at(BANK, pay(charged(bank), 50, reference=debit)),
                       caller=PLATFORM)  # fmt: skip
-    assert by_hand.reason == "PAYMENT_OF_A_TRANSFER"
+    assert by_hand.reason == USED
     assert stored(bank, it).debiting_minor == 1_250
+
+
+def debited(desk: Desk) -> tuple[Authorization, TransferRecord]:
+    """A rental of which 1,250 is due, and the debit of it, which is with the rail."""
+    due = charged(desk)
+    it = woken(desk, due, due.wake_us or 0)
+    (debit,) = transfers(desk, it)
+    desk.do(told(debit, TransferState.SENT), caller=PLATFORM)
+    return it, debit
+
+
+def cash(desk: Desk) -> int:
+    """The cash in the books, in minor units."""
+    with desk.store.engine.connect() as connection:
+        query = (
+            "SELECT coalesce(sum(CASE WHEN debit = 'cash' THEN amount_minor"
+            " ELSE -amount_minor END), 0)"
+            " FROM entries WHERE debit = 'cash' OR credit = 'cash'"
+        )
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+BY_HAND: dict[str, Callable[[Desk, str], Command]] = {
+    "RecordPayment": lambda desk, name: pay(charged(desk, "cem"), 1_250, reference=name),
+    "ConfirmAuthorization": lambda desk, name: confirm(offered(desk), reference=name),
+    "IncrementAuthorization": lambda desk, name: increment(
+        rental(desk, authorize()), 100, 100, reference=name
+    ),
+    "RecordUnmatched": lambda _, name: c.RecordUnmatched(Direction.IN, money(1_250), name),
+    "RecordUnmatched out": lambda _, name: c.RecordUnmatched(Direction.OUT, money(1_250), name),
+    "RecordOperatorPayment": lambda _, name: c.RecordOperatorPayment(OPERATOR, money(1_250), name),
+    "PayOutOperator": lambda _, name: c.PayOutOperator(OPERATOR, money(1), name),
+}
+"""Calls by which the platform might record a debit of its rail once more."""
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("method", sorted(BY_HAND))
+def test_a13_a_debit_counts_once_for_the_platform_too(desk: Desk, method: str, ended: bool) -> None:
+    """A13: the platform records a debit of 1,250 by hand, before or after the rail reports it: the
+    call is refused and leaves one case, and the books' cash is 1,250."""
+    if method in ("RecordPayment", "ConfirmAuthorization"):
+        desk.put_user("cem", 700 if method == "RecordPayment" else 300)
+    it, debit = debited(desk)
+    if ended:
+        desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    command = BY_HAND[method](desk, debit.transfer_id)
+    for _ in "ab":
+        error = refused(desk, command, caller=PLATFORM)
+        assert (error.reason, error.metadata) == (
+            USED,
+            {
+                "payment_reference": debit.transfer_id,
+                "rail_account": "platform/railAccounts/default",
+            },
+        )
+    if not ended:
+        desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    assert (cash(desk), stored(desk, it).paid_minor) == (1_250, 1_250)
+    ((*_, first, side, _),) = cases(desk)
+    assert (first, side) == (f"payments/platform/transfers/{debit.transfer_id}", "PLATFORM")
+
+
+def test_a13_a_payout_counts_once(desk: Desk) -> None:
+    """A13: a payout of 800 is in the books from its request on, so nobody records it as unmatched
+    money or as a charge-back."""
+    it = charged(desk, amount_minor=800)
+    rental(desk, pay(it, 1_600, reference="p-1"), caller=PLATFORM)
+    rental(desk, pay_out(it, 800), caller=PLATFORM)
+    (payout,) = transfers(desk, it)
+    for command in (
+        c.RecordUnmatched(Direction.OUT, money(800), payout.transfer_id),
+        charge_back(it, 800, reference=payout.transfer_id),
+    ):
+        assert refused(desk, command, caller=PLATFORM).reason == USED
+    assert cash(desk) == 800
+    assert len(cases(desk)) == 2
+
+
+def test_a13_the_bank_may_name_its_case_as_the_debit(desk: Desk) -> None:
+    """A13, R2: the bank takes a debit of 1,250 back under the debit's own id; that counts once."""
+    it, debit = debited(desk)
+    desk.do(told(debit, TransferState.SUCCEEDED), caller=PLATFORM)
+    command = charge_back(it, 1_250, reference=debit.transfer_id)
+    assert rental(desk, command, caller=PLATFORM).charged_back_minor == 1_250
+    assert refused(desk, command, caller=PLATFORM).reason == USED
+    assert cash(desk) == 0
+
+
+def test_a13_a_transfer_in_a_shared_account_leaves_a_case(bank: Desk) -> None:
+    """A13: an operator that reports a debit of the rail as a deposit into a shared account learns
+    nothing, and the platform gets a case."""
+    _, debit = debited(bank)
+    other = offered(bank, OTHER_OPERATOR)
+    command = confirm(other, reference=debit.transfer_id)
+    assert refused(bank, command, caller=OTHER_OPERATOR).reason == UNKNOWN
+    ((operator_id, _, authorization_id, _, first, side, _),) = cases(bank)
+    assert (operator_id, authorization_id, side) == (
+        OTHER_OPERATOR, other.authorization_id, "OPERATOR",
+    )  # fmt: skip
+    assert first == f"payments/platform/transfers/{debit.transfer_id}"
 
 
 def test_payments_of_earlier_builds_stay_used(desk: Desk) -> None:

@@ -60,7 +60,7 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
     now_us = context.now_us
     if it.payment and not it.rail_account:
         require_new_case(current, it.payment_reference, rows)
-    counted = require_new_payment(work.caller, it, current.currency, rows, context)
+    counted = require_new_payment(work.caller, it, current.currency, rows, context, taken_back=True)
     owner, case_id = counted
     require_new_row(current, case_id, it.rail_account, rows)
     amount_minor = positive_minor(it.amount, current)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import collection
-from service.domain.errors import IllegalState
 from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_payment
 from service.engine.posting import finish, opened, payment_of, positive_minor
 from service.engine.records.payments import PaymentKind
-from service.engine.references import names_transfer, reference_of, require_new_payment
+from service.engine.references import require_new_payment
 from service.engine.rows import Rows
 from service.engine.second_uses import case_of_second_use
 from service.engine.tables import PAYMENTS
@@ -31,12 +30,6 @@ def decide(work: Work, it: RecordPayment, rows: Rows, context: Context) -> Decid
     """Posts the step, and records the payment reference, which can be used only once."""
     current, line, draft = opened(work.caller, it, rows, context)
     counted = require_new_payment(work.caller, it, current.currency, rows, context)
-    if names_transfer(reference_of(work.caller, it), rows):
-        raise IllegalState(
-            "PAYMENT_OF_A_TRANSFER",
-            "the payment rail reports this transfer itself; do not record it as a payment",
-            current.state,
-        )
     amount_minor = positive_minor(it.amount, current)
     step = collection.pay(current, amount_minor, context.now_us)
     draft[PAYMENTS].append(payment_of(counted, PaymentKind.PAYMENT, current, amount_minor, context))
