@@ -348,23 +348,28 @@ def reopen(
     case: ChargeBack,
     now_us: int,
     conceded: Iterable[tuple[int, int]] = (),
+    left_minor: int | None = None,
 ) -> tuple[Step, ChargeBack]:
     """Undoes a decision: all of the case is open again.
 
-    After a decision against the person, the bank took the money once more. After one for the
+    After a decision against the person, the bank took the money once more: at most `left_minor`,
+    which no other case has taken of the payment; None if no payment was named. After one for the
     person, everyone gets back what the decision took. `conceded` has the numbers of the captures
     that the decision conceded, each with the amount that may be given back to it. Money that has no
     place any more is owed to the person: a deposit of a closed rental, a debt that was paid since,
     and what the operator gave up when the item was found or the fee was waived. Raises IllegalState
-    if the authorization has not enough money left that the bank could have taken.
+    if the authorization, or the payment, has not enough money left that the bank could have taken.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:
         amount_minor = case.overturned_minor
-        if amount_minor > it.chargeable_back_minor:
+        most_minor = it.chargeable_back_minor
+        if left_minor is not None:
+            most_minor = min(most_minor, left_minor)
+        if amount_minor > most_minor:
             raise IllegalState(
                 "NOTHING_LEFT_TO_TAKE_BACK",
-                f"the bank can take back only {it.chargeable_back_minor} of this authorization;"
+                f"the bank can take back only {most_minor} of this payment or authorization;"
                 " record the rest as a case of its own, with its payment",
                 it.state,
             )

@@ -163,6 +163,12 @@ def _took_one(row: ChargeBack, payments: Iterable[PaymentRecord], rows: Rows) ->
     return it is not None and any(_concerns(payment, it, rows) for payment in payments)
 
 
+def left_of_case(it: Authorization, case: ChargeBack, rows: Rows) -> int | None:
+    """The amount of a case's payment that no charge-back has taken, or None without a payment."""
+    payments = payments_taken_back(it, case.payment, rows) if case.payment else []
+    return left_of(it, payments, case.payment, rows) if payments else None
+
+
 def require_new_case(it: Authorization, case_id: str, rows: Rows) -> None:
     """Raises BusinessReferenceReused if the bank's case is one of this authorization."""
     if rows[CHARGE_BACKS].get((it.user_id, it.authorization_id, case_id)) is not None:

@@ -61,30 +61,43 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:
     """Reads charge-backs, the payments that they name, and what is in suspense."""
-    payments = set()
-    for user_id, authorization_id, reference in keys.taken_back:
-        it = rows[AUTHORIZATIONS].get((user_id, authorization_id))
-        if it is not None:
-            payments |= payments_named(it.operator_id, reference)
+    payments = _payments_of(rows, keys.taken_back)
     wishes = [
         Wish(CHARGE_BACKS, ("user_id",), people | keys.charge_backs),
         Wish(SUSPENSE, SUSPENSE.key, keys.suspense),
         Wish(PAYMENTS, PAYMENTS.key, payments),
     ]
     transaction.read(rows, wishes)
-    others = _charged_back_by_name(rows, keys)
+    # Of what the bank takes back once more, other cases may have taken the payment since.
+    again = {
+        (*key[:2], case.payment)
+        for key in keys.reopened
+        if (case := rows[CHARGE_BACKS].get(key)) is not None and case.payment
+    }
+    transaction.read(rows, [Wish(PAYMENTS, PAYMENTS.key, _payments_of(rows, again) - payments)])
+    others = _charged_back_by_name(rows, keys.taken_back | again)
     unread = others - rows.read[AUTHORIZATIONS].keys()
     transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
     if keys.carried:
         _read_carried(rows, keys.carried | others, transaction)
 
 
-def _charged_back_by_name(rows: Rows, keys: Keys) -> set[Pair]:
+def _payments_of(rows: Rows, taken_back: set[tuple[str, str, str]]) -> set[Pair]:
+    """The keys of payments, by authorizations that were read, each with a reference."""
+    found: set[Pair] = set()
+    for user_id, authorization_id, reference in taken_back:
+        it = rows[AUTHORIZATIONS].get((user_id, authorization_id))
+        if it is not None:
+            found |= payments_named(it.operator_id, reference)
+    return found
+
+
+def _charged_back_by_name(rows: Rows, taken_back: set[tuple[str, str, str]]) -> set[Pair]:
     """The authorizations of which a bank took back a payment with a reference that is named now.
 
     It may be another payment: only its authorization tells.
     """
-    named = {(user_id, reference) for user_id, _, reference in keys.taken_back}
+    named = {(user_id, reference) for user_id, _, reference in taken_back}
     every = rows[CHARGE_BACKS].values() if named else ()
     return {row[:2] for row in every if (row.user_id, row.payment) in named}
 

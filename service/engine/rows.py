@@ -97,6 +97,7 @@ class Keys:
     attested        rentals whose attestations are read
     charge_backs    people whose charge-backs are read
     taken_back      payments that a bank takes back: authorizations, each with the reference
+    reopened        charge-backs whose payments are read: user id, authorization id, case id
     carried         authorizations whose late pick-up, or reservation, is read with its group
     suspense        items in suspense, by caller and reference
     detailed        authorizations whose details are read
@@ -128,6 +129,7 @@ class Keys:
     attested: set[Pair] = field(default_factory=set)
     charge_backs: set[str] = field(default_factory=set)
     taken_back: set[tuple[str, str, str]] = field(default_factory=set)
+    reopened: set[tuple[str, str, str]] = field(default_factory=set)
     carried: set[Pair] = field(default_factory=set)
     suspense: set[Pair] = field(default_factory=set)
     detailed: set[Pair] = field(default_factory=set)

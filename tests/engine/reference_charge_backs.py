@@ -287,7 +287,8 @@ def _take_again(
 ) -> None:
     """The bank takes the money once more."""
     amount = row["overturned"]
-    if amount > takeable(it):
+    known = bool(row["payment"]) and bool(_payments(of, it, row["payment"]))
+    if amount > takeable(it) or (known and amount > _left(of, it, row["payment"])):
         raise Refused("NOTHING_LEFT_TO_TAKE_BACK")
     taken = ("receivable_charged_back", "cash", amount)
     of.step(it, REOPENED, now_us, taken, charged_back=it["charged_back"] + amount)

@@ -568,6 +568,47 @@ def test_r14_no_more_is_taken_again_than_is_there(desk: Desk) -> None:
     assert case(desk, it).state is CaseState.OVERTURNED
 
 
+def test_r14_a_payment_is_not_taken_twice(desk: Desk) -> None:
+    """R14: of two payments of 800 the bank takes the first one in case-1, gives it back, and takes
+    it in case-2. Case-1 is not reopened, since that would take 1,600 of 800: its money is a case of
+    its own, all in suspense. Once case-2 has come back, case-1 may be reopened."""
+    it = paid(desk)
+    it = rental(desk, pay(it, 800, reference="pay-10"), caller=PLATFORM)
+    did(desk, took(it, 800))
+    did(desk, decides(it, user_won=False))
+    assert did(desk, took(it, 800, "case-2")).charge_back.open_minor == 800
+    before = stored(desk, it)
+    refusal = refused(desk, decides(it, user_won=True), caller=PLATFORM)
+    assert refusal.reason == "NOTHING_LEFT_TO_TAKE_BACK"
+    assert stored(desk, it) == before
+    third = did(desk, took(it, 800, "case-3")).charge_back
+    assert (third.open_minor, third.suspense_minor) == (0, 800)
+    did(desk, decides(it, "case-2", user_won=False))
+    did(desk, decides(it, user_won=True))
+    assert case(desk, it).state is CaseState.LOST
+    report = verify_books(desk.store.engine)
+    assert report.fault is None, report.fault
+
+
+def test_r14_a_group_deposit_is_not_taken_twice(desk: Desk) -> None:
+    """R14: a deposit of a group that is recorded at its first member is taken in a case of the
+    second one, given back, and taken in a case of the first: no more of it is taken again."""
+    first, second = acts.members(desk, acts.group("cem", ("power-bank", "p1"), ("umbrella", "u1")))
+    amount_minor = first.cash_minor + second.cash_minor
+    desk.do(confirm(first, amount_minor, reference="dep"))
+    taken = [(second, second.cash_minor, "case-1"), (first, first.cash_minor, "case-2")]
+    for it, minor, case_id in taken:
+        did(desk, took(it, minor, case_id, "dep"))
+        did(desk, decides(it, case_id, user_won=False))
+    did(desk, took(first, first.cash_minor, "case-3", "dep"))
+    assert (
+        refused(desk, decides(first, "case-2", user_won=True), caller=PLATFORM).reason
+        == "NOTHING_LEFT_TO_TAKE_BACK"
+    )
+    did(desk, decides(second, "case-1", user_won=True))
+    assert case(desk, second, "case-1").state is CaseState.LOST
+
+
 def test_r14_concessions_go_back_to_their_captures(desk: Desk) -> None:
     """R14: what the first decision conceded goes back to the same captures, whatever was conceded
     since."""

@@ -9,7 +9,7 @@ from service.domain.authorization import Authorization, Step
 from service.domain.charge_backs import CaseState, ChargeBack, Decision
 from service.domain.errors import IllegalState
 from service.engine.calls import AuthorizationCommand, Corrected, Work
-from service.engine.charge_backs import case_named, cases_of, conceded_by
+from service.engine.charge_backs import case_named, cases_of, conceded_by, left_of_case
 from service.engine.context import Context, Decided
 from service.engine.correcting import Remark, captures_of
 from service.engine.operation import Operation, of_correction
@@ -29,11 +29,18 @@ class ResolveChargeBack(AuthorizationCommand):
 
 
 def wanted(caller: str, it: ResolveChargeBack, keys: Keys) -> None:
-    """Needs the captures, the charge-backs, and the corrections by which a case was decided."""
+    """Needs the captures and the charge-backs.
+
+    A case that may be reopened needs the corrections by which it was decided, and its payment.
+    """
     of_correction(caller, it, keys)
     keys.charge_backs.add(it.user_id)
     if it.case_id:
-        keys.corrected.add((it.user_id, it.authorization_id))
+        key = (it.user_id, it.authorization_id)
+        keys.corrected.add(key)
+        keys.carried.add(key)
+        keys.together.add(key)
+        keys.reopened.add((*key, it.case_id))
 
 
 def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> Decided:
@@ -59,7 +66,10 @@ def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> D
     for place, case in enumerate(deciding):
         if not case.open_minor or (case.kept_minor and not it.user_won):
             conceded = conceded_by(current, case, rows)
-            step, deciding[place] = charge_backs.reopen(current, case, context.now_us, conceded)
+            left_minor = left_of_case(current, case, rows)
+            step, deciding[place] = charge_backs.reopen(
+                current, case, context.now_us, conceded, left_minor
+            )
             current = take(step, [deciding[place]])
     captures = captures_of(current, rows, draft)
     current = take(
