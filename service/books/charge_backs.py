@@ -33,7 +33,10 @@ _UNMATCHED = {
     Direction.OUT: PaymentKind.UNMATCHED_OUT,
 }
 _BACK = {Direction.IN: PaymentKind.RETURNED, Direction.OUT: PaymentKind.REGAINED}
-_MATCHED = {Direction.IN: PaymentKind.PAYMENT, Direction.OUT: PaymentKind.CASE}
+_MATCHED = {
+    Direction.IN: {PaymentKind.PAYMENT, PaymentKind.DEPOSIT},
+    Direction.OUT: {PaymentKind.CASE},
+}
 
 
 def check(connection: Connection) -> None:
@@ -187,13 +190,11 @@ def _check_item(
     found = matches.get(key, {})
     if sorted(found) != list(range(1, it.matches + 1)):
         raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, stored {it.matches}")
-    back, other = _BACK[it.direction], _MATCHED[it.direction]
-    if not {one.kind for one in found.values()} <= {back, other}:
+    back, others = _BACK[it.direction], _MATCHED[it.direction]
+    if not {one.kind for one in found.values()} <= {back, *others}:
         raise Found("SUSPENSE", row, "a match of another kind")
-    minor = {
-        kind: sum(one.amount_minor for one in found.values() if one.kind is kind)
-        for kind in (back, other)
-    }
-    left = it.amount_minor - it.returned_minor - it.open_minor
-    if minor != {back: it.returned_minor, other: left}:
+    back_minor = sum(one.amount_minor for one in found.values() if one.kind is back)
+    matched_minor = sum(one.amount_minor for one in found.values()) - back_minor
+    left_minor = it.amount_minor - it.returned_minor - it.open_minor
+    if (back_minor, matched_minor) != (it.returned_minor, left_minor):
         raise Found("SUSPENSE", row, "the matches are of another amount")

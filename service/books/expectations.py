@@ -131,6 +131,14 @@ _MATCHED: Effects = {
     (A.SUSPENSE, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, payments=1),
     (A.SUSPENSE, A.RECEIVABLE_UNHELD): _moves(paid_minor=1, received_minor=1, payments=1),
 }
+# A deposit whose money was in suspense before.
+_OWED_MATCH: Effects = {
+    (A.SUSPENSE, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
+}
+_HELD_MATCH: Effects = {
+    (A.SUSPENSE, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
+    **_OWED_MATCH,
+}
 _DROPPED: Effects = {(A.OPERATOR_DEFERRED, A.RECEIVABLE_UNHELD): _moves(unheld_dropped_minor=1)}
 # A bank keeps money that it took back: it counts as never received.
 _TAKEN = {"charged_back_minor": -1, "received_minor": -1}
@@ -149,11 +157,11 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.LIMIT_SET: {(A.AVAILABLE, A.LIMIT_CONTROL): (), **_CUT},
     T.OPERATOR_PAID: {(A.OPERATOR_PAYABLE, A.CASH): ()},
     T.OPERATOR_PAID_BACK: {(A.CASH, A.OPERATOR_PAYABLE): ()},
-    T.AUTHORIZED: _HELD,
-    T.ACTIVE: _HELD,
+    T.AUTHORIZED: _HELD | _HELD_MATCH,
+    T.ACTIVE: _HELD | _HELD_MATCH,
     T.INCREMENTED: _HELD,
-    T.DECLINED: _OWED,
-    T.PAYMENT_OWED_BACK: _OWED,
+    T.DECLINED: _OWED | _OWED_MATCH,
+    T.PAYMENT_OWED_BACK: _OWED | _OWED_MATCH,
     T.DECREASED: _RELEASED,
     T.REVERSED: _RELEASED,
     T.EXPIRED: _RELEASED,

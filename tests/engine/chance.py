@@ -356,7 +356,10 @@ class Chance:
         if kind == "ReportTransfer":
             return self._report(chance)
         if kind == "RecordUnmatched":
-            amount = Money(_currency(chance), chance.choice((1, 350, 800, 5_000, 0)))
+            amounts = [1, 350, 800, 5_000, 0]
+            if chance.random() < 0.4:
+                amounts = [self._deposit(it) for it in self._offers()] or amounts
+            amount = Money(_currency(chance), chance.choice(amounts))
             way = chance.choice((Direction.IN, Direction.IN, Direction.OUT))
             return c.RecordUnmatched(way, amount, self._reference(chance))
         if kind == "MatchSuspense":
@@ -422,6 +425,11 @@ class Chance:
         amount, key, by = _around(chance, item["open"]), None, chance.choice(("key-1", "key-2"))
         if self._lively and chance.random() < 0.7:
             key = chance.choice(self._lively)
+            enough = [it for it in self._offers() if 0 < self._deposit(it) <= item["open"]]
+            if enough and chance.random() < 0.6:
+                # The money was the deposit of an offer.
+                it = chance.choice(enough)
+                key, amount = it["key"], chance.choice((item["open"], self._deposit(it)))
         if item["by"] and chance.random() < 0.7:
             key, amount = item["to"], item["proposed"]
             by = chance.choice(("key-1", "key-2", "key-2" if item["by"] == "key-1" else "key-1"))
@@ -433,6 +441,16 @@ class Chance:
             payment = self._payment(chance, self.reference.rentals[key]) or "none"
         money = Money(_currency(chance), amount)
         return c.MatchSuspense(name[1], money, by, *named, payment)
+
+    def _offers(self) -> list[Row]:
+        """The latest offers that wait for a deposit."""
+        its = [self.reference.rentals[key] for key in self.keys[-WINDOW:]]
+        return [it for it in its if it["state"] == "OFFERED"]
+
+    def _deposit(self, it: Row) -> int:
+        """The deposit of an offer, or of all offers of its group together."""
+        group = [self.reference.rentals[key] for key in self.reference.groups[it["key"][:2]]]
+        return sum(member["cash"] for member in group if member["state"] == "OFFERED")
 
     def _payment(self, chance: Random, it: Row) -> str:
         """Mostly a payment of the rental; sometimes another one, or none at all."""

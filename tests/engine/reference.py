@@ -544,7 +544,7 @@ class Reference(Merges):
         if free is not None and not consent and deposit - most + amount > free:
             raise Refused("CONSENT_REQUIRED")
 
-    def _hold(self, it: Row, excess: int, now_us: int) -> None:
+    def _hold(self, it: Row, excess: int, now_us: int, source: str = "cash") -> None:
         """Holds both parts; the rental starts, or waits for the pick-up."""
         new: Row = {"state": "AUTHORIZED", "expire_us": now_us + it["pickup_window_us"]}
         if it["parent_id"]:
@@ -558,8 +558,8 @@ class Reference(Merges):
             "authorization.active" if it["start"] == "IMMEDIATE" else "authorization.authorized",
             now_us,
             ("held", "available", it["credit"]),
-            ("cash", "deposit", it["cash"]),
-            ("cash", "refund_payable", excess),
+            (source, "deposit", it["cash"]),
+            (source, "refund_payable", excess),
             **new,
             held_credit=it["credit"],
             held_cash=it["cash"],
@@ -587,12 +587,12 @@ class Reference(Merges):
         assets = [it["asset_id"] for it in members if not it["parent_id"]]
         return self._taken(members[0]["operator_id"], assets) if members else None
 
-    def _decline(self, it: Row, reason: str, paid: int, now_us: int) -> None:
+    def _decline(self, it: Row, reason: str, paid: int, now_us: int, source: str = "cash") -> None:
         self.step(
             it,
             "authorization.declined",
             now_us,
-            ("cash", "refund_payable", paid),
+            (source, "refund_payable", paid),
             state="DECLINED",
             reasons=(reason, *(why for why in it["reasons"] if why != reason))[:4],
             close_us=now_us,
@@ -618,19 +618,31 @@ class Reference(Merges):
         obstacle = self._obstacle(members)
         spare = paid if obstacle else paid - asked
         if it["state"] != "OFFERED" and spare:
-            self.step(
-                it,
-                "authorization.payment_owed_back",
-                now_us,
-                ("cash", "refund_payable", spare),
-                refund_payable=it["refund_payable"] + spare,
-                received=it["received"] + spare,
-            )
+            self._owe_back(it, spare, now_us)
+        self._deposited(members, it, paid, obstacle, now_us)
+
+    def _owe_back(self, it: Row, amount: int, now_us: int, source: str = "cash") -> None:
+        """Money that came too late, twice, or for nothing is the person's."""
+        self.step(
+            it,
+            "authorization.payment_owed_back",
+            now_us,
+            (source, "refund_payable", amount),
+            refund_payable=it["refund_payable"] + amount,
+            received=it["received"] + amount,
+        )
+
+    def _deposited(
+        self, members: list[Row], it: Row, paid: int, obstacle: str | None, now_us: int,
+        source: str = "cash",
+    ) -> None:  # fmt: skip
+        """All offers are held, or declined; what is too much is owed back at the one named."""
+        asked = sum(member["cash"] for member in members)
         for member in members:
             if obstacle:
-                self._decline(member, obstacle, paid if member is it else 0, now_us)
+                self._decline(member, obstacle, paid if member is it else 0, now_us, source)
             else:
-                self._hold(member, paid - asked if member is it else 0, now_us)
+                self._hold(member, paid - asked if member is it else 0, now_us, source)
 
     def _resolve_review(self, caller: str, it: Row, command: c.ResolveReview, now_us: int) -> None:
         required(it, "REVIEW")

@@ -443,11 +443,15 @@ def _pay(
     of: Reference, caller: str, it: Row, item: Row, command: c.MatchSuspense, amount: int,
     now_us: int,
 ) -> tuple[Row, Row | None]:  # fmt: skip
-    """Money that came in pays a debt, if a second key says so."""
-    if it["overpaid"] == it["overpaid_written_off"] == it["unheld"] == 0:
-        required(it, *CHARGED)
-        if it["captured_credit"] == 0:
-            raise Refused("NOTHING_DUE")
+    """Money that came in pays a deposit or a debt, or is the person's, if a second key says so."""
+    members, asked = [], 0
+    if it["state"] == "OFFERED":
+        members = of._members(it, "OFFERED", now_us)
+        asked = sum(member["cash"] for member in members)
+        if amount < asked:
+            raise Refused("INVALID_INPUT")
+    elif it["state"] == "REVIEW":
+        raise Refused("ILLEGAL_TRANSITION")
     if (item["by"] and item["to"], item["proposed"]) != (it["key"], amount):
         of.change(item, by=command.by, to=it["key"], proposed=amount)
         return item, None
@@ -455,8 +459,15 @@ def _pay(
         raise Refused("SECOND_PERSON_NEEDED")
     _end(of, item, amount)
     name = _match_name(item, command)
-    of._record((caller, name), "PAYMENT", it["user_id"], amount, it)
-    of._pay(it, amount, now_us, "suspense")
+    charged = it["state"] in CHARGED and it["captured_credit"]
+    pays = charged or it["unheld"] or it["overpaid"] or it["overpaid_written_off"]
+    of._record((caller, name), "PAYMENT" if pays else "DEPOSIT", it["user_id"], amount, it)
+    if pays:
+        of._pay(it, amount, now_us, "suspense")
+    elif members:
+        of._deposited(members, it, amount, of._obstacle(members), now_us, "suspense")
+    else:
+        of._owe_back(it, amount, now_us, "suspense")
     return item, it
 
 

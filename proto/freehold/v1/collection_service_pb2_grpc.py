@@ -191,7 +191,9 @@ class CollectionServiceServicer:
         """Matches an amount in suspense to an authorization, or back to the payment
         rail, where it came from.
 
-        Money that came in and is matched to an authorization is a payment of it.
+        Money that came in and is matched to an authorization is a payment of it,
+        or the deposit of an offer, as by ConfirmAuthorization. Where the person
+        never owed anything, as after an offer that expired, it is owed back.
         That takes two keys, because two people must decide: the first call is a
         proposal, and the same match by another key carries it out. A call with
         another amount or authorization is a new proposal. The key that proposed is

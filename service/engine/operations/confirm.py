@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import hold
-from service.domain.authorization import Authorization, State
-from service.domain.errors import InvalidInput
-from service.domain.ledger import Line, Standing
+from service.domain.authorization import State
 from service.domain.money import Money
-from service.domain.policy import Reason
+from service.engine import deposits
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.groups import members_in, product_of_member, taken_among
+from service.engine.groups import members_in
 from service.engine.operation import Asks, Operation, of_group, of_payment
 from service.engine.posting import (
     apply,
-    claim,
     finish,
     opened,
     payment_of,
@@ -62,43 +59,14 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
         return finish(
             draft, hold.owe_back(current, paid_minor, context.now_us), line, rows, context
         )
-    if paid_minor < cash_minor:
-        raise InvalidInput.of(
-            "paid.amount_minor", "paid.too_little", f"must be at least {cash_minor}, as offered"
-        )
-    obstacle = _obstacle(members, line, rows)
-    result = current
+    deposits.require_enough(members, paid_minor, "paid")
+    obstacle = deposits.obstacle_of(members, line, rows)
     spare_minor = paid_minor - cash_minor if obstacle is None else paid_minor
     if late and spare_minor:
         step = hold.owe_back(current, spare_minor, context.now_us)
-        result = apply(draft, step, line, rows, context)
-    for member in members:
-        named = member.authorization_id == current.authorization_id
-        excess_minor = paid_minor - cash_minor if named else 0
-        if obstacle is not None:
-            owed_minor = paid_minor if named else 0
-            step = hold.declined(member, obstacle, owed_minor, context.now_us)
-        else:
-            step = hold.confirm(
-                member,
-                product_of_member(member, context),
-                member.cash_minor + excess_minor,
-                context.now_us,
-                excess_minor=excess_minor,
-            )
-            claim(draft, step.authorization)
-        after = apply(draft, step, line, rows, context)
-        result = after if named else result
+        current = apply(draft, step, line, rows, context)
+    result = deposits.take(members, current, paid_minor, obstacle, line, draft, rows, context)
     return Decided(draft, result, result.user_id, result.authorization_id)
-
-
-def _obstacle(members: list[Authorization], line: Line, rows: Rows) -> Reason | None:
-    """The reason why the members cannot be held as offered, or None."""
-    if line.standing is Standing.SUSPENDED:
-        return Reason.USER_SUSPENDED
-    if sum(it.credit_minor for it in members) > line.available_minor:
-        return Reason.LINE_EXHAUSTED
-    return taken_among(members, rows)
 
 
 CONFIRM = Operation(Confirm, wanted, decide, asks=Asks(), leaves=case_of_second_use)

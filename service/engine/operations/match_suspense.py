@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.domain import charge_backs, collection, suspense
-from service.domain.authorization import Authorization, Step
+from service.domain import arrivals, charge_backs, suspense
+from service.domain.authorization import Authorization, State, Step
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.ledger import Line
 from service.domain.money import Money
 from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem, match_reference
 from service.domain.transitions import Transition
+from service.engine import deposits
 from service.engine.calls import AuthorizationCommand, Matched, Work
 from service.engine.charge_backs import left_of, payments_taken_back, require_here
 from service.engine.context import Context, Decided
-from service.engine.operation import Operation
+from service.engine.groups import members_in
+from service.engine.operation import Asks, Operation
 from service.engine.operations.record_unmatched import post_for_rail
 from service.engine.posting import apply, minor_of, opened, payment_of
 from service.engine.records.payments import PaymentKind
@@ -49,9 +51,10 @@ def wanted(caller: str, it: MatchSuspense, keys: Keys) -> None:
     keys.users.add(it.user_id)
     keys.authorizations.add((it.user_id, it.authorization_id))
     keys.charge_backs.add(it.user_id)
+    # A deposit may pay for a group, or may have been recorded at another authorization of it.
+    keys.together.add((it.user_id, it.authorization_id))
     if it.payment:
         keys.carried.add((it.user_id, it.authorization_id))
-        keys.together.add((it.user_id, it.authorization_id))
         keys.taken_back.add((it.user_id, it.authorization_id, it.payment))
 
 
@@ -120,9 +123,17 @@ def _target(
 def _to_debt(
     work: Work, item: SuspenseItem, it: MatchSuspense, rows: Rows, context: Context
 ) -> Decided:
-    """Money that came in is a payment of the authorization; the first key only proposes that."""
+    """Money that came in is the deposit of an offer, or pays a debt, or is owed back.
+
+    The first key only proposes that. The state in which the second key approves counts.
+    """
     to = _target(work, item, it, rows, context)
-    step = suspense.out_of_suspense(collection.pay(to.current, to.amount_minor, context.now_us))
+    members, step = [], None
+    if to.current.state is State.OFFERED:
+        members = members_in(to.current, State.OFFERED, to.line, to.draft, rows, context)
+        deposits.require_enough(members, to.amount_minor, "amount")
+    else:
+        step = arrivals.receive(to.current, to.amount_minor, context.now_us)
     target = (it.user_id, it.authorization_id)
     proposed = suspense.propose(item, it.by, target, to.amount_minor)
     if proposed is not None:
@@ -130,7 +141,24 @@ def _to_debt(
         return Decided(to.draft, Matched(proposed), RAIL_ACCOUNT, "")
     after = suspense.matched(item, to.amount_minor)
     reference = match_reference(after.matches, item.payment_reference)
-    return _matched(to, after, PaymentKind.PAYMENT, reference, step, rows, context)
+    if step is not None:
+        paid = step.transition is Transition.PAYMENT_RECORDED
+        kind = PaymentKind.PAYMENT if paid else PaymentKind.DEPOSIT
+        step = suspense.out_of_suspense(step)
+        return _matched(to, after, kind, reference, step, rows, context)
+    _record(to, after, PaymentKind.DEPOSIT, reference, context)
+    result = deposits.take(
+        members,
+        to.current,
+        to.amount_minor,
+        deposits.obstacle_of(members, to.line, rows),
+        to.line,
+        to.draft,
+        rows,
+        context,
+        suspense.out_of_suspense,
+    )
+    return Decided(to.draft, Matched(after, result), result.user_id, result.authorization_id)
 
 
 def _to_payment(
@@ -172,12 +200,19 @@ def _matched(
     context: Context,
 ) -> Decided:
     """The item after the match, its payment, and the step of the authorization."""
-    to.draft[SUSPENSE].append(after)
-    to.draft[PAYMENTS].append(
-        payment_of((after.caller, reference), kind, to.current, to.amount_minor, context)
-    )
+    _record(to, after, kind, reference, context)
     result = apply(to.draft, step, to.line, rows, context)
     return Decided(to.draft, Matched(after, result), result.user_id, result.authorization_id)
 
 
-MATCH_SUSPENSE = Operation(MatchSuspense, wanted, decide)
+def _record(
+    to: _Target, after: SuspenseItem, kind: PaymentKind, reference: str, context: Context
+) -> None:
+    """Adds the item after the match, and its payment, to the draft."""
+    to.draft[SUSPENSE].append(after)
+    to.draft[PAYMENTS].append(
+        payment_of((after.caller, reference), kind, to.current, to.amount_minor, context)
+    )
+
+
+MATCH_SUSPENSE = Operation(MatchSuspense, wanted, decide, asks=Asks())

@@ -1,0 +1,142 @@
+"""Part 3: money that arrived with a wrong id is matched to whatever it was for, and never lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.books.verify import verify_books
+from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization, State
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.ledger import Standing
+from service.engine import operations as c
+from tests.engine import acts
+from tests.engine.acts import Books, group, members, pay_out, woken
+from tests.engine.calls import authorize, confirm, refused, rental, reverse, settle, stored
+from tests.fakes import Desk
+from tests.operations.test_charge_backs import match, unmatched
+
+OWED_BACK = "authorization.payment_owed_back"
+
+
+def offered(desk: Desk) -> Authorization:
+    """An offer of a power bank for a deposit of 9,900 in cash."""
+    it = rental(desk, authorize("cem", "power-bank"))
+    assert (it.state, it.cash_minor, it.credit_minor) == (State.OFFERED, 9_900, 0)
+    return it
+
+
+def matched(desk: Desk, amount_minor: int, it: Authorization) -> Authorization:
+    """The authorization after two keys matched an amount to it."""
+    desk.do(match(amount_minor, it, by="key-1"), caller=PLATFORM)
+    assert stored(desk, it).received_minor == it.received_minor
+    desk.do(match(amount_minor, it, by="key-2"), caller=PLATFORM)
+    return stored(desk, it)
+
+
+def test_a_match_is_the_deposit_of_an_offer(desk: Desk) -> None:
+    """Part 3: 10,000 arrived with a wrong id; matched to an offer for 9,900, they are its deposit
+    (suspense / deposit 9,900) and 100 are owed back; the rental begins."""
+    it = offered(desk)
+    desk.do(unmatched(10_000), caller=PLATFORM)
+    desk.do(match(10_000, it), caller=PLATFORM)
+    books = Books(desk)
+    desk.do(match(10_000, it, by="key-2"), caller=PLATFORM)
+    rows = [("suspense / deposit", 9_900), ("suspense / refund_payable", 100)]
+    books.expect([("money", *row) for row in rows], "authorization.active")
+    after = stored(desk, it)
+    assert (after.state, after.held_cash_minor, after.refund_payable_minor) == (
+        State.ACTIVE, 9_900, 100,
+    )  # fmt: skip
+    assert after.received_minor == 10_000
+    verify_books(desk.store.engine)
+
+
+def test_a_match_below_the_deposit_is_refused(desk: Desk) -> None:
+    """Part 3: a match of 9,899 to an offer for 9,900 is refused at its proposal, as a confirmation
+    is; the money stays in suspense."""
+    it = offered(desk)
+    desk.do(unmatched(9_900), caller=PLATFORM)
+    error = refused(desk, match(9_899, it), caller=PLATFORM)
+    assert isinstance(error, InvalidInput)
+    assert error.violations[0].rule == "paid.too_little"
+    assert stored(desk, it).state is State.OFFERED
+    assert matched(desk, 9_900, it).state is State.ACTIVE
+
+
+def test_a_match_pays_for_a_whole_group(desk: Desk) -> None:
+    """Part 3: one match is the deposit of all offers of a group, and is recorded at one."""
+    got = members(desk, group("cem", ("power-bank", "p1"), ("umbrella", "u1")))
+    cash_minor = sum(it.cash_minor for it in got)
+    desk.do(unmatched(cash_minor), caller=PLATFORM)
+    assert refused(desk, match(cash_minor - 1, got[1]), caller=PLATFORM).reason == "INVALID_INPUT"
+    matched(desk, cash_minor, got[1])
+    after = [stored(desk, it) for it in got]
+    assert [it.held_cash_minor for it in after] == [it.cash_minor for it in got]
+    assert {it.state for it in after} == {State.ACTIVE}
+    verify_books(desk.store.engine)
+
+
+def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> None:
+    """Part 3: the person was suspended after the offer; the match declines it, and 9,900 are owed
+    back."""
+    it = offered(desk)
+    desk.do(unmatched(9_900), caller=PLATFORM)
+    desk.do(c.SetStanding("cem", Standing.SUSPENDED), caller=PLATFORM)
+    after = matched(desk, 9_900, it)
+    assert (after.state, after.refund_payable_minor) == (State.DECLINED, 9_900)
+    verify_books(desk.store.engine)
+
+
+@pytest.mark.parametrize("state", ["EXPIRED", "REVERSED", "ACTIVE", "SETTLED", "FREE"])
+def test_a_match_to_what_was_never_owed_is_owed_back(desk: Desk, state: str) -> None:
+    """Part 3: money that arrived for an offer that expired, a rental that was reversed, one that
+    runs, one that only its deposit paid, or one without a fee is owed back (suspense /
+    refund_payable 700), and goes to the person."""
+    it = rental(desk, authorize()) if state in ("REVERSED", "FREE") else offered(desk)
+    if state == "EXPIRED":
+        it = woken(desk, it, it.expire_us or 0)
+    elif state == "REVERSED":
+        it = rental(desk, reverse(it))
+    elif state == "FREE":
+        it = rental(desk, settle(it, 0))
+    else:
+        it = rental(desk, confirm(it, reference="deposit-1"))
+    if state == "SETTLED":
+        it = rental(desk, settle(it, 9_900))
+    owed_minor = it.refund_payable_minor
+    desk.do(unmatched(700), caller=PLATFORM)
+    desk.do(match(700, it), caller=PLATFORM)
+    books = Books(desk)
+    desk.do(match(700, it, by="key-2"), caller=PLATFORM)
+    books.expect([("money", "suspense / refund_payable", 700)], OWED_BACK)
+    after = stored(desk, it)
+    assert (after.state, after.refund_payable_minor) == (it.state, owed_minor + 700)
+    out = rental(desk, pay_out(after, 700), caller=PLATFORM)
+    assert [one.amount_minor for one in acts.transfers(desk, out)][-1] == 700
+    verify_books(desk.store.engine)
+
+
+def test_a_proposed_deposit_that_comes_too_late_is_owed_back(desk: Desk) -> None:
+    """Part 3: the first key matched 9,900 to an offer, and the second approves after its end: the
+    amount is owed back, because the state at the approval counts."""
+    it = offered(desk)
+    desk.do(unmatched(9_900), caller=PLATFORM)
+    desk.do(match(9_900, it), caller=PLATFORM)
+    it = woken(desk, it, it.expire_us or 0)
+    desk.do(match(9_900, it, by="key-2"), caller=PLATFORM)
+    after = stored(desk, it)
+    assert (after.state, after.refund_payable_minor) == (State.EXPIRED, 9_900)
+    verify_books(desk.store.engine)
+
+
+def test_a_match_waits_for_a_review(desk: Desk) -> None:
+    """Part 3: an authorization in review asked for nothing yet, so a match to it is refused, and
+    the money stays in suspense."""
+    desk.do(c.SetStanding("cem", Standing.WATCHED), caller=PLATFORM)
+    it = rental(desk, authorize("cem", "power-bank"))
+    assert it.state is State.REVIEW
+    desk.do(unmatched(9_900), caller=PLATFORM)
+    error = refused(desk, match(9_900, it), caller=PLATFORM)
+    assert isinstance(error, IllegalState)
+    assert str(error) == "MatchSuspense is not allowed in state REVIEW"
